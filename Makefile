@@ -1,0 +1,65 @@
+# Everything that people and CI do with this repository. `make` alone prints this list.
+.DEFAULT_GOAL := help
+.PHONY: help up setup test check format load image lock nightly clean
+SHELL := /bin/bash
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PORT ?= 8080
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+up: setup ## run everything on one port (PORT=8080), with embedded Valkey and Postgres
+	@$(BIN)/headrace up --port $(PORT)
+
+setup: $(VENV)/.up ## only set up what `make up` needs, in .venv
+
+test: $(VENV)/.dev ## set up and run all tests
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(VENV)/.dev ## lint, format, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20 SECONDS=60)
+	@$(BIN)/python loadtests/run.py --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
+
+nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of
+	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest $(ARGS)
+
+lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)
+	@cd requirements && compile() { \
+		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \
+			--no-emit-index-url --no-emit-find-links --no-emit-trusted-host --build-deps-for wheel "$$@" ../pyproject.toml; } && \
+	compile --extra embedded --extra dev --output-file dev.txt $(UPGRADE) && \
+	compile --extra embedded --constraint dev.txt --output-file up.txt && \
+	compile --constraint dev.txt --output-file service.txt
+
+clean: ## remove what the tools made (not the data of `make up`)
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "headrace needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python)." >&2; exit 2; }
+	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.up: requirements/up.txt pyproject.toml | $(BIN)/python
+	@echo "Installing the locked dependencies ..."
+	@$(PIP) install --require-hashes -r requirements/up.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python
+	@echo "Installing the locked development tools ..."
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Headrace's HTTP side, and what it shares with the worker."""

@@ -1,0 +1,1 @@
+"""Reading events back and managing what they belong to."""

@@ -1,0 +1,1 @@
+"""Everything kept in Postgres, and the only folder with SQL."""

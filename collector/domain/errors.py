@@ -1,0 +1,79 @@
+"""Every way a request can be refused. A class's docstring is the sentence the client reads.
+
+Which HTTP status each kind gets is decided in one place, `collector.http.errors`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of ours
+    """The request was refused.
+
+    `title` overrides the sentence; `fields` maps a field's snake_case name to what is wrong with it;
+    `retry_after_seconds` is sent as `Retry-After` (every 429 and 503 carries one).
+    """
+
+    default_retry_after_seconds: ClassVar[int | None] = None
+
+    def __init__(
+        self,
+        title: str | None = None,
+        *,
+        fields: Mapping[str, Sequence[str]] | None = None,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        self.title = title or (type(self).__doc__ or "").partition("\n")[0]
+        self.fields = fields or {}
+        self.retry_after_seconds = retry_after_seconds or self.default_retry_after_seconds
+        super().__init__(self.title)
+
+
+class BadRequest(Refusal):
+    """The request cannot be understood."""
+
+
+class Unauthenticated(Refusal):
+    """The request carries no valid credentials."""
+
+
+class OrganizationSuspended(Refusal):
+    """The organization is suspended."""
+
+
+class Forbidden(Refusal):
+    """The credentials do not allow this."""
+
+
+class NotFound(Refusal):
+    """There is nothing here."""
+
+
+class MethodNotAllowed(Refusal):
+    """The path does not take this method."""
+
+
+class Conflict(Refusal):
+    """The resource already exists or has changed."""
+
+
+class LengthRequired(Refusal):
+    """A post with `Content-Length: 0` has nothing to queue."""
+
+
+class BodyTooLarge(Refusal):
+    """The body is larger than this server accepts."""
+
+
+class UnsupportedContent(Refusal):
+    """The body has a content type or encoding that is not supported."""
+
+
+class Invalid(Refusal):
+    """One or more validation errors occurred."""
+
+
+class Unavailable(Refusal):
+    """The service cannot take this right now; please repeat it."""
+
+    default_retry_after_seconds = 5

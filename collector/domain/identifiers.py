@@ -1,0 +1,84 @@
+"""Ids: time-ordered UUIDv7 for posts, their events and batches; written as 32 hex characters on the wire.
+
+A post's id is 48 bits of Unix milliseconds, version 7, a 12-bit counter, the variant, 42 random bits and 20 bits
+of place, which are 0. Event i of the post has the same id with place i; what the worker derives from event i has
+place 2**19 + i. So ids are unique over several doors, ordered by acceptance, and a replay makes the same ones.
+"""
+
+import re
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+PLACE_BITS: Final = 20
+MAXIMUM_EVENTS_PER_POST: Final = 1 << (PLACE_BITS - 1)
+
+_COUNTER_BITS: Final = 12
+_RANDOM_BITS: Final = 42
+_VERSION: Final = 7 << 76
+_VARIANT: Final = 2 << 62
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_OBJECT_ID: Final = re.compile(r"[a-zA-Z\d]{24,36}")
+_REFERENCE_ID: Final = re.compile(r"[a-zA-Z\d-]{8,100}")
+_HEX_LENGTH: Final = 32
+
+
+class PostIds:
+    """Makes post ids (and batch ids) for one process, ever greater even when the clock steps back.
+
+    Within one millisecond the counter grows; when it is used up, the id's millisecond runs ahead of the clock.
+    """
+
+    def __init__(self, random_bits: Callable[[int], int] = secrets.randbits) -> None:
+        self._random_bits = random_bits
+        self._tick = 0
+
+    def next(self, now_ms: int) -> bytes:
+        """The next id, as 16 bytes with place 0."""
+        self._tick = max(self._tick + 1, now_ms << _COUNTER_BITS)
+        milliseconds, counter = self._tick >> _COUNTER_BITS, self._tick & ((1 << _COUNTER_BITS) - 1)
+        random = self._random_bits(_RANDOM_BITS) << PLACE_BITS
+        return (milliseconds << 80 | _VERSION | counter << 64 | _VARIANT | random).to_bytes(16, "big")
+
+
+def event_id(post_id: bytes, place: int) -> UUID:
+    """The id of the event at `place` (0 to 2**20 - 1) of a post."""
+    return UUID(int=int.from_bytes(post_id, "big") | place)
+
+
+def accepted_ms(post_id: bytes) -> int:
+    """When the post was accepted, in Unix milliseconds."""
+    return int.from_bytes(post_id[:6], "big")
+
+
+def accepted_at(post_id: bytes) -> datetime:
+    """When the post was accepted, in UTC. This is "now" in every rule about its events."""
+    return _EPOCH + timedelta(milliseconds=accepted_ms(post_id))
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The smallest id that something accepted at or after `moment` can have: where a leaf begins."""
+    return UUID(int=(moment - _EPOCH) // timedelta(milliseconds=1) << 80)
+
+
+def is_object_id(text: str) -> bool:
+    """Whether the text meets the route constraint for ids; anything else is no route at all (404)."""
+    return _OBJECT_ID.fullmatch(text) is not None
+
+
+def is_reference_id(text: str) -> bool:
+    """Whether the text can be a client's reference id: 8 to 100 letters, digits or `-`."""
+    return _REFERENCE_ID.fullmatch(text) is not None
+
+
+def uuid_of(text: str) -> UUID | None:
+    """The id that a path or body names; None when it meets the constraint but can be no id of ours."""
+    if len(text) != _HEX_LENGTH or not is_object_id(text):
+        return None
+    try:
+        return UUID(hex=text)
+    except ValueError:
+        return None

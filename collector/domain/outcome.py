@@ -1,0 +1,110 @@
+"""What became of a post: events, dead letters and discards; every accepted event ends in exactly one outcome."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+
+class Outcome(StrEnum):
+    """How an accepted event can end."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    DISCARDED = "discarded"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class DiscardReason(StrEnum):
+    """Why an event was discarded on purpose."""
+
+    TOO_OLD = "too_old"
+
+
+class DeadLetterReason(StrEnum):
+    """Why an entry, a post or an event can never be stored."""
+
+    UNREADABLE_ENTRY = "unreadable_entry"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    CORRUPT_ENCODING = "corrupt_encoding"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    TOO_MANY_EVENTS = "too_many_events"
+    REFUSED_BY_DATABASE = "refused_by_database"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row of `events`. `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and
+    `date_offset_minutes` is the offset that the sender wrote it with.
+    """
+
+    id: UUID
+    project_id: UUID
+    organization_id: UUID
+    type: str
+    date: datetime
+    date_offset_minutes: int
+    created_utc: datetime
+    reference_id: str | None = None
+    message: str | None = None
+    source: str | None = None
+    tags: tuple[str, ...] = ()
+    value: Decimal | None = None
+    count: int | None = None
+    geo: str | None = None
+    data: bytes | None = None
+    stack_id: UUID | None = None
+    is_first_occurrence: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that can never be stored, kept with its bytes. `id` is the event's id, the post's id (which is
+    that of its first event) or, for a whole entry, the batch's; ids of an unreadable entry are None.
+    """
+
+    id: UUID
+    reason: DeadLetterReason
+    detail: str
+    body: bytes
+    accepted_utc: datetime
+    project_id: UUID | None = None
+    organization_id: UUID | None = None
+    content_type: str = ""
+    content_encoding: str = ""
+    user_agent: str = ""
+    client_ip: str = ""
+
+
+class Discard(NamedTuple):
+    """The key that discarded events are counted under."""
+
+    project_id: UUID
+    hour: datetime
+    reason: DiscardReason
+
+
+@dataclass(frozen=True, slots=True)
+class UnderstoodBatch:
+    """Everything that a post batch's posts turned into, in order; a replay gives the same."""
+
+    id: UUID
+    post_count: int
+    events: list[Event] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    discarded: Counter[Discard] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one transaction stored, in events (`replayed` in batches)."""
+
+    stored: int = 0
+    duplicate: int = 0
+    discarded: int = 0
+    dead_lettered: int = 0
+    replayed: int = 0

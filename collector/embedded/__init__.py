@@ -1,0 +1,1 @@
+"""Valkey and Postgres from wheels, for `headrace up` and the tests."""

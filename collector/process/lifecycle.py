@@ -1,0 +1,65 @@
+"""The life of a process: a start that fails with one clear line, a stop signal, an orderly end."""
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import uvloop
+
+EXIT_BAD_START: Final = 2
+
+
+class StartError(Exception):
+    """The process cannot start; the message is one line for the person who started it. Exit status 2."""
+
+
+class Stop:
+    """Asks a process to end: set by SIGTERM or SIGINT, awaited by whoever must end."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def request(self) -> None:
+        """Ask for the end; asking twice changes nothing."""
+        self._event.set()
+
+    @property
+    def is_requested(self) -> bool:
+        """Whether the end was asked for."""
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Return when the end is asked for."""
+        await self._event.wait()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait `seconds`, or less when the end is asked for meanwhile; answers whether it was."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._event.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def run_process(main: Callable[[Stop], Awaitable[None]]) -> int:
+    """Run a process on uvloop until it ends or is told to; answers the exit status."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_stopped(main))
+    except StartError as error:
+        sys.stderr.write(f"headrace: {error}\n")
+        return EXIT_BAD_START
+    return 0
+
+
+async def _until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:
+    stop = Stop()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.request)
+    gc.freeze()
+    await main(stop)

@@ -1,0 +1,72 @@
+"""Structured logs: one line per fact, with ids and without secrets; JSON, or coloured text on a terminal."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Final, TextIO
+
+import structlog
+
+from collector.process.settings import Settings
+
+_SECRET_PARAMETER: Final = re.compile(r"(?i)\b(access_token|api_key|apikey|password|token)=[^&\s\"']+")
+_SECRET_HEADER: Final = re.compile(r"(?i)\b(bearer|basic|token) +[a-z0-9+/=_-]{8,}")
+_SECRET_IN_URL: Final = re.compile(r"://([^/@:\s]*):[^/@\s]+@")
+_TOKEN_IN_PATH: Final = re.compile(r"(/tokens/[a-zA-Z0-9]{24})[a-zA-Z0-9]+")
+
+
+def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
+    """Send structlog and the libraries' own logging to `stream` (standard error) in one form."""
+    output = stream or sys.stderr
+    as_text = settings.log_format == "console" or (settings.log_format == "auto" and output.isatty())
+    renderer: Any = structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _named(process),
+        mask_secrets,
+    ]
+    level = getattr(logging, settings.log_level.upper())
+    structlog.configure(
+        processors=[*shared, renderer],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(output),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(output)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask anything that looks like a secret in every text of a log line."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = masked(value)
+    return event
+
+
+def masked(text: str) -> str:
+    """The text without tokens and passwords: query strings, headers, URLs, token paths."""
+    text = _SECRET_PARAMETER.sub(r"\1=***", text)
+    text = _SECRET_HEADER.sub(r"\1 ***", text)
+    text = _SECRET_IN_URL.sub(r"://\1:***@", text)
+    return _TOKEN_IN_PATH.sub(r"\1***", text)
+
+
+def _named(process: str) -> Any:
+    def add_process(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    return add_process
