@@ -2,12 +2,25 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from redis import exceptions
 
+_STATES: Final = (
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "READONLY",
+    "TRYAGAIN",
+    "UNBLOCKED",
+)
+"""How a reply begins that tells of the server's state, not of a mistake of ours."""
+
 
 class BrokerUnavailable(Exception):  # noqa: N818 - a state of the world
-    """Redis cannot be reached, is loading, is read-only, or cannot write its disk. The write may have happened."""
+    """Redis is out of reach, loading, read-only or cannot write its disk. A write may have happened."""
 
 
 class BrokerFull(Exception):  # noqa: N818 - a state of the world
@@ -16,26 +29,17 @@ class BrokerFull(Exception):  # noqa: N818 - a state of the world
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours. Anything else that Redis objects to is a bug and passes as it is."""
+    """Turn the driver's errors into ours. Whatever else Redis objects to is a bug and passes as it is."""
     try:
         yield
     except exceptions.OutOfMemoryError as error:
         raise BrokerFull(str(error)) from error
-    except exceptions.ExecAbortError as error:
-        raise _aborted(error) from error
-    except (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ReadOnlyError, OSError) as error:
-        raise BrokerUnavailable(str(error)) from error
+    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+        raise BrokerUnavailable(str(error) or type(error).__name__) from error
     except exceptions.ResponseError as error:
-        if str(error).startswith(
-            ("MISCONF", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS", "READONLY")
-        ):
-            raise BrokerUnavailable(str(error)) from error
+        text = str(error)
+        if "OOM" in text:
+            raise BrokerFull(text) from error
+        if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_STATES):
+            raise BrokerUnavailable(text) from error
         raise
-
-
-def _aborted(error: exceptions.ExecAbortError) -> Exception:
-    """A transaction that was refused while it was being queued: because of memory, or because of a state."""
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, exceptions.OutOfMemoryError) or "OOM" in str(cause):
-        return BrokerFull(str(cause))
-    return BrokerUnavailable(str(cause or error))

@@ -1,8 +1,9 @@
 """Ids: time-ordered UUIDv7 for posts, their events and batches; written as 32 hex characters on the wire.
 
-A post's id is 48 bits of Unix milliseconds, version 7, a 12-bit counter, the variant, 42 random bits and 20 bits
-of place, which are 0. Event i of the post has the same id with place i; what the worker derives from event i has
-place 2**19 + i. So ids are unique over several doors, ordered by acceptance, and a replay makes the same ones.
+A post's id is 48 bits of Unix milliseconds, version 7, a 12-bit counter, the variant, 42 random bits and
+20 bits of place, which are 0. Event i of the post has the same id with place i; what the worker derives from
+event i has place 2**19 + i. So ids are unique over several doors, ordered by acceptance, and a replay makes
+the same ones.
 """
 
 import re
@@ -29,7 +30,7 @@ _HEX_LENGTH: Final = 32
 class PostIds:
     """Makes post ids (and batch ids) for one process, ever greater even when the clock steps back.
 
-    Within one millisecond the counter grows; when it is used up, the id's millisecond runs ahead of the clock.
+    Within one millisecond the counter grows; when it is used up, the id's time runs ahead of the clock.
     """
 
     def __init__(self, random_bits: Callable[[int], int] = secrets.randbits) -> None:

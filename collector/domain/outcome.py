@@ -1,4 +1,4 @@
-"""What became of a post: events, dead letters and discards; every accepted event ends in exactly one outcome."""
+"""What became of a post: every accepted event ends in exactly one outcome."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -38,8 +38,10 @@ class DeadLetterReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One row of `events`. `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and
-    `date_offset_minutes` is the offset that the sender wrote it with.
+    """One row of `events`.
+
+    `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset
+    that the sender wrote it with.
     """
 
     id: UUID
@@ -63,8 +65,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Something that can never be stored, kept with its bytes. `id` is the event's id, the post's id (which is
-    that of its first event) or, for a whole entry, the batch's; ids of an unreadable entry are None.
+    """Something that can never be stored, kept with its bytes.
+
+    `id` is the event's id, the post's (which is that of its first event) or, for a whole entry, the batch's;
+    the other ids of an unreadable entry are None.
     """
 
     id: UUID

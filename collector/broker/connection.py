@@ -1,0 +1,95 @@
+"""Clients for Redis: no repeats behind our back, every wait bounded, a server that is new enough."""
+
+import asyncio
+from typing import Any, Final
+
+from redis import exceptions
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from collector.broker.errors import BrokerUnavailable, translated
+from collector.process.lifecycle import StartError
+from collector.process.settings import without_password
+
+CONNECT_TIMEOUT_SECONDS: Final = 2.0
+_START_WAIT_SECONDS: Final = 10.0
+_MINIMUM_VERSION: Final = (7, 0)
+"""The first with `XAUTOCLAIM` that names deleted entries, and with `lag` in `XINFO GROUPS`."""
+
+
+def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 16) -> Redis:
+    """A client whose commands run once: where a repeat is right, the caller decides (design section 2).
+
+    A caller that finds every connection busy waits for one. `socket_timeout_seconds` must exceed the longest
+    blocking read.
+    """
+    pool: Any = BlockingConnectionPool.from_url(
+        url,
+        max_connections=max_connections,
+        timeout=socket_timeout_seconds,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=socket_timeout_seconds,
+        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        socket_keepalive=True,
+    )
+    return Redis.from_pool(pool)
+
+
+async def check_server(redis: Redis, url: str) -> None:
+    """Wait a bounded time for the server and refuse one that is too old; one that is loading will do.
+
+    Raises StartError with one line that says what was tried and how to start a server.
+    """
+    try:
+        async with asyncio.timeout(_START_WAIT_SECONDS):
+            info = await _server_info(redis)
+    except (BrokerUnavailable, TimeoutError) as error:
+        raise StartError(
+            f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
+            f"{_START_WAIT_SECONDS:.0f} s). Start Valkey or Redis there, set HEADRACE_REDIS_URL, or run "
+            "`headrace up`, which brings its own."
+        ) from error
+    except exceptions.RedisError as error:
+        raise StartError(f"Redis at {without_password(url)} refused us: {error}.") from error
+    _check_version(info, url)
+
+
+async def _server_info(redis: Redis) -> dict[str, Any] | None:
+    """`INFO server`, or None while the server is loading its data."""
+    last: BrokerUnavailable | None = None
+    try:
+        while True:
+            try:
+                with translated():
+                    return dict(await redis.info("server"))
+            except BrokerUnavailable as error:
+                _raise_if_final(error)
+                if "LOADING" in str(error) or "loading" in str(error):
+                    return None
+                last = error
+            await asyncio.sleep(0.1)
+    except asyncio.CancelledError:
+        if last is not None:
+            raise last from None
+        raise
+
+
+def _raise_if_final(error: BrokerUnavailable) -> None:
+    """A wrong password or a name that is not there will not mend itself by waiting."""
+    if isinstance(error.__cause__, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
+        raise error.__cause__
+
+
+def _check_version(info: dict[str, Any] | None, url: str) -> None:
+    """Valkey says 7.2.4 as its `redis_version`, so its own is read first."""
+    if info is None:
+        return
+    name = "Valkey" if "valkey_version" in info else "Redis"
+    version = str(info.get("valkey_version") or info.get("redis_version", "0"))
+    numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+    if numbers < _MINIMUM_VERSION:
+        raise StartError(
+            f"{name} at {without_password(url)} is version {version}; Headrace needs Redis 7.0 or newer, "
+            "or any Valkey."
+        )

@@ -1,0 +1,50 @@
+"""Every key in Redis, in one place.
+
+Keys that change together share a hash tag, so that a Redis Cluster keeps them on one node.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+GROUP: Final = "workers"
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The key names of one installation; `prefix` keeps several apart on one server."""
+
+    prefix: str = ""
+    shards: int = 1
+
+    def stream(self, shard: int) -> str:
+        """The stream of post batches of one shard."""
+        return f"{self.prefix}posts:{{{shard}}}"
+
+    def accepted(self, shard: int) -> str:
+        """A hash that counts what was appended to the shard's stream: batches, posts, bytes."""
+        return f"{self.prefix}accepted:{{{shard}}}"
+
+    @property
+    def tokens(self) -> str:
+        """A hash: a token's first 24 characters -> its entry."""
+        return f"{self.prefix}{{projection}}:tokens"
+
+    @property
+    def projects(self) -> str:
+        """A hash: project id (16 bytes) -> its entry."""
+        return f"{self.prefix}{{projection}}:projects"
+
+    @property
+    def organizations(self) -> str:
+        """A hash: organization id (16 bytes) -> its entry."""
+        return f"{self.prefix}{{projection}}:organizations"
+
+    @property
+    def swept(self) -> str:
+        """When the projection was last compared with Postgres, in Unix milliseconds of Redis's clock."""
+        return f"{self.prefix}{{projection}}:swept"
+
+    @property
+    def evictions(self) -> str:
+        """The channel that tells caches what has changed."""
+        return f"{self.prefix}{{projection}}:evictions"

@@ -1,0 +1,69 @@
+"""How a post batch is written in one stream entry: format version, batch id, count, msgpack (zstd if large).
+
+Readers accept the previous format version, so a rolling update loses nothing.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from collector.domain.post import PostBatch
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+FORMAT_VERSION: Final = b"1"
+READABLE_VERSIONS: Final = frozenset({FORMAT_VERSION})
+
+_COMPRESS_ABOVE_BYTES: Final = 512
+_COMPRESSION_LEVEL: Final = 1
+_DECODED_LIMIT_BYTES: Final = 256 * 1024 * 1024
+"""Far above any batch that a door writes; only damage or malice can exceed it."""
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(PostBatch)
+
+
+class UnreadableEntry(Exception):  # noqa: N818 - a state of the world
+    """The entry is no post batch that this version can read."""
+
+
+def encode(batch: PostBatch) -> dict[bytes, bytes]:
+    """The fields of the batch's entry."""
+    body = _encoder.encode(batch)
+    compressed = len(body) > _COMPRESS_ABOVE_BYTES
+    return {
+        b"v": FORMAT_VERSION,
+        b"id": batch.id,
+        b"n": b"%d" % len(batch.posts),
+        b"e": b"zstd" if compressed else b"",
+        b"b": zstd.compress(body, _COMPRESSION_LEVEL) if compressed else body,
+    }
+
+
+def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
+    """The batch of an entry; raises UnreadableEntry with what is wrong."""
+    version = fields.get(b"v", b"")
+    if version not in READABLE_VERSIONS:
+        raise UnreadableEntry(f"format version {version!r} is unknown")
+    try:
+        return _decoder.decode(_body(fields))
+    except (KeyError, ValueError, zstd.ZstdError, msgspec.MsgspecError) as error:
+        raise UnreadableEntry(f"{type(error).__name__}: {error}") from error
+
+
+def _body(fields: Mapping[bytes, bytes]) -> bytes:
+    body, encoding = fields[b"b"], fields.get(b"e", b"")
+    if not encoding:
+        return body
+    if encoding != b"zstd":
+        raise ValueError(f"encoding {encoding!r} is unknown")
+    decompressor = zstd.ZstdDecompressor()
+    decoded = decompressor.decompress(body, _DECODED_LIMIT_BYTES)
+    if not decompressor.eof:
+        raise ValueError("the body is cut off or too large")
+    return decoded

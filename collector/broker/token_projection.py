@@ -1,0 +1,224 @@
+"""The token projection in Redis: written by the API after its commit, compared with Postgres by the sweep.
+
+Every change is announced on the eviction channel, so that caches forget at once. The sweep writes only while
+nobody else has: it watches the hashes from before it reads Postgres until its own write, so a token that was
+revoked meanwhile cannot come back.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar, cast
+
+import msgspec
+from redis import exceptions
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from collector.broker.errors import BrokerUnavailable, translated
+from collector.broker.keys import Keys
+from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.token import TokenEntry
+
+TOKEN: Final = "token"  # noqa: S105 - the kind of an eviction
+PROJECT: Final = "project"
+ORGANIZATION: Final = "organization"
+EVERYTHING: Final = "everything"
+
+CHANNEL_HEARTBEAT_SECONDS: Final = 0.5
+"""How often the eviction channel is asked for a sign of life."""
+
+_SWEEP_ATTEMPTS: Final = 5
+_ANNOUNCED_AT_MOST: Final = 200
+"""More changes than that in one sweep are announced as one: forget everything."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_token = msgspec.msgpack.Decoder(TokenEntry).decode
+_decode_project = msgspec.msgpack.Decoder(ProjectEntry).decode
+_decode_organization = msgspec.msgpack.Decoder(OrganizationEntry).decode
+
+AnyEntry = TypeVar("AnyEntry", TokenEntry, ProjectEntry, OrganizationEntry)
+
+
+class SweepOvertaken(Exception):  # noqa: N818 - a state of the world
+    """The projection kept changing while it was being swept; the next sweep tries again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[AnyEntry]):
+    """An entry, if there is one, and how many seconds ago the projection was last swept (None: never)."""
+
+    entry: AnyEntry | None
+    swept_seconds_ago: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Eviction:
+    """What a cache must forget: the key of one token, project or organization, or everything."""
+
+    kind: str
+    key: bytes = b""
+
+
+class TokenProjection:
+    """Reads and writes of the projection. Raises BrokerUnavailable and, from writes, BrokerFull."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._hashes = {
+            TOKEN: keys.tokens,
+            PROJECT: keys.projects,
+            ORGANIZATION: keys.organizations,
+        }
+
+    async def find_token(self, lookup: str) -> Found[TokenEntry]:
+        """The token whose first 24 characters these are."""
+        return await self._find(TOKEN, lookup.encode("utf-8", "surrogatepass"), _decode_token)
+
+    async def find_project(self, project_id: bytes) -> Found[ProjectEntry]:
+        """The project with this id (16 bytes)."""
+        return await self._find(PROJECT, project_id, _decode_project)
+
+    async def find_organization(self, organization_id: bytes) -> Found[OrganizationEntry]:
+        """The organization with this id (16 bytes)."""
+        return await self._find(ORGANIZATION, organization_id, _decode_organization)
+
+    async def swept_seconds_ago(self) -> float | None:
+        """How old the last sweep is; None when there has been none."""
+        with translated():
+            swept, now = await self._redis.get(self._keys.swept), await self._redis.time()
+        return _age(swept, now)
+
+    async def put_token(self, lookup: str, entry: TokenEntry) -> None:
+        """Add or replace a token."""
+        await self._put(TOKEN, lookup.encode(), entry)
+
+    async def put_project(self, project_id: bytes, entry: ProjectEntry) -> None:
+        """Add or replace a project."""
+        await self._put(PROJECT, project_id, entry)
+
+    async def put_organization(self, organization_id: bytes, entry: OrganizationEntry) -> None:
+        """Add or replace an organization."""
+        await self._put(ORGANIZATION, organization_id, entry)
+
+    async def remove_tokens(self, lookups: Sequence[str]) -> None:
+        """Revoke tokens everywhere; works also while Redis is over its `maxmemory`."""
+        await self._remove(TOKEN, [lookup.encode() for lookup in lookups])
+
+    async def remove_projects(self, project_ids: Sequence[bytes]) -> None:
+        """Remove projects; works also while Redis is over its `maxmemory`."""
+        await self._remove(PROJECT, project_ids)
+
+    async def sweep(self, load: Callable[[], Awaitable[Projection]]) -> None:
+        """Make the projection equal to what `load` reads from Postgres, and mark it fresh.
+
+        Raises SweepOvertaken when it changed meanwhile every time.
+        """
+        for _ in range(_SWEEP_ATTEMPTS):
+            try:
+                with translated():
+                    return await self._sweep_once(load)
+            except exceptions.WatchError:
+                continue
+        raise SweepOvertaken
+
+    async def evictions(self) -> AsyncIterator[Eviction | None]:
+        """What must be forgotten, as it is announced; None as a sign of life at least once a second.
+
+        Raises BrokerUnavailable when the channel is lost: announcements may have been missed.
+        """
+        with translated():
+            async with self._redis.pubsub() as channel:
+                await channel.subscribe(self._keys.evictions)
+                is_asked = False
+                while True:
+                    message: Any = await channel.get_message(timeout=CHANNEL_HEARTBEAT_SECONDS)
+                    if message is None and is_asked:
+                        raise BrokerUnavailable("the eviction channel gave no sign of life")
+                    is_asked = message is None
+                    if message is None:
+                        await channel.ping()
+                    else:
+                        yield _eviction(message["data"]) if message["type"] == "message" else None
+
+    async def _find(self, kind: str, key: bytes, decode: Callable[[bytes], AnyEntry]) -> Found[AnyEntry]:
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                pipeline.execute_command("HGET", self._hashes[kind], key)
+                pipeline.get(self._keys.swept)
+                pipeline.time()
+                packed, swept, now = await pipeline.execute()
+        return Found(None if packed is None else decode(packed), _age(swept, now))
+
+    async def _put(self, kind: str, key: bytes, entry: msgspec.Struct) -> None:
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.execute_command("HSET", self._hashes[kind], key, _encode(entry))
+                self._announce(pipeline, kind, key)
+                await pipeline.execute()
+
+    async def _remove(self, kind: str, keys: Sequence[bytes]) -> None:
+        if not keys:
+            return
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.execute_command("HDEL", self._hashes[kind], *keys)
+                for key in keys:
+                    self._announce(pipeline, kind, key)
+                await pipeline.execute()
+
+    def _announce(self, pipeline: Pipeline, kind: str, key: bytes) -> None:
+        pipeline.execute_command("PUBLISH", self._keys.evictions, kind.encode() + b":" + key)
+
+    async def _sweep_once(self, load: Callable[[], Awaitable[Projection]]) -> None:
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            await pipeline.watch(*self._hashes.values())
+            held = {kind: await self._held(pipeline, name) for kind, name in self._hashes.items()}
+            wanted = _packed(await load())
+            seconds, micros = await pipeline.time()
+            pipeline.multi()  # type: ignore[no-untyped-call]
+            changed = [key for kind in held for key in self._write(pipeline, kind, held[kind], wanted[kind])]
+            self._announce_all(pipeline, changed)
+            pipeline.set(self._keys.swept, seconds * 1000 + micros // 1000)
+            await pipeline.execute()
+
+    @staticmethod
+    async def _held(pipeline: Pipeline, name: str) -> dict[bytes, bytes]:
+        """A hash as it is; a watching pipeline runs commands at once."""
+        return dict(await cast("Awaitable[Any]", pipeline.hgetall(name)))
+
+    def _write(
+        self, pipeline: Pipeline, kind: str, held: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes]
+    ) -> list[tuple[str, bytes]]:
+        """Queue what makes one hash as wanted; answers what changed."""
+        changed = [key for key, packed in wanted.items() if held.get(key) != packed]
+        gone = [key for key in held if key not in wanted]
+        for key in changed:
+            pipeline.execute_command("HSET", self._hashes[kind], key, wanted[key])
+        if gone:
+            pipeline.execute_command("HDEL", self._hashes[kind], *gone)
+        return [(kind, key) for key in changed + gone]
+
+    def _announce_all(self, pipeline: Pipeline, changed: Sequence[tuple[str, bytes]]) -> None:
+        if len(changed) > _ANNOUNCED_AT_MOST:
+            changed = [(EVERYTHING, b"")]
+        for kind, key in changed:
+            self._announce(pipeline, kind, key)
+
+
+def _packed(projection: Projection) -> dict[str, dict[bytes, bytes]]:
+    return {
+        TOKEN: {lookup.encode(): _encode(entry) for lookup, entry in projection.tokens.items()},
+        PROJECT: {key: _encode(entry) for key, entry in projection.projects.items()},
+        ORGANIZATION: {key: _encode(entry) for key, entry in projection.organizations.items()},
+    }
+
+
+def _age(swept_ms: bytes | str | None, now: tuple[int, int]) -> float | None:
+    """Seconds from a sweep's mark to Redis's now (seconds, microseconds)."""
+    return None if swept_ms is None else now[0] + now[1] / 1e6 - int(swept_ms) / 1000
+
+
+def _eviction(announced: bytes) -> Eviction:
+    kind, _, key = announced.partition(b":")
+    return Eviction(kind.decode(), key)
