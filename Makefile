@@ -32,10 +32,13 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .
 
 load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20 SECONDS=60)
-	@$(BIN)/python loadtests/run.py --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
+	@$(BIN)/python -m loadtests.run --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
 
 nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest $(ARGS)
+
+image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
+	@$(or $(ENGINE),docker) build --tag headrace --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.13-slim) .
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@cd requirements && compile() { \

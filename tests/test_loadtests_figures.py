@@ -1,0 +1,81 @@
+"""The judgement of a load run, on reports made by hand."""
+
+import msgspec
+import pytest
+
+from loadtests.figures import FOUND, Report, Request, judge, read_report
+
+
+def a_request(name: str = "POST one event", **changes: object) -> Request:
+    """A kind of request that went well."""
+    sent = Request(
+        name=name,
+        events_each=1,
+        count=100,
+        failures=0,
+        p50_ms=2,
+        p95_ms=5,
+        p99_ms=9,
+        max_ms=20,
+    )
+    return msgspec.structs.replace(sent, **changes)
+
+
+def a_read(**changes: object) -> Request:
+    """Events looked for after their 202, and found."""
+    return a_request(FOUND, events_each=0, count=5, **changes)
+
+
+def a_report(*requests: Request, seconds: float = 10) -> Report:
+    """What the locustfile would write."""
+    return Report(seconds=seconds, requests=requests, errors=())
+
+
+def test_a_run_without_failures_is_good() -> None:
+    """Everything was accepted and what was looked for was found."""
+    assert judge(a_report(a_request(), a_read())).is_good
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        pytest.param(a_report(), id="nothing was sent"),
+        pytest.param(a_report(a_read()), id="nothing was posted"),
+        pytest.param(a_report(a_request()), id="nothing was read back"),
+        pytest.param(a_report(a_request(failures=1), a_read()), id="a post failed"),
+        pytest.param(a_report(a_request(failures=100), a_read()), id="every post failed"),
+        pytest.param(a_report(a_request(), a_read(failures=1)), id="an event is missing"),
+    ],
+)
+def test_a_run_that_proves_nothing_or_lost_something_is_bad(report: Report) -> None:
+    """A load test that cannot fail would say nothing to whoever reads it."""
+    assert not judge(report).is_good
+
+
+def test_events_are_counted_by_what_each_post_carried() -> None:
+    """100 single events and 10 batches of 50, of which one was refused, are 550 events; reads are none."""
+    batches = a_request("POST 50 events", events_each=50, count=10, failures=1)
+
+    text = judge(a_report(a_request(), batches, a_read())).text
+
+    assert "11 requests/s, 55 events/s accepted over 10 s" in text
+    assert "1 failures, 5 events looked for, 0 missing" in text
+
+
+def test_the_errors_of_a_run_are_shown() -> None:
+    """Whoever reads that it failed also reads why."""
+    report = Report(seconds=1, requests=(a_request(failures=1),), errors=("POST one event: answered 503",))
+
+    assert "POST one event: answered 503" in judge(report).text
+
+
+def test_a_run_of_no_time_divides_by_nothing() -> None:
+    """A run that was stopped at once has a report of zero seconds."""
+    assert not judge(a_report(seconds=0)).is_good
+
+
+def test_a_report_survives_being_written_and_read() -> None:
+    """The locustfile writes plain JSON."""
+    report = a_report(a_request(), a_read())
+
+    assert read_report(msgspec.json.encode(report)) == report

@@ -1,0 +1,164 @@
+"""`python -m loadtests.run` against a collector of a few lines, and its rules about where the load may go."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+import orjson
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from loadtests.run import LoadError, given_target, is_loopback
+
+GIVEN: Final = {
+    "HEADRACE_URL": "http://127.0.0.1:8080/",
+    "HEADRACE_CLIENT_TOKEN": "c" * 40,
+    "HEADRACE_USER_TOKEN": "u" * 40,
+}
+
+
+class TinyCollector:
+    """Accepts events and finds them again; as a test wishes it forgets them, keeps them twice or refuses."""
+
+    def __init__(self) -> None:
+        self.copies_kept = 1
+        self.status = 202
+        self.stored: dict[str, int] = {}
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_post("/api/v2/events", self.accept)
+        app.router.add_get("/api/v2/events/by-ref/{reference}", self.find)
+        return app
+
+    async def accept(self, request: web.Request) -> web.Response:
+        body = orjson.loads(await request.read())
+        for event in body if isinstance(body, list) else [body]:
+            self.stored[event["reference_id"]] = self.copies_kept
+        return web.Response(status=self.status)
+
+    async def find(self, request: web.Request) -> web.Response:
+        copies = self.stored.get(request.match_info["reference"], 0)
+        return web.json_response([{"reference_id": request.match_info["reference"]}] * copies)
+
+
+Load = Callable[[], Awaitable[tuple[int, str]]]
+
+
+@pytest.fixture
+def collector() -> TinyCollector:
+    """One that does everything right until a test wishes otherwise."""
+    return TinyCollector()
+
+
+@pytest.fixture
+async def load(collector: TinyCollector) -> AsyncIterator[Load]:
+    """Puts a second of load on the collector; answers the exit status and what was printed."""
+    async with TestServer(collector.application()) as server:
+
+        async def run() -> tuple[int, str]:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "loadtests.run", "--users", "2", "--seconds", "1", "--rate", "50"),
+                env=os.environ
+                | GIVEN
+                | {"HEADRACE_URL": str(server.make_url("")), "HEADRACE_LOAD_MAX_WAIT_SECONDS": "0.2"},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            async with asyncio.timeout(60):
+                output, _ = await process.communicate()
+            return process.returncode or 0, output.decode()
+
+        yield run
+
+
+async def test_the_load_passes_when_every_event_is_found(load: Load, collector: TinyCollector) -> None:
+    """The locustfile posts single events and batches and reads some of them back."""
+    status, said = await load()
+
+    assert status == 0, said
+    assert "passed" in said
+    assert len(collector.stored) > 50
+
+
+async def test_the_load_fails_when_an_accepted_event_is_missing(load: Load, collector: TinyCollector) -> None:
+    """A 202 for an event that never appears is what the load test is there to catch."""
+    collector.copies_kept = 0
+
+    status, said = await load()
+
+    assert status == 1, said
+    assert "was answered 202 and cannot be read" in said
+
+
+async def test_the_load_fails_when_an_event_is_there_twice(load: Load, collector: TinyCollector) -> None:
+    """Two events with one reference id mean that something was stored twice."""
+    collector.copies_kept = 2
+
+    status, said = await load()
+
+    assert status == 1, said
+    assert "2 events have the reference id" in said
+
+
+async def test_the_load_fails_when_posts_are_refused(load: Load, collector: TinyCollector) -> None:
+    """Only a 202 counts as sent, even if the event is there."""
+    collector.status = 503
+
+    status, said = await load()
+
+    assert status == 1, said
+    assert "answered 503" in said
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        pytest.param("http://127.0.0.1:8080", True, id="the loopback address"),
+        pytest.param("http://127.8.9.1", True, id="another loopback address"),
+        pytest.param("http://[::1]:8080", True, id="the loopback address of IPv6"),
+        pytest.param("http://localhost:8080", True, id="its name"),
+        pytest.param("http://10.0.0.1:8080", False, id="another machine"),
+        pytest.param("https://collector.example", False, id="a name"),
+        pytest.param("http://localhost.example", False, id="a name that begins like it"),
+        pytest.param("nonsense", False, id="no URL"),
+    ],
+)
+def test_loopback_is_told_from_the_rest_of_the_world(url: str, expected: bool) -> None:  # noqa: FBT001 - a case
+    """The load must not hit somebody's server by a slip of the keyboard."""
+    assert is_loopback(url) is expected
+
+
+def test_without_a_url_a_collector_is_started() -> None:
+    """Tokens alone name no collector."""
+    assert given_target({"HEADRACE_CLIENT_TOKEN": "c" * 40}, is_remote_allowed=False) is None
+
+
+def test_a_given_collector_is_taken_with_its_tokens() -> None:
+    """The trailing slash goes, since paths are appended."""
+    target = given_target(GIVEN, is_remote_allowed=False)
+
+    assert target is not None
+    assert target.url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({"HEADRACE_URL": "https://collector.example"}, "not on this machine", id="elsewhere"),
+        pytest.param({"HEADRACE_CLIENT_TOKEN": ""}, "HEADRACE_CLIENT_TOKEN", id="no client token"),
+        pytest.param({"HEADRACE_USER_TOKEN": ""}, "HEADRACE_USER_TOKEN", id="no user token"),
+    ],
+)
+def test_a_given_collector_that_cannot_be_used_is_refused(changes: dict[str, str], reason: str) -> None:
+    """One line says what is missing."""
+    with pytest.raises(LoadError, match=reason):
+        given_target(GIVEN | changes, is_remote_allowed=False)
+
+
+def test_another_machine_is_taken_when_asked_for() -> None:
+    """`--anywhere` is a decision of the person who types it."""
+    assert given_target(GIVEN | {"HEADRACE_URL": "https://collector.example"}, is_remote_allowed=True)
