@@ -32,14 +32,18 @@ def translated() -> Iterator[None]:
     """Turn the driver's errors into ours. Whatever else Redis objects to is a bug and passes as it is."""
     try:
         yield
-    except exceptions.OutOfMemoryError as error:
-        raise BrokerFull(str(error)) from error
     except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
-        raise BrokerUnavailable(str(error) or type(error).__name__) from error
+        raise BrokerUnavailable(_reason(error)) from error
     except exceptions.ResponseError as error:
-        text = str(error)
-        if "OOM" in text:
-            raise BrokerFull(text) from error
-        if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_STATES):
-            raise BrokerUnavailable(text) from error
+        reason = _reason(error)
+        if isinstance(error, exceptions.OutOfMemoryError) or "OOM " in reason:
+            raise BrokerFull(reason) from error
+        if isinstance(error, exceptions.ReadOnlyError) or reason.startswith(_STATES):
+            raise BrokerUnavailable(reason) from error
         raise
+
+
+def _reason(error: Exception) -> str:
+    """What the server said, without the command that the driver quotes in front of it: that holds payload."""
+    _, quoted, reason = str(error).partition("of pipeline caused error: ")
+    return (reason if quoted else str(error)).strip("(',)\"") or type(error).__name__

@@ -1,0 +1,98 @@
+"""Which HTTP status each refusal has, and how every error looks: problem JSON (RFC 9457), never text or HTML.
+
+The official JavaScript client parses every body as JSON and breaks on anything else.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+import structlog
+from aiohttp import web
+
+from collector.domain import errors
+from collector.domain.errors import Refusal
+from collector.process.logging import masked
+
+PROBLEM_TYPE: Final = "application/problem+json"
+RETRY_AFTER: Final = "Retry-After"
+
+STATUS: Final[Mapping[type[Refusal], HTTPStatus]] = {
+    errors.BadRequest: HTTPStatus.BAD_REQUEST,
+    errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.OrganizationSuspended: HTTPStatus.PAYMENT_REQUIRED,
+    errors.Forbidden: HTTPStatus.FORBIDDEN,
+    errors.NotFound: HTTPStatus.NOT_FOUND,
+    errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.Conflict: HTTPStatus.CONFLICT,
+    errors.LengthRequired: HTTPStatus.LENGTH_REQUIRED,
+    errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.UnsupportedContent: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    errors.Invalid: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_log = structlog.get_logger()
+
+
+def problem(
+    request: web.BaseRequest,
+    status: int,
+    title: str,
+    *,
+    fields: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> web.Response:
+    """A problem answer; `title` is the sentence for people, `fields` is its `errors` member."""
+    body: dict[str, Any] = {
+        "type": f"https://httpstatuses.io/{status}",
+        "title": title,
+        "status": status,
+        "instance": f"{request.method} {masked(request.path)}",
+    }
+    if fields:
+        body["errors"] = {name: list(texts) for name, texts in fields.items()}
+    return web.Response(
+        status=status, body=orjson.dumps(body), content_type=PROBLEM_TYPE, headers=dict(headers or {})
+    )
+
+
+def refused(request: web.BaseRequest, refusal: Refusal) -> web.Response:
+    """The answer to a refused request."""
+    status = STATUS[type(refusal)]
+    headers: dict[str, str] = {}
+    if refusal.retry_after_seconds is not None:
+        headers[RETRY_AFTER] = str(refusal.retry_after_seconds)
+    if status is HTTPStatus.UNAUTHORIZED:
+        # Neither Negotiate nor Basic: .NET would answer with the user's own login, browsers ask for one.
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(request, status, refusal.title, fields=refusal.fields, headers=headers)
+
+
+@web.middleware
+async def problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Turn whatever a handler raises into problem JSON."""
+    try:
+        return await handler(request)
+    except Refusal as refusal:
+        return refused(request, refusal)
+    except web.HTTPException as error:
+        return _from_aiohttp(request, error)
+    except Exception:  # noqa: BLE001 - the edge: logged once, answered as a problem
+        _log.exception("request failed", method=request.method, path=request.path)
+        return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    if error.status < HTTPStatus.BAD_REQUEST:
+        raise error
+    title = {
+        HTTPStatus.NOT_FOUND: errors.NotFound().title,
+        HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed().title,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge().title,
+    }.get(HTTPStatus(error.status), error.reason)
+    kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+    return problem(request, error.status, title, headers=kept)

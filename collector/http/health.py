@@ -1,0 +1,48 @@
+"""Health and metrics, the same for every process: `/health/live`, `/health/ready`, `/metrics`."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from collector.http.responses import json_response
+from collector.process.metrics import CONTENT_TYPE, exposition
+
+Check = Callable[[], Awaitable[str | None]]
+"""Answers what is wrong, in words for an operator, or None."""
+
+_CHECK_SECONDS: Final = 3.0
+
+
+def add_health(app: web.Application, checks: Mapping[str, Check], registry: CollectorRegistry) -> None:
+    """Add the three routes. Live: the process answers. Ready: every check is content."""
+
+    async def live(_request: web.Request) -> web.Response:
+        return json_response({"status": "live"})
+
+    async def ready(_request: web.Request) -> web.Response:
+        answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+        found = {name: answer or "ok" for name, answer in zip(checks, answers, strict=True)}
+        if any(answers):
+            return json_response(
+                {"status": "not ready", "checks": found}, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
+            )
+        return json_response({"status": "ready", "checks": found})
+
+    async def metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
+
+    app.router.add_get("/health/live", live)
+    app.router.add_get("/health/ready", ready)
+    app.router.add_get("/metrics", metrics)
+
+
+async def _outcome(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {_CHECK_SECONDS:.0f} s"
