@@ -1,1 +1,1 @@
-"""Valkey and Postgres from wheels, for `headrace up` and the tests."""
+"""Real Valkey and Postgres from wheels, and the whole product run as children of one process."""

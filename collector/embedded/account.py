@@ -1,0 +1,33 @@
+"""Which user the embedded servers run as: ours, or `nobody` when we are root, whom Postgres refuses."""
+
+import os
+import pwd
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+_NOBODY: Final = 65534
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user and a group, by number."""
+
+    uid: int
+    gid: int
+
+
+def server_account(directory: Path) -> Account | None:
+    """Who runs the server whose data are in `directory`; None means the user who runs us.
+
+    Root leaves data that belong to another user to that user.
+    """
+    if os.geteuid() != 0:
+        return None
+    if directory.exists() and (owner := directory.stat()).st_uid != 0:
+        return Account(owner.st_uid, owner.st_gid)
+    try:
+        nobody = pwd.getpwnam("nobody")
+    except KeyError:
+        return Account(_NOBODY, _NOBODY)
+    return Account(nobody.pw_uid, nobody.pw_gid)

@@ -1,0 +1,143 @@
+"""One child process: started with its own log, account and session, awaited, and stopped within a bound.
+
+It gets a session of its own so that Ctrl-C on the terminal reaches only us, who stop things in order.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from collector.embedded.account import Account
+from collector.process.lifecycle import StartError
+
+_LOG_LIMIT_BYTES: Final = 10_000_000
+_TAIL_BYTES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run and how.
+
+    `directory` is entered before root becomes `account`, so that the account need not be able to enter the
+    folders above it: what a server calls `/proc/self/cwd` stays within reach.
+    """
+
+    arguments: tuple[str, ...]
+    environ: Mapping[str, str]
+    log: Path
+    directory: Path | None = None
+    account: Account | None = None
+    stdin: bytes = b""
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 5.0
+
+
+class Child:
+    """A process that runs a program."""
+
+    def __init__(self, program: Program, process: subprocess.Popen[bytes], log_start: int) -> None:
+        self._program = program
+        self._process = process
+        self._log_start = log_start
+
+    @classmethod
+    def start(cls, program: Program) -> "Child":
+        """Start the program. Raises StartError when the system refuses."""
+        try:
+            _bound_log(program.log)
+            with program.log.open("ab") as log:
+                process = subprocess.Popen(  # noqa: S603 - our own programs with our own arguments
+                    program.arguments,
+                    stdin=subprocess.PIPE if program.stdin else subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    cwd=program.directory,
+                    env=dict(program.environ),
+                    start_new_session=True,
+                    **_as(program.account),
+                )
+                log_start = log.tell()
+        except OSError as error:
+            raise StartError(f"{program.arguments[0]} cannot be started: {error.strerror}.") from error
+        if process.stdin is not None:
+            with suppress(BrokenPipeError), process.stdin as stdin:
+                stdin.write(program.stdin)
+        return cls(program, process, log_start)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def log(self) -> Path:
+        """Where it writes."""
+        return self._program.log
+
+    @property
+    def stop_signal(self) -> signal.Signals:
+        """What asks it to end in good order."""
+        return self._program.stop_signal
+
+    async def wait(self) -> int:
+        """Its exit status once it has ended; negative is the number of the signal that ended it."""
+        if self._process.poll() is None:
+            await _end_of(self._process.pid)
+        return self._process.wait()
+
+    async def stop(self) -> None:
+        """Ask it to end; kill it when it takes too long."""
+        self._process.send_signal(self._program.stop_signal)
+        try:
+            async with asyncio.timeout(self._program.stop_seconds):
+                await self.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self.wait()
+
+    def last_lines(self, count: int = 10) -> list[str]:
+        """The end of what it wrote since it was started."""
+        with self.log.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(self._log_start, log.tell() - _TAIL_BYTES))
+            return log.read().decode(errors="replace").splitlines()[-count:]
+
+
+def ending(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+async def _end_of(pid: int) -> None:
+    """Return when a process of ours has ended; it stays to be reaped."""
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    descriptor = os.pidfd_open(pid)
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+
+
+def _as(account: Account | None) -> dict[str, Any]:
+    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
+
+
+def _bound_log(log: Path) -> None:
+    """Keep one older log when this one has grown large."""
+    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".log.1"))
