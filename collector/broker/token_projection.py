@@ -24,7 +24,7 @@ PROJECT: Final = "project"
 ORGANIZATION: Final = "organization"
 EVERYTHING: Final = "everything"
 
-CHANNEL_HEARTBEAT_SECONDS: Final = 0.5
+CHANNEL_HEARTBEAT_SECONDS: Final = 0.25
 """How often the eviction channel is asked for a sign of life."""
 
 _SWEEP_ATTEMPTS: Final = 5
@@ -36,7 +36,7 @@ _decode_token = msgspec.msgpack.Decoder(TokenEntry).decode
 _decode_project = msgspec.msgpack.Decoder(ProjectEntry).decode
 _decode_organization = msgspec.msgpack.Decoder(OrganizationEntry).decode
 
-AnyEntry = TypeVar("AnyEntry", TokenEntry, ProjectEntry, OrganizationEntry)
+AnyEntry = TypeVar("AnyEntry", bound=msgspec.Struct)
 
 
 class SweepOvertaken(Exception):  # noqa: N818 - a state of the world
@@ -123,7 +123,7 @@ class TokenProjection:
         raise SweepOvertaken
 
     async def evictions(self) -> AsyncIterator[Eviction | None]:
-        """What must be forgotten, as it is announced; None as a sign of life at least once a second.
+        """What must be forgotten, as it is announced; None as a sign of life, several a second.
 
         Raises BrokerUnavailable when the channel is lost: announcements may have been missed.
         """

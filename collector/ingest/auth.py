@@ -1,0 +1,90 @@
+"""Who sends a post, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
+
+The order matters: bad or missing credentials are 401 before anything else is considered.
+"""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from collector.domain.credentials import TokenCredentials, credentials_of
+from collector.domain.errors import BadRequest, Forbidden, NotFound, OrganizationSuspended, Unauthenticated
+from collector.domain.identifiers import uuid_of
+from collector.domain.projection import ProjectEntry
+from collector.domain.scope import CLIENT, GLOBAL
+from collector.domain.token import TokenEntry, present
+from collector.ingest.token_cache import TokenCache
+from collector.process.clock import Clock
+
+NO_PROJECT = "No project id specified and no default project was found"
+PROJECT_NOT_FOUND = "Project not found."
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The project that a post is for (ids are 16 bytes)."""
+
+    project_id: bytes
+    organization_id: bytes
+    config_version: int
+
+
+async def token_of(request: web.BaseRequest, cache: TokenCache, clock: Clock) -> TokenEntry:
+    """The enabled client token that the request carries.
+
+    Raises Unauthenticated, Forbidden, or Unavailable where the token cannot be checked. The door knows no
+    passwords: Basic with an e-mail address is 401 here.
+    """
+    credentials = credentials_of(request.headers.get("Authorization"), request.query)
+    presented = present(credentials.token) if isinstance(credentials, TokenCredentials) else None
+    if presented is None:
+        raise Unauthenticated
+    token = await cache.token(presented.lookup)
+    if token is None or not token.matches(presented) or token.is_expired(clock.now_ms()):
+        raise Unauthenticated
+    if not token.organization_ids:
+        raise Unauthenticated
+    if not token.is_login and await _is_suspended(token, cache):
+        raise Unauthenticated
+    if not token.allows(CLIENT):
+        raise Forbidden("The token's scopes do not allow posting events.")
+    return token
+
+
+async def refuse_suspended(token: TokenEntry, cache: TokenCache) -> None:
+    """A user of a suspended organization may look but not post (its tokens were refused before)."""
+    if token.is_login and await _is_suspended(token, cache):
+        raise OrganizationSuspended
+
+
+async def target_of(token: TokenEntry, route_project: str | None, cache: TokenCache) -> Target:
+    """The project from the route, else the token's, else its default one.
+
+    Raises BadRequest without any, NotFound for one that is gone or somebody else's.
+    """
+    project_id = _project_id(token, route_project)
+    project = await cache.project(project_id)
+    if project is None or not _may_use(token, project):
+        raise NotFound(PROJECT_NOT_FOUND)
+    return Target(project_id, project.organization_id, project.config_version)
+
+
+def _project_id(token: TokenEntry, route_project: str | None) -> bytes:
+    if route_project is None:
+        own = token.project_id or token.default_project_id
+        if own is None:
+            raise BadRequest(NO_PROJECT)
+        return own
+    named = uuid_of(route_project)
+    if named is None or (token.project_id is not None and token.project_id != named.bytes):
+        raise NotFound(PROJECT_NOT_FOUND)
+    return named.bytes
+
+
+def _may_use(token: TokenEntry, project: ProjectEntry) -> bool:
+    return project.organization_id in token.organization_ids or (token.is_login and token.allows(GLOBAL))
+
+
+async def _is_suspended(token: TokenEntry, cache: TokenCache) -> bool:
+    organization = await cache.organization(token.organization_ids[0])
+    return organization is not None and organization.is_suspended

@@ -1,0 +1,66 @@
+"""The door's parts, put together: what its handlers reach through the application."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from collector.broker.connection import check_server, connect
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.broker.token_projection import TokenProjection
+from collector.domain.identifiers import PostIds
+from collector.http.client_address import Networks, trusted_networks
+from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
+from collector.ingest.readiness import Readiness
+from collector.ingest.settings import IngestSettings
+from collector.ingest.token_cache import TokenCache
+from collector.process.clock import Clock, SystemClock
+from collector.process.metrics import IngestMetrics
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Everything that a post needs on its way to the queue's disk."""
+
+    settings: IngestSettings
+    trusted_proxies: Networks
+    clock: Clock
+    ids: PostIds
+    cache: TokenCache
+    queue: PostQueue
+    readiness: Readiness
+    metrics: IngestMetrics
+
+
+DOOR: Final = web.AppKey("door", Door)
+
+
+@asynccontextmanager
+async def open_door(settings: IngestSettings, registry: CollectorRegistry) -> AsyncIterator[Door]:
+    """Connect, and run the door's background tasks; on leaving, what was taken in is written first.
+
+    Raises StartError when Redis is out of reach or too old.
+    """
+    clock, keys = SystemClock(), Keys(settings.redis_key_prefix, settings.shards)
+    networks = trusted_networks(settings.trusted_proxies)
+    redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
+    try:
+        await check_server(redis, settings.redis_url)
+        metrics = IngestMetrics(registry)
+        projection, ids = TokenProjection(redis, keys), PostIds()
+        cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
+        queue = PostQueue(PostStream(redis, keys), ids, clock, metrics, settings.shards)
+        readiness = Readiness(redis, projection, clock, metrics, settings.durability)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(cache.follow())
+            tasks.create_task(queue.run())
+            yield Door(settings, networks, clock, ids, cache, queue, readiness, metrics)
+            queue.close()
+            following.cancel()
+    finally:
+        await redis.aclose()

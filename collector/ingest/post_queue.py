@@ -1,0 +1,156 @@
+"""Group commit: posts that arrive while a write is under way go out together in the next one.
+
+Every post of a batch waits for the batch's one reply, which comes after the server's fsync. A batch whose
+reply is lost is repeated with the same batch id and never regrouped, within a bounded time; after that its
+posts are refused, though they may have been stored: what counts is the 202.
+"""
+
+import asyncio
+from typing import Final, Protocol
+
+import structlog
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.domain.errors import Unavailable
+from collector.domain.identifiers import PostIds
+from collector.domain.post import Post, PostBatch
+from collector.process.clock import Clock
+from collector.process.metrics import IngestMetrics
+
+APPEND_SECONDS: Final = 3.0
+"""How long a batch may take, repeats included, before its posts are refused."""
+
+_REPEAT_PAUSE_SECONDS: Final = 0.05
+_POSTS_PER_BATCH: Final = 512
+_BYTES_PER_BATCH: Final = 4 * 1024 * 1024
+_WAITING_BYTES: Final = 32 * 1024 * 1024
+"""More than that waiting for the disk, and the door refuses before its own memory fills."""
+
+_log = structlog.get_logger()
+
+
+class PostSink(Protocol):
+    """Where batches go."""
+
+    async def append(self, shard: int, batch: PostBatch) -> None:
+        """Return once the batch is on disk. Raises BrokerUnavailable or BrokerFull."""
+        ...
+
+
+class _Batch:
+    """Posts being collected for one write, and the one future that all of them wait for."""
+
+    __slots__ = ("posts", "size_bytes", "written")
+
+    def __init__(self) -> None:
+        self.posts: list[Post] = []
+        self.size_bytes = 0
+        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def takes(self, size_bytes: int) -> bool:
+        return not self.posts or (
+            len(self.posts) < _POSTS_PER_BATCH and self.size_bytes + size_bytes <= _BYTES_PER_BATCH
+        )
+
+    def settle(self, refusal: Unavailable | None) -> None:
+        """Tell every waiting post. A future that was cancelled with its last waiter is left alone."""
+        if self.written.done():
+            return
+        if refusal is None:
+            self.written.set_result(None)
+        else:
+            self.written.set_exception(refusal)
+            self.written.exception()  # Read once, so that a batch nobody waits for any more stays quiet.
+
+
+class PostQueue:
+    """Collects posts into batches and writes one batch at a time to each shard in turn."""
+
+    def __init__(
+        self, sink: PostSink, ids: PostIds, clock: Clock, metrics: IngestMetrics, shards: int
+    ) -> None:
+        self._sink = sink
+        self._ids = ids
+        self._clock = clock
+        self._metrics = metrics
+        self._shards = shards
+        self._batches: list[_Batch] = []
+        self._waiting_bytes = 0
+        self._arrived = asyncio.Event()
+        self._is_closing = False
+        self._next_shard = 0
+
+    async def append(self, post: Post) -> None:
+        """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
+        size_bytes = len(post.body)
+        if self._is_closing:
+            raise Unavailable("The server is stopping; please repeat the post.")
+        if self._waiting_bytes + size_bytes > _WAITING_BYTES:
+            raise Unavailable("More posts are waiting for the queue's disk than this server can hold.")
+        if not self._batches or not self._batches[-1].takes(size_bytes):
+            self._batches.append(_Batch())
+        batch = self._batches[-1]
+        batch.posts.append(post)
+        batch.size_bytes += size_bytes
+        self._waiting_bytes += size_bytes
+        self._arrived.set()
+        # The batch's future is shared: a waiter that is cancelled must not cancel it for the others.
+        await asyncio.shield(batch.written)
+
+    async def run(self) -> None:
+        """Write batches until `close` was called and nothing waits any more."""
+        while True:
+            await self._arrived.wait()
+            if not self._batches:
+                if self._is_closing:
+                    return
+                self._arrived.clear()
+                continue
+            batch = self._batches.pop(0)
+            self._waiting_bytes -= batch.size_bytes
+            refusal = await self._write(batch)
+            batch.settle(refusal)
+            if refusal is not None:
+                self._refuse_waiting(refusal)
+
+    def close(self) -> None:
+        """Take no more posts; `run` ends when those that wait are written."""
+        self._is_closing = True
+        self._arrived.set()
+
+    async def _write(self, collected: _Batch) -> Unavailable | None:
+        """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
+        batch = PostBatch(self._ids.next(self._clock.now_ms()), tuple(collected.posts))
+        self._next_shard = (self._next_shard + 1) % self._shards
+        started = self._clock.monotonic()
+        while True:
+            try:
+                await self._sink.append(self._next_shard, batch)
+            except BrokerFull:
+                _log.warning("queue is full", posts=len(batch.posts))
+                return Unavailable("The queue is full.", retry_after_seconds=30)
+            except BrokerUnavailable as error:
+                if self._clock.monotonic() - started > APPEND_SECONDS:
+                    _log.warning("queue is unavailable", posts=len(batch.posts), reason=str(error))
+                    return Unavailable("The queue is unavailable.")
+            except Exception:  # noqa: BLE001 - the loop must survive, and whatever it was, it is our fault
+                _log.exception("append failed", posts=len(batch.posts))
+                return Unavailable("The queue did not take the post.")
+            else:
+                self._count(collected, self._clock.monotonic() - started)
+                return None
+            self._metrics.appends_repeated.inc()
+            await asyncio.sleep(_REPEAT_PAUSE_SECONDS)
+
+    def _refuse_waiting(self, refusal: Unavailable) -> None:
+        """What waited behind a failed write would only wait as long again."""
+        waiting, self._batches = self._batches, []
+        self._waiting_bytes = 0
+        for batch in waiting:
+            batch.settle(refusal)
+
+    def _count(self, batch: _Batch, seconds: float) -> None:
+        self._metrics.posts_accepted.inc(len(batch.posts))
+        self._metrics.bytes_accepted.inc(batch.size_bytes)
+        self._metrics.posts_per_batch.observe(len(batch.posts))
+        self._metrics.append_seconds.observe(seconds)

@@ -1,0 +1,36 @@
+"""The ingest process: the door alone, on a port of its own; it reaches Redis and nothing else."""
+
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from collector.http.health import add_health
+from collector.http.server import application, listen
+from collector.ingest.app import add_ingest
+from collector.ingest.door import open_door
+from collector.ingest.settings import IngestSettings
+from collector.process.lifecycle import Stop
+from collector.process.logging import configure_logging
+from collector.process.settings import read_settings
+
+_log = structlog.get_logger()
+
+
+async def run(environ: Mapping[str, str], stop: Stop) -> None:
+    """Serve until told to stop; then take no more posts, write those that were taken, and end.
+
+    Raises StartError when a setting is wrong, Redis is out of reach or the port is taken.
+    """
+    settings = read_settings(IngestSettings, environ)
+    configure_logging(settings, "ingest")
+    registry = CollectorRegistry()
+    async with open_door(settings, registry) as door:
+        app = application()
+        add_ingest(app, door)
+        add_health(app, door.readiness.checks, registry)
+        listener = await listen(app, settings.host, settings.port, reuse_port=settings.reuse_port)
+        _log.info("serving", host=settings.host, port=listener.port)
+        await stop.wait()
+        _log.info("stopping")
+        await listener.close()

@@ -1,0 +1,61 @@
+"""The body of a post: its length, type and encoding are judged here, its contents nowhere at the door."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestPayloadError
+
+from collector.domain.errors import (
+    BadRequest,
+    BodyTooLarge,
+    LengthRequired,
+    Unavailable,
+    UnsupportedContent,
+)
+
+CONTENT_TYPES: Final = frozenset({"application/json", "text/plain"})
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+BODY_SECONDS: Final = 30.0
+"""How long a client may take to send its body."""
+
+
+def check_length(request: web.BaseRequest, limit_bytes: int) -> None:
+    """Refuse by the announced length alone (contract 3.2, steps 4 and 5)."""
+    length = request.content_length
+    if length == 0:
+        raise LengthRequired
+    if length is not None and length > limit_bytes:
+        raise BodyTooLarge(f"The body has {length} bytes; this server accepts {limit_bytes}.")
+
+
+def check_content(request: web.BaseRequest) -> None:
+    """Refuse a content type or encoding that the worker could not read (step 8)."""
+    content_type = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+    if content_type not in CONTENT_TYPES:
+        raise UnsupportedContent("The content type must be application/json or text/plain.")
+    if content_encoding(request) not in ENCODINGS:
+        raise UnsupportedContent("The content encoding must be gzip or deflate, or the body plain.")
+
+
+def content_encoding(request: web.BaseRequest) -> str:
+    """The name of the body's encoding, lower-cased; empty for none."""
+    return request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+
+
+async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+    """The body as it was sent. A body without a length stops being read at the limit."""
+    chunks: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.content.iter_any():
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise BodyTooLarge(f"The body is longer than the {limit_bytes} bytes accepted here.")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise Unavailable(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+    except (RequestPayloadError, ConnectionResetError):
+        raise BadRequest("The body was cut off or badly chunked.") from None
+    return b"".join(chunks)
