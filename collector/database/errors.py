@@ -1,0 +1,43 @@
+"""What can go wrong with Postgres, in our words: repeat it later, or it is a bug."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+
+_REPEATED_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+"""Connections, credentials and names that may be mended, rollbacks, resources, locks, operators, disks."""
+_READ_ONLY: Final = "25006"
+"""A server that has become a standby."""
+
+
+class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
+    """Postgres cannot be reached or cannot do it right now. The write may have happened."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's errors into ours where repeating can help; anything else passes as it is."""
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if is_repeatable(error):
+            raise DatabaseUnavailable(_described(error)) from error
+        raise
+    except asyncpg.InterfaceError as error:
+        if isinstance(error, ValueError) or "clos" not in str(error):
+            raise
+        raise DatabaseUnavailable(_described(error)) from error
+    except (OSError, TimeoutError) as error:
+        raise DatabaseUnavailable(_described(error)) from error
+
+
+def is_repeatable(error: asyncpg.PostgresError) -> bool:
+    """Whether the same statement may succeed later."""
+    code = error.sqlstate or ""
+    return code[:2] in _REPEATED_CLASSES or code == _READ_ONLY
+
+
+def _described(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")

@@ -1,0 +1,148 @@
+"""Connections to Postgres: how a process gets them, what each is set to, and which servers we take."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+import asyncpg
+
+from collector.database.errors import translated
+from collector.process.lifecycle import StartError
+from collector.process.settings import without_password
+
+OLDEST_MAJOR: Final = 16
+START_SECONDS: Final = 10.0
+"""How long a start waits for a server that is not there yet."""
+
+_CONNECT_SECONDS: Final = 5.0
+_COMMAND_SECONDS: Final = 60.0
+_ACQUIRE_SECONDS: Final = 10.0
+_PAUSE_SECONDS: Final = 0.25
+
+Reached = TypeVar("Reached")
+
+
+async def create_pool(
+    database_url: str,
+    *,
+    max_size: int,
+    application_name: str = "headrace",
+    statement_timeout_seconds: int = 0,
+    wait_seconds: float = START_SECONDS,
+) -> asyncpg.Pool:
+    """A pool on a server that has been reached and is new enough; 0 means no statement timeout.
+
+    Raises StartError, with one line for the person who started the process.
+    """
+
+    async def connect() -> asyncpg.Pool:
+        return await asyncpg.create_pool(
+            database_url,
+            min_size=1,
+            max_size=max_size,
+            init=_prepare,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_COMMAND_SECONDS,
+            server_settings=_server_settings(application_name, statement_timeout_seconds),
+        )
+
+    pool = await _reach(database_url, connect, wait_seconds)
+    try:
+        async with connected(pool) as connection:
+            _check_version(connection)
+    except BaseException:
+        pool.terminate()
+        raise
+    return pool
+
+
+async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS) -> asyncpg.Connection:
+    """One connection outside of any pool, for a command that ends; raises StartError likewise."""
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            database_url,
+            timeout=_CONNECT_SECONDS,
+            command_timeout=_COMMAND_SECONDS,
+            server_settings=_server_settings("headrace", 0),
+        )
+
+    connection = await _reach(database_url, connect, wait_seconds)
+    try:
+        _check_version(connection)
+        await _prepare(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+@asynccontextmanager
+async def connected(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+    """A connection for one unit of work. Raises DatabaseUnavailable where repeating can help."""
+    with translated():
+        async with pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+            yield connection
+
+
+async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_seconds: float) -> Reached:
+    """Try until the server answers or the time is up; a refusal that waiting cannot mend ends it at once."""
+    until = time.monotonic() + wait_seconds
+    shown = without_password(url)
+    while True:
+        try:
+            return await connect()
+        except asyncpg.InvalidAuthorizationSpecificationError as error:
+            raise StartError(f"Postgres at {shown} does not let us in: {error}.") from None
+        except asyncpg.InvalidCatalogNameError as error:
+            raise StartError(f"Postgres at {shown} has no such database: {error}.") from None
+        except (asyncpg.ClientConfigurationError, ValueError) as error:
+            raise StartError(f"DATABASE_URL cannot be understood ({shown}): {error}.") from None
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            if time.monotonic() >= until:
+                raise StartError(_not_reached(shown, wait_seconds, error)) from None
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _not_reached(shown: str, wait_seconds: float, error: Exception) -> str:
+    cause = " ".join(str(error).split()) or type(error).__name__
+    return (
+        f"Postgres did not answer at {shown} within {wait_seconds:g} s ({cause}). "
+        "Start it (`docker run -e POSTGRES_PASSWORD=... -p 5432:5432 postgres:18`), "
+        "set DATABASE_URL, or run `headrace up`, which brings its own."
+    )
+
+
+def _check_version(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_MAJOR:
+        raise StartError(
+            f"This is PostgreSQL {version.major}.{version.minor}; {OLDEST_MAJOR} or newer is needed."
+        )
+
+
+def _server_settings(application_name: str, statement_timeout_seconds: int) -> dict[str, str]:
+    return {
+        "application_name": application_name,
+        "statement_timeout": f"{statement_timeout_seconds}s",
+        "timezone": "UTC",
+        # Our statements are short; compiling one over many leaves costs more than it saves.
+        "jit": "off",
+    }
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    """`jsonb` goes in and out as its UTF-8 bytes: whoever needs values decodes them himself."""
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+    )
+
+
+def _to_jsonb(text: bytes) -> bytes:
+    return b"\x01" + text
+
+
+def _from_jsonb(wire: Any) -> bytes:
+    return bytes(wire[1:])
