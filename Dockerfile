@@ -24,8 +24,9 @@ LABEL org.opencontainers.image.title="Headrace" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.source="https://github.com/headrace/headrace"
-RUN groupadd --system --gid 10001 headrace \
-    && useradd --system --uid 10001 --gid headrace --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin headrace
+RUN groupadd --gid 10001 headrace \
+    && useradd --uid 10001 --gid headrace --no-log-init --no-create-home --home-dir /nonexistent \
+        --shell /usr/sbin/nologin headrace
 COPY --from=build /opt/headrace /opt/headrace
 ENV PATH=/opt/headrace/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
