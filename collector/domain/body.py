@@ -1,0 +1,206 @@
+"""From a post's bytes to its raw events (contract 3.2 and 3.4): unpacked, decoded, JSON or lines of text.
+
+The first character decides, not the content type: `{` is one event, `[` an array of them. What is not JSON of
+that shape, or holds no event, is text: one event per line. Events nested too deep are set aside one by one.
+"""
+
+import re
+import zlib
+from dataclasses import dataclass
+from encodings.aliases import aliases
+from typing import Any, Final
+
+from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
+from collector.domain.json_text import (
+    MAXIMUM_DEPTH,
+    elements_of,
+    is_too_deep,
+    object_in,
+    objects_in,
+    without_nul,
+)
+from collector.domain.outcome import DeadLetterReason
+from collector.domain.post import Post
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
+_ZLIB: Final = zlib.MAX_WBITS
+_RAW_DEFLATE: Final = -zlib.MAX_WBITS
+_CHUNK_BYTES: Final = 4096
+
+_CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
+_IS_CHARSET: Final = re.compile(
+    r"utf_(8|16|32)|ascii|latin|iso8859|cp\d|koi8|mac|gb|big5|hz|shift_jis|euc_|iso2022|johab|tis_620"
+)
+_CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
+"""Python's other codecs (`unicode_escape`, `idna`, `utf_7`, `zlib`) are no charsets; some make surrogates."""
+_LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
+"""The array around the events does not count."""
+_LINE_END: Final = re.compile(r"[\r\n]+")
+
+
+class Unstorable(Exception):  # noqa: N818 - a finding about the post
+    """The post as a whole can never be stored."""
+
+    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail
+        super().__init__(detail)
+
+
+@dataclass(frozen=True, slots=True)
+class TooDeep:
+    """An event that nests too deep, as JSON text."""
+
+    text: str
+
+
+RawEvent = dict[str, Any] | TooDeep
+
+
+def raw_events(post: Post, unpacked_limit_bytes: int) -> list[RawEvent | None]:
+    """The post's events at their places; None is a null in an array, which is no event.
+
+    Raises Unstorable for an encoding that is unknown or broken, and for more than a post may hold.
+    """
+    body = unpacked(post.body, post.content_encoding, unpacked_limit_bytes)
+    found = events_in(decoded(body, post.content_type))
+    if len(found) > MAXIMUM_EVENTS_PER_POST:
+        raise Unstorable(
+            DeadLetterReason.TOO_MANY_EVENTS,
+            f"{len(found)} events in one post; {MAXIMUM_EVENTS_PER_POST} are the most.",
+        )
+    return found
+
+
+def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
+    """The body without its encoding; never makes more than `limit_bytes` and one piece of input at a time."""
+    encoding = content_encoding.strip().lower()
+    match encoding:
+        case "" | "identity":
+            return body
+        case "gzip":
+            return _gunzipped(body, limit_bytes)
+        case "deflate":
+            return _inflated(body, limit_bytes)
+        case _:
+            raise Unstorable(
+                DeadLetterReason.UNSUPPORTED_ENCODING, f"The encoding {encoding[:100]!r} is not supported."
+            )
+
+
+def decoded(body: bytes, content_type: str) -> str:
+    """The text in the content type's charset (UTF-8 where there is none), without a byte order mark.
+
+    What the charset cannot read becomes U+FFFD, so that the text can always be stored.
+    """
+    return body.decode(_charset(content_type), "replace").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
+def events_in(text: str) -> list[RawEvent | None]:
+    """The raw events in a text; never fails."""
+    text = text.strip()
+    found: list[RawEvent | None] | None = None
+    if text.startswith("{"):
+        found = _object(text)
+    elif text.startswith("["):
+        found = _array(text)
+    has_event = found is not None and any(event is not None for event in found)
+    return found if found is not None and has_event else _lines(text)
+
+
+def _object(text: str) -> list[RawEvent | None] | None:
+    if is_too_deep(text):
+        is_whole = elements_of(f"[{text}]") is not None
+        return [TooDeep(text)] if is_whole else None
+    event = object_in(text)
+    return None if event is None else [event]
+
+
+def _array(text: str) -> list[RawEvent | None] | None:
+    if is_too_deep(text, levels=_LEVELS_OF_ARRAY):
+        return _array_with_deep_elements(text)
+    events = objects_in(text)
+    return None if events is None else list(events)
+
+
+def _array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
+    """The deep elements set aside, the others as if there were null in their place."""
+    elements = elements_of(text)
+    if elements is None:
+        return None
+    deep = {place for place, element in enumerate(elements) if is_too_deep(element)}
+    shallow = ",".join("null" if place in deep else element for place, element in enumerate(elements))
+    events = objects_in(f"[{shallow}]")
+    if events is None:
+        return None
+    return [TooDeep(elements[place]) if place in deep else event for place, event in enumerate(events)]
+
+
+def _lines(text: str) -> list[RawEvent | None]:
+    lines = (line.strip() for line in _LINE_END.split(without_nul(text)))
+    return [{"message": line} for line in lines if line]
+
+
+def _charset(content_type: str) -> str:
+    named = _CHARSET.search(content_type)
+    if named is None:
+        return "utf-8"
+    name = named[1].lower().replace("-", "_")
+    charset = aliases.get(name, name)
+    return charset if charset in _CHARSETS else "utf-8"
+
+
+def _gunzipped(body: bytes, limit_bytes: int) -> bytes:
+    """Every member of a gzip file, one after the other."""
+    members: list[bytes] = []
+    position = 0
+    left = limit_bytes
+    while position < len(body):
+        member, position = _stream(body, position, _GZIP, left)
+        members.append(member)
+        left -= len(member)
+    return b"".join(members)
+
+
+def _inflated(body: bytes, limit_bytes: int) -> bytes:
+    """Both kinds of deflate: with the zlib frame, as the standard has it, or without, as .NET sends it."""
+    try:
+        return _only_stream(body, _ZLIB, limit_bytes)
+    except Unstorable as problem:
+        if problem.reason is not DeadLetterReason.CORRUPT_ENCODING:
+            raise
+    return _only_stream(body, _RAW_DEFLATE, limit_bytes)
+
+
+def _only_stream(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
+    if not body:
+        return b""
+    text, end = _stream(body, 0, window_bits, limit_bytes)
+    if end != len(body):
+        raise Unstorable(
+            DeadLetterReason.CORRUPT_ENCODING, f"{len(body) - end} bytes follow the compressed stream."
+        )
+    return text
+
+
+def _stream(body: bytes, start: int, window_bits: int, limit_bytes: int) -> tuple[bytes, int]:
+    """One compressed stream and where it ends."""
+    inflater = zlib.decompressobj(window_bits)
+    view = memoryview(body)
+    pieces: list[bytes] = []
+    left = limit_bytes
+    position = start
+    while not inflater.eof:
+        chunk = view[position : position + _CHUNK_BYTES]
+        if not chunk:
+            raise Unstorable(DeadLetterReason.CORRUPT_ENCODING, "The compressed stream is cut off.")
+        try:
+            piece = inflater.decompress(chunk, left + 1)
+        except zlib.error as error:
+            raise Unstorable(DeadLetterReason.CORRUPT_ENCODING, str(error)) from error
+        left -= len(piece)
+        if left < 0:
+            raise Unstorable(DeadLetterReason.TOO_LARGE, "The body unpacks to more than a post may hold.")
+        pieces.append(piece)
+        position += len(chunk) - len(inflater.unused_data)
+    return b"".join(pieces), position

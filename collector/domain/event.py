@@ -1,0 +1,112 @@
+"""From a raw event to the row that is stored: defaults, limits and the rules of contract 3.5.
+
+"Now" in every rule is the time of acceptance, so that a replay gives the same row and a late worker discards
+nothing that was young when it was accepted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Self
+from uuid import UUID
+
+from collector.domain.event_data import assembled, is_error, submission_client
+from collector.domain.event_date import EventDate, is_too_old, parsed_date
+from collector.domain.event_members import (
+    MAXIMUM_TEXT_LENGTH,
+    MAXIMUM_TYPE_LENGTH,
+    Members,
+    as_count,
+    as_geo,
+    as_number,
+    as_object,
+    as_tags,
+    as_text,
+)
+from collector.domain.identifiers import accepted_at, event_id, is_reference_id
+from collector.domain.json_text import encoded, without_nul
+from collector.domain.outcome import DiscardReason, Event
+from collector.domain.post import Post
+
+INVALID_REFERENCE_ID: Final = "invalid-reference-id"
+"""Stands for a reference id that is none; never a duplicate."""
+_ORIGINAL_REFERENCE_ID: Final = "InvalidReferenceId"
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a post says about all of its events."""
+
+    post_id: bytes
+    project_id: UUID
+    organization_id: UUID
+    accepted_utc: datetime
+    client: dict[str, str]
+
+    @classmethod
+    def of(cls, post: Post) -> Self:
+        """The sender of a post."""
+        return cls(
+            post_id=post.id,
+            project_id=UUID(bytes=post.project_id),
+            organization_id=UUID(bytes=post.organization_id),
+            accepted_utc=accepted_at(post.id),
+            client=submission_client(without_nul(post.client_ip), without_nul(post.user_agent)),
+        )
+
+
+def event_of(
+    raw: Mapping[str, Any], place: int, sender: Sender, max_age: timedelta | None
+) -> Event | DiscardReason:
+    """The row for the raw event at `place` of its post, or why it is discarded; never fails."""
+    now = sender.accepted_utc
+    members = Members(raw)
+    date = members.take("date", lambda value: _date(value, now)) or EventDate(now)
+    if is_too_old(date.utc, now, max_age):
+        return DiscardReason.TOO_OLD
+    written_type = members.take("type", as_text) or ""
+    reference_id, invalid = _reference_id(members)
+    columns: dict[str, Any] = {
+        "message": (members.take("message", as_text) or "")[:MAXIMUM_TEXT_LENGTH] or None,
+        "source": (members.take("source", as_text) or "")[:MAXIMUM_TEXT_LENGTH] or None,
+        "tags": members.take("tags", as_tags) or (),
+        "value": members.take("value", as_number),
+        "count": members.take("count", as_count),
+        "geo": members.take("geo", as_geo),
+    }
+    sent_data = members.take("data", as_object)
+    additions = [*members.left_over, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
+    data = assembled(sent_data, additions, sender.client)
+    return Event(
+        id=event_id(sender.post_id, place),
+        project_id=sender.project_id,
+        organization_id=sender.organization_id,
+        type=_type(written_type, data),
+        date=date.utc,
+        date_offset_minutes=date.offset_minutes,
+        created_utc=now,
+        reference_id=reference_id,
+        data=encoded(data),
+        **columns,
+    )
+
+
+def _date(value: Any, now: datetime) -> EventDate | None:
+    return parsed_date(value, now) if isinstance(value, str) else None
+
+
+def _type(written: str, data: dict[str, Any]) -> str:
+    """The type as written; a blank one is `error` where the data tells of one, else `log`."""
+    if written.strip():
+        return written[:MAXIMUM_TYPE_LENGTH]
+    return "error" if is_error(data) else "log"
+
+
+def _reference_id(members: Members) -> tuple[str | None, list[str]]:
+    """The reference id, or else the sender's own id in its place; one that is invalid is told apart."""
+    reference_id = members.take("reference_id", as_text)
+    own_id = members.take("id", as_text)
+    text = reference_id or own_id
+    if not text or is_reference_id(text):
+        return text, []
+    return INVALID_REFERENCE_ID, [text]

@@ -1,0 +1,37 @@
+"""An event's date: ISO 8601 as clients write it, never in the future, too old or not (contract 3.5.1)."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+
+_MINUTE: Final = timedelta(minutes=1)
+
+
+class EventDate(NamedTuple):
+    """When it happened, in UTC, and the offset that the sender wrote it with."""
+
+    utc: datetime
+    offset_minutes: int = 0
+
+
+def parsed_date(text: str, now: datetime) -> EventDate | None:
+    """The date that a text names; `now` where it is in the future or the "no date" of .NET; None for garbage.
+
+    No offset means UTC. A future date becomes `now` but keeps its offset. Digits beyond microseconds are cut.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip().upper())
+    except ValueError:
+        return None
+    if moment.replace(tzinfo=None) == datetime.min:  # noqa: DTZ901 - .NET's DateTime.MinValue, "not set"
+        return EventDate(now)
+    offset = moment.utcoffset() or timedelta()
+    moment = moment.replace(tzinfo=moment.tzinfo or UTC)
+    try:
+        return EventDate(min(moment, now).astimezone(UTC), offset // _MINUTE)
+    except OverflowError:
+        return None
+
+
+def is_too_old(date: datetime, now: datetime, max_age: timedelta | None) -> bool:
+    """Whether the date lies more than `max_age` before `now`; None is no limit."""
+    return max_age is not None and now - date > max_age

@@ -1,0 +1,112 @@
+"""The root members of a raw event: which are known, and which values they can have (contract 3.4, 3.6).
+
+Members are known in snake_case, camelCase and PascalCase. Nothing that a sender wrote gets lost: a value
+that cannot be what its member is for, and a member that is unknown or there twice, go to `data` under the name
+they came with. Dropped are only the members that are the server's to say, and the text beyond a limit.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeVar
+
+MAXIMUM_TEXT_LENGTH: Final = 2000
+MAXIMUM_TYPE_LENGTH: Final = 100
+MAXIMUM_TAG_LENGTH: Final = 100
+MAXIMUM_TAGS: Final = 50
+MAXIMUM_COUNT: Final = 2**31 - 1
+
+_MEMBERS: Final = (
+    "id", "type", "source", "date", "tags", "message", "geo", "value", "count", "data", "reference_id",
+)  # fmt: skip
+_OF_THE_SERVER: Final = (
+    "organization_id", "project_id", "stack_id", "created_utc", "is_first_occurrence", "idx",
+)  # fmt: skip
+_MEMBER_BY_NAME: Final = {
+    spelling: name for name in _MEMBERS + _OF_THE_SERVER for spelling in (name, name.replace("_", ""))
+}
+_PINNED_TAGS: Final = frozenset({"critical", "internal"})
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [])
+_GEO: Final = re.compile(r"\s*(-?\d{1,3}(?:\.\d{1,20})?)\s*,\s*(-?\d{1,3}(?:\.\d{1,20})?)\s*", re.ASCII)
+
+Value = TypeVar("Value")
+
+
+class Members:
+    """A raw event's members, to be taken one by one; what cannot be taken is left over, in order."""
+
+    def __init__(self, raw: Mapping[str, Any]) -> None:
+        self._known: dict[str, tuple[str, Any]] = {}
+        self.left_over: list[tuple[str, Any]] = []
+        for name, value in raw.items():
+            member = _MEMBER_BY_NAME.get(name) or _MEMBER_BY_NAME.get(name.lower())
+            if member is None or member in self._known:
+                self.left_over.append((name, value))
+            elif value not in _NOTHING:
+                self._known[member] = (name, value)
+
+    def take(self, member: str, converted: Callable[[Any], Value | None]) -> Value | None:
+        """The member's value; None where there is none or where it cannot be converted."""
+        name, value = self._known.pop(member, (member, None))
+        if value is None:
+            return None
+        result = converted(value)
+        if result is None:
+            self.left_over.append((name, value))
+        return result
+
+
+def as_text(value: Any) -> str | None:
+    """A text, or that of a number or a boolean."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, int | Decimal) else None
+
+
+def as_object(value: Any) -> dict[str, Any] | None:
+    """An object."""
+    return value if isinstance(value, dict) else None
+
+
+def as_number(value: Any) -> Decimal | None:
+    """A number; one out of bounds has become a text before."""
+    return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
+
+
+def as_count(value: Any) -> int | None:
+    """A whole number that the column takes."""
+    number = as_number(value)
+    if number is None or not 0 <= number <= MAXIMUM_COUNT or number != int(number):
+        return None
+    return int(number)
+
+
+def as_geo(value: Any) -> str | None:
+    """`lat,lon` in degrees."""
+    found = _GEO.fullmatch(value) if isinstance(value, str) else None
+    if found is None or abs(Decimal(found[1])) > 90 or abs(Decimal(found[2])) > 180:  # noqa: PLR2004 - degrees
+        return None
+    return f"{found[1]},{found[2]}"
+
+
+def as_tags(value: Any) -> tuple[str, ...] | None:
+    """Texts, each once whatever its case, none empty or over-long; Critical and Internal among the 50 kept."""
+    texts = [as_text(tag) for tag in (value if isinstance(value, list) else [value]) if tag is not None]
+    if None in texts:
+        return None
+    distinct = {
+        text.casefold(): text
+        for text in reversed(texts)
+        if text is not None and text.strip() and len(text) <= MAXIMUM_TAG_LENGTH
+    }
+    room = MAXIMUM_TAGS - len(_PINNED_TAGS & distinct.keys())
+    kept: list[str] = []
+    for key, text in reversed(distinct.items()):
+        if key in _PINNED_TAGS:
+            kept.append(text)
+        elif room > 0:
+            kept.append(text)
+            room -= 1
+    return tuple(kept)

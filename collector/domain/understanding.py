@@ -1,0 +1,115 @@
+"""What becomes of a post: every event in it is a row, a discard or a dead letter, and exactly one of these.
+
+Pure: the same post and rules give the same result, ids included, so that a replay changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from collector.domain.body import RawEvent, TooDeep, Unstorable, raw_events
+from collector.domain.event import Sender, event_of
+from collector.domain.identifiers import event_id
+from collector.domain.json_text import MAXIMUM_DEPTH, without_nul
+from collector.domain.outcome import (
+    DeadLetter,
+    DeadLetterReason,
+    Discard,
+    DiscardReason,
+    Event,
+    UnderstoodBatch,
+)
+from collector.domain.post import Post
+
+UNPACKED_TO_SENT: Final = 10
+"""How many times larger than a post may be sent it may be once unpacked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decide about events; `max_age` None is no limit."""
+
+    unpacked_limit_bytes: int
+    max_age: timedelta | None
+
+
+def rules_of(body_limit_bytes: int, max_event_age_days: int) -> Rules:
+    """The rules from the settings; an age of 0 days is no limit."""
+    return Rules(
+        unpacked_limit_bytes=body_limit_bytes * UNPACKED_TO_SENT,
+        max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
+    )
+
+
+def understand_batch(batch_id: bytes, posts: Sequence[Post], rules: Rules) -> UnderstoodBatch:
+    """Everything that the posts of one post batch turn into."""
+    batch = UnderstoodBatch(UUID(bytes=batch_id), len(posts))
+    for post in posts:
+        for result in understand(post, rules):
+            match result:
+                case Event():
+                    batch.events.append(result)
+                case DeadLetter():
+                    batch.dead_letters.append(result)
+                case Discard():
+                    batch.discarded[result] += 1
+    return batch
+
+
+def understand(post: Post, rules: Rules) -> list[Event | DeadLetter | Discard]:
+    """One result for each event of the post, in order; one dead letter where the post cannot be stored."""
+    sender = Sender.of(post)
+    try:
+        found = raw_events(post, rules.unpacked_limit_bytes)
+    except Unstorable as problem:
+        return [_dead_post(post, sender, problem)]
+    return list(_results(found, post, sender, rules))
+
+
+def _results(
+    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules
+) -> Iterator[Event | DeadLetter | Discard]:
+    hour = sender.accepted_utc.replace(minute=0, second=0, microsecond=0)
+    for place, raw in enumerate(found):
+        if raw is None:
+            continue
+        if isinstance(raw, TooDeep):
+            yield _dead_event(raw, place, post, sender)
+            continue
+        result = event_of(raw, place, sender, rules.max_age)
+        yield Discard(sender.project_id, hour, result) if isinstance(result, DiscardReason) else result
+
+
+def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
+    """The post as it came."""
+    return DeadLetter(
+        id=event_id(post.id, 0),
+        reason=problem.reason,
+        detail=problem.detail,
+        body=post.body,
+        accepted_utc=sender.accepted_utc,
+        project_id=sender.project_id,
+        organization_id=sender.organization_id,
+        content_type=without_nul(post.content_type),
+        content_encoding=without_nul(post.content_encoding),
+        user_agent=without_nul(post.user_agent),
+        client_ip=without_nul(post.client_ip),
+    )
+
+
+def _dead_event(raw: TooDeep, place: int, post: Post, sender: Sender) -> DeadLetter:
+    """One event of the post, as UTF-8 JSON of its own."""
+    return DeadLetter(
+        id=event_id(post.id, place),
+        reason=DeadLetterReason.TOO_DEEP,
+        detail=f"The event nests deeper than {MAXIMUM_DEPTH} levels.",
+        body=raw.text.encode(),
+        accepted_utc=sender.accepted_utc,
+        project_id=sender.project_id,
+        organization_id=sender.organization_id,
+        content_type="application/json",
+        user_agent=without_nul(post.user_agent),
+        client_ip=without_nul(post.client_ip),
+    )
