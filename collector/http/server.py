@@ -99,6 +99,8 @@ class _ProblemHandler(RequestHandler):
         else:
             response = problem(request, status, "The request is no valid HTTP.")
         response.headers.update(SECURITY_HEADERS)
+        # No application prepares this answer, so nothing else would remove or replace aiohttp's own name.
+        response.headers[hdrs.SERVER] = "headrace"
         response.force_close()
         return response
 

@@ -71,11 +71,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, door.settings.body_limit_bytes)
     if body:
         await door.queue.append(_post(request, door, target, body))
-    return web.Response(
-        status=202,
-        headers={CONFIG_VERSION_HEADER: str(target.config_version)},
-        content_type="application/json",
-    )
+    return web.Response(status=202, headers={CONFIG_VERSION_HEADER: str(target.config_version)})
 
 
 def _post(request: web.Request, door: Door, target: Target, body: bytes) -> Post:
