@@ -1,0 +1,180 @@
+"""Group commit: one write for all posts that arrived meanwhile, and a 202 only after it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.domain.errors import Unavailable
+from collector.domain.identifiers import PostIds
+from collector.ingest import post_queue
+from collector.ingest.post_queue import PostQueue
+from collector.process.metrics import IngestMetrics
+from tests.factories import a_post
+from tests.fakes import FakeClock, FakePostSink
+from tests.waiting import until
+
+
+@asynccontextmanager
+async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> AsyncIterator[PostQueue]:
+    queue = PostQueue(sink, PostIds(), clock, IngestMetrics(CollectorRegistry()), shards)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(queue.run())
+        yield queue
+        queue.close()
+
+
+async def test_a_post_is_taken_only_once_it_is_written() -> None:
+    """The caller's 202 waits for the sink."""
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
+        appending = callers.create_task(queue.append(a_post()))
+        await until(lambda: len(sink.attempts) == 1)
+        assert not appending.done()
+        sink.gate.release()
+        await appending
+
+    assert len(sink.appended) == 1
+
+
+async def test_posts_that_arrive_during_a_write_share_the_next_one() -> None:
+    """One write for the first, one for all that came meanwhile, in their order."""
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    posts = [a_post() for _ in range(20)]
+    async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
+        callers.create_task(queue.append(posts[0]))
+        await until(lambda: len(sink.attempts) == 1)
+        for post in posts[1:]:
+            callers.create_task(queue.append(post))
+        await asyncio.sleep(0)
+        sink.gate.release()
+        sink.gate.release()
+
+    assert [list(batch.posts) for _, batch in sink.appended] == [posts[:1], posts[1:]]
+
+
+async def test_a_lost_reply_is_repeated_with_the_same_batch() -> None:
+    """A batch id is stored once, so repeating the same batch is safe; a regrouped one would not be."""
+    sink = FakePostSink()
+    sink.failures = [BrokerUnavailable("reply lost"), BrokerUnavailable("reply lost")]
+    async with _running(sink, FakeClock()) as queue:
+        await queue.append(a_post())
+
+    assert len(sink.attempts) == 3
+    assert len({batch.id for _, batch in sink.attempts}) == 1
+    assert len({shard for shard, _ in sink.attempts}) == 1
+
+
+async def test_a_queue_that_stays_away_is_a_refusal_after_a_bounded_time() -> None:
+    """503, and what waited behind it is refused at once instead of waiting as long again."""
+    clock = FakeClock()
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, clock) as queue:
+        first = asyncio.ensure_future(queue.append(a_post()))
+        await until(lambda: len(sink.attempts) == 1)
+        second = asyncio.ensure_future(queue.append(a_post()))
+        await asyncio.sleep(0)
+        clock.advance(post_queue.APPEND_SECONDS + 1)
+        sink.failures = [BrokerUnavailable("gone")]
+        sink.gate.release()
+        answers = await asyncio.gather(first, second, return_exceptions=True)
+        assert [type(answer) for answer in answers] == [Unavailable, Unavailable]
+        sink.gate.release()
+        await queue.append(a_post())
+
+    assert len(sink.appended) == 1
+
+
+@pytest.mark.parametrize(
+    "error", [BrokerFull("oom"), ValueError("surprise")], ids=["full", "a surprise on our side"]
+)
+async def test_what_cannot_be_repeated_is_refused_at_once_and_the_loop_goes_on(error: Exception) -> None:
+    """The next post is taken as if nothing had happened."""
+    sink = FakePostSink()
+    sink.failures = [error]
+    async with _running(sink, FakeClock()) as queue:
+        with pytest.raises(Unavailable) as caught:
+            await queue.append(a_post())
+        await queue.append(a_post())
+
+    assert caught.value.retry_after_seconds is not None
+    assert len(sink.attempts) == 2
+
+
+async def test_closing_writes_what_was_taken_and_takes_no_more() -> None:
+    """SIGTERM loses nothing that was taken in."""
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
+        callers.create_task(queue.append(a_post()))
+        await until(lambda: len(sink.attempts) == 1)
+        callers.create_task(queue.append(a_post()))
+        await asyncio.sleep(0)
+        queue.close()
+        with pytest.raises(Unavailable):
+            await queue.append(a_post())
+        sink.gate.release()
+        sink.gate.release()
+
+    assert sum(len(batch.posts) for _, batch in sink.appended) == 2
+
+
+async def test_a_waiter_that_gives_up_leaves_the_others_alone() -> None:
+    """All posts of a batch wait for one reply; a cancelled handler must not cancel it for its neighbours."""
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, FakeClock()) as queue:
+        leaving = asyncio.ensure_future(queue.append(a_post()))
+        staying = asyncio.ensure_future(queue.append(a_post()))
+        await until(lambda: len(sink.attempts) == 1)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        sink.gate.release()
+        await staying
+
+    assert leaving.cancelled()
+
+
+async def test_batches_are_bounded_in_posts_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A herd of posts goes out in several writes; one post larger than the bound goes out alone."""
+    monkeypatch.setattr(post_queue, "_POSTS_PER_BATCH", 3)
+    monkeypatch.setattr(post_queue, "_BYTES_PER_BATCH", 100)
+    sink = FakePostSink()
+    bodies = [b"x" * 10] * 4 + [b"y" * 500] + [b"z" * 60] * 2
+    async with _running(sink, FakeClock()) as queue:
+        await asyncio.gather(*(queue.append(a_post(body=body)) for body in bodies))
+
+    sizes = [[len(post.body) for post in batch.posts] for _, batch in sink.appended]
+    assert sizes == [[10, 10, 10], [10], [500], [60], [60]]
+
+
+async def test_more_than_the_door_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The door's own memory is bounded while the disk is slow."""
+    monkeypatch.setattr(post_queue, "_WAITING_BYTES", 100)
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
+        callers.create_task(queue.append(a_post(body=b"x" * 90)))
+        await until(lambda: len(sink.attempts) == 1)
+        callers.create_task(queue.append(a_post(body=b"x" * 90)))
+        await asyncio.sleep(0)
+        with pytest.raises(Unavailable):
+            await queue.append(a_post(body=b"x" * 90))
+        sink.gate.release()
+        sink.gate.release()
+
+
+async def test_shards_take_turns() -> None:
+    """Several streams share the load."""
+    sink = FakePostSink()
+    async with _running(sink, FakeClock(), shards=2) as queue:
+        for _ in range(4):
+            await queue.append(a_post())
+
+    assert sorted(shard for shard, _ in sink.appended) == [0, 0, 1, 1]

@@ -1,0 +1,118 @@
+"""Settings are read once, and a wrong one stops the start with one clear line."""
+
+from typing import Annotated, Literal
+
+import pytest
+from msgspec import Meta
+
+from collector.process.lifecycle import StartError
+from collector.process.settings import RedisSettings, read_settings, without_password
+
+
+class ExampleSettings(RedisSettings, frozen=True, kw_only=True):
+    limit_bytes: Annotated[int, Meta(ge=1, le=10, description="a number from 1 to 10")] = 5
+    mode: Literal["strict", "relaxed"] = "strict"
+    is_on: bool = False
+    proxies: tuple[str, ...] = ()
+    ratio: float = 1.5
+
+
+URL = {"REDIS_URL": "redis://localhost/0"}
+
+
+def test_defaults_hold_where_nothing_is_set() -> None:
+    """An empty variable counts as not set."""
+    settings = read_settings(ExampleSettings, URL | {"HEADRACE_MODE": ""})
+
+    assert settings == ExampleSettings(redis_url="redis://localhost/0")
+
+
+def test_every_kind_of_value_is_read() -> None:
+    """Numbers, choices, switches and lists."""
+    settings = read_settings(
+        ExampleSettings,
+        URL
+        | {
+            "HEADRACE_LIMIT_BYTES": "7",
+            "HEADRACE_MODE": "relaxed",
+            "HEADRACE_IS_ON": "true",
+            "HEADRACE_PROXIES": "10.0.0.1, 10.0.0.2",
+            "HEADRACE_RATIO": "2",
+        },
+    )
+
+    assert settings.limit_bytes == 7
+    assert settings.mode == "relaxed"
+    assert settings.is_on
+    assert settings.proxies == ("10.0.0.1", "10.0.0.2")
+    assert settings.ratio == 2.0
+
+
+def test_the_prefixed_url_wins() -> None:
+    """`HEADRACE_REDIS_URL` before `REDIS_URL`."""
+    settings = read_settings(ExampleSettings, URL | {"HEADRACE_REDIS_URL": "redis://other/1"})
+
+    assert settings.redis_url == "redis://other/1"
+
+
+@pytest.mark.parametrize(
+    ("variable", "held", "sentence"),
+    [
+        pytest.param(
+            "HEADRACE_LIMIT_BYTES",
+            "11",
+            "HEADRACE_LIMIT_BYTES holds '11'; it must be a number from 1 to 10.",
+            id="out of range",
+        ),
+        pytest.param(
+            "HEADRACE_LIMIT_BYTES",
+            "much",
+            "HEADRACE_LIMIT_BYTES holds 'much'; it must be a number from 1 to 10.",
+            id="no number",
+        ),
+        pytest.param(
+            "HEADRACE_MODE",
+            "loose",
+            "HEADRACE_MODE holds 'loose'; it must be one of strict, relaxed.",
+            id="choice",
+        ),
+        pytest.param(
+            "HEADRACE_IS_ON", "maybe", "HEADRACE_IS_ON holds 'maybe'; it must be true or false.", id="switch"
+        ),
+        pytest.param("HEADRACE_RATIO", "x", "HEADRACE_RATIO holds 'x'; it must be a number.", id="float"),
+    ],
+)
+def test_a_wrong_setting_says_which_what_and_what_may_be(variable: str, held: str, sentence: str) -> None:
+    """One line for the person who started the process."""
+    with pytest.raises(StartError) as caught:
+        read_settings(ExampleSettings, URL | {variable: held})
+
+    assert str(caught.value) == sentence
+
+
+def test_a_missing_setting_is_named() -> None:
+    """The URL has no default."""
+    with pytest.raises(StartError, match="HEADRACE_REDIS_URL is not set; it must be a URL like redis://"):
+        read_settings(ExampleSettings, {})
+
+
+def test_a_wrong_url_is_not_shown() -> None:
+    """It may hold a password."""
+    with pytest.raises(StartError) as caught:
+        read_settings(ExampleSettings, {"REDIS_URL": "http://user:secret@host"})
+
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
+        ("postgresql://u:p@ss@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://h/db?password=pw&x=1", "postgresql://h/db?password=***&x=1"),
+        ("redis://h:1", "redis://h:1"),
+    ],
+)
+def test_urls_are_shown_without_their_password(url: str, shown: str) -> None:
+    """In logs and errors."""
+    assert without_password(url) == shown
