@@ -1,14 +1,21 @@
 """Dead letters: what can never be stored, kept with its bytes and its reason."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import asyncpg
 
+from collector.database.text import storable
 from collector.domain.outcome import DeadLetter
+
+_DETAIL_LENGTH: Final = 1000
+"""Postgres may quote the whole row; the body has it anyway."""
 
 
 async def keep_dead_letters(connection: asyncpg.Connection, letters: Sequence[DeadLetter]) -> None:
     """Write dead letters; one that is there already stays as it is."""
+    if not letters:
+        return
     await connection.executemany(
         """
         INSERT INTO dead_letters (id, project_id, organization_id, reason, detail, body, content_type,
@@ -26,7 +33,7 @@ def _row(letter: DeadLetter) -> tuple[object, ...]:
         letter.project_id,
         letter.organization_id,
         letter.reason,
-        storable(letter.detail),
+        storable(letter.detail[:_DETAIL_LENGTH]),
         letter.body,
         storable(letter.content_type),
         storable(letter.content_encoding),
@@ -34,8 +41,3 @@ def _row(letter: DeadLetter) -> tuple[object, ...]:
         storable(letter.client_ip),
         letter.accepted_utc,
     )
-
-
-def storable(text: str) -> str:
-    """The text without what a Postgres `text` refuses: NUL and lone surrogates become U+FFFD."""
-    return text.replace("\0", "\ufffd").encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -21,7 +21,7 @@ CREATE INDEX projects_organization ON projects (organization_id, name);
 
 CREATE TABLE users (
     id            uuid PRIMARY KEY,
-    email_address text NOT NULL UNIQUE CHECK (email_address = lower(email_address)),
+    email_address text NOT NULL UNIQUE,            -- in lower case
     full_name     text NOT NULL,
     password_hash text,                            -- argon2; none: cannot log in with a password
     roles         text[] NOT NULL DEFAULT '{}',

@@ -1,0 +1,137 @@
+"""The first organization, project, user and tokens of an installation."""
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.errors import DatabaseUnavailable, translated
+from collector.database.organizations import add_member, add_organization
+from collector.database.pool import connect_once
+from collector.database.projects import add_project
+from collector.database.tokens import (
+    Token,
+    access_token,
+    add_token,
+    client_token_of,
+    extend_login,
+    find_tokens,
+    login_token,
+)
+from collector.database.users import User, add_user, find_user
+from collector.domain.identifiers import PostIds
+from collector.domain.password import hash_password, is_password
+from collector.domain.scope import CLIENT, GLOBAL, with_implied
+from collector.domain.token import digest_of, lookup_of, new_token
+from collector.process.lifecycle import StartError
+
+LOGIN_VALID: Final = timedelta(days=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What an installation begins with; kept by whoever started it and given again at each start."""
+
+    organization_id: UUID
+    project_id: UUID
+    password: str
+    user_token: str
+    client_token: str
+    email: str = "admin@example.com"
+    full_name: str = "Admin"
+    organization_name: str = "My organization"
+    project_name: str = "My project"
+
+
+def new_seed(now_ms: int) -> Seed:
+    """A seed with fresh ids and random secrets."""
+    ids = PostIds()
+    return Seed(
+        organization_id=UUID(bytes=ids.next(now_ms)),
+        project_id=UUID(bytes=ids.next(now_ms)),
+        password=secrets.token_urlsafe(12),
+        user_token=new_token(),
+        client_token=new_token(),
+    )
+
+
+async def seed(database_url: str, wanted: Seed) -> Seed:
+    """Make what is missing and answer what is in force.
+
+    Nothing that was changed since is changed back: a password that is another one by now is answered as an
+    empty text; a token that was revoked stays revoked, another one is answered in its place.
+    """
+    connection = await connect_once(database_url)
+    try:
+        with translated():
+            async with connection.transaction():
+                return await _seed(connection, wanted)
+    except DatabaseUnavailable as error:
+        raise StartError(f"The first organization could not be written: {error}.") from None
+    finally:
+        await connection.close(timeout=5)
+
+
+async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
+    now = datetime.now(UTC)
+    await add_organization(connection, wanted.organization_id, wanted.organization_name)
+    is_new = await add_project(connection, wanted.project_id, wanted.organization_id, wanted.project_name)
+    user = await find_user(connection, wanted.email) or await _add_admin(connection, wanted, now)
+    await add_member(connection, wanted.organization_id, user.id)
+    is_unchanged = await asyncio.to_thread(is_password, user.password_hash, wanted.password)
+    return replace(
+        wanted,
+        password=wanted.password if is_unchanged else "",
+        user_token=await _login(connection, wanted, user.id, now, is_new=is_new),
+        client_token=await _client_token(connection, wanted, now, is_new=is_new),
+    )
+
+
+async def _add_admin(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> User:
+    """The first user of an installation may do everything."""
+    user = User(
+        id=UUID(bytes=PostIds().next(int(now.timestamp() * 1000))),
+        email_address=wanted.email,
+        full_name=wanted.full_name,
+        roles=with_implied([GLOBAL]),
+        is_active=True,
+        password_hash=await asyncio.to_thread(hash_password, wanted.password),
+    )
+    await add_user(connection, user)
+    return user
+
+
+async def _login(
+    connection: asyncpg.Connection, wanted: Seed, user_id: UUID, now: datetime, *, is_new: bool
+) -> str:
+    """A login token that is valid for long from now on."""
+    held = await _held(connection, wanted.user_token)
+    if held is not None and held.user_id == user_id:
+        await extend_login(connection, held.id, now + LOGIN_VALID)
+        return wanted.user_token
+    secret = wanted.user_token if is_new and held is None else new_token()
+    await add_token(connection, login_token(secret, user_id, now, now + LOGIN_VALID))
+    return secret
+
+
+async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
+    """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
+    held = await _held(connection, wanted.client_token)
+    if held is not None and held.project_id == wanted.project_id and not held.is_disabled:
+        return wanted.client_token
+    if other := await client_token_of(connection, wanted.project_id, now):
+        return other
+    secret = wanted.client_token if is_new and held is None else new_token()
+    owner = {"organization_id": wanted.organization_id, "project_id": wanted.project_id}
+    await add_token(connection, access_token(secret, (CLIENT,), now, **owner))
+    return secret
+
+
+async def _held(connection: asyncpg.Connection, secret: str) -> Token | None:
+    """The token with this text, if it is kept."""
+    found = await find_tokens(connection, [lookup_of(secret)])
+    return next((token for token in found if token.digest == digest_of(secret)), None)
