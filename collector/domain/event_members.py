@@ -1,8 +1,8 @@
 """The root members of a raw event: which are known, and which values they can have (contract 3.4, 3.6).
 
 Members are known in snake_case, camelCase and PascalCase. Nothing that a sender wrote gets lost: a value
-that cannot be what its member is for, and a member that is unknown or there twice, go to `data` under the name
-they came with. Dropped are only the members that are the server's to say, and the text beyond a limit.
+that cannot be what its member is for, and a member that is unknown or there twice, go to `data` as they are
+named. Dropped are only the members that are the server's to say, and the text beyond a limit.
 """
 
 import re
@@ -92,7 +92,7 @@ def as_geo(value: Any) -> str | None:
 
 
 def as_tags(value: Any) -> tuple[str, ...] | None:
-    """Texts, each once whatever its case, none empty or over-long; Critical and Internal among the 50 kept."""
+    """Texts, each once whatever its case, none empty or too long; of over 50 Critical and Internal stay."""
     texts = [as_text(tag) for tag in (value if isinstance(value, list) else [value]) if tag is not None]
     if None in texts:
         return None

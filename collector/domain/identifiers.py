@@ -50,6 +50,13 @@ def event_id(post_id: bytes, place: int) -> UUID:
     return UUID(int=int.from_bytes(post_id, "big") | place)
 
 
+def derived_id(milliseconds: int, digest: bytes) -> UUID:
+    """The id of something that carries none of its own, from its time and a digest of at least 10 bytes."""
+    random = int.from_bytes(digest[:10], "big")
+    fields = random & ~(0xF << 76) & ~(3 << 62)
+    return UUID(int=milliseconds << 80 | _VERSION | _VARIANT | fields)
+
+
 def accepted_ms(post_id: bytes) -> int:
     """When the post was accepted, in Unix milliseconds."""
     return int.from_bytes(post_id[:6], "big")

@@ -72,7 +72,7 @@ class WorkerMetrics:
         )
         self.store_failures = Counter(
             "headrace_store_failures",
-            "Storing transactions that failed, by cause.",
+            "Attempts to read, store or acknowledge that failed, by cause.",
             ["cause"],
             registry=registry,
         )

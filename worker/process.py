@@ -1,0 +1,177 @@
+"""The worker process: its connections, its loops, its health, and an orderly end."""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import asyncpg
+import structlog
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from collector.broker.connection import check_server, connect
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.errors import translated as broker_errors
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.broker.token_projection import TokenProjection
+from collector.database.errors import DatabaseUnavailable
+from collector.database.leaves import maintain_leaves
+from collector.database.pool import connected, create_pool
+from collector.database.projection import load_projection
+from collector.database.store import BatchStore
+from collector.database.stored_batches import forget_stored_batches
+from collector.domain.understanding import rules_of
+from collector.http.health import Check, add_health
+from collector.http.server import application, listen
+from collector.process.clock import SystemClock
+from collector.process.lifecycle import Stop
+from collector.process.logging import configure_logging
+from collector.process.metrics import WorkerMetrics
+from collector.process.settings import read_settings
+from worker.consumer import Consumer, Pace
+from worker.maintenance import (
+    BACKLOG_SECONDS,
+    FORGET_SECONDS,
+    LEAF_DAYS_AHEAD,
+    LEAVES_SECONDS,
+    STORED_BATCHES_KEPT,
+    SWEEP_SECONDS,
+    Job,
+    Sweep,
+    keep_doing,
+    measure_backlog,
+)
+from worker.settings import WorkerSettings
+
+DRAIN_SECONDS: Final = 8.0
+"""How long the batch in hand may take once the worker was told to stop."""
+
+_POOL_SIZE: Final = 4
+_CLOSE_SECONDS: Final = 5.0
+_SOCKET_MARGIN_SECONDS: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+async def run(environ: Mapping[str, str], stop: Stop) -> None:
+    """Work until told to stop; then finish or leave the batch in hand, and end.
+
+    Raises StartError when a setting is wrong, Redis or Postgres is out of reach, or the port is taken.
+    """
+    settings = read_settings(WorkerSettings, environ)
+    configure_logging(settings, "worker")
+    async with _redis(settings) as redis, _database(settings) as pool:
+        await _work(settings, redis, pool, stop)
+
+
+async def _work(settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop: Stop) -> None:
+    registry = CollectorRegistry()
+    metrics = WorkerMetrics(registry)
+    keys = Keys(settings.redis_key_prefix, settings.shards)
+    stream = PostStream(redis, keys)
+    sweep = Sweep(
+        partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
+        metrics,
+    )
+    consumer = _consumer(settings, stream, pool, metrics)
+    app = application()
+    add_health(app, _checks(redis, pool, sweep, consumer), registry)
+    listener = await listen(app, settings.host, settings.port)
+    _log.info("working", consumer=consumer.name, host=settings.host, port=listener.port)
+    async with asyncio.TaskGroup() as tasks:
+        jobs = [
+            tasks.create_task(keep_doing(job, stop, metrics))
+            for job in _jobs(settings, stream, pool, sweep, metrics)
+        ]
+        consuming = tasks.create_task(consumer.run(stop))
+        await stop.wait()
+        _log.info("stopping")
+        await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
+        for task in (consuming, *jobs):
+            task.cancel()
+    await listener.close()
+
+
+def _consumer(
+    settings: WorkerSettings, stream: PostStream, pool: asyncpg.Pool, metrics: WorkerMetrics
+) -> Consumer:
+    return Consumer(
+        name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        stream=stream,
+        store=BatchStore(pool),
+        rules=rules_of(settings.body_limit_bytes, settings.max_event_age_days),
+        metrics=metrics,
+        clock=SystemClock(),
+        pace=Pace(settings.batch_entries, settings.read_block_ms, settings.claim_idle_seconds),
+    )
+
+
+def _jobs(
+    settings: WorkerSettings, stream: PostStream, pool: asyncpg.Pool, sweep: Sweep, metrics: WorkerMetrics
+) -> list[Job]:
+    return [
+        Job("sweep", SWEEP_SECONDS, sweep),
+        Job(
+            "leaves", LEAVES_SECONDS, partial(maintain_leaves, pool, settings.retention_days, LEAF_DAYS_AHEAD)
+        ),
+        Job("stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)),
+        Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
+    ]
+
+
+def _checks(redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumer: Consumer) -> dict[str, Check]:
+    """Ready: both stores answer, the first sweep is done, and nothing keeps the worker from storing."""
+
+    async def queue() -> str | None:
+        try:
+            with broker_errors():
+                await redis.ping()
+        except BrokerUnavailable as error:
+            return f"the queue is unavailable: {error}"
+        return None
+
+    async def database() -> str | None:
+        try:
+            async with connected(pool) as connection:
+                await connection.execute("SELECT 1")
+        except DatabaseUnavailable as error:
+            return f"the database is unavailable: {error}"
+        return None
+
+    async def tokens() -> str | None:
+        return None if sweep.is_done else "the token projection has not been swept yet"
+
+    async def storing() -> str | None:
+        return consumer.trouble
+
+    return {"queue": queue, "database": database, "tokens": tokens, "storing": storing}
+
+
+@asynccontextmanager
+async def _redis(settings: WorkerSettings) -> AsyncIterator[Redis]:
+    timeout = settings.read_block_ms / 1000 + _SOCKET_MARGIN_SECONDS
+    redis = connect(settings.redis_url, socket_timeout_seconds=timeout)
+    try:
+        await check_server(redis, settings.redis_url)
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def _database(settings: WorkerSettings) -> AsyncIterator[asyncpg.Pool]:
+    pool = await create_pool(settings.database_url, max_size=_POOL_SIZE, application_name="headrace worker")
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()

@@ -1,0 +1,31 @@
+"""The worker's settings."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from collector.process.settings import DatabaseUrl, Port, RedisSettings
+
+
+class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
+    """What the worker reads from the environment."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8082
+    database_url: DatabaseUrl
+    max_event_age_days: Annotated[
+        int, Meta(ge=0, le=36_500, description="a number of days, 0 (no limit) to 36500")
+    ] = 3
+    retention_days: Annotated[int, Meta(ge=1, le=36_500, description="a number of days, 1 to 36500")] = 30
+    body_limit_bytes: Annotated[
+        int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
+    ] = 200_000
+    batch_entries: Annotated[
+        int, Meta(ge=1, le=1000, description="the entries stored in one transaction, 1 to 1000")
+    ] = 32
+    read_block_ms: Annotated[
+        int, Meta(ge=10, le=10_000, description="a number of milliseconds, 10 to 10000")
+    ] = 1000
+    claim_idle_seconds: Annotated[
+        int, Meta(ge=1, le=86_400, description="a number of seconds, 1 to 86400")
+    ] = 15
