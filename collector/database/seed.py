@@ -31,32 +31,24 @@ from collector.process.lifecycle import StartError
 
 LOGIN_VALID: Final = timedelta(days=90)
 
+_ORGANIZATION_NAME: Final = "My organization"
+_PROJECT_NAME: Final = "My project"
+_FULL_NAME: Final = "Admin"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What an installation begins with; kept by whoever started it and given again at each start."""
+    """What an installation begins with; kept by whoever started it and given again at each start.
 
-    organization_id: UUID
-    project_id: UUID
+    Ids are 32 hex characters; `user_token` is a login token. An empty password is one that nobody knows here.
+    """
+
+    email: str
     password: str
     user_token: str
     client_token: str
-    email: str = "admin@example.com"
-    full_name: str = "Admin"
-    organization_name: str = "My organization"
-    project_name: str = "My project"
-
-
-def new_seed(now_ms: int) -> Seed:
-    """A seed with fresh ids and random secrets."""
-    ids = PostIds()
-    return Seed(
-        organization_id=UUID(bytes=ids.next(now_ms)),
-        project_id=UUID(bytes=ids.next(now_ms)),
-        password=secrets.token_urlsafe(12),
-        user_token=new_token(),
-        client_token=new_token(),
-    )
+    organization_id: str
+    project_id: str
 
 
 async def seed(database_url: str, wanted: Seed) -> Seed:
@@ -78,31 +70,36 @@ async def seed(database_url: str, wanted: Seed) -> Seed:
 
 async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
     now = datetime.now(UTC)
-    await add_organization(connection, wanted.organization_id, wanted.organization_name)
-    is_new = await add_project(connection, wanted.project_id, wanted.organization_id, wanted.project_name)
-    user = await find_user(connection, wanted.email) or await _add_admin(connection, wanted, now)
-    await add_member(connection, wanted.organization_id, user.id)
-    is_unchanged = await asyncio.to_thread(is_password, user.password_hash, wanted.password)
+    organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
+    await add_organization(connection, organization_id, _ORGANIZATION_NAME)
+    is_new = await add_project(connection, project_id, organization_id, _PROJECT_NAME)
+    user, password = await _user(connection, wanted, now)
+    await add_member(connection, organization_id, user.id)
     return replace(
         wanted,
-        password=wanted.password if is_unchanged else "",
+        password=password,
         user_token=await _login(connection, wanted, user.id, now, is_new=is_new),
         client_token=await _client_token(connection, wanted, now, is_new=is_new),
     )
 
 
-async def _add_admin(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> User:
-    """The first user of an installation may do everything."""
+async def _user(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> tuple[User, str]:
+    """The user with that address and the password, if we know it. The first user may do everything."""
+    found = await find_user(connection, wanted.email)
+    if found is not None:
+        is_known = await asyncio.to_thread(is_password, found.password_hash, wanted.password)
+        return found, wanted.password if is_known else ""
+    password = wanted.password or secrets.token_urlsafe(12)
     user = User(
         id=UUID(bytes=PostIds().next(int(now.timestamp() * 1000))),
         email_address=wanted.email,
-        full_name=wanted.full_name,
+        full_name=_FULL_NAME,
         roles=with_implied([GLOBAL]),
         is_active=True,
-        password_hash=await asyncio.to_thread(hash_password, wanted.password),
+        password_hash=await asyncio.to_thread(hash_password, password),
     )
     await add_user(connection, user)
-    return user
+    return user, password
 
 
 async def _login(
@@ -121,13 +118,13 @@ async def _login(
 async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
     """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
     held = await _held(connection, wanted.client_token)
-    if held is not None and held.project_id == wanted.project_id and not held.is_disabled:
+    if held is not None and held.project_id == project_id and not held.is_disabled:
         return wanted.client_token
-    if other := await client_token_of(connection, wanted.project_id, now):
+    if other := await client_token_of(connection, project_id, now):
         return other
     secret = wanted.client_token if is_new and held is None else new_token()
-    owner = {"organization_id": wanted.organization_id, "project_id": wanted.project_id}
-    await add_token(connection, access_token(secret, (CLIENT,), now, **owner))
+    token = access_token(secret, (CLIENT,), now, organization_id=organization_id, project_id=project_id)
+    await add_token(connection, token)
     return secret
 
 
