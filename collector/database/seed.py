@@ -117,6 +117,7 @@ async def _login(
 
 async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
     """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
+    organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
     held = await _held(connection, wanted.client_token)
     if held is not None and held.project_id == project_id and not held.is_disabled:
         return wanted.client_token
