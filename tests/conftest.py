@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from collector.database.migrations import migrate
 from collector.embedded.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
@@ -49,8 +50,6 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 @pytest.fixture(scope="session")
 async def migrated_template(servers: Servers) -> AsyncIterator[str]:
     """A migrated database that nobody uses: the others are copies of it."""
-    from collector.database.migrations import migrate  # noqa: PLC0415
-
     async with _database(servers, template="template0") as (name, url):
         await migrate(url)
         yield name

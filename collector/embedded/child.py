@@ -88,7 +88,7 @@ class Child:
     async def wait(self) -> int:
         """Its exit status once it has ended; negative is the number of the signal that ended it."""
         if self._process.poll() is None:
-            await _end_of(self._process.pid)
+            await end_of(self._process.pid)
         return self._process.wait()
 
     async def stop(self) -> None:
@@ -119,8 +119,11 @@ def ending(status: int) -> str:
         return f"killed by signal {-status}"
 
 
-async def _end_of(pid: int) -> None:
-    """Return when a process of ours has ended; it stays to be reaped."""
+async def end_of(pid: int) -> None:
+    """Return when the process has ended; one of ours stays to be reaped.
+
+    Raises ProcessLookupError when there is none.
+    """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
     descriptor = os.pidfd_open(pid)

@@ -1,9 +1,12 @@
 """Which TCP ports the children get: free ones that no outgoing connection takes while a child restarts."""
 
+import errno
 import random
 import socket
 from pathlib import Path
 from typing import Final
+
+from collector.process.lifecycle import StartError
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -35,6 +38,36 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def reserve_port(host: str, port: int) -> socket.socket:
+    """Hold a port for children that share it: nobody else's server can bind it while they restart.
+
+    The socket never listens, so connections go to the children alone. Raises StartError when the port is
+    taken, may not be used, or is of no interface here.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as unshared:
+            unshared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            unshared.bind(address)
+            bound = unshared.getsockname()
+        shared = socket.socket(family)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind(bound)
+    except OSError as error:
+        raise StartError(_refused(host, port, error)) from error
+    return shared
+
+
+def _refused(host: str, port: int, error: OSError) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"port {port} of {host} is in use; stop what uses it or choose another with --port."
+        case errno.EACCES:
+            return f"port {port} may not be used by this user; choose one above 1023 with --port."
+        case _:
+            return f"cannot listen on {host}, port {port}: {error.strerror}; see HEADRACE_HOST and --port."
 
 
 def _first_ephemeral() -> int:

@@ -66,8 +66,8 @@ class Postgres:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
 
-    async def is_ready(self, _child: Child) -> bool:
-        """Whether it lets us in."""
+    async def obstacle(self, _child: Child) -> str | None:
+        """Ready once it lets us in."""
         try:
             connection = await asyncpg.connect(
                 host=LOOPBACK,
@@ -78,10 +78,10 @@ class Postgres:
                 ssl=False,
                 timeout=_PROBE_SECONDS,
             )
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            return False
-        await connection.close(timeout=_PROBE_SECONDS)
-        return True
+            await connection.close(timeout=_PROBE_SECONDS)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return str(error) or "no answer"
+        return None
 
     async def _make_cluster(self, programs: PostgresPrograms) -> None:
         """Make it apart, then put it in place: a start that is cut off leaves no half of one."""

@@ -1,9 +1,13 @@
 """A service that a child process provides, and how it is started: prepared, run, awaited until ready."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from collector.embedded.child import Child, Program, ending
+
+START_SECONDS: Final = 300.0
+"""A server may have much to recover."""
 
 _POLL_SECONDS: Final = 0.05
 
@@ -20,42 +24,63 @@ class Service(Protocol):
         """What to run; makes what is missing first."""
         ...
 
-    async def is_ready(self, child: Child) -> bool:
-        """Whether it serves by now. Answers within a few seconds and raises nothing."""
+    async def obstacle(self, child: Child) -> str | None:
+        """Why it does not serve yet, or None. Answers within a few seconds and raises nothing."""
         ...
 
 
 class NotStarted(Exception):  # noqa: N818 - a state of the world
-    """A child ended, or did not get ready in time. `status` is its exit status, if it has one."""
+    """A child ended before it was ready, or was not ready in time.
 
-    def __init__(self, service: Service, child: Child, status: int | None) -> None:
+    `status` is its exit status, None where it still ran.
+    """
+
+    def __init__(self, service: Service, child: Child, reason: str, status: int | None) -> None:
+        self.name = service.name
+        self.reason = reason
         self.status = status
         self.log = child.log
         self.last_lines = child.last_lines()
-        self.reason = "not ready in time" if status is None else ending(status)
-        super().__init__(f"{service.name}: {self.reason}; see {child.log}")
+        super().__init__(f"{self.name}: {reason}; see {self.log}")
 
 
-async def start_service(service: Service, timeout_seconds: float = 300) -> Child:
-    """A child that serves. Raises NotStarted when it ends or takes too long; nothing is left running then."""
+def _ignore(_child: Child) -> None:
+    """Nobody wants to know."""
+
+
+async def start_service(
+    service: Service, *, timeout_seconds: float = START_SECONDS, on_start: Callable[[Child], None] = _ignore
+) -> Child:
+    """A child that serves. Raises NotStarted or StartError, and leaves nothing running then.
+
+    `on_start` is told of the child at once, before it is ready.
+    """
     child = Child.start(await service.prepare())
     try:
-        async with asyncio.timeout(timeout_seconds):
-            await until_ready(service, child)
-    except BaseException as error:
+        on_start(child)
+        await _until_ready(service, child, timeout_seconds)
+    except BaseException:
         await child.stop()
-        if isinstance(error, TimeoutError):
-            raise NotStarted(service, child, None) from None
         raise
     return child
 
 
-async def until_ready(service: Service, child: Child) -> None:
-    """Return when it is ready. Raises NotStarted when it ends before."""
-    while not await service.is_ready(child):
-        try:
-            async with asyncio.timeout(_POLL_SECONDS):
-                status = await child.wait()
-        except TimeoutError:
-            continue
-        raise NotStarted(service, child, status)
+async def _until_ready(service: Service, child: Child, timeout_seconds: float) -> None:
+    obstacle: str | None = "not asked yet"
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while obstacle := await service.obstacle(child):
+                if (status := await _end_within(child, _POLL_SECONDS)) is not None:
+                    raise NotStarted(service, child, ending(status), status)
+    except TimeoutError:
+        reason = f"not ready after {timeout_seconds:.0f} s ({obstacle})"
+        raise NotStarted(service, child, reason, None) from None
+
+
+async def _end_within(child: Child, seconds: float) -> int | None:
+    """Its exit status, or None while it runs on."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await child.wait()
+    except TimeoutError:
+        return None

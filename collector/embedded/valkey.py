@@ -65,8 +65,8 @@ class Valkey:
             stdin=configuration.encode(),
         )
 
-    async def is_ready(self, _child: Child) -> bool:
-        """Whether it knows its password and has read its data."""
+    async def obstacle(self, _child: Child) -> str | None:
+        """Ready once it knows its password and has read its data."""
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
                 reader, writer = await asyncio.open_connection(LOOPBACK, self._access.port)
@@ -77,6 +77,6 @@ class Valkey:
                     writer.close()
                     with suppress(OSError):
                         await writer.wait_closed()
-        except OSError:
-            return False
-        return replies == [b"+OK\r\n", b"+PONG\r\n"]
+        except OSError as error:
+            return str(error) or "no answer"
+        return None if replies == [b"+OK\r\n", b"+PONG\r\n"] else replies[-1].decode(errors="replace").strip()

@@ -1,0 +1,138 @@
+"""Keeps services running: starts each, starts it again when it dies, stops it at the end.
+
+A service that never got ready is a failed start. One that did is started again for ever: at once, and ever
+more slowly while it keeps dying young.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from collector.embedded.child import Child, ending
+from collector.embedded.service import START_SECONDS, NotStarted, Service, start_service
+from collector.process.clock import Clock
+from collector.process.lifecycle import EXIT_BAD_START, StartError
+
+
+class Witness(Protocol):
+    """Whoever wants to know what becomes of the children."""
+
+    def started(self, service: Service, child: Child) -> None:
+        """A process runs; it is not ready yet."""
+        ...
+
+    def restarted(self, service: Service, reason: str, seconds: float) -> None:
+        """A service that had died for that reason serves again, after so long."""
+        ...
+
+    def not_restarted(self, service: Service, problem: str) -> None:
+        """A service could not be started again and will be tried once more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a first start is tried, and how the pauses between starts grow."""
+
+    first_tries: int = 3
+    first_pause_seconds: float = 0.1
+    longest_pause_seconds: float = 5.0
+    young_seconds: float = 10.0
+    start_seconds: float = START_SECONDS
+
+
+class Keeper:
+    """Keeps one service running while `run` does."""
+
+    def __init__(
+        self, service: Service, witness: Witness, clock: Clock, patience: Patience | None = None
+    ) -> None:
+        self._service = service
+        self._witness = witness
+        self._clock = clock
+        self._patience = patience or Patience()
+        self._pause = self._patience.first_pause_seconds
+        self._first_ready = asyncio.Event()
+        self.pid: int | None = None
+
+    async def ready(self) -> None:
+        """Return once the service has served for the first time."""
+        await self._first_ready.wait()
+
+    async def run(self) -> None:
+        """Keep the service running until cancelled, which stops it in good order.
+
+        Raises NotStarted or StartError when it never got ready; afterwards it raises nothing.
+        """
+        child = await self._first_child()
+        self._first_ready.set()
+        while True:
+            ready_at = self._clock.monotonic()
+            status = await self._stay_with(child)
+            ended_at = self._clock.monotonic()
+            if ended_at - ready_at > self._patience.young_seconds:
+                self._pause = self._patience.first_pause_seconds
+            child = await self._next_child()
+            self.pid = child.pid
+            self._witness.restarted(self._service, ending(status), self._clock.monotonic() - ended_at)
+
+    async def _stay_with(self, child: Child) -> int:
+        self.pid = child.pid
+        try:
+            return await child.wait()
+        finally:
+            self.pid = None
+            await child.stop()
+
+    async def _first_child(self) -> Child:
+        tries_left = self._patience.first_tries
+        while True:
+            try:
+                return await self._start()
+            except NotStarted as error:
+                tries_left -= 1
+                if tries_left == 0 or error.status in {None, EXIT_BAD_START}:
+                    raise
+            await self._rest()
+
+    async def _next_child(self) -> Child:
+        while True:
+            await self._rest()
+            try:
+                return await self._start()
+            except (NotStarted, StartError) as error:
+                self._witness.not_restarted(self._service, str(error))
+
+    async def _start(self) -> Child:
+        return await start_service(
+            self._service,
+            timeout_seconds=self._patience.start_seconds,
+            on_start=lambda child: self._witness.started(self._service, child),
+        )
+
+    async def _rest(self) -> None:
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, self._patience.longest_pause_seconds)
+
+
+@asynccontextmanager
+async def kept(keepers: Sequence[Keeper]) -> AsyncIterator[None]:
+    """Keep services running inside the block; at its end, however it ends, stop them together.
+
+    A failed start cancels the block and is raised from it, in an ExceptionGroup.
+    """
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(keeper.run()) for keeper in keepers]
+        try:
+            yield
+        finally:
+            for task in running:
+                task.cancel()
+
+
+async def all_ready(keepers: Sequence[Keeper]) -> None:
+    """Return once every service has served."""
+    for keeper in keepers:
+        await keeper.ready()

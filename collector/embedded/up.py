@@ -1,0 +1,197 @@
+"""`headrace up`: the whole product on one machine, started in order, watched, and stopped in reverse order.
+
+Servers, then migrations and the first credentials, then doors and worker; ready once an event posted would be
+stored. Whatever dies later is started again. Ctrl-C or SIGTERM stops doors, worker and servers.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from collector.broker.connection import check_server, connect
+from collector.database.migrations import migrate
+from collector.database.seed import Seed, seed
+from collector.embedded.console import Console
+from collector.embedded.credentials import keep_credentials, kept_credentials
+from collector.embedded.data_directory import locked_directory
+from collector.embedded.household import DOORS, POSTGRES, VALKEY, WORKER, Household
+from collector.embedded.keeper import Patience, all_ready, kept
+from collector.embedded.left_overs import ProcessRecord
+from collector.embedded.ports import reserve_port
+from collector.embedded.postgres import Postgres
+from collector.embedded.product import base_url, doors, worker
+from collector.embedded.ready_file import ReadyFile, clear_ready_file
+from collector.embedded.service import NotStarted
+from collector.embedded.settings import UpSettings
+from collector.embedded.valkey import Valkey
+from collector.embedded.welcome import welcome
+from collector.process.clock import Clock
+from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop
+from collector.process.settings import read_settings
+
+_PRODUCT_PATIENCE: Final = Patience(start_seconds=60)
+_REDIS_TIMEOUT_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line says; a missing port or ready file has its default."""
+
+    data_dir: Path
+    port: int | None = None
+    ready_file: Path | None = None
+    doors: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where Redis and Postgres are."""
+
+    redis: str
+    database: str
+
+
+async def run(
+    options: Options, environ: Mapping[str, str], stop: Stop, *, console: Console, clock: Clock
+) -> None:
+    """Serve until the end is asked for.
+
+    Raises StartError, or NotStarted with a child's last lines, after everything was stopped again.
+    """
+    settings = read_settings(UpSettings, environ)
+    with locked_directory(options.data_dir) as directory:
+        up = Up(options, settings, environ, directory, console=console, clock=clock)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                serving = tasks.create_task(up.serve())
+                await stop.wait()
+                console.tell("Stopping.")
+                serving.cancel()
+        except ExceptionGroup as failures:
+            raise _cause(failures) from failures
+
+
+class Up:
+    """One run: the order in which things are started is that of its blocks, inside out for the stop."""
+
+    def __init__(
+        self,
+        options: Options,
+        settings: UpSettings,
+        environ: Mapping[str, str],
+        directory: Path,
+        *,
+        console: Console,
+        clock: Clock,
+    ) -> None:
+        self._options = options
+        self._settings = settings
+        self._environ = environ
+        self._directory = directory
+        self._console = console
+        self._clock = clock
+        self._ready_path = (options.ready_file or directory / "ready.json").absolute()
+        self._record = ProcessRecord(directory / "processes.json")
+        self._household = Household(self._record, self._ready_path, console, clock)
+
+    async def serve(self) -> None:
+        """Serve until cancelled. Raises an ExceptionGroup when something could not be started."""
+        begun = self._clock.monotonic()
+        await self._stop_left_overs()
+        clear_ready_file(self._ready_path)
+        port = self._settings.port if self._options.port is None else self._options.port
+        with reserve_port(self._settings.host, port) as reserved:
+            port = reserved.getsockname()[1]
+            async with self._servers() as urls:
+                credentials = await self._prepare_database(urls)
+                async with self._product(urls, port):
+                    ready = self._ready_file(urls, port, credentials)
+                    self._household.publish(ready)
+                    self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
+                    try:
+                        await asyncio.Event().wait()  # the end is a cancellation
+                    finally:
+                        self._household.withdraw()
+        self._record.clear()
+
+    async def _stop_left_overs(self) -> None:
+        if stopped := await self._record.stop_left_overs():
+            self._console.say(f"Stopped what an earlier run had left: {', '.join(stopped)}.")
+
+    @asynccontextmanager
+    async def _servers(self) -> AsyncIterator[Urls]:
+        """Embedded servers, or the given ones, inside the block."""
+        given = self._settings
+        valkey = None if given.redis_url else self._valkey()
+        postgres = None if given.database_url else Postgres(self._directory)
+        keepers = [
+            *self._household.keepers(VALKEY, [valkey] if valkey else []),
+            *self._household.keepers(POSTGRES, [postgres] if postgres else []),
+        ]
+        async with kept(keepers):
+            names = [name for name, server in (("Valkey", valkey), ("Postgres", postgres)) if server]
+            if names:
+                with self._console.step(f"Starting {' and '.join(names)}"):
+                    await all_ready(keepers)
+            if valkey is None:
+                await _check_redis(given.redis_url)
+            yield Urls(
+                valkey.url if valkey else given.redis_url, postgres.url if postgres else given.database_url
+            )
+
+    def _valkey(self) -> Valkey:
+        return Valkey(self._directory, queue_memory_mb=self._settings.embedded_queue_memory_mb)
+
+    async def _prepare_database(self, urls: Urls) -> Seed:
+        """Migrations, and the first organization, project, user and tokens."""
+        path = self._directory / "credentials.json"
+        wanted = kept_credentials(path)
+        with self._console.step("Preparing the database"):
+            await migrate(urls.database)
+            in_force = await seed(urls.database, wanted)
+        if in_force != wanted:
+            keep_credentials(path, in_force)
+        return in_force
+
+    @asynccontextmanager
+    async def _product(self, urls: Urls, port: int) -> AsyncIterator[None]:
+        """Doors and worker, inside the block; the doors are the first to stop."""
+        environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
+        logs = self._directory / "logs"
+        own_doors = doors(self._options.doors, self._settings.host, port, environ, logs)
+        worker_keepers = self._household.keepers(WORKER, [worker(environ, logs)], _PRODUCT_PATIENCE)
+        door_keepers = self._household.keepers(DOORS, own_doors, _PRODUCT_PATIENCE)
+        async with kept(worker_keepers), kept(door_keepers):
+            with self._console.step("Starting the collector and its worker"):
+                await all_ready([*worker_keepers, *door_keepers])
+            yield
+
+    def _ready_file(self, urls: Urls, port: int, credentials: Seed) -> ReadyFile:
+        return ReadyFile(
+            url=base_url(self._settings.host, port),
+            redis_url=urls.redis,
+            database_url=urls.database,
+            pids={},
+            **asdict(credentials),
+        )
+
+
+async def _check_redis(url: str) -> None:
+    redis = connect(url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
+    try:
+        await check_server(redis, url)
+    finally:
+        await redis.aclose()
+
+
+def _cause(failures: ExceptionGroup) -> Exception:
+    """What went wrong first; a child that refused its settings has said why in its last line."""
+    first: Exception = failures
+    while isinstance(first, ExceptionGroup):
+        first = first.exceptions[0]
+    if isinstance(first, NotStarted) and first.status == EXIT_BAD_START and first.last_lines:
+        return StartError(first.last_lines[-1].removeprefix("headrace: "))
+    return first
