@@ -34,21 +34,34 @@ LOGIN_VALID: Final = timedelta(days=90)
 _ORGANIZATION_NAME: Final = "My organization"
 _PROJECT_NAME: Final = "My project"
 _FULL_NAME: Final = "Admin"
+_PASSWORD_BYTES: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
     """What an installation begins with; kept by whoever started it and given again at each start.
 
-    Ids are 32 hex characters; `user_token` is a login token. An empty password is one that nobody knows here.
+    `user_token` is a login token. An empty password is one that was changed and that nobody knows here.
     """
 
-    email: str
+    organization_id: UUID
+    project_id: UUID
     password: str
     user_token: str
     client_token: str
-    organization_id: str
-    project_id: str
+    email: str = "admin@example.com"
+
+
+def new_seed(now_ms: int) -> Seed:
+    """A seed with fresh ids and random secrets."""
+    ids = PostIds()
+    return Seed(
+        organization_id=UUID(bytes=ids.next(now_ms)),
+        project_id=UUID(bytes=ids.next(now_ms)),
+        password=secrets.token_urlsafe(_PASSWORD_BYTES),
+        user_token=new_token(),
+        client_token=new_token(),
+    )
 
 
 async def seed(database_url: str, wanted: Seed) -> Seed:
@@ -70,11 +83,10 @@ async def seed(database_url: str, wanted: Seed) -> Seed:
 
 async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
     now = datetime.now(UTC)
-    organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
-    await add_organization(connection, organization_id, _ORGANIZATION_NAME)
-    is_new = await add_project(connection, project_id, organization_id, _PROJECT_NAME)
+    await add_organization(connection, wanted.organization_id, _ORGANIZATION_NAME)
+    is_new = await add_project(connection, wanted.project_id, wanted.organization_id, _PROJECT_NAME)
     user, password = await _user(connection, wanted, now)
-    await add_member(connection, organization_id, user.id)
+    await add_member(connection, wanted.organization_id, user.id)
     return replace(
         wanted,
         password=password,
@@ -89,7 +101,7 @@ async def _user(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> 
     if found is not None:
         is_known = await asyncio.to_thread(is_password, found.password_hash, wanted.password)
         return found, wanted.password if is_known else ""
-    password = wanted.password or secrets.token_urlsafe(12)
+    password = wanted.password or secrets.token_urlsafe(_PASSWORD_BYTES)
     user = User(
         id=UUID(bytes=PostIds().next(int(now.timestamp() * 1000))),
         email_address=wanted.email,
@@ -117,14 +129,15 @@ async def _login(
 
 async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
     """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
-    organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
     held = await _held(connection, wanted.client_token)
-    if held is not None and held.project_id == project_id and not held.is_disabled:
+    if held is not None and held.project_id == wanted.project_id and not held.is_disabled:
         return wanted.client_token
-    if other := await client_token_of(connection, project_id, now):
+    if other := await client_token_of(connection, wanted.project_id, now):
         return other
     secret = wanted.client_token if is_new and held is None else new_token()
-    token = access_token(secret, (CLIENT,), now, organization_id=organization_id, project_id=project_id)
+    token = access_token(
+        secret, (CLIENT,), now, organization_id=wanted.organization_id, project_id=wanted.project_id
+    )
     await add_token(connection, token)
     return secret
 
