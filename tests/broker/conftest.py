@@ -1,0 +1,23 @@
+"""A real Valkey for the broker's tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncIterator[Redis]:
+    """A client as the processes use it."""
+    client = connect(redis_url, socket_timeout_seconds=5)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def keys(key_prefix: str) -> Keys:
+    """Two shards under this test's own prefix."""
+    return Keys(key_prefix, shards=2)

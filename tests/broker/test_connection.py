@@ -1,0 +1,67 @@
+"""A start against the wrong server ends with one clear line."""
+
+import pytest
+from redis.asyncio import Redis
+
+from collector.broker import connection
+from collector.broker.connection import check_server, connect
+from collector.broker.durability import durability_of
+from collector.process.lifecycle import StartError
+
+
+@pytest.mark.integration
+async def test_a_server_that_is_new_enough_is_taken(redis: Redis, redis_url: str) -> None:
+    """Also one that calls itself Redis 7.2.4 because it is a Valkey."""
+    await check_server(redis, redis_url)
+
+
+@pytest.mark.integration
+async def test_a_wrong_password_is_said_at_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waiting would not mend it, and the line does not repeat it."""
+    monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 30.0)
+    host = redis_url.rpartition("@")[2]
+    wrong = f"redis://:wrongpassword@{host}"
+    client = connect(wrong, socket_timeout_seconds=5)
+
+    with pytest.raises(StartError, match="refused us") as caught:
+        await check_server(client, wrong)
+    await client.aclose()
+
+    assert "wrongpassword" not in str(caught.value)
+
+
+async def test_no_server_at_all_says_what_was_tried_and_how_to_start_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After a bounded wait."""
+    monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 0.3)
+    url = "redis://user:secret@127.0.0.1:1/0"
+    client = connect(url, socket_timeout_seconds=1)
+
+    with pytest.raises(StartError) as caught:
+        await check_server(client, url)
+    await client.aclose()
+
+    assert str(caught.value).startswith("cannot reach Redis at redis://user:***@127.0.0.1:1/0 (")
+    assert "headrace up" in str(caught.value)
+
+
+def test_a_server_that_is_too_old_is_refused() -> None:
+    """Before 7.0 the stream commands cannot do what the worker needs."""
+    with pytest.raises(StartError, match=r"version 6\.2\.14; Headrace needs Redis 7\.0"):
+        connection._check_version({"redis_version": "6.2.14"}, "redis://h")
+
+
+def test_valkey_is_judged_by_its_own_version() -> None:
+    """Its `redis_version` stands still."""
+    connection._check_version({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "redis://h")
+
+
+@pytest.mark.integration
+async def test_the_embedded_server_keeps_the_promise(redis: Redis) -> None:
+    """`always` and `noeviction` are in force in what we ship."""
+    found = await durability_of(redis)
+
+    assert found.fsync == "always"
+    assert found.eviction == "noeviction"
+    assert found.keeps_promise

@@ -1,0 +1,62 @@
+"""A post batch survives its way through the stream byte for byte, and damage is named."""
+
+import pytest
+
+from collector.broker import post_batch
+from collector.broker.post_batch import UnreadableEntry
+from collector.domain.post import Post
+from tests.factories import a_batch, a_post
+
+
+@pytest.mark.parametrize(
+    "posts",
+    [
+        pytest.param((a_post(),), id="one small post"),
+        pytest.param(tuple(a_post(body=b"x" * 1000) for _ in range(50)), id="many posts, compressed"),
+        pytest.param((a_post(body=bytes(range(256)) * 900, user_agent="ü"),), id="any bytes and text"),
+        pytest.param((a_post(body=b""),), id="an empty body"),
+    ],
+)
+def test_a_batch_comes_back_as_it_was_written(posts: tuple[Post, ...]) -> None:
+    """Bytes, ids and text are kept."""
+    batch = a_batch(*posts)
+
+    assert post_batch.decode(post_batch.encode(batch)) == batch
+
+
+def test_large_batches_are_compressed() -> None:
+    """The queue's memory holds several times as much."""
+    batch = a_batch(*(a_post(body=b'{"message":"hello world"}' * 20) for _ in range(32)))
+
+    size = sum(len(value) for value in post_batch.encode(batch).values())
+
+    assert size < sum(len(post.body) for post in batch.posts) / 4
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        pytest.param({b"v": b"9"}, "format version", id="a version from the future"),
+        pytest.param({b"b": b"\xc1"}, "Error", id="no msgpack"),
+        pytest.param({b"e": b"lz9"}, "encoding", id="an unknown encoding"),
+        pytest.param({b"e": b"zstd", b"b": b"nonsense"}, "Zstd", id="a damaged frame"),
+    ],
+)
+def test_a_damaged_entry_is_unreadable_with_a_reason(damage: dict[bytes, bytes], problem: str) -> None:
+    """The worker dead-letters it instead of failing on it for ever."""
+    with pytest.raises(UnreadableEntry, match=problem):
+        post_batch.decode(post_batch.encode(a_batch()) | damage)
+
+
+def test_a_cut_off_frame_is_unreadable() -> None:
+    """Half a compressed batch is no batch."""
+    fields = post_batch.encode(a_batch(a_post(body=b"x" * 5000)))
+
+    with pytest.raises(UnreadableEntry, match="cut off"):
+        post_batch.decode(fields | {b"b": fields[b"b"][:-3]})
+
+
+def test_an_entry_without_its_body_is_unreadable() -> None:
+    """A foreign entry in our stream stops nobody."""
+    with pytest.raises(UnreadableEntry):
+        post_batch.decode({b"v": post_batch.FORMAT_VERSION})

@@ -1,0 +1,137 @@
+"""The streams on a real server: nothing is lost, nothing lingers, and states become our errors."""
+
+import pytest
+from redis.asyncio import Redis
+
+from collector.broker.connection import connect
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.keys import GROUP, Keys
+from collector.broker.post_stream import PostStream
+from tests.factories import a_batch, a_post
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def stream(redis: Redis, keys: Keys) -> PostStream:
+    """Streams with their group."""
+    made = PostStream(redis, keys)
+    await made.ensure_group()
+    return made
+
+
+async def test_a_batch_is_read_once_and_gone_when_acknowledged(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Acknowledged means deleted: the stream holds only what nobody has stored."""
+    batch = a_batch(a_post(), a_post())
+    await stream.append(1, batch)
+
+    entries = await stream.read("worker", 10, 100)
+    assert [(entry.shard, entry.batch) for entry in entries] == [(1, batch)]
+    assert await stream.read("worker", 10, 1) == []
+    await stream.acknowledge(entries)
+    await stream.acknowledge(entries)
+
+    assert await redis.xlen(keys.stream(1)) == 0
+    assert await redis.xpending(keys.stream(1), GROUP) == {
+        "pending": 0,
+        "min": None,
+        "max": None,
+        "consumers": [],
+    }
+
+
+async def test_what_is_appended_is_counted_in_the_same_step(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Accounting starts where the promise starts."""
+    await stream.append(0, a_batch(a_post(body=b"12345"), a_post(body=b"123")))
+    await stream.append(0, a_batch(a_post(body=b"1")))
+
+    counts = await redis.hgetall(keys.accepted(0))
+    assert counts == {b"batches": b"2", b"posts": b"3", b"bytes": b"9"}
+
+
+async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -> None:
+    """What a killed worker had in hand goes to another, and only once its time is up."""
+    batch = a_batch()
+    await stream.append(0, batch)
+    await stream.read("killed", 10, 100)
+
+    assert await stream.claim("other", 60_000, 10) == []
+    claimed = await stream.claim("other", 0, 10)
+
+    assert [entry.batch for entry in claimed] == [batch]
+
+
+async def test_an_entry_that_vanished_while_pending_is_no_entry(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Claiming after a deletion gives nothing instead of an empty batch."""
+    await stream.append(0, a_batch())
+    entries = await stream.read("killed", 10, 100)
+    await redis.xdel(keys.stream(0), entries[0].id)
+
+    assert await stream.claim("other", 0, 10) == []
+    assert (await stream.backlog())[0].pending == 0
+
+
+async def test_a_foreign_entry_is_handed_on_with_its_bytes(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """It can be dead-lettered, never lost."""
+    await redis.xadd(keys.stream(0), {"what": "ever"})
+
+    [entry] = await stream.read("worker", 10, 100)
+
+    assert entry.batch is None
+    assert b"ever" in entry.raw
+    assert entry.problem
+
+
+async def test_only_idle_consumers_that_hold_nothing_are_removed(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Removing one that holds entries would lose them for good."""
+    await stream.append(0, a_batch())
+    await stream.read("holder", 1, 100)
+    await stream.read("empty", 1, 1)
+
+    assert await stream.remove_dead_consumers(60_000) == 0
+    removed = await stream.remove_dead_consumers(-1)
+
+    consumers = await redis.xinfo_consumers(keys.stream(0), GROUP)
+    assert removed == 3  # "empty" on both shards, "holder" on the one where it holds nothing
+    assert [consumer["name"] for consumer in consumers] == [b"holder"]
+
+
+async def test_a_group_that_is_gone_is_made_again(stream: PostStream, redis: Redis, keys: Keys) -> None:
+    """A replaced server needs no restart of the worker."""
+    await redis.delete(keys.stream(0), keys.stream(1))
+    assert await stream.read("worker", 1, 1) == []
+    await stream.append(0, a_batch())
+
+    assert len(await stream.read("worker", 1, 100)) == 1
+
+
+async def test_the_backlog_tells_unread_from_in_hand(stream: PostStream) -> None:
+    """What operators watch."""
+    for _ in range(3):
+        await stream.append(0, a_batch())
+    await stream.read("worker", 1, 100)
+
+    waiting = (await stream.backlog())[0]
+    assert (waiting.length, waiting.lag, waiting.pending) == (3, 2, 1)
+
+
+async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None:
+    """Adapters translate at their boundary."""
+    gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
+    stream = PostStream(gone, Keys("gone:"))
+
+    with pytest.raises(BrokerUnavailable):
+        await stream.append(0, a_batch())
+    with pytest.raises(BrokerUnavailable):
+        await stream.read("worker", 1, 1)
+    await gone.aclose()
