@@ -1,0 +1,412 @@
+"""The door over HTTP with a real queue: the edge sequence (contract 3.2), and what the stream holds then."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp import ClientSession
+from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
+
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.broker.token_projection import TokenProjection
+from collector.domain.post import Post
+from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.token import lookup_of
+from collector.http.health import add_health
+from collector.http.server import application, listen
+from collector.ingest.app import add_ingest
+from collector.ingest.door import open_door
+from collector.ingest.settings import IngestSettings
+from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+
+pytestmark = pytest.mark.integration
+
+OTHER_PROJECT, OTHER_ORGANIZATION, SUSPENDED = b"\x03" * 16, b"\x04" * 16, b"\x05" * 16
+LOGIN, LOGIN_SUSPENDED, TOKEN_SUSPENDED = "l" * 40, "s" * 40, "t" * 40
+UPLOAD_ONLY, NO_PROJECT, EXPIRED, LOST_PROJECT = "u" * 40, "n" * 40, "e" * 40, "p" * 40
+
+JSON = {"Content-Type": "application/json"}
+BEARER = {"Authorization": f"Bearer {CLIENT_TOKEN}"}
+
+
+def _basic(user: str, password: str) -> dict[str, str]:
+    return {"Authorization": aiohttp.encode_basic_auth(user, password)}
+
+
+def _projection() -> Projection:
+    entries = {
+        CLIENT_TOKEN: a_token_entry(),
+        LOGIN: a_token_entry(LOGIN, scopes=("user", "client"), project_id=None, is_login=True),
+        LOGIN_SUSPENDED: a_token_entry(
+            LOGIN_SUSPENDED, organization_ids=(SUSPENDED,), project_id=None, is_login=True
+        ),
+        TOKEN_SUSPENDED: a_token_entry(TOKEN_SUSPENDED, organization_ids=(SUSPENDED,)),
+        UPLOAD_ONLY: a_token_entry(UPLOAD_ONLY, scopes=("source-maps:write",)),
+        NO_PROJECT: a_token_entry(NO_PROJECT, project_id=None),
+        EXPIRED: a_token_entry(EXPIRED, expires_ms=1),
+        LOST_PROJECT: a_token_entry(LOST_PROJECT, project_id=b"\x09" * 16),
+    }
+    return Projection(
+        {lookup_of(token): entry for token, entry in entries.items()},
+        {
+            PROJECT: ProjectEntry(ORGANIZATION, config_version=7),
+            OTHER_PROJECT: ProjectEntry(OTHER_ORGANIZATION),
+        },
+        {
+            ORGANIZATION: OrganizationEntry(),
+            OTHER_ORGANIZATION: OrganizationEntry(),
+            SUSPENDED: OrganizationEntry(is_suspended=True),
+        },
+    )
+
+
+class RunningDoor:
+    """A door that listens, and the queue behind it."""
+
+    def __init__(self, url: str, session: ClientSession, redis: Redis, keys: Keys, port: int) -> None:
+        self.url = url
+        self.session = session
+        self.redis = redis
+        self.port = port
+        self.projection = TokenProjection(redis, keys)
+        self._stream = PostStream(redis, keys)
+
+    async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
+        """Post; the body and headers of a valid post unless said otherwise."""
+        options = {"data": b'{"message":"hi"}', "headers": JSON | BEARER} | options
+        async with self.session.post(self.url + path, **options) as response:
+            await response.read()
+            return response
+
+    async def queued(self) -> list[Post]:
+        """The posts that stand in the stream and were not looked at yet."""
+        await self._stream.ensure_group()
+        entries = await self._stream.read("test", 100, 1)
+        return [post for entry in entries if entry.batch for post in entry.batch.posts]
+
+    async def raw(self, request: bytes) -> bytes:
+        """Send bytes, read all that comes until the server closes."""
+        async with asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            writer.write(request)
+            await writer.drain()
+            answer = await reader.read()
+            writer.close()
+            await writer.wait_closed()
+            return answer
+
+
+@asynccontextmanager
+async def _open(redis_url: str, key_prefix: str, **settings: Any) -> AsyncIterator[RunningDoor]:
+    redis, keys, registry = (
+        connect(redis_url, socket_timeout_seconds=5),
+        Keys(key_prefix),
+        CollectorRegistry(),
+    )
+
+    async def load() -> Projection:
+        return _projection()
+
+    await TokenProjection(redis, keys).sweep(load)
+    values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | settings
+    async with open_door(IngestSettings(**values), registry) as door, ClientSession() as session:
+        app = application()
+        add_ingest(app, door)
+        add_health(app, door.readiness.checks, registry)
+        listener = await listen(app, "127.0.0.1", 0)
+        yield RunningDoor(f"http://127.0.0.1:{listener.port}", session, redis, keys, listener.port)
+        await listener.close()
+    await redis.aclose()
+
+
+@pytest.fixture
+async def door(redis_url: str, key_prefix: str) -> AsyncIterator[RunningDoor]:
+    """A door with a small body limit."""
+    async with _open(redis_url, key_prefix, body_limit_bytes=1000) as running:
+        yield running
+
+
+async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(door: RunningDoor) -> None:
+    """What the official clients need: exactly 202, nothing to parse, the version of the settings."""
+    response = await door.post()
+
+    assert response.status == 202
+    assert response.headers["Content-Length"] == "0"
+    assert response.headers["X-Exceptionless-ConfigVersion"] == "7"
+    assert "Server" not in response.headers
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    [post] = await door.queued()
+    assert post.body == b'{"message":"hi"}'
+    assert (post.project_id, post.organization_id) == (PROJECT, ORGANIZATION)
+    assert post.client_ip == "127.0.0.1"
+
+
+async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
+    """Nothing is inflated or parsed at the door; headers that the worker needs come along."""
+    body = gzip.compress(b"no json at all {")
+    headers = JSON | BEARER | {
+        "Content-Encoding": "gzip",
+        "Content-Type": "text/plain; charset=latin-1",
+        "X-Exceptionless-Client": "exceptionless/6.2",
+    }  # fmt: skip
+
+    response = await door.post(data=body, headers=headers)
+
+    assert response.status == 202
+    [post] = await door.queued()
+    assert post.body == body
+    assert post.content_encoding == "gzip"
+    assert post.content_type == "text/plain; charset=latin-1"
+    assert post.user_agent == "exceptionless/6.2"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"headers": JSON | {"Authorization": f"Token {CLIENT_TOKEN}"}}, id="token scheme"),
+        pytest.param({"headers": JSON | _basic("client", CLIENT_TOKEN)}, id="basic with client"),
+        pytest.param({"headers": JSON | _basic(CLIENT_TOKEN, "")}, id="basic, empty password"),
+        pytest.param({"headers": JSON, "params": {"access_token": CLIENT_TOKEN}}, id="access_token"),
+        pytest.param({"headers": JSON, "params": {"apikey": CLIENT_TOKEN}}, id="apikey"),
+        pytest.param({"path": f"/api/v2/projects/{PROJECT.hex()}/events"}, id="with the project in the path"),
+        pytest.param({"path": "//api/v2//events"}, id="with doubled slashes"),
+        pytest.param({"headers": {"Content-Type": "TEXT/PLAIN ; charset=x"} | BEARER}, id="text in capitals"),
+        pytest.param(
+            {
+                "path": f"/api/v2/projects/{PROJECT.hex()}/events",
+                "headers": JSON | {"Authorization": f"Bearer {LOGIN}"},
+            },
+            id="a login token with the project in the path",
+        ),
+    ],
+)
+async def test_every_accepted_form_of_a_post_is_queued(door: RunningDoor, options: dict[str, Any]) -> None:
+    """Contract 1.1 and 3.1."""
+    response = await door.post(**options)
+
+    assert response.status == 202
+    assert len(await door.queued()) == 1
+
+
+REFUSALS = [
+    pytest.param({"headers": JSON}, 401, id="no credentials"),
+    pytest.param({"headers": JSON | {"Authorization": "Bearer " + "x" * 40}}, 401, id="unknown token"),
+    pytest.param(
+        {"headers": JSON | {"Authorization": f"Bearer {CLIENT_TOKEN[:-1]}x"}}, 401, id="wrong secret part"
+    ),
+    pytest.param({"headers": JSON | {"Authorization": "Bearer short"}}, 401, id="a token that can be none"),
+    pytest.param({"headers": JSON | {"Authorization": f"Bearer {EXPIRED}"}}, 401, id="expired"),
+    pytest.param(
+        {"headers": JSON | {"Authorization": f"Bearer {TOKEN_SUSPENDED}"}}, 401, id="suspended organization"
+    ),
+    pytest.param({"headers": JSON | _basic("me@example.com", "password")}, 401, id="password"),
+    pytest.param({"headers": JSON | {"Authorization": f"Bearer {UPLOAD_ONLY}"}}, 403, id="lacking scope"),
+    pytest.param(
+        {"headers": JSON | {"Authorization": f"Bearer {LOGIN_SUSPENDED}"}}, 402, id="user of a suspended one"
+    ),
+    pytest.param({"data": b"", "headers": JSON | BEARER | {"Content-Length": "0"}}, 411, id="length 0"),
+    pytest.param({"data": b"x" * 1001}, 413, id="too long by its length"),
+    pytest.param({"headers": BEARER | {"Content-Type": "application/xml"}}, 415, id="content type"),
+    pytest.param({"headers": BEARER, "skip_auto_headers": ["Content-Type"]}, 415, id="missing content type"),
+    pytest.param({"headers": JSON | BEARER | {"Content-Encoding": "lz9"}}, 415, id="unknown encoding"),
+    pytest.param({"headers": JSON | {"Authorization": f"Bearer {LOGIN}"}}, 400, id="no project"),
+    pytest.param({"headers": JSON | {"Authorization": f"Bearer {NO_PROJECT}"}}, 400, id="no default project"),
+    pytest.param({"headers": JSON | {"Authorization": f"Bearer {LOST_PROJECT}"}}, 404, id="project gone"),
+    pytest.param({"path": f"/api/v2/projects/{OTHER_PROJECT.hex()}/events"}, 404, id="another project"),
+    pytest.param(
+        {
+            "path": f"/api/v2/projects/{OTHER_PROJECT.hex()}/events",
+            "headers": JSON | {"Authorization": f"Bearer {LOGIN}"},
+        },
+        404,
+        id="another organization's project",
+    ),
+    pytest.param({"path": "/api/v2/projects/no-such-id/events"}, 404, id="no id in the path"),
+    pytest.param(
+        {"path": "/api/v2/projects/537650f3b77efe23a47914f4/events"}, 404, id="an id of another kind"
+    ),
+    pytest.param({"path": "/api/v2/nothing"}, 404, id="no route"),
+]
+
+
+@pytest.mark.parametrize(("options", "status"), REFUSALS)
+async def test_every_refusal_is_problem_json_and_queues_nothing(
+    door: RunningDoor, options: dict[str, Any], status: int
+) -> None:
+    """The clients parse every body as JSON; what each status makes them do decides which one it is."""
+    response = await door.post(**options)
+    problem = await response.json()
+
+    assert response.status == status
+    assert response.content_type == "application/problem+json"
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["instance"].startswith("POST /")
+    assert CLIENT_TOKEN not in await response.text()
+    assert "X-Exceptionless-ConfigVersion" not in response.headers
+    assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
+    assert await door.queued() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        pytest.param({"data": b"x" * 5000, "headers": JSON}, 401, id="401 before 413"),
+        pytest.param({"data": b"", "headers": {"Content-Length": "0"}}, 401, id="401 before 411"),
+        pytest.param(
+            {"data": b"x" * 5000, "headers": {"Authorization": f"Bearer {LOGIN_SUSPENDED}"}},
+            413,
+            id="413 before 402",
+        ),
+        pytest.param({"data": b"x" * 5000, "headers": BEARER}, 413, id="413 before 415"),
+        pytest.param(
+            {"headers": {"Authorization": f"Bearer {LOGIN}", "Content-Type": "a/b"}}, 415, id="415 before 400"
+        ),
+    ],
+)
+async def test_the_first_reason_in_the_sequence_decides(
+    door: RunningDoor, options: dict[str, Any], status: int
+) -> None:
+    """Contract 3.2 gives an order."""
+    assert (await door.post(**options)).status == status
+
+
+async def test_a_chunked_body_is_taken_up_to_the_limit_and_refused_above(door: RunningDoor) -> None:
+    """.NET sends compressed bodies without a length."""
+
+    async def chunks(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x" * 100
+
+    assert (await door.post(data=chunks(10))).status == 202
+    assert (await door.post(data=chunks(11))).status == 413
+    assert [len(post.body) for post in await door.queued()] == [1000]
+
+
+async def test_neither_length_nor_chunks_is_an_empty_body(door: RunningDoor) -> None:
+    """202 and no event (contract 10, row 20)."""
+    answer = await door.raw(
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert await door.queued() == []
+
+
+async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(door: RunningDoor) -> None:
+    """The old Node client gives the whole URL; an odd agent must not spoil its neighbours' batch."""
+    answer = await door.raw(
+        b"POST http://example.com/api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        b"Content-Type: application/json\r\nUser-Agent: a\xff\xfeb\r\nContent-Length: 2\r\n"
+        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n{}"
+    )
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    [post] = await door.queued()
+    assert post.user_agent == "a??b"
+
+
+async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
+    """The client went away in the middle; nobody was promised anything."""
+    _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    writer.write(
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 100\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n{"
+    )
+    await writer.drain()
+    writer.close()
+    await writer.wait_closed()
+    assert (await door.post()).status == 202
+
+    assert [post.body for post in await door.queued()] == [b'{"message":"hi"}']
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"GARBAGE\r\n\r\n", id="no request line"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -4\r\n\r\n", id="negative length"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n", id="garbled length"),
+        pytest.param(
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n",
+            id="length and chunks",
+        ),
+        pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", id="a header too long"),
+    ],
+)
+async def test_what_is_no_http_is_answered_with_problem_json(door: RunningDoor, request_bytes: bytes) -> None:
+    """The parser's own errors pass every middleware, and still are JSON."""
+    head, _, body = (await door.raw(request_bytes)).partition(b"\r\n\r\n")
+
+    assert b" 400 Bad Request" in head.partition(b"\r\n")[0]
+    assert b"application/problem+json" in head
+    assert b"aiohttp" not in head
+    assert b'"status":400' in body
+
+
+async def test_a_revoked_token_is_refused_at_once(door: RunningDoor) -> None:
+    """Also by a door that has it in its cache."""
+    assert (await door.post()).status == 202
+    await door.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+
+    async with asyncio.timeout(1):
+        while (await door.post()).status != 401:
+            pass
+
+
+async def test_many_posts_at_once_all_arrive(door: RunningDoor) -> None:
+    """Group commit loses and doubles nothing."""
+    answers = await asyncio.gather(*(door.post(data=b'{"n":%d}' % number) for number in range(200)))
+
+    assert {answer.status for answer in answers} == {202}
+    bodies: list[bytes] = []
+    while posts := await door.queued():
+        bodies += [post.body for post in posts]
+    assert sorted(bodies) == sorted(b'{"n":%d}' % number for number in range(200))
+
+
+async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -> None:
+    """503 with Retry-After, so that clients keep their events."""
+    async with _open(redis_url, key_prefix, submission_disabled=True) as door:
+        response = await door.post()
+
+        assert response.status == 503
+        assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str, key_prefix: str) -> None:
+    """X-Forwarded-For from anybody else is ignored."""
+    headers = JSON | BEARER | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 127.0.0.2"}
+    async with _open(redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as door:
+        await door.post(headers=headers)
+        [trusted] = await door.queued()
+    async with _open(redis_url, key_prefix) as door:
+        await door.post(headers=headers)
+        [untrusted] = await door.queued()
+
+    assert trusted.client_ip == "203.0.113.9"
+    assert untrusted.client_ip == "127.0.0.1"
+
+
+async def test_health_and_metrics_tell_the_state(door: RunningDoor) -> None:
+    """Ready with `always`, fresh tokens and a right clock; refusals are counted by status."""
+    await door.post(headers=JSON)
+    async with door.session.get(door.url + "/health/live") as live:
+        assert live.status == 200
+    async with door.session.get(door.url + "/health/ready") as ready:
+        assert (ready.status, (await ready.json())["checks"]) == (
+            200,
+            {"durability": "ok", "tokens": "ok", "clock": "ok"},
+        )
+    async with door.session.get(door.url + "/metrics") as metrics:
+        text = await metrics.text()
+        assert 'headrace_posts_refused_total{status="401"} 1.0' in text
+        assert 'headrace_durability{fsync="always"} 1.0' in text
