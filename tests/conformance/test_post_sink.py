@@ -1,0 +1,89 @@
+"""What every sink of post batches does: the fake that unit tests use, and the stream on a real server."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+
+from collector.broker.connection import connect
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.domain.post import PostBatch
+from collector.ingest.post_queue import PostSink
+from tests.factories import a_batch, a_post
+from tests.fakes import FakePostSink
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A sink, a look at what was written to it, and one whose server is gone."""
+
+    sink: PostSink
+    written: "Callable[[], AsyncIterator[tuple[int, PostBatch]]]"
+    broken: PostSink
+
+
+@pytest.fixture
+def fake_sink() -> Subject:
+    """The one in memory."""
+    fake, broken = FakePostSink(), FakePostSink()
+    broken.failures = [BrokerUnavailable("gone")]
+
+    async def written() -> AsyncIterator[tuple[int, PostBatch]]:
+        for item in fake.appended:
+            yield item
+
+    return Subject(fake, written, broken)
+
+
+@pytest.fixture
+async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
+    """The one on a real server."""
+    redis = connect(redis_url, socket_timeout_seconds=5)
+    gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
+    keys = Keys(key_prefix, shards=2)
+    stream = PostStream(redis, keys)
+    await stream.ensure_group()
+
+    async def written() -> AsyncIterator[tuple[int, PostBatch]]:
+        for entry in await stream.read("looking", 100, 1):
+            assert entry.batch is not None
+            yield entry.shard, entry.batch
+
+    yield Subject(stream, written, PostStream(gone, keys))
+    await redis.aclose()
+    await gone.aclose()
+
+
+@pytest.fixture(params=["fake_sink", pytest.param("real_sink", marks=pytest.mark.integration)])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Either of them."""
+    found: Subject = request.getfixturevalue(request.param)
+    return found
+
+
+async def test_batches_are_kept_whole_and_in_order(subject: Subject) -> None:
+    """What the worker reads is what the door wrote."""
+    batches = [a_batch(a_post(), a_post(body=b"\x00\xff")), a_batch(), a_batch()]
+
+    for batch in batches:
+        await subject.sink.append(1, batch)
+
+    assert [item async for item in subject.written()] == [(1, batch) for batch in batches]
+
+
+async def test_the_same_batch_may_be_appended_twice(subject: Subject) -> None:
+    """A repeat after a lost reply is kept beside the first; the worker stores a batch id once."""
+    batch = a_batch()
+
+    await subject.sink.append(0, batch)
+    await subject.sink.append(0, batch)
+
+    assert [item async for item in subject.written()] == [(0, batch), (0, batch)]
+
+
+async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
+    """The queue repeats on that, and only on that."""
+    with pytest.raises(BrokerUnavailable):
+        await subject.broken.append(0, a_batch())
