@@ -93,20 +93,18 @@ def as_geo(value: Any) -> str | None:
 
 def as_tags(value: Any) -> tuple[str, ...] | None:
     """Texts, each once whatever its case, none empty or too long; of over 50 Critical and Internal stay."""
-    texts = [as_text(tag) for tag in (value if isinstance(value, list) else [value]) if tag is not None]
-    if None in texts:
-        return None
-    distinct = {
-        text.casefold(): text
-        for text in reversed(texts)
-        if text is not None and text.strip() and len(text) <= MAXIMUM_TAG_LENGTH
-    }
+    distinct: dict[str, str] = {}
+    for tag in value if isinstance(value, list) else [value]:
+        text = "" if tag is None else as_text(tag)
+        if text is None:
+            return None
+        if text.strip() and len(text) <= MAXIMUM_TAG_LENGTH:
+            distinct.setdefault(text.casefold(), text)
+    return tuple(distinct.values()) if len(distinct) <= MAXIMUM_TAGS else _first_tags(distinct)
+
+
+def _first_tags(distinct: Mapping[str, str]) -> tuple[str, ...]:
     room = MAXIMUM_TAGS - len(_PINNED_TAGS & distinct.keys())
-    kept: list[str] = []
-    for key, text in reversed(distinct.items()):
-        if key in _PINNED_TAGS:
-            kept.append(text)
-        elif room > 0:
-            kept.append(text)
-            room -= 1
-    return tuple(kept)
+    ordinary = [key for key in distinct if key not in _PINNED_TAGS]
+    kept = _PINNED_TAGS.union(ordinary[:room])
+    return tuple(text for key, text in distinct.items() if key in kept)

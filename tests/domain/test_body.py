@@ -1,0 +1,169 @@
+"""From a post's bytes to its raw events."""
+
+import gzip
+import zlib
+from typing import Any
+
+import pytest
+
+from collector.domain.body import TooDeep, Unstorable, decoded, events_in, raw_events, unpacked
+from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
+from collector.domain.outcome import DeadLetterReason
+from tests.factories import a_post
+
+TEXT = b'{"message": "hello"}' * 500
+LIMIT = 100_000
+RAW_DEFLATE = zlib.compressobj(wbits=-15)
+DEFLATED = RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush()
+DEEP = "[" * 600 + "]" * 600
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        pytest.param("", TEXT, id="none"),
+        pytest.param("identity", TEXT, id="identity"),
+        pytest.param("gzip", gzip.compress(TEXT), id="gzip"),
+        pytest.param(" GZip ", gzip.compress(TEXT), id="gzip in another spelling"),
+        pytest.param("gzip", gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]), id="gzip of two members"),
+        pytest.param("deflate", DEFLATED, id="deflate as .NET sends it"),
+        pytest.param("deflate", zlib.compress(TEXT), id="deflate with the zlib frame"),
+    ],
+)
+def test_an_encoded_body_is_unpacked(encoding: str, body: bytes) -> None:
+    """Every encoding that the clients send gives the same text."""
+    assert unpacked(body, encoding, LIMIT) == TEXT
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
+def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
+    """A request without a body is accepted and holds no event."""
+    assert unpacked(b"", encoding, LIMIT) == b""
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "reason"),
+    [
+        pytest.param("gzip", gzip.compress(TEXT)[:-4], "corrupt_encoding", id="gzip without its end"),
+        pytest.param("gzip", TEXT, "corrupt_encoding", id="gzip that is text"),
+        pytest.param("gzip", gzip.compress(TEXT) + b"x", "corrupt_encoding", id="gzip and something more"),
+        pytest.param("deflate", DEFLATED[:-4], "corrupt_encoding", id="deflate without its end"),
+        pytest.param("deflate", zlib.compress(TEXT)[:-2], "corrupt_encoding", id="zlib without its end"),
+        pytest.param("deflate", DEFLATED + b"x", "corrupt_encoding", id="deflate and something more"),
+        pytest.param("deflate", b"hello", "corrupt_encoding", id="deflate that is text"),
+        pytest.param("gzip", gzip.compress(b"x" * (LIMIT + 1)), "too_large", id="gzip one byte too large"),
+        pytest.param("gzip", gzip.compress(b"x" * LIMIT) * 2, "too_large", id="members too large together"),
+        pytest.param(
+            "deflate", zlib.compress(b"x" * (LIMIT + 1)), "too_large", id="deflate one byte too large"
+        ),
+        pytest.param("br", TEXT, "unsupported_encoding", id="an encoding that is not ours"),
+        pytest.param("gzip, gzip", TEXT, "unsupported_encoding", id="two encodings"),
+    ],
+)
+def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: bytes, reason: str) -> None:
+    """An operator reads in the dead letter what was wrong."""
+    with pytest.raises(Unstorable) as raised:
+        unpacked(body, encoding, LIMIT)
+
+    assert raised.value.reason == reason
+    assert raised.value.detail
+
+
+def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
+    """The bound is the last size that passes."""
+    assert len(unpacked(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        pytest.param("\u00e4".encode(), "application/json", "\u00e4", id="UTF-8 where nothing is said"),
+        pytest.param("\u00e4".encode("latin-1"), "text/plain; charset=ISO-8859-1", "\u00e4", id="Latin 1"),
+        pytest.param("\u00e4".encode("cp1252"), 'text/plain;charset="windows-1252"', "\u00e4", id="quoted"),
+        pytest.param(
+            "\u00e4".encode("utf-16"), "text/plain; charset=UTF-16", "\u00e4", id="UTF-16 with a mark"
+        ),
+        pytest.param("\ufeff{}".encode(), "", "{}", id="a byte order mark is skipped"),
+        pytest.param(b"a\xffb", "text/plain; charset=utf-8", "a\ufffdb", id="invalid UTF-8"),
+        pytest.param("\u00e4".encode(), "text/plain; charset=klingon", "\u00e4", id="an unknown charset"),
+        pytest.param(
+            rb"\ud800", "text/plain; charset=unicode_escape", r"\ud800", id="no charset but a codec"
+        ),
+        pytest.param(b"+2AA-", "text/plain; charset=utf-7", "+2AA-", id="a charset that makes surrogates"),
+        pytest.param(b"\x00\xd8", "text/plain; charset=utf-16-le", "\ufffd", id="a surrogate in UTF-16"),
+    ],
+)
+def test_text_is_read_in_its_charset(body: bytes, content_type: str, text: str) -> None:
+    """What cannot be read is replaced: the result can always be stored."""
+    assert decoded(body, content_type) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "events"),
+    [
+        pytest.param("", [], id="nothing"),
+        pytest.param(" \t\r\n", [], id="blanks"),
+        pytest.param("one line", [{"message": "one line"}], id="a line"),
+        pytest.param(" one \r\n\r\n two\rthree\n", ["one", "two", "three"], id="lines, trimmed, none blank"),
+        pytest.param('{"a": 1}', [{"a": 1}], id="an object"),
+        pytest.param(' \n {"a": 1} \n', [{"a": 1}], id="an object among blanks"),
+        pytest.param('[{"a": 1}, null, {"b": 2}]', [{"a": 1}, None, {"b": 2}], id="an array with a null"),
+        pytest.param("{not json", ["{not json"], id="like an object but text"),
+        pytest.param("[not json\n]", ["[not json", "]"], id="like an array but text"),
+        pytest.param("[null]", ["[null]"], id="an array without events is text"),
+        pytest.param("[]", ["[]"], id="an empty array is text"),
+        pytest.param('[{"a": 1},\n5]', ['[{"a": 1},', "5]"], id="one wrong element: all of it is text"),
+        pytest.param("5", ["5"], id="a number is text"),
+        pytest.param('"text"', ['"text"'], id="a JSON string is text"),
+        pytest.param("a\0b", ["a\ufffdb"], id="NUL in text"),
+    ],
+)
+def test_a_text_is_json_or_lines(text: str, events: list[Any]) -> None:
+    """As lenient as the official server: whatever came is kept, as events or as log lines."""
+    expected = [{"message": event} if isinstance(event, str) else event for event in events]
+
+    assert events_in(text) == expected
+
+
+def test_an_event_that_nests_too_deep_costs_no_neighbour() -> None:
+    """It alone is set aside, at its place."""
+    deep = f'{{"a": {DEEP}}}'
+
+    assert events_in(f'[{{"b": 1}}, {deep}, null]') == [{"b": 1}, TooDeep(deep), None]
+
+
+def test_a_single_event_that_nests_too_deep_is_set_aside() -> None:
+    """512 levels pass, one more does not."""
+    assert events_in('{"a": ' + "[" * 511 + "]" * 511 + "}") != []
+    assert isinstance(events_in('{"a": ' + "[" * 511 + "]" * 511 + "}")[0], dict)
+    assert isinstance(events_in('{"a": ' + "[" * 512 + "]" * 512 + "}")[0], TooDeep)
+
+
+def test_levels_are_counted_from_the_event_not_from_the_array_around_it() -> None:
+    """The same event fares the same alone and in a batch."""
+    event = '{"a": ' + "[" * 511 + "]" * 511 + "}"
+
+    assert events_in(f"[{event}]") == events_in(event)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"a": ' + DEEP, id="an object cut off"),
+        pytest.param("[" + DEEP, id="an array cut off"),
+        pytest.param(f'[{{"a": {DEEP}}}, 5]', id="a neighbour of the wrong kind"),
+    ],
+)
+def test_deep_nesting_in_what_is_no_json_is_text(text: str) -> None:
+    """Lines of text have no depth."""
+    assert events_in(text) == [{"message": text}]
+
+
+def test_a_post_with_more_events_than_ids_is_unstorable() -> None:
+    """The last 20 bits of an id tell a post's events apart."""
+    body = b"a\n" * (MAXIMUM_EVENTS_PER_POST + 1)
+
+    assert len(raw_events(a_post(body=body[:-2]), LIMIT)) == MAXIMUM_EVENTS_PER_POST
+    with pytest.raises(Unstorable) as raised:
+        raw_events(a_post(body=body), LIMIT)
+    assert raised.value.reason is DeadLetterReason.TOO_MANY_EVENTS
