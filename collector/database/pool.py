@@ -19,6 +19,7 @@ START_SECONDS: Final = 10.0
 _CONNECT_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 60.0
 _ACQUIRE_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.25
 
 Reached = TypeVar("Reached")
@@ -56,6 +57,15 @@ async def create_pool(
         pool.terminate()
         raise
     return pool
+
+
+async def close_pool(pool: asyncpg.Pool) -> None:
+    """Let queries under way finish for a bounded time, then cut them off."""
+    try:
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS) -> asyncpg.Connection:

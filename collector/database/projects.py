@@ -60,11 +60,14 @@ async def count_projects(connection: asyncpg.Connection, organization_ids: Itera
     return number
 
 
-async def readable_projects(connection: asyncpg.Connection, organization_ids: Iterable[UUID]) -> list[UUID]:
-    """The projects whose events these organizations may read: none of a suspended one."""
+async def readable_projects(
+    connection: asyncpg.Connection, organization_ids: Iterable[UUID] | None
+) -> list[UUID]:
+    """The projects of these organizations, or of all, whose events may be read: none of a suspended one."""
     rows = await connection.fetch(
-        f"{_SELECT} WHERE p.organization_id = ANY($1) AND NOT o.is_suspended ORDER BY p.id",
-        list(organization_ids),
+        f"{_SELECT} WHERE ($1::uuid[] IS NULL OR p.organization_id = ANY($1))"
+        " AND NOT o.is_suspended ORDER BY p.id",
+        None if organization_ids is None else list(organization_ids),
     )
     return [row["id"] for row in rows]
 

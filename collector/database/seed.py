@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from collector.database.organizations import add_member, add_organization
 from collector.database.pool import connect_once
 from collector.database.projects import add_project
 from collector.database.tokens import (
+    LOGIN_VALID,
     Token,
     access_token,
     add_token,
@@ -28,8 +29,6 @@ from collector.domain.password import hash_password, is_password
 from collector.domain.scope import CLIENT, GLOBAL, with_implied
 from collector.domain.token import digest_of, lookup_of, new_token
 from collector.process.lifecycle import StartError
-
-LOGIN_VALID: Final = timedelta(days=90)
 
 _ORGANIZATION_NAME: Final = "My organization"
 _PROJECT_NAME: Final = "My project"
@@ -123,7 +122,7 @@ async def _login(
         await extend_login(connection, held.id, now + LOGIN_VALID)
         return wanted.user_token
     secret = wanted.user_token if is_new and held is None else new_token()
-    await add_token(connection, login_token(secret, user_id, now, now + LOGIN_VALID))
+    await add_token(connection, login_token(secret, user_id, now))
     return secret
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from collector.domain.token import TokenEntry, digest_of, lookup_of
 
 ACCESS: Final = "access"
 LOGIN: Final = "login"
+LOGIN_VALID: Final = timedelta(days=90)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members:
     )
 
 
-def login_token(secret: str, user_id: UUID, now: datetime, expires_utc: datetime) -> Token:
+def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
     """A token for a person who has logged in; what it may do follows the person's roles."""
     return Token(
         id=lookup_of(secret),
@@ -69,7 +70,7 @@ def login_token(secret: str, user_id: UUID, now: datetime, expires_utc: datetime
         created_utc=now,
         updated_utc=now,
         user_id=user_id,
-        expires_utc=expires_utc,
+        expires_utc=now + LOGIN_VALID,
     )
 
 
@@ -118,7 +119,7 @@ async def add_token(connection: asyncpg.Connection, token: Token) -> None:
         token.default_project_id,
         token.user_id,
         token.expires_utc,
-        token.notes,
+        None if token.notes is None else storable(token.notes),
         token.is_disabled,
         token.clear_text,
     )
@@ -181,19 +182,4 @@ def _entry(row: Any) -> TokenEntry:
         default_project_id=None if default is None else default.bytes,
         expires_ms=None if expires is None else int(expires.timestamp() * 1000),
         is_login=row["kind"] == LOGIN,
-    )
-
-
-def entry_of(token: Token) -> TokenEntry:
-    """What the door must know of a token that has no person behind it."""
-    return _entry(
-        {
-            "digest": token.digest,
-            "scopes": token.scopes,
-            "organization_ids": () if token.organization_id is None else (token.organization_id,),
-            "project_id": token.project_id,
-            "default_project_id": token.default_project_id,
-            "expires_utc": token.expires_utc,
-            "kind": token.kind,
-        }
     )

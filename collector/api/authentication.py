@@ -1,0 +1,102 @@
+"""Who asks, and what that identity may see: contract 1.1, 1.2 and 10, checked against Postgres."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiohttp import web
+
+from collector.api.service import API, Api
+from collector.database.pool import connected
+from collector.database.tokens import find_access
+from collector.database.users import User, find_user
+from collector.domain.credentials import PasswordCredentials, TokenCredentials, credentials_of
+from collector.domain.errors import Forbidden, Unauthenticated
+from collector.domain.scope import GLOBAL, USER, effective
+from collector.domain.token import present
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person (a login token or a password) or a program (`is_token`), and the organizations of either."""
+
+    scopes: frozenset[str]
+    organization_ids: tuple[UUID, ...]
+    user_id: UUID | None
+    is_token: bool
+
+    @property
+    def is_global(self) -> bool:
+        """Whether every organization is open to it."""
+        return GLOBAL in self.scopes
+
+    def reaches(self, organization_id: UUID | None) -> bool:
+        """Whether the organization's resources exist for this identity."""
+        return self.is_global or organization_id in self.organization_ids
+
+
+async def reader_of(request: web.Request) -> Identity:
+    """The identity behind the request, which may read.
+
+    Raises Unauthenticated for missing or bad credentials, Forbidden for those that may only post.
+    """
+    identity = await _identity_of(request)
+    if USER not in identity.scopes:
+        raise Forbidden("This needs the scope `user`; a token with the scope `client` can only post events.")
+    return identity
+
+
+async def person_of(request: web.Request) -> Identity:
+    """The person behind the request; a program must not manage tokens, whatever its scopes (contract 2)."""
+    identity = await reader_of(request)
+    if identity.is_token:
+        raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
+    return identity
+
+
+async def known_user(api: Api, email_address: str, password: str) -> User | None:
+    """The active user with that address and password; takes the same time for unknown ones."""
+    async with connected(api.pool) as connection:
+        user = await find_user(connection, email_address)
+    is_right = await api.passwords.matches(user.password_hash if user else None, password)
+    return user if user is not None and user.is_active and is_right else None
+
+
+async def _identity_of(request: web.Request) -> Identity:
+    api = request.app[API]
+    match credentials_of(request.headers.get("Authorization"), request.query):
+        case TokenCredentials(token):
+            return await _by_token(api, token)
+        case PasswordCredentials(email, password):
+            return await _by_password(api, email, password)
+        case _:
+            raise Unauthenticated
+
+
+async def _by_token(api: Api, text: str) -> Identity:
+    presented = present(text)
+    if presented is None:
+        raise Unauthenticated
+    async with connected(api.pool) as connection:
+        access = await find_access(connection, presented.lookup)
+    if access is None or not access.entry.matches(presented):
+        raise Unauthenticated
+    if access.is_suspended or access.entry.is_expired(api.clock.now_ms()):
+        raise Unauthenticated
+    return Identity(
+        scopes=frozenset(effective(access.entry.scopes)),
+        organization_ids=tuple(UUID(bytes=packed) for packed in access.entry.organization_ids),
+        user_id=access.user_id,
+        is_token=not access.entry.is_login,
+    )
+
+
+async def _by_password(api: Api, email_address: str, password: str) -> Identity:
+    user = await known_user(api, email_address, password)
+    if user is None:
+        raise Unauthenticated
+    return Identity(
+        scopes=frozenset(effective(user.roles)),
+        organization_ids=user.organization_ids,
+        user_id=user.id,
+        is_token=False,
+    )

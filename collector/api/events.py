@@ -1,0 +1,126 @@
+"""Events, read back: one by its id, a list by the reference id that the client gave (contract 4)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+from aiohttp import web
+
+from collector.api.authentication import Identity, reader_of
+from collector.api.lists import list_response
+from collector.api.parameters import includes_total, page_of, parameters_of
+from collector.api.projects import reachable_project
+from collector.api.service import API
+from collector.database.events import count_by_reference, find_by_reference, find_event
+from collector.database.pool import connected
+from collector.database.projects import readable_projects
+from collector.domain.errors import NotFound, OrganizationSuspended
+from collector.domain.filter import reference_of
+from collector.domain.identifiers import uuid_of
+from collector.domain.outcome import Event
+from collector.http.responses import json_response
+
+_MAXIMUM_LIMIT: Final = 100
+_UNSUPPORTED: Final = ("sort", "time", "offset", "mode", "before", "after")
+_UNSUPPORTED_BY_ID: Final = ("expected_stack_id", "time", "offset")
+_NO_EVENT: Final = "There is no such event."
+
+
+async def get_event(request: web.Request) -> web.Response:
+    """One event by its id, from any project that the identity may read."""
+    api, identity = request.app[API], await reader_of(request)
+    parameters_of(request, unsupported=_UNSUPPORTED_BY_ID)
+    event_id = uuid_of(request.match_info["event_id"])
+    if event_id is None:
+        raise NotFound(_NO_EVENT)
+    async with connected(api.pool) as connection:
+        everywhere = None if identity.is_global else identity.organization_ids
+        event = await find_event(connection, await readable_projects(connection, everywhere), event_id)
+    if event is None:
+        raise NotFound(_NO_EVENT)
+    return json_response(event_view(event))
+
+
+async def get_by_reference(request: web.Request) -> web.Response:
+    """The events with a reference id; an array, and an empty one where there is none."""
+    identity = await reader_of(request)
+    parameters = parameters_of(request, unsupported=_UNSUPPORTED)
+    return await _list(request, identity, parameters, request.match_info["reference_id"])
+
+
+async def get_events(request: web.Request) -> web.Response:
+    """The events that a filter selects."""
+    identity = await reader_of(request)
+    parameters = parameters_of(request, unsupported=_UNSUPPORTED)
+    return await _list(request, identity, parameters, reference_of(parameters.get("filter", "")))
+
+
+def event_view(event: Event) -> dict[str, Any]:
+    """An event as it was stored. `date` has its sender's offset; what is null is left out."""
+    members = {
+        "id": event.id.hex,
+        "organization_id": event.organization_id.hex,
+        "project_id": event.project_id.hex,
+        "stack_id": None if event.stack_id is None else event.stack_id.hex,
+        "is_first_occurrence": event.is_first_occurrence,
+        "created_utc": event.created_utc,
+        "type": event.type,
+        "source": event.source,
+        "date": _with_offset(event.date, event.date_offset_minutes),
+        "tags": event.tags,
+        "message": event.message,
+        "geo": event.geo,
+        "value": _number(event.value),
+        "count": event.count,
+        "data": None if event.data is None else orjson.Fragment(event.data),
+        "reference_id": event.reference_id,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+async def _list(
+    request: web.Request, identity: Identity, parameters: dict[str, str], reference_id: str
+) -> web.Response:
+    api, page = request.app[API], page_of(parameters, maximum=_MAXIMUM_LIMIT)
+    async with connected(api.pool) as connection:
+        projects = await _projects(connection, identity, request.match_info.get("project_id"))
+        found: list[Event] = []
+        if not page.is_too_deep:
+            one_more = page.offset + page.limit + 1
+            found = await find_by_reference(
+                connection, projects, reference_id, now=api.clock.now(), limit=one_more
+            )
+        total = None
+        if includes_total(parameters):
+            total = await count_by_reference(connection, projects, reference_id)
+    has_more = len(found) > page.offset + page.limit
+    shown = [event_view(event) for event in found[page.offset : page.offset + page.limit]]
+    return list_response(request, shown, page, has_more=has_more, total=total)
+
+
+async def _projects(
+    connection: asyncpg.Connection, identity: Identity, route_project: str | None
+) -> Sequence[UUID]:
+    """The project in the path, or all of the identity's organizations; suspended ones show nothing."""
+    if route_project is None:
+        return await readable_projects(connection, identity.organization_ids)
+    project = await reachable_project(connection, identity, route_project)
+    if project.is_suspended:
+        raise OrganizationSuspended
+    return [project.id]
+
+
+def _with_offset(moment: datetime, minutes: int) -> str:
+    try:
+        return moment.astimezone(timezone(timedelta(minutes=minutes))).isoformat()
+    except (OverflowError, ValueError):  # at the edges of the calendar, or with no such offset
+        return moment.isoformat()
+
+
+def _number(value: Decimal | None) -> orjson.Fragment | None:
+    """All the digits that were stored. `numeric` also knows NaN and infinity, JSON does not."""
+    return orjson.Fragment(f"{value:f}") if value is not None and value.is_finite() else None

@@ -1,0 +1,52 @@
+"""POST /api/v2/auth/login: an address and a password for a token (contract 1.3, 10 row 4)."""
+
+from typing import Annotated
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from collector.api.authentication import known_user
+from collector.api.request_body import read_body
+from collector.api.service import API
+from collector.api.tokens import announce
+from collector.database.pool import connected
+from collector.database.tokens import add_token, delete_expired_logins, find_access, login_token
+from collector.domain.errors import Unauthenticated
+from collector.domain.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
+from collector.domain.token import new_token
+from collector.http.responses import json_response
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Who logs in. Invitations are not known here."""
+
+    email: Annotated[str, Meta(pattern=r"\S", max_length=320, description="an e-mail address")]
+    password: Annotated[
+        str,
+        Meta(
+            min_length=MINIMUM_LENGTH,
+            max_length=MAXIMUM_LENGTH,
+            description=f"{MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters long",
+        ),
+    ]
+    invite_token: Annotated[
+        str | None, Meta(min_length=40, max_length=40, description="40 characters long")
+    ] = None
+
+
+async def post_login(request: web.Request) -> web.Response:
+    """A login token that nobody has had before, valid for 3 months."""
+    api = request.app[API]
+    body = await read_body(request, Login)
+    user = await known_user(api, body.email, body.password)
+    if user is None:
+        raise Unauthenticated("Login failed.")
+    secret, now = new_token(), api.clock.now()
+    token = login_token(secret, user.id, now)
+    async with connected(api.pool) as connection, connection.transaction():
+        await delete_expired_logins(connection, user.id, now)
+        await add_token(connection, token)
+        access = await find_access(connection, token.id)
+    await announce(api, token.id, access)
+    return json_response({"token": secret}, headers={hdrs.CACHE_CONTROL: "no-store"})

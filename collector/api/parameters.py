@@ -1,0 +1,65 @@
+"""Query parameters: names in any case, paging, and a clear no to what is not supported."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from collector.domain.errors import BadRequest
+
+DEFAULT_LIMIT: Final = 10
+MAXIMUM_OFFSET: Final = 1000
+"""What lies deeper is answered as an empty page (contract 4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a list: `number` from 1, `limit` entries."""
+
+    number: int
+    limit: int
+
+    @property
+    def offset(self) -> int:
+        """The entries before it."""
+        return (self.number - 1) * self.limit
+
+    @property
+    def is_too_deep(self) -> bool:
+        """Whether nothing is shown so far down."""
+        return self.offset > MAXIMUM_OFFSET
+
+
+def parameters_of(request: web.Request, *, unsupported: Iterable[str] = ()) -> dict[str, str]:
+    """The query parameters that say something, by lower-case name.
+
+    Raises BadRequest for one of `unsupported`: to ignore it would give a wrong answer.
+    """
+    given = {name.lower(): text for name, text in request.query.items() if text.strip()}
+    for name in unsupported:
+        if name in given:
+            raise BadRequest(f"The parameter `{name}` is not supported here.")
+    return given
+
+
+def page_of(parameters: dict[str, str], *, maximum: int) -> Page:
+    """The page that is asked for: out of range is mended, what is no number is refused."""
+    limit = _number(parameters, "limit", DEFAULT_LIMIT)
+    limit = DEFAULT_LIMIT if limit < 1 else min(limit, maximum)
+    return Page(max(1, _number(parameters, "page", 1)), limit)
+
+
+def includes_total(parameters: dict[str, str]) -> bool:
+    """Whether `include=total` is asked for, alone or in a list."""
+    return "total" in (part.strip() for part in parameters.get("include", "").lower().split(","))
+
+
+def _number(parameters: dict[str, str], name: str, default: int) -> int:
+    text = parameters.get(name)
+    if text is None:
+        return default
+    try:
+        return int(text)
+    except ValueError:
+        raise BadRequest(f"The parameter `{name}` must be a whole number.") from None

@@ -1,0 +1,36 @@
+"""The api process: reading and managing, on a port of its own."""
+
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from collector.api.app import add_api
+from collector.api.service import open_api
+from collector.api.settings import ApiSettings
+from collector.http.health import add_health
+from collector.http.server import application, listen
+from collector.process.lifecycle import Stop
+from collector.process.logging import configure_logging
+from collector.process.settings import read_settings
+
+_log = structlog.get_logger()
+
+
+async def run(environ: Mapping[str, str], stop: Stop) -> None:
+    """Serve until told to stop; then let the requests under way finish, and end.
+
+    Raises StartError when a setting is wrong, a server is out of reach or the port is taken.
+    """
+    settings = read_settings(ApiSettings, environ)
+    configure_logging(settings, "api")
+    registry = CollectorRegistry()
+    async with open_api(settings, registry) as api:
+        app = application()
+        add_api(app, api)
+        add_health(app, api.checks, registry)
+        listener = await listen(app, settings.host, settings.port)
+        _log.info("serving", host=settings.host, port=listener.port)
+        await stop.wait()
+        _log.info("stopping")
+        await listener.close()

@@ -1,0 +1,82 @@
+"""Request bodies: JSON into a Struct, with every fault named.
+
+Names are snake_case in any case (contract 0); null is the same as absent.
+"""
+
+import asyncio
+from typing import Any, Final, TypeVar, get_args, get_type_hints
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from collector.domain.errors import BadRequest, Invalid, UnsupportedContent
+
+_READ_SECONDS: Final = 15.0
+
+AnyBody = TypeVar("AnyBody", bound=msgspec.Struct)
+
+
+async def read_body(request: web.Request, kind: type[AnyBody]) -> AnyBody:
+    """The body as `kind`; an absent body counts as `{}` where every field has a default.
+
+    Raises UnsupportedContent for what is not plain JSON, BadRequest for what cannot be parsed or is missing,
+    Invalid with the faults of all fields.
+    """
+    body = await _read(request)
+    fields = msgspec.structs.fields(kind)
+    if not body:
+        if any(field.required for field in fields):
+            raise BadRequest("A body with JSON is required.")
+        return kind()
+    _check_type(request)
+    return _converted(_members(body), kind)
+
+
+async def _read(request: web.Request) -> bytes:
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise UnsupportedContent("This path takes no compressed body.")
+    try:
+        async with asyncio.timeout(_READ_SECONDS):
+            return await request.read()
+    except TimeoutError:
+        raise BadRequest(f"The body did not arrive within {_READ_SECONDS:.0f} seconds.") from None
+
+
+def _check_type(request: web.Request) -> None:
+    if request.content_type != "application/json":
+        raise UnsupportedContent("The Content-Type must be application/json.")
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return {name.lower(): member for name, member in value.items() if member is not None}
+
+
+def _converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    faults: dict[str, list[str]] = {}
+    for field in msgspec.structs.fields(kind):
+        if field.name not in members:
+            if field.required:
+                faults[field.name] = [f"The {field.name} field is required."]
+            continue
+        try:
+            values[field.name] = msgspec.convert(members[field.name], hints[field.name])
+        except msgspec.ValidationError as error:
+            faults[field.name] = [_fault(field.name, hints[field.name], error)]
+    if faults:
+        raise Invalid(fields=faults)
+    return kind(**values)
+
+
+def _fault(name: str, hint: Any, error: msgspec.ValidationError) -> str:
+    """What the field must be, from its own description where it has one."""
+    described = [meta.description for meta in get_args(hint) if isinstance(meta, Meta) and meta.description]
+    return f"The {name} field must be {described[0]}." if described else f"{error}."

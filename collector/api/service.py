@@ -1,0 +1,82 @@
+"""The api's parts, put together: what its handlers reach through the application."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from collector.api.passwords import Passwords, open_passwords
+from collector.api.settings import ApiSettings
+from collector.broker.connection import check_server, connect
+from collector.broker.keys import Keys
+from collector.broker.token_projection import TokenProjection
+from collector.database.errors import DatabaseUnavailable
+from collector.database.migrations import check_migrated
+from collector.database.pool import close_pool, connected, create_pool
+from collector.http.health import Check
+from collector.process.clock import Clock, SystemClock
+from collector.process.metrics import ApiMetrics
+
+_STATEMENT_TIMEOUT_SECONDS: Final = 10
+_REDIS_TIMEOUT_SECONDS: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Everything that a request for reading or managing needs."""
+
+    settings: ApiSettings
+    clock: Clock
+    pool: asyncpg.Pool
+    projection: TokenProjection
+    passwords: Passwords
+    metrics: ApiMetrics
+
+    @property
+    def checks(self) -> dict[str, Check]:
+        """By name, for the health route. Without Redis the api still reads, so that is no reason to stop."""
+        return {"database": self._database}
+
+    async def _database(self) -> str | None:
+        try:
+            async with connected(self.pool) as connection:
+                await connection.fetchval("SELECT 1")
+        except DatabaseUnavailable as error:
+            return f"Postgres is unavailable: {error}"
+        return None
+
+
+API: Final = web.AppKey("api", Api)
+
+
+@asynccontextmanager
+async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncIterator[Api]:
+    """Connect to Postgres and Redis, inside the block.
+
+    Raises StartError when one of them is out of reach or too old, or the database is not migrated.
+    """
+    async with AsyncExitStack() as stack:
+        pool = await create_pool(
+            settings.database_url,
+            max_size=settings.database_connections,
+            application_name="headrace-api",
+            statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS,
+        )
+        stack.push_async_callback(close_pool, pool)
+        await check_migrated(pool)
+        redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
+        stack.push_async_callback(redis.aclose)
+        await check_server(redis, settings.redis_url)
+        keys = Keys(settings.redis_key_prefix, settings.shards)
+        yield Api(
+            settings=settings,
+            clock=SystemClock(),
+            pool=pool,
+            projection=TokenProjection(redis, keys),
+            passwords=stack.enter_context(open_passwords()),
+            metrics=ApiMetrics(registry),
+        )

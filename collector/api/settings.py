@@ -1,0 +1,19 @@
+"""The api's settings."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from collector.process.settings import DatabaseUrl, Port, RedisSettings
+
+
+class ApiSettings(RedisSettings, frozen=True, kw_only=True):
+    """What the api reads from the environment."""
+
+    database_url: DatabaseUrl
+    host: str = "127.0.0.1"
+    port: Port = 8081
+    database_connections: Annotated[
+        int, Meta(ge=1, le=1000, description="a number of connections, 1 to 1000")
+    ] = 8
+    retention_days: Annotated[int, Meta(ge=1, le=3650, description="a number of days, 1 to 3650")] = 30
