@@ -143,15 +143,19 @@ class TokenCache:
         while True:
             try:
                 async for eviction in self._source.evictions():
-                    if self._is_silent:
-                        self._clear()
-                    self._heard = self._clock.monotonic()
-                    if eviction is not None:
-                        self._evict(eviction)
+                    self._hear(eviction)
             except BrokerUnavailable as error:
-                _log.warning("eviction channel lost", reason=str(error))
+                if self._heard > float("-inf"):
+                    _log.warning("eviction channel lost", reason=str(error))
             self._heard = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _hear(self, eviction: Eviction | None) -> None:
+        if self._is_silent:
+            self._clear()
+        self._heard = self._clock.monotonic()
+        if eviction is not None:
+            self._evict(eviction)
 
     @property
     def _is_silent(self) -> bool:

@@ -47,13 +47,20 @@ class Stop:
 
 def run_process(main: Callable[[Stop], Awaitable[None]]) -> int:
     """Run a process on uvloop until it ends or is told to; answers the exit status."""
+    status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(main))
-    except StartError as error:
-        sys.stderr.write(f"headrace: {error}\n")
-        return EXIT_BAD_START
-    return 0
+    except* StartError as group:
+        # One cause may be wrapped by every task group it passed; one line is enough.
+        sys.stderr.write(f"headrace: {_first(group)}\n")
+        status = EXIT_BAD_START
+    return status
+
+
+def _first(group: BaseExceptionGroup[StartError]) -> StartError:
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:

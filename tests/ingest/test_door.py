@@ -3,37 +3,21 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import ClientSession
-from prometheus_client import CollectorRegistry
-from redis.asyncio import Redis
 
-from collector.broker.connection import connect
-from collector.broker.keys import Keys
-from collector.broker.post_stream import PostStream
-from collector.broker.token_projection import TokenProjection
-from collector.domain.post import Post
 from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.token import lookup_of
-from collector.http.health import add_health
-from collector.http.server import application, listen
-from collector.ingest.app import add_ingest
-from collector.ingest.door import open_door
-from collector.ingest.settings import IngestSettings
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
 
 pytestmark = pytest.mark.integration
 
 OTHER_PROJECT, OTHER_ORGANIZATION, SUSPENDED = b"\x03" * 16, b"\x04" * 16, b"\x05" * 16
 LOGIN, LOGIN_SUSPENDED, TOKEN_SUSPENDED = "l" * 40, "s" * 40, "t" * 40
 UPLOAD_ONLY, NO_PROJECT, EXPIRED, LOST_PROJECT = "u" * 40, "n" * 40, "e" * 40, "p" * 40
-
-JSON = {"Content-Type": "application/json"}
-BEARER = {"Authorization": f"Bearer {CLIENT_TOKEN}"}
 
 
 def _basic(user: str, password: str) -> dict[str, str]:
@@ -67,69 +51,10 @@ def _projection() -> Projection:
     )
 
 
-class RunningDoor:
-    """A door that listens, and the queue behind it."""
-
-    def __init__(self, url: str, session: ClientSession, redis: Redis, keys: Keys, port: int) -> None:
-        self.url = url
-        self.session = session
-        self.redis = redis
-        self.port = port
-        self.projection = TokenProjection(redis, keys)
-        self._stream = PostStream(redis, keys)
-
-    async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
-        """Post; the body and headers of a valid post unless said otherwise."""
-        options = {"data": b'{"message":"hi"}', "headers": JSON | BEARER} | options
-        async with self.session.post(self.url + path, **options) as response:
-            await response.read()
-            return response
-
-    async def queued(self) -> list[Post]:
-        """The posts that stand in the stream and were not looked at yet."""
-        await self._stream.ensure_group()
-        entries = await self._stream.read("test", 100, 1)
-        return [post for entry in entries if entry.batch for post in entry.batch.posts]
-
-    async def raw(self, request: bytes) -> bytes:
-        """Send bytes, read all that comes until the server closes."""
-        async with asyncio.timeout(10):
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-            writer.write(request)
-            await writer.drain()
-            answer = await reader.read()
-            writer.close()
-            await writer.wait_closed()
-            return answer
-
-
-@asynccontextmanager
-async def _open(redis_url: str, key_prefix: str, **settings: Any) -> AsyncIterator[RunningDoor]:
-    redis, keys, registry = (
-        connect(redis_url, socket_timeout_seconds=5),
-        Keys(key_prefix),
-        CollectorRegistry(),
-    )
-
-    async def load() -> Projection:
-        return _projection()
-
-    await TokenProjection(redis, keys).sweep(load)
-    values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | settings
-    async with open_door(IngestSettings(**values), registry) as door, ClientSession() as session:
-        app = application()
-        add_ingest(app, door)
-        add_health(app, door.readiness.checks, registry)
-        listener = await listen(app, "127.0.0.1", 0)
-        yield RunningDoor(f"http://127.0.0.1:{listener.port}", session, redis, keys, listener.port)
-        await listener.close()
-    await redis.aclose()
-
-
 @pytest.fixture
 async def door(redis_url: str, key_prefix: str) -> AsyncIterator[RunningDoor]:
     """A door with a small body limit."""
-    async with _open(redis_url, key_prefix, body_limit_bytes=1000) as running:
+    async with running_door(redis_url, key_prefix, _projection(), body_limit_bytes=1000) as running:
         yield running
 
 
@@ -375,7 +300,7 @@ async def test_many_posts_at_once_all_arrive(door: RunningDoor) -> None:
 
 async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -> None:
     """503 with Retry-After, so that clients keep their events."""
-    async with _open(redis_url, key_prefix, submission_disabled=True) as door:
+    async with running_door(redis_url, key_prefix, _projection(), submission_disabled=True) as door:
         response = await door.post()
 
         assert response.status == 503
@@ -385,10 +310,10 @@ async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -
 async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str, key_prefix: str) -> None:
     """X-Forwarded-For from anybody else is ignored."""
     headers = JSON | BEARER | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 127.0.0.2"}
-    async with _open(redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as door:
+    async with running_door(redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)) as door:
         await door.post(headers=headers)
         [trusted] = await door.queued()
-    async with _open(redis_url, key_prefix) as door:
+    async with running_door(redis_url, key_prefix, _projection()) as door:
         await door.post(headers=headers)
         [untrusted] = await door.queued()
 
@@ -401,11 +326,10 @@ async def test_health_and_metrics_tell_the_state(door: RunningDoor) -> None:
     await door.post(headers=JSON)
     async with door.session.get(door.url + "/health/live") as live:
         assert live.status == 200
-    async with door.session.get(door.url + "/health/ready") as ready:
-        assert (ready.status, (await ready.json())["checks"]) == (
-            200,
-            {"durability": "ok", "tokens": "ok", "clock": "ok"},
-        )
+    assert await door.ready() == (
+        200,
+        {"status": "ready", "checks": {"durability": "ok", "tokens": "ok", "clock": "ok"}},
+    )
     async with door.session.get(door.url + "/metrics") as metrics:
         text = await metrics.text()
         assert 'headrace_posts_refused_total{status="401"} 1.0' in text

@@ -1,0 +1,43 @@
+"""Ingest and api on one port: how most people run it at first, and what `headrace up` starts."""
+
+from collections.abc import Mapping
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from collector.api.app import add_api
+from collector.api.service import open_api
+from collector.api.settings import ApiSettings
+from collector.http.health import add_health
+from collector.http.server import application, listen
+from collector.ingest.app import add_ingest
+from collector.ingest.door import open_door
+from collector.ingest.settings import IngestSettings
+from collector.process.lifecycle import Stop
+from collector.process.logging import configure_logging
+from collector.process.settings import read_settings
+
+_log = structlog.get_logger()
+
+
+async def run(environ: Mapping[str, str], stop: Stop) -> None:
+    """Serve until told to stop; then answer what is under way, write the posts that were taken, and end.
+
+    Host, port and the queue's settings are ingest's. Raises StartError when a setting is wrong, a server is
+    out of reach or the port is taken.
+    """
+    settings = read_settings(IngestSettings, environ)
+    api_settings = read_settings(ApiSettings, environ)
+    configure_logging(settings, "serve")
+    registry = CollectorRegistry()
+    async with open_api(api_settings, registry) as api, open_door(settings, registry) as door:
+        app = application()
+        add_ingest(app, door)
+        add_api(app, api)
+        # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
+        add_health(app, door.readiness.checks, registry)
+        listener = await listen(app, settings.host, settings.port, reuse_port=settings.reuse_port)
+        _log.info("serving", host=settings.host, port=listener.port)
+        await stop.wait()
+        _log.info("stopping")
+        await listener.close()

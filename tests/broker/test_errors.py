@@ -1,0 +1,43 @@
+"""Which of Redis's replies mean "later", which mean "full", and which are our own mistakes."""
+
+import pytest
+from redis import exceptions
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (exceptions.ConnectionError("reset"), BrokerUnavailable),
+        (exceptions.TimeoutError("slow"), BrokerUnavailable),
+        (exceptions.BusyLoadingError("loading the dataset"), BrokerUnavailable),
+        (exceptions.ReadOnlyError("You can't write against a read only replica."), BrokerUnavailable),
+        (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), BrokerUnavailable),
+        (exceptions.ResponseError("MASTERDOWN Link with MASTER is down"), BrokerUnavailable),
+        (exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."), BrokerUnavailable),
+        (OSError("no route"), BrokerUnavailable),
+        (exceptions.OutOfMemoryError("command not allowed"), BrokerFull),
+        (exceptions.ResponseError("OOM command not allowed when used memory > 'maxmemory'."), BrokerFull),
+        (exceptions.ResponseError("WRONGTYPE Operation against a key"), exceptions.ResponseError),
+    ],
+    ids=str,
+)
+def test_replies_are_sorted_into_ours(error: Exception, expected: type[Exception]) -> None:
+    """A state of the server is repeated later; a mistake of ours is seen as one."""
+    with pytest.raises(expected) as caught, translated():
+        raise error
+
+    assert type(caught.value) is expected
+
+
+def test_the_command_that_the_driver_quotes_is_not_passed_on() -> None:
+    """It holds a piece of somebody's event, which belongs into no log."""
+    error = exceptions.OutOfMemoryError(
+        "Command # 1 (XADD posts:{0} * b secret...) of pipeline caused error: ('command not allowed',)"
+    )
+
+    with pytest.raises(BrokerFull) as caught, translated():
+        raise error
+
+    assert str(caught.value) == "command not allowed"

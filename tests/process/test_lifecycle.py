@@ -1,0 +1,54 @@
+"""A process ends in order: told to, or because it could not start."""
+
+import os
+import signal
+
+import pytest
+
+from collector.process.lifecycle import StartError, Stop, run_process
+from collector.process.settings import Settings, read_settings
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_asks_for_the_end_and_the_status_is_0(number: signal.Signals) -> None:
+    """The process decides when it is done."""
+    seen: list[bool] = []
+
+    async def main(stop: Stop) -> None:
+        os.kill(os.getpid(), number)
+        seen.append(await stop.sleep(10))
+
+    assert run_process(main) == 0
+    assert seen == [True]
+
+
+def test_a_start_that_fails_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """No trace, no other noise."""
+
+    async def main(_stop: Stop) -> None:
+        read_settings(Settings, {"HEADRACE_LOG_LEVEL": "loud"})
+
+    assert run_process(main) == 2
+    assert capsys.readouterr().err == (
+        "headrace: HEADRACE_LOG_LEVEL holds 'loud'; it must be one of debug, info, warning, error.\n"
+    )
+
+
+async def test_a_pause_ends_by_itself_when_nobody_asks() -> None:
+    """And says so."""
+    stop = Stop()
+
+    assert not await stop.sleep(0.001)
+    stop.request()
+    assert stop.is_requested
+    assert await stop.sleep(10)
+
+
+def test_start_errors_inside_a_group_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+    """Processes start their parts in task groups."""
+
+    async def main(_stop: Stop) -> None:
+        raise ExceptionGroup("unhandled", [StartError("the port is taken.")])
+
+    assert run_process(main) == 2
+    assert capsys.readouterr().err == "headrace: the port is taken.\n"
