@@ -40,27 +40,16 @@ _PASSWORD_BYTES: Final = 12
 class Seed:
     """What an installation begins with; kept by whoever started it and given again at each start.
 
-    `user_token` is a login token. An empty password is one that was changed and that nobody knows here.
+    Ids are 32 hex characters; `user_token` is a login token. An empty password is one that was changed and
+    that nobody knows here.
     """
 
-    organization_id: UUID
-    project_id: UUID
+    email: str
     password: str
     user_token: str
     client_token: str
-    email: str = "admin@example.com"
-
-
-def new_seed(now_ms: int) -> Seed:
-    """A seed with fresh ids and random secrets."""
-    ids = PostIds()
-    return Seed(
-        organization_id=UUID(bytes=ids.next(now_ms)),
-        project_id=UUID(bytes=ids.next(now_ms)),
-        password=secrets.token_urlsafe(_PASSWORD_BYTES),
-        user_token=new_token(),
-        client_token=new_token(),
-    )
+    organization_id: str
+    project_id: str
 
 
 async def seed(database_url: str, wanted: Seed) -> Seed:
@@ -82,10 +71,11 @@ async def seed(database_url: str, wanted: Seed) -> Seed:
 
 async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
     now = datetime.now(UTC)
-    await add_organization(connection, wanted.organization_id, _ORGANIZATION_NAME)
-    is_new = await add_project(connection, wanted.project_id, wanted.organization_id, _PROJECT_NAME)
+    organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
+    await add_organization(connection, organization_id, _ORGANIZATION_NAME)
+    is_new = await add_project(connection, project_id, organization_id, _PROJECT_NAME)
     user, password = await _user(connection, wanted, now)
-    await add_member(connection, wanted.organization_id, user.id)
+    await add_member(connection, organization_id, user.id)
     return replace(
         wanted,
         password=password,
@@ -128,16 +118,15 @@ async def _login(
 
 async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
     """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
+    project_id = UUID(wanted.project_id)
     held = await _held(connection, wanted.client_token)
-    if held is not None and held.project_id == wanted.project_id and not held.is_disabled:
+    if held is not None and held.project_id == project_id and not held.is_disabled:
         return wanted.client_token
-    if other := await client_token_of(connection, wanted.project_id, now):
+    if other := await client_token_of(connection, project_id, now):
         return other
     secret = wanted.client_token if is_new and held is None else new_token()
-    token = access_token(
-        secret, (CLIENT,), now, organization_id=wanted.organization_id, project_id=wanted.project_id
-    )
-    await add_token(connection, token)
+    owner = {"organization_id": UUID(wanted.organization_id), "project_id": project_id}
+    await add_token(connection, access_token(secret, (CLIENT,), now, **owner))
     return secret
 
 
