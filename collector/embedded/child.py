@@ -52,6 +52,7 @@ class Child:
         try:
             _bound_log(program.log)
             with program.log.open("ab") as log:
+                log_start = log.tell()
                 process = subprocess.Popen(  # noqa: S603 - our own programs with our own arguments
                     program.arguments,
                     stdin=subprocess.PIPE if program.stdin else subprocess.DEVNULL,
@@ -62,7 +63,6 @@ class Child:
                     start_new_session=True,
                     **_as(program.account),
                 )
-                log_start = log.tell()
         except OSError as error:
             raise StartError(f"{program.arguments[0]} cannot be started: {error.strerror}.") from error
         if process.stdin is not None:
