@@ -2,22 +2,19 @@
 
 from collections.abc import Mapping
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.http.health import add_health
-from collector.http.server import application, listen
+from collector.http.server import application, serve
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
-
-_log = structlog.get_logger()
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
@@ -36,8 +33,4 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         add_api(app, api)
         # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
         add_health(app, door.readiness.checks, registry)
-        listener = await listen(app, settings.host, settings.port, reuse_port=settings.reuse_port)
-        _log.info("serving", host=settings.host, port=listener.port)
-        await stop.wait()
-        _log.info("stopping")
-        await listener.close()
+        await serve(app, settings.host, settings.port, stop, reuse_port=settings.reuse_port)

@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.http.health import add_health
-from collector.http.server import application, listen
+from collector.http.server import application, serve
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
-
-_log = structlog.get_logger()
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
@@ -29,8 +26,4 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         app = application()
         add_api(app, api)
         add_health(app, api.checks, registry)
-        listener = await listen(app, settings.host, settings.port)
-        _log.info("serving", host=settings.host, port=listener.port)
-        await stop.wait()
-        _log.info("stopping")
-        await listener.close()
+        await serve(app, settings.host, settings.port, stop)

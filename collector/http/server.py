@@ -16,7 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from collector.http.errors import problem, problems
-from collector.process.lifecycle import StartError
+from collector.process.lifecycle import StartError, Stop
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -56,6 +56,18 @@ class Listener:
         """Take no more connections, let the requests under way finish, then close."""
         self._server.close()
         await self._runner.cleanup()
+
+
+async def serve(app: web.Application, host: str, port: int, stop: Stop, *, reuse_port: bool = False) -> None:
+    """Serve the application until told to stop, then answer what is under way.
+
+    Raises StartError when the address cannot be had.
+    """
+    listener = await listen(app, host, port, reuse_port=reuse_port)
+    _log.info("serving", host=host, port=listener.port)
+    await stop.wait()
+    _log.info("stopping")
+    await listener.close()
 
 
 async def listen(app: web.Application, host: str, port: int, *, reuse_port: bool = False) -> Listener:

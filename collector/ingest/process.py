@@ -2,19 +2,16 @@
 
 from collections.abc import Mapping
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from collector.http.health import add_health
-from collector.http.server import application, listen
+from collector.http.server import application, serve
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
-
-_log = structlog.get_logger()
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
@@ -29,8 +26,4 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         app = application()
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)
-        listener = await listen(app, settings.host, settings.port, reuse_port=settings.reuse_port)
-        _log.info("serving", host=settings.host, port=listener.port)
-        await stop.wait()
-        _log.info("stopping")
-        await listener.close()
+        await serve(app, settings.host, settings.port, stop, reuse_port=settings.reuse_port)
