@@ -1,0 +1,133 @@
+"""A stream and a store in memory, with the behaviour of the real ones; see tests/conformance."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from collector.broker.post_stream import Entry
+from collector.domain.event import INVALID_REFERENCE_ID
+from collector.domain.outcome import DeadLetter, Event, Tally, UnderstoodBatch
+from collector.domain.post import PostBatch
+from tests.fakes import FakeClock
+
+
+@dataclass(slots=True)
+class FakeStream:
+    """One shard and one consumer group. `failures` are raised one by one, by the method of that name."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    acknowledged: list[str] = field(default_factory=list)
+    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    calls: list[str] = field(default_factory=list)
+    consumers: dict[str, float] = field(default_factory=dict)
+    _entries: dict[str, Entry] = field(default_factory=dict)
+    _holders: dict[str, tuple[str, float]] = field(default_factory=dict)
+    _next: int = 1
+
+    async def append(self, shard: int, batch: PostBatch) -> None:
+        self._add(Entry(shard, self._new_id(), batch))
+
+    def add_unreadable(self, raw: bytes) -> None:
+        """An entry that only a later version can read."""
+        self._add(Entry(0, self._new_id(), None, raw, "format version 9 is unknown"))
+
+    @property
+    def is_drained(self) -> bool:
+        return not self._entries
+
+    async def ensure_group(self) -> None:
+        self._meet("ensure_group")
+
+    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
+        self._meet("read")
+        self.consumers[consumer] = self.clock.monotonic()
+        new = [entry for entry in self._entries.values() if entry.id not in self._holders][:count]
+        if not new:
+            await asyncio.sleep(block_ms / 1000)
+        return self._hand_over(new, consumer)
+
+    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
+        self._meet("claim")
+        self.consumers[consumer] = self.clock.monotonic()
+        until = self.clock.monotonic() - idle_ms / 1000
+        idle = [self._entries[id_] for id_, (_, since) in self._holders.items() if since <= until]
+        return self._hand_over(idle[:count], consumer)
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        self._meet("acknowledge")
+        for entry in entries:
+            if self._entries.pop(entry.id, None) is not None:
+                self.acknowledged.append(entry.id)
+            self._holders.pop(entry.id, None)
+
+    async def remove_dead_consumers(self, idle_ms: int) -> int:
+        self._meet("remove_dead_consumers")
+        holding = {holder for holder, _ in self._holders.values()}
+        until = self.clock.monotonic() - idle_ms / 1000
+        dead = [name for name, seen in self.consumers.items() if seen < until and name not in holding]
+        for name in dead:
+            del self.consumers[name]
+        return len(dead)
+
+    def _hand_over(self, entries: list[Entry], consumer: str) -> list[Entry]:
+        for entry in entries:
+            self._holders[entry.id] = (consumer, self.clock.monotonic())
+        return entries
+
+    def _add(self, entry: Entry) -> None:
+        self._entries[entry.id] = entry
+
+    def _new_id(self) -> str:
+        self._next += 1
+        return f"{self.clock.now_ms()}-{self._next}"
+
+    def _meet(self, method: str) -> None:
+        self.calls.append(method)
+        if self.failures.get(method):
+            raise self.failures[method].pop(0)
+
+
+@dataclass(slots=True)
+class FakeStore:
+    """Stores in memory. Each attempt takes one from `gate`; `failures` are raised one by one."""
+
+    events: list[Event] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    attempts: int = 0
+    gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
+    _batch_ids: set[UUID] = field(default_factory=set)
+    _references: set[tuple[UUID, str]] = field(default_factory=set)
+
+    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+        self.attempts += 1
+        await self.gate.acquire()
+        if self.failures:
+            raise self.failures.pop(0)
+        new = [batch for batch in batches if self._is_new(batch)]
+        events = [event for batch in new for event in batch.events]
+        stored = [event for event in events if self._is_first(event)]
+        letters = [letter for batch in new for letter in batch.dead_letters]
+        self.events += stored
+        self.dead_letters += letters
+        return Tally(
+            stored=len(stored),
+            duplicate=len(events) - len(stored),
+            discarded=sum(batch.discarded.total() for batch in new),
+            dead_lettered=len(letters),
+            replayed=len(batches) - len(new),
+        )
+
+    def _is_new(self, batch: UnderstoodBatch) -> bool:
+        is_new = batch.id not in self._batch_ids
+        self._batch_ids.add(batch.id)
+        return is_new
+
+    def _is_first(self, event: Event) -> bool:
+        if event.reference_id in {None, INVALID_REFERENCE_ID}:
+            return True
+        key = (event.project_id, event.reference_id or "")
+        is_first = key not in self._references
+        self._references.add(key)
+        return is_first

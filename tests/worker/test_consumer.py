@@ -1,0 +1,282 @@
+"""The loop from the stream to the store, on fakes: nothing is acknowledged before it is stored."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.database.errors import DatabaseUnavailable
+from collector.domain.outcome import DeadLetterReason
+from collector.domain.understanding import rules_of
+from collector.process.lifecycle import Stop
+from collector.process.metrics import WorkerMetrics
+from tests.factories import a_batch, a_post
+from tests.fakes import FakeClock
+from tests.waiting import until
+from tests.worker.fakes import FakeStore, FakeStream
+from worker.consumer import FORGET_CONSUMER_MS, Consumer, Pace
+
+GONE = DatabaseUnavailable("gone")
+
+
+@dataclass(slots=True)
+class Scene:
+    """A consumer with all that it touches."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    store: FakeStore = field(default_factory=FakeStore)
+    stop: Stop = field(default_factory=Stop)
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)
+    stream: FakeStream = field(init=False)
+    consumer: Consumer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.stream = FakeStream(self.clock)
+        self.consumer = self.another("one", WorkerMetrics(self.registry))
+
+    def another(self, name: str, metrics: WorkerMetrics) -> Consumer:
+        """One more member of the group."""
+        return Consumer(
+            name,
+            self.stream,
+            self.store,
+            rules_of(200_000, 3),
+            metrics,
+            self.clock,
+            Pace(batch_entries=2, read_block_ms=5, claim_idle_seconds=15),
+        )
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The value of a counter."""
+        return self.registry.get_sample_value(f"headrace_{name}_total", labels) or 0.0
+
+
+@pytest.fixture
+def scene() -> Scene:
+    """An empty stream and a store that works."""
+    return Scene()
+
+
+@asynccontextmanager
+async def _running(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
+    """The consumer at work, told to stop at the end."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(scene.consumer.run(scene.stop))
+        yield task
+        scene.stop.request()
+
+
+async def test_what_is_in_the_stream_is_stored_and_acknowledged(scene: Scene) -> None:
+    """In as many transactions as its pace asks for."""
+    for number in range(5):
+        await scene.stream.append(0, a_batch(a_post(body=b"line %d" % number)))
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert [event.message for event in scene.store.events] == [f"line {number}" for number in range(5)]
+    assert scene.store.attempts == 3
+    assert scene.counted("events", outcome="stored") == 5
+
+
+async def test_a_batch_is_acknowledged_only_once_stored(scene: Scene) -> None:
+    """While Postgres is down nothing is acknowledged; when it is back the same batch is stored."""
+    scene.store.failures = [GONE, GONE]
+    scene.store.gate = asyncio.Semaphore(0)
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        for attempt in (1, 2):
+            await until(lambda number=attempt: scene.store.attempts == number)  # type: ignore[misc]
+            assert scene.stream.acknowledged == []
+            scene.store.gate.release()
+        await until(lambda: scene.store.attempts == 3)
+        assert scene.stream.acknowledged == []
+        scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 1
+    assert scene.counted("store_failures", cause="database_unavailable") == 2
+
+
+async def test_trouble_is_visible_while_it_lasts(scene: Scene) -> None:
+    """The worker is not ready while it cannot store."""
+    scene.store.failures = [GONE]
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.consumer.trouble == "database_unavailable: gone")
+        await until(lambda: scene.stream.is_drained)
+        await until(lambda: scene.consumer.trouble is None)
+
+
+async def test_a_bug_in_storing_stops_nothing_and_loses_nothing(scene: Scene) -> None:
+    """It is counted apart; the entry waits for the mending."""
+    scene.store.failures = [asyncpg.UndefinedTableError("no table")]
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 1
+    assert scene.counted("store_failures", cause="unforeseen") == 1
+
+
+async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -> None:
+    """The entry stays in the stream, for another worker to claim."""
+    scene.store.failures = [GONE] * 1000
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene) as running:
+        await until(lambda: scene.consumer.trouble is not None)
+        scene.stop.request()
+        await running
+
+    assert scene.stream.acknowledged == []
+    assert not scene.stream.is_drained
+
+
+async def test_a_worker_that_stops_finishes_the_batch_in_hand(scene: Scene) -> None:
+    """And reads no other."""
+    scene.store.gate = asyncio.Semaphore(0)
+    for _ in range(3):
+        await scene.stream.append(0, a_batch())
+
+    async with _running(scene) as running:
+        await until(lambda: scene.store.attempts == 1)
+        scene.stop.request()
+        scene.store.gate.release()
+        await running
+
+    assert len(scene.store.events) == 2
+    assert len(scene.stream.acknowledged) == 2
+    assert not scene.stream.is_drained
+
+
+async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: Scene) -> None:
+    """When the time to finish is over, the batch stays in the stream."""
+    scene.store.gate = asyncio.Semaphore(0)
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene) as running:
+        await until(lambda: scene.store.attempts == 1)
+        running.cancel()
+        await asyncio.wait([running])
+
+    assert scene.stream.acknowledged == []
+
+
+async def test_an_acknowledgement_that_fails_is_repeated(scene: Scene) -> None:
+    """Without storing again."""
+    scene.stream.failures["acknowledge"] = [BrokerUnavailable("gone")]
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert scene.store.attempts == 1
+
+
+async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(scene: Scene) -> None:
+    """What it had stored is met again, known by its batch id and only acknowledged."""
+    await scene.stream.append(0, a_batch())
+    entries = await scene.stream.read("killed", 10, 1)
+    await scene.consumer._save(entries)
+    scene.clock.advance(15)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 1
+    assert scene.counted("batches_replayed") == 1
+    assert scene.counted("entries_claimed") == 1
+
+
+async def test_entries_in_another_workers_hands_are_left_alone(scene: Scene) -> None:
+    """Until it has been silent for too long; that is looked after again and again."""
+    await scene.stream.append(0, a_batch())
+    await scene.stream.read("slow", 10, 1)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.calls.count("read") > 3)
+        assert scene.store.attempts == 0
+        scene.clock.advance(15)
+        await until(lambda: scene.stream.is_drained)
+
+
+async def test_all_that_a_dead_worker_held_is_taken_over_at_once(scene: Scene) -> None:
+    """More than one transaction takes, without waiting for the next look."""
+    for _ in range(7):
+        await scene.stream.append(0, a_batch())
+    await scene.stream.read("killed", 10, 1)
+    scene.clock.advance(15)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 7
+
+
+async def test_dead_consumers_are_forgotten(scene: Scene) -> None:
+    """Every start has a name of its own; the names must not pile up."""
+    await scene.stream.read("dead", 10, 1)
+    scene.clock.advance(FORGET_CONSUMER_MS / 1000 + 1)
+
+    async with _running(scene):
+        await until(lambda: set(scene.stream.consumers) == {"one"})
+
+
+async def test_an_unreadable_entry_is_dead_lettered_and_acknowledged(scene: Scene) -> None:
+    """It cannot hold up what comes after it."""
+    scene.stream.add_unreadable(b"from the future")
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert [letter.reason for letter in scene.store.dead_letters] == [DeadLetterReason.UNREADABLE_ENTRY]
+    assert len(scene.store.events) == 1
+    assert scene.counted("events", outcome="dead_lettered") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "error"),
+    [
+        pytest.param("ensure_group", BrokerFull("full"), id="Redis is full when the worker starts"),
+        pytest.param("ensure_group", BrokerUnavailable("gone"), id="Redis is gone when the worker starts"),
+        pytest.param("claim", BrokerUnavailable("gone"), id="Redis goes while claiming"),
+        pytest.param("read", BrokerUnavailable("gone"), id="Redis goes while reading"),
+        pytest.param("remove_dead_consumers", BrokerUnavailable("gone"), id="Redis goes while tidying"),
+    ],
+)
+async def test_the_worker_comes_through_an_outage_of_redis(
+    scene: Scene, method: str, error: Exception
+) -> None:
+    """By itself, without a restart."""
+    scene.stream.failures[method] = [error]
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 1
+
+
+async def test_two_workers_share_a_stream(scene: Scene) -> None:
+    """Each entry is stored by one of them."""
+    other = scene.another("two", WorkerMetrics(CollectorRegistry()))
+    for _ in range(20):
+        await scene.stream.append(0, a_batch())
+
+    async with _running(scene), asyncio.TaskGroup() as tasks:
+        tasks.create_task(other.run(scene.stop))
+        await until(lambda: scene.stream.is_drained)
+        scene.stop.request()
+
+    assert len(scene.store.events) == 20
+    assert len(set(scene.stream.acknowledged)) == 20

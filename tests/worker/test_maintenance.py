@@ -1,0 +1,102 @@
+"""Jobs beside the stream: each in a loop that survives."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.post_stream import ShardBacklog
+from collector.process.lifecycle import Stop
+from collector.process.metrics import WorkerMetrics
+from tests.waiting import until
+from worker.maintenance import Job, Sweep, keep_doing, measure_backlog
+
+
+class Counting:
+    """A job that counts its runs and fails as often as it is told."""
+
+    def __init__(self, failures: int = 0) -> None:
+        self.runs = 0
+        self._failures = failures
+
+    async def __call__(self) -> None:
+        self.runs += 1
+        if self.runs <= self._failures:
+            raise BrokerUnavailable("gone")
+
+
+@asynccontextmanager
+async def _doing(job: Job, metrics: WorkerMetrics) -> AsyncIterator[None]:
+    stop = Stop()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        tasks.create_task(keep_doing(job, stop, metrics))
+        yield
+        stop.request()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """Where the metrics of one test go."""
+    return CollectorRegistry()
+
+
+async def test_a_job_runs_at_once_and_again(registry: CollectorRegistry) -> None:
+    """The first run does not wait for its turn."""
+    run = Counting()
+
+    async with _doing(Job("job", 0.01, run), WorkerMetrics(registry)):
+        await until(lambda: run.runs >= 3)
+
+
+async def test_a_job_that_fails_is_counted_and_tried_again(registry: CollectorRegistry) -> None:
+    """One failure does not end it, and costs no other job anything."""
+    run = Counting(failures=2)
+
+    async with _doing(Job("job", 0.01, run), WorkerMetrics(registry)):
+        await until(lambda: run.runs >= 3)
+
+    assert registry.get_sample_value("headrace_maintenance_failures_total", {"job": "job"}) == 2
+
+
+async def test_a_job_ends_with_the_process(registry: CollectorRegistry) -> None:
+    """However long it would have waited."""
+    run = Counting()
+
+    async with _doing(Job("job", 3600, run), WorkerMetrics(registry)):
+        await until(lambda: run.runs == 1)
+
+    assert run.runs == 1
+
+
+async def test_the_first_sweep_is_remembered_and_every_one_counted(registry: CollectorRegistry) -> None:
+    """A worker is ready only once the doors know their tokens."""
+    sweep = Sweep(Counting(failures=1), WorkerMetrics(registry))
+
+    with pytest.raises(BrokerUnavailable):
+        await sweep()
+    is_done_before = sweep.is_done
+    await sweep()
+
+    assert (is_done_before, sweep.is_done) == (False, True)
+    assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "failed"}) == 1
+    assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "done"}) == 1
+
+
+async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) -> None:
+    """A lag that Redis cannot tell is what is neither read nor gone."""
+
+    class TwoShards:
+        async def backlog(self) -> list[ShardBacklog]:
+            return [
+                ShardBacklog(0, length=9, lag=4, pending=2),
+                ShardBacklog(1, length=9, lag=None, pending=2),
+            ]
+
+    await measure_backlog(TwoShards(), WorkerMetrics(registry))
+
+    lags = [registry.get_sample_value("headrace_stream_lag", {"shard": shard}) for shard in "01"]
+    assert lags == [4, 7]
+    assert registry.get_sample_value("headrace_stream_pending", {"shard": "0"}) == 2
