@@ -7,17 +7,15 @@ stored. Whatever dies later is started again. Ctrl-C or SIGTERM stops doors, wor
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from collector.broker.connection import check_server, connect
 from collector.database.migrations import migrate
-from collector.database.seed import seed
+from collector.database.seed import Seed, seed
 from collector.embedded.console import Console
-from collector.embedded.credentials import Credentials, keep_credentials, kept_credentials
+from collector.embedded.credentials import keep_credentials, kept_credentials
 from collector.embedded.data_directory import locked_directory
 from collector.embedded.household import DOORS, POSTGRES, VALKEY, WORKER, Household
 from collector.embedded.keeper import Patience, all_ready, kept
@@ -147,13 +145,13 @@ class Up:
     def _valkey(self) -> Valkey:
         return Valkey(self._directory, queue_memory_mb=self._settings.embedded_queue_memory_mb)
 
-    async def _prepare_database(self, urls: Urls) -> Credentials:
+    async def _prepare_database(self, urls: Urls) -> Seed:
         """Migrations, and the first organization, project, user and tokens."""
         path = self._directory / "credentials.json"
-        wanted = kept_credentials(path, self._clock)
+        wanted = kept_credentials(path)
         with self._console.step("Preparing the database"):
             await migrate(urls.database)
-            in_force = Credentials.of(await seed(urls.database, wanted.seed()))
+            in_force = await seed(urls.database, wanted)
         if in_force != wanted:
             keep_credentials(path, in_force)
         return in_force
@@ -171,13 +169,13 @@ class Up:
                 await all_ready([*worker_keepers, *door_keepers])
             yield
 
-    def _ready_file(self, urls: Urls, port: int, credentials: Credentials) -> ReadyFile:
+    def _ready_file(self, urls: Urls, port: int, credentials: Seed) -> ReadyFile:
         return ReadyFile(
             url=base_url(self._settings.host, port),
             redis_url=urls.redis,
             database_url=urls.database,
             pids={},
-            **msgspec.structs.asdict(credentials),
+            **asdict(credentials),
         )
 
 
