@@ -1,0 +1,118 @@
+"""What every store does for the worker: the fake that unit tests use, and the one on a real server."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from collector.database.errors import DatabaseUnavailable
+from collector.database.pool import create_pool
+from collector.database.store import BatchStore
+from collector.domain.event import INVALID_REFERENCE_ID
+from collector.domain.outcome import Tally, UnderstoodBatch
+from collector.domain.understanding import rules_of, understand_batch
+from tests.factories import a_batch, a_post
+from tests.worker.fakes import FakeStore
+from worker.consumer import Store
+
+RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An empty store, and one whose server is gone."""
+
+    store: Store
+    broken: Store
+
+
+@pytest.fixture
+def fake_store() -> Subject:
+    """The one in memory."""
+    return Subject(FakeStore(), FakeStore(failures=[DatabaseUnavailable("gone")]))
+
+
+@pytest.fixture
+async def real_store(database_url: str) -> AsyncIterator[Subject]:
+    """The one on a real server."""
+    pool = await create_pool(database_url, max_size=2)
+    gone = await create_pool(database_url, max_size=1)
+    await gone.close()
+    yield Subject(BatchStore(pool), BatchStore(gone))
+    await pool.close()
+
+
+@pytest.fixture(params=["fake_store", pytest.param("real_store", marks=pytest.mark.integration)])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Either of them."""
+    found: Subject = request.getfixturevalue(request.param)
+    return found
+
+
+def an_understood(*bodies: bytes, **members: Any) -> UnderstoodBatch:
+    """A batch of posts with these bodies."""
+    batch = a_batch(*(a_post(body=body, **members) for body in bodies))
+    return understand_batch(batch.id, batch.posts, RULES)
+
+
+async def test_every_outcome_is_counted(subject: Subject) -> None:
+    """What came out of the posts adds up."""
+    batch = an_understood(
+        b'[{"message":"a"},{"message":"b"}]',
+        b'{"date":"1999-01-01"}',
+        b'{"x":' + b"[" * 600 + b"]" * 600 + b"}",
+    )
+
+    assert await subject.store.save([batch]) == Tally(stored=2, discarded=1, dead_lettered=1)
+
+
+async def test_a_batch_is_stored_once(subject: Subject) -> None:
+    """Met again, alone or beside a new one, nothing of it counts."""
+    batch = an_understood(b"first", b'{"date":"1999-01-01"}')
+    await subject.store.save([batch])
+
+    assert await subject.store.save([batch]) == Tally(replayed=1)
+    assert await subject.store.save([batch, an_understood(b"second")]) == Tally(stored=1, replayed=1)
+
+
+async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> None:
+    """The door repeats a write whose reply was lost, so both entries can be read together."""
+    batch = an_understood(b"line")
+
+    assert await subject.store.save([batch, batch]) == Tally(stored=1, replayed=1)
+
+
+@pytest.mark.parametrize("is_one_batch", [True, False])
+async def test_a_reference_id_is_stored_once_in_its_project(subject: Subject, *, is_one_batch: bool) -> None:
+    """In one batch or in two; another project may use it, too."""
+    body = b'{"reference_id":"order-00001"}'
+    batches = [an_understood(body), an_understood(body), an_understood(body, project_id=b"\x03" * 16)]
+
+    if is_one_batch:
+        tally = await subject.store.save(batches)
+        assert (tally.stored, tally.duplicate) == (2, 1)
+    else:
+        tallies = [await subject.store.save([batch]) for batch in batches]
+        assert [(tally.stored, tally.duplicate) for tally in tallies] == [(1, 0), (0, 1), (1, 0)]
+
+
+async def test_events_without_a_valid_reference_id_are_no_duplicates(subject: Subject) -> None:
+    """None at all, or the literal that stands for a bad one."""
+    body = b'[{},{},{"reference_id":"bad"},{"reference_id":"%s"}]' % INVALID_REFERENCE_ID.encode()
+
+    assert await subject.store.save([an_understood(body)]) == Tally(stored=4)
+
+
+async def test_a_batch_without_events_is_remembered_all_the_same(subject: Subject) -> None:
+    """An empty post is accepted, and its entry ends like any other."""
+    batch = an_understood(b"")
+
+    assert await subject.store.save([batch]) == Tally()
+    assert await subject.store.save([batch]) == Tally(replayed=1)
+
+
+async def test_a_server_that_is_gone_is_database_unavailable(subject: Subject) -> None:
+    """The worker waits on that."""
+    with pytest.raises(DatabaseUnavailable):
+        await subject.broken.save([an_understood(b"line")])

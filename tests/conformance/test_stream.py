@@ -1,0 +1,157 @@
+"""What every stream does for the worker: the fake that unit tests use, and the one on a real server."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from collector.broker.connection import connect
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.keys import Keys
+from collector.broker.post_stream import Entry, PostStream
+from collector.ingest.post_queue import PostSink
+from tests.factories import a_batch
+from tests.worker.fakes import FakeStream
+from worker.consumer import Stream
+
+NEVER_MS = 3_600_000
+GONE = BrokerUnavailable("gone")
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A stream with an empty group, how to write to it, and one whose server is gone."""
+
+    stream: Stream
+    sink: PostSink
+    broken: Stream
+
+    async def read(self, consumer: str, count: int = 100) -> list[Entry]:
+        """Without waiting."""
+        return await self.stream.read(consumer, count, 1)
+
+
+@pytest.fixture
+def fake_stream() -> Subject:
+    """The one in memory."""
+    fake, methods = FakeStream(), ("read", "claim", "acknowledge")
+    return Subject(fake, fake, FakeStream(failures={method: [GONE] for method in methods}))
+
+
+@pytest.fixture
+async def real_stream(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
+    """The one on a real server."""
+    redis = connect(redis_url, socket_timeout_seconds=5)
+    gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
+    keys = Keys(key_prefix)
+    stream = PostStream(redis, keys)
+    await stream.ensure_group()
+    yield Subject(stream, stream, PostStream(gone, keys))
+    await redis.aclose()
+    await gone.aclose()
+
+
+@pytest.fixture(params=["fake_stream", pytest.param("real_stream", marks=pytest.mark.integration)])
+def subject(request: pytest.FixtureRequest) -> Subject:
+    """Either of them."""
+    found: Subject = request.getfixturevalue(request.param)
+    return found
+
+
+def _ids(entries: Sequence[Entry]) -> list[str]:
+    return [entry.id for entry in entries]
+
+
+async def test_each_entry_goes_to_one_consumer(subject: Subject) -> None:
+    """In the order they were written, as many as were asked for."""
+    batches = [a_batch() for _ in range(3)]
+    for batch in batches:
+        await subject.sink.append(0, batch)
+
+    first, second = await subject.read("one", 2), await subject.read("two", 2)
+
+    assert [entry.batch for entry in first] == batches[:2]
+    assert [entry.batch for entry in second] == batches[2:]
+    assert await subject.read("one") == []
+
+
+async def test_making_the_group_again_changes_nothing(subject: Subject) -> None:
+    """Every worker does it when it starts; what was written before the group was made is in it."""
+    await subject.sink.append(0, a_batch())
+    await subject.read("one")
+
+    await subject.stream.ensure_group()
+
+    assert await subject.read("two") == []
+
+
+async def test_an_entry_that_was_not_acknowledged_can_be_claimed(subject: Subject) -> None:
+    """Unchanged, by whoever finds it idle for long enough, and not before."""
+    await subject.sink.append(0, a_batch())
+    entries = await subject.read("dead")
+
+    assert await subject.stream.claim("alive", NEVER_MS, 10) == []
+    assert await subject.stream.claim("alive", 0, 10) == entries
+
+
+async def test_a_claim_takes_no_more_than_it_asks_for(subject: Subject) -> None:
+    """So that a transaction stays small."""
+    for _ in range(3):
+        await subject.sink.append(0, a_batch())
+    entries = await subject.read("dead")
+
+    assert await subject.stream.claim("alive", 0, 2) == entries[:2]
+
+
+async def test_an_entry_that_was_acknowledged_never_comes_back(subject: Subject) -> None:
+    """Not to read, not to claim."""
+    for _ in range(2):
+        await subject.sink.append(0, a_batch())
+    first, second = await subject.read("one")
+
+    await subject.stream.acknowledge([first])
+
+    assert _ids(await subject.stream.claim("two", 0, 10)) == [second.id]
+    assert await subject.read("one") == []
+
+
+async def test_acknowledging_twice_changes_nothing(subject: Subject) -> None:
+    """Two workers may have stored the same entry; also one that another has claimed can be acknowledged."""
+    await subject.sink.append(0, a_batch())
+    entries = await subject.read("one")
+    await subject.stream.claim("two", 0, 10)
+
+    await subject.stream.acknowledge(entries)
+    await subject.stream.acknowledge(entries)
+
+    assert await subject.stream.claim("three", 0, 10) == []
+
+
+async def test_a_consumer_that_holds_entries_is_never_forgotten(subject: Subject) -> None:
+    """Its entries would go with it."""
+    await subject.sink.append(0, a_batch())
+    entries = await subject.read("holding")
+
+    await subject.stream.remove_dead_consumers(0)
+
+    assert await subject.stream.claim("alive", 0, 10) == entries
+
+
+async def test_a_consumer_that_is_not_idle_for_long_is_kept(subject: Subject) -> None:
+    """Only the dead are forgotten."""
+    await subject.read("idle")
+
+    assert await subject.stream.remove_dead_consumers(NEVER_MS) == 0
+
+
+async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
+    """The worker waits on that."""
+    await subject.sink.append(0, a_batch())
+    entries = await subject.read("one")
+
+    with pytest.raises(BrokerUnavailable):
+        await subject.broken.read("one", 1, 1)
+    with pytest.raises(BrokerUnavailable):
+        await subject.broken.claim("one", 0, 1)
+    with pytest.raises(BrokerUnavailable):
+        await subject.broken.acknowledge(entries)
