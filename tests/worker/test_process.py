@@ -1,0 +1,336 @@
+"""The worker process on a real Valkey and Postgres: exactly once, through kills, outages and odd events."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import asyncpg
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.database.pool import create_pool
+from collector.database.store import BatchStore
+from collector.domain.post import Post
+from collector.domain.understanding import rules_of
+from collector.process.clock import SystemClock
+from collector.process.lifecycle import StartError, Stop
+from tests.conftest import Servers
+from tests.factories import a_batch, a_post
+from tests.waiting import until
+from worker import process
+from worker.batch import understood
+
+pytestmark = pytest.mark.integration
+
+
+@dataclass(frozen=True, slots=True)
+class Spine:
+    """The two stores between which workers run."""
+
+    redis: Redis
+    stream: PostStream
+    pool: asyncpg.Pool
+    environ: dict[str, str]
+    keys: Keys
+
+    async def post(self, *posts: Post) -> None:
+        """As the door would."""
+        await self.stream.append(0, a_batch(*posts))
+
+    async def is_drained(self) -> bool:
+        """Whether everything was acknowledged."""
+        return int(await self.redis.xlen(self.keys.stream(0))) == 0
+
+    async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
+        """What the database holds."""
+        return list(await self.pool.fetch(query, *arguments))
+
+
+@pytest.fixture
+async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Spine]:
+    """Empty streams and tables, and the settings of a worker on them."""
+    redis = connect(redis_url, socket_timeout_seconds=5)
+    keys = Keys(key_prefix)
+    pool = await create_pool(database_url, max_size=2)
+    environ = {
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
+        "HEADRACE_READ_BLOCK_MS": "10",
+        "HEADRACE_CLAIM_IDLE_SECONDS": "1",
+        "HEADRACE_LOG_LEVEL": "error",
+    }
+    yield Spine(redis, PostStream(redis, keys), pool, environ, keys)
+    await pool.close()
+    await redis.aclose()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def _worker(spine: Spine) -> AsyncIterator[str]:
+    """A worker at work; gives its address, and tells it to stop at the end."""
+    stop, port = Stop(), _free_port()
+    environ = spine.environ | {"HEADRACE_PORT": str(port)}
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        tasks.create_task(process.run(environ, stop))
+        yield f"http://127.0.0.1:{port}"
+        stop.request()
+
+
+async def _get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session:
+        try:
+            async with session.get(url) as response:
+                return response.status, await response.text()
+        except aiohttp.ClientConnectionError:
+            return 0, ""
+
+
+async def test_a_post_is_stored_and_leaves_the_stream(spine: Spine) -> None:
+    """With its columns, its data and the count of its outcome."""
+    event = (
+        b'{"type":"usage","message":"hello","tags":["a"],"value":1.50,"name":"x",'
+        b'"reference_id":"order-00001"}'
+    )
+    await spine.post(a_post(body=event))
+
+    async with _worker(spine):
+        await until(spine.is_drained)
+
+    (row,) = await spine.rows("SELECT * FROM events")
+    assert (row["type"], row["message"], row["reference_id"]) == ("usage", "hello", "order-00001")
+    assert (row["tags"], str(row["value"])) == (["a"], "1.50")
+    assert msgspec.json.decode(row["data"])["name"] == "x"
+    (usage,) = await spine.rows("SELECT outcome, events FROM usage")
+    assert (usage["outcome"], usage["events"]) == ("stored", 1)
+
+
+async def test_a_worker_says_when_it_is_ready_and_what_it_did(spine: Spine) -> None:
+    """Ready once both stores answer and the first sweep is done."""
+    await spine.post(a_post())
+
+    async with _worker(spine) as address:
+
+        async def is_ready() -> bool:
+            return (await _get(f"{address}/health/ready"))[0] == 200
+
+        await until(is_ready)
+        await until(spine.is_drained)
+        _, metrics = await _get(f"{address}/metrics")
+
+    assert 'headrace_events_total{outcome="stored"} 1.0' in metrics
+    assert 'headrace_projection_sweeps_total{result="done"} 1.0' in metrics
+    assert await spine.redis.exists(spine.keys.swept)
+
+
+async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(spine: Spine) -> None:
+    """It died after the commit and before the acknowledgement; another takes the entry over."""
+    await spine.stream.ensure_group()
+    await spine.post(a_post(body=b"one\ntwo"), a_post(body=b'{"date":"1999-01-01"}'))
+    entries = await spine.stream.read("killed", 10, 1)
+    await BatchStore(spine.pool).save(understood(entries, rules_of(200_000, 3)))
+
+    async with _worker(spine):
+        await until(spine.is_drained)
+
+    assert len(await spine.rows("SELECT id FROM events")) == 2
+    usage = await spine.rows("SELECT outcome, events FROM usage ORDER BY outcome")
+    assert [tuple(row) for row in usage] == [("discarded", 1), ("stored", 2)]
+
+
+async def test_a_batch_read_by_a_worker_that_was_killed_is_stored_by_another(spine: Spine) -> None:
+    """It died with the entry in hand, before the commit."""
+    await spine.stream.ensure_group()
+    await spine.post(a_post())
+    await spine.stream.read("killed", 10, 1)
+
+    async with _worker(spine):
+        await until(spine.is_drained)
+
+    assert len(await spine.rows("SELECT id FROM events")) == 1
+
+
+async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> None:
+    """Also references that both of them meet, and entries that the door wrote twice."""
+    for number in range(60):
+        batch = a_batch(a_post(body=b'[{},{"reference_id":"order-%05d"}]' % (number // 2)))
+        for _ in range(2):
+            await spine.stream.append(0, batch)
+
+    async with _worker(spine), _worker(spine):
+        await until(spine.is_drained, seconds=30)
+
+    counts = await spine.rows(
+        "SELECT count(*) AS events, count(DISTINCT reference_id) AS references FROM events"
+    )
+    assert tuple(counts[0]) == (60 + 30, 30)
+    usage = await spine.rows("SELECT outcome, sum(events)::int FROM usage GROUP BY 1 ORDER BY 1")
+    assert [tuple(row) for row in usage] == [("duplicate", 30), ("stored", 90)]
+
+
+async def test_a_worker_waits_while_postgres_is_gone(spine: Spine, servers: Servers) -> None:
+    """Nothing is acknowledged, it says that it is not ready, and it goes on by itself."""
+    async with _worker(spine) as address:
+
+        async def readiness() -> tuple[int, str]:
+            return await _get(f"{address}/health/ready")
+
+        await until(_becomes(readiness, 200))
+        async with _postgres_gone(spine, servers):
+            await spine.post(a_post())
+            await until(_becomes(readiness, 503))
+            await until(_mentions(readiness, "database_unavailable"))
+            assert not await spine.is_drained()
+        await until(spine.is_drained, seconds=30)
+        await until(_becomes(readiness, 200))
+
+    assert len(await spine.rows("SELECT id FROM events")) == 1
+
+
+def _becomes(answer: Callable[[], Awaitable[tuple[int, str]]], status: int) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return (await answer())[0] == status
+
+    return condition
+
+
+def _mentions(answer: Callable[[], Awaitable[tuple[int, str]]], word: str) -> Callable[[], Awaitable[bool]]:
+    async def condition() -> bool:
+        return word in (await answer())[1]
+
+    return condition
+
+
+@asynccontextmanager
+async def _postgres_gone(spine: Spine, servers: Servers) -> AsyncIterator[None]:
+    """The test's database takes no connections and has lost those it had."""
+    name = urlsplit(spine.environ["DATABASE_URL"]).path.removeprefix("/")
+    admin = await asyncpg.connect(servers.database_url)
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    yield
+    await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    await admin.close()
+
+
+async def test_a_worker_makes_the_group_again_when_the_stream_was_lost(spine: Spine) -> None:
+    """As after a Valkey that was replaced by an empty one."""
+    async with _worker(spine):
+        await spine.post(a_post())
+        await until(spine.is_drained)
+        await spine.redis.unlink(spine.keys.stream(0))
+        await spine.post(a_post())
+        await until(spine.is_drained)
+
+    assert len(await spine.rows("SELECT id FROM events")) == 2
+
+
+ODD_BODIES = [
+    pytest.param(rb'{"message":"a\u0000b","x":{"\u0000":"\ud800"}}', id="NUL and half a surrogate pair"),
+    pytest.param(b'{"message":"\xff\xfe","x":"\xc0\x80"}', id="invalid UTF-8"),
+    pytest.param(b"a\0b", id="NUL in a line"),
+    pytest.param(b'{"x":1e1000,"y":-1e-1000,"z":0e1000,"value":1e1000}', id="the largest numbers"),
+    pytest.param(
+        b'{"x":1e1001,"y":1e999999,"value":1e131072,"z":1e99999999999999999999}', id="larger numbers"
+    ),
+    pytest.param(b'{"x":' + b"1" * 4300 + b',"value":' + b"2" * 4300 + b"}", id="long numbers"),
+    pytest.param(b'{"x":' + b"1" * 50_000 + b',"y":1.' + b"1" * 50_000 + b"}", id="longer numbers"),
+    pytest.param(b'{"x":' + b"[" * 511 + b"]" * 511 + b"}", id="512 levels"),
+    pytest.param(b'{"@error":"{\\"x\\":' + b"[" * 500 + b"]" * 500 + b'}"}', id="levels in a text"),
+    pytest.param(b'{"count":2147483647,"value":-0.0,"":""}', id="edges"),
+    pytest.param(b'{"date":"0001-01-02T00:00:00Z"}', id="the first year"),
+    pytest.param(b'{"date":"9999-12-31T23:59:59-14:00"}', id="the last year"),
+    pytest.param(b'{"date":"2024-01-01T00:00:00-23:59"}', id="the largest offset"),
+    pytest.param('{"message":"\U0010ffff\ufffe\u2028","tags":["\U0010ffff"]}'.encode(), id="rare characters"),
+    pytest.param(b'{"a":1,"a":2,"data":{"a":3,"a":4}}', id="names twice"),
+    pytest.param(b'{"message":"' + b"m" * 150_000 + b'"}', id="a long message"),
+    pytest.param(b'{"' + b"k" * 150_000 + b'":1}', id="a long name"),
+]
+
+
+@pytest.mark.parametrize("body", ODD_BODIES)
+async def test_no_odd_event_is_refused_by_postgres(spine: Spine, body: bytes) -> None:
+    """`jsonb`, `text` and `numeric` take whatever the rules let through; nothing ends as a dead letter."""
+    rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
+    await spine.stream.ensure_group()
+    await spine.post(a_post(body=body))
+
+    tally = await BatchStore(spine.pool).save(understood(await spine.stream.read("one", 1, 1), rules))
+
+    assert (tally.stored, tally.dead_lettered) == (1, 0)
+
+
+async def test_everything_of_the_process_ends_within_its_bound(spine: Spine) -> None:
+    """A stop is quick when nothing is in hand."""
+    clock = SystemClock()
+    async with _worker(spine) as address:
+
+        async def is_live() -> bool:
+            return (await _get(f"{address}/health/live"))[0] == 200
+
+        await until(is_live)
+        asked = clock.monotonic()
+
+    assert clock.monotonic() - asked < process.DRAIN_SECONDS
+
+
+async def test_a_transaction_that_never_ends_is_left_at_the_stop(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends within its bound and its entry stays in the stream."""
+    monkeypatch.setattr(process, "DRAIN_SECONDS", 0.2)
+    async with spine.pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE stored_batches")
+        await spine.post(a_post())
+        async with _worker(spine):
+            await until(lambda: _is_held_up(spine))
+
+    assert not await spine.is_drained()
+    assert await spine.rows("SELECT id FROM events") == []
+
+
+async def _is_held_up(spine: Spine) -> bool:
+    """Whether an entry is in a worker's hands and statements wait for a lock."""
+    waiting = await spine.rows("SELECT 1 FROM pg_locks WHERE NOT granted")
+    return bool(waiting) and any(shard.pending for shard in await spine.stream.backlog())
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        pytest.param(
+            {"HEADRACE_MAX_EVENT_AGE_DAYS": "soon"}, "HEADRACE_MAX_EVENT_AGE_DAYS", id="a bad number"
+        ),
+        pytest.param({"DATABASE_URL": ""}, "HEADRACE_DATABASE_URL is not set", id="no database"),
+        pytest.param({"HEADRACE_REDIS_URL": "http://x"}, "HEADRACE_REDIS_URL", id="a bad URL"),
+    ],
+)
+async def test_a_bad_setting_is_one_clear_line(spine: Spine, changes: dict[str, str], said: str) -> None:
+    """It names the variable."""
+    with pytest.raises(StartError, match=said):
+        await process.run(spine.environ | changes, Stop())
+
+
+async def test_a_port_in_use_is_one_clear_line(spine: Spine) -> None:
+    """The command ends with status 2, not with a traceback."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = str(holder.getsockname()[1])
+
+        with pytest.raises(StartError, match=f"port {port}"):
+            await process.run(spine.environ | {"HEADRACE_PORT": port}, Stop())
