@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 FOUND: Final = "posted event is found"
-"""The entry that says how long after its 202 an event could be read; its failures are missing events."""
+"""The entry that says how long it took until an event could be read; its failures are missing events."""
 
 
 class Request(msgspec.Struct, frozen=True):

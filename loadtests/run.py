@@ -157,13 +157,14 @@ def put_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int
             command,
             env=environment,
             check=False,
-            stdout=subprocess.DEVNULL,
+            capture_output=True,
             timeout=arguments.seconds + LOCUST_SPARE_SECONDS,
         )
     except subprocess.TimeoutExpired:
         raise LoadError("locust did not come to an end.") from None
     if not report_file.exists():
-        raise LoadError(f"locust ended with {done.returncode} and left no report.")
+        said = done.stderr.decode(errors="replace")[-2000:]
+        raise LoadError(f"locust ended with {done.returncode} and left no report. It said:\n{said}")
     verdict = judge(read_report(report_file.read_bytes()))
     print(verdict.text)
     return 0 if verdict.is_good else 1
