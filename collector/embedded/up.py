@@ -100,26 +100,27 @@ class Up:
     async def serve(self) -> None:
         """Serve until cancelled. Raises an ExceptionGroup when something could not be started."""
         begun = self._clock.monotonic()
-        await self._stop_left_overs()
+        if left_overs := await self._record.stop_left_overs():
+            self._console.say(f"Stopped what an earlier run had left: {', '.join(left_overs)}.")
         clear_ready_file(self._ready_path)
         port = self._settings.port if self._options.port is None else self._options.port
-        with reserve_port(self._settings.host, port) as reserved:
-            port = reserved.getsockname()[1]
-            async with self._servers() as urls:
-                credentials = await self._prepare_database(urls)
-                async with self._product(urls, port):
-                    ready = self._ready_file(urls, port, credentials)
-                    self._household.publish(ready)
-                    self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
-                    try:
-                        await asyncio.Event().wait()  # the end is a cancellation
-                    finally:
-                        self._household.withdraw()
-        self._record.clear()
+        try:
+            with reserve_port(self._settings.host, port) as reserved:
+                await self._serve_on(reserved.getsockname()[1], begun)
+        finally:
+            self._record.clear()
 
-    async def _stop_left_overs(self) -> None:
-        if stopped := await self._record.stop_left_overs():
-            self._console.say(f"Stopped what an earlier run had left: {', '.join(stopped)}.")
+    async def _serve_on(self, port: int, begun: float) -> None:
+        async with self._servers() as urls:
+            credentials = await self._prepare_database(urls)
+            async with self._product(urls, port):
+                ready = self._ready_file(urls, port, credentials)
+                self._household.publish(ready)
+                self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
+                try:
+                    await asyncio.Event().wait()  # the end is a cancellation
+                finally:
+                    self._household.withdraw()
 
     @asynccontextmanager
     async def _servers(self) -> AsyncIterator[Urls]:

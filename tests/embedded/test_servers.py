@@ -1,0 +1,218 @@
+"""The embedded servers themselves, as this user and, where that is root, as another one too."""
+
+import asyncio
+import json
+import os
+import pwd
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+from redis.asyncio import Redis
+
+from collector.embedded.account import Account
+from collector.embedded.binaries import postgres_programs, valkey_program
+from collector.embedded.child import Child
+from collector.embedded.postgres import Postgres
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
+
+pytestmark = pytest.mark.integration
+
+NOT_ROOT = next(
+    Account(user.pw_uid, user.pw_gid) for user in pwd.getpwall() if user.pw_uid not in {0, 65_534}
+)
+"""Somebody the system knows: initdb wants to know its own name."""
+
+
+async def killed(child: Child) -> None:
+    """The child, gone without a chance to say anything."""
+    os.kill(child.pid, signal.SIGKILL)
+    await child.wait()
+
+
+async def test_valkey_keeps_what_it_confirmed_when_it_is_killed(tmp_path: Path) -> None:
+    """Every write is on the disk before its reply, and the server is found at the same URL again."""
+    valkey = Valkey(tmp_path)
+    child = await start_service(valkey)
+    async with Redis.from_url(valkey.url) as redis:
+        await redis.set("key", "value")
+    await killed(child)
+
+    child = await start_service(valkey)
+
+    async with Redis.from_url(valkey.url) as redis:
+        assert await redis.get("key") == b"value"
+    await child.stop()
+
+
+async def test_valkey_is_bounded_durable_and_for_us_alone(tmp_path: Path) -> None:
+    """It refuses writes rather than forget something, and whoever has no password is refused."""
+    valkey = Valkey(tmp_path, queue_memory_mb=64)
+    child = await start_service(valkey)
+    try:
+        async with Redis.from_url(valkey.url) as redis:
+            held = await redis.config_get("*")
+        expected = {"maxmemory": str(64 << 20), "maxmemory-policy": "noeviction", "appendfsync": "always"}
+        assert {name: held[name] for name in expected} == expected
+        assert (held["appendonly"], held["save"], held["bind"]) == ("yes", "", "127.0.0.1")
+
+        password = valkey.url.split("@")[0].split(":")[-1]
+        assert password not in " ".join(psutil.Process(child.pid).cmdline())
+        async with Redis.from_url(valkey.url.replace(password, "guessed")) as redis:
+            with pytest.raises(Exception, match="WRONGPASS|invalid username-password"):
+                await redis.ping()
+    finally:
+        await child.stop()
+
+
+async def test_postgres_keeps_what_it_committed_when_it_is_killed(tmp_path: Path) -> None:
+    """Also with a client connected, who is not waited for; and at the same URL."""
+    postgres = Postgres(tmp_path)
+    child = await start_service(postgres)
+    connection = await asyncpg.connect(postgres.url)
+    await connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
+    await killed(child)
+    connection.terminate()
+
+    child = await start_service(postgres)
+
+    connection = await asyncpg.connect(postgres.url)
+    assert await connection.fetchval("SELECT number FROM kept") == 1
+    assert await connection.fetchval("SHOW fsync") == "on"
+    await connection.close()
+    await child.stop()
+
+
+async def test_postgres_asks_for_the_password_and_listens_on_loopback_alone(tmp_path: Path) -> None:
+    """Nobody else on the machine gets in, and no socket file has a path that could be too long."""
+    postgres = Postgres(tmp_path, is_durable=False)
+    child = await start_service(postgres)
+    try:
+        connection = await asyncpg.connect(postgres.url)
+        assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
+        assert await connection.fetchval("SHOW unix_socket_directories") == ""
+        assert await connection.fetchval("SHOW server_encoding") == "UTF8"
+        assert await connection.fetchval("SELECT lower('Ä')") == "ä"
+        await connection.close()
+
+        password = postgres.url.split("@")[0].split(":")[-1]
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(postgres.url.replace(password, "guessed"))
+    finally:
+        await child.stop()
+
+
+async def test_a_second_object_on_the_same_directory_finds_data_and_url_again(tmp_path: Path) -> None:
+    """As a later `headrace up` does."""
+    first = Postgres(tmp_path, is_durable=False)
+    child = await start_service(first)
+    connection = await asyncpg.connect(first.url)
+    await connection.execute("CREATE TABLE kept (number int)")
+    await connection.close()
+    await child.stop()
+
+    second = Postgres(tmp_path, is_durable=False)
+    assert second.url == first.url
+    child = await start_service(second)
+
+    connection = await asyncpg.connect(second.url)
+    assert await connection.fetch("SELECT number FROM kept") == []
+    await connection.close()
+    await child.stop()
+
+
+async def test_a_cluster_whose_making_was_cut_off_is_made_again(tmp_path: Path) -> None:
+    """Half a cluster is never taken for a whole one."""
+    half = tmp_path / "postgres" / "new"
+    postgres = Postgres(tmp_path, is_durable=False)
+    half.mkdir()
+    (half / "PG_VERSION").write_text("18\n")
+
+    child = await start_service(postgres)
+
+    assert not half.exists()
+    await child.stop()
+
+
+async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path: Path) -> None:
+    """After a crash of the machine its process id may be anybody's, for instance ours."""
+    postgres = Postgres(tmp_path, is_durable=False)
+    child = await start_service(postgres)
+    lock_file = tmp_path / "postgres" / "data" / "postmaster.pid"
+    lines = lock_file.read_text().splitlines()
+    await killed(child)
+    lock_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    lock_file.chmod(0o600)
+
+    child = await start_service(postgres)
+
+    await child.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")
+async def test_root_gives_the_servers_another_user_and_opens_no_folder(tmp_path: Path) -> None:
+    """Postgres refuses root. The folders above the data stay closed to everybody else."""
+    valkey, postgres = Valkey(tmp_path), Postgres(tmp_path, is_durable=False)
+    mode = stat.S_IMODE(tmp_path.stat().st_mode)
+    children = await asyncio.gather(start_service(valkey), start_service(postgres))
+
+    owners = {psutil.Process(child.pid).uids().real for child in children}
+    assert 0 not in owners
+    assert owners == {(tmp_path / "valkey").stat().st_uid}
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode == 0o700
+    assert stat.S_IMODE((tmp_path / "postgres").stat().st_mode) == 0o700
+
+    await asyncio.gather(*(child.stop() for child in children))
+
+
+_AS_ANOTHER_USER = """
+import asyncio, json, os, sys
+from pathlib import Path
+import encodings.idna, redis.asyncio, asyncpg, uuid, getpass, ssl
+from collector.embedded import postgres, valkey
+from collector.embedded.service import start_service
+
+directory, uid, valkey_path, initdb_path, postgres_path = sys.argv[1:]
+os.setgroups([])
+os.setgid(int(uid))
+os.setuid(int(uid))
+valkey.valkey_program = lambda _: Path(valkey_path)
+postgres.postgres_programs = lambda _: postgres.PostgresPrograms(Path(initdb_path), Path(postgres_path))
+
+async def main():
+    services = valkey.Valkey(Path(directory)), postgres.Postgres(Path(directory), is_durable=False)
+    children = await asyncio.gather(*(start_service(service) for service in services))
+    print(json.dumps([os.stat(f"/proc/{child.pid}").st_uid for child in children]))
+    await asyncio.gather(*(child.stop() for child in children))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+def test_the_servers_run_as_whoever_is_not_root(tmp_path: Path) -> None:
+    """Everybody else runs them as himself."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    os.chown(home, NOT_ROOT.uid, NOT_ROOT.gid)
+    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        parent.chmod(0o711)  # our own, below the system's temporary directory
+    programs = postgres_programs(NOT_ROOT)
+    arguments = [home, NOT_ROOT.uid, valkey_program(NOT_ROOT), programs.initdb, programs.postgres]
+
+    done = subprocess.run(  # noqa: S603 - our own interpreter and script
+        [sys.executable, "-c", _AS_ANOTHER_USER, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [NOT_ROOT.uid, NOT_ROOT.uid]
