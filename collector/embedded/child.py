@@ -92,14 +92,16 @@ class Child:
         return self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to end; kill it when it takes too long."""
+        """Ask it to end; kill it when it takes too long, or when whoever waits is cancelled meanwhile."""
         self._process.send_signal(self._program.stop_signal)
         try:
             async with asyncio.timeout(self._program.stop_seconds):
                 await self.wait()
         except TimeoutError:
-            self._process.kill()
-            await self.wait()
+            return
+        finally:
+            self._process.kill()  # does nothing to one that has ended
+            self._process.wait()
 
     def last_lines(self, count: int = 10) -> list[str]:
         """The end of what it wrote since it was started."""

@@ -43,6 +43,25 @@ class Patience:
     start_seconds: float = START_SECONDS
 
 
+class Pauses:
+    """How long to wait before each start: twice as long as before it, up to a limit."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._next = patience.first_pause_seconds
+
+    def next(self) -> float:
+        """The pause before the next start, in seconds."""
+        pause = self._next
+        self._next = min(2 * pause, self._patience.longest_pause_seconds)
+        return pause
+
+    def forget(self, lived_seconds: float) -> None:
+        """Begin anew where the service had lived long enough."""
+        if lived_seconds > self._patience.young_seconds:
+            self._next = self._patience.first_pause_seconds
+
+
 class Keeper:
     """Keeps one service running while `run` does."""
 
@@ -53,7 +72,7 @@ class Keeper:
         self._witness = witness
         self._clock = clock
         self._patience = patience or Patience()
-        self._pause = self._patience.first_pause_seconds
+        self._pauses = Pauses(self._patience)
         self._first_ready = asyncio.Event()
         self.pid: int | None = None
 
@@ -72,8 +91,7 @@ class Keeper:
             ready_at = self._clock.monotonic()
             status = await self._stay_with(child)
             ended_at = self._clock.monotonic()
-            if ended_at - ready_at > self._patience.young_seconds:
-                self._pause = self._patience.first_pause_seconds
+            self._pauses.forget(ended_at - ready_at)
             child = await self._next_child()
             self.pid = child.pid
             self._witness.restarted(self._service, ending(status), self._clock.monotonic() - ended_at)
@@ -95,11 +113,11 @@ class Keeper:
                 tries_left -= 1
                 if tries_left == 0 or error.status in {None, EXIT_BAD_START}:
                     raise
-            await self._rest()
+            await asyncio.sleep(self._pauses.next())
 
     async def _next_child(self) -> Child:
         while True:
-            await self._rest()
+            await asyncio.sleep(self._pauses.next())
             try:
                 return await self._start()
             except (NotStarted, StartError) as error:
@@ -112,10 +130,6 @@ class Keeper:
             on_start=lambda child: self._witness.started(self._service, child),
         )
 
-    async def _rest(self) -> None:
-        await asyncio.sleep(self._pause)
-        self._pause = min(2 * self._pause, self._patience.longest_pause_seconds)
-
 
 @asynccontextmanager
 async def kept(keepers: Sequence[Keeper]) -> AsyncIterator[None]:
@@ -125,11 +139,9 @@ async def kept(keepers: Sequence[Keeper]) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(keeper.run()) for keeper in keepers]
-        try:
-            yield
-        finally:
-            for task in running:
-                task.cancel()
+        yield
+        for task in running:
+            task.cancel()
 
 
 async def all_ready(keepers: Sequence[Keeper]) -> None:

@@ -36,6 +36,16 @@ async def killed(child: Child) -> None:
     await child.wait()
 
 
+def mode_of(path: Path) -> int:
+    """Who may do what with it."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def owner_of(path: Path) -> int:
+    """Whose it is."""
+    return path.stat().st_uid
+
+
 async def test_valkey_keeps_what_it_confirmed_when_it_is_killed(tmp_path: Path) -> None:
     """Every write is on the disk before its reply, and the server is found at the same URL again."""
     valkey = Valkey(tmp_path)
@@ -65,7 +75,7 @@ async def test_valkey_is_bounded_durable_and_for_us_alone(tmp_path: Path) -> Non
         password = valkey.url.split("@")[0].split(":")[-1]
         assert password not in " ".join(psutil.Process(child.pid).cmdline())
         async with Redis.from_url(valkey.url.replace(password, "guessed")) as redis:
-            with pytest.raises(Exception, match="WRONGPASS|invalid username-password"):
+            with pytest.raises(Exception, match=r"WRONGPASS|invalid username-password"):
                 await redis.ping()
     finally:
         await child.stop()
@@ -159,14 +169,12 @@ async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path
 async def test_root_gives_the_servers_another_user_and_opens_no_folder(tmp_path: Path) -> None:
     """Postgres refuses root. The folders above the data stay closed to everybody else."""
     valkey, postgres = Valkey(tmp_path), Postgres(tmp_path, is_durable=False)
-    mode = stat.S_IMODE(tmp_path.stat().st_mode)
     children = await asyncio.gather(start_service(valkey), start_service(postgres))
 
     owners = {psutil.Process(child.pid).uids().real for child in children}
     assert 0 not in owners
-    assert owners == {(tmp_path / "valkey").stat().st_uid}
-    assert stat.S_IMODE(tmp_path.stat().st_mode) == mode == 0o700
-    assert stat.S_IMODE((tmp_path / "postgres").stat().st_mode) == 0o700
+    assert owners == {owner_of(tmp_path / "valkey")}
+    assert mode_of(tmp_path) == mode_of(tmp_path / "postgres") == 0o700
 
     await asyncio.gather(*(child.stop() for child in children))
 
