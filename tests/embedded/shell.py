@@ -11,7 +11,7 @@ SERVES = "echo up; exec sleep 60"
 
 @dataclass
 class ShellService:
-    """Ready once it has written a line. `script` may be changed between starts."""
+    """Ready once it says "up". `script` may be changed between starts."""
 
     directory: Path
     script: str = SERVES
@@ -27,7 +27,7 @@ class ShellService:
         )
 
     async def obstacle(self, child: Child) -> str | None:
-        return None if child.last_lines() else "it has not said anything"
+        return None if "up" in child.last_lines() else "it has not said so"
 
 
 @dataclass

@@ -126,7 +126,7 @@ async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_fo
         async with kept([keeper]):
             await all_ready([keeper])
 
-    assert "it has not said anything" in str(failed.value.exceptions[0])
+    assert "it has not said so" in str(failed.value.exceptions[0])
 
 
 async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None:
