@@ -10,6 +10,8 @@ _REPEATED_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", 
 """Connections, credentials and names that may be mended, rollbacks, resources, locks, operators, disks."""
 _READ_ONLY: Final = "25006"
 """A server that has become a standby."""
+_LOST: Final = ("is clos", "released back to the pool")
+"""How the driver words that a connection, or the pool, is gone; it has no class for that."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
@@ -26,7 +28,7 @@ def translated() -> Iterator[None]:
             raise DatabaseUnavailable(_described(error)) from error
         raise
     except asyncpg.InterfaceError as error:
-        if isinstance(error, ValueError) or "clos" not in str(error):
+        if not any(sign in str(error) for sign in _LOST):
             raise
         raise DatabaseUnavailable(_described(error)) from error
     except (OSError, TimeoutError) as error:

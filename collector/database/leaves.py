@@ -98,7 +98,7 @@ async def _make(connection: asyncpg.Connection, day: date) -> bool:
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
-        if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
+        if await _is_attached(connection, name):
             return False
         await connection.execute(
             f"CREATE TABLE {name} (LIKE events INCLUDING ALL);"
@@ -107,6 +107,16 @@ async def _make(connection: asyncpg.Connection, day: date) -> bool:
             f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
         )
     return True
+
+
+async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
+    """Whether the leaf is there now. `to_regclass` may remember how it was before we waited for the lock."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'events'::regclass AND c.relname = $1)",
+        name,
+    )
+    return found
 
 
 async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
@@ -129,5 +139,5 @@ async def _drop(pool: asyncpg.Pool, day: date) -> None:
     async with connected(pool) as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_LOCK_WAIT}'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
-        if await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", name):
+        if await _is_attached(connection, name):
             await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")

@@ -1,0 +1,85 @@
+"""Events and batches that are valid as they stand; a test names only what it is about."""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from collector.domain.identifiers import PostIds, accepted_at, event_id
+from collector.domain.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
+
+PROJECT = UUID("01a00000-0000-7000-8000-000000000001")
+OTHER_PROJECT = UUID("01a00000-0000-7000-8000-000000000002")
+ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000a")
+
+_ids = PostIds()
+
+
+def today() -> datetime:
+    """Noon of this UTC day: never close to a leaf's edge."""
+    return datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+
+
+def post_id(accepted: datetime | None = None) -> bytes:
+    """The id of a post that was accepted then, or just now."""
+    if accepted is None:
+        return _ids.next(time.time_ns() // 1_000_000)
+    return PostIds().next(int(accepted.timestamp() * 1000))
+
+
+def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any) -> Event:
+    """A small log event of a post of its own."""
+    identifier = event_id(post_id(accepted), place)
+    moment = accepted_at(identifier.bytes)
+    values: dict[str, Any] = {
+        "id": identifier,
+        "project_id": PROJECT,
+        "organization_id": ORGANIZATION,
+        "type": "log",
+        "date": moment,
+        "date_offset_minutes": 0,
+        "created_utc": moment,
+        "message": "hello",
+        "data": b'{"answer": 42}',
+    }
+    return Event(**(values | members))
+
+
+def a_letter(**members: Any) -> DeadLetter:
+    """A post that could not be unpacked."""
+    values: dict[str, Any] = {
+        "id": UUID(bytes=post_id()),
+        "reason": DeadLetterReason.CORRUPT_ENCODING,
+        "detail": "not gzip",
+        "body": b"\x1f\x8b\x00\xff",
+        "accepted_utc": today(),
+        "project_id": PROJECT,
+        "organization_id": ORGANIZATION,
+    }
+    return DeadLetter(**(values | members))
+
+
+def understood(*events: Event, **members: Any) -> UnderstoodBatch:
+    """A batch of one post with these events."""
+    return UnderstoodBatch(id=UUID(bytes=post_id()), post_count=1, events=list(events), **members)
+
+
+async def stored(pool: asyncpg.Pool) -> list[asyncpg.Record]:
+    """All events, by id."""
+    rows: list[asyncpg.Record] = await pool.fetch("SELECT * FROM events ORDER BY id")
+    return rows
+
+
+async def usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
+    """Events by outcome and reason, over all projects and hours."""
+    rows = await pool.fetch(
+        "SELECT outcome, reason, sum(events)::int AS events FROM usage GROUP BY outcome, reason"
+    )
+    return {(row["outcome"], row["reason"]): row["events"] for row in rows}
+
+
+def days_ago(number: int) -> datetime:
+    """Noon of a day in the past."""
+    return today() - timedelta(days=number)

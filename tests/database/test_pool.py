@@ -1,0 +1,113 @@
+"""How a process gets its connections."""
+
+import socket
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from collector.database.errors import DatabaseUnavailable
+from collector.database.pool import close_pool, connected, create_pool
+from collector.process.lifecycle import StartError
+
+
+@pytest.fixture
+def silent_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+async def test_a_server_that_is_not_there_ends_the_start_in_one_line(silent_port: int) -> None:
+    """The operator reads what was tried, for how long, and what to do; never the password."""
+    url = f"postgresql://me:secret@127.0.0.1:{silent_port}/events"
+
+    with pytest.raises(StartError) as raised:
+        await create_pool(url, max_size=1, wait_seconds=0.3)
+
+    message = str(raised.value)
+    assert f"127.0.0.1:{silent_port}/events within 0.3 s" in message
+    assert "headrace up" in message
+    assert "secret" not in message
+    assert "\n" not in message
+
+
+async def test_an_url_that_makes_no_sense_ends_the_start_at_once() -> None:
+    """No waiting for what can never work."""
+    with pytest.raises(StartError, match="DATABASE_URL cannot be understood"):
+        await create_pool("postgresql://me:x@127.0.0.1:not-a-port/events", max_size=1)
+
+
+@pytest.mark.integration
+async def test_a_wrong_password_ends_the_start_at_once(database_url: str) -> None:
+    """It will not mend itself by waiting."""
+    parts = urlsplit(database_url)
+    wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
+
+    with pytest.raises(StartError, match="does not let us in"):
+        await create_pool(wrong, max_size=1)
+
+
+@pytest.mark.integration
+async def test_a_database_that_does_not_exist_ends_the_start_at_once(database_url: str) -> None:
+    """Likewise."""
+    with pytest.raises(StartError, match="no such database"):
+        await create_pool(urlsplit(database_url)._replace(path="/nowhere").geturl(), max_size=1)
+
+
+@pytest.mark.integration
+async def test_a_server_that_is_too_old_ends_the_start(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seen from a product that needs a newer server than the one at hand."""
+    monkeypatch.setattr("collector.database.pool.OLDEST_MAJOR", 99)
+
+    with pytest.raises(StartError, match=r"This is PostgreSQL \d+\.\d+; 99 or newer is needed\."):
+        await create_pool(database_url, max_size=1)
+
+
+@pytest.mark.integration
+async def test_a_statement_that_takes_too_long_is_an_outage(database_url: str) -> None:
+    """A reader is answered 503 instead of waiting for ever."""
+    pool = await create_pool(database_url, max_size=1, statement_timeout_seconds=1)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="statement timeout"):
+            async with connected(pool) as connection:
+                await connection.execute("SELECT pg_sleep(30)")
+    finally:
+        await close_pool(pool)
+
+
+@pytest.mark.integration
+async def test_a_lost_connection_is_an_outage_and_the_next_one_works(
+    pool: asyncpg.Pool, database_url: str
+) -> None:
+    """When Postgres restarts, whoever repeats his work gets a new connection."""
+    killer = await asyncpg.connect(database_url)
+
+    async def lose_it() -> None:
+        async with connected(pool) as connection:
+            pid = await connection.fetchval("SELECT pg_backend_pid()")
+            await killer.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+            await connection.fetchval("SELECT 1")
+
+    with pytest.raises(DatabaseUnavailable):
+        await lose_it()
+    async with connected(pool) as connection:
+        assert await connection.fetchval("SELECT 1") == 1
+    await killer.close()
+
+
+@pytest.mark.integration
+async def test_connections_say_whose_they_are(database_url: str) -> None:
+    """An operator sees in pg_stat_activity who does what."""
+    pool = await create_pool(database_url, max_size=1, application_name="headrace-test")
+    try:
+        async with connected(pool) as connection:
+            assert await connection.fetchval("SHOW application_name") == "headrace-test"
+            assert await connection.fetchval("SHOW statement_timeout") == "0"
+            assert await connection.fetchval("SHOW timezone") == "UTC"
+    finally:
+        await close_pool(pool)

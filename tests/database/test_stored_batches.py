@@ -1,0 +1,28 @@
+"""Batch ids are forgotten when nothing can bring their batch back."""
+
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from collector.database.store import BatchStore
+from collector.database.stored_batches import forget_stored_batches
+from collector.domain.outcome import Tally
+from tests.database.rows import an_event, understood
+
+pytestmark = pytest.mark.integration
+
+
+async def test_only_old_ids_are_forgotten(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was stored recently is still known as stored; chunks are followed to their end."""
+    monkeypatch.setattr("collector.database.stored_batches._CHUNK", 3)
+    await pool.execute(
+        "INSERT INTO stored_batches SELECT gen_random_uuid(), now() - interval '3 days'"
+        " FROM generate_series(1, 7)"
+    )
+    batch = understood(an_event())
+    await BatchStore(pool).save([batch])
+
+    assert await forget_stored_batches(pool, timedelta(days=2)) == 7
+    assert await forget_stored_batches(pool, timedelta(days=2)) == 0
+    assert await BatchStore(pool).save([batch]) == Tally(replayed=1)
