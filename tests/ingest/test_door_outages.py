@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -115,19 +116,19 @@ async def test_a_queue_killed_and_started_again_needs_no_restart_of_the_door(
     """What was answered 202 before the kill -9 is in the stream after it."""
     monkeypatch.setattr(post_queue, "APPEND_SECONDS", 0.3)
     service = Valkey(tmp_path)
-    child = await start_service(service)
-    async with running_door(service.url, "", PROJECTION) as door:
+    async with AsyncExitStack() as stack:
+        child = await start_service(service)
+        stack.push_async_callback(child.stop)
+        door = await stack.enter_async_context(running_door(service.url, "", PROJECTION))
         assert (await door.post(data=b'{"message":"before"}')).status == 202
         os.kill(child.pid, signal.SIGKILL)
         await child.wait()
         await _refused(door)
         unknown = await door.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
         assert unknown.status == 503
-        child = await start_service(service)
+        stack.push_async_callback((await start_service(service)).stop)
         await _taken_again(door)
         await door.redis.connection_pool.disconnect()
-
         bodies = [post.body for post in await door.queued()]
-    await child.stop()
 
     assert bodies[0] == b'{"message":"before"}'
