@@ -105,7 +105,7 @@ def _package(name: str) -> Path:
 def _check_installed(tree: Tree) -> None:
     if not (tree.root / tree.parts[0]).exists():
         raise StartError(
-            f"{tree.name} has no server for this platform; give REDIS_URL and DATABASE_URL instead."
+            f"{tree.name} has no server for this machine; give REDIS_URL and DATABASE_URL instead."
         )
 
 

@@ -1,0 +1,148 @@
+"""What is kept in the data directory: private, whole, made once."""
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from collector.embedded.access import kept_access
+from collector.embedded.credentials import keep_credentials, kept_credentials
+from collector.embedded.data_directory import locked_directory
+from collector.embedded.ports import LOOPBACK
+from collector.embedded.private_files import make_private_directory, write_private
+from collector.embedded.ready_file import clear_ready_file
+from collector.process.lifecycle import StartError
+
+
+def mode_of(path: Path) -> int:
+    """Who may do what with it."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_a_private_file_is_its_owners_alone_and_replaced_whole(tmp_path: Path) -> None:
+    """Whoever has the old one open keeps reading the old one."""
+    path = tmp_path / "file"
+    write_private(path, b"old")
+    with path.open("rb") as reader:
+        write_private(path, b"new")
+        assert reader.read() == b"old"
+
+    assert path.read_bytes() == b"new"
+    assert mode_of(path) == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
+    """Parents that are missing are made; one that exists keeps its mode."""
+    existing = tmp_path / "existing"
+    existing.mkdir(mode=0o750)
+
+    make_private_directory(tmp_path / "new" / "deep")
+    make_private_directory(existing)
+
+    assert mode_of(tmp_path / "new" / "deep") == 0o700
+    assert mode_of(existing) == 0o750
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("file", id="a file is in the way"),
+        pytest.param("file/below", id="a file is above it"),
+    ],
+)
+def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, path: str) -> None:
+    """With the option that names another."""
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartError, match="see --data-dir"):
+        make_private_directory(tmp_path / path)
+
+
+def test_only_one_up_has_a_data_directory(tmp_path: Path) -> None:
+    """The second is told who has it; once the first has ended it is free."""
+    with locked_directory(tmp_path), pytest.raises(StartError, match=f"process {os.getpid()}"):
+        locked_directory(tmp_path).__enter__()
+
+    with locked_directory(tmp_path) as path:
+        assert path == tmp_path
+
+
+def test_a_servers_port_and_password_are_made_once(tmp_path: Path) -> None:
+    """A URL that was given to somebody stays valid."""
+    path = tmp_path / "access.json"
+
+    first = kept_access(path)
+
+    assert kept_access(path) == first
+    assert mode_of(path) == 0o600
+
+
+def test_a_port_that_a_stranger_took_is_replaced(tmp_path: Path) -> None:
+    """The password stays: it is in the server's data."""
+    path = tmp_path / "access.json"
+    first = kept_access(path)
+    with socket.socket() as stranger:
+        stranger.bind((LOOPBACK, first.port))
+        stranger.listen()
+
+        second = kept_access(path)
+
+    assert second.port != first.port
+    assert second.password == first.password
+
+
+def test_credentials_are_random_made_once_and_private(tmp_path: Path) -> None:
+    """Two installations have nothing in common."""
+    first, other = kept_credentials(tmp_path / "a.json"), kept_credentials(tmp_path / "b.json")
+
+    assert kept_credentials(tmp_path / "a.json") == first
+    assert mode_of(tmp_path / "a.json") == 0o600
+    secrets = {first.password, first.user_token, first.client_token, first.organization_id, first.project_id}
+    assert not secrets & {
+        other.password,
+        other.user_token,
+        other.client_token,
+        other.organization_id,
+        other.project_id,
+    }
+    assert len(first.user_token) == len(first.client_token) == 40
+
+
+@pytest.mark.parametrize("kept", [kept_access, kept_credentials])
+def test_a_file_that_cannot_be_understood_is_told_in_one_line(tmp_path: Path, kept: object) -> None:
+    """Nothing that may be somebody's only copy is overwritten."""
+    path = tmp_path / "file.json"
+    path.write_bytes(b"{")
+
+    with pytest.raises(StartError, match=r"file\.json cannot be read"):
+        kept(path)  # type: ignore[operator]
+
+    assert path.read_bytes() == b"{"
+
+
+def test_changed_credentials_are_kept(tmp_path: Path) -> None:
+    """What the database says is in force."""
+    path = tmp_path / "credentials.json"
+    keep_credentials(path, kept_credentials(tmp_path / "others.json"))
+
+    assert kept_credentials(path) == kept_credentials(tmp_path / "others.json")
+
+
+def test_an_older_ready_file_is_removed(tmp_path: Path) -> None:
+    """Whoever waits for it waits for this run."""
+    path = tmp_path / "ready.json"
+    path.touch()
+
+    clear_ready_file(path)
+    clear_ready_file(path)
+
+    assert not path.exists()
+
+
+def test_a_ready_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+    """Not after a minute of work."""
+    with pytest.raises(StartError, match="see --ready-file"):
+        clear_ready_file(tmp_path / "nowhere" / "ready.json")

@@ -1,0 +1,121 @@
+"""One `headrace up` for all of these: what a newcomer does, and what may befall it meanwhile."""
+
+import asyncio
+import secrets
+import shutil
+import sys
+from collections.abc import AsyncIterator
+
+import aiohttp
+import pytest
+
+from tests.end_to_end.running import RunningUp, started_up
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture(scope="module")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
+    """A running collector; whoever breaks it waits until it is whole again."""
+    async with started_up(tmp_path_factory.mktemp("walk") / "data") as up:
+        await up.until_ready()
+        yield up
+
+
+@pytest.fixture
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with a connection of its own for every request, as curl has."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
+        yield session
+
+
+@pytest.fixture
+def reference_id() -> str:
+    """One that no other test has."""
+    return f"walk-{secrets.token_hex(6)}"
+
+
+async def test_a_posted_event_is_found_by_its_reference_id(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str
+) -> None:
+    """What the product is for."""
+    assert await up.post(session, reference_id) == 202
+
+    await up.until_found(session, reference_id)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are for curl")
+async def test_the_printed_lines_work_as_they_stand(up: RunningUp) -> None:
+    """Pasted whole: the event is posted, and read back."""
+    pasted = up.output.partition("# Post an event:")[2]
+    reference_id = pasted.partition('"reference_id": "')[2].partition('"')[0]
+
+    shell = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", "#" + pasted, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(30):
+        output, _ = await shell.communicate()
+
+    assert b"HTTP/1.1 202" in output
+    assert f'"reference_id":"{reference_id}"'.encode() in output
+
+
+async def test_the_door_does_not_notice_that_postgres_is_gone(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str
+) -> None:
+    """It needs Redis only; the event is stored once Postgres is back."""
+    killed = await up.kill("postgres")
+
+    assert await up.post(session, reference_id) == 202
+
+    await up.until_replaced("postgres", killed)
+    await up.until_found(session, reference_id)
+
+
+async def test_an_event_answered_202_survives_valkey_killed_at_once(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str
+) -> None:
+    """The 202 means that the post is on the queue's disk."""
+    assert await up.post(session, reference_id) == 202
+    killed = await up.kill("valkey")
+
+    await up.until_replaced("valkey", killed)
+
+    await up.until_found(session, reference_id)
+    assert "valkey was restarted in" in up.output
+
+
+@pytest.mark.parametrize("kind", ["worker", "ingest"])
+async def test_a_killed_process_is_replaced_and_nothing_is_lost(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str, kind: str
+) -> None:
+    """What was accepted before is stored, and so is what comes after."""
+    await up.until_accepted(session, reference_id)
+    killed = await up.kill(kind)
+
+    await up.until_replaced(kind, killed)
+
+    await up.until_accepted(session, f"{reference_id}-2")
+    await up.until_found(session, reference_id)
+    await up.until_found(session, f"{reference_id}-2")
+
+
+async def test_a_second_up_on_the_same_directory_is_refused(up: RunningUp) -> None:
+    """Exit status 2, one line that says who has it, and the first goes on."""
+    before = up.ready
+    process = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", *up_again(up)), stdout=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(30):
+        output, _ = await process.communicate()
+
+    assert process.returncode == 2
+    (line,) = output.decode().splitlines()
+    assert f"is in use by another `headrace up` (process {up.process.pid})" in line
+    assert up.ready == before
+
+
+def up_again(up: RunningUp) -> tuple[str, ...]:
+    """The command that started it."""
+    return (sys.executable, "-P", "-m", "collector.cli", "up", "--port", "0", "--data-dir", str(up.directory))
