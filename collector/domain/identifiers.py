@@ -22,8 +22,8 @@ _VERSION: Final = 7 << 76
 _VARIANT: Final = 2 << 62
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
-_OBJECT_ID: Final = re.compile(r"[a-zA-Z\d]{24,36}")
-_REFERENCE_ID: Final = re.compile(r"[a-zA-Z\d-]{8,100}")
+_OBJECT_ID: Final = re.compile(r"[a-zA-Z0-9]{24,36}")
+_REFERENCE_ID: Final = re.compile(r"[a-zA-Z0-9-]{8,100}")
 _HEX_LENGTH: Final = 32
 
 

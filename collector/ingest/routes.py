@@ -25,7 +25,7 @@ _log = structlog.get_logger()
 
 def add_routes(app: web.Application) -> None:
     """Add the door's routes."""
-    project = r"/api/v2/projects/{project_id:[a-zA-Z\d]{24,36}}"
+    project = r"/api/v2/projects/{project_id:[a-zA-Z0-9]{24,36}}"
     app.router.add_post("/api/v2/events", post_events)
     app.router.add_post(f"{project}/events", post_events)
 

@@ -83,6 +83,7 @@ def test_a_path_names_an_id_of_ours_or_none(text: str, expected: UUID | None) ->
         ("a" * 101, False),
         ("ab cd efgh", False),
         ("ü" * 9, False),
+        ("٣" * 9, False),
     ],
 )
 def test_reference_ids_have_8_to_100_letters_digits_or_hyphens(text: str, is_one: bool) -> None:  # noqa: FBT001
