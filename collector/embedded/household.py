@@ -69,6 +69,10 @@ class Household:
         except OSError as error:
             self._console.tell(f"{service.name} could not be recorded: {error.strerror}.")
 
+    def waits(self, service: Service, obstacle: str) -> None:
+        """Say what for: a person may be able to help."""
+        self._console.tell(f"{service.name} is not ready yet: {obstacle}.")
+
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
         """Say so, and name its new process."""
         self._console.tell(f"{service.name} was restarted in {seconds:.1f} s ({reason}).")

@@ -23,6 +23,10 @@ class Witness(Protocol):
         """A process runs; it is not ready yet."""
         ...
 
+    def waits(self, service: Service, obstacle: str) -> None:
+        """A process has been waiting for something for a while."""
+        ...
+
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
         """A service that had died for that reason serves again, after so long."""
         ...
@@ -128,6 +132,7 @@ class Keeper:
             self._service,
             timeout_seconds=self._patience.start_seconds,
             on_start=lambda child: self._witness.started(self._service, child),
+            on_wait=lambda obstacle: self._witness.waits(self._service, obstacle),
         )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 import aiohttp
+import msgspec
 import psutil
 
 from collector.embedded.child import Child, Program
@@ -16,7 +17,6 @@ from collector.embedded.ports import LOOPBACK, free_port
 _PROBE: Final = aiohttp.ClientTimeout(total=5)
 _PROBES_PER_SHARER: Final = 8
 _STOP_SECONDS: Final = 7.0
-_SHOWN_CHARACTERS: Final = 300
 _ANY_INTERFACE: Final = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}  # noqa: S104 - read, not bound
 
 
@@ -88,10 +88,23 @@ def _listens(pid: int, port: int) -> bool:
     )
 
 
+class _Health(msgspec.Struct):
+    """What a health route answers: each check by name, `ok` or what is wrong."""
+
+    checks: dict[str, str] = {}
+
+
+def _in_words(answer: bytes) -> str:
+    try:
+        checks = msgspec.json.decode(answer, type=_Health).checks
+    except msgspec.DecodeError:
+        checks = {}
+    return "; ".join(text for text in checks.values() if text != "ok") or "it does not say why"
+
+
 async def _obstacle_at(url: str) -> str | None:
     try:
         async with aiohttp.ClientSession(timeout=_PROBE) as session, session.get(url) as response:
-            text = await response.text(errors="replace")
-            return None if response.status == HTTPStatus.OK else text[:_SHOWN_CHARACTERS]
+            return None if response.status == HTTPStatus.OK else _in_words(await response.read())
     except (aiohttp.ClientError, OSError) as error:
         return str(error) or "no answer"

@@ -10,6 +10,7 @@ START_SECONDS: Final = 300.0
 """A server may have much to recover."""
 
 _POLL_SECONDS: Final = 0.05
+_TELL_AFTER_SECONDS: Final = 5.0
 
 
 class Service(Protocol):
@@ -44,29 +45,36 @@ class NotStarted(Exception):  # noqa: N818 - a state of the world
         super().__init__(f"{self.name}: {reason}; see {self.log}")
 
 
-def _ignore(_child: Child) -> None:
+def _ignore(_fact: object) -> None:
     """Nobody wants to know."""
 
 
 async def start_service(
-    service: Service, *, timeout_seconds: float = START_SECONDS, on_start: Callable[[Child], None] = _ignore
+    service: Service,
+    *,
+    timeout_seconds: float = START_SECONDS,
+    on_start: Callable[[Child], None] = _ignore,
+    on_wait: Callable[[str], None] = _ignore,
 ) -> Child:
     """A child that serves. Raises NotStarted or StartError, and leaves nothing running then.
 
-    `on_start` is told of the child at once, before it is ready.
+    `on_start` is told of the child at once, before it is ready; `on_wait` of what it waits for, if for long.
     """
     child = Child.start(await service.prepare())
     try:
         on_start(child)
-        await _until_ready(service, child, timeout_seconds)
+        await _until_ready(service, child, timeout_seconds, on_wait)
     except BaseException:
         await child.stop()
         raise
     return child
 
 
-async def _until_ready(service: Service, child: Child, timeout_seconds: float) -> None:
+async def _until_ready(
+    service: Service, child: Child, timeout_seconds: float, on_wait: Callable[[str], None]
+) -> None:
     obstacle: str | None = "not asked yet"
+    telling = asyncio.get_running_loop().call_later(_TELL_AFTER_SECONDS, lambda: on_wait(obstacle or ""))
     try:
         async with asyncio.timeout(timeout_seconds):
             while obstacle := await service.obstacle(child):
@@ -75,6 +83,8 @@ async def _until_ready(service: Service, child: Child, timeout_seconds: float) -
     except TimeoutError:
         reason = f"not ready after {timeout_seconds:.0f} s ({obstacle})"
         raise NotStarted(service, child, reason, None) from None
+    finally:
+        telling.cancel()
 
 
 async def _end_within(child: Child, seconds: float) -> int | None:

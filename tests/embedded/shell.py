@@ -37,9 +37,13 @@ class Notebook:
     children: dict[str, list[Child]] = field(default_factory=dict)
     restarts: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
 
     def started(self, service: Service, child: Child) -> None:
         self.children.setdefault(service.name, []).append(child)
+
+    def waits(self, _service: Service, obstacle: str) -> None:
+        self.obstacles.append(obstacle)
 
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
         assert seconds >= 0

@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from collector.embedded import service as service_module
 from collector.embedded.keeper import Keeper, Patience, Pauses, all_ready, kept
 from collector.embedded.service import NotStarted
 from collector.process.clock import SystemClock
@@ -127,6 +128,17 @@ async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_fo
             await all_ready([keeper])
 
     assert "it has not said so" in str(failed.value.exceptions[0])
+
+
+async def test_what_a_service_waits_for_is_told_when_it_takes_long(
+    tmp_path: Path, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A person may be able to help, and need not wait for the end of our patience to learn how."""
+    monkeypatch.setattr(service_module, "_TELL_AFTER_SECONDS", 0.05)
+    keeper = keeper_of(ShellService(tmp_path, script="exec sleep 60"), notebook)
+
+    async with kept([keeper]):
+        await until(lambda: notebook.obstacles == ["it has not said so"])
 
 
 async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None:

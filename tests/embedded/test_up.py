@@ -1,0 +1,73 @@
+"""`headrace up` inside this process: the same story, where its end can be asked for directly."""
+
+import asyncio
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import aiohttp
+import msgspec
+import pytest
+
+from collector.embedded.console import Console
+from collector.embedded.ready_file import ReadyFile
+from collector.embedded.up import Options, run
+from collector.process.clock import SystemClock
+from collector.process.lifecycle import StartError, Stop
+from tests.conftest import Servers
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
+    """Servers, door and worker are there when the ready file is, and gone with it."""
+    stop, output = Stop(), io.StringIO()
+    ready_path = tmp_path / "ready.json"
+    options = Options(tmp_path / "data", port=0, ready_file=ready_path)
+    clock = SystemClock()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run(options, {}, stop, console=Console(output, clock), clock=clock))
+        await until(ready_path.exists, 60)
+        ready = msgspec.json.decode(ready_path.read_bytes(), type=ReadyFile)
+        async with aiohttp.ClientSession() as session, session.get(f"{ready.url}/health/ready") as response:
+            assert response.status == 200
+        stop.request()
+
+    assert not ready_path.exists()
+    assert f"ready at {ready.url}" in output.getvalue()
+    assert output.getvalue().endswith("Stopping.\n")
+
+
+async def refusal(tmp_path: Path, environ: Mapping[str, str]) -> str:
+    """The line that a start is refused with."""
+    clock = SystemClock()
+    options = Options(tmp_path / "data", port=0)
+    with pytest.raises(StartError) as refused:
+        await run(options, environ, Stop(), console=Console(io.StringIO(), clock), clock=clock)
+    return str(refused.value)
+
+
+async def test_a_child_that_refuses_its_settings_says_why(
+    tmp_path: Path, servers: Servers, database_url: str, key_prefix: str
+) -> None:
+    """Its last line becomes ours, as if the setting were our own."""
+    environ = {
+        "REDIS_URL": servers.redis_url,
+        "DATABASE_URL": database_url,
+        "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
+        "HEADRACE_BODY_LIMIT_BYTES": "lots",
+    }
+
+    assert (await refusal(tmp_path, environ)).startswith("HEADRACE_BODY_LIMIT_BYTES holds 'lots'")
+
+
+async def test_a_database_that_lets_nobody_in_is_told(tmp_path: Path, servers: Servers) -> None:
+    """Without the password."""
+    wrong = servers.database_url.rpartition("@")
+    environ = {"REDIS_URL": servers.redis_url, "DATABASE_URL": f"postgresql://nobody:guessed@{wrong[2]}"}
+
+    line = await refusal(tmp_path, environ)
+
+    assert "does not let us in" in line
+    assert "guessed" not in line
