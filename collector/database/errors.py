@@ -10,8 +10,6 @@ _REPEATED_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", 
 """Connections, credentials and names that may be mended, rollbacks, resources, locks, operators, disks."""
 _READ_ONLY: Final = "25006"
 """A server that has become a standby."""
-_LOST: Final = ("is clos", "released back to the pool")
-"""How the driver words that a connection, or the pool, is gone; it has no class for that."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
@@ -20,7 +18,11 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours where repeating can help; anything else passes as it is."""
+    """Turn the driver's errors into ours where repeating can help; anything else passes as it is.
+
+    A connection that was cut at an unlucky moment can make the driver complain of nearly anything, also of
+    our use of it: its InterfaceError and InternalClientError count as an outage.
+    """
     try:
         yield
     except asyncpg.PostgresError as error:
@@ -28,10 +30,10 @@ def translated() -> Iterator[None]:
             raise DatabaseUnavailable(_described(error)) from error
         raise
     except asyncpg.InterfaceError as error:
-        if not any(sign in str(error) for sign in _LOST):
+        if isinstance(error, ValueError):  # a value that the driver cannot encode
             raise
         raise DatabaseUnavailable(_described(error)) from error
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, asyncpg.InternalClientError) as error:
         raise DatabaseUnavailable(_described(error)) from error
 
 

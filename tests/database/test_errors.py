@@ -20,7 +20,8 @@ from collector.database.errors import DatabaseUnavailable, translated
         pytest.param(asyncpg.ReadOnlySQLTransactionError("standby"), id="read-only standby"),
         pytest.param(asyncpg.InvalidPasswordError("changed"), id="password changed meanwhile"),
         pytest.param(asyncpg.InterfaceError("connection is closed"), id="driver: connection is closed"),
-        pytest.param(asyncpg.InterfaceError("pool is closing"), id="driver: pool is closing"),
+        pytest.param(asyncpg.InterfaceError("another operation is in progress"), id="driver: cut while busy"),
+        pytest.param(asyncpg.InternalClientError("cannot switch to state 15"), id="driver: stumbled"),
         pytest.param(ConnectionRefusedError("refused"), id="refused"),
         pytest.param(TimeoutError(), id="no connection in time"),
     ],
@@ -40,7 +41,6 @@ def test_what_may_pass_by_itself_is_an_outage(error: Exception) -> None:
         pytest.param(asyncpg.UndefinedTableError("no table"), id="no such table"),
         pytest.param(asyncpg.DataError("bad value"), id="a bad value"),
         pytest.param(asyncpg.UniqueViolationError("there already"), id="a broken constraint"),
-        pytest.param(asyncpg.InterfaceError("another operation is in progress"), id="misuse of the driver"),
         pytest.param(ValueError("bug"), id="any other"),
     ],
 )
