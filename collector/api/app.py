@@ -19,10 +19,10 @@ from collector.http.errors import STATUS
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _V2: Final = "/api/v2"
-_EVENT: Final = r"{event_id:[a-zA-Z\d]{24,36}}"
-_PROJECT: Final = r"{project_id:[a-zA-Z\d]{24,36}}"
-_REFERENCE: Final = r"{reference_id:[a-zA-Z\d-]{8,100}}"
-_TOKENS: Final = r"{token_ids:[a-zA-Z\d-]{24,40}(?:,[a-zA-Z\d-]{24,40})*}"
+_EVENT: Final = r"{event_id:[a-zA-Z0-9]{24,36}}"
+_PROJECT: Final = r"{project_id:[a-zA-Z0-9]{24,36}}"
+_REFERENCE: Final = r"{reference_id:[a-zA-Z0-9-]{8,100}}"
+_TOKENS: Final = r"{token_ids:[a-zA-Z0-9-]{24,40}(?:,[a-zA-Z0-9-]{24,40})*}"
 
 
 def add_api(app: web.Application, api: Api) -> None:

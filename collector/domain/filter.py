@@ -5,7 +5,7 @@ from typing import Final
 
 from collector.domain.errors import BadRequest
 
-_REFERENCE: Final = re.compile(r'\s*reference(?:_id)?:("?)([a-zA-Z\d-]{1,100})\1\s*')
+_REFERENCE: Final = re.compile(r'\s*reference(?:_id)?:("?)([a-zA-Z0-9-]{1,100})\1\s*')
 
 
 def reference_of(text: str) -> str:
