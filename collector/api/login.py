@@ -30,9 +30,7 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
             description=f"{MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters long",
         ),
     ]
-    invite_token: Annotated[
-        str | None, Meta(min_length=40, max_length=40, description="40 characters long")
-    ] = None
+    invite_token: Annotated[str, Meta(min_length=40, max_length=40, description="40 characters long")] = ""
 
 
 async def post_login(request: web.Request) -> web.Response:

@@ -177,8 +177,9 @@ async def _revoke_at_doors(api: Api, lookups: Sequence[str]) -> None:
 
 def _granted(scopes: Iterable[str], identity: Identity) -> tuple[str, ...]:
     """The scopes to keep, with what they imply; none means `client`. Nobody grants more than he has."""
-    granted = with_implied(scopes)
-    if not GRANTABLE.issuperset(granted) or (GLOBAL in granted and not identity.is_global):
+    asked = [scope.strip().lower() for scope in scopes]
+    granted = with_implied(asked)
+    if not GRANTABLE.issuperset(asked) or (GLOBAL in granted and not identity.is_global):
         raise Invalid(fields={"scopes": ["Invalid token scope requested."]})
     return granted or (CLIENT,)
 

@@ -1,0 +1,182 @@
+"""An api that listens on a real port, the servers behind it, and people and programs who use it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from io import BytesIO
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+from aiohttp import ClientSession, ClientTimeout
+from multidict import CIMultiDictProxy
+from prometheus_client import CollectorRegistry
+
+from collector.api.app import add_api
+from collector.api.service import Api, open_api
+from collector.api.settings import ApiSettings
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+from collector.broker.token_projection import TokenProjection
+from collector.database.organizations import add_member, add_organization
+from collector.database.projects import add_project
+from collector.database.store import BatchStore
+from collector.database.tokens import access_token, add_token, login_token
+from collector.database.users import User, add_user
+from collector.domain.identifiers import PostIds
+from collector.domain.outcome import Event
+from collector.domain.password import hash_password
+from collector.domain.token import new_token
+from collector.http.health import add_health
+from collector.http.server import application, listen
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
+
+OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
+PASSWORD = "correct horse"
+EMAIL = "me@example.com"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, which must be JSON."""
+        return orjson.loads(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Who uses it. All but `stranger` belong to the organization that owns the project."""
+
+    user: str
+    """A login token of a person with the role user."""
+    admin: str
+    """Likewise with the role global."""
+    stranger: str
+    """Likewise of a person of the other organization."""
+    client: str
+    """A program's token that may only post."""
+    program: str
+    """A program's token that may also read."""
+    other_program: str
+    """The other organization's."""
+
+
+class RunningApi:
+    """What a test does with it."""
+
+    def __init__(self, api: Api, session: ClientSession, port: int, people: People) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.parts = api
+        self.pool: asyncpg.Pool = api.pool
+        self.people = people
+        self._session = session
+
+    async def get(self, path: str, token: str | None = None, **options: Any) -> Answer:
+        """GET with a bearer token."""
+        return await self.request("GET", path, token, **options)
+
+    async def post(self, path: str, token: str | None = None, body: Any = None, **options: Any) -> Answer:
+        """POST a value as JSON, or bytes as they are."""
+        if body is not None:
+            content = body if isinstance(body, bytes) else orjson.dumps(body)
+            headers = {"Content-Type": "application/json"} | options.pop("headers", {})
+            options |= {"data": BytesIO(content), "headers": headers}
+        return await self.request("POST", path, token, **options)
+
+    async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
+        """Any request."""
+        headers = options.pop("headers", {})
+        if token is not None:
+            headers = {"Authorization": f"Bearer {token}"} | headers
+        async with self._session.request(method, self.url + path, headers=headers, **options) as response:
+            return Answer(response.status, response.headers, await response.read())
+
+    async def store(self, *events: Event) -> None:
+        """Store events as a worker does."""
+        await BatchStore(self.pool).save([understood(*events)])
+
+    async def knows_at_the_door(self, token: str) -> bool:
+        """Whether the door would find the token."""
+        return (await self.parts.projection.find_token(token[:24])).entry is not None
+
+
+@asynccontextmanager
+async def running_api(
+    database_url: str, redis_url: str, key_prefix: str, *, projection_url: str | None = None
+) -> AsyncIterator[RunningApi]:
+    """An api on a free port; `projection_url` is where it finds the doors' Redis, if that is another one."""
+    settings = ApiSettings(
+        database_url=database_url, redis_url=redis_url, redis_key_prefix=key_prefix, retention_days=45
+    )
+    registry = CollectorRegistry()
+    async with (
+        open_api(settings, registry) as opened,
+        ClientSession(timeout=ClientTimeout(total=30)) as session,
+    ):
+        api, people = opened, await _settle(opened.pool)
+        elsewhere = connect(projection_url or redis_url, socket_timeout_seconds=1)
+        if projection_url is not None:
+            api = replace(opened, projection=TokenProjection(elsewhere, Keys(key_prefix)))
+        app = application()
+        add_api(app, api)
+        add_health(app, api.checks, registry)
+        listener = await listen(app, "127.0.0.1", 0)
+        yield RunningApi(api, session, listener.port, people)
+        await listener.close()
+        await elsewhere.aclose()
+
+
+async def add_login(pool: asyncpg.Pool, organization_id: UUID, email: str, *roles: str) -> str:
+    """A person who is logged in; answers the token."""
+    token = new_token()
+    async with pool.acquire() as connection:
+        user_id = UUID(bytes=PostIds().next(1))
+        await add_user(
+            connection, User(user_id, email, "Somebody", roles, is_active=True, password_hash=_hash())
+        )
+        await add_member(connection, organization_id, user_id)
+        await add_token(connection, login_token(token, user_id, datetime.now(UTC)))
+    return token
+
+
+async def add_program(
+    pool: asyncpg.Pool, organization_id: UUID, project_id: UUID, *scopes: str, **members: Any
+) -> str:
+    """A program's token."""
+    token = new_token()
+    owner = {"organization_id": organization_id, "project_id": project_id} | members
+    async with pool.acquire() as connection:
+        await add_token(connection, access_token(token, scopes, datetime.now(UTC), **owner))
+    return token
+
+
+async def _settle(pool: asyncpg.Pool) -> People:
+    async with pool.acquire() as connection:
+        await add_organization(connection, ORGANIZATION, "Acme")
+        await add_organization(connection, OTHER_ORGANIZATION, "Umbrella")
+        await add_project(connection, PROJECT, ORGANIZATION, "Shop")
+        await add_project(connection, OTHER_PROJECT, OTHER_ORGANIZATION, "Lab")
+    return People(
+        user=await add_login(pool, ORGANIZATION, EMAIL, "user", "client"),
+        admin=await add_login(pool, ORGANIZATION, "admin@example.com", "global", "user", "client"),
+        stranger=await add_login(pool, OTHER_ORGANIZATION, "stranger@example.com", "user", "client"),
+        client=await add_program(pool, ORGANIZATION, PROJECT, "client"),
+        program=await add_program(pool, ORGANIZATION, PROJECT, "user", "client"),
+        other_program=await add_program(pool, OTHER_ORGANIZATION, OTHER_PROJECT, "user", "client"),
+    )
+
+
+@cache
+def _hash() -> str:
+    """Slow on purpose, so made once a run."""
+    return hash_password(PASSWORD)

@@ -1,0 +1,139 @@
+"""Logging in: an address and a password for a token."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.running_api import EMAIL, PASSWORD, RunningApi
+
+pytestmark = pytest.mark.integration
+
+PATH = "/api/v2/auth/login"
+VALID = {"email": EMAIL, "password": PASSWORD}
+
+
+async def test_the_token_of_a_login_works_at_once_here_and_at_the_doors(api: RunningApi) -> None:
+    """40 characters, shown in this answer only."""
+    answer = await api.post(PATH, body=VALID)
+
+    assert answer.status == 200
+    token = answer.json["token"]
+    assert len(token) == 40
+    assert token.isalnum()
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert (await api.get("/api/v2/projects", token)).status == 200
+    assert await api.knows_at_the_door(token)
+
+
+async def test_each_login_makes_a_token_of_its_own(api: RunningApi) -> None:
+    """So one can be revoked without the others; each is valid for 3 months and kept as a hash only."""
+    first, second = [(await api.post(PATH, body=VALID)).json["token"] for _ in range(2)]
+
+    assert first != second
+    rows = await api.pool.fetch("SELECT * FROM tokens WHERE id = ANY($1)", [first[:24], second[:24]])
+    for row in rows:
+        assert row["clear_text"] is None
+        assert timedelta(days=89) < row["expires_utc"] - datetime.now(UTC) < timedelta(days=91)
+    assert (await api.get("/api/v2/projects", first)).status == 200
+
+
+async def test_expired_logins_of_the_same_person_are_cleared_away(api: RunningApi) -> None:
+    """Or they would pile up for ever."""
+    await api.pool.execute("UPDATE tokens SET expires_utc = now() - interval '1 day' WHERE kind = 'login'")
+
+    await api.post(PATH, body=VALID)
+
+    # The two left are those of the two other people.
+    assert (
+        await api.pool.fetchval("SELECT count(*) FROM tokens WHERE kind = 'login' AND expires_utc < now()")
+        == 2
+    )
+
+
+async def test_the_address_is_trimmed_and_its_case_does_not_matter(api: RunningApi) -> None:
+    """People type."""
+    answer = await api.post(PATH, body={"Email": f"  {EMAIL.upper()} ", "PASSWORD": PASSWORD})
+
+    assert answer.status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(VALID | {"password": "wrong horse"}, id="a wrong password"),
+        pytest.param(VALID | {"email": "nobody@example.com"}, id="an unknown address"),
+        pytest.param(VALID | {"email": "me\0@example.com"}, id="an address that Postgres cannot hold"),
+        pytest.param(VALID | {"password": "correct horse "}, id="a password is not trimmed"),
+    ],
+)
+async def test_a_failed_login_says_no_more_than_that(api: RunningApi, body: dict[str, Any]) -> None:
+    """Nobody learns which addresses exist."""
+    answer = await api.post(PATH, body=body)
+
+    assert answer.status == 401
+    assert answer.json["title"] == "Login failed."
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param("UPDATE users SET is_active = false", id="deactivated"),
+        pytest.param("UPDATE users SET password_hash = NULL", id="without a password"),
+        pytest.param("UPDATE users SET password_hash = 'garbage'", id="with a hash that is none"),
+    ],
+)
+async def test_people_who_may_not_log_in_are_refused_alike(api: RunningApi, change: str) -> None:
+    """The right password does not help."""
+    await api.pool.execute(change)
+
+    assert (await api.post(PATH, body=VALID)).status == 401
+
+
+async def test_every_faulty_field_is_named(api: RunningApi) -> None:
+    """422 with all of them at once, by snake_case name."""
+    answer = await api.post(PATH, body={"password": "short", "invite_token": "x"})
+
+    assert answer.status == 422
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    assert answer.json["errors"] == {
+        "email": ["The email field is required."],
+        "password": ["The password field must be 6 to 100 characters long."],
+        "invite_token": ["The invite_token field must be 40 characters long."],
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        pytest.param(b"", {}, 400, id="no body"),
+        pytest.param(b"{oops", {}, 400, id="malformed JSON"),
+        pytest.param(b"[1]", {}, 400, id="no object"),
+        pytest.param(b"\xff\xfe", {}, 400, id="no UTF-8"),
+        pytest.param(b"[" * 100_000, {}, 400, id="too deep"),
+        pytest.param(b'{"email": 1, "password": "correct horse"}', {}, 422, id="a number for a text"),
+        pytest.param(b'{"email": " ", "password": "correct horse"}', {}, 422, id="a blank address"),
+        pytest.param(b'{"email": null, "password": null}', {}, 422, id="nulls"),
+        pytest.param(b"{}", {"Content-Type": "text/plain"}, 415, id="another content type"),
+        pytest.param(b"{}", {"Content-Encoding": "gzip"}, 415, id="compressed"),
+        pytest.param(b'{"a":"' + b"x" * 2_000_000 + b'"}', {}, 413, id="too large"),
+    ],
+)
+async def test_bad_bodies_have_their_status(
+    api: RunningApi, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    """Always problem JSON, never 500."""
+    answer = await api.post(PATH, body=body, headers=headers)
+
+    assert answer.status == status
+    assert answer.json["status"] == status
+    assert answer.json["instance"] == f"POST {PATH}"
+
+
+async def test_a_login_works_while_redis_is_gone(api_without_redis: RunningApi) -> None:
+    """The doors learn of the token with the next sweep."""
+    answer = await api_without_redis.post(PATH, body=VALID)
+
+    assert answer.status == 200
+    assert (await api_without_redis.get("/api/v2/projects", answer.json["token"])).status == 200

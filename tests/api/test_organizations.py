@@ -1,0 +1,122 @@
+"""Organizations and projects are listed for those who belong to them."""
+
+import pytest
+
+from collector.database.projects import add_project
+from tests.api.running_api import OTHER_ORGANIZATION, RunningApi
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+
+pytestmark = pytest.mark.integration
+
+
+async def test_an_organization_has_every_member_and_an_unlimited_plan(api: RunningApi) -> None:
+    """What the clients of the official server read."""
+    answer = await api.get("/api/v2/organizations", api.people.program)
+
+    assert answer.status == 200
+    assert "X-Result-Count" not in answer.headers
+    (view,) = answer.json
+    assert view.pop("created_utc").endswith("Z")
+    assert view.pop("updated_utc").endswith("Z")
+    assert view == {
+        "id": ORGANIZATION.hex,
+        "name": "Acme",
+        "plan_id": "EX_UNLIMITED",
+        "plan_name": "Unlimited",
+        "plan_description": "Unlimited",
+        "billing_status": 1,
+        "billing_price": 0,
+        "max_events_per_month": -1,
+        "bonus_events_per_month": 0,
+        "retention_days": 45,
+        "is_suspended": False,
+        "has_premium_features": True,
+        "features": [],
+        "max_users": -1,
+        "max_projects": -1,
+        "project_count": 0,
+        "stack_count": 0,
+        "event_count": 0,
+        "invites": [],
+        "usage_hours": [],
+        "usage": [],
+        "is_throttled": False,
+        "is_over_monthly_limit": False,
+        "is_over_request_limit": False,
+    }
+
+
+async def test_a_project_has_every_member(api: RunningApi) -> None:
+    """Likewise; the number of all is always told."""
+    answer = await api.get("/api/v2/projects", api.people.program)
+
+    assert answer.headers["X-Result-Count"] == "1"
+    (view,) = answer.json
+    assert view.pop("created_utc").endswith("Z")
+    assert view == {
+        "id": PROJECT.hex,
+        "organization_id": ORGANIZATION.hex,
+        "organization_name": "Acme",
+        "name": "Shop",
+        "delete_bot_data_enabled": False,
+        "promoted_tabs": [],
+        "stack_count": 0,
+        "event_count": 0,
+        "has_premium_features": True,
+        "has_slack_integration": False,
+        "usage_hours": [],
+        "usage": [],
+    }
+
+
+async def test_everybody_sees_his_own(api: RunningApi) -> None:
+    """An administrator too: lists are about one's own organizations."""
+    people = api.people
+    for token, organization, project in (
+        (people.user, ORGANIZATION, PROJECT),
+        (people.admin, ORGANIZATION, PROJECT),
+        (people.program, ORGANIZATION, PROJECT),
+        (people.stranger, OTHER_ORGANIZATION, OTHER_PROJECT),
+        (people.other_program, OTHER_ORGANIZATION, OTHER_PROJECT),
+    ):
+        organizations = (await api.get("/api/v2/organizations", token)).json
+        projects = (await api.get("/api/v2/projects", token)).json
+        assert [view["id"] for view in organizations] == [organization.hex]
+        assert [view["id"] for view in projects] == [project.hex]
+
+
+async def test_projects_come_in_pages_by_name(api: RunningApi) -> None:
+    """Up to a thousand at a time."""
+    async with api.pool.acquire() as connection:
+        for number in range(12):
+            await add_project(
+                connection, PROJECT.__class__(int=number + 1), ORGANIZATION, f"Project {number:02}"
+            )
+
+    first = await api.get("/api/v2/projects", api.people.user)
+    second = await api.get("/api/v2/projects?page=2", api.people.user)
+    everything = await api.get("/api/v2/projects?limit=5000", api.people.user)
+
+    names = [view["name"] for view in everything.json]
+    assert names == sorted(names)
+    assert len(names) == 13
+    assert [view["name"] for view in first.json + second.json] == names
+    assert first.headers["X-Result-Count"] == "13"
+    assert first.headers["Link"] == f'<{api.url}/api/v2/projects?page=2>; rel="next"'
+    assert second.headers["Link"] == f'<{api.url}/api/v2/projects?page=1>; rel="previous"'
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/organizations?mode=stats",
+        "/api/v2/organizations?filter=name:a",
+        "/api/v2/projects?sort=name",
+        "/api/v2/projects?mode=stats",
+        "/api/v2/projects?filter=name:a",
+        "/api/v2/projects?limit=x",
+    ],
+)
+async def test_what_cannot_be_answered_yet_is_refused(api: RunningApi, path: str) -> None:
+    """400 that says so."""
+    assert (await api.get(path, api.people.user)).status == 400
