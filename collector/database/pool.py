@@ -126,11 +126,9 @@ def _not_reached(shown: str, wait_seconds: float, error: Exception) -> str:
 
 
 def _check_version(connection: asyncpg.Connection) -> None:
-    version = connection.get_server_version()
-    if version.major < OLDEST_MAJOR:
-        raise StartError(
-            f"This is PostgreSQL {version.major}.{version.minor}; {OLDEST_MAJOR} or newer is needed."
-        )
+    major = connection.get_server_version().major
+    if major < OLDEST_MAJOR:
+        raise StartError(f"This is PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed.")
 
 
 def _server_settings(application_name: str, statement_timeout_seconds: int) -> dict[str, str]:

@@ -304,3 +304,21 @@ async def test_the_same_moment_in_any_zone_is_the_same_day(store: BatchStore, po
 
 def _leaf(day: datetime) -> str:
     return f"events_{day:%Y%m%d}"
+
+
+async def test_a_leaf_dropped_at_the_last_moment_is_an_outage(
+    store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not the events' fault: nothing becomes a dead letter, the repeat makes the leaf again."""
+
+    async def none_is_missing(*_arguments: object) -> None:
+        """As it looks when the leaf is dropped right afterwards."""
+
+    batch = understood(an_event())
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("collector.database.store.make_missing_leaves", none_is_missing)
+        with pytest.raises(DatabaseUnavailable, match="leaf"):
+            await store.save([batch])
+
+    assert await store.save([batch]) == Tally(stored=1)
+    assert await usage(pool) == {("stored", ""): 1}
