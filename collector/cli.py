@@ -55,7 +55,11 @@ def up(
     doors: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve on the port.")] = 1,
 ) -> None:
     """Run everything on one port, with an embedded Valkey and Postgres (or REDIS_URL and DATABASE_URL)."""
-    from collector.embedded import up as everything  # noqa: PLC0415
+    try:
+        from collector.embedded import up as everything  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"headrace: `up` needs {error.name}: install headrace[embedded].\n")
+        raise typer.Exit(2) from None
     from collector.embedded.console import Console  # noqa: PLC0415
     from collector.embedded.service import NotStarted  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415

@@ -7,6 +7,7 @@ from redis import exceptions
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
 from collector.broker.errors import BrokerUnavailable, translated
 from collector.process.lifecycle import StartError
@@ -32,6 +33,8 @@ def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 1
         socket_timeout=socket_timeout_seconds,
         socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
         socket_keepalive=True,
+        # Left on, it keeps the pool from noticing that an idle connection was closed by the server.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
     return Redis.from_pool(pool)
 

@@ -28,6 +28,7 @@ CHANNEL_HEARTBEAT_SECONDS: Final = 0.25
 """How often the eviction channel is asked for a sign of life."""
 
 _SWEEP_ATTEMPTS: Final = 5
+_SWEPT_KEPT_SECONDS: Final = 86_400
 _ANNOUNCED_AT_MOST: Final = 200
 """More changes than that in one sweep are announced as one: forget everything."""
 
@@ -163,6 +164,8 @@ class TokenProjection:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.execute_command("HDEL", self._hashes[kind], *keys)
+                # Removing what is not there disturbs no sweep, and one under way may be about to add it.
+                pipeline.expire(self._keys.swept, _SWEPT_KEPT_SECONDS)
                 for key in keys:
                     self._announce(pipeline, kind, key)
                 await pipeline.execute()
@@ -172,7 +175,7 @@ class TokenProjection:
 
     async def _sweep_once(self, load: Callable[[], Awaitable[Projection]]) -> None:
         async with self._redis.pipeline(transaction=True) as pipeline:
-            await pipeline.watch(*self._hashes.values())
+            await pipeline.watch(*self._hashes.values(), self._keys.swept)
             held = {kind: await self._held(pipeline, name) for kind, name in self._hashes.items()}
             wanted = _packed(await load())
             seconds, micros = await pipeline.time()

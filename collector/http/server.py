@@ -6,7 +6,7 @@ every answer and the parser's own errors are problem JSON too.
 
 import asyncio
 import errno
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -24,6 +24,12 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "X-Frame-Options": "DENY",
     "X-XSS-Protection": "1; mode=block",
 }
+
+Direct = Callable[[web.BaseRequest], Coroutine[Any, Any, web.StreamResponse] | None]
+"""Takes a request past routing and middlewares, or answers None to let it go the usual way."""
+
+DIRECT: Final = web.AppKey("direct", Mapping[str, Direct])
+"""An application's direct ways, by path."""
 
 _DRAIN_SECONDS: Final = 10.0
 """How long requests under way may take once the process was told to stop."""
@@ -85,7 +91,11 @@ async def listen(app: web.Application, host: str, port: int, *, reuse_port: bool
     await runner.setup()
     try:
         server = await asyncio.get_running_loop().create_server(
-            _protocols(runner), host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
+            _protocols(runner, app.get(DIRECT, {})),
+            host,
+            port,
+            backlog=_BACKLOG,
+            reuse_port=reuse_port or None,
         )
     except OSError as error:
         await runner.cleanup()
@@ -117,22 +127,28 @@ class _ProblemHandler(RequestHandler):
         return response
 
 
-def _protocols(runner: web.AppRunner) -> Any:
+def _protocols(runner: web.AppRunner, direct: Mapping[str, Direct]) -> Any:
     """What makes a protocol for each connection; the runner's own server keeps track of them."""
     manager = runner.server
     assert manager is not None  # noqa: S101 - `setup` has made it
     loop = asyncio.get_running_loop()
     make_request: Any = manager.request_factory
+    routed: Any = manager.request_handler
+
+    def dispatch(request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse]:
+        way = direct.get(request._message.path)  # noqa: SLF001
+        answer = None if way is None else way(request)
+        return routed(request) if answer is None else answer
 
     def fold_slashes(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
-        path = message.url.raw_path
-        if "//" in path:
+        if "//" in message.path and "//" in (path := message.url.raw_path):
             while "//" in path:
                 path = path.replace("//", "/")
             message = message._replace(url=message.url.with_path(path, encoded=True, keep_query=True))
         request: web.BaseRequest = make_request(message, *rest)
         return request
 
+    manager.request_handler = dispatch
     manager.request_factory = fold_slashes
     return lambda: _ProblemHandler(manager, loop=loop, **manager._kwargs)  # noqa: SLF001
 

@@ -1,12 +1,21 @@
 """The door as routes on an application that it may share with the api."""
 
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
+from collector.http.server import DIRECT, Direct
+from collector.ingest.direct import PATH, DirectPosts
 from collector.ingest.door import DOOR, Door
 from collector.ingest.routes import add_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def add_ingest(app: web.Application, door: Door) -> None:
     """Serve posts on the application."""
     app[DOOR] = door
+    direct: Mapping[str, Direct] = {PATH: DirectPosts(door)}
+    app[DIRECT] = direct
     add_routes(app)

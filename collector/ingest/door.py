@@ -13,8 +13,11 @@ from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.token_projection import TokenProjection
+from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
+from collector.http.errors import STATUS
+from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
 from collector.ingest.settings import IngestSettings
@@ -32,9 +35,14 @@ class Door:
     clock: Clock
     ids: PostIds
     cache: TokenCache
+    senders: KnownSenders
     queue: PostQueue
     readiness: Readiness
     metrics: IngestMetrics
+
+    def count_refusal(self, refusal: Refusal) -> None:
+        """One more refused post."""
+        self.metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 
 DOOR: Final = web.AppKey("door", Door)
@@ -59,7 +67,8 @@ async def open_door(settings: IngestSettings, registry: CollectorRegistry) -> As
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(cache.follow())
             tasks.create_task(queue.run())
-            yield Door(settings, networks, clock, ids, cache, queue, readiness, metrics)
+            senders = KnownSenders(cache, clock)
+            yield Door(settings, networks, clock, ids, cache, senders, queue, readiness, metrics)
             queue.close()
             following.cancel()
     finally:

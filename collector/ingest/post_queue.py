@@ -37,6 +37,14 @@ class PostSink(Protocol):
         ...
 
 
+class _SharedFuture(asyncio.Future[None]):
+    """A future that many wait for: one waiter that is cancelled must not cancel it for the others."""
+
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
+        """Not to be cancelled; the waiter learns of its own cancellation once the batch is written."""
+        return False
+
+
 class _Batch:
     """Posts being collected for one write, and the one future that all of them wait for."""
 
@@ -45,7 +53,7 @@ class _Batch:
     def __init__(self) -> None:
         self.posts: list[Post] = []
         self.size_bytes = 0
-        self.written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.written: asyncio.Future[None] = _SharedFuture(loop=asyncio.get_running_loop())
 
     def takes(self, size_bytes: int) -> bool:
         return not self.posts or (
@@ -53,9 +61,7 @@ class _Batch:
         )
 
     def settle(self, refusal: Unavailable | None) -> None:
-        """Tell every waiting post. A future that was cancelled with its last waiter is left alone."""
-        if self.written.done():
-            return
+        """Tell every waiting post."""
         if refusal is None:
             self.written.set_result(None)
         else:
@@ -94,8 +100,7 @@ class PostQueue:
         batch.size_bytes += size_bytes
         self._waiting_bytes += size_bytes
         self._arrived.set()
-        # The batch's future is shared: a waiter that is cancelled must not cancel it for the others.
-        await asyncio.shield(batch.written)
+        await batch.written
 
     async def run(self) -> None:
         """Write batches until `close` was called and nothing waits any more."""

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Final
 
 import structlog
 from aiohttp import hdrs, web
@@ -10,13 +9,11 @@ from aiohttp import hdrs, web
 from collector.domain.errors import Refusal, Unavailable
 from collector.domain.post import Post
 from collector.http.client_address import client_address
-from collector.http.errors import STATUS
 from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
+from collector.ingest.direct import PATH
 from collector.ingest.door import DOOR, Door
+from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
 from collector.ingest.request_body import check_content, check_length, content_encoding, read_body
-
-CONFIG_VERSION_HEADER: Final = "X-Exceptionless-ConfigVersion"
-_CLIENT_HEADER: Final = "X-Exceptionless-Client"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -26,7 +23,7 @@ _log = structlog.get_logger()
 def add_routes(app: web.Application) -> None:
     """Add the door's routes."""
     project = r"/api/v2/projects/{project_id:[a-zA-Z0-9]{24,36}}"
-    app.router.add_post("/api/v2/events", post_events)
+    app.router.add_post(PATH, post_events)
     app.router.add_post(f"{project}/events", post_events)
 
 
@@ -41,26 +38,22 @@ def at_the_door(handler: Handler) -> Handler:
         try:
             return await handler(request)
         except Refusal as refusal:
-            count_refusal(request, refusal)
+            request.app[DOOR].count_refusal(refusal)
             raise
         except Exception as error:
             _log.exception("post failed", path=request.path)
             surprise = Unavailable("Something went wrong on our side; please repeat the post.")
-            count_refusal(request, surprise)
+            request.app[DOOR].count_refusal(surprise)
             raise surprise from error
 
     return guarded
-
-
-def count_refusal(request: web.Request, refusal: Refusal) -> None:
-    """One more refused post."""
-    request.app[DOOR].metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 
 @at_the_door
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Queue one post. 202 means it is on the queue's disk, not yet in Postgres."""
     door = request.app[DOOR]
+    check = door.senders.begin_check()
     token = await token_of(request, door.cache, door.clock)
     if door.settings.submission_disabled:
         raise Unavailable("This server takes no events at the moment.")
@@ -68,6 +61,8 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     await refuse_suspended(token, door.cache)
     check_content(request)
     target = await target_of(token, request.match_info.get("project_id"), door.cache)
+    if request.path == PATH and not request.query_string:
+        door.senders.remember(request.headers.get(hdrs.AUTHORIZATION, ""), token, target, check)
     body = await read_body(request, door.settings.body_limit_bytes)
     if body:
         await door.queue.append(_post(request, door, target, body))
@@ -81,13 +76,8 @@ def _post(request: web.Request, door: Door, target: Target, body: bytes) -> Post
         organization_id=target.organization_id,
         project_id=target.project_id,
         body=body,
-        content_type=_text(headers.get(hdrs.CONTENT_TYPE, "")),
+        content_type=text_of(headers.get(hdrs.CONTENT_TYPE, "")),
         content_encoding=content_encoding(request),
-        user_agent=_text(headers.get(_CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
+        user_agent=text_of(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
         client_ip=client_address(request, door.trusted_proxies),
     )
-
-
-def _text(header: str) -> str:
-    """A header's text without the lone surrogates that bytes outside UTF-8 arrive as."""
-    return header if header.isascii() else header.encode("utf-8", "replace").decode()

@@ -122,6 +122,8 @@ class TokenCache:
         self._clock = clock
         self._stale_seconds = stale_seconds
         self._heard = float("-inf")
+        self.evictions = 0
+        """How often anything was forgotten: unchanged means that what was found before still stands."""
         self._tokens = _Memory(source.find_token, clock, metrics)
         self._projects = _Memory(source.find_project, clock, metrics)
         self._organizations = _Memory(source.find_organization, clock, metrics)
@@ -150,22 +152,24 @@ class TokenCache:
             self._heard = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether announcements may have been missed."""
+        return self._clock.monotonic() - self._heard > CHANNEL_PATIENCE_SECONDS
+
     def _hear(self, eviction: Eviction | None) -> None:
-        if self._is_silent:
+        if self.is_silent:
             self._clear()
         self._heard = self._clock.monotonic()
         if eviction is not None:
             self._evict(eviction)
 
     @property
-    def _is_silent(self) -> bool:
-        return self._clock.monotonic() - self._heard > CHANNEL_PATIENCE_SECONDS
-
-    @property
     def _counts_seconds(self) -> float:
-        return SILENT_CHANNEL_SECONDS if self._is_silent else KNOWN_SECONDS
+        return SILENT_CHANNEL_SECONDS if self.is_silent else KNOWN_SECONDS
 
     def _evict(self, eviction: Eviction) -> None:
+        self.evictions += 1
         match eviction.kind:
             case kind if kind == TOKEN:
                 self._tokens.forget(eviction.key.decode("utf-8", "surrogatepass"))
@@ -180,6 +184,7 @@ class TokenCache:
                 self._clear()
 
     def _clear(self) -> None:
+        self.evictions += 1
         self._tokens.clear()
         self._projects.clear()
         self._organizations.clear()

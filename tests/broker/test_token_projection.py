@@ -69,6 +69,28 @@ async def test_a_token_revoked_during_a_sweep_stays_revoked(projection: TokenPro
     assert (await projection.find_token(LOOKUP)).entry is None
 
 
+async def test_a_token_that_never_reached_redis_stays_revoked_too(projection: TokenProjection) -> None:
+    """A sweep that read it from Postgres before its revocation must not add it after."""
+
+    async def empty() -> Projection:
+        return Projection()
+
+    await projection.sweep(empty)
+    loads = 0
+
+    async def load() -> Projection:
+        nonlocal loads
+        loads += 1
+        if loads == 1:
+            await projection.remove_tokens([LOOKUP])
+            return _whole()
+        return Projection()
+
+    await projection.sweep(load)
+
+    assert (await projection.find_token(LOOKUP)).entry is None
+
+
 async def test_a_sweep_that_is_always_overtaken_gives_up(projection: TokenProjection) -> None:
     """The next one tries again; nothing stale is written."""
 

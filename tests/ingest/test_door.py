@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 
 from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
@@ -71,6 +72,49 @@ async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(
     assert post.body == b'{"message":"hi"}'
     assert (post.project_id, post.organization_id) == (PROJECT, ORGANIZATION)
     assert post.client_ip == "127.0.0.1"
+
+
+async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(door: RunningDoor) -> None:
+    """Nobody can tell which way a post went, and both queue the same."""
+    routed, direct = await door.post(), await door.post()
+
+    assert direct.status == routed.status == 202
+    assert dict(direct.headers) == dict(routed.headers) | {"Date": direct.headers["Date"]}
+    first, second = await door.queued()
+    assert msgspec.structs.replace(second, id=first.id) == first
+    assert second.id > first.id
+
+
+async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(door: RunningDoor) -> None:
+    """A batch of events is longer than one packet."""
+    await door.post()
+    head = (
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n"
+        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
+    )
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        for part in (head, b"{", b"}  " + head, b"null"):
+            writer.write(part)
+            await writer.drain()
+            await door.ready()  # answered, so the server has seen the part before
+        answers = await reader.readuntil(b"\r\n\r\n") + await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    assert answers.count(b"HTTP/1.1 202 Accepted\r\n") == 2
+    assert [post.body for post in await door.queued()][1:] == [b"{}  ", b"null"]
+
+
+async def test_a_new_configuration_version_is_told_at_once(door: RunningDoor) -> None:
+    """Also to senders whose answer was ready."""
+    await door.post()
+    assert (await door.post()).headers["X-Exceptionless-ConfigVersion"] == "7"
+    await door.projection.put_project(PROJECT, ProjectEntry(ORGANIZATION, config_version=8))
+
+    async with asyncio.timeout(1):
+        while (await door.post()).headers["X-Exceptionless-ConfigVersion"] != "8":
+            pass
 
 
 async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
@@ -161,11 +205,18 @@ REFUSALS = [
 ]
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
 @pytest.mark.parametrize(("options", "status"), REFUSALS)
 async def test_every_refusal_is_problem_json_and_queues_nothing(
-    door: RunningDoor, options: dict[str, Any], status: int
+    door: RunningDoor,
+    options: dict[str, Any],
+    status: int,
+    is_known: bool,  # noqa: FBT001
 ) -> None:
     """The clients parse every body as JSON; what each status makes them do decides which one it is."""
+    if is_known:
+        assert (await door.post()).status == 202
+        assert len(await door.queued()) == 1
     response = await door.post(**options)
     problem = await response.json()
 

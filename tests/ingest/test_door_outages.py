@@ -128,7 +128,6 @@ async def test_a_queue_killed_and_started_again_needs_no_restart_of_the_door(
         assert unknown.status == 503
         stack.push_async_callback((await start_service(service)).stop)
         await _taken_again(door)
-        await door.redis.connection_pool.disconnect()
         bodies = [post.body for post in await door.queued()]
 
     assert bodies[0] == b'{"message":"before"}'

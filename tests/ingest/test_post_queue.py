@@ -134,9 +134,9 @@ async def test_a_waiter_that_gives_up_leaves_the_others_alone() -> None:
         staying = asyncio.ensure_future(queue.append(a_post()))
         await until(lambda: len(sink.attempts) == 1)
         leaving.cancel()
-        await asyncio.wait([leaving])
         sink.gate.release()
         await staying
+        await asyncio.wait([leaving])
 
     assert leaving.cancelled()
 

@@ -1,0 +1,124 @@
+"""The short way for the ordinary post: no routing, no second look at credentials just seen, a ready answer.
+
+It takes a post only when nothing about it needs a decision: a known sender, usual headers, a length within
+the limit. Everything else, every refusal above all, goes the routed way, so each rule is written once.
+"""
+
+import asyncio
+from collections.abc import Coroutine
+from email.utils import formatdate
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from aiohttp import hdrs, web
+
+from collector.domain.errors import Refusal
+from collector.domain.post import Post
+from collector.http.client_address import client_address
+from collector.http.errors import refused
+from collector.http.server import SECURITY_HEADERS
+from collector.ingest.door import Door
+from collector.ingest.known_senders import KnownSender
+from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
+from collector.ingest.request_body import ENCODINGS, read_body
+
+PATH: Final = "/api/v2/events"
+
+_USUAL_CONTENT_TYPES: Final = frozenset(
+    {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/plain"}
+)
+
+
+class DirectPosts:
+    """Takes ordinary posts to `PATH`."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._limit_bytes = door.settings.body_limit_bytes
+        self._is_disabled = door.settings.submission_disabled
+
+    def __call__(self, request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
+        """The answer to come, or None for a post that goes the routed way."""
+        message, headers = request._message, request.headers  # noqa: SLF001
+        authorization = headers.get(hdrs.AUTHORIZATION)
+        if message.method != hdrs.METH_POST or authorization is None or self._is_disabled:
+            return None
+        sender = self._door.senders.find(authorization)
+        if sender is None or not self._is_ordinary(request):
+            return None
+        return self._take(request, sender)
+
+    def _is_ordinary(self, request: web.BaseRequest) -> bool:
+        message, headers = request._message, request.headers  # noqa: SLF001
+        length = headers.get(hdrs.CONTENT_LENGTH)
+        return (
+            length is not None
+            and 0 < int(length) <= self._limit_bytes
+            and not message.should_close
+            and message.version == (1, 1)
+            and headers.get(hdrs.CONTENT_TYPE) in _USUAL_CONTENT_TYPES
+            and headers.get(hdrs.CONTENT_ENCODING, "") in ENCODINGS
+            and hdrs.EXPECT not in headers
+        )
+
+    async def _take(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
+        content = request.content
+        try:
+            body = content.read_nowait() if content.is_eof() else await read_body(request, self._limit_bytes)
+            await self._door.queue.append(self._post(request, sender, body))
+        except Refusal as refusal:
+            self._door.count_refusal(refusal)
+            response = refused(request, refusal)
+            response.headers.update(SECURITY_HEADERS)
+            return response
+        return cast("web.StreamResponse", _Accepted(sender.target.config_version))
+
+    def _post(self, request: web.BaseRequest, sender: KnownSender, body: bytes) -> Post:
+        door, headers = self._door, request.headers
+        agent = headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""
+        return Post(
+            door.ids.next(door.clock.now_ms()),
+            sender.target.organization_id,
+            sender.target.project_id,
+            body,
+            headers[hdrs.CONTENT_TYPE],
+            headers.get(hdrs.CONTENT_ENCODING, ""),
+            text_of(agent),
+            client_address(request, door.trusted_proxies),
+        )
+
+
+class _Accepted:
+    """The 202 as bytes: what aiohttp needs of an answer, without building one each time."""
+
+    __slots__ = ("_config_version",)
+
+    status = 202
+    keep_alive = True
+
+    def __init__(self, config_version: int) -> None:
+        self._config_version = config_version
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Send it; aiohttp calls this before `write_eof`."""
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("the client is gone")
+        now = int(asyncio.get_running_loop().time())
+        transport.write(_accepted(self._config_version, now))
+
+    async def write_eof(self) -> None:
+        """Nothing is left to send."""
+
+
+@lru_cache(maxsize=1024)
+def _accepted(config_version: int, _second: int) -> bytes:
+    """The whole answer, made once a second for its Date."""
+    lines = [
+        "HTTP/1.1 202 Accepted",
+        f"{CONFIG_VERSION_HEADER}: {config_version}",
+        "Content-Length: 0",
+        f"Date: {formatdate(usegmt=True)}",
+        *(f"{name}: {value}" for name, value in SECURITY_HEADERS.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode()
