@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -21,7 +22,9 @@ _MALFORMED: Final = "The ids in the entry are not ours."
 def understood(entries: Sequence[Entry], rules: Rules) -> list[UnderstoodBatch]:
     """What became of each entry, in order; one that cannot be read is a single dead letter."""
     return [
-        understand_batch(entry.batch.id, entry.batch.posts, rules)
+        replace(
+            understand_batch(entry.batch.id, entry.batch.posts, rules), shard=entry.shard, entry_id=entry.id
+        )
         if entry.batch is not None and _has_sound_ids(entry.batch)
         else _unreadable(entry)
         for entry in entries
@@ -46,4 +49,4 @@ def _unreadable(entry: Entry) -> UnderstoodBatch:
         body=body,
         accepted_utc=datetime.fromtimestamp(milliseconds / 1000, UTC),
     )
-    return UnderstoodBatch(letter.id, post_count=0, dead_letters=[letter])
+    return UnderstoodBatch(letter.id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])

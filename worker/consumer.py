@@ -183,3 +183,4 @@ class Consumer:
         for outcome, number in counts.items():
             self.metrics.events.labels(outcome).inc(number)
         self.metrics.batches_replayed.inc(tally.replayed)
+        self.metrics.batches_repeated.inc(tally.repeated)

@@ -23,6 +23,7 @@ _COMPRESS_ABOVE_BYTES: Final = 512
 _COMPRESSION_LEVEL: Final = 1
 _DECODED_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """Far above any batch that a door writes; only damage or malice can exceed it."""
+_COUNT_DIGITS: Final = 9
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(PostBatch)
@@ -54,6 +55,12 @@ def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
         return _decoder.decode(_body(fields))
     except (KeyError, ValueError, zstd.ZstdError, msgspec.MsgspecError) as error:
         raise UnreadableEntry(f"{type(error).__name__}: {error}") from error
+
+
+def post_count(fields: Mapping[bytes, bytes]) -> int:
+    """How many posts the entry says it holds, which even an unreadable one may; 0 where it does not say."""
+    count = fields.get(b"n", b"")
+    return int(count) if count.isdigit() and len(count) <= _COUNT_DIGITS else 0
 
 
 def _body(fields: Mapping[bytes, bytes]) -> bytes:

@@ -34,6 +34,7 @@ class Entry:
     """One entry as read.
 
     `batch` is None when this version cannot read it: then `raw` has its bytes and `problem` says why.
+    `post_count` is what was counted as accepted with it.
     """
 
     shard: int
@@ -41,6 +42,7 @@ class Entry:
     batch: PostBatch | None
     raw: bytes = b""
     problem: str = ""
+    post_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,9 @@ def _by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, Mapping[bytes,
 
 
 def _entry(shard: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
+    post_count = post_batch.post_count(fields)
     try:
-        return Entry(shard, entry_id.decode(), post_batch.decode(fields))
+        return Entry(shard, entry_id.decode(), post_batch.decode(fields), post_count=post_count)
     except post_batch.UnreadableEntry as error:
         raw = b"\n".join(b"%b: %b" % item for item in fields.items())
-        return Entry(shard, entry_id.decode(), None, raw, str(error))
+        return Entry(shard, entry_id.decode(), None, raw, str(error), post_count)

@@ -12,6 +12,7 @@ import asyncpg
 
 from collector.database.dead_letters import keep_dead_letters
 from collector.database.errors import DatabaseUnavailable
+from collector.database.finished import count_finished
 from collector.database.leaves import make_missing_leaves
 from collector.database.pool import connected
 from collector.database.stored_batches import remember
@@ -69,8 +70,8 @@ class BatchStore:
 
 
 async def _save(connection: asyncpg.Connection, batches: Sequence[UnderstoodBatch]) -> Tally:
-    new_ids = await remember(connection, [batch.id for batch in batches])
-    new = list({batch.id: batch for batch in batches if batch.id in new_ids}.values())
+    remembered = await remember(connection, batches)
+    new = remembered.new
     events = sorted((event for batch in new for event in batch.events), key=_locking_order)
     stored = _Stored()
     if events:
@@ -83,12 +84,14 @@ async def _save(connection: asyncpg.Connection, batches: Sequence[UnderstoodBatc
     for discard, number in discarded.items():
         counts[UsageKey(discard.project_id, discard.hour, Outcome.DISCARDED, discard.reason)] += number
     await add_usage(connection, counts)
+    await count_finished(connection, remembered)
     return Tally(
         stored=len(stored.ids),
         duplicate=len(events) - len(stored.ids) - len(stored.refused),
         discarded=discarded.total(),
         dead_lettered=len(letters),
-        replayed=len(batches) - len(new),
+        replayed=len(batches) - len(new) - len(remembered.repeated),
+        repeated=len(remembered.repeated),
     )
 
 

@@ -1,31 +1,58 @@
-"""Stored batches: the ids of the post batches that have been stored, so that a replay repeats nothing."""
+"""Stored batches: the ids of the post batches that have been stored, so that a replay repeats nothing.
 
-from collections.abc import Iterable
+Each is kept with the stream entry that it was stored from. The same id in another entry is a repeat: a door
+that never saw the reply wrote the batch again, and both entries were counted as accepted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
 from collector.database.pool import connected
+from collector.domain.outcome import UnderstoodBatch
 
 _CHUNK: Final = 10_000
 
+_Entry = tuple[int, str]
+"""Shard and entry id."""
 
-async def remember(connection: asyncpg.Connection, batch_ids: Iterable[UUID]) -> set[UUID]:
-    """Write the ids and answer those that were new.
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What batches turned out to be: to be stored, or repeats that are met for the first time."""
+
+    new: list[UnderstoodBatch] = field(default_factory=list)
+    repeated: list[UnderstoodBatch] = field(default_factory=list)
+
+
+async def remember(connection: asyncpg.Connection, batches: Sequence[UnderstoodBatch]) -> Remembered:
+    """Write the batches' ids; what is in neither list of the answer is a replay and counts nothing.
 
     The first statement of a storing transaction: of two workers on one batch the second waits here for the
     first to commit and then does not get the id.
     """
+    first_of = {batch.id: batch for batch in reversed(batches)}
+    ids = sorted(first_of)
     rows = await connection.fetch(
         """
-        INSERT INTO stored_batches (batch_id) SELECT unnest($1::uuid[])
+        INSERT INTO stored_batches (batch_id, shard, entry_id)
+        SELECT * FROM unnest($1::uuid[], $2::integer[], $3::text[])
         ON CONFLICT DO NOTHING RETURNING batch_id
         """,
-        sorted(set(batch_ids)),
+        ids,
+        [first_of[batch_id].shard for batch_id in ids],
+        [first_of[batch_id].entry_id for batch_id in ids],
     )
-    return {row["batch_id"] for row in rows}
+    new_ids = {row["batch_id"] for row in rows}
+    new = [first_of[batch_id] for batch_id in ids if batch_id in new_ids]
+    if len(new) == len(batches):
+        return Remembered(new)
+    stored_now = {_entry(batch) for batch in new}
+    met_again = {_entry(batch): batch for batch in batches if _entry(batch) not in stored_now}
+    return Remembered(new, await _repeated(connection, met_again))
 
 
 async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> int:
@@ -47,4 +74,35 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
             )
         forgotten += len(rows)
         if len(rows) < _CHUNK:
-            return forgotten
+            break
+    async with connected(pool) as connection:
+        await connection.execute(
+            "DELETE FROM repeated_entries WHERE stored_utc < now() - $1::interval", older_than
+        )
+    return forgotten
+
+
+def _entry(batch: UnderstoodBatch) -> _Entry:
+    return batch.shard, batch.entry_id
+
+
+async def _repeated(
+    connection: asyncpg.Connection, met_again: dict[_Entry, UnderstoodBatch]
+) -> list[UnderstoodBatch]:
+    """Of batches that were stored before, those in another entry than that one, each entry once for ever."""
+    entries = sorted(met_again)
+    rows = await connection.fetch(
+        """
+        INSERT INTO repeated_entries (shard, entry_id, batch_id)
+        SELECT met.shard, met.entry_id, met.batch_id
+        FROM unnest($1::integer[], $2::text[], $3::uuid[]) AS met (shard, entry_id, batch_id)
+        JOIN stored_batches AS stored USING (batch_id)
+        WHERE (stored.shard, stored.entry_id) <> (met.shard, met.entry_id)
+        ORDER BY met.shard, met.entry_id
+        ON CONFLICT DO NOTHING RETURNING shard, entry_id
+        """,
+        [shard for shard, _ in entries],
+        [entry_id for _, entry_id in entries],
+        [met_again[entry].id for entry in entries],
+    )
+    return [met_again[row["shard"], row["entry_id"]] for row in rows]

@@ -94,10 +94,15 @@ class Discard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class UnderstoodBatch:
-    """Everything that a post batch's posts turned into, in order; a replay gives the same."""
+    """Everything that a post batch's posts turned into, in order; a replay gives the same.
+
+    `shard` and `entry_id` name the stream entry that it was read from.
+    """
 
     id: UUID
     post_count: int
+    shard: int = 0
+    entry_id: str = ""
     events: list[Event] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     discarded: Counter[Discard] = field(default_factory=Counter)
@@ -105,10 +110,14 @@ class UnderstoodBatch:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one transaction stored, in events (`replayed` in batches)."""
+    """What one transaction stored, in events; `replayed` and `repeated` are in batches.
+
+    A replay is an entry met again, a repeat is another entry of a stored batch, met for the first time.
+    """
 
     stored: int = 0
     duplicate: int = 0
     discarded: int = 0
     dead_lettered: int = 0
     replayed: int = 0
+    repeated: int = 0

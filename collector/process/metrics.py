@@ -67,6 +67,11 @@ class WorkerMetrics:
         self.batches_replayed = Counter(
             "headrace_batches_replayed", "Post batches met again and only acknowledged.", registry=registry
         )
+        self.batches_repeated = Counter(
+            "headrace_batches_repeated",
+            "Post batches that a door had written again because it never saw the reply.",
+            registry=registry,
+        )
         self.store_seconds = Histogram(
             "headrace_store_seconds", "Time of one storing transaction.", buckets=_SECONDS, registry=registry
         )
