@@ -60,3 +60,17 @@ def test_an_entry_without_its_body_is_unreadable() -> None:
     """A foreign entry in our stream stops nobody."""
     with pytest.raises(UnreadableEntry):
         post_batch.decode({b"v": post_batch.FORMAT_VERSION})
+
+
+def test_an_unreadable_entry_may_still_say_how_many_posts_it_holds() -> None:
+    """They were counted as accepted, so they are counted as finished."""
+    fields = post_batch.encode(a_batch(a_post(), a_post()))
+
+    assert post_batch.post_count(fields | {b"v": b"9"}) == 2
+
+
+@pytest.mark.parametrize("count", [b"", b"-1", b"many", b"9" * 5000, "٣".encode()])
+def test_a_count_that_is_none_is_zero(count: bytes) -> None:
+    """A foreign entry stops nobody."""
+    assert post_batch.post_count({b"n": count}) == 0
+    assert post_batch.post_count({}) == 0

@@ -1,7 +1,7 @@
 """What every store does for the worker: the fake that unit tests use, and the one on a real server."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -77,7 +77,7 @@ async def test_a_batch_is_stored_once(subject: Subject) -> None:
 
 
 async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> None:
-    """The door repeats a write whose reply was lost, so both entries can be read together."""
+    """One entry, read by two hands."""
     batch = an_understood(b"line")
 
     assert await subject.store.save([batch, batch]) == Tally(stored=1, replayed=1)
@@ -116,3 +116,25 @@ async def test_a_server_that_is_gone_is_database_unavailable(subject: Subject) -
     """The worker waits on that."""
     with pytest.raises(DatabaseUnavailable):
         await subject.broken.save([an_understood(b"line")])
+
+
+async def test_another_entry_of_a_stored_batch_is_a_repeat_once(subject: Subject) -> None:
+    """The door wrote it twice and counted it twice; met again, either entry is only a replay."""
+    batch = an_understood(b"line")
+    first, second = replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0")
+
+    assert await subject.store.save([first]) == Tally(stored=1)
+    assert await subject.store.save([second, first]) == Tally(repeated=1, replayed=1)
+    assert await subject.store.save([second]) == Tally(replayed=1)
+
+
+async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_repeat(
+    subject: Subject,
+) -> None:
+    """Whichever of them is met alone later is a replay."""
+    batch = an_understood(b"line")
+    entries = [replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0"), replace(batch, shard=1)]
+
+    assert await subject.store.save(entries) == Tally(stored=1, repeated=2)
+    for entry in entries:
+        assert await subject.store.save([entry]) == Tally(replayed=1)

@@ -20,9 +20,14 @@ async def test_only_old_ids_are_forgotten(pool: asyncpg.Pool, monkeypatch: pytes
         "INSERT INTO stored_batches SELECT gen_random_uuid(), now() - interval '3 days'"
         " FROM generate_series(1, 7)"
     )
+    await pool.execute(
+        "INSERT INTO repeated_entries SELECT 0, n::text, gen_random_uuid(), now() - make_interval(days => n)"
+        " FROM generate_series(1, 4) AS n"
+    )
     batch = understood(an_event())
     await BatchStore(pool).save([batch])
 
     assert await forget_stored_batches(pool, timedelta(days=2)) == 7
+    assert await pool.fetchval("SELECT array_agg(entry_id) FROM repeated_entries") == ["1"]
     assert await forget_stored_batches(pool, timedelta(days=2)) == 0
     assert await BatchStore(pool).save([batch]) == Tally(replayed=1)

@@ -97,7 +97,8 @@ class FakeStore:
     failures: list[Exception] = field(default_factory=list)
     attempts: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
-    _batch_ids: set[UUID] = field(default_factory=set)
+    _entry_of: dict[UUID, tuple[int, str]] = field(default_factory=dict)
+    _repeats: set[tuple[int, str]] = field(default_factory=set)
     _references: set[tuple[UUID, str]] = field(default_factory=set)
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
@@ -106,6 +107,7 @@ class FakeStore:
         if self.failures:
             raise self.failures.pop(0)
         new = [batch for batch in batches if self._is_new(batch)]
+        repeated = sum(self._is_repeat(batch) for batch in batches)
         events = [event for batch in new for event in batch.events]
         stored = [event for event in events if self._is_first(event)]
         letters = [letter for batch in new for letter in batch.dead_letters]
@@ -116,13 +118,21 @@ class FakeStore:
             duplicate=len(events) - len(stored),
             discarded=sum(batch.discarded.total() for batch in new),
             dead_lettered=len(letters),
-            replayed=len(batches) - len(new),
+            replayed=len(batches) - len(new) - repeated,
+            repeated=repeated,
         )
 
     def _is_new(self, batch: UnderstoodBatch) -> bool:
-        is_new = batch.id not in self._batch_ids
-        self._batch_ids.add(batch.id)
+        is_new = batch.id not in self._entry_of
+        self._entry_of.setdefault(batch.id, (batch.shard, batch.entry_id))
         return is_new
+
+    def _is_repeat(self, batch: UnderstoodBatch) -> bool:
+        entry = (batch.shard, batch.entry_id)
+        is_repeat = self._entry_of[batch.id] != entry and entry not in self._repeats
+        if is_repeat:
+            self._repeats.add(entry)
+        return is_repeat
 
     def _is_first(self, event: Event) -> bool:
         if event.reference_id in {None, INVALID_REFERENCE_ID}:
