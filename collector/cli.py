@@ -133,5 +133,32 @@ def migrate() -> None:
     raise typer.Exit(run_process(run))
 
 
+@app.command()
+def audit(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for an empty stream.")] = 0.0,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not count the events of every day.")] = False,
+) -> None:
+    """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
+    from collector import audit as account  # noqa: PLC0415
+    from collector.process.clock import SystemClock  # noqa: PLC0415
+    from collector.process.lifecycle import Stop, run_process  # noqa: PLC0415
+
+    found: list[account.Sums | None] = []
+
+    async def run(stop: Stop) -> None:
+        options = account.Options(wait_seconds=wait, counts_events=not quick)
+        found.append(await account.run(os.environ, options, stop, SystemClock()))
+
+    status = run_process(run)
+    for sums in found:
+        if sums is None:
+            raise typer.Exit(2)
+        typer.echo(account.json_of(sums) if as_json else account.text_of(sums))
+        status = 0 if sums.is_sound else 1
+    raise typer.Exit(status)
+
+
 if __name__ == "__main__":
     main()

@@ -25,7 +25,7 @@ def test_help_names_every_command() -> None:
     """What a newcomer sees first."""
     text = headrace("--help").stdout
 
-    for command in ("up", "ingest", "api", "serve", "worker", "migrate"):
+    for command in ("up", "ingest", "api", "serve", "worker", "migrate", "audit"):
         assert f" {command} " in text
 
 
@@ -34,7 +34,7 @@ def test_the_version_is_the_distributions() -> None:
     assert headrace("--version").stdout == f"headrace {version('headrace')}\n"
 
 
-@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate"])
+@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
 def test_a_missing_setting_is_one_line_and_exit_status_2(command: str) -> None:
     """No traceback: the line says which variable and what it may hold."""
     done = headrace(command)
@@ -46,7 +46,7 @@ def test_a_missing_setting_is_one_line_and_exit_status_2(command: str) -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate"])
+@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
 def test_nothing_but_up_needs_the_embedded_servers(command: str) -> None:
     """The container image is without them."""
     program = (

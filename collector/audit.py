@@ -1,0 +1,190 @@
+"""`headrace audit`: reads Redis and Postgres of a live system, says what is where and whether it adds up."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from redis.asyncio import Redis
+
+from collector.broker.connection import check_server, connect
+from collector.broker.errors import BrokerUnavailable
+from collector.broker.keys import Keys
+from collector.broker.stream_account import read_shards
+from collector.database.account import read_finished, read_ledger
+from collector.database.errors import DatabaseUnavailable
+from collector.database.migrations import check_migrated
+from collector.database.pool import close_pool, create_pool
+from collector.domain.account import Account, Finished, differences
+from collector.process.clock import Clock
+from collector.process.lifecycle import StartError, Stop
+from collector.process.settings import DatabaseUrl, RedisSettings, read_settings
+
+_TIMEOUT_SECONDS: Final = 10.0
+_POLL_SECONDS: Final = 0.2
+
+
+class AuditSettings(RedisSettings, frozen=True, kw_only=True):
+    """What the audit reads from the environment."""
+
+    database_url: DatabaseUrl
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How long to wait for an empty stream, and whether the events of every leaf are counted."""
+
+    wait_seconds: float = 0.0
+    counts_events: bool = True
+
+
+class Sums(msgspec.Struct, frozen=True):
+    """The account in sums over all shards, as it is printed. `stream` is in entries, one a batch."""
+
+    is_sound: bool
+    differences: list[str]
+    accepted: dict[str, int]
+    stream: dict[str, int]
+    finished: dict[str, int]
+    repeated: dict[str, int]
+    events: dict[str, int | dict[str, int]]
+    leaves: dict[str, dict[str, int]]
+
+
+async def run(environ: Mapping[str, str], options: Options, stop: Stop, clock: Clock) -> Sums | None:
+    """The sums, or None when the end was asked for before they were known. Raises what `look` does."""
+    async with asyncio.TaskGroup() as tasks:
+        looking = tasks.create_task(look(environ, options, clock))
+        stopping = tasks.create_task(_cancel_at(stop, looking))
+        looking.add_done_callback(lambda _: stopping.cancel())
+    return None if looking.cancelled() else looking.result()
+
+
+async def look(environ: Mapping[str, str], options: Options, clock: Clock) -> Sums:
+    """Look at both servers once the stream is empty or the wait is over.
+
+    Raises StartError when Redis or Postgres cannot be read.
+    """
+    settings = read_settings(AuditSettings, environ)
+    keys = Keys(settings.redis_key_prefix, settings.shards)
+    async with _redis(settings.redis_url) as redis, _pool(settings.database_url) as pool:
+        try:
+            is_drained = await _until_drained(redis, keys, options.wait_seconds, clock)
+            account = await _account(redis, keys, pool, counts_events=options.counts_events)
+        except (BrokerUnavailable, DatabaseUnavailable) as error:
+            raise StartError(f"the account could not be read: {error}.") from error
+    late = [] if is_drained else [f"the stream is not empty after {options.wait_seconds:g} s"]
+    return sums_of(account, [*late, *differences(account)])
+
+
+def sums_of(account: Account, found: list[str]) -> Sums:
+    """The account as it is printed, with the differences that were found in it."""
+    finished = list(account.finished_after.values())
+    queues = account.queues
+    return Sums(
+        is_sound=not found,
+        differences=found,
+        accepted={
+            "batches": sum(queue.batches for queue in queues),
+            "posts": sum(queue.posts for queue in queues),
+            "bytes": sum(queue.bytes for queue in queues),
+        },
+        stream={"unread": account.in_stream - account.in_hand, "in_hand": account.in_hand},
+        finished=_sum(finished, batches="batches", posts="posts", events="events"),
+        repeated=_sum(finished, batches="repeated_batches", posts="repeated_posts"),
+        events=_by_outcome(account.ledger.outcomes),
+        leaves={
+            str(day): {"counted": counted, "found": there}
+            for day, (counted, there) in sorted((account.ledger.leaves or {}).items())
+        },
+    )
+
+
+def text_of(sums: Sums) -> str:
+    """The account for a person."""
+    lines = [
+        _line("accepted", sums.accepted),
+        _line("in the stream", sums.stream),
+        _line("finished", sums.finished),
+        _line("repeated", sums.repeated),
+        *(_line(outcome, count) for outcome, count in sums.events.items()),
+        *(_line(f"leaf {day}", counts) for day, counts in sums.leaves.items()),
+        *(f"DIFFERENCE: {difference}" for difference in sums.differences),
+    ]
+    if sums.is_sound:
+        lines.append("It adds up.")
+    return "\n".join(lines)
+
+
+def json_of(sums: Sums) -> str:
+    """The account for a program."""
+    return msgspec.json.format(msgspec.json.encode(sums), indent=2).decode()
+
+
+def _line(name: str, counts: Any) -> str:
+    """Reasons in brackets; a count by itself stands alone."""
+    if isinstance(counts, int):
+        return f"{name:16}{counts:>12,}"
+    parts = ", ".join(f"{count:,} {label}" for label, count in counts.items())
+    return f"{name:16}{parts or '0':>12}"
+
+
+def _sum(finished: list[Finished], **names: str) -> dict[str, int]:
+    return {label: sum(getattr(each, name) for each in finished) for label, name in names.items()}
+
+
+def _by_outcome(outcomes: Mapping[tuple[str, str], int]) -> dict[str, int | dict[str, int]]:
+    """Events by outcome, and by reason where the outcome has reasons."""
+    totals: Counter[str] = Counter({"stored": 0, "duplicate": 0})
+    reasons: dict[str, dict[str, int]] = {"discarded": {}, "dead_lettered": {}}
+    for (outcome, reason), events in sorted(outcomes.items()):
+        if outcome in reasons:
+            reasons[outcome][reason] = events
+        else:
+            totals[outcome] += events
+    return {**totals, **reasons}
+
+
+async def _cancel_at(stop: Stop, task: asyncio.Task[Sums]) -> None:
+    await stop.wait()
+    task.cancel()
+
+
+async def _until_drained(redis: Redis, keys: Keys, wait_seconds: float, clock: Clock) -> bool:
+    """Whether the stream got empty in time; without a wait nobody asks."""
+    until = clock.monotonic() + wait_seconds
+    while wait_seconds and any(queue.length for queue in await read_shards(redis, keys)):
+        if clock.monotonic() > until:
+            return False
+        await asyncio.sleep(_POLL_SECONDS)
+    return True
+
+
+async def _account(redis: Redis, keys: Keys, pool: asyncpg.Pool, *, counts_events: bool) -> Account:
+    ledger = await read_ledger(pool, counts_events=counts_events)
+    queues = await read_shards(redis, keys)
+    return Account(ledger, queues, await read_finished(pool))
+
+
+@asynccontextmanager
+async def _redis(url: str) -> AsyncIterator[Redis]:
+    redis = connect(url, socket_timeout_seconds=_TIMEOUT_SECONDS)
+    try:
+        await check_server(redis, url)
+        yield redis
+    finally:
+        await redis.aclose()
+
+
+@asynccontextmanager
+async def _pool(url: str) -> AsyncIterator[asyncpg.Pool]:
+    pool = await create_pool(url, max_size=1, application_name="headrace audit")
+    try:
+        await check_migrated(pool)
+        yield pool
+    finally:
+        await close_pool(pool)

@@ -1,0 +1,77 @@
+"""The account's side in Postgres: what is finished, what became of events, and what is really there."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import asyncpg
+
+from collector.database.leaves import leaf_days, leaf_name
+from collector.database.pool import connected
+from collector.domain.account import Finished, Ledger
+from collector.domain.outcome import Outcome
+
+_DAY: Final = timedelta(days=1)
+_COUNT_SECONDS: Final = 600.0
+"""Counting a day's events reads all of them."""
+
+
+async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
+    """All of it as of one moment. Raises DatabaseUnavailable."""
+    async with (
+        connected(pool) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        # Before the transaction's first look: no leaf is dropped under our hands.
+        await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
+        return Ledger(
+            finished=await _finished(connection),
+            outcomes=await _outcomes(connection),
+            dead_letters=await _dead_letters(connection),
+            leaves=await _leaves(connection) if counts_events else None,
+        )
+
+
+async def read_finished(pool: asyncpg.Pool) -> Mapping[int, Finished]:
+    """What is finished now, by shard. Raises DatabaseUnavailable."""
+    async with connected(pool) as connection:
+        return await _finished(connection)
+
+
+async def _finished(connection: asyncpg.Connection) -> dict[int, Finished]:
+    rows = await connection.fetch(
+        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM finished"
+    )
+    return {shard: Finished(*counts) for shard, *counts in rows}
+
+
+async def _outcomes(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
+    rows = await connection.fetch(
+        "SELECT outcome, reason, sum(events)::bigint FROM usage GROUP BY outcome, reason"
+    )
+    return {(outcome, reason): events for outcome, reason, events in rows}
+
+
+async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
+    rows = await connection.fetch("SELECT reason, count(*) FROM dead_letters GROUP BY reason")
+    return dict(rows)
+
+
+async def _leaves(connection: asyncpg.Connection) -> dict[date, tuple[int, int]]:
+    """Usage goes by the hour of acceptance and leaves by its UTC day."""
+    leaves: dict[date, tuple[int, int]] = {}
+    for day in await leaf_days(connection):
+        begin = datetime.combine(day, time(), UTC)
+        counted = await connection.fetchval(
+            "SELECT coalesce(sum(events), 0)::bigint FROM usage"
+            " WHERE outcome = $1 AND hour >= $2 AND hour < $3",
+            Outcome.STORED,
+            begin,
+            begin + _DAY,
+        )
+        found = await connection.fetchval(
+            f"SELECT count(*) FROM {leaf_name(day)}",  # noqa: S608 - the name is made from a date
+            timeout=_COUNT_SECONDS,
+        )
+        leaves[day] = counted, found
+    return leaves
