@@ -8,10 +8,11 @@ from collector.api.app import add_api
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.http.health import add_health
-from collector.http.server import application, serve
+from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
+from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
@@ -26,11 +27,12 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     settings = read_settings(IngestSettings, environ)
     api_settings = read_settings(ApiSettings, environ)
     configure_logging(settings, "serve")
-    registry = CollectorRegistry()
-    async with open_api(api_settings, registry) as api, open_door(settings, registry) as door:
+    registry, faults = CollectorRegistry(), read_faults(environ)
+    async with open_api(api_settings, registry) as api, open_door(settings, registry, faults) as door:
         app = application()
         add_ingest(app, door)
         add_api(app, api)
         # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
         add_health(app, door.readiness.checks, registry)
-        await serve(app, settings.host, settings.port, stop, reuse_port=settings.reuse_port)
+        address = Address(settings.host, settings.port)
+        await serve(app, address, stop, reuse_port=settings.reuse_port, connections=settings.connections)

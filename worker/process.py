@@ -28,13 +28,15 @@ from collector.database.store import BatchStore
 from collector.database.stored_batches import forget_stored_batches
 from collector.domain.understanding import rules_of
 from collector.http.health import Check, add_health
-from collector.http.server import application, listen
+from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
+from collector.process.faults import Faults, read_faults
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
-from worker.consumer import Consumer, Pace
+from worker.consumer import Consumer, Pace, Store, Stream
+from worker.fault_points import with_fault_points
 from worker.maintenance import (
     BACKLOG_SECONDS,
     FORGET_SECONDS,
@@ -66,11 +68,14 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     """
     settings = read_settings(WorkerSettings, environ)
     configure_logging(settings, "worker")
+    faults = read_faults(environ)
     async with _redis(settings) as redis, _database(settings) as pool:
-        await _work(settings, redis, pool, stop)
+        await _work(settings, redis, pool, stop, faults)
 
 
-async def _work(settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop: Stop) -> None:
+async def _work(
+    settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: Faults
+) -> None:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     keys = Keys(settings.redis_key_prefix, settings.shards)
@@ -79,10 +84,10 @@ async def _work(settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop
         partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
         metrics,
     )
-    consumer = _consumer(settings, stream, pool, metrics)
+    consumer = _consumer(settings, with_fault_points(stream, BatchStore(pool), faults), metrics)
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
-    listener = await listen(app, settings.host, settings.port)
+    listener = await listen(app, Address(settings.host, settings.port))
     _log.info("working", consumer=consumer.name, host=settings.host, port=listener.port)
     async with asyncio.TaskGroup() as tasks:
         jobs = [
@@ -98,13 +103,12 @@ async def _work(settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop
     await listener.close()
 
 
-def _consumer(
-    settings: WorkerSettings, stream: PostStream, pool: asyncpg.Pool, metrics: WorkerMetrics
-) -> Consumer:
+def _consumer(settings: WorkerSettings, stores: tuple[Stream, Store], metrics: WorkerMetrics) -> Consumer:
+    stream, store = stores
     return Consumer(
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         stream=stream,
-        store=BatchStore(pool),
+        store=store,
         rules=rules_of(settings.body_limit_bytes, settings.max_event_age_days),
         metrics=metrics,
         clock=SystemClock(),

@@ -8,7 +8,7 @@ from collector.api.app import add_api
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.http.health import add_health
-from collector.http.server import application, serve
+from collector.http.server import Address, application, serve
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
@@ -26,4 +26,4 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         app = application()
         add_api(app, api)
         add_health(app, api.checks, registry)
-        await serve(app, settings.host, settings.port, stop)
+        await serve(app, Address(settings.host, settings.port), stop)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from collector.http.server import DIRECT, Direct
+from collector.http.connection import DIRECT, Direct
 from collector.ingest.direct import PATH, DirectPosts
 from collector.ingest.door import DOOR, Door
 from collector.ingest.routes import add_routes

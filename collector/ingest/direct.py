@@ -15,8 +15,8 @@ from aiohttp import hdrs, web
 from collector.domain.errors import Refusal
 from collector.domain.post import Post
 from collector.http.client_address import client_address
+from collector.http.connection import SECURITY_HEADERS
 from collector.http.errors import refused
-from collector.http.server import SECURITY_HEADERS
 from collector.ingest.door import Door
 from collector.ingest.known_senders import KnownSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
@@ -42,6 +42,8 @@ class DirectPosts:
         message, headers = request._message, request.headers  # noqa: SLF001
         authorization = headers.get(hdrs.AUTHORIZATION)
         if message.method != hdrs.METH_POST or authorization is None or self._is_disabled:
+            return None
+        if self._door.backpressure.refuses:
             return None
         sender = self._door.senders.find(authorization)
         if sender is None or not self._is_ordinary(request):

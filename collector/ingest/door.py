@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from aiohttp import web
@@ -12,17 +14,21 @@ from prometheus_client import CollectorRegistry
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.queue_load import queue_load
 from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.errors import STATUS
+from collector.ingest.backpressure import Backpressure, Marks
+from collector.ingest.fault_points import with_fault_points
 from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
 from collector.ingest.settings import IngestSettings
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock, SystemClock
+from collector.process.faults import Faults
 from collector.process.metrics import IngestMetrics
 
 
@@ -36,6 +42,7 @@ class Door:
     ids: PostIds
     cache: TokenCache
     senders: KnownSenders
+    backpressure: Backpressure
     queue: PostQueue
     readiness: Readiness
     metrics: IngestMetrics
@@ -49,12 +56,14 @@ DOOR: Final = web.AppKey("door", Door)
 
 
 @asynccontextmanager
-async def open_door(settings: IngestSettings, registry: CollectorRegistry) -> AsyncIterator[Door]:
+async def open_door(
+    settings: IngestSettings, registry: CollectorRegistry, faults: Faults
+) -> AsyncIterator[Door]:
     """Connect, and run the door's background tasks; on leaving, what was taken in is written first.
 
     Raises StartError when Redis is out of reach or too old.
     """
-    clock, keys = SystemClock(), Keys(settings.redis_key_prefix, settings.shards)
+    clock, keys = faults.clock, Keys(settings.redis_key_prefix, settings.shards)
     networks = trusted_networks(settings.trusted_proxies)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
     try:
@@ -62,14 +71,28 @@ async def open_door(settings: IngestSettings, registry: CollectorRegistry) -> As
         metrics = IngestMetrics(registry)
         projection, ids = TokenProjection(redis, keys), PostIds()
         cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
-        queue = PostQueue(PostStream(redis, keys), ids, clock, metrics, settings.shards)
-        readiness = Readiness(redis, projection, clock, metrics, settings.durability)
+        backpressure = Backpressure(_marks(settings), clock, metrics)
+        sink = with_fault_points(PostStream(redis, keys), faults)
+        queue = PostQueue(sink, ids, clock, metrics, backpressure, shards=settings.shards)
+        readiness = Readiness(redis, projection, SystemClock(), metrics, settings.durability)
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(cache.follow())
+            looking = tasks.create_task(backpressure.keep_looking(partial(queue_load, redis, keys)))
             tasks.create_task(queue.run())
             senders = KnownSenders(cache, clock)
-            yield Door(settings, networks, clock, ids, cache, senders, queue, readiness, metrics)
+            yield Door(
+                settings, networks, clock, ids, cache, senders, backpressure, queue, readiness, metrics
+            )
             queue.close()
             following.cancel()
+            looking.cancel()
     finally:
         await redis.aclose()
+
+
+def _marks(settings: IngestSettings) -> Marks:
+    return Marks(
+        memory_share=settings.queue_high_percent / 100,
+        disk=Path(settings.queue_disk) if settings.queue_disk else None,
+        disk_free_bytes=settings.queue_disk_free_bytes,
+    )

@@ -14,6 +14,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
 from collector.domain.identifiers import PostIds
 from collector.domain.post import Post, PostBatch
+from collector.ingest.backpressure import Backpressure
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
@@ -73,12 +74,20 @@ class PostQueue:
     """Collects posts into batches and writes one batch at a time to each shard in turn."""
 
     def __init__(
-        self, sink: PostSink, ids: PostIds, clock: Clock, metrics: IngestMetrics, shards: int
+        self,
+        sink: PostSink,
+        ids: PostIds,
+        clock: Clock,
+        metrics: IngestMetrics,
+        backpressure: Backpressure,
+        *,
+        shards: int,
     ) -> None:
         self._sink = sink
         self._ids = ids
         self._clock = clock
         self._metrics = metrics
+        self._backpressure = backpressure
         self._shards = shards
         self._batches: list[_Batch] = []
         self._waiting_bytes = 0
@@ -98,6 +107,7 @@ class PostQueue:
         batch = self._batches[-1]
         batch.posts.append(post)
         batch.size_bytes += size_bytes
+        self._backpressure.took(size_bytes)
         self._waiting_bytes += size_bytes
         self._arrived.set()
         await batch.written
@@ -113,7 +123,7 @@ class PostQueue:
                 continue
             batch = self._batches.pop(0)
             self._waiting_bytes -= batch.size_bytes
-            refusal = await self._write(batch)
+            refusal = await self._attempt(batch)
             batch.settle(refusal)
             if refusal is not None:
                 self._refuse_waiting(refusal)
@@ -122,6 +132,14 @@ class PostQueue:
         """Take no more posts; `run` ends when those that wait are written."""
         self._is_closing = True
         self._arrived.set()
+
+    async def _attempt(self, batch: _Batch) -> Unavailable | None:
+        """Write one batch; the loop survives whatever happens, because every later post waits for it."""
+        try:
+            return await self._write(batch)
+        except Exception:  # noqa: BLE001 - whatever it was, it is our fault
+            _log.exception("append failed", posts=len(batch.posts))
+            return Unavailable("The queue did not take the post.")
 
     async def _write(self, collected: _Batch) -> Unavailable | None:
         """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
@@ -133,14 +151,12 @@ class PostQueue:
                 await self._sink.append(self._next_shard, batch)
             except BrokerFull:
                 _log.warning("queue is full", posts=len(batch.posts))
-                return Unavailable("The queue is full.", retry_after_seconds=30)
+                wait = self._backpressure.retry_after_seconds()
+                return Unavailable("The queue is full.", retry_after_seconds=wait)
             except BrokerUnavailable as error:
                 if self._clock.monotonic() - started > APPEND_SECONDS:
                     _log.warning("queue is unavailable", posts=len(batch.posts), reason=str(error))
                     return Unavailable("The queue is unavailable.")
-            except Exception:  # noqa: BLE001 - the loop must survive, and whatever it was, it is our fault
-                _log.exception("append failed", posts=len(batch.posts))
-                return Unavailable("The queue did not take the post.")
             else:
                 self._count(collected, self._clock.monotonic() - started)
                 return None

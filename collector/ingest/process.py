@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 
 from collector.http.health import add_health
-from collector.http.server import application, serve
+from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
+from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
@@ -21,9 +22,10 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     """
     settings = read_settings(IngestSettings, environ)
     configure_logging(settings, "ingest")
-    registry = CollectorRegistry()
-    async with open_door(settings, registry) as door:
+    registry, faults = CollectorRegistry(), read_faults(environ)
+    async with open_door(settings, registry, faults) as door:
         app = application()
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)
-        await serve(app, settings.host, settings.port, stop, reuse_port=settings.reuse_port)
+        address = Address(settings.host, settings.port)
+        await serve(app, address, stop, reuse_port=settings.reuse_port, connections=settings.connections)

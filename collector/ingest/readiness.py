@@ -74,6 +74,7 @@ class Readiness:
         except BrokerUnavailable as error:
             return f"the queue is unavailable: {error}"
         skew = self._clock.now_ms() / 1000 - (seconds + micros / 1e6)
+        self._metrics.clock_skew_seconds.set(skew)
         if abs(skew) > CLOCK_SKEW_SECONDS:
             return f"this machine's clock differs from the queue's by {skew:.0f} seconds"
         return None

@@ -57,6 +57,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     token = await token_of(request, door.cache, door.clock)
     if door.settings.submission_disabled:
         raise Unavailable("This server takes no events at the moment.")
+    door.backpressure.check()
     check_length(request, door.settings.body_limit_bytes)
     await refuse_suspended(token, door.cache)
     check_content(request)

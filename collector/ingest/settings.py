@@ -19,4 +19,12 @@ class IngestSettings(RedisSettings, frozen=True, kw_only=True):
     durability: Literal["strict", "relaxed"] = "strict"
     stale_token_seconds: Annotated[int, Meta(ge=0, description="a number of seconds, 0 or more")] = 900
     submission_disabled: bool = False
+    queue_high_percent: Annotated[int, Meta(ge=1, le=80, description="a percentage, 1 to 80")] = 80
+    queue_disk: str = ""
+    queue_disk_free_bytes: Annotated[int, Meta(ge=0, description="a number of bytes, 0 or more")] = (
+        268_435_456
+    )
+    connections: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="a number of connections, 1 or more")
+    ] = 10_000
     trusted_proxies: tuple[str, ...] = ()

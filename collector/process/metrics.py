@@ -46,6 +46,17 @@ class IngestMetrics:
             "Requests let in on a cached token while Redis was unreachable.",
             registry=registry,
         )
+        self.queue_used_bytes = Gauge(
+            "headrace_queue_used_bytes", "Memory that the queue's server uses.", registry=registry
+        )
+        self.queue_limit_bytes = Gauge(
+            "headrace_queue_limit_bytes", "Its `maxmemory`; 0: it has no limit.", registry=registry
+        )
+        self.clock_skew_seconds = Gauge(
+            "headrace_clock_skew_seconds",
+            "How far this machine's clock is ahead of the queue's.",
+            registry=registry,
+        )
         self.durability = Gauge(
             "headrace_durability",
             "1 for the durability that the queue's server has in force.",

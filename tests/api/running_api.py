@@ -31,7 +31,7 @@ from collector.domain.outcome import Event
 from collector.domain.password import hash_password
 from collector.domain.token import new_token
 from collector.http.health import add_health
-from collector.http.server import application, listen
+from collector.http.server import Address, application, listen
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
 
 OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
@@ -130,7 +130,7 @@ async def running_api(
         app = application()
         add_api(app, api)
         add_health(app, api.checks, registry)
-        listener = await listen(app, "127.0.0.1", 0)
+        listener = await listen(app, Address("127.0.0.1", 0))
         yield RunningApi(api, session, listener.port, people)
         await listener.close()
         await elsewhere.aclose()

@@ -17,7 +17,7 @@ from collector.broker.token_projection import TokenProjection
 from collector.domain.post import Post
 from collector.domain.projection import Projection
 from collector.http.health import add_health
-from collector.http.server import application, listen
+from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
@@ -88,7 +88,7 @@ async def running_door(
         app = application()
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)
-        listener = await listen(app, "127.0.0.1", 0)
+        listener = await listen(app, Address("127.0.0.1", 0))
         yield RunningDoor(session, redis, keys, listener.port)
         await listener.close()
     await redis.aclose()

@@ -75,6 +75,21 @@ async def test_a_full_queue_refuses_until_there_is_room(door: RunningDoor, own_r
     await _taken_again(door)
 
 
+async def test_posts_are_refused_before_the_queue_is_full(door: RunningDoor, own_redis: Redis) -> None:
+    """Above the high mark there is still room for tokens, counters and heartbeats."""
+    used = (await own_redis.info("memory"))["used_memory"]
+    await own_redis.config_set("maxmemory", int(used * 1.15))
+
+    async def is_refused() -> bool:
+        return (await door.post()).status == 503
+
+    await until(is_refused, what="a refusal above the high mark")
+    await own_redis.set("still", "writable")
+    await own_redis.config_set("maxmemory", used * 100)
+
+    await _taken_again(door)
+
+
 async def test_a_read_only_queue_refuses_until_it_is_writable(door: RunningDoor, own_redis: Redis) -> None:
     """A fail-over leaves a replica behind for a while."""
     await own_redis.replicaof("127.0.0.1", "1")

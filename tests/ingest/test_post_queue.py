@@ -11,6 +11,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
 from collector.domain.identifiers import PostIds
 from collector.ingest import post_queue
+from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.post_queue import PostQueue
 from collector.process.metrics import IngestMetrics
 from tests.factories import a_post
@@ -20,7 +21,9 @@ from tests.waiting import until
 
 @asynccontextmanager
 async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> AsyncIterator[PostQueue]:
-    queue = PostQueue(sink, PostIds(), clock, IngestMetrics(CollectorRegistry()), shards)
+    metrics = IngestMetrics(CollectorRegistry())
+    backpressure = Backpressure(Marks(0.8, None, 0), clock, metrics)
+    queue = PostQueue(sink, PostIds(), clock, metrics, backpressure, shards=shards)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         tasks.create_task(queue.run())
         yield queue

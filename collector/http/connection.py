@@ -1,0 +1,122 @@
+"""A connection of the HTTP server, tuned so that every answer keeps the contract.
+
+Doubled slashes are folded, the parser's own errors are problem JSON, a connection must say something soon,
+and only so many are open at once. An application may name direct ways past routing and middlewares.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from aiohttp import hdrs, web
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web_protocol import RequestHandler
+
+from collector.http.errors import problem
+
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-XSS-Protection": "1; mode=block",
+}
+
+Answer = Coroutine[Any, Any, web.StreamResponse]
+Direct = Callable[[web.BaseRequest], Answer | None]
+"""Takes a request past routing and middlewares, or answers None to let it go the usual way."""
+
+DIRECT: Final = web.AppKey("direct", Mapping[str, Direct])
+"""An application's direct ways, by path."""
+
+FIRST_REQUEST_SECONDS: Final = 15.0
+"""How long a new connection may take to send the head of its first request."""
+
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\nContent-Length: 75\r\n\r\n"
+    b'{"type":"about:blank","title":"Too many connections at once.","status":503}'
+)
+
+_log = structlog.get_logger()
+
+
+def protocols(
+    runner: web.AppRunner, direct: Mapping[str, Direct], connections: int
+) -> Callable[[], asyncio.Protocol]:
+    """What makes the protocol of each connection; the runner's own server keeps track of them."""
+    manager: Any = runner.server
+    manager.request_handler = _dispatched(manager.request_handler, direct)
+    manager.request_factory = _folded(manager.request_factory)
+    options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
+    return lambda: _Connection(manager, connections, options)
+
+
+class _Connection(RequestHandler):
+    """One connection; aiohttp's, with bounds and with errors for our clients."""
+
+    __slots__ = ("_connections", "_first_request")
+
+    def __init__(self, manager: web.Server, connections: int, options: Mapping[str, Any]) -> None:
+        super().__init__(manager, **options)
+        self._connections = connections
+        self._first_request: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if len(self._manager._connections) > self._connections:  # type: ignore[union-attr]  # noqa: SLF001
+            self.transport.write(_TOO_MANY)  # type: ignore[union-attr]
+            self.force_close()
+        else:
+            self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._first_request is not None:
+            self._first_request.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - ours says it for people
+    ) -> web.StreamResponse:
+        """Answer what the parser refuses, and what went wrong past every handler, with problem JSON."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer is out already; nothing more can be said")
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            _log.error("request failed outside its handler", exc_info=exc)
+            response = problem(request, status, "Something went wrong on our side.")
+        else:
+            response = problem(request, status, "The request is no valid HTTP.")
+        response.headers.update(SECURITY_HEADERS)
+        # No application prepares this answer, so nothing else would remove or replace aiohttp's own name.
+        response.headers[hdrs.SERVER] = "headrace"
+        response.force_close()
+        return response
+
+    def _close_if_silent(self) -> None:
+        if not self._request_count:
+            self.force_close()
+
+
+def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, Direct]) -> Callable[[Any], Any]:
+    def dispatch(request: web.BaseRequest) -> Any:
+        way = direct.get(request._message.path)  # noqa: SLF001
+        answer = None if way is None else way(request)
+        return routed(request) if answer is None else answer
+
+    return dispatch
+
+
+def _folded(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    def fold_slashes(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        if "//" in message.path and "//" in (path := message.url.raw_path):
+            while "//" in path:
+                path = path.replace("//", "/")
+            message = message._replace(url=message.url.with_path(path, encoded=True, keep_query=True))
+        return make_request(message, *rest)
+
+    return fold_slashes

@@ -1,0 +1,103 @@
+"""Connections are bounded: how many there are, and how long one may say nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from aiohttp import web
+
+from collector.http import connection
+from collector.http.responses import json_response
+from collector.http.server import Address, Listener, application, listen
+from collector.process.lifecycle import StartError
+
+GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def _hello(_request: web.Request) -> web.Response:
+    return json_response({"hello": "world"})
+
+
+async def _broken(_request: web.Request) -> web.Response:
+    raise ValueError("a secret detail")
+
+
+@pytest.fixture
+async def listener() -> AsyncIterator[Listener]:
+    """An application on at most two connections."""
+    app = application()
+    app.router.add_get("/hello", _hello)
+    app.router.add_get("/broken", _broken)
+    running = await listen(app, Address("127.0.0.1", 0), connections=2)
+    yield running
+    await running.close()
+
+
+async def _open(listener: Listener) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection("127.0.0.1", listener.port)
+
+
+async def test_one_connection_too_many_is_told_so_and_closed(listener: Listener) -> None:
+    """The others go on; when one leaves there is room again."""
+    async with asyncio.timeout(10):
+        first, second = await _open(listener), await _open(listener)
+        for reader, writer in (first, second):
+            writer.write(GET)
+            assert b"200 OK" in await reader.readuntil(b"\r\n")
+        third_reader, third = await _open(listener)
+        answer = await third_reader.read()
+        third.close()
+        second[1].close()
+        await second[1].wait_closed()
+        first[1].write(GET)
+        assert b"hello" in await first[0].readuntil(b'"}')
+        again_reader, again = await _open(listener)
+        again.write(GET)
+        assert b"200 OK" in await again_reader.readuntil(b"\r\n")
+        again.close()
+        first[1].close()
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: " in answer
+    assert answer.endswith(b'"status":503}')
+    assert b"Content-Length: %d\r\n" % len(answer.partition(b"\r\n\r\n")[2]) in answer
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /hel"], ids=["nothing", "half a line"])
+async def test_a_new_connection_that_asks_nothing_is_closed(
+    listener: Listener, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow heads must not hold connections for ever."""
+    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.05)
+    reader, writer = await _open(listener)
+    writer.write(said)
+
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_surprise_in_a_handler_is_problem_json_without_details(listener: Listener) -> None:
+    """500 tells nothing of the inside."""
+    reader, writer = await _open(listener)
+    writer.write(b"GET /broken HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert b"application/problem+json" in answer
+    assert b"secret detail" not in answer
+    assert b"aiohttp" not in answer
+
+
+async def test_a_port_in_use_is_one_line(listener: Listener) -> None:
+    """That names the variable."""
+    with pytest.raises(StartError, match=f"port {listener.port} on 127.0.0.1 is in use"):
+        await listen(application(), Address("127.0.0.1", listener.port))
+
+
+async def test_an_address_that_is_not_ours_is_one_line() -> None:
+    """192.0.2.1 is nobody's."""
+    with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        await listen(application(), Address("192.0.2.1", 0))

@@ -1,0 +1,113 @@
+"""Backpressure goes by bytes, tells honestly how long to wait, and does not flutter."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from collector.broker.queue_load import QueueLoad
+from collector.domain.errors import Unavailable
+from collector.ingest.backpressure import Backpressure, Marks
+from collector.process.metrics import IngestMetrics
+from tests.fakes import FakeClock
+
+LIMIT = 1000
+
+
+def _backpressure(clock: FakeClock) -> Backpressure:
+    return Backpressure(Marks(0.8, Path("/"), 50), clock, IngestMetrics(CollectorRegistry()))
+
+
+def _load(used: int, *, entries: int = 100, added: int = 100, limit: int = LIMIT) -> QueueLoad:
+    return QueueLoad(used_bytes=used, limit_bytes=limit, entries=entries, added=added)
+
+
+def test_posts_are_refused_above_the_high_mark_and_taken_again_below_the_low_one() -> None:
+    """In between, what was decided stands."""
+    pressure = _backpressure(FakeClock())
+    judged = []
+
+    for used in (0, 799, 801, 750, 719, 750):
+        pressure.observe(_load(used))
+        judged.append(pressure.refuses)
+
+    assert judged == [False, False, True, True, False, False]
+
+
+def test_a_queue_without_a_limit_is_never_full() -> None:
+    """A given server may have none; then its operator watches."""
+    pressure = _backpressure(FakeClock())
+
+    pressure.observe(_load(10**12, limit=0))
+
+    assert not pressure.refuses
+
+
+def test_what_was_taken_since_the_last_look_counts() -> None:
+    """Posts may come faster than looks."""
+    pressure = _backpressure(FakeClock())
+    pressure.observe(_load(700))
+
+    pressure.took(50)
+    assert not pressure.refuses
+    pressure.took(60)
+    assert pressure.refuses
+
+    pressure.observe(_load(600))
+    assert not pressure.refuses
+
+
+def test_retry_after_is_what_the_workers_need() -> None:
+    """20 entries of 9 bytes leave a second, 180 bytes a second; 1800 bytes are too many: 10 seconds."""
+    clock = FakeClock()
+    pressure = _backpressure(clock)
+    pressure.observe(_load(9000, entries=1100, added=2000, limit=10_000))
+    clock.advance(5)
+    pressure.observe(_load(9000, entries=1000, added=2000, limit=10_000))
+
+    with pytest.raises(Unavailable) as caught:
+        pressure.check()
+
+    assert caught.value.retry_after_seconds == 10
+
+
+def test_retry_after_is_long_but_bounded_when_nothing_is_drained() -> None:
+    """No worker runs: come back in two minutes."""
+    clock = FakeClock()
+    pressure = _backpressure(clock)
+    assert pressure.retry_after_seconds() == 120
+    pressure.observe(_load(900))
+    clock.advance(5)
+    pressure.observe(_load(900))
+
+    assert pressure.retry_after_seconds() == 120
+
+
+def test_only_the_last_seconds_tell_the_rate() -> None:
+    """A worker that stopped a minute ago drains nothing now."""
+    clock = FakeClock()
+    pressure = _backpressure(clock)
+    pressure.observe(_load(900, entries=1000, added=1000))
+    clock.advance(1)
+    pressure.observe(_load(900, entries=100, added=1000))
+    clock.advance(60)
+    pressure.observe(_load(900, entries=100, added=1000))
+    clock.advance(1)
+    pressure.observe(_load(900, entries=100, added=1000))
+
+    assert pressure.retry_after_seconds() == 120
+
+
+@pytest.mark.parametrize(
+    ("free_bytes", "refuses"), [(49, True), (50, False), (None, False)], ids=["short", "enough", "unseen"]
+)
+def test_posts_are_refused_while_the_disk_is_short(free_bytes: int | None, refuses: bool) -> None:  # noqa: FBT001
+    """On a full disk the queue's server would stop."""
+    pressure = _backpressure(FakeClock())
+
+    pressure.observe_disk(free_bytes)
+
+    assert pressure.refuses is refuses
+    if refuses:
+        with pytest.raises(Unavailable, match="disk"):
+            pressure.check()
