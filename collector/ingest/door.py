@@ -28,7 +28,7 @@ from collector.ingest.readiness import Readiness
 from collector.ingest.settings import IngestSettings
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock, SystemClock
-from collector.process.faults import Faults
+from collector.process.faults import NO_FAULTS, Faults
 from collector.process.metrics import IngestMetrics
 
 
@@ -57,7 +57,7 @@ DOOR: Final = web.AppKey("door", Door)
 
 @asynccontextmanager
 async def open_door(
-    settings: IngestSettings, registry: CollectorRegistry, faults: Faults
+    settings: IngestSettings, registry: CollectorRegistry, faults: Faults = NO_FAULTS
 ) -> AsyncIterator[Door]:
     """Connect, and run the door's background tasks; on leaving, what was taken in is written first.
 

@@ -1,0 +1,54 @@
+"""Where crash tests can make the worker die."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.broker.post_stream import Entry
+from collector.domain.outcome import Tally, UnderstoodBatch
+from collector.process.faults import FaultPoint, Faults
+from worker.consumer import Store, Stream
+
+
+def with_fault_points(stream: Stream, store: Store, faults: Faults) -> tuple[Stream, Store]:
+    """Both themselves, unless a crash test is on."""
+    if faults.directory is None:
+        return stream, store
+    return _MortalStream(stream, faults), _MortalStore(store, faults)
+
+
+@dataclass(frozen=True, slots=True)
+class _MortalStream:
+    stream: Stream
+    faults: Faults
+
+    async def ensure_group(self) -> None:
+        await self.stream.ensure_group()
+
+    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
+        entries = await self.stream.read(consumer, count, block_ms)
+        if entries:
+            self.faults.reach(FaultPoint.AFTER_READ)
+        return entries
+
+    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
+        entries = await self.stream.claim(consumer, idle_ms, count)
+        if entries:
+            self.faults.reach(FaultPoint.AFTER_CLAIM)
+        return entries
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        await self.stream.acknowledge(entries)
+
+    async def remove_dead_consumers(self, idle_ms: int) -> int:
+        return await self.stream.remove_dead_consumers(idle_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class _MortalStore:
+    store: Store
+    faults: Faults
+
+    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+        tally = await self.store.save(batches)
+        self.faults.reach(FaultPoint.AFTER_COMMIT)
+        return tally
