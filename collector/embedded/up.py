@@ -161,6 +161,8 @@ class Up:
     async def _product(self, urls: Urls, port: int) -> AsyncIterator[None]:
         """Doors and worker, inside the block; the doors are the first to stop."""
         environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
+        if not self._settings.redis_url:
+            environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))
         logs = self._directory / "logs"
         own_doors = doors(self._options.doors, self._settings.host, port, environ, logs)
         worker_keepers = self._household.keepers(WORKER, [worker(environ, logs)], _PRODUCT_PATIENCE)
