@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load image lock nightly clean
+.PHONY: help up setup test check format load bench image lock nightly clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -33,6 +33,9 @@ format: $(VENV)/.dev ## format the code and mend what the linter can
 
 load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20 SECONDS=60)
 	@$(BIN)/python -m loadtests.run --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
+
+bench: $(VENV)/.dev ## the door, the drain, the queue beside their limits, in some 4 minutes (SECONDS=200 ARGS=)
+	@$(BIN)/python -m loadtests.benchmark --seconds $(or $(SECONDS),200) $(ARGS)
 
 nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest $(ARGS)

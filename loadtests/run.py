@@ -7,7 +7,6 @@ HEADRACE_URL, HEADRACE_CLIENT_TOKEN and HEADRACE_USER_TOKEN name. Only loopback,
 import argparse
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from collector.embedded.ports import free_port
 from loadtests.figures import judge, read_report
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
@@ -168,14 +168,6 @@ def put_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int
     verdict = judge(read_report(report_file.read_bytes()))
     print(verdict.text)
     return 0 if verdict.is_good else 1
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 if __name__ == "__main__":

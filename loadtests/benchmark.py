@@ -1,0 +1,167 @@
+"""`make bench`: what the collector can do, side by side with the best that its parts can do on this machine.
+
+It starts what it needs in a temporary directory on loopback, stops all of it again, prints the figures and
+leaves a Markdown and a JSON report in loadtests/results. A missed goal is said in the report; the exit status
+is 0 all the same, 2 when there are no figures.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from collector.embedded.service import NotStarted
+from collector.process.lifecycle import StartError
+from loadtests.benchmark_door import measure_door, measure_fsync, measure_memory
+from loadtests.benchmark_drain import measure_drain
+from loadtests.benchmark_error import BenchmarkError
+from loadtests.benchmark_machine import Cores, machine_facts, share_out
+from loadtests.benchmark_report import Figure, Report, as_json, as_markdown
+from loadtests.benchmark_sender import Sender
+from loadtests.benchmark_slices import Extent
+
+Measure = Callable[[Path, Cores, Extent, Callable[[], None]], Awaitable[list[Figure]]]
+
+RESULTS: Final = Path(__file__).with_name("results")
+
+_SECONDS_PER_PAIR: Final = 13
+"""What one more pair of slices for each figure takes, all parts together, with slices of one second."""
+_FEWEST_PAIRS: Final = 2
+_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of the benchmark; `ticks` is how many slices it takes for each pair of the extent."""
+
+    title: str
+    measure: Measure
+    ticks: int
+
+
+PARTS: Final = {
+    "door": Part("The door against a bare aiohttp application", measure_door, 4),
+    "drain": Part("The drain against the server's own COPY", measure_drain, 6),
+    "fsync": Part("appendfsync always against everysec", measure_fsync, 2),
+    "memory": Part("Queue memory for each byte posted", measure_memory, 2),
+}
+
+
+def main() -> int:
+    """Run it; 0 when there are figures, 2 when there are none, 130 when it was interrupted."""
+    arguments = parse(sys.argv[1:])
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            report = runner.run(until_interrupted(run(arguments)))
+    except (BenchmarkError, StartError, NotStarted) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 2
+    except asyncio.CancelledError:
+        return _INTERRUPTED
+    print(as_markdown(report))
+    for path in write(report, arguments.output):
+        print(f"Written: {path}")
+    return 0
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.benchmark", description=__doc__)
+    parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated (all)")
+    parser.add_argument(
+        "--seconds", type=float, default=200, help="about how long all parts take (%(default)s)"
+    )
+    parser.add_argument(
+        "--slices", type=int, help="pairs of slices for each figure (as many as --seconds allows)"
+    )
+    parser.add_argument("--slice-seconds", type=float, default=1, help="length of a slice (%(default)s)")
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the reports go (%(default)s)")
+    arguments = parser.parse_args(words)
+    if arguments.slices is None:
+        pairs = arguments.seconds / arguments.slice_seconds / _SECONDS_PER_PAIR
+        arguments.slices = max(_FEWEST_PAIRS, round(pairs))
+    return arguments
+
+
+async def until_interrupted(running: Awaitable[Report]) -> Report:
+    """Ctrl-C and SIGTERM end it in good order: everything that was started is stopped."""
+    task = asyncio.ensure_future(running)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await task
+
+
+async def run(arguments: argparse.Namespace) -> Report:
+    """Every part in turn, each with servers of its own."""
+    began_utc, began = datetime.now(UTC), time.monotonic()
+    cores = share_out(os.sched_getaffinity(0))
+    extent = Extent(arguments.slices, arguments.slice_seconds)
+    figures: list[Figure] = []
+    with progress_display() as progress:
+        for part in [PARTS[name] for name in PARTS if name in (arguments.only or PARTS)]:
+            task = progress.add_task(part.title, total=part.ticks * extent.slices)
+            tell = partial(progress.update, task, advance=1, refresh=True)
+            with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+                figures += await part.measure(Path(folder), cores, extent, tell)
+    return Report(began_utc, time.monotonic() - began, machine_facts(), settings(cores, extent), figures)
+
+
+def progress_display() -> Progress:
+    """Drawn between slices only: nothing but the slice runs during one."""
+    columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
+
+
+def settings(cores: Cores, extent: Extent) -> dict[str, str]:
+    """How it was measured."""
+    return {
+        "revision": revision(),
+        "measured on core": ", ".join(map(str, sorted(cores.measured))),
+        "sender and servers on": ", ".join(map(str, sorted(cores.others))),
+        "sender": Sender(cores.others, extent.slice_seconds, "").description,
+        "Valkey": "embedded, appendonly yes, appendfsync always where nothing else is said",
+        "Postgres": "embedded, durable, max_wal_size 4GB, the rest as it comes",
+    }
+
+
+def revision() -> str:
+    """The commit that was measured, where this is a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.decode().strip()
+
+
+def write(report: Report, folder: Path) -> list[Path]:
+    """Leave both reports there; the names tell when it was."""
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"benchmark-{report.began_utc:%Y%m%d-%H%M%S}"
+    markdown, json = folder / f"{name}.md", folder / f"{name}.json"
+    markdown.write_text(as_markdown(report), encoding="utf-8")
+    json.write_bytes(as_json(report))
+    return [markdown, json]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,154 @@
+"""The door's figures: against a bare application, `always` against `everysec`, and what posts weigh queued.
+
+Posts are single events and arrays of 50, no two of them alike; the sender keeps 64 connections busy.
+"""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Final, Literal
+
+from collector.domain.token import new_token
+from loadtests.benchmark_machine import Cores
+from loadtests.benchmark_posts import a_log, posts
+from loadtests.benchmark_report import Figure, Goal
+from loadtests.benchmark_sender import Sender
+from loadtests.benchmark_servers import DoorServers, Durability, Server, door_servers
+from loadtests.benchmark_slices import Extent, Pair, alternate, spread
+
+ARRAY_SIZE: Final = 50
+DOOR_GOAL: Final = Goal(1.0)
+FSYNC_GOAL: Final = Goal(0.9)
+MEMORY_GOAL: Final = Goal(0.4, is_ceiling=True)
+
+_SIZES: Final = {1: "one event", ARRAY_SIZE: f"{ARRAY_SIZE} events"}
+_DISTINCT_EVENTS: Final = 20_000
+"""So many single events that no stream entry holds one twice; as arrays they come again after 400 posts."""
+
+
+async def measure_door(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
+    """The door against the bare application."""
+    async with door_bench(folder, cores, extent, "strict") as bench:
+        return [await _against_bare(bench, size, extent.slices, tell) for size in _SIZES]
+
+
+async def measure_fsync(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
+    """The door with each write on the disk before its 202, against a write each second."""
+    async with door_bench(folder, cores, extent, "relaxed") as bench:
+
+        async def posts_per_second(policy: Literal["always", "everysec"]) -> float:
+            await bench.servers.queue.set_fsync(policy)
+            return await bench.posts_per_second(bench.servers.door, 1)
+
+        pairs = await alternate(
+            extent.slices, partial(posts_per_second, "always"), partial(posts_per_second, "everysec"), tell
+        )
+        return [
+            Figure(
+                name="appendfsync always, one event a post",
+                against="appendfsync everysec",
+                unit="posts/s",
+                pairs=pairs,
+                goal=FSYNC_GOAL,
+                notes=bench.notes(),
+            )
+        ]
+
+
+async def measure_memory(
+    folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
+) -> list[Figure]:
+    """What the queue's server grows by for each byte that was posted."""
+    async with door_bench(folder, cores, extent, "strict") as bench:
+        return [await _memory(bench, size, extent.slices, tell) for size in _SIZES]
+
+
+async def _against_bare(bench: "DoorBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
+    await bench.warm_up(size)
+    pairs = await alternate(
+        slices,
+        partial(bench.posts_per_second, bench.servers.door, size),
+        partial(bench.posts_per_second, bench.servers.bare, size),
+        tell,
+    )
+    return Figure(
+        name=f"door, {_SIZES[size]} a post",
+        against="bare aiohttp application",
+        unit="posts/s",
+        pairs=pairs,
+        goal=DOOR_GOAL,
+        notes=bench.notes(),
+    )
+
+
+async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
+    queue, pairs, entries, shares = bench.servers.queue, [], [], []
+    await bench.warm_up(size)
+    for _ in range(slices):
+        await queue.renew()
+        before = await queue.used_bytes()
+        await bench.sender.send(bench.servers.door.port, bench.bodies[size])
+        grown = await queue.used_bytes() - before
+        held = await queue.held()
+        pairs.append(Pair(grown, held.payload_bytes))
+        entries.append(held.posts / held.entries)
+        shares.append(held.stream_bytes / grown)
+        tell()
+    return Figure(
+        name=f"queue memory, {_SIZES[size]} a post",
+        against="the bytes posted",
+        unit="bytes",
+        pairs=pairs,
+        goal=MEMORY_GOAL,
+        notes=(
+            f"{spread(entries).median:.0f} posts in a stream entry",
+            f"the stream itself is {spread(shares).median:.2f} of the memory",
+        ),
+    )
+
+
+@dataclass(slots=True)
+class DoorBench:
+    """Takes slices. `bodies` are the files of posts by their number of events."""
+
+    servers: DoorServers
+    sender: Sender
+    bodies: Mapping[int, Path]
+    _busy: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
+    async def warm_up(self, size: int) -> None:
+        """Connections, caches and code that is used for the first time belong to no slice."""
+        for server in (self.servers.door, self.servers.bare):
+            await self.posts_per_second(server, size)
+        self._busy.clear()
+
+    async def posts_per_second(self, server: Server, size: int) -> float:
+        """How many posts it answered 202, beginning with an empty queue."""
+        await self.servers.queue.renew()
+        before = server.cpu_seconds()
+        sent = await self.sender.send(server.port, self.bodies[size])
+        self._busy[server.name].append((server.cpu_seconds() - before) / sent.seconds)
+        return sent.posts / sent.seconds
+
+    def notes(self) -> tuple[str, ...]:
+        """How much of its core each server used: where it is far from 1, something else was the limit."""
+        return tuple(
+            f"{name} used {spread(busy).median:.2f} of its core" for name, busy in self._busy.items()
+        )
+
+
+@asynccontextmanager
+async def door_bench(
+    folder: Path, cores: Cores, extent: Extent, durability: Durability
+) -> AsyncIterator[DoorBench]:
+    """Servers, and a sender with its posts."""
+    token, now, bodies = new_token(), datetime.now(UTC), {}
+    for size in _SIZES:
+        bodies[size] = folder / f"posts-of-{size}"
+        bodies[size].write_bytes(b"\n".join(posts(a_log, _DISTINCT_EVENTS // size, size, now)))
+    async with door_servers(folder, cores, token, durability) as servers:
+        yield DoorBench(servers, Sender(cores.others, extent.slice_seconds, token), bodies)

@@ -1,0 +1,252 @@
+"""The drain's figures: the worker's own loop, fed from memory, against the server's COPY of a binary file.
+
+The worker runs here, on the measured core, from the stream entry's bytes to the commit; Postgres has the
+other cores and the settings of `headrace up`. The file holds the very rows that the worker stored, in its
+order, and goes into the very same leaf, emptied before every slice.
+"""
+
+import asyncio
+import gc
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from datetime import time as time_of_day
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+from prometheus_client import CollectorRegistry
+
+from collector.broker import post_batch
+from collector.broker.post_stream import Entry
+from collector.database.leaves import leaf_name
+from collector.database.migrations import migrate
+from collector.database.pool import close_pool, create_pool
+from collector.database.store import BatchStore
+from collector.domain.identifiers import PostIds
+from collector.domain.post import Post, PostBatch
+from collector.domain.understanding import rules_of
+from collector.embedded.postgres import Postgres
+from collector.embedded.service import start_service
+from collector.process.clock import SystemClock
+from collector.process.lifecycle import Stop
+from collector.process.metrics import WorkerMetrics
+from loadtests.benchmark_error import BenchmarkError
+from loadtests.benchmark_machine import Cores, pinned
+from loadtests.benchmark_posts import Maker, a_log, an_error, posts
+from loadtests.benchmark_report import Figure, Goal
+from loadtests.benchmark_slices import Extent, alternate
+from worker.consumer import Consumer
+
+DRAIN_GOAL: Final = Goal(0.9)
+
+_POOL_SIZE: Final = 4
+_BODY_LIMIT_BYTES: Final = 200_000
+_MAX_AGE_DAYS: Final = 3
+_SLICE_LIMIT_SECONDS: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is drained: posts of `size` events, how many make an entry, how many events a second's slice."""
+
+    name: str
+    make: Maker
+    size: int
+    posts_per_entry: int
+    events_per_second: int
+    goal: Goal | None
+
+
+LOADS: Final = (
+    Load("drain, logs, one event a post", a_log, 1, 32, 40_000, DRAIN_GOAL),
+    Load("drain, logs, 50 events a post", a_log, 50, 4, 40_000, DRAIN_GOAL),
+    Load("drain, errors with 20 frames, 10 events a post", an_error, 10, 8, 8_000, None),
+)
+
+
+async def measure_drain(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
+    """Every load, one after the other."""
+    async with drain_bench(folder, cores) as bench:
+        return [await _against_copy(bench, load, extent, tell) for load in LOADS]
+
+
+async def _against_copy(bench: "DrainBench", load: Load, extent: Extent, tell: Callable[[], None]) -> Figure:
+    backlog = backlog_of(load, round(load.events_per_second * extent.slice_seconds))
+    gc.collect()
+    gc.freeze()  # a worker does not carry our backlog: its collector need not walk through it
+    rows = Path("/proc/self/cwd", "rows")  # in the server's own folder, as the server names it
+    await bench.drained_per_second(backlog)
+    await bench.write_rows(backlog, rows)
+    pairs = await alternate(
+        extent.slices,
+        partial(bench.drained_per_second, backlog),
+        partial(bench.copied_per_second, backlog, rows),
+        tell,
+    )
+    gc.unfreeze()
+    return Figure(
+        name=load.name,
+        against="the server's own COPY of a binary file",
+        unit="events/s",
+        pairs=pairs,
+        goal=load.goal,
+        notes=(
+            f"{backlog.events:,} events a slice, {load.size * load.posts_per_entry} in a stream entry",
+            f"{backlog.payload_bytes / backlog.events:,.0f} bytes an event",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Stream entries that wait, as the bytes that Redis holds; all of one day."""
+
+    entries: Sequence[Mapping[bytes, bytes]]
+    events: int
+    payload_bytes: int
+    leaf: str
+
+
+def backlog_of(load: Load, events: int) -> Backlog:
+    """At least so many events, in whole stream entries, accepted at noon: far from the next leaf."""
+    noon = datetime.combine(datetime.now(UTC), time_of_day(12), UTC)
+    events_per_entry = load.size * load.posts_per_entry
+    entry_count = -(-events // events_per_entry)
+    bodies = posts(load.make, entry_count * load.posts_per_entry, load.size, noon)
+    entries = list(_entries(bodies, load.posts_per_entry, int(noon.timestamp() * 1000)))
+    payload_bytes = sum(map(len, bodies))
+    return Backlog(entries, entry_count * events_per_entry, payload_bytes, leaf_name(noon.date()))
+
+
+def _entries(bodies: Sequence[bytes], posts_per_entry: int, now_ms: int) -> Iterator[Mapping[bytes, bytes]]:
+    """As a door writes them."""
+    ids = PostIds()
+    waiting = [
+        Post(
+            id=ids.next(now_ms),
+            organization_id=b"\x01" * 16,
+            project_id=b"\x02" * 16,
+            body=body,
+            content_type="application/json",
+            user_agent="headrace-benchmark/1.0",
+            client_ip="127.0.0.1",
+        )
+        for body in bodies
+    ]
+    for start in range(0, len(waiting), posts_per_entry):
+        batch = PostBatch(ids.next(now_ms), tuple(waiting[start : start + posts_per_entry]))
+        yield post_batch.encode(batch)
+
+
+class MemoryStream:
+    """A stream without Redis: hands out a backlog once and asks for the end when all is acknowledged."""
+
+    def __init__(self, entries: Sequence[Mapping[bytes, bytes]], stop: Stop) -> None:
+        self._waiting = deque(entries)
+        self._unfinished = len(entries)
+        self._numbers = count(1)
+        self._stop = stop
+
+    async def ensure_group(self) -> None:
+        """There is but one consumer."""
+
+    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:  # noqa: ARG002
+        """Decodes, as the real one does."""
+        if not self._waiting:
+            await self._stop.sleep(block_ms / 1000)
+        return [self._entry(self._waiting.popleft()) for _ in range(min(count, len(self._waiting)))]
+
+    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:  # noqa: ARG002
+        """Nobody else holds anything."""
+        return []
+
+    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+        """Count."""
+        self._unfinished -= len(entries)
+        if not self._unfinished:
+            self._stop.request()
+
+    async def remove_dead_consumers(self, idle_ms: int) -> int:  # noqa: ARG002
+        """There are none."""
+        return 0
+
+    def _entry(self, fields: Mapping[bytes, bytes]) -> Entry:
+        number = next(self._numbers)
+        return Entry(0, f"{number}-0", post_batch.decode(fields), post_count=post_batch.post_count(fields))
+
+
+@dataclass(slots=True)
+class DrainBench:
+    """Takes slices on one Postgres."""
+
+    pool: asyncpg.Pool
+    _metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(CollectorRegistry()))
+
+    async def drained_per_second(self, backlog: Backlog) -> float:
+        """How many events the worker stores, beginning with empty tables."""
+        await self._empty()
+        stop = Stop()
+        consumer = Consumer(
+            name="benchmark",
+            stream=MemoryStream(backlog.entries, stop),
+            store=BatchStore(self.pool),
+            rules=rules_of(_BODY_LIMIT_BYTES, _MAX_AGE_DAYS),
+            metrics=self._metrics,
+            clock=SystemClock(),
+        )
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(_SLICE_LIMIT_SECONDS):
+                await consumer.run(stop)
+        except TimeoutError:
+            raise BenchmarkError(f"the worker did not drain its backlog: {consumer.trouble}.") from None
+        seconds = time.perf_counter() - began
+        await self._check(backlog)
+        return backlog.events / seconds
+
+    async def copied_per_second(self, backlog: Backlog, rows: Path) -> float:
+        """How many events the server copies from the file, beginning with empty tables."""
+        await self._empty()
+        began = time.perf_counter()
+        await self.pool.execute(f"COPY {backlog.leaf} FROM '{rows}' (FORMAT binary)")
+        seconds = time.perf_counter() - began
+        await self._check(backlog)
+        return backlog.events / seconds
+
+    async def write_rows(self, backlog: Backlog, rows: Path) -> None:
+        """Write the leaf as the worker filled it to a file of the server."""
+        await self.pool.execute(f"COPY {backlog.leaf} TO '{rows}' (FORMAT binary)")
+
+    async def _empty(self) -> None:
+        """Every table but the one that says which migrations ran."""
+        tables = await self.pool.fetchval(
+            "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class"
+            " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
+            " AND relname <> 'schema_migrations'"
+        )
+        await self.pool.execute(f"TRUNCATE {tables}")
+
+    async def _check(self, backlog: Backlog) -> None:
+        stored = await self.pool.fetchval(f"SELECT count(*) FROM {backlog.leaf}")  # noqa: S608 - a leaf's name
+        if stored != backlog.events:
+            raise BenchmarkError(f"{stored:,} of {backlog.events:,} events were stored.")
+
+
+@asynccontextmanager
+async def drain_bench(folder: Path, cores: Cores) -> AsyncIterator[DrainBench]:
+    """Postgres on its cores, and this process on the measured one."""
+    async with AsyncExitStack() as stack:
+        postgres = Postgres(folder)
+        with pinned(cores.others):
+            stack.push_async_callback((await start_service(postgres)).stop)
+        stack.enter_context(pinned(cores.measured))
+        await migrate(postgres.url)
+        pool = await create_pool(postgres.url, max_size=_POOL_SIZE, application_name="headrace benchmark")
+        stack.push_async_callback(close_pool, pool)
+        yield DrainBench(pool)

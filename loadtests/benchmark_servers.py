@@ -1,0 +1,202 @@
+"""The servers of the door's benchmark, each started on its cores and stopped at the end whatever happens.
+
+The door is the real `headrace ingest` on the measured core, the bare application beside it on the same one;
+only one of them is under load at a time. Valkey has the other cores.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import psutil
+from redis.asyncio import Redis
+
+from collector.broker import post_batch
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+from collector.broker.token_projection import TokenProjection
+from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.token import TokenEntry, digest_of, lookup_of
+from collector.embedded.child import Child, Program
+from collector.embedded.ports import LOOPBACK, free_port
+from collector.embedded.product import ProductProcess
+from collector.embedded.service import Service, start_service
+from collector.embedded.valkey import Valkey
+from loadtests.benchmark_machine import Cores, pinned
+
+ROOT: Final = Path(__file__).parents[1]
+
+Durability = Literal["strict", "relaxed"]
+
+_ORGANIZATION: Final = b"\x01" * 16
+_PROJECT: Final = b"\x02" * 16
+_START_SECONDS: Final = 60.0
+_SOCKET_SECONDS: Final = 10.0
+_ENTRIES_AT_ONCE: Final = 100
+_SETTLE_SECONDS: Final = 10.0
+_SETTLED_AFTER_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Something that answers posts."""
+
+    name: str
+    port: int
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """The processor time that it has used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return float(times.user + times.system)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the queue holds: post bodies, as sent, and the memory of the stream that they are in."""
+
+    posts: int
+    entries: int
+    payload_bytes: int
+    stream_bytes: int
+
+
+class Queue:
+    """The door's queue, as a benchmark handles it."""
+
+    def __init__(self, redis: Redis, token: str) -> None:
+        self._redis = redis
+        self._keys = Keys()
+        self._projection = _projection(token)
+
+    async def renew(self) -> None:
+        """Empty the stream and keep the token projection fresh, as a worker would."""
+        await TokenProjection(self._redis, self._keys).sweep(self._load)
+        await self._redis.xtrim(self._keys.stream(0), maxlen=0, approximate=False)
+
+    async def set_fsync(self, policy: Literal["always", "everysec"]) -> None:
+        """Decide when the server puts writes on the disk."""
+        await self._redis.config_set("appendfsync", policy)
+
+    async def used_bytes(self) -> int:
+        """The memory that the whole server uses, once the door writes nothing more."""
+        before = -1
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            while (length := int(await self._redis.xlen(self._keys.stream(0)))) != before:
+                before = length
+                await asyncio.sleep(_SETTLED_AFTER_SECONDS)
+        return int((await self._redis.info("memory"))["used_memory"])
+
+    async def held(self) -> Held:
+        """Read the whole stream."""
+        posts = entries = payload_bytes = 0
+        async for fields in self._entries():
+            batch = post_batch.decode(fields)
+            entries += 1
+            posts += len(batch.posts)
+            payload_bytes += sum(len(post.body) for post in batch.posts)
+        usage = await self._redis.memory_usage(self._keys.stream(0), samples=0)
+        return Held(posts, entries, payload_bytes, int(usage or 0))
+
+    async def _entries(self) -> AsyncIterator[Mapping[bytes, bytes]]:
+        start = "-"
+        while True:
+            page: Any = await self._redis.xrange(self._keys.stream(0), start, "+", _ENTRIES_AT_ONCE)
+            for _, fields in page:
+                yield fields
+            if len(page) < _ENTRIES_AT_ONCE:
+                return
+            start = f"({page[-1][0].decode()}"
+
+    async def _load(self) -> Projection:
+        return self._projection
+
+
+@dataclass(frozen=True, slots=True)
+class DoorServers:
+    """The two that are compared, and the queue behind the door."""
+
+    door: Server
+    bare: Server
+    queue: Queue
+
+
+@asynccontextmanager
+async def door_servers(
+    folder: Path, cores: Cores, token: str, durability: Durability
+) -> AsyncIterator[DoorServers]:
+    """Everything started and ready for posts with `token`."""
+    async with AsyncExitStack() as stack:
+        valkey = Valkey(folder)
+        await _started(stack, valkey, cores.others)
+        redis = connect(valkey.url, socket_timeout_seconds=_SOCKET_SECONDS)
+        stack.push_async_callback(redis.aclose)
+        queue = Queue(redis, token)
+        await queue.renew()
+        door = _door(folder, valkey.url, durability)
+        bare = Bare(free_port(), folder / "logs" / "bare.log")
+        yield DoorServers(
+            Server("the door", door.port, (await _started(stack, door, cores.measured)).pid),
+            Server("the bare application", bare.port, (await _started(stack, bare, cores.measured)).pid),
+            queue,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """The bare application as a child."""
+
+    port: int
+    log: Path
+    name: str = "bare"
+
+    async def prepare(self) -> Program:
+        """What to run."""
+        return Program(
+            arguments=(sys.executable, "-m", "loadtests.benchmark_bare", str(self.port)),
+            environ={},
+            log=self.log,
+            directory=ROOT,
+        )
+
+    async def obstacle(self, _child: Child) -> str | None:
+        """Ready once it lets us connect."""
+        try:
+            _, writer = await asyncio.open_connection(LOOPBACK, self.port)
+        except OSError as error:
+            return str(error) or "no answer"
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+        return None
+
+
+async def _started(stack: AsyncExitStack, service: Service, cores: frozenset[int]) -> Child:
+    with pinned(cores):
+        child = await start_service(service, timeout_seconds=_START_SECONDS)
+    stack.push_async_callback(child.stop)
+    return child
+
+
+def _door(folder: Path, redis_url: str, durability: Durability) -> ProductProcess:
+    port = free_port()
+    environ = {
+        "HEADRACE_HOST": LOOPBACK,
+        "HEADRACE_PORT": str(port),
+        "HEADRACE_REDIS_URL": redis_url,
+        "HEADRACE_DURABILITY": durability,
+    }
+    return ProductProcess("ingest", "ingest", LOOPBACK, port, environ, folder / "logs" / "ingest.log")
+
+
+def _projection(token: str) -> Projection:
+    entry = TokenEntry(digest_of(token), ("client",), (_ORGANIZATION,), project_id=_PROJECT)
+    return Projection(
+        tokens={lookup_of(token): entry},
+        projects={_PROJECT: ProjectEntry(_ORGANIZATION)},
+        organizations={_ORGANIZATION: OrganizationEntry()},
+    )

@@ -1,0 +1,68 @@
+"""Comparing by ratios of neighbours: short slices of two things in turn, each pair of them one ratio.
+
+A machine whose speed changes within seconds changes it for both slices of a pair, so the ratio keeps its
+meaning where the absolute figures lose theirs. What is told of the ratios is their median and quartiles.
+"""
+
+import statistics
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+Slice = Callable[[], Awaitable[float]]
+"""One slice; answers the figure it came to, such as posts a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How much is measured: so many pairs of slices for each figure."""
+
+    slices: int
+    slice_seconds: float
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """What two neighbouring slices came to: the one of what is judged, and the one it is compared with."""
+
+    subject: float
+    reference: float
+
+    @property
+    def ratio(self) -> float:
+        """The subject in units of the reference."""
+        return self.subject / self.reference
+
+
+class Spread(msgspec.Struct, frozen=True):
+    """The middle of many figures, and the quarter below and above which half of them are."""
+
+    median: float
+    lower: float
+    upper: float
+
+
+def spread(figures: Sequence[float]) -> Spread:
+    """Median and quartiles; of one figure all three are that one. Raises ValueError where there is none."""
+    if not figures:
+        raise ValueError("no figures")
+    if len(figures) == 1:
+        return Spread(figures[0], figures[0], figures[0])
+    lower, median, upper = statistics.quantiles(figures, n=4, method="inclusive")
+    return Spread(median, lower, upper)
+
+
+async def alternate(count: int, subject: Slice, reference: Slice, tell: Callable[[], None]) -> list[Pair]:
+    """`count` pairs of slices, one after the other; `tell` is called after each slice.
+
+    Every second pair begins with the reference, so that a machine that only slows down favours neither.
+    """
+    pairs = []
+    for number in range(count):
+        figures = {}
+        turns = [("subject", subject), ("reference", reference)]
+        for name, take in turns if number % 2 == 0 else reversed(turns):
+            figures[name] = await take()
+            tell()
+        pairs.append(Pair(**figures))
+    return pairs
