@@ -8,6 +8,7 @@ import re
 import zlib
 from dataclasses import dataclass
 from encodings.aliases import aliases
+from functools import lru_cache
 from typing import Any, Final
 
 from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
@@ -20,7 +21,6 @@ from collector.domain.json_text import (
     without_nul,
 )
 from collector.domain.outcome import DeadLetterReason
-from collector.domain.post import Post
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
@@ -33,6 +33,7 @@ _IS_CHARSET: Final = re.compile(
 )
 _CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
 """Python's other codecs (`unicode_escape`, `idna`, `utf_7`, `zlib`) are no charsets; some make surrogates."""
+_UTF8: Final = ("utf-8", "utf_8")
 _LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
 """The array around the events does not count."""
 _LINE_END: Final = re.compile(r"[\r\n]+")
@@ -57,13 +58,12 @@ class TooDeep:
 RawEvent = dict[str, Any] | TooDeep
 
 
-def raw_events(post: Post, unpacked_limit_bytes: int) -> list[RawEvent | None]:
-    """The post's events at their places; None is a null in an array, which is no event.
+def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
+    """An unpacked body's events at their places; None is a null in an array, which is no event.
 
-    Raises Unstorable for an encoding that is unknown or broken, and for more than a post may hold.
+    Raises Unstorable for more than a post may hold.
     """
-    body = unpacked(post.body, post.content_encoding, unpacked_limit_bytes)
-    found = events_in(decoded(body, post.content_type))
+    found = events_in(decoded(body, content_type))
     if len(found) > MAXIMUM_EVENTS_PER_POST:
         raise Unstorable(
             DeadLetterReason.TOO_MANY_EVENTS,
@@ -73,7 +73,10 @@ def raw_events(post: Post, unpacked_limit_bytes: int) -> list[RawEvent | None]:
 
 
 def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
-    """The body without its encoding; never makes more than `limit_bytes` and one piece of input at a time."""
+    """The body without its encoding; never makes more than `limit_bytes` and one piece of input at a time.
+
+    Raises Unstorable for an encoding that is unknown or broken, and for a body that would become too large.
+    """
     encoding = content_encoding.strip().lower()
     match encoding:
         case "" | "identity":
@@ -94,6 +97,11 @@ def decoded(body: bytes, content_type: str) -> str:
     What the charset cannot read becomes U+FFFD, so that the text can always be stored.
     """
     return body.decode(_charset(content_type), "replace").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
+
+
+def is_utf8(content_type: str) -> bool:
+    """Whether the text is in UTF-8."""
+    return _charset(content_type) in _UTF8
 
 
 def events_in(text: str) -> list[RawEvent | None]:
@@ -141,6 +149,7 @@ def _lines(text: str) -> list[RawEvent | None]:
     return [{"message": line} for line in lines if line]
 
 
+@lru_cache(maxsize=256)
 def _charset(content_type: str) -> str:
     named = _CHARSET.search(content_type)
     if named is None:

@@ -5,12 +5,14 @@ nothing that was young when it was accepted.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, Self
 from uuid import UUID
 
-from collector.domain.event_data import assembled, is_error, submission_client
+import msgspec
+
+from collector.domain.event_data import SUBMISSION_CLIENT, assembled, is_error, submission_client
 from collector.domain.event_date import EventDate, is_too_old, parsed_date
 from collector.domain.event_members import (
     MAXIMUM_TEXT_LENGTH,
@@ -33,25 +35,27 @@ INVALID_REFERENCE_ID: Final = "invalid-reference-id"
 _ORIGINAL_REFERENCE_ID: Final = "InvalidReferenceId"
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
-    """What a post says about all of its events."""
+class Sender(msgspec.Struct, frozen=True):
+    """What a post says about all of its events; `client_member` is `client` as it stands in `data`."""
 
     post_id: bytes
     project_id: UUID
     organization_id: UUID
     accepted_utc: datetime
     client: dict[str, str]
+    client_member: bytes
 
     @classmethod
     def of(cls, post: Post) -> Self:
         """The sender of a post."""
+        client, client_member = _client(post.client_ip, post.user_agent)
         return cls(
             post_id=post.id,
-            project_id=UUID(bytes=post.project_id),
-            organization_id=UUID(bytes=post.organization_id),
+            project_id=_uuid(post.project_id),
+            organization_id=_uuid(post.organization_id),
             accepted_utc=accepted_at(post.id),
-            client=submission_client(without_nul(post.client_ip), without_nul(post.user_agent)),
+            client=client,
+            client_member=client_member,
         )
 
 
@@ -89,6 +93,18 @@ def event_of(
         data=encoded(data),
         **columns,
     )
+
+
+@lru_cache(maxsize=1024)
+def _uuid(value: bytes) -> UUID:
+    """Most posts are of few projects."""
+    return UUID(bytes=value)
+
+
+@lru_cache(maxsize=1024)
+def _client(client_ip: str, user_agent: str) -> tuple[dict[str, str], bytes]:
+    client = submission_client(without_nul(client_ip), without_nul(user_agent))
+    return client, encoded({SUBMISSION_CLIENT: client})[1:-1]
 
 
 def _date(value: Any, now: datetime) -> EventDate | None:

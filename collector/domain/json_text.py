@@ -57,6 +57,16 @@ def without_nul(text: str) -> str:
     return text.replace("\0", REPLACEMENT)
 
 
+def number_in(text: str) -> Decimal | str:
+    """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
+    try:
+        number = Decimal(text)
+    except DecimalException:
+        return text
+    is_reasonable = len(text) <= MAXIMUM_DIGITS and abs(number.adjusted()) <= MAXIMUM_DIGITS
+    return number if is_reasonable else text
+
+
 def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
     """Whether brackets outside strings nest deeper than `levels`; linear in time, whatever the text is."""
     if text.count("[") + text.count("{") <= levels:
@@ -112,16 +122,6 @@ def _quoted(found: re.Match[str]) -> str:
     return found[0] if found[1] else f'"{found[0]}"'
 
 
-def _number(text: str) -> Decimal | str:
-    """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
-    try:
-        number = Decimal(text)
-    except DecimalException:
-        return text
-    is_reasonable = len(text) <= MAXIMUM_DIGITS and abs(number.adjusted()) <= MAXIMUM_DIGITS
-    return number if is_reasonable else text
-
-
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_number)
-_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_number)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=number_in)
+_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=number_in)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 
 class Outcome(StrEnum):
     """How an accepted event can end."""
@@ -36,9 +38,8 @@ class DeadLetterReason(StrEnum):
     REFUSED_BY_DATABASE = "refused_by_database"
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One row of `events`.
+class Event(msgspec.Struct, frozen=True):
+    """One row of `events`; a Struct, because making a frozen dataclass of its size takes ten times as long.
 
     `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset
     that the sender wrote it with.

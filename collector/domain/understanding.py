@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from collector.domain.body import RawEvent, TooDeep, Unstorable, raw_events
+from collector.domain.body import RawEvent, TooDeep, Unstorable, raw_events, unpacked
 from collector.domain.event import Sender, event_of
 from collector.domain.identifiers import event_id
 from collector.domain.json_text import MAXIMUM_DEPTH, without_nul
@@ -21,6 +21,7 @@ from collector.domain.outcome import (
     Event,
     UnderstoodBatch,
 )
+from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
 from collector.domain.post import Post
 
 UNPACKED_TO_SENT: Final = 10
@@ -62,24 +63,34 @@ def understand(post: Post, rules: Rules) -> list[Event | DeadLetter | Discard]:
     """One result for each event of the post, in order; one dead letter where the post cannot be stored."""
     sender = Sender.of(post)
     try:
-        found = raw_events(post, rules.unpacked_limit_bytes)
+        body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
+        found = plain_events(body, post.content_type) or raw_events(body, post.content_type)
     except Unstorable as problem:
         return [_dead_post(post, sender, problem)]
     return list(_results(found, post, sender, rules))
 
 
 def _results(
-    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules
+    found: Sequence[PlainEvent | RawEvent | None], post: Post, sender: Sender, rules: Rules
 ) -> Iterator[Event | DeadLetter | Discard]:
-    hour = sender.accepted_utc.replace(minute=0, second=0, microsecond=0)
     for place, raw in enumerate(found):
-        if raw is None:
-            continue
-        if isinstance(raw, TooDeep):
-            yield _dead_event(raw, place, post, sender)
-            continue
-        result = event_of(raw, place, sender, rules.max_age)
-        yield Discard(sender.project_id, hour, result) if isinstance(result, DiscardReason) else result
+        result: Event | DiscardReason
+        match raw:
+            case None:
+                continue
+            case PlainEvent():
+                result = event_of_plain(raw, place, sender, rules.max_age)
+            case TooDeep():
+                yield _dead_event(raw, place, post, sender)
+                continue
+            case _:
+                result = event_of(raw, place, sender, rules.max_age)
+        yield _discard(sender, result) if isinstance(result, DiscardReason) else result
+
+
+def _discard(sender: Sender, reason: DiscardReason) -> Discard:
+    hour = sender.accepted_utc.replace(minute=0, second=0, microsecond=0)
+    return Discard(sender.project_id, hour, reason)
 
 
 def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:

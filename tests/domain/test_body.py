@@ -9,7 +9,6 @@ import pytest
 from collector.domain.body import TooDeep, Unstorable, decoded, events_in, raw_events, unpacked
 from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
 from collector.domain.outcome import DeadLetterReason
-from tests.factories import a_post
 
 TEXT = b'{"message": "hello"}' * 500
 LIMIT = 100_000
@@ -163,7 +162,7 @@ def test_a_post_with_more_events_than_ids_is_unstorable() -> None:
     """The last 20 bits of an id tell a post's events apart."""
     body = b"a\n" * (MAXIMUM_EVENTS_PER_POST + 1)
 
-    assert len(raw_events(a_post(body=body[:-2]), LIMIT)) == MAXIMUM_EVENTS_PER_POST
+    assert len(raw_events(body[:-2], "")) == MAXIMUM_EVENTS_PER_POST
     with pytest.raises(Unstorable) as raised:
-        raw_events(a_post(body=body), LIMIT)
+        raw_events(body, "")
     assert raised.value.reason is DeadLetterReason.TOO_MANY_EVENTS

@@ -1,0 +1,198 @@
+"""The short way for ordinary events: `data` stays the bytes that came, only the columns are decoded.
+
+It takes only what needs no decision: UTF-8 JSON that `jsonb` takes as it is, no members but the known ones,
+each of its usual type, and nothing in `data` that must be looked at. Everything else goes the careful way
+(`collector.domain.body`, `collector.domain.event`), where each rule is written; both give the same rows.
+"""
+
+import re
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw, field
+
+from collector.domain.body import is_utf8
+from collector.domain.event import Sender, event_of
+from collector.domain.event_date import EventDate, is_too_old, parsed_date
+from collector.domain.event_members import (
+    MAXIMUM_TEXT_LENGTH,
+    MAXIMUM_TYPE_LENGTH,
+    as_count,
+    as_geo,
+    as_number,
+    as_tags,
+)
+from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST, event_id, is_reference_id
+from collector.domain.json_text import MAXIMUM_DEPTH, is_too_deep, number_in, object_in
+from collector.domain.outcome import DiscardReason, Event
+
+_SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
+"""Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
+_LONG_NUMBER: Final = b"9" * 800
+_LARGE_EXPONENT: Final = b"9e999"
+_BEFORE_NUMBERS: Final = b":,[ \t\r\n"
+_REFUSED_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
+"""Brackets that nest too deep take at least as much."""
+
+
+_OBJECT: Final = ord("{")
+_NULL: Final = ord("n")
+
+
+class PlainEvent(msgspec.Struct, forbid_unknown_fields=True):
+    """An event whose members are all known and of their usual types; `data` is an object, null or empty."""
+
+    type: str | None = None
+    source: str | None = None
+    date: str | None = None
+    tags: list[str] | None = None
+    message: str | None = None
+    geo: str | None = None
+    value: Any = None
+    count: Any = None
+    data: Raw = Raw()
+    reference_id: str | None = None
+
+
+class _Object(msgspec.Struct):
+    """Any object; nothing in it is decoded."""
+
+
+class _Unremarkable(msgspec.Struct):
+    """`data` in which nothing must be looked at: no error, no request, and known objects are objects."""
+
+    environment: _Object | None = field(name="@environment", default=None)
+    location: _Object | None = field(name="@location", default=None)
+    user: _Object | None = field(name="@user", default=None)
+    user_description: _Object | None = field(name="@user_description", default=None)
+    error: None = field(name="@error", default=None)
+    simple_error: None = field(name="@simple_error", default=None)
+    request: None = field(name="@request", default=None)
+    stack: None = field(name="@stack", default=None)
+
+
+_EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=number_in)
+_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=number_in)
+_UNREMARKABLE: Final = msgspec.json.Decoder(_Unremarkable)
+
+
+def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
+    """The events of an unpacked body at their places, or None where it must go the careful way."""
+    first = body[:1]
+    if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not _is_storable(body):  # noqa: PLR1714
+        return None
+    try:
+        events: list[PlainEvent | None] = _EVENTS.decode(body) if first == b"[" else [_EVENT.decode(body)]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    is_ordinary = any(events) and len(events) <= MAXIMUM_EVENTS_PER_POST
+    return (
+        events if is_ordinary and all(event is None or _has_sound_data(event) for event in events) else None
+    )
+
+
+def event_of_plain(
+    plain: PlainEvent, place: int, sender: Sender, max_age: timedelta | None
+) -> Event | DiscardReason:
+    """The row for the event at `place` of its post, or why it is discarded: what `event_of` gives for it."""
+    now = sender.accepted_utc
+    date = parsed_date(plain.date, now) if plain.date else EventDate(now)
+    data = bytes(plain.data)
+    if date is None or not (_has_usual_values(plain) and _is_unremarkable(data)):
+        return event_of(_raw(plain), place, sender, max_age)
+    if is_too_old(date.utc, now, max_age):
+        return DiscardReason.TOO_OLD
+    is_typed = plain.type is not None and plain.type.strip()
+    return Event(
+        id=event_id(sender.post_id, place),
+        project_id=sender.project_id,
+        organization_id=sender.organization_id,
+        type=plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and is_typed else "log",
+        date=date.utc,
+        date_offset_minutes=date.offset_minutes,
+        created_utc=now,
+        reference_id=plain.reference_id or None,
+        message=plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
+        source=plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None,
+        tags=(as_tags(plain.tags) or ()) if plain.tags else (),
+        value=None if plain.value is None else as_number(plain.value),
+        count=None if plain.count is None else as_count(plain.count),
+        geo=as_geo(plain.geo) if plain.geo else None,
+        data=_with_client(data, sender.client_member),
+    )
+
+
+def _is_storable(body: bytes) -> bool:
+    """Whether `jsonb` takes every text and number in the body as it is; a doubtful one is not."""
+    if not body.isascii() and not _is_text(body):
+        return False
+    if b"\\" in body and _REFUSED_ESCAPE.search(body) is not None:
+        return False
+    shape = body.translate(_SHAPE_OF_NUMBERS)
+    return _LONG_NUMBER not in shape and not _has_large_exponent(shape)
+
+
+def _has_large_exponent(shape: bytes) -> bool:
+    """Whether there may be one in a number; most of what looks like it is within an id of hex digits."""
+    place = shape.find(_LARGE_EXPONENT)
+    while place >= 0:
+        before = shape[max(0, place - 64) : place].rstrip(b"9")[-1:]
+        if not before or before in _BEFORE_NUMBERS:
+            return True
+        place = shape.find(_LARGE_EXPONENT, place + 1)
+    return False
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_sound_data(event: PlainEvent | None) -> bool:
+    """Whether `data` is an object or null, and not too deep."""
+    data = memoryview(event.data) if event else b""
+    if not data or data[0] == _NULL:
+        return True
+    return data[0] == _OBJECT and (
+        len(data) < _DEEP_BYTES or not is_too_deep(bytes(data).decode(), levels=MAXIMUM_DEPTH - 1)
+    )
+
+
+def _has_usual_values(plain: PlainEvent) -> bool:
+    """Whether each member is there as a value that its column takes, or not at all."""
+    return (
+        (not plain.reference_id or is_reference_id(plain.reference_id))
+        and (plain.value is None or as_number(plain.value) is not None)
+        and (plain.count is None or as_count(plain.count) is not None)
+        and (not plain.geo or as_geo(plain.geo) is not None)
+    )
+
+
+def _is_unremarkable(data: bytes) -> bool:
+    if not data or data[0] == _NULL:
+        return True
+    try:
+        _UNREMARKABLE.decode(data)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _with_client(data: bytes, client_member: bytes) -> bytes:
+    """The data with the server's member last: of two equal names `jsonb` keeps the last."""
+    if not data or data[0] == _NULL:
+        return b"{" + client_member + b"}"
+    opened = data[:-1].rstrip()
+    return opened + (client_member if len(opened) == 1 else b"," + client_member) + b"}"
+
+
+def _raw(plain: PlainEvent) -> dict[str, Any]:
+    """The event as the careful way has it."""
+    members = msgspec.structs.asdict(plain)
+    data = bytes(members.pop("data")).decode()
+    return members | {"data": object_in(data)}
