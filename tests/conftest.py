@@ -14,12 +14,19 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 from redis.asyncio import Redis
 
 from collector.database.migrations import migrate
 from collector.embedded.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
+
+SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
+"""`make nightly` sets 10: ten times the random cases, and other ones each time; CI always has the same."""
+
+settings.register_profile("headrace", max_examples=200 * SCALE, deadline=None, derandomize=SCALE == 1)
+settings.load_profile("headrace")
 
 
 @dataclass(frozen=True, slots=True)
