@@ -62,7 +62,7 @@ async def measure_fsync(folder: Path, cores: Cores, extent: Extent, tell: Callab
 async def measure_memory(
     folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
 ) -> list[Figure]:
-    """What the queue's server grows by for each byte that was posted."""
+    """What the queue's data grow by for each byte that was posted."""
     async with door_bench(folder, cores, extent, "strict") as bench:
         return [await _memory(bench, size, extent.slices, tell) for size in _SIZES]
 
@@ -90,9 +90,9 @@ async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[],
     await bench.warm_up(size)
     for _ in range(slices):
         await queue.renew()
-        before = await queue.used_bytes()
+        before = await queue.data_bytes()
         await bench.sender.send(bench.servers.door.port, bench.bodies[size])
-        grown = await queue.used_bytes() - before
+        grown = await queue.data_bytes() - before
         held = await queue.held()
         pairs.append(Pair(grown, held.payload_bytes))
         entries.append(held.posts / held.entries)

@@ -82,14 +82,17 @@ class Queue:
         """Decide when the server puts writes on the disk."""
         await self._redis.config_set("appendfsync", policy)
 
-    async def used_bytes(self) -> int:
-        """The memory that the whole server uses, once the door writes nothing more."""
+    async def data_bytes(self) -> int:
+        """The memory of all that the server keeps, once the door writes nothing more.
+
+        Connections' buffers are left out: they come and go, however much is queued.
+        """
         before = -1
         async with asyncio.timeout(_SETTLE_SECONDS):
             while (length := int(await self._redis.xlen(self._keys.stream(0)))) != before:
                 before = length
                 await asyncio.sleep(_SETTLED_AFTER_SECONDS)
-        return int((await self._redis.info("memory"))["used_memory"])
+        return int((await self._redis.info("memory"))["used_memory_dataset"])
 
     async def held(self) -> Held:
         """Read the whole stream."""
