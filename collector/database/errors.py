@@ -16,6 +16,13 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
     """Postgres cannot be reached or cannot do it right now. The write may have happened."""
 
 
+class MostlyRefused(Exception):  # noqa: N818 - a state of the world
+    """Postgres refuses most of the rows that it is given: the fault is ours or its own, not the data's.
+
+    Nothing of the transaction is stored; repeating it is safe.
+    """
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn the driver's errors into ours where repeating can help; anything else passes as it is.

@@ -51,16 +51,28 @@ async def maintain_leaves(pool: asyncpg.Pool, retention_days: int, days_ahead: i
     return LeafChanges(made, await _drop_patiently(pool, expired[0]))
 
 
+async def make_leaves_for(
+    connection: asyncpg.Connection, days: Iterable[date], retention_days: int | None
+) -> set[date]:
+    """Make the leaves that events of these days need; answers the days that get none.
+
+    By Postgres's clock, these are further ahead than tomorrow or older than `retention_days` (None: none is):
+    a door whose clock is wrong must not make leaves that nobody expects, nor such as are dropped at once.
+    """
+    missing = await _missing(connection, days)
+    if not missing or retention_days is None:
+        await _make_all(connection, missing)
+        return set()
+    now: datetime = await connection.fetchval("SELECT now()")
+    today = now.astimezone(UTC).date()
+    plausible = [day for day in missing if today - _DAY * retention_days <= day <= today + _DAY]
+    await _make_all(connection, plausible)
+    return set(missing).difference(plausible)
+
+
 async def make_missing_leaves(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
     """Make the leaves that are not there yet and answer their days. Not to be called inside a transaction."""
-    wanted = sorted(set(days))
-    names = [leaf_name(day) for day in wanted]
-    found = await connection.fetch(
-        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL", names
-    )
-    missing = {row["name"] for row in found}
-    made = [day for day in wanted if leaf_name(day) in missing]
-    return tuple([day for day in made if await _make(connection, day)])
+    return await _make_all(connection, await _missing(connection, days))
 
 
 async def leaf_days(connection: asyncpg.Connection) -> list[date]:
@@ -75,6 +87,21 @@ async def leaf_days(connection: asyncpg.Connection) -> list[date]:
 def leaf_name(day: date) -> str:
     """The table of a day's events: `events_20261122`."""
     return f"{_PREFIX}{day:%Y%m%d}"
+
+
+async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list[date]:
+    """Those of the days that have no leaf, oldest first."""
+    wanted = sorted(set(days))
+    found = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL",
+        [leaf_name(day) for day in wanted],
+    )
+    missing = {row["name"] for row in found}
+    return [day for day in wanted if leaf_name(day) in missing]
+
+
+async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
+    return tuple([day for day in days if await _make(connection, day)])
 
 
 async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:

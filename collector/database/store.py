@@ -1,194 +1,165 @@
 """The store: everything that became of post batches, in one transaction each time, and each batch once."""
 
-import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from collector.database.dead_letters import keep_dead_letters
-from collector.database.errors import DatabaseUnavailable
+from collector.database.event_writer import EventWriter
 from collector.database.finished import count_finished
-from collector.database.leaves import make_missing_leaves
+from collector.database.leaves import make_leaves_for
+from collector.database.midnight import Midnight
 from collector.database.pool import connected
+from collector.database.refusals import RefusalWatch, RefusedRows
+from collector.database.staging import dead_letter
 from collector.database.stored_batches import remember
 from collector.database.usage import UsageKey, add_usage
-from collector.domain.identifiers import accepted_at
-from collector.domain.outcome import DeadLetter, DeadLetterReason, Event, Outcome, Tally, UnderstoodBatch
+from collector.domain.identifiers import DAY_MS, HOUR_MS, event_ms
+from collector.domain.outcome import (
+    DeadLetter,
+    DeadLetterReason,
+    Discard,
+    Event,
+    Outcome,
+    Tally,
+    UnderstoodBatch,
+)
 
 NO_PROJECT: Final = UUID(int=0)
 """What a dead letter is counted under when its project is unknown."""
+REFERENCE_WINDOW: Final = timedelta(hours=1)
 
-_COLUMNS: Final = (
-    "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
-    " is_first_occurrence, reference_id, type, message, source, tags, value, geo, data"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY: Final = _EPOCH.date()
+_HOUR: Final = timedelta(hours=1)
+_DAY_HOURS: Final = 24
+_NO_LEAF: Final = (
+    "Its time of acceptance is beyond what is kept, or lies in the future: no leaf is made for it."
 )
-_STAGING: Final = "CREATE TEMP TABLE IF NOT EXISTS staging (LIKE events) ON COMMIT DELETE ROWS"
-_MOVE: Final = (
-    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM staging"  # noqa: S608 - constants only
-    ' ORDER BY project_id, reference_id COLLATE "C", id ON CONFLICT DO NOTHING RETURNING id'
-)
-
-_DATA_FAULTS: Final = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,  # too deep or too long for jsonb
-    ValueError,  # what the driver cannot encode, before it reaches the server
-    OverflowError,
-)
-
-
-@dataclass(slots=True)
-class _Stored:
-    """What a transaction has stored and refused so far."""
-
-    ids: set[UUID] = field(default_factory=set)
-    refused: list[DeadLetter] = field(default_factory=list)
 
 
 class BatchStore:
-    """Stores understood batches through a pool of connections."""
+    """Stores understood batches through a pool of connections.
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    A reference id that is met again across midnight within `reference_window` is a duplicate. Leaves are made
+    as they are needed, but none that is older than `retention_days` (None: any).
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        reference_window: timedelta = REFERENCE_WINDOW,
+        retention_days: int | None = None,
+    ) -> None:
         self._pool = pool
+        self._midnight = Midnight(reference_window)
+        self._retention_days = retention_days
+        self._watch = RefusalWatch()
+        self._is_direct = True
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
         """Store events, dead letters and counts of all batches in one transaction, each batch id once.
 
         Raises DatabaseUnavailable when it should be repeated; then either nothing or all of it is stored, and
-        repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself.
+        repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself;
+        MostlyRefused is raised when most would.
         """
-        days = {accepted_at(event.id.bytes).date() for batch in batches for event in batch.events}
+        days = {event_ms(event.id) // DAY_MS for batch in batches for event in batch.events}
         async with connected(self._pool) as connection:
-            await make_missing_leaves(connection, days)
+            without_leaf = await make_leaves_for(connection, map(_day, days), self._retention_days)
             async with connection.transaction():
-                return await _save(connection, batches)
+                remembered = await remember(connection, batches)
+                events, letters = _sorted_out(remembered.new, without_leaf)
+                refused = self._watch.begin(len(events))
+                writer = await self._write(connection, events, refused)
+                letters += refused.letters
+                await keep_dead_letters(connection, letters)
+                discarded = sum((batch.discarded for batch in remembered.new), Counter())
+                await add_usage(
+                    connection, _counts(events, writer.duplicates, letters) + _discards(discarded)
+                )
+                await count_finished(connection, remembered)
+        self._watch.note(refused)
+        self._is_direct = writer.is_direct
+        return Tally(
+            stored=len(events) - len(writer.duplicates) - len(refused.letters),
+            duplicate=len(writer.duplicates),
+            discarded=discarded.total(),
+            dead_lettered=len(letters),
+            replayed=len(batches) - len(remembered.new) - len(remembered.repeated),
+            repeated=len(remembered.repeated),
+        )
+
+    async def _write(
+        self, connection: asyncpg.Connection, events: Sequence[Event], refused: RefusedRows
+    ) -> EventWriter:
+        by_hour: defaultdict[int, list[Event]] = defaultdict(list)
+        for event in events:
+            by_hour[event_ms(event.id) // HOUR_MS].append(event)
+        by_day: defaultdict[date, list[Event]] = defaultdict(list)
+        for hour, of_hour in by_hour.items():
+            by_day[_day(hour // _DAY_HOURS)] += of_hour
+        midnight = self._midnight if self._midnight.is_near(by_hour) else None
+        writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
+        await writer.write(by_day)
+        return writer
 
 
-async def _save(connection: asyncpg.Connection, batches: Sequence[UnderstoodBatch]) -> Tally:
-    remembered = await remember(connection, batches)
-    new = remembered.new
-    events = sorted((event for batch in new for event in batch.events), key=_locking_order)
-    stored = _Stored()
-    if events:
-        await connection.execute(_STAGING)
-        await _insert(connection, events, stored)
-    letters = [letter for batch in new for letter in batch.dead_letters] + stored.refused
-    await keep_dead_letters(connection, letters)
-    discarded = sum((batch.discarded for batch in new), Counter())
-    counts = _counts(events, stored, letters)
-    for discard, number in discarded.items():
-        counts[UsageKey(discard.project_id, discard.hour, Outcome.DISCARDED, discard.reason)] += number
-    await add_usage(connection, counts)
-    await count_finished(connection, remembered)
-    return Tally(
-        stored=len(stored.ids),
-        duplicate=len(events) - len(stored.ids) - len(stored.refused),
-        discarded=discarded.total(),
-        dead_lettered=len(letters),
-        replayed=len(batches) - len(new) - len(remembered.repeated),
-        repeated=len(remembered.repeated),
-    )
-
-
-def _locking_order(event: Event) -> tuple[bytes, str, bytes]:
-    """Transactions with the same references wait for each other's rows in this order: never in a circle."""
-    return event.project_id.bytes, event.reference_id or "\U0010ffff", event.id.bytes
-
-
-async def _insert(connection: asyncpg.Connection, events: Sequence[Event], stored: _Stored) -> None:
-    """Insert events through the empty staging table; where one is refused, each half by itself."""
-    try:
-        async with connection.transaction():
-            await connection.copy_records_to_table(
-                "staging", records=map(_row, events), columns=_COLUMNS.split(", ")
-            )
-            stored.ids.update(row["id"] for row in await connection.fetch(_MOVE))
-    except _DATA_FAULTS as error:
-        if _is_missing_leaf(error):
-            raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
-        if len(events) == 1:
-            stored.refused.append(_dead_letter(events[0], error))
-            return
-        middle = len(events) // 2
-        await _insert(connection, events[:middle], stored)
-        await connection.execute("TRUNCATE staging")
-        await _insert(connection, events[middle:], stored)
-
-
-def _row(event: Event) -> tuple[object, ...]:
-    """In the order of `_COLUMNS`."""
-    return (
-        event.id,
-        event.project_id,
-        event.organization_id,
-        event.stack_id,
-        event.date,
-        event.created_utc,
-        event.count,
-        event.date_offset_minutes,
-        event.is_first_occurrence,
-        event.reference_id,
-        event.type,
-        event.message,
-        event.source,
-        event.tags,
-        event.value,
-        event.geo,
-        event.data,
-    )
-
-
-def _is_missing_leaf(error: Exception) -> bool:
-    """Postgres reports a row without a partition as a violated check that has no name."""
-    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name
-
-
-def _dead_letter(event: Event, error: Exception) -> DeadLetter:
-    """The event as JSON, with its data as it was to be stored."""
-    members = {
-        "type": event.type,
-        "date": event.date,
-        "reference_id": event.reference_id,
-        "message": event.message,
-        "source": event.source,
-        "tags": event.tags,
-        "value": event.value,
-        "count": event.count,
-        "geo": event.geo,
-    }
-    body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
-    data = b"" if event.data is None else b', "data": ' + event.data
-    return DeadLetter(
-        id=event.id,
-        reason=DeadLetterReason.REFUSED_BY_DATABASE,
-        detail=f"{type(error).__name__}: {error}",
-        body=body[:-1].encode() + data + b"}",
-        accepted_utc=accepted_at(event.id.bytes),
-        project_id=event.project_id,
-        organization_id=event.organization_id,
-        content_type="application/json",
-    )
-
-
-def _counts(events: Iterable[Event], stored: _Stored, letters: Iterable[DeadLetter]) -> Counter[UsageKey]:
-    """Events by outcome; what was neither stored nor refused met its reference id or itself."""
-    counts: Counter[UsageKey] = Counter()
-    refused = {letter.id for letter in stored.refused}
+def _sorted_out(
+    batches: Iterable[UnderstoodBatch], without_leaf: set[date]
+) -> tuple[list[Event], list[DeadLetter]]:
+    """The events to be stored and the dead letters there are already."""
+    events = [event for batch in batches for event in batch.events]
+    letters = [letter for batch in batches for letter in batch.dead_letters]
+    if not without_leaf:
+        return events, letters
+    storable: list[Event] = []
     for event in events:
-        if event.id not in refused:
-            outcome = Outcome.STORED if event.id in stored.ids else Outcome.DUPLICATE
-            counts[UsageKey(event.project_id, _hour(accepted_at(event.id.bytes)), outcome)] += 1
+        if _day(event_ms(event.id) // DAY_MS) in without_leaf:
+            letters.append(dead_letter(event, DeadLetterReason.IMPLAUSIBLE_TIME, _NO_LEAF))
+        else:
+            storable.append(event)
+    return storable, letters
+
+
+def _counts(
+    events: Iterable[Event], duplicates: Iterable[Event], letters: Iterable[DeadLetter]
+) -> Counter[UsageKey]:
+    """Events by outcome: stored is what ended in no other way."""
+    counts: Counter[UsageKey] = Counter()
+    ids = {letter.id for letter in letters}
+    for (project_id, hour), number in _by_hour(event for event in events if event.id not in ids).items():
+        counts[UsageKey(project_id, hour, Outcome.STORED)] = number
+    for (project_id, hour), number in _by_hour(duplicates).items():
+        counts[UsageKey(project_id, hour, Outcome.STORED)] -= number
+        counts[UsageKey(project_id, hour, Outcome.DUPLICATE)] += number
     for letter in letters:
-        project_id = letter.project_id or NO_PROJECT
-        hour = _hour(letter.accepted_utc)
-        counts[UsageKey(project_id, hour, Outcome.DEAD_LETTERED, letter.reason)] += 1
-    return counts
+        hour = letter.accepted_utc.replace(minute=0, second=0, microsecond=0)
+        counts[UsageKey(letter.project_id or NO_PROJECT, hour, Outcome.DEAD_LETTERED, letter.reason)] += 1
+    return +counts
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _discards(discarded: Counter[Discard]) -> Counter[UsageKey]:
+    return Counter(
+        {
+            UsageKey(discard.project_id, discard.hour, Outcome.DISCARDED, discard.reason): number
+            for discard, number in discarded.items()
+        }
+    )
+
+
+def _by_hour(events: Iterable[Event]) -> Counter[tuple[UUID, datetime]]:
+    hours = Counter((event.project_id, event_ms(event.id) // HOUR_MS) for event in events)
+    return Counter(
+        {(project_id, _EPOCH + hour * _HOUR): number for (project_id, hour), number in hours.items()}
+    )
+
+
+def _day(number: int) -> date:
+    """The UTC day so many days after the first of 1970."""
+    return _FIRST_DAY + timedelta(days=number)

@@ -17,7 +17,11 @@ from uuid import UUID
 PLACE_BITS: Final = 20
 MAXIMUM_EVENTS_PER_POST: Final = 1 << (PLACE_BITS - 1)
 
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
+
 _COUNTER_BITS: Final = 12
+_BELOW_TIME_BITS: Final = 80
 _RANDOM_BITS: Final = 42
 _VERSION: Final = 7 << 76
 _VARIANT: Final = 2 << 62
@@ -71,7 +75,17 @@ def accepted_at(post_id: bytes) -> datetime:
 
 def first_id_at(moment: datetime) -> UUID:
     """The smallest id that something accepted at or after `moment` can have: where a leaf begins."""
-    return UUID(int=(moment - _EPOCH) // timedelta(milliseconds=1) << 80)
+    return first_id_of((moment - _EPOCH) // timedelta(milliseconds=1))
+
+
+def event_ms(event_id: UUID) -> int:
+    """When the event was accepted, in Unix milliseconds."""
+    return event_id.int >> _BELOW_TIME_BITS
+
+
+def first_id_of(milliseconds: int) -> UUID:
+    """The smallest id that something accepted then can have."""
+    return UUID(int=milliseconds << _BELOW_TIME_BITS)
 
 
 def is_object_id(text: str) -> bool:

@@ -36,6 +36,7 @@ class DeadLetterReason(StrEnum):
     TOO_DEEP = "too_deep"
     TOO_MANY_EVENTS = "too_many_events"
     REFUSED_BY_DATABASE = "refused_by_database"
+    IMPLAUSIBLE_TIME = "implausible_time"
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -316,7 +316,7 @@ async def test_a_leaf_dropped_at_the_last_moment_is_an_outage(
 
     batch = understood(an_event())
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("collector.database.store.make_missing_leaves", none_is_missing)
+        meanwhile.setattr("collector.database.store.make_leaves_for", none_is_missing)
         with pytest.raises(DatabaseUnavailable, match="leaf"):
             await store.save([batch])
 

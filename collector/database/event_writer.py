@@ -1,0 +1,110 @@
+"""How the events of one transaction get into `events`: straight into their leaves, or else through staging.
+
+The direct way is a binary COPY into the day's leaf: nothing but the server's own work. It knows no ON
+CONFLICT: when a unique index or anything else objects, that day's events are staged, which sorts out which.
+A stream in which repeats are found goes on staging until none are: a COPY that fails leaves dead rows behind.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from datetime import date
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.errors import DatabaseUnavailable
+from collector.database.leaves import leaf_name
+from collector.database.midnight import Midnight
+from collector.database.refusals import RefusedRows
+from collector.database.row_codec import COLUMNS, UNPACKABLE, copy_chunks
+from collector.database.staging import DATA_FAULTS, Staging
+from collector.domain.event import INVALID_REFERENCE_ID
+from collector.domain.outcome import Event
+
+
+class EventWriter:
+    """Writes into `events` within a transaction; what was not stored is in `duplicates` and `refused`.
+
+    `is_direct` says whether to try the direct way first, and afterwards whether to do so the next time.
+    """
+
+    def __init__(
+        self,
+        connection: asyncpg.Connection,
+        midnight: Midnight | None,
+        refused: RefusedRows,
+        *,
+        is_direct: bool,
+    ) -> None:
+        self.duplicates: list[Event] = []
+        self.is_direct = is_direct
+        self._connection = connection
+        self._midnight = midnight
+        self._refused = refused
+        self._staging = Staging(connection, refused)
+
+    async def write(self, days: Mapping[date, Sequence[Event]]) -> None:
+        """Store the events of each day: the earliest first, for the first of a reference wins."""
+        if self._midnight is not None:
+            await self._midnight.pass_gate(self._connection, (event for of in days.values() for event in of))
+        for day in sorted(days):
+            await self._write_day(day, days[day])
+
+    async def _write_day(self, day: date, events: Sequence[Event]) -> None:
+        if self._midnight is not None:
+            events = self._without(await self._midnight.repeats(self._connection, day, events), events)
+        ordered = sorted(events, key=_locking_order)
+        repeated = _repeated(ordered)
+        if self.is_direct and await self._is_copied(day, _others(ordered, repeated)):
+            self.duplicates += [event for event in ordered if event.id in repeated]
+            return
+        # With its repeats: where the first of them is refused, the next one takes its place.
+        stored = await self._staging.store(ordered) | self._refused.ids
+        duplicates = [event for event in ordered if event.id not in stored]
+        self.is_direct = len(duplicates) <= len(repeated)
+        self.duplicates += duplicates
+
+    def _without(self, repeats: set[UUID], events: Sequence[Event]) -> Sequence[Event]:
+        self.duplicates += [event for event in events if event.id in repeats]
+        return _others(events, repeats)
+
+    async def _is_copied(self, day: date, events: Sequence[Event]) -> bool:
+        """Whether the leaf took all of them; otherwise it took none."""
+        try:
+            chunks = list(copy_chunks(events))
+            async with self._connection.transaction():
+                await self._connection.copy_to_table(
+                    leaf_name(day), source=_one_by_one(chunks), columns=COLUMNS, format="binary"
+                )
+        except asyncpg.UndefinedTableError as error:
+            raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
+        except (*DATA_FAULTS, *UNPACKABLE):
+            return False
+        return True
+
+
+def _locking_order(event: Event) -> tuple[int, str, int]:
+    """Transactions with the same references wait for each other's rows in this order: never in a circle."""
+    return event.project_id.int, event.reference_id or "\U0010ffff", event.id.int
+
+
+def _repeated(ordered: Iterable[Event]) -> set[UUID]:
+    """The ids of the events whose reference an earlier one of them has."""
+    repeated: set[UUID] = set()
+    last: tuple[UUID, str] | None = None
+    for event in ordered:
+        if event.reference_id is None or event.reference_id == INVALID_REFERENCE_ID:
+            continue
+        reference = (event.project_id, event.reference_id)
+        if reference == last:
+            repeated.add(event.id)
+        last = reference
+    return repeated
+
+
+def _others(events: Sequence[Event], ids: set[UUID]) -> Sequence[Event]:
+    return [event for event in events if event.id not in ids] if ids else events
+
+
+async def _one_by_one(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for chunk in chunks:
+        yield chunk

@@ -1,0 +1,140 @@
+"""The patient way into `events`: through a staging table, where a row that exists or is refused costs itself.
+
+It runs inside the storing transaction, at about half the speed of the direct way.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.errors import DatabaseUnavailable
+from collector.domain.identifiers import accepted_at
+from collector.domain.outcome import DeadLetter, DeadLetterReason, Event
+
+_COLUMNS: Final = (
+    "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
+    " is_first_occurrence, reference_id, type, message, source, tags, value, geo, data"
+)
+_STAGING: Final = "CREATE TEMP TABLE IF NOT EXISTS staging (LIKE events) ON COMMIT DELETE ROWS"
+_MOVE: Final = (
+    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM staging"  # noqa: S608 - constants only
+    ' ORDER BY project_id, reference_id COLLATE "C", id ON CONFLICT DO NOTHING RETURNING id'
+)
+
+DATA_FAULTS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # too deep or too long for jsonb
+    ValueError,  # what the driver cannot encode, before it reaches the server
+    OverflowError,
+)
+
+
+class Refusals(Protocol):
+    """Where refused rows go."""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take one; raises MostlyRefused to give the transaction up."""
+        ...
+
+
+class Staging:
+    """The staging table, for one transaction."""
+
+    def __init__(self, connection: asyncpg.Connection, refusals: Refusals) -> None:
+        self._connection = connection
+        self._refusals = refusals
+        self._is_used = False
+
+    async def store(self, events: Sequence[Event]) -> set[UUID]:
+        """Insert events and answer the ids of those stored; the others met their reference or are refused.
+
+        A refused row is found by halving and becomes a dead letter.
+        """
+        if not self._is_used:
+            await self._connection.execute(_STAGING)
+        stored: set[UUID] = set()
+        await self._insert(events, stored)
+        return stored
+
+    async def _insert(self, events: Sequence[Event], stored: set[UUID]) -> None:
+        try:
+            async with self._connection.transaction():
+                await self._move(events, stored)
+        except DATA_FAULTS as error:
+            if _is_missing_leaf(error):
+                raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
+            if len(events) == 1:
+                detail = f"{type(error).__name__}: {error}"
+                self._refusals.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
+                return
+            middle = len(events) // 2
+            await self._insert(events[:middle], stored)
+            await self._insert(events[middle:], stored)
+
+    async def _move(self, events: Sequence[Event], stored: set[UUID]) -> None:
+        if self._is_used:
+            await self._connection.execute("TRUNCATE staging")
+        self._is_used = True
+        await self._connection.copy_records_to_table(
+            "staging", records=map(_row, events), columns=_COLUMNS.split(", ")
+        )
+        stored.update(row["id"] for row in await self._connection.fetch(_MOVE))
+
+
+def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    """The event as JSON, with its data as it was to be stored."""
+    members = {
+        "type": event.type,
+        "date": event.date,
+        "reference_id": event.reference_id,
+        "message": event.message,
+        "source": event.source,
+        "tags": event.tags,
+        "value": event.value,
+        "count": event.count,
+        "geo": event.geo,
+    }
+    body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
+    data = b"" if event.data is None else b', "data": ' + event.data
+    return DeadLetter(
+        id=event.id,
+        reason=reason,
+        detail=detail,
+        body=body[:-1].encode() + data + b"}",
+        accepted_utc=accepted_at(event.id.bytes),
+        project_id=event.project_id,
+        organization_id=event.organization_id,
+        content_type="application/json",
+    )
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    """In the order of `_COLUMNS`."""
+    return (
+        event.id,
+        event.project_id,
+        event.organization_id,
+        event.stack_id,
+        event.date,
+        event.created_utc,
+        event.count,
+        event.date_offset_minutes,
+        event.is_first_occurrence,
+        event.reference_id,
+        event.type,
+        event.message,
+        event.source,
+        event.tags,
+        event.value,
+        event.geo,
+        event.data,
+    )
+
+
+def _is_missing_leaf(error: Exception) -> bool:
+    """Postgres reports a row without a partition as a violated check that has no name."""
+    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name
