@@ -67,7 +67,7 @@ async def test_every_post_of_the_file_is_sent_as_a_client_would(
     assert receiver.headers["Authorization"] == f"Bearer {'t' * 40}"
     assert receiver.headers["Content-Type"] == "application/json"
     assert 0 <= receiver.posts - sent.posts <= 64  # at the end an answer may be under way on each connection
-    assert sent.seconds == pytest.approx(seconds, rel=0.5)
+    assert sent.seconds >= seconds * 0.9
     assert 0 < sent.p50_ms <= sent.p99_ms
 
 
