@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
@@ -72,8 +73,10 @@ class Sweep:
         """Sweep once and count how it went."""
         try:
             await self._sweep()
-        except BaseException:
+        except BaseException as error:
             self._metrics.sweeps.labels("failed").inc()
+            # What filled the queue came through a swept projection; this worker must stay and empty it.
+            self.is_done = self.is_done or isinstance(error, BrokerFull)
             raise
         self._metrics.sweeps.labels("done").inc()
         self.is_done = True

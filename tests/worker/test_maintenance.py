@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.broker.errors import BrokerUnavailable
+from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import ShardBacklog
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
@@ -83,6 +83,23 @@ async def test_the_first_sweep_is_remembered_and_every_one_counted(registry: Col
     assert (is_done_before, sweep.is_done) == (False, True)
     assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "failed"}) == 1
     assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "done"}) == 1
+
+
+async def test_a_worker_is_ready_where_only_a_full_queue_keeps_it_from_sweeping(
+    registry: CollectorRegistry,
+) -> None:
+    """It is the one that empties the queue; whoever waits for it to be ready must not start it again."""
+
+    async def refused() -> None:
+        raise BrokerFull("over maxmemory")
+
+    sweep = Sweep(refused, WorkerMetrics(registry))
+
+    with pytest.raises(BrokerFull):
+        await sweep()
+
+    assert sweep.is_done
+    assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "failed"}) == 1
 
 
 async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) -> None:
