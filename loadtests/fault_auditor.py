@@ -1,0 +1,176 @@
+"""The auditor: remembers every post and its answer, then looks in Postgres whether the 202s were kept.
+
+It shares no code with the product. It knows, by plain SQL, the tables that are there for outside tools, and
+what each kind of post must become: see `Kind`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+import asyncpg
+
+_CONNECT_SECONDS: Final = 30
+_QUERY_SECONDS: Final = 300
+_CHUNK: Final = 5_000
+_SHOWN: Final = 5
+
+
+class Kind(StrEnum):
+    """What every event of a post must become."""
+
+    EVENT = "event"
+    """A row of `events`, found by its message."""
+    REFERENCED = "referenced"
+    """The same with a reference id: however often it is sent, one row."""
+    OLD = "old"
+    """Nothing but a count: it is older than the server takes."""
+    DAMAGED = "damaged"
+    """A dead letter with the post's bytes."""
+
+
+class Answer(StrEnum):
+    """What a sender knows of a post."""
+
+    ACCEPTED = "accepted"
+    UNKNOWN = "unknown"
+    """No answer, or a 503: it may or may not have been stored."""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A post: what it was, the marks of its events (their messages, or the damaged body), and its answers."""
+
+    kind: Kind
+    marks: tuple[str, ...]
+    answers: list[Answer] = field(default_factory=list)
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether a 202 was seen, however often it was sent."""
+        return Answer.ACCEPTED in self.answers
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What was found; `lost`, `twice` and `odd` must be empty. `accepted` and `unknown` are in answers."""
+
+    posts: int
+    accepted: int
+    unknown: int
+    events_accepted: int
+    outcomes: dict[str, int]
+    lost: list[str]
+    twice: list[str]
+    odd: list[str]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every promise was kept."""
+        return not (self.lost or self.twice or self.odd)
+
+    def text(self) -> str:
+        """For the report."""
+        counts = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(self.outcomes.items()))
+        lines = [
+            f"posts: {self.posts:,}, answers: {self.accepted:,} x 202, {self.unknown:,} x 503 or none",
+            f"events: {self.events_accepted:,} answered 202; counted: {counts}",
+            f"lost {len(self.lost)}, twice {len(self.twice)}",
+        ]
+        named = {"lost": self.lost, "twice": self.twice, "odd": self.odd}
+        return "\n".join(
+            [*lines, *(f"{name}: {each}" for name, all_ in named.items() for each in all_[:_SHOWN])]
+        )
+
+
+class Auditor:
+    """Everything that was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    def remember(self, kind: Kind, marks: Iterable[str]) -> Sent:
+        """A post that is about to be sent."""
+        sent = Sent(kind, tuple(marks))
+        self.sent.append(sent)
+        return sent
+
+    @property
+    def accepted(self) -> int:
+        """Posts that were answered 202 so far."""
+        return sum(sent.is_accepted for sent in self.sent)
+
+    async def look(self, database_url: str) -> Findings:
+        """Compare with what is in the database; the stream must be empty by now."""
+        connection = await asyncpg.connect(
+            database_url, timeout=_CONNECT_SECONDS, command_timeout=_QUERY_SECONDS
+        )
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                found = await _found(connection)
+                outcomes = await _outcomes(connection)
+        finally:
+            await connection.close(timeout=_CONNECT_SECONDS)
+        return self.judge(found, outcomes)
+
+    def judge(self, found: Counter[str], outcomes: dict[str, int]) -> Findings:
+        """Compare with marks by how often they were found, and with events by outcome. Pure."""
+        answers = Counter(answer for sent in self.sent for answer in sent.answers)
+        wanted = {mark: sent for sent in self.sent if sent.kind is not Kind.OLD for mark in sent.marks}
+        return Findings(
+            posts=len(self.sent),
+            accepted=answers[Answer.ACCEPTED],
+            unknown=answers[Answer.UNKNOWN],
+            events_accepted=self._events(Kind, Answer.ACCEPTED),
+            outcomes=outcomes,
+            lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
+            twice=[mark for mark, number in found.items() if number > 1],
+            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes)],
+        )
+
+    def _strangers(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:
+        for mark in found.keys() - wanted.keys():
+            yield f"nobody sent {mark}"
+
+    def _wrong_sums(
+        self, found: Counter[str], wanted: dict[str, Sent], outcomes: dict[str, int]
+    ) -> Iterator[str]:
+        """Outcomes are events; an answer that is unknown may count or not."""
+        damaged = sum(n for mark, n in found.items() if mark in wanted and wanted[mark].kind is Kind.DAMAGED)
+        yield from _differs("stored", outcomes.get("stored", 0), found.total() - damaged)
+        yield from _differs("dead_lettered", outcomes.get("dead_lettered", 0), damaged)
+        yield from self._out_of_bounds("discarded", [Kind.OLD], outcomes.get("discarded", 0))
+        yield from self._out_of_bounds("all outcomes", Kind, sum(outcomes.values()))
+
+    def _out_of_bounds(self, what: str, kinds: Iterable[Kind], number: int) -> Iterator[str]:
+        kinds = set(kinds)
+        least = self._events(kinds, Answer.ACCEPTED)
+        most = least + self._events(kinds, Answer.UNKNOWN)
+        if not least <= number <= most:
+            yield f"{what}: {number} events are counted, {least} to {most} were sent"
+
+    def _events(self, kinds: Iterable[Kind], answer: Answer) -> int:
+        wanted = set(kinds)
+        return sum(len(sent.marks) * sent.answers.count(answer) for sent in self.sent if sent.kind in wanted)
+
+
+def _differs(outcome: str, counted: int, found: int) -> Iterator[str]:
+    if counted != found:
+        yield f"{outcome}: {counted} events are counted, {found} are there"
+
+
+async def _found(connection: asyncpg.Connection) -> Counter[str]:
+    """How often each mark is there, as an event or as a dead letter."""
+    found: Counter[str] = Counter()
+    async for row in connection.cursor("SELECT message FROM events", prefetch=_CHUNK):
+        found[row["message"]] += 1
+    async for row in connection.cursor("SELECT body FROM dead_letters", prefetch=_CHUNK):
+        found[bytes(row["body"]).decode("latin-1")] += 1
+    return found
+
+
+async def _outcomes(connection: asyncpg.Connection) -> dict[str, int]:
+    rows = await connection.fetch("SELECT outcome, sum(events)::bigint AS events FROM usage GROUP BY 1")
+    return {row["outcome"]: row["events"] for row in rows}

@@ -1,0 +1,131 @@
+"""The faults: each does one bad thing to the running plant and returns when the bad thing is over."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from loadtests.fault_plant import START_SECONDS, Plant, until
+
+_PAUSE_SECONDS: Final = 1.5
+_LONG_PAUSE_SECONDS: Final = 4.0
+"""More than a door waits for the queue, and than a worker's entries are left alone."""
+_TIMEOUT_SECONDS: Final = 10.0
+_LITTLE_BYTES: Final = 1_000_000
+
+Fault = Callable[[Plant], Awaitable[None]]
+
+
+def killed(*kinds: str) -> Fault:
+    """Processes of these kinds are killed -9 at the same time."""
+
+    async def fault(plant: Plant) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for kind in kinds:
+                tasks.create_task(plant.kill(kind))
+
+    return fault
+
+
+def dies_at(*points: str) -> Fault:
+    """A process kills itself at each of these points."""
+
+    async def fault(plant: Plant) -> None:
+        await plant.die_at(*points)
+
+    return fault
+
+
+def paused(kind: str, seconds: float) -> Fault:
+    """A process is stopped for a while, in the middle of whatever it does."""
+
+    async def fault(plant: Plant) -> None:
+        async with plant.paused(kind):
+            await asyncio.sleep(seconds)
+
+    return fault
+
+
+async def memory_full(plant: Plant) -> None:
+    """Valkey's limit is below what it holds: writes are refused, what a worker must do is not."""
+    async with _redis(plant) as redis, _full(redis):
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def memory_full_and_worker_killed(plant: Plant) -> None:
+    """A new worker must be able to join and finish while nothing can be written."""
+    async with _redis(plant) as redis, _full(redis):
+        await killed("worker", "second_worker")(plant)
+        await until(lambda: _is_empty(redis), START_SECONDS, "an empty stream while memory is full")
+
+
+async def replies_lost(plant: Plant) -> None:
+    """A door writes, and every other time neither the reply nor the connection comes back."""
+    cutter = plant.cutter
+    if cutter is None:
+        return
+    cuts = cutter.cuts
+    cutter.is_cutting = True
+    try:
+        await until(lambda: cutter.cuts >= cuts + 3, START_SECONDS, "three lost replies")
+    finally:
+        cutter.is_cutting = False
+
+
+FAULTS: Final[dict[str, Fault]] = {
+    "Valkey killed": killed("valkey"),
+    "worker killed": killed("worker"),
+    "second worker killed": killed("second_worker"),
+    "door killed": killed("ingest"),
+    "Postgres killed": killed("postgres"),
+    "worker dies between commit and acknowledgement": dies_at("after_commit"),
+    "worker dies between read and commit": dies_at("after_read"),
+    "worker dies between claim and commit": dies_at("after_read", "after_claim"),
+    "door dies between append and answer": dies_at("after_append"),
+    "replies lost between door and Valkey": replies_lost,
+    "memory full": memory_full,
+    "memory full, workers killed": memory_full_and_worker_killed,
+    "Valkey stopped and continued": paused("valkey", _PAUSE_SECONDS),
+    "Postgres stopped and continued": paused("postgres", _PAUSE_SECONDS),
+    "two workers on the same entries": paused("worker", _PAUSE_SECONDS),
+    "worker and Postgres killed": killed("worker", "postgres"),
+    "door and Valkey killed": killed("ingest", "valkey"),
+    "everything killed": killed("ingest", "worker", "second_worker", "valkey", "postgres"),
+    "Valkey stopped for longer": paused("valkey", _LONG_PAUSE_SECONDS),
+    "Postgres stopped for longer": paused("postgres", _LONG_PAUSE_SECONDS),
+}
+
+
+@asynccontextmanager
+async def _full(redis: "Redis") -> AsyncIterator[None]:
+    """A limit below what is in use, inside the block."""
+    limit: Any = (await redis.config_get("maxmemory"))["maxmemory"]
+    await redis.config_set("maxmemory", _LITTLE_BYTES)
+    try:
+        yield
+    finally:
+        await redis.config_set("maxmemory", limit)
+
+
+async def _is_empty(redis: "Redis") -> bool:
+    try:
+        return int(await redis.xlen("posts:{0}")) == 0
+    except exceptions.RedisError:
+        return False
+
+
+@asynccontextmanager
+async def _redis(plant: Plant) -> AsyncIterator["Redis"]:
+    redis: Any = Redis.from_url(
+        plant.ready.redis_url,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT_SECONDS,
+        socket_connect_timeout=_TIMEOUT_SECONDS,
+    )
+    try:
+        yield redis
+    finally:
+        await redis.aclose()

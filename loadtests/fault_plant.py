@@ -1,0 +1,260 @@
+"""What crash tests run on: `headrace up` with two doors, a second worker, and a third door behind a proxy.
+
+Only processes that this run started are ever touched: children of our `headrace up`, by its ready file, and
+our own.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from inspect import isawaitable
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import psutil
+
+from loadtests.fault_proxy import ReplyCutter, proxied
+
+START_SECONDS: Final = 90.0
+STOP_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.02
+_RESTART_SECONDS: Final = 0.2
+_PROBE: Final = aiohttp.ClientTimeout(total=5)
+
+
+class PlantError(Exception):
+    """The run could not be started, or something in it did not come back; the message says what."""
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """What is read of the file that `headrace up --ready-file` writes."""
+
+    url: str
+    client_token: str
+    user_token: str
+    project_id: str
+    redis_url: str
+    database_url: str
+    pids: dict[str, list[int]]
+
+
+@dataclass(slots=True)
+class Plant:
+    """All processes of a run, and where its fault points are armed."""
+
+    folder: Path
+    up: asyncio.subprocess.Process
+    environ: Mapping[str, str]
+    fault_points: Path
+    own: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
+    cutter: ReplyCutter | None = None
+    proxied_url: str = ""
+
+    @property
+    def ready(self) -> Ready:
+        """What the ready file says now."""
+        return msgspec.json.decode((self.folder / "ready.json").read_bytes(), type=Ready)
+
+    def children(self, kind: str) -> list[psutil.Process]:
+        """The running processes of a kind: of `headrace up`, or our own second worker and third door."""
+        pids = list(self.ready.pids.get(kind, []))
+        if kind in self.own and self.own[kind].returncode is None:
+            pids.append(self.own[kind].pid)
+        found = []
+        for pid in pids:
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                if process.ppid() in {self.up.pid, os.getpid()}:
+                    found.append(process)
+        return found
+
+    async def child(self, kind: str) -> psutil.Process:
+        """One that runs; waits for its restart where it has just died."""
+        await until(lambda: bool(self.children(kind)), START_SECONDS, f"a running {kind}")
+        return self.children(kind)[-1]
+
+    async def kill(self, kind: str) -> None:
+        """Kill -9 one process of a kind, and return once it is gone."""
+        process = await self.child(kind)
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+        await until(lambda: not is_running(process), STOP_SECONDS, f"the end of {kind}")
+
+    @asynccontextmanager
+    async def paused(self, kind: str) -> AsyncIterator[None]:
+        """Stop a process and what it has started, and let them go on at the end of the block."""
+        process = await self.child(kind)
+        family = [process, *process.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.suspend()
+        try:
+            yield
+        finally:
+            for member in family:
+                with suppress(psutil.NoSuchProcess):
+                    member.resume()
+
+    async def die_at(self, *points: str) -> None:
+        """Arm fault points and return once a process has died at each."""
+        for point in points:
+            (self.fault_points / point).touch()
+        await until(
+            lambda: not any((self.fault_points / point).exists() for point in points),
+            START_SECONDS,
+            f"a death at {' and '.join(points)}",
+        )
+
+    async def audit(self, wait_seconds: float) -> tuple[int, str]:
+        """`headrace audit` on the running system: its exit status and what it said."""
+        ready = self.ready
+        process = await asyncio.create_subprocess_exec(
+            *_command("audit", "--wait", str(wait_seconds)),
+            env={**self.environ, "REDIS_URL": ready.redis_url, "DATABASE_URL": ready.database_url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(wait_seconds + STOP_SECONDS):
+            said, _ = await process.communicate()
+        return process.returncode or 0, said.decode()
+
+    def log(self) -> str:
+        """What `headrace up` has printed."""
+        return (self.folder / "up.log").read_text(errors="replace")
+
+
+@asynccontextmanager
+async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Plant]:
+    """Everything started and ready inside the block, and stopped at its end."""
+    fault_points = folder / "fault_points"
+    fault_points.mkdir()
+    environ = {
+        **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ},
+        "HEADRACE_FAULTS": "on",
+        "HEADRACE_FAULTS_DIRECTORY": str(fault_points),
+        "HEADRACE_CLAIM_IDLE_SECONDS": "1",
+        "HEADRACE_READ_BLOCK_MS": "100",
+        "HEADRACE_LOG_LEVEL": "warning",
+        **settings,
+    }
+    plant = Plant(folder, await _start_up(folder, environ), environ, fault_points)
+    try:
+        await until(lambda: _is_ready(plant), START_SECONDS, "headrace up")
+        async with proxied(plant.ready.redis_url) as (cutter, redis_url), asyncio.TaskGroup() as tasks:
+            plant.cutter = cutter
+            keepers = [tasks.create_task(keeper) for keeper in _own_keepers(plant, redis_url)]
+            try:
+                await until(lambda: _answers(plant.proxied_url), START_SECONDS, "the door behind the proxy")
+                yield plant
+            finally:
+                for keeper in keepers:
+                    keeper.cancel()
+    finally:
+        await _stop(plant.up)
+
+
+async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str) -> None:
+    """Return as soon as `condition` holds. Raises PlantError when it does not in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                held = condition()
+                if await held if isawaitable(held) else held:
+                    return
+                await asyncio.sleep(_POLL_SECONDS)
+    except TimeoutError:
+        raise PlantError(f"{what}: not within {seconds:g} s") from None
+
+
+def is_running(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie does not."""
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
+    options = ("--port", "0", "--doors", "2", "--data-dir", str(folder / "data"))
+    with (folder / "up.log").open("wb") as log:
+        return await asyncio.create_subprocess_exec(
+            *_command("up", *options, "--ready-file", str(folder / "ready.json")),
+            env=environ,
+            stdout=log,
+            stderr=log,
+        )
+
+
+def _own_keepers(plant: Plant, redis_url: str) -> list[Coroutine[Any, Any, None]]:
+    """A second worker, and a door that reaches Valkey by the proxy; started again whenever they die."""
+    ready, door_port = plant.ready, _free_port()
+    plant.proxied_url = f"http://127.0.0.1:{door_port}"
+    worker = {"DATABASE_URL": ready.database_url, "REDIS_URL": ready.redis_url}
+    return [
+        _keep(plant, "second_worker", "worker", {**worker, "HEADRACE_PORT": str(_free_port())}),
+        _keep(plant, "proxied_door", "ingest", {"REDIS_URL": redis_url, "HEADRACE_PORT": str(door_port)}),
+    ]
+
+
+async def _keep(plant: Plant, name: str, command: str, settings: Mapping[str, str]) -> None:
+    """Run a command of the product, again whenever it ends, until cancelled."""
+    while True:
+        with (plant.folder / f"{name}.log").open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *_command(command), env={**plant.environ, **settings}, stdout=log, stderr=log
+            )
+        plant.own[name] = process
+        try:
+            await process.wait()
+        except asyncio.CancelledError:
+            await _stop(process)
+            raise
+        await asyncio.sleep(_RESTART_SECONDS)
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """Politely, and after a bounded wait for good."""
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+
+
+def _command(*words: str) -> tuple[str, ...]:
+    return sys.executable, "-P", "-m", "collector.cli", *words
+
+
+def _is_ready(plant: Plant) -> bool:
+    if plant.up.returncode is not None:
+        raise PlantError(f"headrace up ended with {plant.up.returncode}:\n{plant.log()}")
+    return (plant.folder / "ready.json").exists()
+
+
+async def _answers(url: str) -> bool:
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=_PROBE) as session,
+            session.get(f"{url}/health/ready") as found,
+        ):
+            return found.status == HTTPStatus.OK
+    except (aiohttp.ClientError, OSError, TimeoutError):
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

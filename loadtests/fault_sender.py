@@ -1,0 +1,110 @@
+"""Senders for crash tests: posts of every kind, a few at a time, to every door, repeated as clients do it."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final
+
+import aiohttp
+
+from loadtests.fault_auditor import Answer, Auditor, Kind, Sent
+
+ACCEPTED: Final = 202
+REPEATED: Final = 503
+
+_KINDS: Final = (Kind.EVENT, Kind.EVENT, Kind.REFERENCED, Kind.REFERENCED, Kind.OLD, Kind.DAMAGED)
+_EVENTS_AT_MOST: Final = 20
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
+_PAUSE_SECONDS: Final = 0.1
+_DAMAGED: Final = b"\x1f\x8bdamaged "
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where posts go, and with which token."""
+
+    url: str
+    token: str
+
+
+@dataclass(slots=True)
+class Senders:
+    """Send until told to stop. `answers` counts statuses, 0 for none; `refused` is what clients drop."""
+
+    auditor: Auditor
+    doors: Sequence[Door]
+    seed: int
+    answers: Counter[int] = field(default_factory=Counter)
+    accepted_by: Counter[str] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    _numbers: "count[int]" = field(default_factory=count)
+    _is_over: bool = False
+
+    async def run(self, senders: int, posts_per_second: float) -> None:
+        """Return once `stop` was called and what is under way has been answered."""
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, asyncio.TaskGroup() as tasks:
+            for number in range(senders):
+                tasks.create_task(self._send_on(session, number, senders / posts_per_second))
+
+    def stop(self) -> None:
+        """Begin no more posts, and repeat none."""
+        self._is_over = True
+
+    async def _send_on(self, session: aiohttp.ClientSession, number: int, pause_seconds: float) -> None:
+        chance = random.Random(f"{self.seed}-{number}")
+        while not self._is_over:
+            await self._send(session, chance)
+            await asyncio.sleep(chance.uniform(0, 2 * pause_seconds))
+
+    async def _send(self, session: aiohttp.ClientSession, chance: random.Random) -> None:
+        kind = chance.choice(_KINDS)
+        sent, body = self._made(kind, chance)
+        while True:
+            door = chance.choice(self.doors)
+            answer = await self._post(session, door, kind, body)
+            sent.answers.append(answer)
+            if answer is Answer.ACCEPTED or kind is not Kind.REFERENCED or self._is_over:
+                return
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    def _made(self, kind: Kind, chance: random.Random) -> tuple[Sent, bytes]:
+        """A post that is remembered before it is sent."""
+        marks = [f"{self.seed}-{next(self._numbers)}" for _ in range(chance.choice((1, 1, _EVENTS_AT_MOST)))]
+        if kind is Kind.DAMAGED:
+            body = _DAMAGED + marks[0].encode()
+            return self.auditor.remember(kind, [body.decode("latin-1")]), body
+        if kind is Kind.EVENT and chance.random() < 0.5:  # noqa: PLR2004 - half of them
+            return self.auditor.remember(kind, marks), "\n".join(marks).encode()
+        return self.auditor.remember(kind, marks), json.dumps([_event(kind, mark) for mark in marks]).encode()
+
+    async def _post(self, session: aiohttp.ClientSession, door: Door, kind: Kind, body: bytes) -> Answer:
+        headers = {"Authorization": f"Bearer {door.token}", "Content-Type": "application/json"}
+        if kind is Kind.DAMAGED:
+            headers["Content-Encoding"] = "gzip"
+        status = 0
+        try:
+            async with session.post(f"{door.url}/api/v2/events", data=body, headers=headers) as response:
+                status = response.status
+                text = await response.text()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            text = str(error)
+        self.answers[status] += 1
+        if status == ACCEPTED:
+            self.accepted_by[door.url] += 1
+            return Answer.ACCEPTED
+        if status not in {0, REPEATED}:
+            self.refused.append(f"{status}: {text[:200]}")
+        return Answer.UNKNOWN
+
+
+def _event(kind: Kind, mark: str) -> dict[str, object]:
+    event: dict[str, object] = {"type": "log", "message": mark}
+    if kind is Kind.REFERENCED:
+        event["reference_id"] = f"reference-{mark}"
+    if kind is Kind.OLD:
+        event["date"] = "1999-01-01T00:00:00Z"
+    return event

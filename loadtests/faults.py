@@ -1,0 +1,180 @@
+"""`make faults`: bad things again and again under posts, then an audit. Exit status 1 for a broken promise.
+
+Everything runs on loopback in a temporary directory. `loadtests/README.md` says what is done and checked.
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from loadtests.fault_auditor import Auditor, Findings
+from loadtests.fault_kinds import FAULTS
+from loadtests.fault_plant import Plant, PlantError, running_plant, until
+from loadtests.fault_sender import Door, Senders
+
+RECOVER_SECONDS: Final = 60.0
+DRAIN_SECONDS: Final = 60.0
+
+_SENDERS: Final = 8
+_PROGRESS: Final = 5
+"""Posts that each door must take after a fault before the next one."""
+_DAY_SECONDS: Final = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done: named faults in this order, or any until the time or the count is used up."""
+
+    seed: int
+    faults: Sequence[str] = ()
+    seconds: float = 600.0
+    count: int = 1_000_000
+    posts_per_second: float = 60.0
+    midnight_after_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Run:
+    """What came of it."""
+
+    seed: int
+    faults: Counter[str] = field(default_factory=Counter)
+    longest_recovery: tuple[float, str] = (0.0, "")
+    seconds: float = 0.0
+    answers: Counter[int] = field(default_factory=Counter)
+    refused: list[str] = field(default_factory=list)
+    findings: Findings | None = None
+    audit_status: int = -1
+    audit_said: str = ""
+
+    @property
+    def is_good(self) -> bool:
+        """Nothing lost, nothing twice, everything adds up, and no client was told to drop its events."""
+        kept = self.findings is not None and self.findings.is_good
+        return kept and self.audit_status == 0 and not self.refused
+
+    def text(self) -> str:
+        """The report."""
+        seconds, fault = self.longest_recovery
+        answers = ", ".join(f"{number:,} x {status}" for status, number in sorted(self.answers.items()))
+        lines = [
+            f"{self.faults.total()} faults in {self.seconds:.0f} s (seed {self.seed}):",
+            *(f"{number:6}  {name}" for name, number in sorted(self.faults.items())),
+            f"longest until every door took posts again: {seconds:.1f} s ({fault})",
+            f"answers: {answers} (0: none)",
+            *(f"dropped by clients: {text}" for text in self.refused[:5]),
+            self.findings.text() if self.findings else "no findings",
+            f"headrace audit: exit status {self.audit_status}",
+            *(self.audit_said.splitlines() if self.audit_status else []),
+            "passed" if self.is_good else "FAILED",
+        ]
+        return "\n".join(lines)
+
+
+def main() -> int:
+    """Run; 0 when every promise was kept, 1 when not, 2 when it could not be tried."""
+    plan, status = parse(sys.argv[1:]), 130
+    try:
+        with tempfile.TemporaryDirectory(prefix="headrace-faults-") as folder:
+            run = asyncio.run(run_faults(plan, Path(folder), tells=True))
+        print(run.text())
+        status = 0 if run.is_good else 1
+    except* PlantError as group:
+        print(f"faults: {group.exceptions[0]}", file=sys.stderr)
+        status = 2
+    except* KeyboardInterrupt:
+        pass
+    return status
+
+
+def parse(words: list[str]) -> Plan:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.faults", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=600, help="begin no fault after that (%(default)s)")
+    parser.add_argument("--count", type=int, default=1_000_000, help="faults at most (%(default)s)")
+    parser.add_argument("--rate", type=float, default=60, help="posts a second at most (%(default)s)")
+    parser.add_argument(
+        "--seed", type=int, default=time.time_ns() % 1_000_000, help="repeats a run's choices"
+    )
+    parser.add_argument(
+        "--midnight", type=float, default=30, help="seconds until the doors' midnight, 0: none"
+    )
+    parser.add_argument(
+        "--fault", action="append", default=[], choices=list(FAULTS), help="only these, in order"
+    )
+    given = parser.parse_args(words)
+    return Plan(given.seed, given.fault, given.seconds, given.count, given.rate, given.midnight)
+
+
+async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
+    """Carry out a plan. Raises PlantError when something does not start or does not come back."""
+    run, auditor, began = Run(plan.seed), Auditor(), time.monotonic()
+    async with running_plant(folder, _settings(plan)) as plant:
+        ready = plant.ready
+        doors = [Door(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
+        senders = Senders(auditor, doors, plan.seed, run.answers, refused=run.refused)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(senders.run(_SENDERS, plan.posts_per_second))
+            try:
+                for name in _chosen(plan):
+                    await _suffer(name, plant, senders, run)
+                    if tells:
+                        print(
+                            f"{time.monotonic() - began:7.1f} s  {auditor.accepted:8,} accepted  {name}",
+                            flush=True,
+                        )
+            finally:
+                senders.stop()
+        run.audit_status, run.audit_said = await plant.audit(DRAIN_SECONDS)
+        run.findings = await auditor.look(ready.database_url)
+    run.seconds = time.monotonic() - began
+    return run
+
+
+def _chosen(plan: Plan) -> Iterator[str]:
+    """The named faults once each, else any while time and count last."""
+    if plan.faults:
+        yield from plan.faults
+        return
+    until_, chance = time.monotonic() + plan.seconds, random.Random(plan.seed)
+    for _ in range(plan.count):
+        if time.monotonic() > until_:
+            return
+        yield chance.choice(list(FAULTS))
+
+
+async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
+    """One fault, and the time until every door takes posts again."""
+    await FAULTS[name](plant)
+    over = time.monotonic()
+    wanted = {door.url: senders.accepted_by[door.url] + _PROGRESS for door in senders.doors}
+    await until(
+        lambda: all(senders.accepted_by[url] >= number for url, number in wanted.items()),
+        RECOVER_SECONDS,
+        f"posts accepted after: {name}",
+    )
+    run.faults[name] += 1
+    run.longest_recovery = max(run.longest_recovery, (time.monotonic() - over, name))
+
+
+def _settings(plan: Plan) -> dict[str, str]:
+    """Doors whose midnight comes soon."""
+    if not plan.midnight_after_seconds:
+        return {}
+    now = datetime.now(UTC)
+    since_midnight = now.hour * 3600 + now.minute * 60 + now.second
+    offset = _DAY_SECONDS - since_midnight - plan.midnight_after_seconds
+    return {"HEADRACE_CLOCK_OFFSET_SECONDS": str(round(offset))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
