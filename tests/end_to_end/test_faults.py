@@ -1,0 +1,27 @@
+"""Crash tests: every fault once under posts, then an audit that shares no code with what it audits.
+
+`make faults` does the same at random, for as long as one likes.
+"""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from loadtests.fault_kinds import FAULTS
+from loadtests.faults import Plan, run_faults
+
+pytestmark = pytest.mark.end_to_end
+
+_SHORT: Final = [name for name in FAULTS if "longer" not in name]
+
+
+async def test_no_crash_loses_or_doubles_anything_that_was_answered_202(tmp_path: Path) -> None:
+    """Valkey, workers, doors and Postgres are killed, stopped, cut off and filled, over a midnight."""
+    run = await run_faults(Plan(seed=1, faults=_SHORT, midnight_after_seconds=20), tmp_path)
+
+    assert run.is_good, run.text()
+    assert sorted(run.faults) == sorted(_SHORT)
+    assert run.findings is not None
+    assert run.findings.accepted > 10 * len(_SHORT)
+    assert set(run.findings.outcomes) >= {"stored", "discarded", "dead_lettered"}
