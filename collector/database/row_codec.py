@@ -11,7 +11,6 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 from typing import Final
-from uuid import UUID
 
 from collector.domain.outcome import Event
 
@@ -54,10 +53,15 @@ def copy_chunks(events: Sequence[Event]) -> Iterator[bytes]:
 
 def _pieces(events: Iterable[Event]) -> list[bytes]:
     pieces: list[bytes] = []
+    owner, project_id, organization_id = b"", None, None
     for event in events:
         data = event.data
+        # As a rule all events of a project share these two.
+        if event.project_id is not project_id or event.organization_id is not organization_id:
+            project_id, organization_id = event.project_id, event.organization_id
+            owner = _owner(len(COLUMNS), 16, project_id.bytes, 16, organization_id.bytes)
         pieces += (
-            _owner_of(event.project_id, event.organization_id),
+            owner,
             _keys_of(event),
             _NO_STACK if event.stack_id is None and not event.is_first_occurrence else _stack_of(event),
             _NULL if event.count is None else _integer(4, event.count),
@@ -72,12 +76,6 @@ def _pieces(events: Iterable[Event]) -> list[bytes]:
             b"" if data is None else data,
         )
     return pieces
-
-
-@lru_cache(maxsize=1024)
-def _owner_of(project_id: UUID, organization_id: UUID) -> bytes:
-    """The number of columns and the first two of them."""
-    return _owner(len(COLUMNS), 16, project_id.bytes, 16, organization_id.bytes)
 
 
 def _keys_of(event: Event) -> bytes:

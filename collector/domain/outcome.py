@@ -39,7 +39,7 @@ class DeadLetterReason(StrEnum):
     IMPLAUSIBLE_TIME = "implausible_time"
 
 
-class Event(msgspec.Struct, frozen=True):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One row of `events`; a Struct, because making a frozen dataclass of its size takes ten times as long.
 
     `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset

@@ -49,13 +49,12 @@ def understand_batch(batch_id: bytes, posts: Sequence[Post], rules: Rules) -> Un
     batch = UnderstoodBatch(UUID(bytes=batch_id), len(posts))
     for post in posts:
         for result in understand(post, rules):
-            match result:
-                case Event():
-                    batch.events.append(result)
-                case DeadLetter():
-                    batch.dead_letters.append(result)
-                case Discard():
-                    batch.discarded[result] += 1
+            if isinstance(result, Event):  # the others are rare
+                batch.events.append(result)
+            elif isinstance(result, DeadLetter):
+                batch.dead_letters.append(result)
+            else:
+                batch.discarded[result] += 1
     return batch
 
 
@@ -64,28 +63,33 @@ def understand(post: Post, rules: Rules) -> list[Event | DeadLetter | Discard]:
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
-        found = plain_events(body, post.content_type) or raw_events(body, post.content_type)
+        plain = plain_events(body, post.content_type)
+        if plain is not None:
+            return _of_plain(plain, sender, rules)
+        return list(_of_raw(raw_events(body, post.content_type), post, sender, rules))
     except Unstorable as problem:
         return [_dead_post(post, sender, problem)]
-    return list(_results(found, post, sender, rules))
 
 
-def _results(
-    found: Sequence[PlainEvent | RawEvent | None], post: Post, sender: Sender, rules: Rules
+def _of_plain(
+    found: Sequence[PlainEvent | None], sender: Sender, rules: Rules
+) -> list[Event | DeadLetter | Discard]:
+    max_age = rules.max_age
+    results = [event_of_plain(plain, place, sender, max_age) for place, plain in enumerate(found) if plain]
+    return [result if isinstance(result, Event) else _discard(sender, result) for result in results]
+
+
+def _of_raw(
+    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules
 ) -> Iterator[Event | DeadLetter | Discard]:
     for place, raw in enumerate(found):
-        result: Event | DiscardReason
-        match raw:
-            case None:
-                continue
-            case PlainEvent():
-                result = event_of_plain(raw, place, sender, rules.max_age)
-            case TooDeep():
-                yield _dead_event(raw, place, post, sender)
-                continue
-            case _:
-                result = event_of(raw, place, sender, rules.max_age)
-        yield _discard(sender, result) if isinstance(result, DiscardReason) else result
+        if raw is None:
+            continue
+        if isinstance(raw, TooDeep):
+            yield _dead_event(raw, place, post, sender)
+            continue
+        result = event_of(raw, place, sender, rules.max_age)
+        yield result if isinstance(result, Event) else _discard(sender, result)
 
 
 def _discard(sender: Sender, reason: DiscardReason) -> Discard:
