@@ -53,6 +53,18 @@ async def test_what_is_appended_is_counted_in_the_same_step(
     assert counts == {b"batches": b"2", b"posts": b"3", b"bytes": b"9"}
 
 
+async def test_a_restarted_server_that_forgot_the_script_is_taught_it_again(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Scripts do not survive a restart; appending does."""
+    await redis.script_flush()
+
+    await stream.append(0, a_batch())
+    await stream.append(0, a_batch())
+
+    assert await redis.xlen(keys.stream(0)) == 2
+
+
 async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -> None:
     """What a killed worker had in hand goes to another, and only once its time is up."""
     batch = a_batch()
