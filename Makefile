@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load bench image lock nightly clean
+.PHONY: help up setup test check format load bench faults image lock nightly clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -37,8 +37,13 @@ load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20
 bench: $(VENV)/.dev ## the door, the drain, the queue beside their limits, in some 4 minutes (SECONDS=210 ARGS=)
 	@$(BIN)/python -m loadtests.benchmark --seconds $(or $(SECONDS),210) $(ARGS)
 
-nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of
+faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a revocation is (SECONDS=600 ARGS=)
+	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
+	@$(BIN)/python -m loadtests.revocation
+
+nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of, and the crash tests
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest $(ARGS)
+	@$(MAKE) --no-print-directory faults ARGS=
 
 image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
 	@$(or $(ENGINE),docker) build --tag headrace --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.13-slim) .

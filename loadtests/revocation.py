@@ -1,0 +1,144 @@
+"""How long a revoked token is still let in, by the slowest of all door processes, over many tries.
+
+Each door is asked over a connection of its own; which process is at the other end of it is read from the
+kernel's table of connections. The time is from the sending of the DELETE to the first 401 of the last door.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import psutil
+
+from loadtests.fault_plant import Plant, PlantError, running_plant
+
+PROMISED_SECONDS: Final = 1.0
+
+_GIVE_UP_SECONDS: Final = 30.0
+_CONNECTIONS_AT_MOST: Final = 200
+_BODY: Final = b"revocation"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """An open connection to one door process."""
+
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+
+    async def post(self, token: str) -> int:
+        """Post an event; the status."""
+        head = (
+            f"POST /api/v2/events HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {token}\r\n"
+            f"Content-Type: text/plain\r\nContent-Length: {len(_BODY)}\r\n\r\n"
+        )
+        self.writer.write(head.encode() + _BODY)
+        await self.writer.drain()
+        answer = await self.reader.readuntil(b"\r\n\r\n")
+        lines = answer.decode("latin-1").lower().split("\r\n")
+        lengths = [int(line.partition(":")[2]) for line in lines if line.startswith("content-length:")]
+        await self.reader.readexactly(sum(lengths))
+        return int(lines[0].split()[1])
+
+    async def until(self, status: int, token: str) -> float:
+        """Post again and again until the answer is this one; when that was."""
+        async with asyncio.timeout(_GIVE_UP_SECONDS):
+            while await self.post(token) != status:
+                pass
+        return time.monotonic()
+
+
+def main() -> int:
+    """Run; 0 when every try kept the promise, 1 when not, 2 when it could not be tried."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.revocation", description=__doc__)
+    parser.add_argument("--tries", type=int, default=100, help="tokens to revoke (%(default)s)")
+    tries, status = parser.parse_args().tries, 2
+    try:
+        with tempfile.TemporaryDirectory(prefix="headrace-revocation-") as folder:
+            seconds, doors = asyncio.run(_run(Path(folder), tries))
+        print(text_of(seconds, doors))
+        status = 0 if max(seconds) < PROMISED_SECONDS else 1
+    except* PlantError as group:
+        print(f"revocation: {group.exceptions[0]}", file=sys.stderr)
+    return status
+
+
+def text_of(seconds: Sequence[float], doors: int) -> str:
+    """The report."""
+    return (
+        f"{len(seconds)} tokens revoked, {doors} door processes: refused by all of them after at most"
+        f" {max(seconds) * 1000:.0f} ms (median {statistics.median(seconds) * 1000:.0f} ms)"
+    )
+
+
+async def revocations(plant: Plant, tries: int) -> tuple[list[float], int]:
+    """For each try the seconds until every door refused, and how many doors there are."""
+    async with probes_of(plant) as probes, aiohttp.ClientSession() as session:
+        return [await _revoke_one(plant, session, probes) for _ in range(tries)], len(probes)
+
+
+@asynccontextmanager
+async def probes_of(plant: Plant) -> AsyncIterator[list[Probe]]:
+    """A connection to every door process. Raises PlantError when the kernel never chose one of them."""
+    wanted = {process.pid for kind in ("ingest", "proxied_door") for process in plant.children(kind)}
+    probes: dict[int, Probe] = {}
+    async with AsyncExitStack() as stack:
+        for _ in range(_CONNECTIONS_AT_MOST):
+            for url in (plant.ready.url, plant.proxied_url):
+                address = urlsplit(url)
+                reader, writer = await asyncio.open_connection(address.hostname, address.port)
+                stack.callback(writer.close)
+                pid = _pid_behind(writer.get_extra_info("sockname")[1], wanted)
+                if pid is not None:
+                    probes[pid] = Probe(pid, reader, writer)
+            if probes.keys() == wanted:
+                break
+        else:
+            raise PlantError(f"no connection to the doors {wanted - probes.keys()}")
+        yield list(probes.values())
+
+
+def _pid_behind(port: int, pids: set[int]) -> int | None:
+    """The process whose connection's other end has this port."""
+    for pid in pids:
+        for connection in psutil.Process(pid).net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_ESTABLISHED and connection.raddr.port == port:
+                return pid
+    return None
+
+
+async def _revoke_one(plant: Plant, session: aiohttp.ClientSession, probes: Sequence[Probe]) -> float:
+    """A new token is used at every door, then revoked while every door is asked without a pause."""
+    ready = plant.ready
+    headers = {"Authorization": f"Bearer {ready.user_token}"}
+    url = f"{ready.url}/api/v2/projects/{ready.project_id}/tokens"
+    async with session.post(url, json={"scopes": ["client"]}, headers=headers) as made:
+        token = (await made.json())["id"]
+    await asyncio.gather(*(probe.until(HTTPStatus.ACCEPTED, token) for probe in probes))
+    refusals = [asyncio.ensure_future(probe.until(HTTPStatus.UNAUTHORIZED, token)) for probe in probes]
+    began = time.monotonic()
+    async with session.delete(f"{ready.url}/api/v2/tokens/{token}", headers=headers) as gone:
+        if gone.status != HTTPStatus.ACCEPTED:
+            raise PlantError(f"the token was not revoked: {gone.status}")
+    return max(await asyncio.gather(*refusals)) - began
+
+
+async def _run(folder: Path, tries: int) -> tuple[list[float], int]:
+    async with running_plant(folder, {}) as plant:
+        return await revocations(plant, tries)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
