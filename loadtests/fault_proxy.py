@@ -11,7 +11,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 _HOST: Final = "127.0.0.1"
 _CHUNK: Final = 65_536
-_WRITE: Final = b"XADD"
+_WRITES: Final = (b"XADD", b"EVAL")
+"""What is in the commands that can append to the stream."""
 
 
 class ReplyCutter:
@@ -55,7 +56,7 @@ class ReplyCutter:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: "_Connection"
     ) -> None:
         while chunk := await reader.read(_CHUNK):
-            if self.is_cutting and _WRITE in chunk:
+            if self.is_cutting and any(write in chunk for write in _WRITES):
                 self._writes += 1
                 connection.loses_reply = self._writes % 2 == 1
             writer.write(chunk)

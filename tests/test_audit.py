@@ -187,7 +187,8 @@ async def test_what_cannot_be_read_is_one_line_and_exit_status_2(books: Books) -
     done = await books.command()
 
     assert done.returncode == 2
-    assert done.stderr == "headrace: The database lacks 0002_accounting.sql; run `headrace migrate` first.\n"
+    assert done.stderr.startswith("headrace: The database lacks 0002_accounting.sql")
+    assert done.stderr.endswith("; run `headrace migrate` first.\n")
 
 
 async def test_a_server_that_goes_away_is_a_clear_error(
