@@ -4,10 +4,10 @@ Nothing is acknowledged before it is committed, and whatever fails is tried agai
 stop. Entries that a dead worker left behind are taken over; met twice, they are stored once.
 """
 
-import random
-from collections.abc import Awaitable, Callable, Sequence
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeVar
+from typing import Final, Protocol
 
 import structlog
 
@@ -19,13 +19,13 @@ from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from worker.batch import understood
-from worker.retry import Cause, cause_of, delay_seconds
+from worker.insistence import Insistence, Stopped
 
 FORGET_CONSUMER_MS: Final = 3_600_000
 """A consumer that holds nothing and was silent for an hour is dead, or comes back as if it were new."""
+LANES: Final = 2
+"""Postgres is never idle with two; a third one only makes the others wait."""
 _CLAIMS_PER_IDLE_TIME: Final = 3
-
-Result = TypeVar("Result")
 
 _log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class Store(Protocol):
     """What the worker needs of the store."""
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
-        """Store each batch once, all or nothing. Raises DatabaseUnavailable."""
+        """Store each batch once, all or nothing. Raises DatabaseUnavailable and MostlyRefused."""
         ...
 
 
@@ -71,13 +71,9 @@ class Pace:
     claim_idle_seconds: float = 15.0
 
 
-class Stopped(Exception):  # noqa: N818 - an order, not a fault
-    """The worker was told to stop while something failed; what is in hand stays in the stream."""
-
-
 @dataclass(slots=True)
 class Consumer:
-    """One member of the consumer group. `trouble` says what fails just now, in words for an operator."""
+    """One member of the consumer group, in several lanes: while one stores, another reads and understands."""
 
     name: str
     stream: Stream
@@ -86,33 +82,65 @@ class Consumer:
     metrics: WorkerMetrics
     clock: Clock
     pace: Pace = field(default_factory=Pace)
-    trouble: str | None = field(default=None, init=False)
+    _lanes: list[Insistence] = field(init=False)
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _in_hand: set[tuple[int, str]] = field(default_factory=set, init=False)
+    _is_member: bool = field(default=False, init=False)
     _claim_at: float = field(default=0.0, init=False)
 
+    def __post_init__(self) -> None:
+        self._lanes = [Insistence(self.metrics) for _ in range(LANES)]
+
+    @property
+    def trouble(self) -> str | None:
+        """What fails just now, in words for an operator."""
+        return next((lane.trouble for lane in self._lanes if lane.trouble is not None), None)
+
     async def run(self, stop: Stop) -> None:
-        """Work until told to stop; the batch in hand is finished first, unless it fails.
+        """Work until told to stop; what is in hand is finished first, unless it fails.
 
         Cancelled at any moment, what is not acknowledged stays in the stream for another worker.
         """
-        try:
-            await self._insist(self._join, stop)
-            while not stop.is_requested:
-                if entries := await self._insist(self._next_entries, stop):
-                    await self._finish(entries, stop)
-        except Stopped:
-            _log.warning("stopped in trouble; what was in hand stays in the stream", trouble=self.trouble)
+        async with asyncio.TaskGroup() as tasks:
+            for lane in self._lanes:
+                tasks.create_task(self._work(lane, stop))
 
-    async def _finish(self, entries: Sequence[Entry], stop: Stop) -> None:
+    async def _work(self, lane: Insistence, stop: Stop) -> None:
+        try:
+            while entries := await self._read(lane, stop):
+                await self._finish(entries, lane, stop)
+        except Stopped:
+            _log.warning("stopped in trouble; what was in hand stays in the stream", trouble=lane.trouble)
+
+    async def _read(self, lane: Insistence, stop: Stop) -> list[Entry]:
+        """The next entries, for one lane at a time; none when the worker is told to stop."""
+        async with self._reading:
+            if not self._is_member:
+                await lane.insist(self._join, stop)
+                self._is_member = True
+            while not stop.is_requested:
+                if entries := await lane.insist(self._next_entries, stop):
+                    self._in_hand.update(map(_place, entries))
+                    return entries
+        return []
+
+    async def _finish(self, entries: Sequence[Entry], lane: Insistence, stop: Stop) -> None:
         """Store everything that became of the entries in one transaction, then acknowledge them.
 
         A crash in between replays them; the store knows their batch ids and repeats nothing.
         """
-        self._count(await self._insist(lambda: self._save(entries), stop))
-        await self._insist(lambda: self.stream.acknowledge(entries), stop)
+        try:
+            self._count(await lane.insist(lambda: self._save(entries), stop))
+            await lane.insist(lambda: self.stream.acknowledge(entries), stop)
+        finally:
+            self._in_hand.difference_update(map(_place, entries))
 
     async def _save(self, entries: Sequence[Entry]) -> Tally:
         """Understood anew at each attempt, so that an outage holds no rows in memory."""
-        batches = understood(entries, self.rules)
+        batches: list[UnderstoodBatch] = []
+        for entry in entries:
+            batches += understood([entry], self.rules)
+            await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
         started = self.clock.monotonic()
         tally = await self.store.save(batches)
         self.metrics.store_seconds.observe(self.clock.monotonic() - started)
@@ -135,43 +163,17 @@ class Consumer:
 
     async def _claim(self) -> list[Entry]:
         idle_ms = int(self.pace.claim_idle_seconds * 1000)
-        claimed = await self.stream.claim(self.name, idle_ms, self.pace.batch_entries)
+        claimed = [
+            entry
+            for entry in await self.stream.claim(self.name, idle_ms, self.pace.batch_entries)
+            if _place(entry) not in self._in_hand  # of another lane that takes its time
+        ]
         if claimed:
             self.metrics.entries_claimed.inc(len(claimed))
             _log.info("took over entries of a silent worker", entries=len(claimed))
         else:
             await self.stream.remove_dead_consumers(FORGET_CONSUMER_MS)
         return claimed
-
-    async def _insist(self, action: Callable[[], Awaitable[Result]], stop: Stop) -> Result:
-        """Try until it succeeds; raises Stopped when the worker is told to stop meanwhile."""
-        failures = 0
-        while True:
-            try:
-                result = await action()
-            except Exception as error:
-                failures += 1
-                self._notice(error)
-                jitter = random.random()  # noqa: S311 - spreads workers, guards nothing
-                if await stop.sleep(delay_seconds(failures, jitter)):
-                    raise Stopped from error
-            else:
-                self._recover()
-                return result
-
-    def _notice(self, error: Exception) -> None:
-        cause = cause_of(error)
-        self.metrics.store_failures.labels(cause).inc()
-        if cause is Cause.UNFORESEEN:
-            _log.error("unforeseen failure; it is repeated until it succeeds", exc_info=error)
-        elif self.trouble is None:
-            _log.warning("waiting", cause=cause, error=str(error))
-        self.trouble = f"{cause}: {error}"
-
-    def _recover(self) -> None:
-        if self.trouble is not None:
-            _log.info("going on", after=self.trouble)
-            self.trouble = None
 
     def _count(self, tally: Tally) -> None:
         counts = {
@@ -184,3 +186,7 @@ class Consumer:
             self.metrics.events.labels(outcome).inc(number)
         self.metrics.batches_replayed.inc(tally.replayed)
         self.metrics.batches_repeated.inc(tally.repeated)
+
+
+def _place(entry: Entry) -> tuple[int, str]:
+    return entry.shard, entry.id

@@ -6,6 +6,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Final
 
@@ -35,7 +36,7 @@ from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
-from worker.consumer import Consumer, Pace, Store, Stream
+from worker.consumer import LANES, Consumer, Pace, Store, Stream
 from worker.fault_points import with_fault_points
 from worker.maintenance import (
     BACKLOG_SECONDS,
@@ -54,7 +55,8 @@ from worker.settings import WorkerSettings
 DRAIN_SECONDS: Final = 8.0
 """How long the batch in hand may take once the worker was told to stop."""
 
-_POOL_SIZE: Final = 4
+_POOL_SIZE: Final = LANES + 4
+"""One for each lane, some for maintenance and the question whether we are ready."""
 _CLOSE_SECONDS: Final = 5.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
 
@@ -84,7 +86,12 @@ async def _work(
         partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
         metrics,
     )
-    consumer = _consumer(settings, with_fault_points(stream, BatchStore(pool), faults), metrics)
+    store = BatchStore(
+        pool,
+        reference_window=timedelta(minutes=settings.reference_window_minutes),
+        retention_days=settings.retention_days,
+    )
+    consumer = _consumer(settings, with_fault_points(stream, store, faults), metrics)
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
     listener = await listen(app, Address(settings.host, settings.port))

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.errors import DatabaseUnavailable
+from collector.database.errors import DatabaseUnavailable, MostlyRefused
 
 FIRST_DELAY_SECONDS: Final = 0.1
 LONGEST_DELAY_SECONDS: Final = 10.0
@@ -20,14 +20,17 @@ class Cause(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     BROKER_UNAVAILABLE = "broker_unavailable"
     BROKER_FULL = "broker_full"
+    MOSTLY_REFUSED = "mostly_refused"
     UNFORESEEN = "unforeseen"
 
 
 def cause_of(error: Exception) -> Cause:
-    """Which kind of trouble this is: an outage, or something that nobody foresaw."""
+    """Which kind of trouble this is: an outage, a fault of ours, or something that nobody foresaw."""
     match error:
         case DatabaseUnavailable():
             return Cause.DATABASE_UNAVAILABLE
+        case MostlyRefused():
+            return Cause.MOSTLY_REFUSED
         case BrokerUnavailable():
             return Cause.BROKER_UNAVAILABLE
         case BrokerFull():

@@ -17,6 +17,9 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=0, le=36_500, description="a number of days, 0 (no limit) to 36500")
     ] = 3
     retention_days: Annotated[int, Meta(ge=1, le=36_500, description="a number of days, 1 to 36500")] = 30
+    reference_window_minutes: Annotated[
+        int, Meta(ge=0, le=720, description="a number of minutes, 0 (off) to 720")
+    ] = 60
     body_limit_bytes: Annotated[
         int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
     ] = 200_000

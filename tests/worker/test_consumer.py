@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.errors import DatabaseUnavailable
+from collector.database.errors import DatabaseUnavailable, MostlyRefused
 from collector.domain.outcome import DeadLetterReason
 from collector.domain.understanding import rules_of
 from collector.process.lifecycle import Stop
@@ -141,21 +141,75 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
     assert not scene.stream.is_drained
 
 
-async def test_a_worker_that_stops_finishes_the_batch_in_hand(scene: Scene) -> None:
-    """And reads no other."""
+async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> None:
+    """The batch of each lane; it reads no other."""
     scene.store.gate = asyncio.Semaphore(0)
-    for _ in range(3):
+    for _ in range(5):
         await scene.stream.append(0, a_batch())
 
     async with _running(scene) as running:
-        await until(lambda: scene.store.attempts == 1)
+        await until(lambda: scene.store.attempts == 2)
         scene.stop.request()
+        scene.store.gate.release()
         scene.store.gate.release()
         await running
 
-    assert len(scene.store.events) == 2
-    assert len(scene.stream.acknowledged) == 2
+    assert len(scene.store.events) == 4
+    assert len(scene.stream.acknowledged) == 4
     assert not scene.stream.is_drained
+
+
+async def test_one_lane_stores_while_another_waits(scene: Scene) -> None:
+    """What cannot be stored yet holds up only itself."""
+    scene.store.failures = [GONE]
+    scene.store.gate = asyncio.Semaphore(0)
+    for _ in range(4):
+        await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.store.attempts == 2)
+        scene.store.gate.release()
+        await until(lambda: scene.consumer.trouble is not None)
+        scene.store.gate.release()
+        await until(lambda: len(scene.stream.acknowledged) == 2)
+        assert scene.consumer.trouble is not None
+        scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+        await until(lambda: scene.consumer.trouble is None)
+
+    assert len(scene.store.events) == 4
+
+
+async def test_a_lane_does_not_take_over_what_another_has_in_hand(scene: Scene) -> None:
+    """A slow transaction is no dead worker; it is only kept from the others a while longer."""
+    scene.store.gate = asyncio.Semaphore(0)
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.store.attempts == 1)
+        claims = scene.stream.calls.count("claim")
+        scene.clock.advance(20)
+        await until(lambda: scene.stream.calls.count("claim") > claims)
+        await until(lambda: scene.stream.calls[-1] == "read")
+        assert scene.store.attempts == 1
+        scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert scene.counted("entries_claimed") == 0
+
+
+async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
+    """Nothing is acknowledged, the worker says so, and goes on by itself once the fault is mended."""
+    scene.store.failures = [MostlyRefused("most events are refused")] * 2
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.consumer.trouble == "mostly_refused: most events are refused")
+        assert scene.stream.acknowledged == []
+        await until(lambda: scene.stream.is_drained)
+        await until(lambda: scene.consumer.trouble is None)
+
+    assert scene.counted("store_failures", cause="mostly_refused") == 2
 
 
 async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: Scene) -> None:
