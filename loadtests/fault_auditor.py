@@ -16,6 +16,7 @@ _CONNECT_SECONDS: Final = 30
 _QUERY_SECONDS: Final = 300
 _CHUNK: Final = 5_000
 _SHOWN: Final = 5
+_DAYS: Final = "SELECT count(DISTINCT (created_utc AT TIME ZONE 'UTC')::date) FROM events"
 
 
 class Kind(StrEnum):
@@ -61,6 +62,7 @@ class Findings:
     accepted: int
     unknown: int
     events_accepted: int
+    days: int
     outcomes: dict[str, int]
     lost: list[str]
     twice: list[str]
@@ -77,6 +79,7 @@ class Findings:
         lines = [
             f"posts: {self.posts:,}, answers: {self.accepted:,} x 202, {self.unknown:,} x 503 or none",
             f"events: {self.events_accepted:,} answered 202; counted: {counts}",
+            f"UTC days of acceptance: {self.days}",
             f"lost {len(self.lost)}, twice {len(self.twice)}",
         ]
         named = {"lost": self.lost, "twice": self.twice, "odd": self.odd}
@@ -111,11 +114,12 @@ class Auditor:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 found = await _found(connection)
                 outcomes = await _outcomes(connection)
+                days = await connection.fetchval(_DAYS)
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
-        return self.judge(found, outcomes)
+        return self.judge(found, outcomes, days)
 
-    def judge(self, found: Counter[str], outcomes: dict[str, int]) -> Findings:
+    def judge(self, found: Counter[str], outcomes: dict[str, int], days: int = 1) -> Findings:
         """Compare with marks by how often they were found, and with events by outcome. Pure."""
         answers = Counter(answer for sent in self.sent for answer in sent.answers)
         wanted = {mark: sent for sent in self.sent if sent.kind is not Kind.OLD for mark in sent.marks}
@@ -124,6 +128,7 @@ class Auditor:
             accepted=answers[Answer.ACCEPTED],
             unknown=answers[Answer.UNKNOWN],
             events_accepted=self._events(Kind, Answer.ACCEPTED),
+            days=days,
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],

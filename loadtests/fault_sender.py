@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +18,8 @@ REPEATED: Final = 503
 
 _KINDS: Final = (Kind.EVENT, Kind.EVENT, Kind.REFERENCED, Kind.REFERENCED, Kind.OLD, Kind.DAMAGED)
 _EVENTS_AT_MOST: Final = 20
+_REPEATS: Final = 0.1
+_REMEMBERED: Final = 200
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
 _PAUSE_SECONDS: Final = 0.1
 _DAMAGED: Final = b"\x1f\x8bdamaged "
@@ -42,6 +44,7 @@ class Senders:
     accepted_by: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
+    _accepted: deque[tuple[Sent, bytes]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _is_over: bool = False
 
     async def run(self, senders: int, posts_per_second: float) -> None:
@@ -61,15 +64,19 @@ class Senders:
             await asyncio.sleep(chance.uniform(0, 2 * pause_seconds))
 
     async def _send(self, session: aiohttp.ClientSession, chance: random.Random) -> None:
-        kind = chance.choice(_KINDS)
-        sent, body = self._made(kind, chance)
+        """A new post, or one that was accepted a while ago and whose sender has forgotten it."""
+        if self._accepted and chance.random() < _REPEATS:
+            sent, body = chance.choice(self._accepted)
+        else:
+            sent, body = self._made(chance.choice(_KINDS), chance)
         while True:
-            door = chance.choice(self.doors)
-            answer = await self._post(session, door, kind, body)
+            answer = await self._post(session, chance.choice(self.doors), sent.kind, body)
             sent.answers.append(answer)
-            if answer is Answer.ACCEPTED or kind is not Kind.REFERENCED or self._is_over:
-                return
+            if answer is Answer.ACCEPTED or sent.kind is not Kind.REFERENCED or self._is_over:
+                break
             await asyncio.sleep(_PAUSE_SECONDS)
+        if sent.kind is Kind.REFERENCED:
+            self._accepted.append((sent, body))
 
     def _made(self, kind: Kind, chance: random.Random) -> tuple[Sent, bytes]:
         """A post that is remembered before it is sent."""

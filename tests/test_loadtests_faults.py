@@ -128,6 +128,7 @@ async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str
     judged = await auditor.look(database_url)
 
     assert (judged.lost, judged.twice, judged.outcomes) == (["e3"], ["e2"], {"stored": 3})
+    assert judged.days == 1
 
 
 @pytest.mark.integration
@@ -156,7 +157,7 @@ def test_the_command_line_can_name_faults() -> None:
 
 def test_a_run_is_good_only_when_everything_is() -> None:
     """The auditor's findings, the product's own audit, and no answer that makes clients drop events."""
-    kept = Findings(1, 1, 0, 1, {}, [], [], [])
+    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [])
 
     assert Run(1, findings=kept, audit_status=0).is_good
     assert not Run(1, findings=None, audit_status=0).is_good
