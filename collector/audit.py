@@ -112,7 +112,7 @@ def text_of(sums: Sums) -> str:
         _line("finished", sums.finished),
         _line("repeated", sums.repeated),
         *(_line(outcome, count) for outcome, count in sums.events.items()),
-        *(_line(f"leaf {day}", counts) for day, counts in sums.leaves.items()),
+        *(_line(f"leaf {day}", counts) for day, counts in sums.leaves.items() if any(counts.values())),
         *(f"DIFFERENCE: {difference}" for difference in sums.differences),
     ]
     if sums.is_sound:

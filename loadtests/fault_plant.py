@@ -114,15 +114,15 @@ class Plant:
         )
 
     async def audit(self, wait_seconds: float) -> tuple[int, str]:
-        """`headrace audit` on the running system: its exit status and what it said."""
+        """`headrace audit` on the running system: its exit status and what it said, as JSON."""
         ready = self.ready
         process = await asyncio.create_subprocess_exec(
-            *_command("audit", "--wait", str(wait_seconds)),
+            *_command("audit", "--json", "--wait", str(wait_seconds)),
             env={**self.environ, "REDIS_URL": ready.redis_url, "DATABASE_URL": ready.database_url},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
-        async with asyncio.timeout(wait_seconds + STOP_SECONDS):
+        async with asyncio.timeout(2 * wait_seconds + STOP_SECONDS):
             said, _ = await process.communicate()
         return process.returncode or 0, said.decode()
 

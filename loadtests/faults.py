@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from loadtests.fault_auditor import Auditor, Findings
 from loadtests.fault_kinds import FAULTS
 from loadtests.fault_plant import Plant, PlantError, running_plant, until
@@ -42,6 +44,12 @@ class Plan:
     midnight_after_seconds: float = 0.0
 
 
+class _Said(msgspec.Struct, frozen=True):
+    """What is read of `headrace audit --json`."""
+
+    repeated: dict[str, int] = {}
+
+
 @dataclass(slots=True)
 class Run:
     """What came of it."""
@@ -54,7 +62,12 @@ class Run:
     refused: list[str] = field(default_factory=list)
     findings: Findings | None = None
     audit_status: int = -1
-    audit_said: str = ""
+    audit_said: str = "{}"
+
+    @property
+    def repeated(self) -> int:
+        """Batches that a door had written again, as `headrace audit` says."""
+        return msgspec.json.decode(self.audit_said, type=_Said).repeated.get("batches", 0)
 
     @property
     def is_good(self) -> bool:
@@ -74,7 +87,11 @@ class Run:
             *(f"dropped by clients: {text}" for text in self.refused[:5]),
             self.findings.text() if self.findings else "no findings",
             f"headrace audit: exit status {self.audit_status}",
-            *(self.audit_said.splitlines() if self.audit_status else []),
+            (
+                self.audit_said
+                if self.audit_status
+                else f"written twice, stored once: {self.repeated} batches"
+            ),
             "passed" if self.is_good else "FAILED",
         ]
         return "\n".join(lines)

@@ -164,3 +164,19 @@ def test_a_run_is_good_only_when_everything_is() -> None:
     assert not Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").is_good
     assert "DIFFERENCE: x" in Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").text()
     assert not Run(1, findings=kept, audit_status=0, refused=["401: "]).is_good
+
+
+def test_a_report_has_its_figures() -> None:
+    """Faults, answers, what was accepted, lost and twice, and the batches that were written twice."""
+    run = Run(7, findings=Findings(3, 2, 1, 5, 2, {"stored": 5}, [], [], []), audit_status=0)
+    run.audit_said = '{"repeated": {"batches": 4, "posts": 9}}'
+    run.faults.update({"memory full": 2})
+    run.answers.update({202: 2, 0: 1})
+
+    text = run.text()
+
+    assert "     2  memory full" in text
+    assert "answers: 1 x 0, 2 x 202" in text
+    assert "lost 0, twice 0" in text
+    assert "written twice, stored once: 4 batches" in text
+    assert text.endswith("passed")

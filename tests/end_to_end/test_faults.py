@@ -26,3 +26,4 @@ async def test_no_crash_loses_or_doubles_anything_that_was_answered_202(tmp_path
     assert run.findings.accepted > 10 * len(_SHORT)
     assert set(run.findings.outcomes) == {"stored", "duplicate", "discarded", "dead_lettered"}
     assert run.findings.days == 2
+    assert run.repeated > 0
