@@ -1,4 +1,7 @@
-"""What `headrace up` ends its start with: lines that work when they are pasted as they stand."""
+"""What `headrace up` ends its start with: lines that work when they are pasted as they stand.
+
+Also into a zsh, which takes a pasted comment for a command: so none holds a quote, a bracket or a wildcard.
+"""
 
 import os
 import secrets
@@ -10,9 +13,8 @@ from collector.embedded.ready_file import ReadyFile
 def welcome(ready: ReadyFile, directory: Path, seconds: float) -> str:
     """The address, a post, a look at it, the login, where the data are, and how to stop."""
     reference_id = f"hello-{secrets.token_hex(4)}"
-    password = ready.password or "(the password that you set)"
     return f"""
-Headrace is ready at {ready.url} ({seconds:.1f} s)
+Headrace is ready at {ready.url} after {seconds:.1f} s
 
 # Post an event:
 curl -i {ready.url}/api/v2/events \\
@@ -20,12 +22,14 @@ curl -i {ready.url}/api/v2/events \\
   -H 'Content-Type: application/json' \\
   -d '{{"type": "log", "message": "Hello, Headrace", "reference_id": "{reference_id}"}}'
 
-# Read it back by its reference id, once the worker has stored it:
-curl -sS --fail --retry 9 --retry-delay 1 --retry-all-errors \\
-  -H 'Authorization: Bearer {ready.user_token}' \\
-  {ready.url}/api/v2/events/by-ref/{reference_id}
+# Read it back by its reference id, as soon as the worker has stored it:
+for n in 1 2 3 4 5 6 7 8 9; do
+  EVENT=$(curl -sS -m 5 {ready.url}/api/v2/events/by-ref/{reference_id} \\
+    -H 'Authorization: Bearer {ready.user_token}')
+  case $EVENT in '[{{'*) break;; esac; sleep 1
+done; printf '%s\\n' "$EVENT"
 
-# Log in:  {ready.email}  {password}
+# Log in:  {ready.email}  {ready.password or "with the password that you set"}
 # Data, credentials and logs:  {directory}
 # Stop:  Ctrl-C, or kill {os.getpid()}
 """

@@ -1,15 +1,19 @@
 """One `headrace up` for all of these: what a newcomer does, and what may befall it meanwhile."""
 
 import asyncio
+import os
+import re
 import secrets
-import shutil
+import signal
 import sys
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
 
+from tests.end_to_end.pasting import EACH_SHELL, paste
 from tests.end_to_end.running import RunningUp, started_up
+from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -45,20 +49,39 @@ async def test_a_posted_event_is_found_by_its_reference_id(
     await up.until_found(session, reference_id)
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="the lines are for curl")
-async def test_the_printed_lines_work_as_they_stand(up: RunningUp) -> None:
-    """Pasted whole: the event is posted, and read back."""
-    pasted = up.output.partition("# Post an event:")[2]
-    reference_id = pasted.partition('"reference_id": "')[2].partition('"')[0]
+@pytest.mark.parametrize("shell", EACH_SHELL)
+async def test_the_printed_lines_work_as_they_stand(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str, shell: tuple[str, ...]
+) -> None:
+    """Pasted whole: the event is posted, looked for while the worker is not done yet, and printed."""
+    printed = up.output.partition("Headrace is ready at ")[2].partition("\n")[2]
+    pasted = re.sub(r"hello-[0-9a-f]+", reference_id, printed)
+    worker, looks = up.ready.pids["worker"][0], await looks_by_reference(up, session)
 
-    shell = await asyncio.create_subprocess_exec(
-        "/bin/sh", "-c", "#" + pasted, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    async with asyncio.timeout(30):
-        output, _ = await shell.communicate()
+    async def has_looked_in_vain() -> bool:
+        return await looks_by_reference(up, session) > looks
 
-    assert b"HTTP/1.1 202" in output
-    assert f'"reference_id":"{reference_id}"'.encode() in output
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            pasting = tasks.create_task(paste(shell, pasted))
+            await until(has_looked_in_vain, 20)
+            os.kill(worker, signal.SIGCONT)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+
+    status, output = pasting.result()
+    assert status == 0
+    assert output.startswith("HTTP/1.1 202")
+    assert output.endswith("}]\n")
+    assert f'"reference_id":"{reference_id}"' in output.splitlines()[-1]
+
+
+async def looks_by_reference(up: RunningUp, session: aiohttp.ClientSession) -> float:
+    """How often an event was looked for by its reference id so far."""
+    async with session.get(f"{up.ready.url}/metrics") as response:
+        found = re.search(r'request_seconds_count\{route="GET \S*/by-ref/\S* (\S+)', await response.text())
+    return float(found[1]) if found else 0.0
 
 
 async def test_the_door_does_not_notice_that_postgres_is_gone(

@@ -1,0 +1,43 @@
+"""Shells that a person may paste our lines into, as strict as they get."""
+
+import asyncio
+import shutil
+from pathlib import Path
+
+import pytest
+
+_STRICT = {"bash": ("-eu", "-o", "pipefail"), "dash": ("-eu",), "zsh": ("-feu", "-o", "pipefail")}
+
+EACH_SHELL = [
+    pytest.param(
+        (name, *options),
+        id=name,
+        marks=pytest.mark.skipif(
+            shutil.which(name) is None or shutil.which("curl") is None, reason=f"needs {name} and curl"
+        ),
+    )
+    for name, options in _STRICT.items()
+]
+"""bash and dash are in CI; zsh where it is installed."""
+
+SPECIAL = set("'\"`()[]{}*?!$;&|<>\\")
+"""What a comment may not hold, since a zsh takes a comment that is typed or pasted for a command."""
+
+
+async def paste(shell: tuple[str, ...], text: str, directory: Path | None = None) -> tuple[int | None, str]:
+    """The exit status and what was printed; what went to standard error is left out."""
+    process = await asyncio.create_subprocess_exec(
+        *(*shell, "-c", text),
+        cwd=directory,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(30):
+            output, _ = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode, output.decode()
