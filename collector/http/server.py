@@ -13,6 +13,7 @@ import structlog
 from aiohttp import hdrs, web
 
 from collector.http.connection import DIRECT, SECURITY_HEADERS, protocols
+from collector.http.cors import add_cors_headers, preflights
 from collector.http.errors import problems
 from collector.process.lifecycle import StartError, Stop
 
@@ -29,7 +30,7 @@ _log = structlog.get_logger()
 
 def application(middlewares: Iterable[Any] = ()) -> web.Application:
     """An application whose every answer is problem JSON when it is an error, with the common headers."""
-    app = web.Application(middlewares=[problems, *middlewares])
+    app = web.Application(middlewares=[problems, preflights, *middlewares])
     app.on_response_prepare.append(_add_common_headers)
     return app
 
@@ -107,7 +108,8 @@ async def listen(
     return Listener(runner, server)
 
 
-async def _add_common_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def _add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    add_cors_headers(request, response)
     response.headers.popall(hdrs.SERVER, None)
     response.headers.update(SECURITY_HEADERS)
 

@@ -61,6 +61,7 @@ class DirectPosts:
             and headers.get(hdrs.CONTENT_TYPE) in _USUAL_CONTENT_TYPES
             and headers.get(hdrs.CONTENT_ENCODING, "") in ENCODINGS
             and hdrs.EXPECT not in headers
+            and hdrs.ORIGIN not in headers
         )
 
     async def _take(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:

@@ -29,6 +29,7 @@ from collector.ingest.settings import IngestSettings
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock, SystemClock
 from collector.process.faults import NO_FAULTS, Faults
+from collector.process.lifecycle import cancelled
 from collector.process.metrics import IngestMetrics
 
 
@@ -80,12 +81,13 @@ async def open_door(
             looking = tasks.create_task(backpressure.keep_looking(partial(queue_load, redis, keys)))
             tasks.create_task(queue.run())
             senders = KnownSenders(cache, clock)
-            yield Door(
-                settings, networks, clock, ids, cache, senders, backpressure, queue, readiness, metrics
-            )
-            queue.close()
-            following.cancel()
-            looking.cancel()
+            try:
+                yield Door(
+                    settings, networks, clock, ids, cache, senders, backpressure, queue, readiness, metrics
+                )
+            finally:
+                queue.close()
+                await cancelled(following, looking)
     finally:
         await redis.aclose()
 

@@ -11,6 +11,8 @@ import uvloop
 
 EXIT_BAD_START: Final = 2
 
+_CANCEL_AGAIN_SECONDS: Final = 0.5
+
 
 class StartError(Exception):
     """The process cannot start; the message is one line for the person who started it. Exit status 2."""
@@ -43,6 +45,19 @@ class Stop:
         except TimeoutError:
             return False
         return True
+
+
+async def cancelled(*tasks: asyncio.Task[None]) -> None:
+    """Cancel tasks until they have ended.
+
+    Once is not enough: before Python 3.12 `asyncio.wait_for`, which drivers use, swallows a cancellation that
+    comes in the moment its result does, and the task goes on.
+    """
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
 
 
 def run_process(main: Callable[[Stop], Awaitable[None]]) -> int:

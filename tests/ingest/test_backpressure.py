@@ -48,13 +48,14 @@ def test_what_was_taken_since_the_last_look_counts() -> None:
     pressure = _backpressure(FakeClock())
     pressure.observe(_load(700))
 
-    pressure.took(50)
-    assert not pressure.refuses
-    pressure.took(60)
-    assert pressure.refuses
-
+    judged = []
+    for size_bytes in (50, 60):
+        pressure.took(size_bytes)
+        judged.append(pressure.refuses)
     pressure.observe(_load(600))
-    assert not pressure.refuses
+    judged.append(pressure.refuses)
+
+    assert judged == [False, True, False]
 
 
 def test_retry_after_is_what_the_workers_need() -> None:

@@ -117,6 +117,36 @@ async def test_a_new_configuration_version_is_told_at_once(door: RunningDoor) ->
             pass
 
 
+async def test_a_page_of_any_origin_may_post_and_read_the_answer(door: RunningDoor) -> None:
+    """Browsers ask first, without a token, and then need the exposed headers; twice, for the direct way."""
+    origin = {"Origin": "https://shop.example"}
+    asked = origin | {
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "authorization,content-type,x-exceptionless-client",
+    }
+    async with door.session.options(door.url + "/api/v2/events", headers=asked) as preflight:
+        assert preflight.status == 204
+        assert preflight.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
+        assert preflight.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
+        assert preflight.headers["Access-Control-Max-Age"] == "300"
+    await door.post()
+    for headers in (JSON | BEARER | origin, JSON | origin):
+        response = await door.post(headers=headers)
+        assert response.status == (202 if "Authorization" in headers else 401)
+        assert response.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert response.headers["Access-Control-Allow-Credentials"] == "true"
+        assert "X-Exceptionless-ConfigVersion" in response.headers["Access-Control-Expose-Headers"]
+        assert response.headers["Vary"] == "Origin"
+
+
+async def test_options_without_an_origin_is_no_preflight(door: RunningDoor) -> None:
+    """405 with the methods that there are."""
+    async with door.session.options(door.url + "/api/v2/events") as response:
+        assert response.status == 405
+        assert response.headers["Allow"] == "POST"
+
+
 async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
     """Nothing is inflated or parsed at the door; headers that the worker needs come along."""
     body = gzip.compress(b"no json at all {")

@@ -1,11 +1,12 @@
 """A process ends in order: told to, or because it could not start."""
 
+import asyncio
 import os
 import signal
 
 import pytest
 
-from collector.process.lifecycle import StartError, Stop, run_process
+from collector.process.lifecycle import StartError, Stop, cancelled, run_process
 from collector.process.settings import Settings, read_settings
 
 
@@ -42,6 +43,28 @@ async def test_a_pause_ends_by_itself_when_nobody_asks() -> None:
     stop.request()
     assert stop.is_requested
     assert await stop.sleep(10)
+
+
+async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
+    """As a driver's wait does when its result comes in the same moment."""
+    swallowed = 0
+
+    async def stubborn() -> None:
+        nonlocal swallowed
+        while True:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                swallowed += 1
+                if swallowed == 2:
+                    raise
+
+    task = asyncio.ensure_future(stubborn())
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await cancelled(task)
+
+    assert task.cancelled()
 
 
 def test_start_errors_inside_a_group_are_one_line_too(capsys: pytest.CaptureFixture[str]) -> None:
