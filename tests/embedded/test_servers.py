@@ -19,8 +19,9 @@ from collector.embedded.account import Account
 from collector.embedded.binaries import postgres_programs, valkey_program
 from collector.embedded.child import Child
 from collector.embedded.postgres import Postgres
-from collector.embedded.service import start_service
+from collector.embedded.service import NotStarted, start_service
 from collector.embedded.valkey import Valkey
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -163,6 +164,48 @@ async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path
     child = await start_service(postgres)
 
     await child.stop()
+
+
+async def test_a_killed_server_that_nobody_has_reaped_does_not_stop_postgres(tmp_path: Path) -> None:
+    """After everything was killed at once its process stays a zombie for as long as nobody asks for it."""
+    postgres = Postgres(tmp_path, is_durable=False)
+    unreaped = await start_service(postgres)
+    os.kill(unreaped.pid, signal.SIGKILL)
+    await until(lambda: psutil.Process(unreaped.pid).status() == psutil.STATUS_ZOMBIE)
+
+    child = await start_service(postgres)
+
+    assert psutil.Process(unreaped.pid).status() == psutil.STATUS_ZOMBIE
+    await child.stop()
+    await unreaped.stop()
+
+
+async def test_a_server_that_is_just_ending_is_waited_for(tmp_path: Path) -> None:
+    """Its last checkpoint may take a moment."""
+    postgres = Postgres(tmp_path, is_durable=False)
+    ending = await start_service(postgres)
+    os.kill(ending.pid, signal.SIGINT)
+
+    child = await start_service(postgres)
+
+    assert await ending.wait() == 0
+    await child.stop()
+
+
+async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two on the same data would ruin them: Postgres itself says whose they are."""
+    monkeypatch.setattr("collector.embedded.postgres._FORMER_SECONDS", 0.1)
+    postgres = Postgres(tmp_path, is_durable=False)
+    running = await start_service(postgres)
+
+    with pytest.raises(NotStarted) as refused:
+        await start_service(postgres)
+
+    assert any(f"(PID {running.pid})" in line for line in refused.value.last_lines)
+    assert await postgres.obstacle(running) is None
+    await running.stop()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")

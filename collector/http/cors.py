@@ -1,0 +1,43 @@
+"""Cross-origin requests: any page may post events and read what its token allows (contract 0).
+
+A preflight carries no token and is answered before anybody asks for one.
+"""
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import hdrs, web
+
+_EXPOSED: Final = (
+    "ETag, v, X-Exceptionless-ConfigVersion, Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-Result-Count"
+)
+_PREFLIGHT_SECONDS: Final = 300
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def preflights(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answer a preflight to any path; everything else goes on."""
+    method = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
+    if request.method != hdrs.METH_OPTIONS or method is None or hdrs.ORIGIN not in request.headers:
+        return await handler(request)
+    headers = {
+        hdrs.ACCESS_CONTROL_ALLOW_METHODS: method,
+        hdrs.ACCESS_CONTROL_MAX_AGE: str(_PREFLIGHT_SECONDS),
+    }
+    if asked := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+        headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = asked
+    return web.Response(status=HTTPStatus.NO_CONTENT, headers=headers)
+
+
+def add_cors_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Let the page that asked read the answer."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    if origin is None:
+        return
+    response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+    response.headers[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+    response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = _EXPOSED
+    response.headers.add(hdrs.VARY, hdrs.ORIGIN)
