@@ -12,7 +12,7 @@ import psutil
 from collector.embedded.access import kept_access
 from collector.embedded.account import server_account
 from collector.embedded.binaries import PostgresPrograms, postgres_programs
-from collector.embedded.child import Child, Program, ending
+from collector.embedded.child import Child, Program, end_of, ending
 from collector.embedded.ports import LOOPBACK
 from collector.embedded.private_files import make_private_directory, write_private
 from collector.process.lifecycle import StartError
@@ -23,6 +23,7 @@ _HERE: Final = "/proc/self/cwd"
 """The data directory, which every one of its processes is in: needs no way through the folders above it."""
 
 _CREATE_DATABASE: Final = f"CREATE DATABASE {_DATABASE}\n"
+_FORMER_SECONDS: Final = 10
 _MAKING_SECONDS: Final = 120
 _PROBE_SECONDS: Final = 2
 _SETTINGS: Final = {
@@ -61,7 +62,7 @@ class Postgres:
         programs = postgres_programs(self._account)
         if not self._data.exists():
             await self._make_cluster(programs)
-        _forget_recycled_pid(self._data / "postmaster.pid")
+        await _outlive_former_server(self._data / "postmaster.pid")
         settings = {"port": str(self._access.port), **self._settings}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
@@ -125,15 +126,27 @@ class Postgres:
         )
 
 
-def _forget_recycled_pid(lock_file: Path) -> None:
-    """Remove a dead server's lock file where its process id now belongs to something else.
+async def _outlive_former_server(lock_file: Path) -> None:
+    """Remove a dead server's lock file, whose process id Postgres could take for a server that runs.
 
-    Postgres would take that process for itself and refuse to start. Where the id is free it removes the file.
+    It does so for a zombie, for a process that is still dying (awaited here for a bounded time) and for a
+    stranger who has got the id since. Where the id is free Postgres removes the file, and where the server
+    goes on running it refuses to start a second one.
     """
     try:
-        pid = int(lock_file.read_text().partition("\n")[0])
-        name = psutil.Process(pid).name()
-    except (FileNotFoundError, ValueError, psutil.Error):
+        pid = _recorded_pid(lock_file)
+        if psutil.Process(pid).name() == "postgres":
+            async with asyncio.timeout(_FORMER_SECONDS):
+                await end_of(pid)
+    except (FileNotFoundError, ProcessLookupError, ValueError, psutil.Error, TimeoutError):
         return
-    if name != "postgres":
-        lock_file.unlink()
+    _remove(lock_file)
+
+
+def _recorded_pid(lock_file: Path) -> int:
+    return int(lock_file.read_text().partition("\n")[0])
+
+
+def _remove(lock_file: Path) -> None:
+    """A server that has ended well meanwhile took its file along."""
+    lock_file.unlink(missing_ok=True)
