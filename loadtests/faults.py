@@ -30,6 +30,7 @@ _SENDERS: Final = 8
 _PROGRESS: Final = 5
 """Posts that each door must take after a fault before the next one."""
 _DAY_SECONDS: Final = 86_400
+_AFTER_MIDNIGHT_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +150,7 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
                             f"{time.monotonic() - began:7.1f} s  {auditor.accepted:8,} accepted  {name}",
                             flush=True,
                         )
+                await _after_midnight(plan, began)
             finally:
                 senders.stop()
         run.audit_status, run.audit_said = await plant.audit(DRAIN_SECONDS)
@@ -181,6 +183,13 @@ async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
     )
     run.faults[name] += 1
     run.longest_recovery = max(run.longest_recovery, (time.monotonic() - over, name))
+
+
+async def _after_midnight(plan: Plan, began: float) -> None:
+    """Posts go on until a little after the doors' midnight."""
+    if plan.midnight_after_seconds:
+        over = began + plan.midnight_after_seconds + _AFTER_MIDNIGHT_SECONDS
+        await asyncio.sleep(max(0.0, over - time.monotonic()))
 
 
 def _settings(plan: Plan) -> dict[str, str]:
