@@ -21,6 +21,7 @@ from collector.embedded.child import Child
 from collector.embedded.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
+from tests.embedded.shell import ShellService
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -152,18 +153,20 @@ async def test_a_cluster_whose_making_was_cut_off_is_made_again(tmp_path: Path) 
 
 
 async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path: Path) -> None:
-    """After a crash of the machine its process id may be anybody's, for instance ours."""
+    """After a crash of the machine its process id may be anybody's."""
+    stranger = Child.start(await ShellService(tmp_path, "exec sleep 60").prepare())
     postgres = Postgres(tmp_path, is_durable=False)
     child = await start_service(postgres)
     lock_file = tmp_path / "postgres" / "data" / "postmaster.pid"
     lines = lock_file.read_text().splitlines()
     await killed(child)
-    lock_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    lock_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
     lock_file.chmod(0o600)
 
     child = await start_service(postgres)
 
     await child.stop()
+    await stranger.stop()
 
 
 async def test_a_killed_server_that_nobody_has_reaped_does_not_stop_postgres(tmp_path: Path) -> None:
