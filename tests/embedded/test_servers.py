@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
@@ -15,7 +16,7 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from collector.embedded.account import Account
+from collector.embedded.account import Account, server_account
 from collector.embedded.binaries import postgres_programs, valkey_program
 from collector.embedded.child import Child
 from collector.embedded.postgres import Postgres
@@ -153,9 +154,10 @@ async def test_a_cluster_whose_making_was_cut_off_is_made_again(tmp_path: Path) 
 
 
 async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path: Path) -> None:
-    """After a crash of the machine its process id may be anybody's."""
-    stranger = Child.start(await ShellService(tmp_path, "exec sleep 60").prepare())
+    """After a crash of the machine its process id may be that of any program of the same user."""
     postgres = Postgres(tmp_path, is_durable=False)
+    sleeper = await ShellService(tmp_path, "exec sleep 60").prepare()
+    stranger = Child.start(replace(sleeper, account=server_account(tmp_path / "postgres")))
     child = await start_service(postgres)
     lock_file = tmp_path / "postgres" / "data" / "postmaster.pid"
     lines = lock_file.read_text().splitlines()
