@@ -13,7 +13,7 @@ from typing import Protocol
 from collector.embedded.child import Child, ending
 from collector.embedded.service import START_SECONDS, NotStarted, Service, start_service
 from collector.process.clock import Clock
-from collector.process.lifecycle import EXIT_BAD_START, StartError
+from collector.process.lifecycle import EXIT_BAD_START, StartError, cancelled
 
 
 class Witness(Protocol):
@@ -144,9 +144,10 @@ async def kept(keepers: Sequence[Keeper]) -> AsyncIterator[None]:
     """
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(keeper.run()) for keeper in keepers]
-        yield
-        for task in running:
-            task.cancel()
+        try:
+            yield
+        finally:
+            await cancelled(*running)
 
 
 async def all_ready(keepers: Sequence[Keeper]) -> None:

@@ -29,7 +29,7 @@ from collector.embedded.settings import UpSettings
 from collector.embedded.valkey import Valkey
 from collector.embedded.welcome import welcome
 from collector.process.clock import Clock
-from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop
+from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
 from collector.process.settings import read_settings
 
 _PRODUCT_PATIENCE: Final = Patience(start_seconds=60)
@@ -69,7 +69,7 @@ async def run(
                 serving = tasks.create_task(up.serve())
                 await stop.wait()
                 console.tell("Stopping.")
-                serving.cancel()
+                await cancelled(serving)
         except ExceptionGroup as failures:
             raise _cause(failures) from failures
 

@@ -44,6 +44,8 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+    # Its pool writes a trace for every connection that an outage takes; we say in one line that there is one.
+    logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
