@@ -57,6 +57,13 @@ def without_nul(text: str) -> str:
     return text.replace("\0", REPLACEMENT)
 
 
+def with_escapes_mended(text: str) -> str:
+    """U+FFFD in the place of escaped NUL and of surrogates without their other half."""
+    if "\\u" not in text or _SUSPICIOUS_ESCAPE.search(text) is None:
+        return text
+    return _ESCAPE.sub(lambda found: "\\ufffd" if found["refused"] else found[0], text)
+
+
 def number_in(text: str) -> Decimal | str:
     """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
     try:
@@ -97,7 +104,7 @@ def elements_of(array: str) -> list[str] | None:
 
 
 def _decoded(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
-    mended = _with_escapes_mended(text)
+    mended = with_escapes_mended(text)
     try:
         return decoder.decode(mended)
     except msgspec.ValidationError:
@@ -109,13 +116,6 @@ def _decoded(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
         return decoder.decode(quoted) if quoted != mended else None
     except msgspec.DecodeError:
         return None
-
-
-def _with_escapes_mended(text: str) -> str:
-    """U+FFFD in the place of escaped NUL and of surrogates without their other half."""
-    if "\\u" not in text or _SUSPICIOUS_ESCAPE.search(text) is None:
-        return text
-    return _ESCAPE.sub(lambda found: "\\ufffd" if found["refused"] else found[0], text)
 
 
 def _quoted(found: re.Match[str]) -> str:

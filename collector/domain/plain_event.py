@@ -5,7 +5,6 @@ each of its usual type, and nothing in `data` that must be looked at. Everything
 (`collector.domain.body`, `collector.domain.event`), where each rule is written; both give the same rows.
 """
 
-import re
 from datetime import timedelta
 from typing import Any, Final
 
@@ -24,7 +23,7 @@ from collector.domain.event_members import (
     as_tags,
 )
 from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST, event_id, is_reference_id
-from collector.domain.json_text import MAXIMUM_DEPTH, is_too_deep, number_in
+from collector.domain.json_text import MAXIMUM_DEPTH, is_too_deep, number_in, with_escapes_mended
 from collector.domain.outcome import DiscardReason, Event
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
@@ -32,13 +31,13 @@ _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 _LONG_NUMBER: Final = b"9" * 800
 _LARGE_EXPONENT: Final = b"9e999"
 _BEFORE_NUMBERS: Final = b":,[ \t\r\n"
-_REFUSED_ESCAPE: Final = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
 
 
 _LEAST_WITH_MEMBER: Final = len('{"":0}')
 _KNOWN_TAGS: Final = 1024
+_CONTAINERS: Final = (list, dict)
 
 
 class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
@@ -89,7 +88,7 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
     except (msgspec.DecodeError, RecursionError):
         return None
     is_ordinary = any(events) and len(events) <= MAXIMUM_EVENTS_PER_POST
-    return None if not is_ordinary or any(map(_is_too_deep, events)) else events
+    return None if not is_ordinary or any(map(_may_be_too_deep, events)) else events
 
 
 def event_of_plain(
@@ -150,10 +149,23 @@ def _is_storable(body: bytes) -> bool:
     """Whether `jsonb` takes every text and number in the body as it is; a doubtful one is not."""
     if not body.isascii() and not _is_text(body):
         return False
-    if b"\\" in body and _REFUSED_ESCAPE.search(body) is not None:
+    if b"\\" in body and not _has_sound_escapes(body):
         return False
     shape = body.translate(_SHAPE_OF_NUMBERS)
     return _LONG_NUMBER not in shape and not _has_large_exponent(shape)
+
+
+def _is_text(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _has_sound_escapes(body: bytes) -> bool:
+    text = body.decode()
+    return with_escapes_mended(text) == text
 
 
 def _has_large_exponent(shape: bytes) -> bool:
@@ -167,18 +179,14 @@ def _has_large_exponent(shape: bytes) -> bool:
     return False
 
 
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
+def _may_be_too_deep(event: PlainEvent | None) -> bool:
+    if event is None:
         return False
-    return True
-
-
-def _is_too_deep(event: PlainEvent | None) -> bool:
-    if event is None or len(event.data) < _DEEP_BYTES:
-        return False
-    return is_too_deep(bytes(event.data).decode(), levels=MAXIMUM_DEPTH - 1)
+    if isinstance(event.value, _CONTAINERS) or isinstance(event.count, _CONTAINERS):
+        return True
+    return len(event.data) >= _DEEP_BYTES and is_too_deep(
+        bytes(event.data).decode(), levels=MAXIMUM_DEPTH - 1
+    )
 
 
 def _has_usual_numbers(plain: PlainEvent) -> bool:

@@ -69,6 +69,7 @@ ORDINARY = [
     pytest.param(
         '{"message":"Gr\u00fc\u00dfe \U0001f600","data":{"\u00e9":"\u00e9"}}'.encode(), id="beyond ASCII"
     ),
+    pytest.param(b'{"message":"\\ud83d\\ude00","data":{"a":"\\uD83D\\uDE00"}}', id="escaped pairs"),
     pytest.param(b'{"message":"tab\\tquote\\" \\u00e9 slash\\/"}', id="escapes"),
     pytest.param(b'{"type":" ","tags":["a","A","","b"],"value":1.50,"count":3}', id="columns"),
     pytest.param(b'{"geo":"40.5, -74","reference_id":"order-4711","source":"shop"}', id="more columns"),
@@ -106,6 +107,8 @@ CAREFUL = [
     pytest.param(b'{"data":{"a":' + b"1" * 1001 + b"}}", id="a number of many digits"),
     pytest.param(b'{"data":{"a":0.' + b"1" * 999 + b"e99}}", id="many digits and an exponent"),
     pytest.param(b'{"data":{"a":' + b"[" * 600 + b"]" * 600 + b"}}", id="many levels"),
+    pytest.param(b'{"value":' + b"[" * 600 + b"]" * 600 + b"}", id="many levels for a number"),
+    pytest.param(b'{"message":"a","count":{}}', id="an object for a number"),
     pytest.param(b'{"data":' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}", id="more levels than Python has"),
 ]
 
