@@ -47,10 +47,12 @@ def _comparable(result: Event | DiscardReason) -> Any:
     if isinstance(result, DiscardReason):
         return result
     columns = msgspec.structs.asdict(result)
-    return columns | {
-        "value": str(result.value),
-        "data": _encoder.encode(_decoder.decode(result.data or b"")),
-    }
+    return columns | {"value": str(result.value), "data": _as_kept(_as_kept(result.data or b""))}
+
+
+def _as_kept(data: bytes) -> bytes:
+    """Twice, because `-0e0` becomes `-0` and that `0`."""
+    return _encoder.encode(_decoder.decode(data))
 
 
 ORDINARY = [
