@@ -11,10 +11,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.errors import DatabaseUnavailable
+from collector.database.errors import DatabaseUnavailable, MostlyRefused
 from collector.database.pool import close_pool, create_pool
 from collector.database.store import NO_PROJECT, BatchStore
-from collector.domain.outcome import Discard, DiscardReason, Event, Tally
+from collector.domain.outcome import Discard, DiscardReason, Event, Tally, UnderstoodBatch
 from tests.database.rows import (
     ORGANIZATION,
     OTHER_PROJECT,
@@ -157,6 +157,22 @@ async def test_a_poisoned_event_costs_itself_alone(
     assert await usage(pool) == {("stored", ""): 20, ("dead_lettered", "refused_by_database"): 1}
 
 
+async def test_a_stream_of_nothing_but_poison_is_not_written_off(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """That is no fault of the data: nothing is stored or counted until it is mended."""
+    batch = understood(*[an_event(data=b"nope") for _ in range(120)])
+
+    for _ in range(2):
+        with pytest.raises(MostlyRefused, match="invalid input syntax for type json"):
+            await store.save([batch])
+
+    assert await usage(pool) == {}
+    assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+    mended = UnderstoodBatch(batch.id, 1, events=[an_event() for _ in range(120)])
+    assert await store.save([mended]) == Tally(stored=120)
+
+
 async def test_a_batch_of_nothing_but_poison_is_kept_whole(store: BatchStore, pool: asyncpg.Pool) -> None:
     """Halving ends, and every row has its letter."""
     tally = await store.save([understood(*[an_event(data=b"nope") for _ in range(5)])])
@@ -208,6 +224,85 @@ async def test_a_missing_leaf_is_made(store: BatchStore, pool: asyncpg.Pool) -> 
     events = [an_event(accepted=days_ago(number)) for number in (40, 3, -9)]
 
     assert await store.save([understood(*events)]) == Tally(stored=3)
+    assert len(await stored(pool)) == 3
+
+
+@pytest.mark.parametrize(
+    "accepted",
+    [
+        pytest.param(days_ago(31), id="older than what is kept"),
+        pytest.param(days_ago(-2), id="further ahead than tomorrow"),
+        pytest.param(days_ago(-40_000), id="a century ahead"),
+    ],
+)
+async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, accepted: datetime) -> None:
+    """A door whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
+    store = BatchStore(pool, retention_days=30)
+    wrong = an_event(accepted=accepted, reference_id="order-4711")
+
+    assert await store.save([understood(wrong, an_event())]) == Tally(stored=1, dead_lettered=1)
+
+    letter = await pool.fetchrow("SELECT * FROM dead_letters")
+    assert (letter["id"], letter["reason"]) == (wrong.id, "implausible_time")
+    assert letter["accepted_utc"] == accepted
+    assert await pool.fetchval("SELECT to_regclass($1)", _leaf(accepted)) is None
+
+
+async def test_within_retention_and_tomorrow_leaves_are_made(pool: asyncpg.Pool) -> None:
+    """And whatever has a leaf already is stored there."""
+    await BatchStore(pool).save([understood(an_event(accepted=days_ago(50)))])
+    store = BatchStore(pool, retention_days=30)
+
+    events = [an_event(accepted=days_ago(number)) for number in (50, 30, 0, -1)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=4)
+
+
+async def test_events_go_straight_into_their_leaf_until_one_is_met_again(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Staging is for repeats: it begins with the first one found, and ends when none is."""
+    first, fresh = understood(*_referenced(0, 20)), understood(*_referenced(20, 40))
+    mixed = understood(*_referenced(10, 60))
+
+    assert await store.save([first]) == Tally(stored=20)
+    assert await _is_staging_there(pool) is False
+    assert await store.save([mixed]) == Tally(stored=40, duplicate=10)
+    assert await _is_staging_there(pool) is True
+    assert await store.save([fresh]) == Tally(duplicate=20)
+    assert await store.save([understood(*_referenced(60, 80))]) == Tally(stored=20)
+    assert store._is_direct
+
+
+def _referenced(begin: int, end: int) -> list[Event]:
+    return [an_event(reference_id=f"reference-{number}") for number in range(begin, end)]
+
+
+async def _is_staging_there(pool: asyncpg.Pool) -> bool:
+    """In any of the pool's sessions."""
+    return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'staging')"))
+
+
+async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """They are known before anything is sent."""
+    events = [*_referenced(0, 5), *_referenced(0, 5)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=5, duplicate=5)
+
+    assert [row["id"] for row in await stored(pool)] == [event.id for event in events[:5]]
+    assert await _is_staging_there(pool) is False
+
+
+async def test_a_batch_of_several_days_goes_into_several_leaves(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """All or nothing, also when one of them objects."""
+    days = [days_ago(number) for number in (3, 2, 1)]
+    await store.save([understood(an_event(accepted=days[1], reference_id="order-4711"))])
+
+    events = [an_event(accepted=day, reference_id="order-4711") for day in days]
+
+    assert await store.save([understood(*events)]) == Tally(stored=2, duplicate=1)
     assert len(await stored(pool)) == 3
 
 
