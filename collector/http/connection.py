@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from collector.http.errors import problem
 
@@ -32,6 +32,8 @@ DIRECT: Final = web.AppKey("direct", Mapping[str, Direct])
 
 FIRST_REQUEST_SECONDS: Final = 15.0
 """How long a new connection may take to send the head of its first request."""
+
+_CONTINUE: Final = "100-continue"
 
 _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
@@ -71,6 +73,11 @@ class _Connection(RequestHandler):
         else:
             self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
+            self._end_broken_body()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._first_request is not None:
             self._first_request.cancel()
@@ -97,6 +104,13 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
+    def _end_broken_body(self) -> None:
+        """Tell the handler that its body will not come; the parser only queues its complaint."""
+        request = self._current_request
+        if request is not None and not request.content.is_eof():
+            request.content.set_exception(RequestPayloadError("the body is badly chunked"))
+            self.close()
+
     def _close_if_silent(self) -> None:
         if not self._request_count:
             self.force_close()
@@ -106,9 +120,22 @@ def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, Direct]) -> C
     def dispatch(request: web.BaseRequest) -> Any:
         way = direct.get(request._message.path)  # noqa: SLF001
         answer = None if way is None else way(request)
-        return routed(request) if answer is None else answer
+        if answer is not None:
+            return answer
+        expected = request.headers.get(hdrs.EXPECT)
+        if expected is not None and expected.lower() != _CONTINUE:
+            return _expectation_failed(request)
+        return routed(request)
 
     return dispatch
+
+
+async def _expectation_failed(request: web.BaseRequest) -> web.StreamResponse:
+    """Before aiohttp does, in text."""
+    title = "The only expectation that can be met is 100-continue."
+    response = problem(request, HTTPStatus.EXPECTATION_FAILED, title)
+    response.headers.update(SECURITY_HEADERS)
+    return response
 
 
 def _folded(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:

@@ -18,7 +18,7 @@ from collector.http.errors import problems
 from collector.process.lifecycle import StartError, Stop
 
 CONNECTIONS: Final = 10_000
-_OWN_FILES: Final = 64
+_OWN_FILES: Final = 128
 
 _DRAIN_SECONDS: Final = 10.0
 """How long requests under way may take once the process was told to stop."""

@@ -17,6 +17,7 @@ from collector.domain.post import Post
 from collector.http.client_address import client_address
 from collector.http.connection import SECURITY_HEADERS
 from collector.http.errors import refused
+from collector.ingest.auth import Target, target_of, token_of
 from collector.ingest.door import Door
 from collector.ingest.known_senders import KnownSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
@@ -27,6 +28,8 @@ PATH: Final = "/api/v2/events"
 _USUAL_CONTENT_TYPES: Final = frozenset(
     {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/plain"}
 )
+_LENGTH_DIGITS: Final = 9
+"""Longer ones go the routed way, where zeros in front and numbers beyond all bounds are told apart."""
 
 
 class DirectPosts:
@@ -48,13 +51,14 @@ class DirectPosts:
         sender = self._door.senders.find(authorization)
         if sender is None or not self._is_ordinary(request):
             return None
-        return self._take(request, sender)
+        return self._take(request, sender, authorization)
 
     def _is_ordinary(self, request: web.BaseRequest) -> bool:
         message, headers = request._message, request.headers  # noqa: SLF001
         length = headers.get(hdrs.CONTENT_LENGTH)
         return (
             length is not None
+            and len(length) <= _LENGTH_DIGITS
             and 0 < int(length) <= self._limit_bytes
             and not message.should_close
             and message.version == (1, 1)
@@ -64,25 +68,40 @@ class DirectPosts:
             and hdrs.ORIGIN not in headers
         )
 
-    async def _take(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
-        content = request.content
+    async def _take(
+        self, request: web.BaseRequest, sender: KnownSender, authorization: str
+    ) -> web.StreamResponse:
+        content, target = request.content, sender.target
         try:
-            body = content.read_nowait() if content.is_eof() else await read_body(request, self._limit_bytes)
-            await self._door.queue.append(self._post(request, sender, body))
+            if content.is_eof():
+                body = content.read_nowait()
+            else:
+                body = await read_body(request, self._limit_bytes)
+                target = await self._target_still(request, sender, authorization)
+            await self._door.queue.append(self._post(request, target, body))
         except Refusal as refusal:
             self._door.count_refusal(refusal)
             response = refused(request, refusal)
             response.headers.update(SECURITY_HEADERS)
             return response
-        return cast("web.StreamResponse", _Accepted(sender.target.config_version))
+        return cast("web.StreamResponse", _Accepted(target.config_version))
 
-    def _post(self, request: web.BaseRequest, sender: KnownSender, body: bytes) -> Post:
+    async def _target_still(
+        self, request: web.BaseRequest, sender: KnownSender, authorization: str
+    ) -> Target:
+        """The sender's target, checked again where its token may have been revoked while the body came in."""
+        if self._door.senders.find(authorization) is sender:
+            return sender.target
+        token = await token_of(request, self._door.cache, self._door.clock)
+        return await target_of(token, None, self._door.cache)
+
+    def _post(self, request: web.BaseRequest, target: Target, body: bytes) -> Post:
         door, headers = self._door, request.headers
         agent = headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""
         return Post(
             door.ids.next(door.clock.now_ms()),
-            sender.target.organization_id,
-            sender.target.project_id,
+            target.organization_id,
+            target.project_id,
             body,
             headers[hdrs.CONTENT_TYPE],
             headers.get(hdrs.CONTENT_ENCODING, ""),

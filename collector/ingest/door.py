@@ -53,6 +53,9 @@ class Door:
         self.metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 
+LOOK_UP_SECONDS: Final = 1.0
+"""How long a token is looked for before the door goes by what it remembers."""
+
 DOOR: Final = web.AppKey("door", Door)
 
 
@@ -67,10 +70,11 @@ async def open_door(
     clock, keys = faults.clock, Keys(settings.redis_key_prefix, settings.shards)
     networks = trusted_networks(settings.trusted_proxies)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
+    looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
     try:
         await check_server(redis, settings.redis_url)
         metrics = IngestMetrics(registry)
-        projection, ids = TokenProjection(redis, keys), PostIds()
+        projection, ids = TokenProjection(looking_up, keys), PostIds()
         cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
         backpressure = Backpressure(_marks(settings), clock, metrics)
         sink = with_fault_points(PostStream(redis, keys), faults)
@@ -89,6 +93,7 @@ async def open_door(
                 queue.close()
                 await cancelled(following, looking)
     finally:
+        await looking_up.aclose()
         await redis.aclose()
 
 

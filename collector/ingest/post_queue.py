@@ -94,6 +94,7 @@ class PostQueue:
         self._arrived = asyncio.Event()
         self._is_closing = False
         self._next_shard = 0
+        self._trouble: str | None = None
 
     async def append(self, post: Post) -> None:
         """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
@@ -150,18 +151,25 @@ class PostQueue:
             try:
                 await self._sink.append(self._next_shard, batch)
             except BrokerFull:
-                _log.warning("queue is full", posts=len(batch.posts))
+                self._notice("queue is full")
                 wait = self._backpressure.retry_after_seconds()
                 return Unavailable("The queue is full.", retry_after_seconds=wait)
             except BrokerUnavailable as error:
                 if self._clock.monotonic() - started > APPEND_SECONDS:
-                    _log.warning("queue is unavailable", posts=len(batch.posts), reason=str(error))
+                    self._notice("queue is unavailable", reason=str(error))
                     return Unavailable("The queue is unavailable.")
             else:
+                self._notice(None)
                 self._count(collected, self._clock.monotonic() - started)
                 return None
             self._metrics.appends_repeated.inc()
             await asyncio.sleep(_REPEAT_PAUSE_SECONDS)
+
+    def _notice(self, trouble: str | None, **facts: str) -> None:
+        """One line when a trouble begins and one when it is over, not one a batch."""
+        if trouble != self._trouble:
+            _log.warning(trouble or "queue takes posts again", **facts)
+        self._trouble = trouble
 
     def _refuse_waiting(self, refusal: Unavailable) -> None:
         """What waited behind a failed write would only wait as long again."""

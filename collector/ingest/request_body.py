@@ -16,12 +16,15 @@ from collector.domain.errors import (
 
 CONTENT_TYPES: Final = frozenset({"application/json", "text/plain"})
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+_LENGTH_DIGITS: Final = 19
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send its body."""
 
 
 def check_length(request: web.BaseRequest, limit_bytes: int) -> None:
     """Refuse by the announced length alone (contract 3.2, steps 4 and 5)."""
+    if len(request.headers.get(hdrs.CONTENT_LENGTH, "")) > _LENGTH_DIGITS:
+        raise BadRequest("The content length is no sensible number.")
     length = request.content_length
     if length == 0:
         raise LengthRequired
@@ -34,6 +37,8 @@ def check_content(request: web.BaseRequest) -> None:
     content_type = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
     if content_type not in CONTENT_TYPES:
         raise UnsupportedContent("The content type must be application/json or text/plain.")
+    if request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").strip().lower() != "chunked":
+        raise UnsupportedContent("The transfer encoding can only be chunked.")
     if content_encoding(request) not in ENCODINGS:
         raise UnsupportedContent("The content encoding must be gzip or deflate, or the body plain.")
 

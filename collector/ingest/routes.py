@@ -65,6 +65,10 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     if request.path == PATH and not request.query_string:
         door.senders.remember(request.headers.get(hdrs.AUTHORIZATION, ""), token, target, check)
     body = await read_body(request, door.settings.body_limit_bytes)
+    if door.cache.evictions != check.evictions:
+        # A token that was revoked while its body came in is refused all the same.
+        token = await token_of(request, door.cache, door.clock)
+        target = await target_of(token, request.match_info.get("project_id"), door.cache)
     if body:
         await door.queue.append(_post(request, door, target, body))
     return web.Response(status=202, headers={CONFIG_VERSION_HEADER: str(target.config_version)})

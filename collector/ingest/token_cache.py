@@ -30,6 +30,7 @@ CHANNEL_PATIENCE_SECONDS: Final = 0.75
 
 _ENTRIES_AT_MOST: Final = 20_000
 _RECONNECT_SECONDS: Final = 0.25
+_ASK_AGAIN_SECONDS: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -55,13 +56,33 @@ class _Remembered(Generic[AnyEntry]):
     since: float
 
 
+class _Outage:
+    """While Redis does not answer, it is asked once a second, not once for each post."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = float("-inf")
+
+    @property
+    def is_known(self) -> bool:
+        return self._clock.monotonic() < self._until
+
+    def note(self) -> None:
+        self._until = self._clock.monotonic() + _ASK_AGAIN_SECONDS
+
+
 class _Memory(Generic[AnyKey, AnyEntry]):
     """One kind of entry: remembered by key, looked up when it no longer counts."""
 
     def __init__(
-        self, find: Callable[[AnyKey], Awaitable[Found[AnyEntry]]], clock: Clock, metrics: IngestMetrics
+        self,
+        find: Callable[[AnyKey], Awaitable[Found[AnyEntry]]],
+        outage: _Outage,
+        clock: Clock,
+        metrics: IngestMetrics,
     ) -> None:
         self._find = find
+        self._outage = outage
         self._clock = clock
         self._metrics = metrics
         self._entries: dict[AnyKey, _Remembered[AnyEntry]] = {}
@@ -89,21 +110,28 @@ class _Memory(Generic[AnyKey, AnyEntry]):
     async def _look_up(
         self, key: AnyKey, held: _Remembered[AnyEntry] | None, stale_seconds: float
     ) -> AnyEntry | None:
+        if self._outage.is_known:
+            return self._stale(held, stale_seconds)
         evictions = self._evictions
         try:
             found = await self._find(key)
-        except BrokerUnavailable as error:
-            age = self._clock.monotonic() - held.since if held is not None else 0.0
-            if held is None or held.entry is None or age > stale_seconds:
-                raise Unavailable("Credentials cannot be checked right now.") from error
-            self._metrics.stale_tokens_used.inc()
-            return held.entry
+        except BrokerUnavailable:
+            self._outage.note()
+            return self._stale(held, stale_seconds)
         self._metrics.projection_age_seconds.set(found.swept_seconds_ago or 0.0)
         if found.entry is None and not _is_fresh(found.swept_seconds_ago):
             raise Unavailable("Credentials cannot be checked right now: the token projection is not fresh.")
         if evictions == self._evictions:
             self._remember(key, found.entry)
         return found.entry
+
+    def _stale(self, held: _Remembered[AnyEntry] | None, stale_seconds: float) -> AnyEntry:
+        """What was known before Redis went away, while that may still count."""
+        age = self._clock.monotonic() - held.since if held is not None else 0.0
+        if held is None or held.entry is None or age > stale_seconds:
+            raise Unavailable("Credentials cannot be checked right now.")
+        self._metrics.stale_tokens_used.inc()
+        return held.entry
 
     def _remember(self, key: AnyKey, entry: AnyEntry | None) -> None:
         self._entries.pop(key, None)
@@ -124,9 +152,10 @@ class TokenCache:
         self._heard = float("-inf")
         self.evictions = 0
         """How often anything was forgotten: unchanged means that what was found before still stands."""
-        self._tokens = _Memory(source.find_token, clock, metrics)
-        self._projects = _Memory(source.find_project, clock, metrics)
-        self._organizations = _Memory(source.find_organization, clock, metrics)
+        outage = _Outage(clock)
+        self._tokens = _Memory(source.find_token, outage, clock, metrics)
+        self._projects = _Memory(source.find_project, outage, clock, metrics)
+        self._organizations = _Memory(source.find_organization, outage, clock, metrics)
 
     async def token(self, lookup: str) -> TokenEntry | None:
         """The token with these first 24 characters."""

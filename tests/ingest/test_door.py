@@ -335,6 +335,90 @@ async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
     assert [post.body for post in await door.queued()] == [b'{"message":"hi"}']
 
 
+@pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
+@pytest.mark.parametrize(
+    ("headers", "body", "status"),
+    [
+        pytest.param(
+            b"Content-Length: " + b"0" * 5000 + b"2\r\n", b"{}", b"400", id="a length of 5001 digits"
+        ),
+        pytest.param(b"Content-Length: 0002\r\n", b"{}", b"202", id="a length with zeros in front"),
+        pytest.param(b"Content-Length: 2\r\nExpect: cake\r\n", b"{}", b"417", id="an unknown expectation"),
+        pytest.param(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n", b"415", id="packed for transfer"),
+    ],
+)
+async def test_odd_heads_are_answered_with_json_or_nothing(
+    door: RunningDoor,
+    headers: bytes,
+    body: bytes,
+    status: bytes,
+    is_known: bool,  # noqa: FBT001
+) -> None:
+    """Neither a 5xx nor text, whichever way the post goes."""
+    if is_known:
+        await door.post()
+    answer = await door.raw(
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        + headers
+        + b"Authorization: Bearer "
+        + CLIENT_TOKEN.encode()
+        + b"\r\n\r\n"
+        + body
+    )
+
+    assert answer.split(b" ", 2)[1] == status
+    assert answer.endswith(b"\r\n\r\n") or b"application/problem+json" in answer
+
+
+async def test_a_body_whose_chunks_break_is_refused_at_once(door: RunningDoor) -> None:
+    """Not after the half minute that a slow client gets."""
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(
+            b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Transfer-Encoding: chunked\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
+            b'5\r\n{"ema\r\n'
+        )
+        await door.ready()  # answered, so the server has seen the part before
+        writer.write(b"zz\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.") == 1
+    assert await door.queued() == []
+
+
+@pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
+async def test_a_token_revoked_while_the_body_comes_in_is_refused(
+    door: RunningDoor,
+    is_known: bool,  # noqa: FBT001
+) -> None:
+    """The head was read before the revocation, the rest after it."""
+    if is_known:
+        await door.post()
+        await door.queued()
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        writer.write(
+            b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 4\r\nConnection: keep-alive\r\nAuthorization: Bearer "
+            + CLIENT_TOKEN.encode()
+            + b"\r\n\r\n{"
+        )
+        await door.ready()
+        await door.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+        while (await door.post()).status != 401:
+            pass
+        await door.queued()
+        writer.write(b"}  ")
+        answer = await reader.readuntil(b"\r\n")
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 401 ")
+    assert await door.queued() == []
+
+
 @pytest.mark.parametrize(
     "request_bytes",
     [

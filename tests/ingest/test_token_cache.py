@@ -185,6 +185,26 @@ async def test_known_tokens_stay_valid_for_a_while_when_redis_is_gone() -> None:
             await cache.token(KNOWN)
 
 
+async def test_redis_that_does_not_answer_is_asked_once_a_second() -> None:
+    """Not once for each of three entries of each post: every look-up may take a second to fail."""
+    source, clock = _source(), FakeClock()
+    async with _followed(source, clock) as cache:
+        await cache.token(KNOWN)
+        await cache.project(factories.PROJECT)
+        asked = source.lookups
+        source.failure = BrokerUnavailable("frozen")
+        clock.advance(2)
+        for _ in range(10):
+            await cache.token(KNOWN)
+            await cache.project(factories.PROJECT)
+        assert source.lookups == asked + 1
+        source.failure = None
+        clock.advance(1.1)
+        await cache.token(KNOWN)
+
+    assert source.lookups == asked + 2
+
+
 async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of wrong tokens costs no memory; the oldest entries go first."""
     monkeypatch.setattr("collector.ingest.token_cache._ENTRIES_AT_MOST", 10)
