@@ -10,8 +10,8 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 from collector.broker.errors import BrokerUnavailable, translated
-from collector.process.lifecycle import StartError
-from collector.process.settings import without_password
+from collector.process.lifecycle import ServerError
+from collector.process.settings import NOT_UNDERSTOOD, without_password
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 _START_WAIT_SECONDS: Final = 10.0
@@ -23,38 +23,42 @@ def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 1
     """A client whose commands run once: where a repeat is right, the caller decides (design section 2).
 
     A caller that finds every connection busy waits for one. `socket_timeout_seconds` must exceed the longest
-    blocking read.
+    blocking read. Raises ServerError for a URL that cannot be understood.
     """
-    pool: Any = BlockingConnectionPool.from_url(
-        url,
-        max_connections=max_connections,
-        timeout=socket_timeout_seconds,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=socket_timeout_seconds,
-        socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        socket_keepalive=True,
-        # Left on, it keeps the pool from noticing that an idle connection was closed by the server.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    try:
+        pool: Any = BlockingConnectionPool.from_url(
+            url,
+            max_connections=max_connections,
+            timeout=socket_timeout_seconds,
+            retry=Retry(NoBackoff(), 0),
+            socket_timeout=socket_timeout_seconds,
+            socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            socket_keepalive=True,
+            # Left on, it keeps the pool from noticing that an idle connection was closed by the server.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+        )
+        pool.connection_class(**pool.connection_kwargs)  # an option that there is not shows only here
+    except (ValueError, TypeError):  # whose text may hold a piece of the password
+        raise ServerError(f"{without_password(url)} {NOT_UNDERSTOOD}", "redis_url") from None
     return Redis.from_pool(pool)
 
 
 async def check_server(redis: Redis, url: str) -> None:
     """Wait a bounded time for the server and refuse one that is too old; one that is loading will do.
 
-    Raises StartError with one line that says what was tried and how to start a server.
+    Raises ServerError with one line that says what was tried.
     """
     try:
         async with asyncio.timeout(_START_WAIT_SECONDS):
             info = await _server_info(redis)
     except (BrokerUnavailable, TimeoutError) as error:
-        raise StartError(
+        raise ServerError(
             f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
-            f"{_START_WAIT_SECONDS:.0f} s). Start Valkey or Redis there, set HEADRACE_REDIS_URL, or run "
-            "`headrace up`, which brings its own."
+            f"{_START_WAIT_SECONDS:.0f} s); is a Valkey or Redis running there?",
+            "redis_url",
         ) from error
     except exceptions.RedisError as error:
-        raise StartError(f"Redis at {without_password(url)} refused us: {error}.") from error
+        raise ServerError(f"Redis at {without_password(url)} refused us: {error}.", "redis_url") from error
     _check_version(info, url)
 
 
@@ -92,7 +96,8 @@ def _check_version(info: dict[str, Any] | None, url: str) -> None:
     version = str(info.get("valkey_version") or info.get("redis_version", "0"))
     numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
     if numbers < _MINIMUM_VERSION:
-        raise StartError(
+        raise ServerError(
             f"{name} at {without_password(url)} is version {version}; Headrace needs Redis 7.0 or newer, "
-            "or any Valkey."
+            "or any Valkey.",
+            "redis_url",
         )

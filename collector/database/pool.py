@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 import asyncpg
 
 from collector.database.errors import translated
-from collector.process.lifecycle import StartError
-from collector.process.settings import without_password
+from collector.process.lifecycle import ServerError
+from collector.process.settings import NOT_UNDERSTOOD, without_password
 
 OLDEST_MAJOR: Final = 16
 START_SECONDS: Final = 10.0
@@ -105,30 +105,28 @@ async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_secon
         try:
             return await connect()
         except asyncpg.InvalidAuthorizationSpecificationError as error:
-            raise StartError(f"Postgres at {shown} does not let us in: {error}.") from None
+            raise ServerError(f"Postgres at {shown} does not let us in: {error}.", "database_url") from None
         except asyncpg.InvalidCatalogNameError as error:
-            raise StartError(f"Postgres at {shown} has no such database: {error}.") from None
-        except (asyncpg.ClientConfigurationError, ValueError) as error:
-            raise StartError(f"DATABASE_URL cannot be understood ({shown}): {error}.") from None
+            raise ServerError(f"Postgres at {shown} has no such database: {error}.", "database_url") from None
+        except asyncpg.ClientConfigurationError as error:
+            raise ServerError(f"{shown} cannot be used: {error}.", "database_url") from None
+        except ValueError:  # whose text may hold a piece of the password
+            raise ServerError(f"{shown} {NOT_UNDERSTOOD}", "database_url") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             if time.monotonic() >= until:
-                raise StartError(_not_reached(shown, wait_seconds, error)) from None
+                raise ServerError(_not_reached(shown, wait_seconds, error), "database_url") from None
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _not_reached(shown: str, wait_seconds: float, error: Exception) -> str:
     cause = " ".join(str(error).split()) or type(error).__name__
-    return (
-        f"Postgres did not answer at {shown} within {wait_seconds:g} s ({cause}). "
-        "Start it (`docker run -e POSTGRES_PASSWORD=... -p 5432:5432 postgres:18`), "
-        "set DATABASE_URL, or run `headrace up`, which brings its own."
-    )
+    return f"cannot reach Postgres at {shown} ({cause}, tried for {wait_seconds:g} s); is it running there?"
 
 
 def _check_version(connection: asyncpg.Connection) -> None:
     major = connection.get_server_version().major
     if major < OLDEST_MAJOR:
-        raise StartError(f"This is PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed.")
+        raise ServerError(f"This is PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed.", "database_url")
 
 
 def _server_settings(application_name: str, statement_timeout_seconds: int) -> dict[str, str]:

@@ -15,7 +15,18 @@ _CANCEL_AGAIN_SECONDS: Final = 0.5
 
 
 class StartError(Exception):
-    """The process cannot start; the message is one line for the person who started it. Exit status 2."""
+    """The process cannot start: exit status 2, and a line for each cause, for the person who started it."""
+
+
+class ServerError(StartError):
+    """The server that a setting names cannot be used.
+
+    The message says why; what to do about it depends on who has started what (`settings.in_words`).
+    """
+
+    def __init__(self, why: str, field_name: str) -> None:
+        super().__init__(why)
+        self.field_name = field_name
 
 
 class Stop:
@@ -60,15 +71,16 @@ async def cancelled(*tasks: asyncio.Task[None]) -> None:
         _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_SECONDS)
 
 
-def run_process(main: Callable[[Stop], Awaitable[None]]) -> int:
+def run_process(main: Callable[[Stop], Awaitable[None]], in_words: Callable[[StartError], str] = str) -> int:
     """Run a process on uvloop until it ends or is told to; answers the exit status."""
     status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(main))
     except* StartError as group:
-        # One cause may be wrapped by every task group it passed; one line is enough.
-        sys.stderr.write(f"headrace: {_first(group)}\n")
+        # One cause may be wrapped by every task group it passed; it is said once.
+        lines = in_words(_first(group)).splitlines()
+        sys.stderr.write("".join(f"headrace: {line}\n" for line in lines))
         status = EXIT_BAD_START
     return status
 

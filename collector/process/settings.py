@@ -5,17 +5,22 @@ also read from `REDIS_URL` and `DATABASE_URL`, where the prefixed name wins.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
 
-from collector.process.lifecycle import StartError
+from collector.process.lifecycle import ServerError, StartError
 
 PREFIX: Final = "HEADRACE_"
-_UNPREFIXED: Final = ("redis_url", "database_url")
-_SECRETS: Final = frozenset(_UNPREFIXED)
+_URLS: Final = ("redis_url", "database_url")
+"""Also read without the prefix; they may hold a password."""
+
+NOT_UNDERSTOOD: Final = (
+    "cannot be understood; what is not a letter or digit in a user or password is written like %2F."
+)
+"""Goes on after a URL that a driver has refused."""
 
 Port = Annotated[int, Meta(ge=0, le=65535, description="a port number, 0 to 65535")]
 RedisUrl = Annotated[
@@ -51,39 +56,78 @@ AnySettings = TypeVar("AnySettings", bound=Settings)
 def read_settings(kind: type[AnySettings], environ: Mapping[str, str]) -> AnySettings:
     """The settings of one process.
 
-    Raises StartError with one line that says which variable, what it holds and what it may hold.
+    Raises StartError with a line for each wrong one: which variable, what it holds and what it may hold.
     """
-    hints = get_type_hints(kind, include_extras=True)
-    values: dict[str, Any] = {}
-    for field in msgspec.structs.fields(kind):
-        variable, text = _lookup(field.name, environ)
-        if text is None:
-            if field.required:
-                raise StartError(f"{variable} is not set; it must be {_allowed(hints[field.name])}.")
-            continue
-        try:
-            values[field.name] = msgspec.convert(
-                _parts(text, hints[field.name]), hints[field.name], strict=False
-            )
-        except msgspec.ValidationError:
-            held = "a value" if field.name in _SECRETS else repr(text)
-            raise StartError(f"{variable} holds {held}; it must be {_allowed(hints[field.name])}.") from None
+    values, problems = _read(kind, environ)
+    if problems:
+        raise StartError("\n".join(problems.values()))
     return kind(**values)
+
+
+def check_settings(kinds: Iterable[type[Settings]], environ: Mapping[str, str]) -> None:
+    """Raise StartError with a line for each variable that is wrong for any of these processes."""
+    problems: dict[str, str] = {}
+    for kind in kinds:
+        problems = _read(kind, environ)[1] | problems
+    if problems:
+        raise StartError("\n".join(problems.values()))
+
+
+def variable_of(field_name: str, environ: Mapping[str, str]) -> str:
+    """The variable that the field is read from; of two, the one that is set."""
+    return _lookup(field_name, environ)[0]
+
+
+def in_words(error: StartError, environ: Mapping[str, str]) -> str:
+    """What a person reads whose process could not start; of a server's URL also where it came from."""
+    if not isinstance(error, ServerError):
+        return str(error)
+    return f"{error} The URL is from {variable_of(error.field_name, environ)}; `headrace up` needs none."
 
 
 def without_password(url: str) -> str:
     """A URL that may be shown and logged."""
-    return re.sub(r"(?<=://)([^/@:]*):[^/]*@", r"\1:***@", re.sub(r"([?&]password=)[^&]*", r"\1***", url))
+    shown = re.sub(r"(?i)([?&](?:ssl)?password=)[^&]*", r"\1***", url)
+    # To the last "@": a password with a slash or another "@" in it is none, but is still a secret.
+    return re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", shown, flags=re.DOTALL)
+
+
+def _read(kind: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """What was read, by field, and what is wrong, by variable."""
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    problems: dict[str, str] = {}
+    for field in msgspec.structs.fields(kind):
+        variable, text = _lookup(field.name, environ)
+        hint = hints[field.name]
+        if text is None:
+            if field.required:
+                problems[variable] = f"{variable} is not set; it must be {allowed(hint)}."
+            continue
+        try:
+            values[field.name] = msgspec.convert(_parts(text, hint), hint, strict=False)
+        except msgspec.ValidationError:
+            problems[variable] = f"{variable} holds {_shown(field.name, text)}; it must be {allowed(hint)}."
+    return values, problems
 
 
 def _lookup(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     """The variable's name and what it holds; an empty one counts as not set."""
     prefixed = PREFIX + name.upper()
-    if environ.get(prefixed, "") != "":
-        return prefixed, environ[prefixed]
-    if name in _UNPREFIXED:
-        return prefixed, environ.get(name.upper()) or None
+    variables = (prefixed, name.upper()) if name in _URLS else (prefixed,)
+    for variable in variables:
+        if text := environ.get(variable):
+            return variable, text
     return prefixed, None
+
+
+def _shown(name: str, text: str) -> str:
+    """What a variable holds, for an error; of a secret nothing that could be a password."""
+    if name not in _URLS or "://" in text:
+        return repr(without_password(text))
+    if "@" in text or "password" in text.lower():
+        return "something that is no URL"
+    return repr(text)
 
 
 def _parts(text: str, hint: Any) -> Any:
@@ -97,7 +141,7 @@ def _bare(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
-def _allowed(hint: Any) -> str:
+def allowed(hint: Any) -> str:
     """What a setting may hold, in words."""
     if get_origin(hint) is Annotated:
         described = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, Meta)]
@@ -106,4 +150,6 @@ def _allowed(hint: Any) -> str:
     bare = _bare(hint)
     if get_origin(bare) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(bare))
+    if get_origin(bare) is tuple:
+        return "a comma-separated list"
     return {bool: "true or false", int: "a whole number", float: "a number"}.get(bare, "text")

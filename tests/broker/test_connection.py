@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from collector.broker import connection
 from collector.broker.connection import check_server, connect
 from collector.broker.durability import durability_of
-from collector.process.lifecycle import StartError
+from collector.process.lifecycle import ServerError
 
 
 @pytest.mark.integration
@@ -23,7 +23,7 @@ async def test_a_wrong_password_is_said_at_once(redis_url: str, monkeypatch: pyt
     wrong = f"redis://:wrongpassword@{host}"
     client = connect(wrong, socket_timeout_seconds=5)
 
-    with pytest.raises(StartError, match="refused us") as caught:
+    with pytest.raises(ServerError, match="refused us") as caught:
         await check_server(client, wrong)
     await client.aclose()
 
@@ -38,17 +38,33 @@ async def test_no_server_at_all_says_what_was_tried_and_how_to_start_one(
     url = "redis://user:secret@127.0.0.1:1/0"
     client = connect(url, socket_timeout_seconds=1)
 
-    with pytest.raises(StartError) as caught:
+    with pytest.raises(ServerError) as caught:
         await check_server(client, url)
     await client.aclose()
 
     assert str(caught.value).startswith("cannot reach Redis at redis://user:***@127.0.0.1:1/0 (")
-    assert "headrace up" in str(caught.value)
+    assert "is a Valkey or Redis running there?" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        pytest.param("redis://h:port/0", "redis://h:port/0", id="a port that is none"),
+        pytest.param("redis://:piece/other@h:1/0", "redis://:***@h:1/0", id="a slash in the password"),
+        pytest.param("redis://h:1/0?colour=red", "redis://h:1/0?colour=red", id="no such option"),
+    ],
+)
+def test_a_url_that_cannot_be_understood_is_shown_without_its_password(url: str, shown: str) -> None:
+    """In one line, and whatever the client library has to say of it."""
+    with pytest.raises(ServerError) as refused:
+        connect(url, socket_timeout_seconds=1)
+
+    assert str(refused.value).startswith(f"{shown} cannot be understood")
 
 
 def test_a_server_that_is_too_old_is_refused() -> None:
     """Before 7.0 the stream commands cannot do what the worker needs."""
-    with pytest.raises(StartError, match=r"version 6\.2\.14; Headrace needs Redis 7\.0"):
+    with pytest.raises(ServerError, match=r"version 6\.2\.14; Headrace needs Redis 7\.0"):
         connection._check_version({"redis_version": "6.2.14"}, "redis://h")
 
 

@@ -5,8 +5,15 @@ from typing import Annotated, Literal
 import pytest
 from msgspec import Meta
 
-from collector.process.lifecycle import StartError
-from collector.process.settings import RedisSettings, read_settings, without_password
+from collector.process.lifecycle import ServerError, StartError
+from collector.process.settings import (
+    RedisSettings,
+    Settings,
+    check_settings,
+    in_words,
+    read_settings,
+    without_password,
+)
 
 
 class ExampleSettings(RedisSettings, frozen=True, kw_only=True):
@@ -96,12 +103,78 @@ def test_a_missing_setting_is_named() -> None:
         read_settings(ExampleSettings, {})
 
 
-def test_a_wrong_url_is_not_shown() -> None:
-    """It may hold a password."""
+@pytest.mark.parametrize(
+    ("environ", "beginning"),
+    [
+        pytest.param(
+            {"REDIS_URL": "http://user:secret@host"},
+            "REDIS_URL holds 'http://user:***@host'; it must be a URL like redis://",
+            id="another scheme",
+        ),
+        pytest.param(
+            {"REDIS_URL": "redis://h", "HEADRACE_REDIS_URL": "localhost:6379"},
+            "HEADRACE_REDIS_URL holds 'localhost:6379'; it must be",
+            id="no URL",
+        ),
+        pytest.param(
+            {"REDIS_URL": "user:secret@host"},
+            "REDIS_URL holds something that is no URL; it must be",
+            id="no URL, perhaps with a password",
+        ),
+        pytest.param(
+            {"REDIS_URL": "host=h password=secret"},
+            "REDIS_URL holds something that is no URL; it must be",
+            id="words",
+        ),
+    ],
+)
+def test_a_wrong_url_is_shown_without_its_password(environ: dict[str, str], beginning: str) -> None:
+    """Under the name that was really set."""
     with pytest.raises(StartError) as caught:
-        read_settings(ExampleSettings, {"REDIS_URL": "http://user:secret@host"})
+        read_settings(ExampleSettings, environ)
 
+    assert str(caught.value).startswith(beginning)
     assert "secret" not in str(caught.value)
+
+
+def test_every_wrong_setting_has_a_line() -> None:
+    """Nobody mends one only to be told of the next."""
+    with pytest.raises(StartError) as caught:
+        read_settings(ExampleSettings, {"HEADRACE_MODE": "loose", "HEADRACE_RATIO": "x"})
+
+    named = [line.partition(" ")[0] for line in str(caught.value).splitlines()]
+    assert named == ["HEADRACE_REDIS_URL", "HEADRACE_MODE", "HEADRACE_RATIO"]
+
+
+def test_several_processes_settings_are_checked_at_once() -> None:
+    """What is wrong for more than one of them is said once; what is right for all raises nothing."""
+    kinds = (Settings, ExampleSettings, RedisSettings)
+    check_settings(kinds, URL)
+
+    with pytest.raises(StartError) as caught:
+        check_settings(kinds, {"HEADRACE_LOG_LEVEL": "loud", "HEADRACE_MODE": "loose"} | URL)
+
+    named = sorted(line.partition(" ")[0] for line in str(caught.value).splitlines())
+    assert named == ["HEADRACE_LOG_LEVEL", "HEADRACE_MODE"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({"REDIS_URL": "redis://h"}, "REDIS_URL"),
+        ({"REDIS_URL": "redis://h", "HEADRACE_REDIS_URL": "redis://i"}, "HEADRACE_REDIS_URL"),
+    ],
+)
+def test_a_server_that_cannot_be_used_is_told_with_the_variable(
+    environ: dict[str, str], variable: str
+) -> None:
+    """Other causes stay as they are."""
+    error = ServerError("cannot reach Redis.", "redis_url")
+
+    assert in_words(error, environ) == (
+        f"cannot reach Redis. The URL is from {variable}; `headrace up` needs none."
+    )
+    assert in_words(StartError("the port is taken."), environ) == "the port is taken."
 
 
 @pytest.mark.parametrize(
@@ -109,6 +182,9 @@ def test_a_wrong_url_is_not_shown() -> None:
     [
         ("redis://:pw@h:1/0", "redis://:***@h:1/0"),
         ("postgresql://u:p@ss@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u:p/a?s#s@h/db", "postgresql://u:***@h/db"),
+        ("postgresql://u@h:5432/db", "postgresql://u@h:5432/db"),
+        ("postgresql://h/db?SSLPassword=pw", "postgresql://h/db?SSLPassword=***"),
         ("postgresql://h/db?password=pw&x=1", "postgresql://h/db?password=***&x=1"),
         ("redis://h:1", "redis://h:1"),
     ],
