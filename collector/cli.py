@@ -8,9 +8,16 @@ import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+    from collector.process.lifecycle import Stop
+    from collector.process.settings import Settings
 
 app = typer.Typer(
     help="A self-hosted event collector that speaks the Exceptionless API.",
@@ -81,59 +88,68 @@ def up(
     raise typer.Exit(status)
 
 
-@app.command()
+class ProcessCommand(TyperCommand):
+    """A command whose help ends with the variables that it reads, from its settings classes."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help and the table."""
+        super().format_help(ctx, formatter)
+        from collector.process.settings_table import settings_table  # noqa: PLC0415
+
+        formatter.write("Variables, what holds where one is not set, and what it may hold:\n\n")
+        formatter.write(settings_table(_settings_of(self.name or "")))
+        formatter.write("\nREDIS_URL and DATABASE_URL do as well. README.md says what each is for.\n")
+
+
+@app.command(cls=ProcessCommand)
 def ingest() -> None:
     """Run the door: accepts posts and queues them. Needs Redis only."""
     from collector.ingest import process  # noqa: PLC0415
-    from collector.process.lifecycle import run_process  # noqa: PLC0415
 
-    raise typer.Exit(run_process(lambda stop: process.run(os.environ, stop)))
+    _serve(process.run)
 
 
-@app.command()
+@app.command(cls=ProcessCommand)
 def api() -> None:
     """Run the reading and managing side. Needs Postgres and Redis."""
     from collector.api import process  # noqa: PLC0415
-    from collector.process.lifecycle import run_process  # noqa: PLC0415
 
-    raise typer.Exit(run_process(lambda stop: process.run(os.environ, stop)))
+    _serve(process.run)
 
 
-@app.command()
+@app.command(cls=ProcessCommand)
 def serve() -> None:
     """Run the door and the api in one process, on one port."""
     from collector import serve as both  # noqa: PLC0415
-    from collector.process.lifecycle import run_process  # noqa: PLC0415
 
-    raise typer.Exit(run_process(lambda stop: both.run(os.environ, stop)))
+    _serve(both.run)
 
 
-@app.command()
+@app.command(cls=ProcessCommand)
 def worker() -> None:
     """Run a worker: takes posts from Redis to Postgres. Run as many as you like."""
-    from collector.process.lifecycle import run_process  # noqa: PLC0415
     from worker import process  # noqa: PLC0415
 
-    raise typer.Exit(run_process(lambda stop: process.run(os.environ, stop)))
+    _serve(process.run)
 
 
-@app.command()
+@app.command(cls=ProcessCommand)
 def migrate() -> None:
     """Bring the database to this version."""
     from collector.database import migrations  # noqa: PLC0415
     from collector.database.settings import DatabaseSettings  # noqa: PLC0415
-    from collector.process.lifecycle import Stop, run_process  # noqa: PLC0415
     from collector.process.settings import read_settings  # noqa: PLC0415
 
-    async def run(_stop: Stop) -> None:
+    async def run(_stop: "Stop") -> None:
         settings = read_settings(DatabaseSettings, os.environ)
         applied = await migrations.migrate(settings.database_url)
         typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do")
 
-    raise typer.Exit(run_process(run))
+    _warn()
+    raise typer.Exit(_run(run))
 
 
-@app.command()
+@app.command(cls=ProcessCommand)
 def audit(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
@@ -143,21 +159,69 @@ def audit(
     """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
     from collector import audit as account  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415
-    from collector.process.lifecycle import Stop, run_process  # noqa: PLC0415
 
     found: list[account.Sums | None] = []
 
-    async def run(stop: Stop) -> None:
+    async def run(stop: "Stop") -> None:
         options = account.Options(wait_seconds=wait, counts_events=not quick)
         found.append(await account.run(os.environ, options, stop, SystemClock()))
 
-    status = run_process(run)
+    _warn()
+    status = _run(run)
     for sums in found:
         if sums is None:
             raise typer.Exit(2)
         typer.echo(account.json_of(sums) if as_json else account.text_of(sums))
         status = 0 if sums.is_sound else 1
     raise typer.Exit(status)
+
+
+def _serve(run: "Callable[[Mapping[str, str], Stop], Awaitable[None]]") -> NoReturn:
+    """Run a process that goes on until it is told to stop."""
+    raise typer.Exit(_run(lambda stop: run(os.environ, stop)))
+
+
+def _run(main: "Callable[[Stop], Awaitable[None]]") -> int:
+    """Run something to its end; answers the exit status. What keeps it from starting is told in full."""
+    from collector.process.lifecycle import run_process  # noqa: PLC0415
+    from collector.process.settings import in_words  # noqa: PLC0415
+
+    return run_process(main, lambda error: in_words(error, os.environ))
+
+
+def _warn() -> None:
+    """Name misspelt variables, for a command that has no log."""
+    from collector.process.known_settings import unknown_variables  # noqa: PLC0415
+
+    for unknown in unknown_variables(os.environ):
+        sys.stderr.write(f"headrace: {unknown}\n")
+
+
+def _settings_of(command: str) -> "Sequence[type[Settings]]":
+    """What the command reads from the environment."""
+    match command:
+        case "ingest":
+            from collector.ingest.settings import IngestSettings  # noqa: PLC0415
+
+            return (IngestSettings,)
+        case "api":
+            from collector.api.settings import ApiSettings  # noqa: PLC0415
+
+            return (ApiSettings,)
+        case "serve":
+            return (*_settings_of("ingest"), *_settings_of("api"))
+        case "worker":
+            from worker.settings import WorkerSettings  # noqa: PLC0415
+
+            return (WorkerSettings,)
+        case "audit":
+            from collector.audit import AuditSettings  # noqa: PLC0415
+
+            return (AuditSettings,)
+        case _:
+            from collector.database.settings import DatabaseSettings  # noqa: PLC0415
+
+            return (DatabaseSettings,)
 
 
 if __name__ == "__main__":

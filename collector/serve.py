@@ -14,8 +14,8 @@ from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
-from collector.process.logging import configure_logging
-from collector.process.settings import read_settings
+from collector.process.logging import configure_logging, warn_of_unknown_settings
+from collector.process.settings import check_settings, read_settings
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
@@ -24,9 +24,11 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     Host, port and the queue's settings are ingest's. Raises StartError when a setting is wrong, a server is
     out of reach or the port is taken.
     """
+    check_settings((IngestSettings, ApiSettings), environ)
     settings = read_settings(IngestSettings, environ)
     api_settings = read_settings(ApiSettings, environ)
     configure_logging(settings, "serve")
+    warn_of_unknown_settings(environ)
     registry, faults = CollectorRegistry(), read_faults(environ)
     async with open_api(api_settings, registry) as api, open_door(settings, registry, faults) as door:
         app = application()

@@ -1,6 +1,7 @@
 """The `headrace` command itself, as a shell runs it."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -35,14 +36,66 @@ def test_the_version_is_the_distributions() -> None:
 
 
 @pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
-def test_a_missing_setting_is_one_line_and_exit_status_2(command: str) -> None:
-    """No traceback: the line says which variable and what it may hold."""
+def test_a_missing_setting_is_a_line_and_exit_status_2(command: str) -> None:
+    """No traceback: each line says which variable and what it may hold."""
     done = headrace(command)
 
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
-    assert line.startswith(
-        ("headrace: HEADRACE_REDIS_URL is not set", "headrace: HEADRACE_DATABASE_URL is not set")
+    lines = done.stderr.splitlines()
+    assert lines
+    for line in lines:
+        assert re.match(r"headrace: HEADRACE_(REDIS|DATABASE)_URL is not set; it must be a URL", line)
+
+
+@pytest.mark.parametrize(
+    ("command", "port", "others"),
+    [
+        ("ingest", "8080", ["REDIS_URL", "BODY_LIMIT_BYTES"]),
+        ("api", "8081", ["REDIS_URL", "DATABASE_URL"]),
+        ("serve", "8080", ["REDIS_URL", "DATABASE_URL", "BODY_LIMIT_BYTES", "DATABASE_CONNECTIONS"]),
+        ("worker", "8082", ["REDIS_URL", "DATABASE_URL", "CLAIM_IDLE_SECONDS"]),
+        ("audit", "", ["REDIS_URL", "DATABASE_URL", "SHARDS"]),
+        ("migrate", "", ["DATABASE_URL"]),
+    ],
+)
+def test_help_names_the_port_and_what_else_may_be_set(command: str, port: str, others: list[str]) -> None:
+    """Each variable with what holds where it is not set."""
+    text = headrace(command, "--help").stdout
+
+    table = dict(re.findall(r"^  HEADRACE_(\w+) +(\S+) {2}", text, re.MULTILINE))
+    assert table.get("PORT", "") == port
+    assert set(others) <= set(table)
+    assert table["DATABASE_URL" if "DATABASE_URL" in others else "REDIS_URL"] == "required"
+    assert "REDIS_URL" in others or "REDIS_URL" not in table
+
+
+def test_a_server_out_of_reach_is_told_with_the_variable_that_names_it() -> None:
+    """Whoever has several of them knows which to mend."""
+    done = headrace("ingest", REDIS_URL="redis://:secret@h:port/0")
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "headrace: redis://:***@h:port/0 cannot be understood; what is not a letter or digit in a user or "
+        "password is written like %2F. The URL is from REDIS_URL; `headrace up` needs none.\n"
+    )
+
+
+def test_every_wrong_setting_has_a_line_of_its_own() -> None:
+    """Also those of the two that `serve` is made of."""
+    wrong = {"HEADRACE_BODY_LIMIT_BYTES": "abc", "HEADRACE_DATABASE_CONNECTIONS": "0"}
+    done = headrace("serve", REDIS_URL="redis://h", DATABASE_URL="postgresql://h", **wrong)
+
+    assert done.returncode == 2
+    assert sorted(line.split()[1] for line in done.stderr.splitlines()) == list(wrong)
+
+
+@pytest.mark.parametrize("command", ["migrate", "audit"])
+def test_a_misspelt_variable_is_named(command: str) -> None:
+    """The processes that go on do so in their logs."""
+    done = headrace(command, HEADRACE_DATABASE_URI="postgresql://h")
+
+    assert done.stderr.splitlines()[0] == (
+        "headrace: HEADRACE_DATABASE_URI is no setting; is HEADRACE_DATABASE_URL meant?"
     )
 
 

@@ -33,7 +33,7 @@ from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
 from collector.process.faults import Faults, read_faults
 from collector.process.lifecycle import Stop
-from collector.process.logging import configure_logging
+from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
 from worker.consumer import LANES, Consumer, Pace, Store, Stream
@@ -70,6 +70,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     """
     settings = read_settings(WorkerSettings, environ)
     configure_logging(settings, "worker")
+    warn_of_unknown_settings(environ)
     faults = read_faults(environ)
     async with _redis(settings) as redis, _database(settings) as pool:
         await _work(settings, redis, pool, stop, faults)

@@ -10,7 +10,7 @@ from collector.api.settings import ApiSettings
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.process.lifecycle import Stop
-from collector.process.logging import configure_logging
+from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.settings import read_settings
 
 
@@ -21,6 +21,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     """
     settings = read_settings(ApiSettings, environ)
     configure_logging(settings, "api")
+    warn_of_unknown_settings(environ)
     registry = CollectorRegistry()
     async with open_api(settings, registry) as api:
         app = application()

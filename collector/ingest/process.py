@@ -11,7 +11,7 @@ from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
-from collector.process.logging import configure_logging
+from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.settings import read_settings
 
 
@@ -22,6 +22,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     """
     settings = read_settings(IngestSettings, environ)
     configure_logging(settings, "ingest")
+    warn_of_unknown_settings(environ)
     registry, faults = CollectorRegistry(), read_faults(environ)
     async with open_door(settings, registry, faults) as door:
         app = application()

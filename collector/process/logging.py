@@ -3,11 +3,12 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, Final, TextIO
 
 import structlog
 
+from collector.process.known_settings import unknown_variables
 from collector.process.settings import Settings
 
 _SECRET_PARAMETER: Final = re.compile(r"(?i)\b(access_token|api_key|apikey|password|token)=[^&\s\"']+")
@@ -46,6 +47,12 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
     # Its pool writes a trace for every connection that an outage takes; we say in one line that there is one.
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
+
+
+def warn_of_unknown_settings(environ: Mapping[str, str]) -> None:
+    """A line for each variable that looks like a setting and is none: perhaps one is misspelt."""
+    for unknown in unknown_variables(environ):
+        structlog.get_logger().warning("unknown setting", variable=unknown.variable, closest=unknown.closest)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
