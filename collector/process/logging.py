@@ -14,7 +14,8 @@ from collector.process.settings import Settings
 _SECRET_PARAMETER: Final = re.compile(r"(?i)\b(access_token|api_key|apikey|password|token)=[^&\s\"']+")
 _SECRET_HEADER: Final = re.compile(r"(?i)\b(bearer|basic|token) +[a-z0-9+/=_-]{8,}")
 _SECRET_IN_URL: Final = re.compile(r"://([^/@:\s]*):[^/@\s]+@")
-_TOKEN_IN_PATH: Final = re.compile(r"(/tokens/[a-zA-Z0-9]{24})[a-zA-Z0-9]+")
+_TOKENS_IN_PATH: Final = re.compile(r"(?i)/tokens/[^\s\"'?#]+")
+_WHOLE_TOKEN: Final = re.compile(r"([a-zA-Z0-9-]{24})[a-zA-Z0-9-]+")
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
@@ -68,7 +69,7 @@ def masked(text: str) -> str:
     text = _SECRET_PARAMETER.sub(r"\1=***", text)
     text = _SECRET_HEADER.sub(r"\1 ***", text)
     text = _SECRET_IN_URL.sub(r"://\1:***@", text)
-    return _TOKEN_IN_PATH.sub(r"\1***", text)
+    return _TOKENS_IN_PATH.sub(lambda path: _WHOLE_TOKEN.sub(r"\1***", path[0]), text)
 
 
 def _named(process: str) -> Any:

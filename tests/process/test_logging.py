@@ -20,6 +20,9 @@ from collector.process.settings import Settings
         ("Basic Y2xpZW50OnNlY3JldA==", "Basic ***"),
         ("redis://user:pw@host/0", "redis://user:***@host/0"),
         ("DELETE /api/v2/tokens/" + "a" * 40, "DELETE /api/v2/tokens/" + "a" * 24 + "***"),
+        (f"/api/v2/Tokens/{'a' * 40} 404", f"/api/v2/Tokens/{'a' * 24}*** 404"),
+        (f"/tokens/{'a' * 24},{'b' * 40},{'c' * 40}", f"/tokens/{'a' * 24},{'b' * 24}***,{'c' * 24}***"),
+        (f"/tokens/{'a' * 24}?x={'b' * 40}", f"/tokens/{'a' * 24}?x={'b' * 40}"),
         ("a token is fine", "a token is fine"),
     ],
 )
