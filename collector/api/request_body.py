@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.web_protocol import RequestPayloadError
 from msgspec import Meta
 
 from collector.domain.errors import BadRequest, Invalid, UnsupportedContent
@@ -41,6 +42,8 @@ async def _read(request: web.Request) -> bytes:
             return await request.read()
     except TimeoutError:
         raise BadRequest(f"The body did not arrive within {_READ_SECONDS:.0f} seconds.") from None
+    except (RequestPayloadError, ConnectionResetError):  # also of a client that has left: nobody reads it
+        raise BadRequest("The body was cut off or badly chunked.") from None
 
 
 def _check_type(request: web.Request) -> None:
@@ -51,7 +54,7 @@ def _check_type(request: web.Request) -> None:
 def _members(body: bytes) -> dict[str, Any]:
     try:
         value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")

@@ -5,6 +5,7 @@ are no secrets: their `id` is the whole.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -36,6 +37,9 @@ from collector.domain.scope import CLIENT, GLOBAL, GRANTABLE, with_implied
 from collector.domain.token import LOOKUP_LENGTH, digest_of, lookup_of, new_token
 from collector.http.responses import json_response
 
+_EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_EXPIRY: Final = datetime.max.replace(tzinfo=UTC)
+"""The driver takes it for infinity."""
 _NOT_YOURS: Final = "Only tokens of your own can be deleted."
 
 _log = structlog.get_logger()
@@ -188,10 +192,13 @@ def _in_utc(moment: datetime | None) -> datetime | None:
     """A moment without an offset is in UTC."""
     if moment is None:
         return None
-    try:
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except OverflowError:
-        raise Invalid(fields={"expires_utc": ["The moment is out of range."]}) from None
+    with suppress(OverflowError):
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        if _EARLIEST_EXPIRY <= moment < _LATEST_EXPIRY:
+            return moment
+    raise Invalid(
+        fields={"expires_utc": ["The expires_utc field must be a moment of the years 1970 to 9999."]}
+    )
 
 
 def _hex(value: UUID | None) -> str | None:

@@ -111,6 +111,8 @@ async def test_every_faulty_field_is_named(api: RunningApi) -> None:
         pytest.param(b"{oops", {}, 400, id="malformed JSON"),
         pytest.param(b"[1]", {}, 400, id="no object"),
         pytest.param(b"\xff\xfe", {}, 400, id="no UTF-8"),
+        pytest.param(b'{"email": "\xff", "password": "correct horse"}', {}, 400, id="no UTF-8 in a text"),
+        pytest.param(b'{"email": "\\ud800", "password": "correct horse"}', {}, 400, id="half a pair"),
         pytest.param(b"[" * 100_000, {}, 400, id="too deep"),
         pytest.param(b'{"email": 1, "password": "correct horse"}', {}, 422, id="a number for a text"),
         pytest.param(b'{"email": " ", "password": "correct horse"}', {}, 422, id="a blank address"),

@@ -11,6 +11,7 @@ from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
 pytestmark = pytest.mark.integration
 
 PATH = f"/api/v2/projects/{PROJECT.hex}/tokens"
+NO_MOMENT = "The expires_utc field must be a moment of the years 1970 to 9999."
 
 
 async def delete(api: RunningApi, *ids: str, token: str | None = None) -> Answer:
@@ -91,9 +92,17 @@ async def test_a_client_token_is_kept_in_clear(api: RunningApi) -> None:
             {"scopes": ["global"]}, {"scopes": ["Invalid token scope requested."]}, id="more than one has"
         ),
         pytest.param(
-            {"expires_utc": "0001-01-01T00:00:00+14:00"},
-            {"expires_utc": ["The moment is out of range."]},
-            id="a moment before time",
+            {"expires_utc": "0001-01-01T00:00:00+14:00"}, {"expires_utc": [NO_MOMENT]}, id="before time"
+        ),
+        pytest.param(
+            {"expires_utc": "0001-01-01T00:00:00Z"}, {"expires_utc": [NO_MOMENT]}, id="the first moment"
+        ),
+        pytest.param({"expires_utc": "1969-12-31T23:59:59Z"}, {"expires_utc": [NO_MOMENT]}, id="before 1970"),
+        pytest.param(
+            {"expires_utc": "9999-12-31T23:59:59.999999"}, {"expires_utc": [NO_MOMENT]}, id="the last moment"
+        ),
+        pytest.param(
+            {"expires_utc": "9999-12-31T23:59:59-14:00"}, {"expires_utc": [NO_MOMENT]}, id="after time"
         ),
     ],
 )
@@ -131,6 +140,7 @@ async def test_global_is_granted_by_those_who_have_it(api: RunningApi) -> None:
         pytest.param("2099-01-02T03:04:05Z", "2099-01-02T03:04:05Z", id="UTC"),
         pytest.param("2099-01-02T03:04:05+02:00", "2099-01-02T01:04:05Z", id="with an offset"),
         pytest.param("2099-01-02T03:04:05", "2099-01-02T03:04:05Z", id="without one"),
+        pytest.param("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", id="as good as never"),
     ],
 )
 async def test_an_expiry_is_kept_in_utc(api: RunningApi, given: str, kept: str) -> None:
