@@ -8,13 +8,12 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PORT ?= 8080
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
 
-up: setup ## run everything on one port (PORT=8080), with embedded Valkey and Postgres
-	@$(BIN)/headrace up --port $(PORT)
+up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT=8080 DATA_DIR=.headrace)
+	@$(BIN)/headrace up $(if $(PORT),--port '$(PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
 
 setup: $(VENV)/.up ## only set up what `make up` needs, in .venv
 

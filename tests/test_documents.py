@@ -1,7 +1,10 @@
 """What the documents say is so: the README's walk-through runs, and its tables miss and invent nothing."""
 
 import asyncio
+import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Final
 
@@ -66,6 +69,30 @@ def test_the_operating_document_lists_every_metric_and_no_other() -> None:
     listed = {name.removesuffix("_total") for name in re.findall(r"`(headrace_[a-z_]+)", table)}
 
     assert listed == {metric.name for metric in registry.collect()}
+
+
+@pytest.mark.parametrize(
+    ("environ", "command"),
+    [
+        pytest.param({"HEADRACE_PORT": "8095"}, "headrace up", id="the environment is left alone"),
+        pytest.param({"PORT": "8081"}, "headrace up --port '8081'", id="a port"),
+        pytest.param({"DATA_DIR": "a b"}, "headrace up --data-dir 'a b'", id="a directory"),
+    ],
+)
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_up_passes_on_what_it_was_given_and_no_more(environ: dict[str, str], command: str) -> None:
+    """HEADRACE_PORT counts for `make up` as it does for `headrace up`."""
+    done = subprocess.run(
+        ["make", "--dry-run", "up"],  # noqa: S607 - whichever make there is
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+    assert done.stdout.splitlines()[-1].split("/")[-1].split() == command.split()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

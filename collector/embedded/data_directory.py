@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from collector.embedded.private_files import make_private_directory
+from collector.embedded.private_files import CHOOSE_DIRECTORY, make_private_directory
 from collector.process.lifecycle import StartError
 
 
@@ -25,8 +25,8 @@ def locked_directory(path: Path) -> Iterator[Path]:
             lock.seek(0)
             owner = lock.read().strip() or "unknown"
             raise StartError(
-                f"{path} is in use by another `headrace up` (process {owner}); "
-                "stop it, or choose another directory with --data-dir."
+                f"{path} is in use by another `headrace up` (process {owner}); stop it, or choose another "
+                f"directory: {CHOOSE_DIRECTORY}."
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

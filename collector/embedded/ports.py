@@ -12,6 +12,7 @@ LOOPBACK: Final = "127.0.0.1"
 
 _EPHEMERAL_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _LOWEST: Final = 15_000
+_HIGHEST: Final = 65_535
 _TRIES: Final = 50
 
 
@@ -63,11 +64,16 @@ def reserve_port(host: str, port: int) -> socket.socket:
 def _refused(host: str, port: int, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
-            return f"port {port} of {host} is in use; stop what uses it or choose another with --port."
+            other = port + 1 if port < _HIGHEST else port - 1
+            return f"port {port} of {host} is in use; stop what uses it, or choose another: {_choose(other)}."
         case errno.EACCES:
-            return f"port {port} may not be used by this user; choose one above 1023 with --port."
+            return f"port {port} may not be used by this user; choose one above 1023: {_choose(8080)}."
         case _:
             return f"cannot listen on {host}, port {port}: {error.strerror}; see HEADRACE_HOST and --port."
+
+
+def _choose(port: int) -> str:
+    return f"`PORT={port} make up` or `headrace up --port {port}`"
 
 
 def _first_ephemeral() -> int:

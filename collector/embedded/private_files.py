@@ -3,9 +3,13 @@
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
 from collector.embedded.account import Account
 from collector.process.lifecycle import StartError
+
+CHOOSE_DIRECTORY: Final = "`DATA_DIR=... make up` or `headrace up --data-dir ...`"
+"""How a person names one."""
 
 
 def write_private(path: Path, content: bytes, account: Account | None = None) -> None:
@@ -33,9 +37,13 @@ def make_private_directory(path: Path, account: Account | None = None) -> None:
             path.mkdir(mode=0o700, parents=True)
             _give(path, account)
         if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-            raise StartError(f"{path} is no directory that this user may write; see --data-dir.")
+            raise StartError(
+                f"{path} is no directory that this user may write; choose another: {CHOOSE_DIRECTORY}."
+            )
     except OSError as error:
-        raise StartError(f"{path} cannot be made: {error.strerror}; see --data-dir.") from error
+        raise StartError(
+            f"{path} cannot be made: {error.strerror}; choose another: {CHOOSE_DIRECTORY}."
+        ) from error
 
 
 def _give(target: Path | int, account: Account | None) -> None:

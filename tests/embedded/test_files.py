@@ -57,7 +57,7 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, pat
     """With the option that names another."""
     (tmp_path / "file").touch()
 
-    with pytest.raises(StartError, match="see --data-dir"):
+    with pytest.raises(StartError, match=r"`DATA_DIR=... make up` or `headrace up --data-dir"):
         make_private_directory(tmp_path / path)
 
 

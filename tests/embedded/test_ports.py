@@ -32,7 +32,10 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
     """With what to do about it."""
     with listening(free_port()) as server:
         port = server.getsockname()[1]
-        with pytest.raises(StartError, match=f"port {port} of 127.0.0.1 is in use; .*--port"):
+        with pytest.raises(
+            StartError,
+            match=f"port {port} of 127.0.0.1 is in use; .*`PORT={port + 1} make up` or .*--port {port + 1}",
+        ):
             reserve_port(LOOPBACK, port)
 
 
