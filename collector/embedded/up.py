@@ -1,7 +1,8 @@
 """`headrace up`: the whole product on one machine, started in order, watched, and stopped in reverse order.
 
-Servers, then migrations and the first credentials, then doors and worker; ready once an event posted would be
-stored. Whatever dies later is started again. Ctrl-C or SIGTERM stops doors, worker and servers.
+A look at what is given, then servers, then migrations and the first credentials, then doors and worker; ready
+once an event posted would be stored. Whatever dies later is started again. Ctrl-C or SIGTERM stops doors,
+worker and servers.
 """
 
 import asyncio
@@ -11,12 +12,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from collector.broker.connection import check_server, connect
 from collector.database.migrations import migrate
 from collector.database.seed import Seed, seed
 from collector.embedded.console import Console
 from collector.embedded.credentials import keep_credentials, kept_credentials
 from collector.embedded.data_directory import locked_directory
+from collector.embedded.given import given_settings, reach_given_servers
 from collector.embedded.household import DOORS, POSTGRES, VALKEY, WORKER, Household
 from collector.embedded.keeper import Patience, all_ready, kept
 from collector.embedded.left_overs import ProcessRecord
@@ -30,10 +31,8 @@ from collector.embedded.valkey import Valkey
 from collector.embedded.welcome import welcome
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
-from collector.process.settings import read_settings
 
 _PRODUCT_PATIENCE: Final = Patience(start_seconds=60)
-_REDIS_TIMEOUT_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ async def run(
 
     Raises StartError, or NotStarted with a child's last lines, after everything was stopped again.
     """
-    settings = read_settings(UpSettings, environ)
+    settings = given_settings(environ, console)
     with locked_directory(options.data_dir) as directory:
         up = Up(options, settings, environ, directory, console=console, clock=clock)
         try:
@@ -126,6 +125,7 @@ class Up:
     async def _servers(self) -> AsyncIterator[Urls]:
         """Embedded servers, or the given ones, inside the block."""
         given = self._settings
+        await reach_given_servers(given, self._environ, self._console)
         valkey = None if given.redis_url else self._valkey()
         postgres = None if given.database_url else Postgres(self._directory)
         keepers = [
@@ -137,8 +137,6 @@ class Up:
             if names:
                 with self._console.step(f"Starting {' and '.join(names)}"):
                     await all_ready(keepers)
-            if valkey is None:
-                await _check_redis(given.redis_url)
             yield Urls(
                 valkey.url if valkey else given.redis_url, postgres.url if postgres else given.database_url
             )
@@ -180,14 +178,6 @@ class Up:
             pids={},
             **asdict(credentials),
         )
-
-
-async def _check_redis(url: str) -> None:
-    redis = connect(url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
-    try:
-        await check_server(redis, url)
-    finally:
-        await redis.aclose()
 
 
 def _cause(failures: ExceptionGroup) -> Exception:

@@ -11,10 +11,12 @@ import pytest
 
 from collector.embedded.console import Console
 from collector.embedded.ready_file import ReadyFile
-from collector.embedded.up import Options, run
+from collector.embedded.service import NotStarted, start_service
+from collector.embedded.up import Options, _cause, run
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
+from tests.embedded.shell import ShellService
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -48,18 +50,24 @@ async def refusal(tmp_path: Path, environ: Mapping[str, str]) -> str:
     return str(refused.value)
 
 
-async def test_a_child_that_refuses_its_settings_says_why(
-    tmp_path: Path, servers: Servers, database_url: str, key_prefix: str
-) -> None:
-    """Its last line becomes ours, as if the setting were our own."""
-    environ = {
-        "REDIS_URL": servers.redis_url,
-        "DATABASE_URL": database_url,
-        "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
-        "HEADRACE_BODY_LIMIT_BYTES": "lots",
-    }
+async def test_a_wrong_setting_of_a_child_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    """As if it were our own."""
+    line = await refusal(tmp_path, {"HEADRACE_BODY_LIMIT_BYTES": "lots"})
 
-    assert (await refusal(tmp_path, environ)).startswith("HEADRACE_BODY_LIMIT_BYTES holds 'lots'")
+    assert line.startswith("HEADRACE_BODY_LIMIT_BYTES holds 'lots'")
+    assert not (tmp_path / "data").exists()
+
+
+async def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
+    """Its last line becomes ours."""
+    child = ShellService(tmp_path, "echo 'headrace: the port is taken.'; exit 2")
+    with pytest.raises(NotStarted) as ended:
+        await start_service(child)
+
+    cause = _cause(ExceptionGroup("of tasks", [ExceptionGroup("within", [ended.value])]))
+
+    assert isinstance(cause, StartError)
+    assert str(cause) == "the port is taken."
 
 
 async def test_a_database_that_lets_nobody_in_is_told(tmp_path: Path, servers: Servers) -> None:
@@ -70,4 +78,5 @@ async def test_a_database_that_lets_nobody_in_is_told(tmp_path: Path, servers: S
     line = await refusal(tmp_path, environ)
 
     assert "does not let us in" in line
+    assert "unset it and `up` brings its own" in line
     assert "guessed" not in line

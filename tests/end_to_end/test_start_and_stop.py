@@ -91,7 +91,7 @@ async def test_given_servers_are_used_and_have_no_processes_of_ours(
 @pytest.mark.parametrize(
     ("environ", "said"),
     [
-        pytest.param({"REDIS_URL": "http://x"}, "HEADRACE_REDIS_URL holds a value", id="a wrong URL"),
+        pytest.param({"REDIS_URL": "http://x"}, "REDIS_URL holds 'http://x'", id="a wrong URL"),
         pytest.param({"HEADRACE_PORT": "many"}, "HEADRACE_PORT holds 'many'", id="a setting of its own"),
         pytest.param({"HEADRACE_SHARDS": "0"}, "HEADRACE_SHARDS holds '0'", id="a setting of its children"),
         pytest.param({"HEADRACE_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1", id="an address elsewhere"),
@@ -100,11 +100,12 @@ async def test_given_servers_are_used_and_have_no_processes_of_ours(
 async def test_a_bad_setting_is_one_line_and_exit_status_2(
     tmp_path: Path, environ: dict[str, str], said: str
 ) -> None:
-    """And everything that had been started is stopped again."""
+    """Before anything is started."""
     async with started_up(tmp_path / "data", environ=environ) as up:
         assert await up.ended(60) == 2
-        assert up.output.splitlines()[-1].startswith(f"headrace: {said}")
-        assert not (up.directory / "processes.json").exists()
+        (line,) = up.output.splitlines()
+        assert line.startswith(f"headrace: {said}")
+        assert not (up.directory / "logs").exists()
 
 
 async def test_a_port_in_use_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
