@@ -9,18 +9,23 @@ import zlib
 from dataclasses import dataclass
 from encodings.aliases import aliases
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Final
 
-from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
 from collector.domain.json_text import (
     MAXIMUM_DEPTH,
     elements_of,
+    has_more_objects,
     is_too_deep,
     object_in,
     objects_in,
+    with_escapes_mended,
     without_nul,
 )
 from collector.domain.outcome import DeadLetterReason
+
+MAXIMUM_EVENTS_PER_POST: Final = 100_000
+"""An id has room for more; but a kilobyte can hold them, and all of them are stored together."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ZLIB: Final = zlib.MAX_WBITS
@@ -36,7 +41,7 @@ _CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
 _UTF8: Final = ("utf-8", "utf_8")
 _LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
 """The array around the events does not count."""
-_LINE_END: Final = re.compile(r"[\r\n]+")
+_LINE: Final = re.compile(r"[^\r\n]++")
 
 
 class Unstorable(Exception):  # noqa: N818 - a finding about the post
@@ -63,13 +68,7 @@ def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
 
     Raises Unstorable for more than a post may hold.
     """
-    found = events_in(decoded(body, content_type))
-    if len(found) > MAXIMUM_EVENTS_PER_POST:
-        raise Unstorable(
-            DeadLetterReason.TOO_MANY_EVENTS,
-            f"{len(found)} events in one post; {MAXIMUM_EVENTS_PER_POST} are the most.",
-        )
-    return found
+    return events_in(decoded(body, content_type))
 
 
 def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
@@ -105,7 +104,7 @@ def is_utf8(content_type: str) -> bool:
 
 
 def events_in(text: str) -> list[RawEvent | None]:
-    """The raw events in a text; never fails."""
+    """The raw events in a text; raises Unstorable for too many, and fails on nothing else."""
     text = text.strip()
     found: list[RawEvent | None] | None = None
     if text.startswith("{"):
@@ -127,6 +126,8 @@ def _object(text: str) -> list[RawEvent | None] | None:
 def _array(text: str) -> list[RawEvent | None] | None:
     if is_too_deep(text, levels=_LEVELS_OF_ARRAY):
         return _array_with_deep_elements(text)
+    if has_more_objects(with_escapes_mended(text), MAXIMUM_EVENTS_PER_POST):
+        raise _too_many()
     events = objects_in(text)
     return None if events is None else list(events)
 
@@ -141,12 +142,25 @@ def _array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
     events = objects_in(f"[{shallow}]")
     if events is None:
         return None
+    if len(events) > MAXIMUM_EVENTS_PER_POST:
+        raise _too_many()
     return [TooDeep(elements[place]) if place in deep else event for place, event in enumerate(events)]
 
 
 def _lines(text: str) -> list[RawEvent | None]:
-    lines = (line.strip() for line in _LINE_END.split(without_nul(text)))
-    return [{"message": line} for line in lines if line]
+    lines = (found[0].strip() for found in _LINE.finditer(without_nul(text)))
+    events: list[RawEvent | None] = [
+        {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
+    ]
+    if len(events) > MAXIMUM_EVENTS_PER_POST:
+        raise _too_many()
+    return events
+
+
+def _too_many() -> Unstorable:
+    return Unstorable(
+        DeadLetterReason.TOO_MANY_EVENTS, f"More than {MAXIMUM_EVENTS_PER_POST} events in one post."
+    )
 
 
 @lru_cache(maxsize=256)

@@ -7,9 +7,11 @@ does it: neither of the two values is lost.
 from collections.abc import Iterable
 from typing import Any, Final
 
-from collector.domain.json_text import is_too_deep, object_in
+from collector.domain.json_text import is_too_deep, object_within
 
 SUBMISSION_CLIENT: Final = "@submission_client"
+MAXIMUM_AGENT_LENGTH: Final = 255
+"""Of the agent and of its version: each event of a post gets a copy."""
 _OBJECTS: Final = (
     "@environment",
     "@error",
@@ -47,7 +49,11 @@ def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
     name, _, version = user_agent.strip().lower().partition("/")
     if not version or "/" in version or " " in version:
         name, version = user_agent.strip().lower(), ""
-    parts = {"ip_address": client_ip, "user_agent": name, "version": version}
+    parts = {
+        "ip_address": client_ip,
+        "user_agent": name[:MAXIMUM_AGENT_LENGTH],
+        "version": version[:MAXIMUM_AGENT_LENGTH],
+    }
     return {key: text for key, text in parts.items() if text}
 
 
@@ -62,7 +68,7 @@ def _add(data: dict[str, Any], name: str, value: Any) -> None:
 
 def _object_in_text(text: str) -> dict[str, Any] | None:
     text = text.strip()
-    return object_in(text) if text.startswith("{") and not is_too_deep(text) else None
+    return object_within(text) if text.startswith("{") and not is_too_deep(text) else None
 
 
 def _free_name(data: dict[str, Any], name: str) -> str:

@@ -2,12 +2,13 @@
 
 `jsonb` refuses NUL and numbers beyond `numeric`; msgspec refuses a whole document for one lone surrogate, one
 integer of thousands of digits or a thousand levels. So escapes are mended before decoding, numbers while
-decoding, and depth is measured first: nothing here can fail a COPY or a neighbour.
+decoding, and depth is measured first: nothing here can fail a COPY or a neighbour. All of it takes time in
+proportion to the text.
 """
 
 import re
 from decimal import Decimal, DecimalException
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,14 +16,21 @@ import msgspec
 MAXIMUM_DEPTH: Final = 512
 MAXIMUM_DIGITS: Final = 1000
 """`numeric` holds more, but spells every zero of 1e131071 out again whenever it is read."""
+MAXIMUM_EXPONENT: Final = 40
+MAXIMUM_SPELLED_OUT: Final = 32
+"""So many numbers of one text may have a larger exponent: each costs its reader up to 1,000 digits."""
+_USUAL_LENGTH: Final = 32
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 _STRING: Final = r'"(?:[^"\\]++|\\.)*+"?'
 """A string, or one that never ends: then it takes the whole rest, so that no text is scanned twice."""
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _STRING_OR_LONG_NUMBER: Final = re.compile(
-    rf"({_STRING})|-?\d{{{MAXIMUM_DIGITS + 1},}}+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.DOTALL
+    rf"({_STRING})|(?<![0-9.eE+-])-?[0-9]{{{MAXIMUM_DIGITS + 1},}}+(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?",
+    re.DOTALL,
 )
+"""Looked for where a number begins, and nowhere within it."""
+_LARGE_EXPONENT: Final = re.compile(r"[eE][+-]?+0*+(?:4[1-9]|[5-9][0-9]|[1-9][0-9]{2})")
 _STRING_OR_STRUCTURE: Final = re.compile(rf"{_STRING}|[\[\]{{}},]", re.DOTALL)
 _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _ESCAPE: Final = re.compile(
@@ -37,14 +45,46 @@ _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[{]}"))
 Shape = TypeVar("Shape")
 
 
+class _Shape(msgspec.Struct, gc=False):
+    """Any object; nothing in it is decoded."""
+
+
 def object_in(text: str) -> dict[str, Any] | None:
     """The object that the text is, or None. Fractions are Decimal; numbers out of bounds are their text."""
-    return _decoded(text, _OBJECT)
+    return _decoded(text, _SPARING_OBJECT if is_to_be_spared(text) else _OBJECT)
+
+
+def object_within(text: str) -> dict[str, Any] | None:
+    """The same for a text within JSON, which may be one of thousands: no exponent in it is spelled out."""
+    return _decoded(text, _SPARING_OBJECT)
 
 
 def objects_in(text: str) -> list[dict[str, Any] | None] | None:
     """The objects and nulls of an array, or None where the text is anything else."""
-    return _decoded(text, _OBJECTS)
+    return _decoded(text, _SPARING_OBJECTS if is_to_be_spared(text) else _OBJECTS)
+
+
+def has_more_objects(array: str | bytes, limit: int) -> bool:
+    """Whether an array of objects and nulls has over `limit` elements, one of them an object.
+
+    Found without making any of them: for that there may be too many.
+    """
+    commas = array.count(",") if isinstance(array, str) else array.count(b",")
+    if commas < limit:
+        return False
+    try:
+        shapes = _SHAPES.decode(array)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return len(shapes) > limit and any(shape is not None for shape in shapes)
+
+
+def is_to_be_spared(text: str) -> bool:
+    """Whether too many numbers have a large exponent: then none of them stays a number.
+
+    `jsonb` spells every zero out whenever it is read: kilobytes would become hundreds of megabytes.
+    """
+    return _has_many_large_exponents(text) and _has_many_large_exponents(_STRINGS.sub("", text))
 
 
 def encoded(value: dict[str, Any]) -> bytes:
@@ -66,12 +106,18 @@ def with_escapes_mended(text: str) -> str:
 
 def number_in(text: str) -> Decimal | str:
     """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
+    if len(text) < _USUAL_LENGTH and "e" not in text and "E" not in text:
+        return Decimal(text)
     try:
         number = Decimal(text)
     except DecimalException:
         return text
     is_reasonable = len(text) <= MAXIMUM_DIGITS and abs(number.adjusted()) <= MAXIMUM_DIGITS
     return number if is_reasonable else text
+
+
+def _sparing_number_in(text: str) -> Decimal | str:
+    return text if _LARGE_EXPONENT.search(text) else number_in(text)
 
 
 def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
@@ -118,10 +164,18 @@ def _decoded(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
         return None
 
 
+def _has_many_large_exponents(text: str) -> bool:
+    found = _LARGE_EXPONENT.finditer(text)
+    return next(islice(found, MAXIMUM_SPELLED_OUT, None), None) is not None
+
+
 def _quoted(found: re.Match[str]) -> str:
     return found[0] if found[1] else f'"{found[0]}"'
 
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=number_in)
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=number_in)
+_SPARING_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_sparing_number_in)
+_SPARING_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_sparing_number_in)
+_SHAPES: Final = msgspec.json.Decoder(list[_Shape | None])
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")

@@ -6,12 +6,13 @@ each of its usual type, and nothing in `data` that must be looked at. Everything
 """
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 from msgspec import Raw, field
 
-from collector.domain.body import is_utf8
+from collector.domain.body import MAXIMUM_EVENTS_PER_POST, is_utf8
 from collector.domain.event import Sender, event_of
 from collector.domain.event_date import EventDate, is_too_old, parsed_date
 from collector.domain.event_members import (
@@ -22,14 +23,23 @@ from collector.domain.event_members import (
     as_number,
     as_tags,
 )
-from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST, event_id, is_reference_id
-from collector.domain.json_text import MAXIMUM_DEPTH, is_too_deep, number_in, with_escapes_mended
+from collector.domain.identifiers import event_id, is_reference_id
+from collector.domain.json_text import (
+    MAXIMUM_DEPTH,
+    MAXIMUM_SPELLED_OUT,
+    has_more_objects,
+    is_to_be_spared,
+    is_too_deep,
+    number_in,
+    with_escapes_mended,
+)
 from collector.domain.outcome import DiscardReason, Event
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
 _LONG_NUMBER: Final = b"9" * 800
 _LARGE_EXPONENT: Final = b"9e999"
+_EXPONENT: Final = b"9e99"
 _BEFORE_NUMBERS: Final = b":,[ \t\r\n"
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
@@ -83,12 +93,13 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not _is_storable(body):  # noqa: PLR1714
         return None
+    if has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
+        return None
     try:
         events: list[PlainEvent | None] = _EVENTS.decode(body) if first == b"[" else [_EVENT.decode(body)]
     except (msgspec.DecodeError, RecursionError):
         return None
-    is_ordinary = any(events) and len(events) <= MAXIMUM_EVENTS_PER_POST
-    return None if not is_ordinary or any(map(_may_be_too_deep, events)) else events
+    return None if not any(events) or any(map(_may_be_too_deep, events)) else events
 
 
 def event_of_plain(
@@ -99,13 +110,15 @@ def event_of_plain(
     date = parsed_date(plain.date, now) if plain.date else EventDate(now)
     data = bytes(plain.data)
     reference_id = plain.reference_id or None
+    value, count = plain.value, plain.count
     geo = as_geo(plain.geo) if plain.geo else None
     needs_care = (
         date is None
         or not _is_unremarkable(data)
         or (reference_id is not None and not is_reference_id(reference_id))
+        or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
+        or (count is not None and (count := as_count(count)) is None)
         or (geo is None and plain.geo)
-        or not _has_usual_numbers(plain)
     )
     if date is None or needs_care:
         return event_of(_raw(plain), place, sender, max_age)
@@ -123,8 +136,8 @@ def event_of_plain(
         plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
         plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None,
         _TAGS[plain.tags] if plain.tags else (),
-        None if plain.value is None else as_number(plain.value),
-        None if plain.count is None else as_count(plain.count),
+        value,
+        count,
         geo,
         _with_client(data, sender.client_member),
     )
@@ -152,7 +165,9 @@ def _is_storable(body: bytes) -> bool:
     if b"\\" in body and not _has_sound_escapes(body):
         return False
     shape = body.translate(_SHAPE_OF_NUMBERS)
-    return _LONG_NUMBER not in shape and not _has_large_exponent(shape)
+    if _LONG_NUMBER in shape or _has_large_exponent(shape):
+        return False
+    return shape.count(_EXPONENT) <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
 
 
 def _is_text(body: bytes) -> bool:
@@ -186,13 +201,6 @@ def _may_be_too_deep(event: PlainEvent | None) -> bool:
         return True
     return len(event.data) >= _DEEP_BYTES and is_too_deep(
         bytes(event.data).decode(), levels=MAXIMUM_DEPTH - 1
-    )
-
-
-def _has_usual_numbers(plain: PlainEvent) -> bool:
-    """Whether `value` and `count` are there as what their columns take, or not at all."""
-    return (plain.value is None or as_number(plain.value) is not None) and (
-        plain.count is None or as_count(plain.count) is not None
     )
 
 

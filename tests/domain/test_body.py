@@ -1,13 +1,21 @@
 """From a post's bytes to its raw events."""
 
 import gzip
+import tracemalloc
 import zlib
 from typing import Any
 
 import pytest
 
-from collector.domain.body import TooDeep, Unstorable, decoded, events_in, raw_events, unpacked
-from collector.domain.identifiers import MAXIMUM_EVENTS_PER_POST
+from collector.domain.body import (
+    MAXIMUM_EVENTS_PER_POST,
+    TooDeep,
+    Unstorable,
+    decoded,
+    events_in,
+    raw_events,
+    unpacked,
+)
 from collector.domain.outcome import DeadLetterReason
 
 TEXT = b'{"message": "hello"}' * 500
@@ -158,11 +166,57 @@ def test_deep_nesting_in_what_is_no_json_is_text(text: str) -> None:
     assert events_in(text) == [{"message": text}]
 
 
-def test_a_post_with_more_events_than_ids_is_unstorable() -> None:
-    """The last 20 bits of an id tell a post's events apart."""
-    body = b"a\n" * (MAXIMUM_EVENTS_PER_POST + 1)
+def _array_of(event: str, number: int) -> bytes:
+    return f"[{','.join([event] * number)}]".encode()
 
-    assert len(raw_events(body[:-2], "")) == MAXIMUM_EVENTS_PER_POST
+
+@pytest.mark.parametrize(
+    ("whole", "one_more"),
+    [
+        pytest.param(b"a\n" * MAXIMUM_EVENTS_PER_POST, b"a", id="lines"),
+        pytest.param(b" \r\n" * 1000 + b"a\r\n" * MAXIMUM_EVENTS_PER_POST, b"a", id="lines and empty ones"),
+        pytest.param(_array_of("{}", MAXIMUM_EVENTS_PER_POST)[:-1], b",null]", id="objects"),
+        pytest.param(
+            _array_of('{"a":[5,5]}', MAXIMUM_EVENTS_PER_POST)[:-1],
+            b',{"\\ud800":5}]',
+            id="an escape to be mended",
+        ),
+        pytest.param(
+            b'[{"a":' + DEEP.encode() + b"}," + _array_of("{}", MAXIMUM_EVENTS_PER_POST - 1)[1:-1],
+            b",{}]",
+            id="one of them too deep",
+        ),
+    ],
+)
+def test_a_post_holds_so_many_events_and_no_more(whole: bytes, one_more: bytes) -> None:
+    """However small they are: each becomes a row, and all rows of a post are in memory together."""
+    end = b"]" if one_more.endswith(b"]") else b""
+    assert len(raw_events(whole + end, "")) == MAXIMUM_EVENTS_PER_POST
     with pytest.raises(Unstorable) as raised:
-        raw_events(body, "")
+        raw_events(whole + one_more, "")
     assert raised.value.reason is DeadLetterReason.TOO_MANY_EVENTS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("[" + "a," * MAXIMUM_EVENTS_PER_POST + "]", id="no JSON"),
+        pytest.param("[" + "null," * MAXIMUM_EVENTS_PER_POST + "null]", id="no event"),
+        pytest.param("[" + "{}," * MAXIMUM_EVENTS_PER_POST + "5]", id="not only events"),
+    ],
+)
+def test_a_line_with_many_commas_is_one_event(text: str) -> None:
+    """What is no array of events has no elements."""
+    assert events_in(text) == [{"message": text}]
+
+
+def test_too_many_events_are_refused_before_they_are_made() -> None:
+    """A post of a kilobyte must not cost hundreds of megabytes, only to be refused."""
+    bodies = [b"a\n" * 1_000_000, _array_of("{}", 600_000)]
+    for body in bodies:
+        tracemalloc.start()
+        with pytest.raises(Unstorable):
+            raw_events(body, "")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 48 * 1024 * 1024

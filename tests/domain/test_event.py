@@ -232,6 +232,9 @@ def test_tags_are_a_small_set(tags: Any, kept: tuple[str, ...]) -> None:
         pytest.param("Curl/8.5.0-DEV", {"user_agent": "curl", "version": "8.5.0-dev"}, id="in lower case"),
         pytest.param("script", {"user_agent": "script"}, id="a name alone"),
         pytest.param(
+            "a" * 8000 + "/" + "1" * 8000, {"user_agent": "a" * 255, "version": "1" * 255}, id="long ones"
+        ),
+        pytest.param(
             "Mozilla/5.0 (X11) Firefox/9", {"user_agent": "mozilla/5.0 (x11) firefox/9"}, id="a browser"
         ),
         pytest.param("", {}, id="none"),

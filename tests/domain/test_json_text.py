@@ -1,11 +1,21 @@
 """JSON that senders write, made into JSON that `jsonb` takes."""
 
 from decimal import Decimal
+from time import process_time
 from typing import Any
 
 import pytest
 
-from collector.domain.json_text import elements_of, encoded, is_too_deep, object_in, objects_in
+from collector.domain.json_text import (
+    MAXIMUM_SPELLED_OUT,
+    elements_of,
+    encoded,
+    is_too_deep,
+    object_in,
+    object_within,
+    objects_in,
+    with_escapes_mended,
+)
 
 LIMIT = 1000
 
@@ -59,6 +69,74 @@ def test_a_long_integer_spares_the_texts_around_it() -> None:
     text = rf'{{"a": "\" {digits}", "{digits}": [{digits}, 1], "b": "\\"}}'
 
     assert object_in(text) == {"a": f'" {digits}', digits: [digits, 1], "b": "\\"}
+
+
+def test_a_long_integer_is_looked_for_at_the_beginning_of_a_number_only() -> None:
+    """A fraction or an exponent of many digits is none."""
+    long = "7" * 5000
+
+    assert object_in(f'{{"a": {long}, "b": 0.{long}, "c": -1e-{long}}}') == {
+        "a": long, "b": f"0.{long}", "c": f"-1e-{long}",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param("1e41", id="just beyond"),
+        pytest.param("-1.5E-0041", id="towards nothing"),
+        pytest.param("1e+1000", id="by far"),
+    ],
+)
+def test_large_exponents_are_numbers_only_while_there_are_few(number: str) -> None:
+    """Postgres spells out each zero: 3 kilobytes of them would be hundreds of megabytes for every reader."""
+    few = f'{{"a": [{",".join([number] * MAXIMUM_SPELLED_OUT)}], "b": "{"1e41," * 50}"}}'
+    many = f'{{"a": [{",".join([number] * (MAXIMUM_SPELLED_OUT + 1))}], "b": 1.5e40}}'
+
+    assert (object_in(few) or {})["a"] == [Decimal(number)] * MAXIMUM_SPELLED_OUT
+    assert object_in(many) == {"a": [number] * (MAXIMUM_SPELLED_OUT + 1), "b": Decimal("1.5e40")}
+    assert objects_in(f"[{many},null]") == [object_in(many), None]
+
+
+def test_a_text_within_json_spells_no_exponent_out() -> None:
+    """There may be one in each of thousands of events."""
+    assert object_within('{"a": 1e41, "b": 1e40}') == {"a": "1e41", "b": Decimal("1e40")}
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        pytest.param("1" * 1000 + ",", id="integers just not too long"),
+        pytest.param("1" * 1001 + ",", id="integers too long"),
+        pytest.param("-", id="signs"),
+        pytest.param('"', id="quotes"),
+        pytest.param("\\", id="backslashes"),
+        pytest.param("\\ud800", id="half pairs"),
+        pytest.param("e000000", id="exponents"),
+        pytest.param("1e41,", id="numbers spelled out"),
+        pytest.param('"\\"', id="a text that never ends"),
+        pytest.param("0", id="digits"),
+        pytest.param("[", id="brackets"),
+    ],
+)
+def test_no_text_takes_more_than_its_length(piece: str) -> None:
+    """Twice the text takes about twice the time; a quadratic search would take four times as long."""
+    once, twice = (f"[5,{piece * (length // len(piece))}]" for length in (1_000_000, 2_000_000))
+
+    assert _seconds(twice) < 3 * _seconds(once) + 0.1
+
+
+def _seconds(text: str) -> float:
+    """The least of three."""
+    taken = []
+    for _ in range(3):
+        started = process_time()
+        objects_in(text)
+        is_too_deep(text)
+        elements_of(text)
+        with_escapes_mended(text)
+        taken.append(process_time() - started)
+    return min(taken)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,9 @@ ORDINARY = [
     pytest.param(b'{"data":{"\\u0040submission_client":1,"a":1,"a":2}}', id="names twice"),
     pytest.param(b'{"data":{"@user":{"identity":"x"},"@environment":null,"@level":"Warn"}}', id="objects"),
     pytest.param(b'{"data":{"a":[1,1.50,-0.0,1e5,1E-7,12345678901234567890123]}}', id="numbers"),
+    pytest.param(b'{"data":{"a":[5' + b",1e41" * 32 + b"]}}", id="few numbers to be spelled out"),
+    pytest.param(b'{"data":{"a":[5' + b",1e40" * 99 + b"]}}", id="many that are not"),
+    pytest.param(b'{"data":{"a":["' + b"3e41" * 99 + b'"]}}', id="a text like numbers to be spelled out"),
     pytest.param(b'{"data":{"hash":"a3e1234b","other":"9e9999"}}', id="digits that are no numbers"),
     pytest.param(
         '{"message":"Gr\u00fc\u00dfe \U0001f600","data":{"\u00e9":"\u00e9"}}'.encode(), id="beyond ASCII"
@@ -108,6 +111,8 @@ CAREFUL = [
     pytest.param(b'{"data":{"a":[ 0.1e+1234]}}', id="a number beyond numeric in an array"),
     pytest.param(b'{"data":{"a":' + b"1" * 1001 + b"}}", id="a number of many digits"),
     pytest.param(b'{"data":{"a":0.' + b"1" * 999 + b"e99}}", id="many digits and an exponent"),
+    pytest.param(b'{"data":{"a":[5' + b",1e41" * 33 + b"]}}", id="many numbers to be spelled out"),
+    pytest.param(b"[" + b"{}," * 100_000 + b"{}]", id="too many events"),
     pytest.param(b'{"data":{"a":' + b"[" * 600 + b"]" * 600 + b"}}", id="many levels"),
     pytest.param(b'{"value":' + b"[" * 600 + b"]" * 600 + b"}", id="many levels for a number"),
     pytest.param(b'{"message":"a","count":{}}', id="an object for a number"),
@@ -134,6 +139,7 @@ DOUBTFUL = [
     pytest.param(b'{"data":{"@error":null,"@request":{"path":"/"}}}', id="a request"),
     pytest.param(b'{"data":{"@user":"{\\"identity\\":\\"x\\"}"}}', id="an object as text"),
     pytest.param(b'{"data":{"@user":5,"@environment":[]}}', id="no object"),
+    pytest.param(b'{"data":{"@user":"{\\"a\\":1e41}"}}', id="an object as text with a large exponent"),
     pytest.param(b'{"data":"text"}', id="data that is a text"),
     pytest.param(b'{"data":[1.5]}', id="data that is an array"),
     pytest.param(b'{"data":""}', id="data that is an empty text"),
@@ -203,6 +209,8 @@ _EVENTS = _object(
 
 @given(events=st.lists(_EVENTS | st.just("null"), min_size=1, max_size=2))
 @example(events=['{"data":{"a":1e99,"b":1e-999,"c":1E400}}'])
+@example(events=['{"data":{"a":[5' + ",1e41" * 16 + "]}}"] * 2 + ['{"value":1e-41}'])
+@example(events=['{"data":{"a":[5' + ",1e41" * 16 + "]}}"] * 2 + ['{"value":1e-40}'])
 @example(events=['{"data":{"\\u0040user":5}}', '{"data":{"":0}}', '{"value":0.10,"count":2147483648}'])
 def test_both_ways_give_the_same(events: list[str]) -> None:
     """Whatever the JSON is: where the short way takes it, the rows are equal."""
