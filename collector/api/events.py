@@ -15,7 +15,13 @@ from collector.api.lists import list_response
 from collector.api.parameters import includes_total, page_of, parameters_of
 from collector.api.projects import reachable_project
 from collector.api.service import API
-from collector.database.events import count_by_reference, find_by_reference, find_event
+from collector.database.events import (
+    EventKey,
+    count_by_reference,
+    event_at,
+    find_by_reference,
+    find_event,
+)
 from collector.database.pool import connected
 from collector.database.projects import readable_projects
 from collector.domain.errors import NotFound, OrganizationSuspended
@@ -23,6 +29,9 @@ from collector.domain.filter import reference_of
 from collector.domain.identifiers import uuid_of
 from collector.domain.outcome import Event
 from collector.http.responses import json_response
+
+ANSWER_BYTES: Final = 16 << 20
+"""A list ends early where it would weigh more; `Link` leads on."""
 
 _MAXIMUM_LIMIT: Final = 100
 _UNSUPPORTED: Final = ("sort", "time", "offset", "mode", "before", "after")
@@ -88,18 +97,39 @@ async def _list(
     api, page = request.app[API], page_of(parameters, maximum=_MAXIMUM_LIMIT)
     async with connected(api.pool) as connection:
         projects = await _projects(connection, identity, request.match_info.get("project_id"))
-        found: list[Event] = []
+        found: list[EventKey] = []
         if not page.is_too_deep:
             one_more = page.offset + page.limit + 1
             found = await find_by_reference(
                 connection, projects, reference_id, now=api.clock.now(), limit=one_more
             )
+        shown, looked_at = await _affordable(connection, found[page.offset : page.offset + page.limit])
         total = None
         if includes_total(parameters):
             total = await count_by_reference(connection, projects, reference_id)
-    has_more = len(found) > page.offset + page.limit
-    shown = [event_view(event) for event in found[page.offset : page.offset + page.limit]]
-    return list_response(request, shown, page, has_more=has_more, total=total)
+    following = page.after(looked_at) if len(found) > page.offset + looked_at else None
+    return list_response(request, shown, page, following, total)
+
+
+async def _affordable(
+    connection: asyncpg.Connection, keys: Sequence[EventKey]
+) -> tuple[list[orjson.Fragment], int]:
+    """The first events of a list as JSON, as many as an answer may weigh, but one at least.
+
+    Answers also how many keys that took; one at a time, because a small row may hold a large event.
+    """
+    shown: list[orjson.Fragment] = []
+    looked_at = weight = 0
+    for key in keys:
+        event = await event_at(connection, key)
+        packed = b"" if event is None else orjson.dumps(event_view(event), option=orjson.OPT_UTC_Z)
+        weight += len(packed)
+        if shown and weight > ANSWER_BYTES:
+            break
+        looked_at += 1
+        if packed:
+            shown.append(orjson.Fragment(packed))
+    return shown, looked_at
 
 
 async def _projects(

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from aiohttp import hdrs, web
 
+from collector.api.absolute_urls import absolute_url
 from collector.api.parameters import Page
 from collector.http.responses import json_response
 
@@ -12,17 +13,20 @@ RESULT_COUNT_HEADER: Final = "X-Result-Count"
 
 
 def list_response(
-    request: web.Request, entries: Sequence[Any], page: Page, *, has_more: bool, total: int | None
+    request: web.Request, entries: Sequence[Any], page: Page, following: Page | None, total: int | None
 ) -> web.Response:
-    """One page of a list; each `Link` is a header of its own."""
+    """One page of a list, and where it goes on; each `Link` is a header of its own."""
     headers = {} if total is None else {RESULT_COUNT_HEADER: str(total)}
     response = json_response(entries, headers=headers)
     if page.number > 1:
-        response.headers.add(hdrs.LINK, _link(request, page.number - 1, "previous"))
-    if has_more:
-        response.headers.add(hdrs.LINK, _link(request, page.number + 1, "next"))
+        response.headers.add(hdrs.LINK, _link(request, page, page.previous, "previous"))
+    if following is not None:
+        response.headers.add(hdrs.LINK, _link(request, page, following, "next"))
     return response
 
 
-def _link(request: web.Request, page: int, relation: str) -> str:
-    return f'<{request.url.update_query(page=page)}>; rel="{relation}"'
+def _link(request: web.Request, page: Page, other: Page, relation: str) -> str:
+    url = request.rel_url.update_query(page=other.number)
+    if other.limit != page.limit:
+        url = url.update_query(limit=other.limit)
+    return f'<{absolute_url(request, url)}>; rel="{relation}"'

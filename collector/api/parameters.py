@@ -26,6 +26,20 @@ class Page:
         return (self.number - 1) * self.limit
 
     @property
+    def previous(self) -> "Page":
+        """The one before it."""
+        return Page(self.number - 1, self.limit)
+
+    def after(self, entries: int) -> "Page":
+        """The page that begins where the first `entries` (1 to `limit`) of this one end.
+
+        Of no more than `limit` entries, of as many as the pages before it can be counted in.
+        """
+        begin = self.offset + entries
+        limit = next(size for size in range(self.limit, 0, -1) if begin % size == 0)
+        return Page(begin // limit + 1, limit)
+
+    @property
     def is_too_deep(self) -> bool:
         """Whether nothing is shown so far down."""
         return self.offset > MAXIMUM_OFFSET

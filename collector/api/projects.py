@@ -29,8 +29,8 @@ async def get_projects(request: web.Request) -> web.Response:
             found = await list_projects(
                 connection, identity.organization_ids, limit=page.limit, offset=page.offset
             )
-    has_more = bool(found) and page.offset + len(found) < total
-    return list_response(request, [project_view(p) for p in found], page, has_more=has_more, total=total)
+    following = page.after(len(found)) if found and page.offset + len(found) < total else None
+    return list_response(request, [project_view(p) for p in found], page, following, total)
 
 
 async def reachable_project(connection: asyncpg.Connection, identity: Identity, project_id: str) -> Project:

@@ -16,6 +16,7 @@ import msgspec
 import structlog
 from aiohttp import hdrs, web
 
+from collector.api.absolute_urls import absolute_url
 from collector.api.authentication import Identity, person_of
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
@@ -76,7 +77,7 @@ async def post_token(request: web.Request) -> web.Response:
         {**token_view(token, is_suspended=project.is_suspended), "id": secret},
         HTTPStatus.CREATED,
         {
-            hdrs.LOCATION: f"{request.url.origin()}/api/v2/tokens/{token.id}",
+            hdrs.LOCATION: absolute_url(request, f"/api/v2/tokens/{token.id}"),
             hdrs.CACHE_CONTROL: "no-store",
         },
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -10,6 +10,14 @@ import asyncpg
 from collector.database.windows import FIRST_ID, LAST_ID, widening_windows
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import Event
+
+
+class EventKey(NamedTuple):
+    """Where an event is kept."""
+
+    project_id: UUID
+    id: UUID
+
 
 _COLUMNS: Final = (
     "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
@@ -39,19 +47,27 @@ async def find_by_reference(
     *,
     now: datetime,
     limit: int,
-) -> list[Event]:
-    """At most `limit` events with this reference id: newest leaves first, in them the latest date first."""
+) -> list[EventKey]:
+    """At most `limit` events with this reference id: newest leaves first, in them the latest date first.
+
+    Their keys only, because a page deep down in a list needs few of them whole.
+    """
     statement = (
-        f"SELECT {_COLUMNS} FROM events WHERE {_where(reference_id)}"  # noqa: S608 - constants only
+        f"SELECT project_id, id FROM events WHERE {_where(reference_id)}"  # noqa: S608 - constants only
         " ORDER BY date DESC, id DESC LIMIT $5"
     )
-    found: list[Event] = []
+    found: list[EventKey] = []
     for begin, end in widening_windows(now):
         rows = await connection.fetch(statement, project_ids, begin, end, reference_id, limit - len(found))
-        found += [_event(row) for row in rows]
+        found += [EventKey(*row) for row in rows]
         if len(found) >= limit:
             break
     return found
+
+
+async def event_at(connection: asyncpg.Connection, key: EventKey) -> Event | None:
+    """The event that is kept there; None when it is kept no longer."""
+    return await find_event(connection, [key.project_id], key.id)
 
 
 async def count_by_reference(

@@ -4,9 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from collector.api.events import event_view
+from collector.database.events import EventKey, event_at
+from collector.domain.outcome import Event
 from tests.api.running_api import OTHER_ORGANIZATION, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago
 
@@ -219,6 +222,60 @@ async def test_pages_follow_one_another(api: RunningApi) -> None:
         f'<{api.url}{BY_REFERENCE}?limit=2&page=3>; rel="next"',
     ]
     assert third.headers.getall("Link") == [f'<{api.url}{BY_REFERENCE}?limit=2&page=2>; rel="previous"']
+
+
+@pytest.mark.integration
+async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer grows with what strangers post; who follows `Link` misses nothing and sees nothing twice."""
+    monkeypatch.setattr("collector.api.events.ANSWER_BYTES", 25_000)
+    sizes = (10_000, 10_000, 10_000, 60_000, 100, 10_000, 100)
+    events = [
+        an_event(
+            accepted=days_ago(age),
+            date=days_ago(age),
+            reference_id="order-4711",
+            data=b'"%s"' % (b"x" * size),
+        )
+        for age, size in enumerate(sizes)
+    ]
+    await api.store(*events)
+
+    pages: list[list[str]] = []
+    path = f"{BY_REFERENCE}?limit=100"
+    while path:
+        answer = await api.get(path, api.people.program)
+        assert len(answer.body) < 30_000 or len(answer.json) == 1
+        pages.append([view["id"] for view in answer.json])
+        links = answer.headers.getall("Link", [])
+        following = [link for link in links if link.endswith('rel="next"')]
+        path = following[0][1:].partition(">")[0].removeprefix(api.url) if following else ""
+
+    assert [shown for page in pages for shown in page] == [event.id.hex for event in events]
+    assert len(pages[0]) == 2
+
+
+@pytest.mark.integration
+async def test_an_event_that_is_dropped_meanwhile_is_left_out(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its leaf may go between the look at the keys and the look at the event."""
+    events = [
+        an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in range(3)
+    ]
+    await api.store(*events)
+
+    async def at(connection: asyncpg.Connection, key: EventKey) -> Event | None:
+        return None if key.id == events[0].id else await event_at(connection, key)
+
+    monkeypatch.setattr("collector.api.events.event_at", at)
+
+    first = await api.get(f"{BY_REFERENCE}?limit=2", api.people.program)
+    second = await api.get(f"{BY_REFERENCE}?limit=2&page=2", api.people.program)
+
+    assert [view["id"] for view in first.json + second.json] == [event.id.hex for event in events[1:]]
+    assert first.headers["Link"].endswith('page=2>; rel="next"')
 
 
 @pytest.mark.integration
