@@ -83,14 +83,22 @@ async def open_door(
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(cache.follow())
             looking = tasks.create_task(backpressure.keep_looking(partial(queue_load, redis, keys)))
-            tasks.create_task(queue.run())
             senders = KnownSenders(cache, clock)
             try:
-                yield Door(
-                    settings, networks, clock, ids, cache, senders, backpressure, queue, readiness, metrics
-                )
+                async with queue.open():
+                    yield Door(
+                        settings,
+                        networks,
+                        clock,
+                        ids,
+                        cache,
+                        senders,
+                        backpressure,
+                        queue,
+                        readiness,
+                        metrics,
+                    )
             finally:
-                queue.close()
                 await cancelled(following, looking)
     finally:
         await looking_up.aclose()

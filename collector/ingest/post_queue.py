@@ -1,11 +1,16 @@
 """Group commit: posts that arrive while a write is under way go out together in the next one.
 
+A next write starts when the last one has its reply, or, up to a few at once, when enough posts have gathered
+to be worth one: the server answers all that it was sent meanwhile after one fsync.
+
 Every post of a batch waits for the batch's one reply, which comes after the server's fsync. A batch whose
 reply is lost is repeated with the same batch id and never regrouped, within a bounded time; after that its
 posts are refused, though they may have been stored: what counts is the 202.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
 import structlog
@@ -24,6 +29,9 @@ APPEND_SECONDS: Final = 3.0
 _REPEAT_PAUSE_SECONDS: Final = 0.05
 _POSTS_PER_BATCH: Final = 512
 _BYTES_PER_BATCH: Final = 4 * 1024 * 1024
+_WRITES_AT_ONCE: Final = 4
+_POSTS_WORTH_A_WRITE: Final = 16
+_BYTES_WORTH_A_WRITE: Final = 128 * 1024
 _WAITING_BYTES: Final = 32 * 1024 * 1024
 """More than that waiting for the disk, and the door refuses before its own memory fills."""
 
@@ -61,6 +69,11 @@ class _Batch:
             len(self.posts) < _POSTS_PER_BATCH and self.size_bytes + size_bytes <= _BYTES_PER_BATCH
         )
 
+    @property
+    def is_worth_a_write(self) -> bool:
+        """Whether it is large enough not to wait for the write before it."""
+        return len(self.posts) >= _POSTS_WORTH_A_WRITE or self.size_bytes >= _BYTES_WORTH_A_WRITE
+
     def settle(self, refusal: Unavailable | None) -> None:
         """Tell every waiting post."""
         if refusal is None:
@@ -71,7 +84,7 @@ class _Batch:
 
 
 class PostQueue:
-    """Collects posts into batches and writes one batch at a time to each shard in turn."""
+    """Collects posts into batches and writes them to the shards in turn, while it is open."""
 
     def __init__(
         self,
@@ -91,15 +104,16 @@ class PostQueue:
         self._shards = shards
         self._batches: list[_Batch] = []
         self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
-        self._is_closing = False
+        self._group: asyncio.TaskGroup
+        self._is_open = False
+        self._writes_under_way = 0
         self._next_shard = 0
         self._trouble: str | None = None
 
     async def append(self, post: Post) -> None:
         """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
         size_bytes = len(post.body)
-        if self._is_closing:
+        if not self._is_open:
             raise Unavailable("The server is stopping; please repeat the post.")
         if self._waiting_bytes + size_bytes > _WAITING_BYTES:
             raise Unavailable("More posts are waiting for the queue's disk than this server can hold.")
@@ -110,32 +124,49 @@ class PostQueue:
         batch.size_bytes += size_bytes
         self._backpressure.took(size_bytes)
         self._waiting_bytes += size_bytes
-        self._arrived.set()
+        if self._is_write_due:
+            self._begin_write()
         await batch.written
 
-    async def run(self) -> None:
-        """Write batches until `close` was called and nothing waits any more."""
-        while True:
-            await self._arrived.wait()
-            if not self._batches:
-                if self._is_closing:
-                    return
-                self._arrived.clear()
-                continue
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Take posts inside the block; it ends when those that were taken are written."""
+        async with asyncio.TaskGroup() as self._group:
+            self._is_open = True
+            try:
+                yield
+            finally:
+                self.close()
+
+    def close(self) -> None:
+        """Take no more posts; those that wait are written."""
+        self._is_open = False
+
+    @property
+    def _is_write_due(self) -> bool:
+        if not self._batches or self._writes_under_way >= _WRITES_AT_ONCE:
+            return False
+        return not self._writes_under_way or len(self._batches) > 1 or self._batches[0].is_worth_a_write
+
+    def _begin_write(self) -> None:
+        """Write in a task of its own, which takes along what comes before it gets its turn."""
+        self._writes_under_way += 1
+        self._group.create_task(self._write_next())
+
+    async def _write_next(self) -> None:
+        if self._batches:
             batch = self._batches.pop(0)
             self._waiting_bytes -= batch.size_bytes
             refusal = await self._attempt(batch)
             batch.settle(refusal)
             if refusal is not None:
                 self._refuse_waiting(refusal)
-
-    def close(self) -> None:
-        """Take no more posts; `run` ends when those that wait are written."""
-        self._is_closing = True
-        self._arrived.set()
+        self._writes_under_way -= 1
+        if self._is_write_due:
+            self._begin_write()
 
     async def _attempt(self, batch: _Batch) -> Unavailable | None:
-        """Write one batch; the loop survives whatever happens, because every later post waits for it."""
+        """Write one batch; whatever happens becomes a refusal, because posts wait for an answer."""
         try:
             return await self._write(batch)
         except Exception:  # noqa: BLE001 - whatever it was, it is our fault
@@ -145,11 +176,11 @@ class PostQueue:
     async def _write(self, collected: _Batch) -> Unavailable | None:
         """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
         batch = PostBatch(self._ids.next(self._clock.now_ms()), tuple(collected.posts))
-        self._next_shard = (self._next_shard + 1) % self._shards
+        self._next_shard = shard = (self._next_shard + 1) % self._shards
         started = self._clock.monotonic()
         while True:
             try:
-                await self._sink.append(self._next_shard, batch)
+                await self._sink.append(shard, batch)
             except BrokerFull:
                 self._notice("queue is full")
                 wait = self._backpressure.retry_after_seconds()

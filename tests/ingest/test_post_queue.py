@@ -24,10 +24,8 @@ async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> Asy
     metrics = IngestMetrics(CollectorRegistry())
     backpressure = Backpressure(Marks(0.8, None, 0), clock, metrics)
     queue = PostQueue(sink, PostIds(), clock, metrics, backpressure, shards=shards)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(queue.run())
+    async with asyncio.timeout(10), queue.open():
         yield queue
-        queue.close()
 
 
 async def test_a_post_is_taken_only_once_it_is_written() -> None:
@@ -59,6 +57,25 @@ async def test_posts_that_arrive_during_a_write_share_the_next_one() -> None:
         sink.gate.release()
 
     assert [list(batch.posts) for _, batch in sink.appended] == [posts[:1], posts[1:]]
+
+
+async def test_enough_posts_do_not_wait_for_the_write_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few writes at once share the server's fsync; too few posts are not worth one of their own."""
+    monkeypatch.setattr(post_queue, "_POSTS_WORTH_A_WRITE", 3)
+    monkeypatch.setattr(post_queue, "_WRITES_AT_ONCE", 2)
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
+        for size, writes in ((1, 1), (2, 1), (1, 2), (5, 2)):
+            for _ in range(size):
+                callers.create_task(queue.append(a_post()))
+            await until(lambda writes=writes: len(sink.attempts) == writes)  # type: ignore[misc]
+            await asyncio.sleep(0)
+        assert [len(batch.posts) for _, batch in sink.attempts] == [1, 3]
+        for _ in range(3):
+            sink.gate.release()
+
+    assert [len(batch.posts) for _, batch in sink.appended] == [1, 3, 5]
 
 
 async def test_a_lost_reply_is_repeated_with_the_same_batch() -> None:
