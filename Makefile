@@ -66,7 +66,7 @@ $(BIN)/python:
 $(VENV)/.up: requirements/up.txt pyproject.toml | $(BIN)/python
 	@echo "Installing the locked dependencies ..."
 	@$(PIP) install --require-hashes -r requirements/up.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python

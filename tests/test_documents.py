@@ -1,6 +1,5 @@
 """What the documents say is so: the README's walk-through runs, and its tables miss and invent nothing."""
 
-import asyncio
 import os
 import re
 import shutil
@@ -17,6 +16,7 @@ from collector.embedded.settings import UpSettings
 from collector.ingest.settings import IngestSettings
 from collector.process.metrics import ApiMetrics, IngestMetrics, WorkerMetrics
 from collector.process.settings import PREFIX
+from tests.end_to_end.pasting import EACH_SHELL, paste
 from tests.end_to_end.running import started_up
 from worker.settings import WorkerSettings
 
@@ -27,26 +27,41 @@ DOCUMENTS: Final = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 
 
 @pytest.mark.end_to_end
-async def test_the_walk_through_runs_as_it_stands_in_the_readme(tmp_path: Path) -> None:
-    """A newcomer pastes the block: log-in, token, post, three looks at the event, lists, revocation."""
-    [block] = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+@pytest.mark.parametrize("shell", EACH_SHELL)
+async def test_the_walk_through_runs_as_it_stands_in_the_readme(
+    shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A newcomer pastes the blocks: log-in, token, post, three looks at the event, lists, revocation."""
     async with started_up(tmp_path / ".headrace") as up:
         await up.until_ready()
-        shell = await asyncio.create_subprocess_exec(
-            *("bash", "-euo", "pipefail", "-c", block),
-            cwd=tmp_path,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        async with asyncio.timeout(30):
-            output, _ = await shell.communicate()
+        status, said = await paste(shell, walk_through(), tmp_path)
 
-    said = output.decode()
-    assert shell.returncode == 0, said
+    assert status == 0, said
     assert re.findall(r"^HTTP/1.1 (\d+)", said, re.MULTILINE) == ["202", "202", "401"]
     assert len(re.findall(r'^\[\{.*"reference_id":"hello-\d+"', said, re.MULTILINE)) == 3
     assert '"organization_name":"My organization"' in said
+
+
+@pytest.mark.parametrize("shell", EACH_SHELL)
+async def test_the_walk_through_ends_where_nothing_runs(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """Somebody who skipped the first step is told so, and no line waits for ever."""
+    _, said = await paste(shell[:1], walk_through(), tmp_path)
+
+    assert said.startswith("Nothing runs here yet. Start it with: make up\n")
+    assert "HTTP/1.1" not in said
+
+
+def test_the_walk_through_has_no_comments() -> None:
+    """A zsh takes one that is typed or pasted for a command."""
+    assert not re.findall(r"(?:^|\s)#.*", walk_through(), re.MULTILINE)
+
+
+def walk_through() -> str:
+    """What is to be pasted, all of it."""
+    section = README.partition("## Walk through it\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    assert len(blocks) == 8
+    return "\n".join(blocks)
 
 
 def test_the_readme_lists_every_setting_and_no_other() -> None:

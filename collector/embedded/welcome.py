@@ -25,7 +25,7 @@ curl -i {ready.url}/api/v2/events \\
 # Read it back by its reference id, as soon as the worker has stored it:
 for n in 1 2 3 4 5 6 7 8 9; do
   EVENT=$(curl -sS -m 5 {ready.url}/api/v2/events/by-ref/{reference_id} \\
-    -H 'Authorization: Bearer {ready.user_token}')
+    -H 'Authorization: Bearer {ready.user_token}') || break
   case $EVENT in '[{{'*) break;; esac; sleep 1
 done; printf '%s\\n' "$EVENT"
 
