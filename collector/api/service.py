@@ -22,6 +22,8 @@ from collector.process.clock import Clock, SystemClock
 from collector.process.metrics import ApiMetrics
 
 _STATEMENT_TIMEOUT_SECONDS: Final = 10
+_COMMAND_TIMEOUT_SECONDS: Final = 12.0
+"""For a Postgres that says nothing at all: whoever reads has his 503 before he gives up himself."""
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 
 
@@ -65,6 +67,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             max_size=settings.database_connections,
             application_name="headrace-api",
             statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS,
+            command_timeout_seconds=_COMMAND_TIMEOUT_SECONDS,
         )
         stack.push_async_callback(close_pool, pool)
         await check_migrated(pool)

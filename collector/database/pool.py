@@ -18,7 +18,9 @@ START_SECONDS: Final = 10.0
 
 _CONNECT_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 60.0
-_ACQUIRE_SECONDS: Final = 10.0
+_ACQUIRE_SECONDS: Final = 5.0
+_RELEASE_SECONDS: Final = 3.0
+"""How long a connection whose command was given up may take to come back; then it is cut off."""
 _CLOSE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.25
 
@@ -31,10 +33,12 @@ async def create_pool(
     max_size: int,
     application_name: str = "headrace",
     statement_timeout_seconds: int = 0,
+    command_timeout_seconds: float = _COMMAND_SECONDS,
     wait_seconds: float = START_SECONDS,
 ) -> asyncpg.Pool:
     """A pool on a server that has been reached and is new enough; 0 means no statement timeout.
 
+    The statement timeout is the server's; the command timeout is ours, for a server that says nothing.
     Raises StartError, with one line for the person who started the process.
     """
 
@@ -45,7 +49,7 @@ async def create_pool(
             max_size=max_size,
             init=_prepare,
             timeout=_CONNECT_SECONDS,
-            command_timeout=_COMMAND_SECONDS,
+            command_timeout=command_timeout_seconds,
             server_settings=_server_settings(application_name, statement_timeout_seconds),
         )
 
@@ -93,8 +97,11 @@ async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS
 async def connected(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
     """A connection for one unit of work. Raises DatabaseUnavailable where repeating can help."""
     with translated():
-        async with pool.acquire(timeout=_ACQUIRE_SECONDS) as connection:
+        connection = await pool.acquire(timeout=_ACQUIRE_SECONDS)
+        try:
             yield connection
+        finally:
+            await pool.release(connection, timeout=_RELEASE_SECONDS)
 
 
 async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_seconds: float) -> Reached:

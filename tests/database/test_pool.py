@@ -1,6 +1,10 @@
 """How a process gets its connections."""
 
+import asyncio
+import os
+import signal
 import socket
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -8,6 +12,8 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, connected, create_pool
+from collector.embedded.postgres import Postgres
+from collector.embedded.service import start_service
 from collector.process.lifecycle import ServerError
 
 
@@ -89,6 +95,30 @@ async def test_a_statement_that_takes_too_long_is_an_outage(database_url: str) -
                 await connection.execute("SELECT pg_sleep(30)")
     finally:
         await close_pool(pool)
+
+
+@pytest.mark.integration
+async def test_a_server_that_says_nothing_any_more_is_an_outage_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs with its disk; the wait for an answer is bounded, and the way back too."""
+    monkeypatch.setattr("collector.database.pool._RELEASE_SECONDS", 0.2)
+    service = Postgres(tmp_path, is_durable=False)
+    server = await start_service(service)
+    pool = await create_pool(service.url, max_size=1, command_timeout_seconds=0.3)
+    started = asyncio.get_running_loop().time()
+    async with connected(pool) as connection:
+        backend = await connection.fetchval("SELECT pg_backend_pid()")
+    os.kill(backend, signal.SIGSTOP)
+    try:
+        with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
+            async with connected(pool) as connection:
+                await connection.fetchval("SELECT 1")
+        assert asyncio.get_running_loop().time() - started < 5
+    finally:
+        os.kill(backend, signal.SIGCONT)
+        await close_pool(pool)
+        await server.stop()
 
 
 @pytest.mark.integration
