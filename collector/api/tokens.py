@@ -98,13 +98,22 @@ async def delete_tokens(request: web.Request) -> web.Response:
 
 
 async def announce(api: Api, lookup: str, access: Access | None) -> None:
-    """Let the doors know a new token. If they cannot be told, the worker's sweep does it."""
+    """Let the doors know a new token. If they cannot be told it is taken back, and nobody gets it.
+
+    They would answer 401 to whoever posts with it, and clients drop their events on that. Should this process
+    end in between, the sweep tells the doors, of a token whose secret was never shown.
+    """
     if access is None:
         return
     try:
         await api.projection.put_token(lookup, access.entry)
     except (BrokerUnavailable, BrokerFull) as error:
-        _log.warning("doors learn of a new token with the next sweep", token=lookup, cause=str(error))
+        _log.warning("doors could not be told of a new token", token=lookup, cause=str(error))
+        async with connected(api.pool) as connection:
+            await delete_from_database(connection, [lookup])
+        raise Unavailable(
+            "The token was not made: the doors that take events could not be told of it. Please repeat it."
+        ) from error
 
 
 def token_view(token: Token, *, is_suspended: bool) -> dict[str, Any]:

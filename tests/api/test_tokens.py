@@ -262,11 +262,16 @@ async def test_ids_against_the_constraint_are_no_route(api: RunningApi, path: st
     assert (await delete(api, path)).status == 404
 
 
-async def test_a_token_is_made_while_redis_is_gone(api_without_redis: RunningApi) -> None:
-    """The doors learn of it with the next sweep."""
-    answer = await api_without_redis.post(PATH, api_without_redis.people.user)
+async def test_no_token_is_made_that_the_doors_cannot_be_told_of(api_without_redis: RunningApi) -> None:
+    """They would answer it 401, on which clients drop their events: 503, and it is not kept either."""
+    api = api_without_redis
+    before = await api.pool.fetchval("SELECT count(*) FROM tokens")
 
-    assert answer.status == 201
+    answer = await api.post(PATH, api.people.user)
+
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    assert await api.pool.fetchval("SELECT count(*) FROM tokens") == before
 
 
 async def test_a_revocation_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
