@@ -1,6 +1,7 @@
 """Checking passwords: slow on purpose, so in threads of its own and only a few at a time."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -9,9 +10,12 @@ from typing import Final
 from collector.domain.errors import Unavailable
 from collector.domain.password import is_password
 
-_AT_A_TIME: Final = 2
-"""Each takes 64 MiB and a tenth of a second of a core."""
+_AT_A_TIME: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
+"""Each takes 64 MiB and a tenth of a second of a core, which it spreads over four threads."""
+_AT_MOST: Final = 32
+"""As many wait or are being checked; whoever comes then is told so at once."""
 _WAIT_SECONDS: Final = 10.0
+_TOO_MANY: Final = "Too many people are logging in at once; please repeat it."
 
 
 class Passwords:
@@ -19,18 +23,24 @@ class Passwords:
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
+        self._under_way = 0
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
         """Whether the password has that hash; takes as long where there is none.
 
         Raises Unavailable when too many are being checked already.
         """
+        if self._under_way >= _AT_MOST:
+            raise Unavailable(_TOO_MANY)
         loop = asyncio.get_running_loop()
+        self._under_way += 1
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
                 return await loop.run_in_executor(self._threads, is_password, password_hash, password)
         except TimeoutError:
-            raise Unavailable("Too many people are logging in at once; please repeat it.") from None
+            raise Unavailable(_TOO_MANY) from None
+        finally:
+            self._under_way -= 1
 
 
 @contextmanager

@@ -13,10 +13,12 @@ from collector.api.passwords import Passwords, open_passwords
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
+from collector.broker.login_counters import LoginCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.migrations import check_migrated
 from collector.database.pool import close_pool, connected, create_pool
+from collector.http.client_address import Networks, trusted_networks
 from collector.http.health import Check
 from collector.process.clock import Clock, SystemClock
 from collector.process.metrics import ApiMetrics
@@ -35,6 +37,8 @@ class Api:
     clock: Clock
     pool: asyncpg.Pool
     projection: TokenProjection
+    login_counters: LoginCounters
+    trusted_proxies: Networks
     passwords: Passwords
     metrics: ApiMetrics
 
@@ -59,8 +63,10 @@ API: Final = web.AppKey("api", Api)
 async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncIterator[Api]:
     """Connect to Postgres and Redis, inside the block.
 
-    Raises StartError when one of them is out of reach or too old, or the database is not migrated.
+    Raises StartError when one of them is out of reach or too old, the database is not migrated, or a setting
+    is wrong.
     """
+    networks = trusted_networks(settings.trusted_proxies)
     async with AsyncExitStack() as stack:
         pool = await create_pool(
             settings.database_url,
@@ -80,6 +86,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             clock=SystemClock(),
             pool=pool,
             projection=TokenProjection(redis, keys),
+            login_counters=LoginCounters(redis, keys),
+            trusted_proxies=networks,
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
         )

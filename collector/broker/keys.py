@@ -48,3 +48,7 @@ class Keys:
     def evictions(self) -> str:
         """The channel that tells caches what has changed."""
         return f"{self.prefix}{{projection}}:evictions"
+
+    def login_tries(self, kind: str, name: str) -> str:
+        """A counter of tries to log in: of an address (hashed) or from an IP. They end every quarter hour."""
+        return f"{self.prefix}{{logins}}:{kind}:{name}"

@@ -20,6 +20,7 @@ from collector.api.service import Api, open_api
 from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
+from collector.broker.login_counters import LoginCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.organizations import add_member, add_organization
 from collector.database.projects import add_project
@@ -32,6 +33,7 @@ from collector.domain.password import hash_password
 from collector.domain.token import new_token
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
+from collector.process.clock import Clock
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
 
 OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
@@ -112,21 +114,36 @@ class RunningApi:
 
 @asynccontextmanager
 async def running_api(
-    database_url: str, redis_url: str, key_prefix: str, *, projection_url: str | None = None
+    database_url: str,
+    redis_url: str,
+    key_prefix: str,
+    *,
+    projection_url: str | None = None,
+    clock: Clock | None = None,
+    trusted_proxies: tuple[str, ...] = (),
 ) -> AsyncIterator[RunningApi]:
-    """An api on a free port; `projection_url` is where it finds the doors' Redis, if that is another one."""
+    """An api on a free port; `projection_url` is where it finds Redis once it has started."""
     settings = ApiSettings(
-        database_url=database_url, redis_url=redis_url, redis_key_prefix=key_prefix, retention_days=45
+        database_url=database_url,
+        redis_url=redis_url,
+        redis_key_prefix=key_prefix,
+        retention_days=45,
+        trusted_proxies=trusted_proxies,
     )
     registry = CollectorRegistry()
     async with (
         open_api(settings, registry) as opened,
         ClientSession(timeout=ClientTimeout(total=30)) as session,
     ):
-        api, people = opened, await _settle(opened.pool)
+        api, people = replace(opened, clock=clock or opened.clock), await _settle(opened.pool)
         elsewhere = connect(projection_url or redis_url, socket_timeout_seconds=1)
         if projection_url is not None:
-            api = replace(opened, projection=TokenProjection(elsewhere, Keys(key_prefix)))
+            keys = Keys(key_prefix)
+            api = replace(
+                api,
+                projection=TokenProjection(elsewhere, keys),
+                login_counters=LoginCounters(elsewhere, keys),
+            )
         app = application()
         add_api(app, api)
         add_health(app, api.checks, registry)

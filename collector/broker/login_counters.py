@@ -1,0 +1,70 @@
+"""How often people have tried to log in, counted until the next quarter hour (contract 1.3).
+
+Every try counts before its password is looked at, so that tries at the same time count, too.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+
+from collector.broker.errors import translated
+from collector.broker.keys import Keys
+
+_WINDOW_SECONDS: Final = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """The tries since the last quarter hour, this one included."""
+
+    of_address: int
+    from_ip: int
+
+
+class LoginCounters:
+    """The counters. Raises BrokerUnavailable, and BrokerFull while Redis is over its `maxmemory`."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def count(self, email_address: str, client_ip: str, now: datetime) -> Tries:
+        """Count one more try."""
+        address, ip = self._address(email_address), self._ip(client_ip)
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.incr(address)
+                pipeline.incr(ip)
+                _end_with_window(pipeline, now, address, ip)
+                of_address, from_ip, *_ = await pipeline.execute()
+        return Tries(of_address, from_ip)
+
+    async def forgive(self, email_address: str, client_ip: str, now: datetime) -> None:
+        """Take back the tries of somebody who knew his password: all of the address, the last of the IP."""
+        ip = self._ip(client_ip)
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.delete(self._address(email_address))
+                pipeline.decr(ip)
+                # The counter may have ended since: then this makes a new one, which must end as well.
+                _end_with_window(pipeline, now, ip)
+                await pipeline.execute()
+
+    def _address(self, email_address: str) -> str:
+        """Addresses are of any length and nobody's business: their hash is enough."""
+        digest = hashlib.sha256(email_address.encode("utf-8", "surrogatepass"))
+        return self._keys.login_tries("address", digest.hexdigest())
+
+    def _ip(self, client_ip: str) -> str:
+        return self._keys.login_tries("ip", client_ip)
+
+
+def _end_with_window(pipeline: Pipeline, now: datetime, *keys: str) -> None:
+    """In seconds from now, not at a moment: Redis's clock may be another."""
+    left = _WINDOW_SECONDS - int(now.timestamp()) % _WINDOW_SECONDS
+    for key in keys:
+        pipeline.expire(key, left)

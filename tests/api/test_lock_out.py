@@ -1,0 +1,76 @@
+"""Too many tries to log in, of one person or from one address, end until the next quarter hour."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, running_api
+from tests.fakes import FakeClock
+
+pytestmark = pytest.mark.integration
+
+PATH = "/api/v2/auth/login"
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+    """An api behind a proxy, at a time at which no quarter hour is about to end."""
+    async with running_api(
+        database_url, redis_url, key_prefix, clock=FakeClock(), trusted_proxies=("127.0.0.0/8",)
+    ) as running:
+        yield running
+
+
+async def log_in(api: RunningApi, email: str, password: str, ip: str = "192.0.2.1") -> Answer:
+    """One try."""
+    body = {"email": email, "password": password}
+    return await api.post(PATH, body=body, headers={"X-Forwarded-For": ip})
+
+
+async def count(api: RunningApi, email: str, ip: str = "192.0.2.1") -> None:
+    """One try that failed before."""
+    await api.parts.login_counters.count(email, ip, api.parts.clock.now())
+
+
+async def test_after_five_tries_not_even_the_right_password_helps(api: RunningApi) -> None:
+    """However the address is spelled and wherever the tries come from; others are not concerned."""
+    for number in range(5):
+        tried = await log_in(api, EMAIL.upper() if number % 2 else EMAIL, "wrong horse", f"192.0.2.{number}")
+        assert (tried.status, tried.json["title"]) == (401, "Login failed.")
+
+    denied = await log_in(api, EMAIL, PASSWORD, "192.0.2.99")
+
+    assert (denied.status, denied.json["title"]) == (401, "Login denied.")
+    assert (await log_in(api, "admin@example.com", PASSWORD)).status == 200
+
+
+async def test_after_fifteen_tries_an_address_of_the_net_is_out(api: RunningApi) -> None:
+    """Whoever it tried to be; from elsewhere the same people come in."""
+    for number in range(14):
+        await count(api, f"nobody{number}@example.com")
+    assert (await log_in(api, EMAIL, "wrong horse")).json["title"] == "Login failed."
+
+    denied = await log_in(api, EMAIL, PASSWORD)
+
+    assert (denied.status, denied.json["title"]) == (401, "Login denied.")
+    assert (await log_in(api, EMAIL, PASSWORD, "192.0.2.2")).status == 200
+
+
+async def test_who_knows_the_password_is_forgiven(api: RunningApi) -> None:
+    """An office behind one address may log in as often as it likes."""
+    for number in range(13):
+        await count(api, f"nobody{number}@example.com")
+    for _ in range(4):
+        await count(api, EMAIL, "192.0.2.2")
+        await count(api, EMAIL, "192.0.2.3")
+        assert (await log_in(api, EMAIL, PASSWORD)).status == 200
+
+
+async def test_tries_at_the_same_time_count_each(api: RunningApi) -> None:
+    """No password is looked at beyond the limit, so a flood of tries costs next to nothing."""
+    answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(100)])
+
+    titles = Counter((answer.status, answer.json["title"]) for answer in answers)
+    assert titles == {(401, "Login failed."): 5, (401, "Login denied."): 95}
