@@ -31,6 +31,10 @@ _NULL: Final = b"\xff\xff\xff\xff"
 _NO_STACK: Final = _NULL + b"\0\0\0\1\0"
 _NO_TAGS: Final = struct.pack("!iiii", 12, 0, 0, 25)
 _TEXT_OID: Final = 25
+_GROUP: Final = 10_000
+_GROUP_DIGITS: Final = 4
+_USUAL_DIGITS: Final = 8
+_NEGATIVE: Final = 0x4000
 _JSONB_VERSION: Final = 1
 
 _owner = struct.Struct("!hi16si16s").pack
@@ -38,6 +42,7 @@ _keys = struct.Struct("!i16siqiqih").pack
 _integer = struct.Struct("!ii").pack
 _length = struct.Struct("!i").pack
 _json_head = struct.Struct("!ib").pack
+_numeric_head = struct.Struct("!ihhHh").pack
 _array_head = struct.Struct("!iiiiii").pack
 
 
@@ -110,22 +115,42 @@ def _array(texts: tuple[str, ...]) -> bytes:
 
 def _numeric(value: Decimal) -> bytes:
     """Groups of four decimal digits, the first with its weight, as `numeric` goes over the wire."""
+    text = str(value)
+    whole, _, fraction = text.partition(".")
+    if len(whole) > _USUAL_DIGITS or len(fraction) > _GROUP_DIGITS or "E" in text or not whole[-1].isdigit():
+        return _unusual_numeric(value)
+    high, low = divmod(abs(int(whole)), _GROUP)
+    groups = [high, low, int(fraction.ljust(_GROUP_DIGITS, "0"))]
+    weight = 1
+    while groups and not groups[0]:
+        del groups[0]
+        weight -= 1
+    while groups and not groups[-1]:
+        groups.pop()
+    return _numeric_of(groups, weight, len(fraction), is_negative=text[0] == "-")
+
+
+def _unusual_numeric(value: Decimal) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
         raise ValueError(f"{value} is not a number")  # noqa: TRY004 - a value that the column cannot hold
     scale = max(0, -exponent)
     # A whole number of groups on both sides of the point.
-    text = "".join(map(str, digits)) + "0" * (max(0, exponent) + -scale % 4)
-    text = "0" * (-len(text) % 4) + text
-    groups = [int(text[place : place + 4]) for place in range(0, len(text), 4)]
-    weight = len(groups) - 1 - (scale + 3) // 4
-    while groups and groups[0] == 0:
+    text = "".join(map(str, digits)) + "0" * (max(0, exponent) + -scale % _GROUP_DIGITS)
+    text = "0" * (-len(text) % _GROUP_DIGITS) + text
+    groups = [int(text[place : place + _GROUP_DIGITS]) for place in range(0, len(text), _GROUP_DIGITS)]
+    weight = len(groups) - 1 - (scale + 3) // _GROUP_DIGITS
+    while groups and not groups[0]:
         groups.pop(0)
         weight -= 1
-    while groups and groups[-1] == 0:
+    while groups and not groups[-1]:
         groups.pop()
-    is_negative = 0x4000 if sign and groups else 0
-    shape = struct.pack(
-        "!ihhHh", 8 + 2 * len(groups), len(groups), weight if groups else 0, is_negative, scale
-    )
-    return shape + struct.pack(f"!{len(groups)}h", *groups)
+    return _numeric_of(groups, weight, scale, is_negative=bool(sign))
+
+
+def _numeric_of(groups: Sequence[int], weight: int, scale: int, *, is_negative: bool) -> bytes:
+    count = len(groups)
+    if not count:
+        return _numeric_head(8, 0, 0, 0, scale)
+    head = _numeric_head(8 + 2 * count, count, weight, _NEGATIVE if is_negative else 0, scale)
+    return head + struct.pack(f"!{count}h", *groups)

@@ -1,7 +1,7 @@
 """The store: everything that became of post batches, in one transaction each time, and each batch once."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -75,14 +75,14 @@ class BatchStore:
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)
+                by_hour = _by_hour(events)
                 refused = self._watch.begin(len(events))
-                writer = await self._write(connection, events, refused)
+                writer = await self._write(connection, by_hour, refused)
                 letters += refused.letters
                 await keep_dead_letters(connection, letters)
                 discarded = sum((batch.discarded for batch in remembered.new), Counter())
-                await add_usage(
-                    connection, _counts(events, writer.duplicates, letters) + _discards(discarded)
-                )
+                counts = _counts(by_hour, writer, refused) + _discards(discarded) + _dead_letters(letters)
+                await add_usage(connection, counts)
                 await count_finished(connection, remembered)
         self._watch.note(refused)
         self._is_direct = writer.is_direct
@@ -91,19 +91,16 @@ class BatchStore:
             duplicate=len(writer.duplicates),
             discarded=discarded.total(),
             dead_lettered=len(letters),
-            replayed=len(batches) - len(remembered.new) - len(remembered.repeated),
+            replayed=_whole(batches) - _whole(remembered.new) - len(remembered.repeated),
             repeated=len(remembered.repeated),
         )
 
     async def _write(
-        self, connection: asyncpg.Connection, events: Sequence[Event], refused: RefusedRows
+        self, connection: asyncpg.Connection, by_hour: Mapping[int, list[Event]], refused: RefusedRows
     ) -> EventWriter:
-        by_hour: defaultdict[int, list[Event]] = defaultdict(list)
-        for event in events:
-            by_hour[event_ms(event.id) // HOUR_MS].append(event)
         by_day: defaultdict[date, list[Event]] = defaultdict(list)
-        for hour, of_hour in by_hour.items():
-            by_day[_day(hour // _DAY_HOURS)] += of_hour
+        for hour, events in by_hour.items():
+            by_day[_day(hour // _DAY_HOURS)] += events
         midnight = self._midnight if self._midnight.is_near(by_hour) else None
         writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
         await writer.write(by_day)
@@ -127,21 +124,38 @@ def _sorted_out(
     return storable, letters
 
 
+def _by_hour(events: Iterable[Event]) -> dict[int, list[Event]]:
+    """By hours since 1970."""
+    by_hour: defaultdict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        by_hour[event_ms(event.id) // HOUR_MS].append(event)
+    return by_hour
+
+
 def _counts(
-    events: Iterable[Event], duplicates: Iterable[Event], letters: Iterable[DeadLetter]
+    by_hour: Mapping[int, list[Event]], writer: EventWriter, refused: RefusedRows
 ) -> Counter[UsageKey]:
     """Events by outcome: stored is what ended in no other way."""
     counts: Counter[UsageKey] = Counter()
-    ids = {letter.id for letter in letters}
-    for (project_id, hour), number in _by_hour(event for event in events if event.id not in ids).items():
-        counts[UsageKey(project_id, hour, Outcome.STORED)] = number
-    for (project_id, hour), number in _by_hour(duplicates).items():
-        counts[UsageKey(project_id, hour, Outcome.STORED)] -= number
-        counts[UsageKey(project_id, hour, Outcome.DUPLICATE)] += number
-    for letter in letters:
-        hour = letter.accepted_utc.replace(minute=0, second=0, microsecond=0)
-        counts[UsageKey(letter.project_id or NO_PROJECT, hour, Outcome.DEAD_LETTERED, letter.reason)] += 1
+    for hour, events in by_hour.items():
+        for project_id, number in Counter(event.project_id for event in events).items():
+            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.STORED)] = number
+    for hour, events in _by_hour(writer.duplicates).items():
+        for project_id, number in Counter(event.project_id for event in events).items():
+            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.STORED)] -= number
+            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.DUPLICATE)] = number
+    for letter in refused.letters:
+        counts[_key_of(letter, Outcome.STORED)] -= 1
     return +counts
+
+
+def _dead_letters(letters: Iterable[DeadLetter]) -> Counter[UsageKey]:
+    return Counter(_key_of(letter, Outcome.DEAD_LETTERED, letter.reason) for letter in letters)
+
+
+def _key_of(letter: DeadLetter, outcome: Outcome, reason: str = "") -> UsageKey:
+    hour = letter.accepted_utc.replace(minute=0, second=0, microsecond=0)
+    return UsageKey(letter.project_id or NO_PROJECT, hour, outcome, reason)
 
 
 def _discards(discarded: Counter[Discard]) -> Counter[UsageKey]:
@@ -153,11 +167,8 @@ def _discards(discarded: Counter[Discard]) -> Counter[UsageKey]:
     )
 
 
-def _by_hour(events: Iterable[Event]) -> Counter[tuple[UUID, datetime]]:
-    hours = Counter((event.project_id, event_ms(event.id) // HOUR_MS) for event in events)
-    return Counter(
-        {(project_id, _EPOCH + hour * _HOUR): number for (project_id, hour), number in hours.items()}
-    )
+def _whole(batches: Iterable[UnderstoodBatch]) -> int:
+    return sum(not batch.is_part for batch in batches)
 
 
 def _day(number: int) -> date:

@@ -98,7 +98,8 @@ class Discard(NamedTuple):
 class UnderstoodBatch:
     """Everything that a post batch's posts turned into, in order; a replay gives the same.
 
-    `shard` and `entry_id` name the stream entry that it was read from.
+    `shard` and `entry_id` name the stream entry that it was read from. A part has a post's id and what became
+    of that post; the batch that it is a part of follows its last part, and counts as batch and posts.
     """
 
     id: UUID
@@ -108,6 +109,7 @@ class UnderstoodBatch:
     events: list[Event] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     discarded: Counter[Discard] = field(default_factory=Counter)
+    is_part: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ Pure: the same post and rules give the same result, ids included, so that a repl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from collector.domain.body import RawEvent, TooDeep, Unstorable, raw_events, unpacked
@@ -26,6 +26,8 @@ from collector.domain.post import Post
 
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
+BYTES_OF_AN_EVENT: Final = 1600
+"""So many bytes of a post weigh as much as one event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,21 @@ def rules_of(body_limit_bytes: int, max_event_age_days: int) -> Rules:
     )
 
 
-def understand_batch(batch_id: bytes, posts: Sequence[Post], rules: Rules) -> UnderstoodBatch:
-    """Everything that the posts of one post batch turn into."""
+class UnderstoodPost(NamedTuple):
+    """One result for each event of a post, in order; one dead letter where the post cannot be stored.
+
+    `weight` says in events how much it is to hold and to store; which of them are too old does not matter.
+    """
+
+    results: list[Event | DeadLetter | Discard]
+    weight: int
+
+
+def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatch:
+    """Everything that the posts of one post batch turned into."""
     batch = UnderstoodBatch(UUID(bytes=batch_id), len(posts))
     for post in posts:
-        for result in understand(post, rules):
+        for result in post.results:
             if isinstance(result, Event):  # the others are rare
                 batch.events.append(result)
             elif isinstance(result, DeadLetter):
@@ -58,17 +70,19 @@ def understand_batch(batch_id: bytes, posts: Sequence[Post], rules: Rules) -> Un
     return batch
 
 
-def understand(post: Post, rules: Rules) -> list[Event | DeadLetter | Discard]:
-    """One result for each event of the post, in order; one dead letter where the post cannot be stored."""
+def understand(post: Post, rules: Rules) -> UnderstoodPost:
+    """What becomes of a post."""
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
         plain = plain_events(body, post.content_type)
         if plain is not None:
-            return _of_plain(plain, sender, rules)
-        return list(_of_raw(raw_events(body, post.content_type), post, sender, rules))
+            results = _of_plain(plain, sender, rules)
+        else:
+            results = list(_of_raw(raw_events(body, post.content_type), post, sender, rules))
     except Unstorable as problem:
-        return [_dead_post(post, sender, problem)]
+        body, results = post.body, [_dead_post(post, sender, problem)]
+    return UnderstoodPost(results, max(len(results), len(body) // BYTES_OF_AN_EVENT))
 
 
 def _of_plain(
