@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -35,11 +36,13 @@ async def test_the_walk_through_runs_as_it_stands_in_the_readme(
     async with started_up(tmp_path / ".headrace") as up:
         await up.until_ready()
         status, said = await paste(shell, walk_through(), tmp_path)
+        looked, table = await paste(shell, look_into_the_store(), tmp_path)
 
-    assert status == 0, said
+    assert (status, looked) == (0, 0), said
     assert re.findall(r"^HTTP/1.1 (\d+)", said, re.MULTILINE) == ["202", "202", "401"]
     assert len(re.findall(r'^\[\{.*"reference_id":"hello-\d+"', said, re.MULTILINE)) == 3
     assert '"organization_name":"My organization"' in said
+    assert re.search(r"^ [0-9a-f]{32} .* log +\| Hello +\| hello-\d+", table, re.MULTILINE)
 
 
 @pytest.mark.parametrize("shell", EACH_SHELL)
@@ -54,6 +57,13 @@ async def test_the_walk_through_ends_where_nothing_runs(shell: tuple[str, ...], 
 def test_the_walk_through_has_no_comments() -> None:
     """A zsh takes one that is typed or pasted for a command."""
     assert not re.findall(r"(?:^|\s)#.*", walk_through(), re.MULTILINE)
+
+
+def look_into_the_store() -> str:
+    """What operators are told to paste for that, with the interpreter at hand."""
+    section = OPERATING.partition("## Looking into the store\n")[2]
+    [block] = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    return str(block).replace(".venv/bin/python", sys.executable)
 
 
 def walk_through() -> str:
