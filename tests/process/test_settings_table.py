@@ -1,0 +1,33 @@
+"""What a process reads, as a table for people."""
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from collector.process.settings import Settings
+from collector.process.settings_table import settings_table
+
+
+class DoorSettings(Settings, frozen=True, kw_only=True):
+    port: Annotated[int, Meta(description="a port number")] = 8080
+    proxies: tuple[str, ...] = ()
+    is_open: bool = True
+
+
+class StoreSettings(Settings, frozen=True, kw_only=True):
+    host: str = ""
+    database_url: str
+    port: Annotated[int, Meta(description="a port number")] = 8081
+
+
+def test_each_variable_is_named_once_with_what_holds_and_what_it_may_hold() -> None:
+    """Those that must be set come first; where two classes have one, the first counts."""
+    assert settings_table((DoorSettings, StoreSettings)) == (
+        "  HEADRACE_DATABASE_URL  required  text\n"
+        "  HEADRACE_LOG_FORMAT    auto      one of auto, console, json\n"
+        "  HEADRACE_LOG_LEVEL     info      one of debug, info, warning, error\n"
+        "  HEADRACE_PORT          8080      a port number\n"
+        "  HEADRACE_PROXIES       -         a comma-separated list\n"
+        "  HEADRACE_IS_OPEN       true      true or false\n"
+        "  HEADRACE_HOST          -         text\n"
+    )
