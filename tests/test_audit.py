@@ -24,7 +24,7 @@ from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.factories import a_batch, a_post
 from tests.test_cli import headrace
-from worker.batch import understood
+from tests.worker.fakes import understood
 
 pytestmark = pytest.mark.integration
 

@@ -19,7 +19,7 @@ def test_every_event_is_stored_as_it_was_sent(make: Maker, at_least: int, at_mos
     """A benchmark that measures dead letters or discards would be a quick one."""
     [body] = posts(make, 1, 10, ACCEPTED)
 
-    found = understand(a_post(body=body), rules_of(200_000, 3))
+    found = understand(a_post(body=body), rules_of(200_000, 3)).results
 
     events = [event for event in found if isinstance(event, Event)]
     assert len(events) == len(found) == 10

@@ -1,34 +1,79 @@
-"""From stream entries to understood batches. Pure: an entry that is read again gives the same batch again."""
+"""From stream entries to understood batches. Pure: an entry that is read again gives the same batches again.
+
+An entry is one batch, unless that is too much for one transaction: a kilobyte can hold 100,000 events, and
+an entry hundreds of such posts. Then each of its posts is a part, and the batch itself follows the last one.
+Which it is depends on the posts alone.
+"""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from collector.broker.post_stream import Entry
 from collector.domain.identifiers import accepted_ms, derived_id
 from collector.domain.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
-from collector.domain.post import PostBatch
-from collector.domain.understanding import Rules, understand_batch
+from collector.domain.post import Post, PostBatch
+from collector.domain.understanding import Rules, UnderstoodPost, batch_of, understand
 
+TRANSACTION_WEIGHT: Final = 20_000
+"""In events: when so much is in hand it is stored."""
+
+_LARGE_BYTES: Final = 256 * 1024
+_MOST_UNPACKED: Final = 1032
+"""One byte of deflate cannot open to more."""
 _ID_LENGTH: Final = 16
 _LAST_MS: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _MALFORMED: Final = "The ids in the entry are not ours."
 
 
-def understood(entries: Sequence[Entry], rules: Rules) -> list[UnderstoodBatch]:
-    """What became of each entry, in order; one that cannot be read is a single dead letter."""
-    return [
-        replace(
-            understand_batch(entry.batch.id, entry.batch.posts, rules), shard=entry.shard, entry_id=entry.id
-        )
-        if entry.batch is not None and _has_sound_ids(entry.batch)
-        else _unreadable(entry)
-        for entry in entries
-    ]
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """As much of an entry as is understood at once; `next_post` is where it goes on, None at its end."""
+
+    batches: list[UnderstoodBatch]
+    weight: int
+    next_post: int | None = None
+
+
+def is_large(entry: Entry) -> bool:
+    """Whether understanding it may take so long that nothing else should wait for it."""
+    posts = () if entry.batch is None else entry.batch.posts
+    sizes = (len(post.body) * (_MOST_UNPACKED if post.content_encoding else 1) for post in posts)
+    return sum(sizes) > _LARGE_BYTES
+
+
+def understand_piece(entry: Entry, first_post: int, rules: Rules) -> Piece:
+    """What became of the entry's posts from one of them on; one that cannot be read is a dead letter."""
+    if entry.batch is None or not _has_sound_ids(entry.batch):
+        return Piece([_unreadable(entry)], 1)
+    posts = entry.batch.posts[first_post:]
+    found: list[UnderstoodPost] = []
+    weight = 0
+    for post in posts:
+        found.append(understand(post, rules))
+        weight += found[-1].weight
+        if weight >= TRANSACTION_WEIGHT:
+            break
+    is_end = len(found) == len(posts)
+    if is_end and not first_post:
+        return Piece([_of(entry, batch_of(entry.batch.id, found))], weight)
+    batches = [_part(entry, post, of_post) for post, of_post in zip(posts, found, strict=False)]
+    if not is_end:
+        return Piece(batches, weight, first_post + len(found))
+    whole = UnderstoodBatch(UUID(bytes=entry.batch.id), len(entry.batch.posts))
+    return Piece([*batches, _of(entry, whole)], weight)
+
+
+def _part(entry: Entry, post: Post, found: UnderstoodPost) -> UnderstoodBatch:
+    return replace(_of(entry, batch_of(post.id, [found])), is_part=True)
+
+
+def _of(entry: Entry, batch: UnderstoodBatch) -> UnderstoodBatch:
+    return replace(batch, shard=entry.shard, entry_id=entry.id)
 
 
 def _has_sound_ids(batch: PostBatch) -> bool:

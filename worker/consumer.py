@@ -7,7 +7,8 @@ stop. Entries that a dead worker left behind are taken over; met twice, they are
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -18,7 +19,7 @@ from collector.domain.understanding import Rules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from worker.batch import understood
+from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, understand_piece
 from worker.insistence import Insistence, Stopped
 
 FORGET_CONSUMER_MS: Final = 3_600_000
@@ -125,26 +126,45 @@ class Consumer:
         return []
 
     async def _finish(self, entries: Sequence[Entry], lane: Insistence, stop: Stop) -> None:
-        """Store everything that became of the entries in one transaction, then acknowledge them.
+        """Store what became of the entries, as a rule in one transaction, then acknowledge them.
 
         A crash in between replays them; the store knows their batch ids and repeats nothing.
         """
         try:
-            self._count(await lane.insist(lambda: self._save(entries), stop))
-            await lane.insist(lambda: self.stream.acknowledge(entries), stop)
+            begin = _Position(0, 0)
+            while begin.entry < len(entries):
+                tally, end = await lane.insist(partial(self._save, entries, begin), stop)
+                self._count(tally)
+                if finished := entries[begin.entry : end.entry]:
+                    await lane.insist(partial(self.stream.acknowledge, finished), stop)
+                begin = end
         finally:
             self._in_hand.difference_update(map(_place, entries))
 
-    async def _save(self, entries: Sequence[Entry]) -> Tally:
-        """Understood anew at each attempt, so that an outage holds no rows in memory."""
+    async def _save(self, entries: Sequence[Entry], begin: "_Position") -> tuple[Tally, "_Position"]:
+        """Store one transaction's worth, and say where the next one begins.
+
+        Understood anew at each attempt, so that an outage holds no rows in memory.
+        """
         batches: list[UnderstoodBatch] = []
-        for entry in entries:
-            batches += understood([entry], self.rules)
-            await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
+        weight = 0
+        end = begin
+        while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
+            piece = await self._understand(entries[end.entry], end.post)
+            batches += piece.batches
+            weight += piece.weight
+            end = end.after(piece)
         started = self.clock.monotonic()
         tally = await self.store.save(batches)
         self.metrics.store_seconds.observe(self.clock.monotonic() - started)
-        return tally
+        return tally, end
+
+    async def _understand(self, entry: Entry, first_post: int) -> Piece:
+        """A large one in a thread: health, the sweep and another lane's rows do not wait for it."""
+        if is_large(entry):
+            return await asyncio.to_thread(understand_piece, entry, first_post, self.rules)
+        await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
+        return understand_piece(entry, first_post, self.rules)
 
     async def _join(self) -> None:
         try:
@@ -186,6 +206,19 @@ class Consumer:
             self.metrics.events.labels(outcome).inc(number)
         self.metrics.batches_replayed.inc(tally.replayed)
         self.metrics.batches_repeated.inc(tally.repeated)
+
+
+class _Position(NamedTuple):
+    """How far the entries in hand are stored: up to a post of one of them."""
+
+    entry: int
+    post: int
+
+    def after(self, piece: Piece) -> "_Position":
+        """The position behind a piece of this entry."""
+        return (
+            _Position(self.entry + 1, 0) if piece.next_post is None else self._replace(post=piece.next_post)
+        )
 
 
 def _place(entry: Entry) -> tuple[int, str]:

@@ -13,7 +13,8 @@ async def count_finished(connection: asyncpg.Connection, remembered: Remembered)
     """Count batches, posts and events. Near the transaction's end and sorted: see `add_usage`."""
     counts: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 5)
     for batch in remembered.new:
-        _add(counts[batch.shard], [1, batch.post_count, _events_of(batch), 0, 0])
+        whole = (0, 0) if batch.is_part else (1, batch.post_count)
+        _add(counts[batch.shard], [*whole, _events_of(batch), 0, 0])
     for batch in remembered.repeated:
         _add(counts[batch.shard], [0, 0, 0, 1, batch.post_count])
     if not counts:

@@ -1,7 +1,8 @@
 """Stored batches: the ids of the post batches that have been stored, so that a replay repeats nothing.
 
 Each is kept with the stream entry that it was stored from. The same id in another entry is a repeat: a door
-that never saw the reply wrote the batch again, and both entries were counted as accepted.
+that never saw the reply wrote the batch again, and both entries were counted as accepted. Of a batch that is
+too much for one transaction each part is remembered under its post's id, the batch itself with the last one.
 """
 
 from collections.abc import Sequence
@@ -51,7 +52,9 @@ async def remember(connection: asyncpg.Connection, batches: Sequence[UnderstoodB
     if len(new) == len(batches):
         return Remembered(new)
     stored_now = {_entry(batch) for batch in new}
-    met_again = {_entry(batch): batch for batch in batches if _entry(batch) not in stored_now}
+    met_again = {
+        _entry(batch): batch for batch in batches if not batch.is_part and _entry(batch) not in stored_now
+    }
     return Remembered(new, await _repeated(connection, met_again))
 
 

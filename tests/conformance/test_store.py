@@ -11,7 +11,7 @@ from collector.database.pool import create_pool
 from collector.database.store import BatchStore
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import Tally, UnderstoodBatch
-from collector.domain.understanding import rules_of, understand_batch
+from collector.domain.understanding import batch_of, rules_of, understand
 from tests.factories import a_batch, a_post
 from tests.worker.fakes import FakeStore
 from worker.consumer import Store
@@ -53,7 +53,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 def an_understood(*bodies: bytes, **members: Any) -> UnderstoodBatch:
     """A batch of posts with these bodies."""
     batch = a_batch(*(a_post(body=body, **members) for body in bodies))
-    return understand_batch(batch.id, batch.posts, RULES)
+    return batch_of(batch.id, [understand(post, RULES) for post in batch.posts])
 
 
 async def test_every_outcome_is_counted(subject: Subject) -> None:
@@ -138,3 +138,18 @@ async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_r
     assert await subject.store.save(entries) == Tally(stored=1, repeated=2)
     for entry in entries:
         assert await subject.store.save([entry]) == Tally(replayed=1)
+
+
+async def test_a_batch_in_parts_is_stored_once(subject: Subject) -> None:
+    """Each part under its own id, in whatever transactions; another entry of the same batch is one repeat."""
+    parts = [replace(an_understood(body), is_part=True, entry_id="1-0") for body in (b"a", b"b\nc", b"d")]
+    whole = replace(an_understood(b""), post_count=3, entry_id="1-0")
+
+    assert await subject.store.save(parts[:2]) == Tally(stored=3)
+    assert await subject.store.save(parts[1:]) == Tally(stored=1)
+    assert await subject.store.save([*parts, whole]) == Tally()
+    assert await subject.store.save([*parts, whole]) == Tally(replayed=1)
+    again = [replace(batch, entry_id="2-0") for batch in [*parts, whole]]
+    assert await subject.store.save(again[:2]) == Tally()
+    assert await subject.store.save(again[2:]) == Tally(repeated=1)
+    assert await subject.store.save(again) == Tally(replayed=1)

@@ -46,3 +46,19 @@ async def test_a_replay_counts_nothing_and_a_repeat_is_counted_apart(pool: async
         await store.save(batches)
 
     assert await finished(pool) == [(0, 1, 5, 1, 1, 5)]
+
+
+async def test_a_batch_in_parts_counts_as_one(pool: asyncpg.Pool) -> None:
+    """Its events with each part, the batch and its posts with the last; a repeat once, with all its posts."""
+    parts = [replace(understood(an_event(), an_event()), is_part=True, entry_id="1-0") for _ in range(3)]
+    whole = replace(understood(), post_count=3, entry_id="1-0")
+    store = BatchStore(pool)
+
+    await store.save(parts[:2])
+    assert await finished(pool) == [(0, 0, 0, 4, 0, 0)]
+    for batches in (parts[1:], [*parts, whole], [whole]):
+        await store.save(batches)
+    assert await finished(pool) == [(0, 1, 3, 6, 0, 0)]
+    for _ in range(2):
+        await store.save([replace(batch, entry_id="2-0") for batch in [*parts, whole]])
+    assert await finished(pool) == [(0, 1, 3, 6, 1, 3)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from collector.domain.identifiers import event_id
 from collector.domain.outcome import DeadLetter, Discard, DiscardReason, Event
-from collector.domain.understanding import rules_of, understand, understand_batch
+from collector.domain.understanding import batch_of, rules_of, understand
 from tests.factories import ACCEPTED_MS, a_batch, a_post
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
@@ -28,7 +28,7 @@ def test_events_keep_their_place_in_the_post() -> None:
     """A null takes a place but is no event, so that ids tell where an event stood."""
     post = a_post(body=b'[{"message":"a"},null,{"message":"b"}]')
 
-    results = understand(post, RULES)
+    results = understand(post, RULES).results
 
     assert [(result.id, result.message) for result in results if isinstance(result, Event)] == [
         (event_id(post.id, 0), "a"),
@@ -41,7 +41,7 @@ def test_every_kind_of_end_is_told_apart() -> None:
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     batch = a_batch(a_post(body=body.encode()), a_post(body=b"cut off", content_encoding="gzip"))
 
-    understood = understand_batch(batch.id, batch.posts, RULES)
+    understood = batch_of(batch.id, [understand(post, RULES) for post in batch.posts])
 
     assert understood.id == UUID(bytes=batch.id)
     assert understood.post_count == 2
@@ -57,7 +57,7 @@ def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
     body = gzip.compress(b"x" * 1000)[:-1]
     post = a_post(body=body, content_encoding="gzip", content_type="text/plain")
 
-    (letter,) = understand(post, RULES)
+    (letter,) = understand(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert (letter.id, letter.body, letter.accepted_utc) == (event_id(post.id, 0), body, NOW)
@@ -70,7 +70,7 @@ def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
     event = f'{{"a":{DEEP}}}'
     post = a_post(body=gzip.compress(f"[null,{event}]".encode()), content_encoding="gzip")
 
-    (letter,) = understand(post, RULES)
+    (letter,) = understand(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert (letter.id, letter.body, letter.content_encoding) == (event_id(post.id, 1), event.encode(), "")
@@ -80,8 +80,8 @@ def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
     """Not to a byte more."""
     rules = rules_of(body_limit_bytes=100, max_event_age_days=0)
 
-    (stored,) = understand(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules)
-    (refused,) = understand(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules)
+    (stored,) = understand(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
+    (refused,) = understand(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules).results
 
     assert isinstance(stored, Event)
     assert isinstance(refused, DeadLetter)
@@ -92,7 +92,7 @@ def test_an_age_of_no_days_is_no_limit() -> None:
     """For imports of old events."""
     rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
 
-    (event,) = understand(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules)
+    (event,) = understand(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules).results
 
     assert isinstance(event, Event)
     assert event.date == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -101,9 +101,26 @@ def test_an_age_of_no_days_is_no_limit() -> None:
 def test_a_replay_gives_the_same() -> None:
     """Ids, dates and all, whenever it happens."""
     body = f'[{{"date":"9999-01-01"}},{{"message":5}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
-    batch = a_batch(a_post(body=body.encode()))
+    post = a_post(body=body.encode())
 
-    assert understand_batch(batch.id, batch.posts, RULES) == understand_batch(batch.id, batch.posts, RULES)
+    assert understand(post, RULES) == understand(post, RULES)
+
+
+@pytest.mark.parametrize(
+    ("body", "weight"),
+    [
+        pytest.param(b"a\n" * 3, 3, id="three lines"),
+        pytest.param(gzip.compress(b"[" + b"{}," * 99 + b"{}]"), 100, id="a hundred events"),
+        pytest.param(gzip.compress(b'"' * 160_000), 100, id="an event of a hundred"),
+        pytest.param(f'[{{"date":"{OLD}"}},{{}}]'.encode(), 2, id="one that is too old weighs as any other"),
+        pytest.param(gzip.compress(b'"' * 3_000_000), 1, id="what cannot be stored"),
+    ],
+)
+def test_a_post_weighs_what_it_opens_to(body: bytes, weight: int) -> None:
+    """In events; by that the worker bounds what it holds."""
+    encoding = "gzip" if body.startswith(b"\x1f") else ""
+
+    assert understand(a_post(body=body, content_encoding=encoding), RULES).weight == weight
 
 
 _ATOMS: st.SearchStrategy[Any] = st.one_of(
@@ -154,7 +171,7 @@ def test_any_bytes_end_in_outcomes(body: bytes, encoding: str, kind: str) -> Non
     """Nothing raises, ids are unique, and rows hold only what Postgres takes."""
     post = a_post(body=body, content_encoding=encoding, content_type=kind)
 
-    results = understand(post, RULES)
+    results = understand(post, RULES).results
 
     assert _are_storable(results)
     assert encoding != "br" or [type(result) for result in results] == [DeadLetter]
@@ -166,7 +183,7 @@ def test_any_json_has_one_outcome_for_each_event(events: list[dict[str, Any] | N
     body = msgspec.json.encode(events)
     rules = replace(RULES, max_age=timedelta(days=age) if age else None)
 
-    results = understand(a_post(body=body), rules)
+    results = understand(a_post(body=body), rules).results
 
     assert len(results) == (sum(event is not None for event in events) or 1)
     assert _are_storable(results)
@@ -193,4 +210,4 @@ def _are_storable(results: list[Event | DeadLetter | Discard]) -> bool:
 @pytest.mark.parametrize("body", [b"", b" \r\n\t "])
 def test_a_post_without_events_has_no_results(body: bytes) -> None:
     """It was accepted and there is nothing to store."""
-    assert understand(a_post(body=body), RULES) == []
+    assert understand(a_post(body=body), RULES).results == []

@@ -9,7 +9,9 @@ from collector.broker.post_stream import Entry
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import DeadLetter, Event, Tally, UnderstoodBatch
 from collector.domain.post import PostBatch
+from collector.domain.understanding import Rules
 from tests.fakes import FakeClock
+from worker.batch import understand_piece
 
 
 @dataclass(slots=True)
@@ -118,7 +120,7 @@ class FakeStore:
             duplicate=len(events) - len(stored),
             discarded=sum(batch.discarded.total() for batch in new),
             dead_lettered=len(letters),
-            replayed=len(batches) - len(new) - repeated,
+            replayed=_whole(batches) - _whole(new) - repeated,
             repeated=repeated,
         )
 
@@ -129,7 +131,8 @@ class FakeStore:
 
     def _is_repeat(self, batch: UnderstoodBatch) -> bool:
         entry = (batch.shard, batch.entry_id)
-        is_repeat = self._entry_of[batch.id] != entry and entry not in self._repeats
+        is_known = self._entry_of[batch.id] == entry or entry in self._repeats
+        is_repeat = not batch.is_part and not is_known
         if is_repeat:
             self._repeats.add(entry)
         return is_repeat
@@ -141,3 +144,19 @@ class FakeStore:
         is_first = key not in self._references
         self._references.add(key)
         return is_first
+
+
+def understood(entries: Sequence[Entry], rules: Rules) -> list[UnderstoodBatch]:
+    """Everything that becomes of the entries, as if it were stored at once."""
+    batches: list[UnderstoodBatch] = []
+    for entry in entries:
+        post: int | None = 0
+        while post is not None:
+            piece = understand_piece(entry, post, rules)
+            batches += piece.batches
+            post = piece.next_post
+    return batches
+
+
+def _whole(batches: Sequence[UnderstoodBatch]) -> int:
+    return sum(not batch.is_part for batch in batches)

@@ -1,5 +1,6 @@
 """From stream entries to understood batches."""
 
+import gzip
 from uuid import UUID
 
 import msgspec
@@ -7,10 +8,11 @@ import pytest
 
 from collector.broker.post_stream import Entry
 from collector.domain.outcome import DeadLetterReason
-from collector.domain.post import PostBatch
+from collector.domain.post import Post, PostBatch
 from collector.domain.understanding import rules_of
 from tests.factories import ACCEPTED_MS, a_batch, a_post
-from worker.batch import understood
+from tests.worker.fakes import understood
+from worker.batch import TRANSACTION_WEIGHT, is_large, understand_piece
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
 ENTRY_ID = f"{ACCEPTED_MS}-7"
@@ -72,3 +74,66 @@ def test_an_entry_whose_ids_are_not_ours_is_unreadable(batch: PostBatch) -> None
     assert letter.reason is DeadLetterReason.UNREADABLE_ENTRY
     assert msgspec.msgpack.decode(letter.body, type=PostBatch) == batch
     assert result.events == []
+
+
+BOMB = gzip.compress(b"a\n" * 15_000)
+"""Two of them are more than a transaction takes."""
+
+
+def a_bomb() -> Post:
+    """A hundred bytes that open to 15,000 events."""
+    return a_post(body=BOMB, content_encoding="gzip", content_type="text/plain")
+
+
+def test_an_entry_that_is_too_much_comes_in_parts() -> None:
+    """Each under its post's id, in pieces that are stored one by one; the batch itself comes last."""
+    batch = a_batch(a_bomb(), a_post(), a_bomb(), a_post(), a_post())
+    entry = Entry(3, ENTRY_ID, batch)
+
+    first = understand_piece(entry, 0, RULES)
+    assert first.next_post == 3
+    second = understand_piece(entry, 3, RULES)
+    assert second.next_post is None
+
+    *parts, whole = first.batches + second.batches
+    assert [part.id.bytes for part in parts] == [post.id for post in batch.posts]
+    assert [len(part.events) for part in parts] == [15_000, 1, 15_000, 1, 1]
+    assert all(part.is_part for part in parts)
+    assert (whole.id.bytes, whole.post_count, whole.is_part, whole.events) == (batch.id, 5, False, [])
+    assert {(found.shard, found.entry_id) for found in [*parts, whole]} == {(3, ENTRY_ID)}
+
+
+def test_an_entry_with_one_post_that_is_too_much_is_whole() -> None:
+    """As is one whose last post is too much: nothing is left to be parted."""
+    for batch in (a_batch(a_bomb()), a_batch(a_post(), a_bomb(), a_bomb())):
+        piece = understand_piece(Entry(0, ENTRY_ID, batch), 0, RULES)
+
+        assert [found.id.bytes for found in piece.batches] == [batch.id]
+        assert piece.next_post is None
+        assert piece.weight >= 15_000
+
+
+def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
+    """A worker with another limit on ages meets the same parts, and knows them."""
+    old = gzip.compress(b"[" + b'{"date":"2001-01-01"},' * 15_000 + b"{}]")
+    posts = [a_post(body=old, content_encoding="gzip") for _ in range(3)]
+    entry = Entry(0, ENTRY_ID, a_batch(*posts))
+
+    assert TRANSACTION_WEIGHT <= 30_000
+    for max_event_age_days in (0, 3):
+        rules = rules_of(body_limit_bytes=200_000, max_event_age_days=max_event_age_days)
+        assert understand_piece(entry, 0, rules).next_post == 2
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_so"),
+    [
+        pytest.param(Entry(0, ENTRY_ID, a_batch()), False, id="a small one"),
+        pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_post(body=b"x" * 1000)] * 300)), True, id="many posts"),
+        pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_bomb()] * 9)), True, id="bombs"),
+        pytest.param(Entry(0, ENTRY_ID, None, b"raw" * 1_000_000, "p"), False, id="one that is not read"),
+    ],
+)
+def test_what_may_take_long_is_known_before(entry: Entry, *, is_so: bool) -> None:
+    """By its size, and by what a compressed one could open to."""
+    assert is_large(entry) is is_so

@@ -1,6 +1,8 @@
 """The loop from the stream to the store, on fakes: nothing is acknowledged before it is stored."""
 
 import asyncio
+import gzip
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,15 +12,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.broker.post_stream import Entry
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
 from collector.domain.outcome import DeadLetterReason
-from collector.domain.understanding import rules_of
+from collector.domain.post import Post, PostBatch
+from collector.domain.understanding import Rules, rules_of
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import a_batch, a_post
 from tests.fakes import FakeClock
 from tests.waiting import until
-from tests.worker.fakes import FakeStore, FakeStream
+from tests.worker.fakes import FakeStore, FakeStream, understood
+from worker.batch import TRANSACTION_WEIGHT, Piece, understand_piece
 from worker.consumer import FORGET_CONSUMER_MS, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
@@ -240,7 +245,7 @@ async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(sce
     """What it had stored is met again, known by its batch id and only acknowledged."""
     await scene.stream.append(0, a_batch())
     entries = await scene.stream.read("killed", 10, 1)
-    await scene.consumer._save(entries)
+    await scene.store.save(understood(entries, rules_of(200_000, 3)))
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -342,3 +347,85 @@ async def test_two_workers_share_a_stream(scene: Scene) -> None:
 
     assert len(scene.store.events) == 20
     assert len(set(scene.stream.acknowledged)) == 20
+
+
+def _a_bomb(lines: int, *posts: Post) -> PostBatch:
+    """A batch of so many events, for each KB some hundreds of thousands, and of other posts."""
+    body = gzip.compress(b"a\n" * lines)
+    return a_batch(a_post(body=body, content_encoding="gzip", content_type="text/plain"), *posts)
+
+
+async def test_a_transaction_is_bounded_by_events(scene: Scene) -> None:
+    """Entries that hold many are stored one after the other, and each is acknowledged then."""
+    for _ in range(2):
+        await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT))
+    scene.store.gate = asyncio.Semaphore(0)
+
+    async with _running(scene):
+        for number in (1, 2):
+            await until(lambda attempt=number: scene.store.attempts == attempt)  # type: ignore[misc]
+            assert len(scene.stream.acknowledged) == number - 1
+            scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 2 * TRANSACTION_WEIGHT
+
+
+async def test_an_entry_of_many_transactions_is_acknowledged_after_the_last(scene: Scene) -> None:
+    """A failure in between repeats that transaction alone."""
+    bomb = _a_bomb(TRANSACTION_WEIGHT).posts[0]
+    await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT, a_post(), bomb, a_post()))
+    scene.store.gate = asyncio.Semaphore(0)
+
+    async with _running(scene):
+        scene.store.gate.release()
+        await until(lambda: scene.store.attempts == 2)
+        assert len(scene.store.events) == TRANSACTION_WEIGHT
+        scene.store.failures = [GONE]
+        scene.store.gate.release()
+        await until(lambda: scene.store.attempts == 3)
+        scene.store.gate.release()
+        await until(lambda: scene.store.attempts == 4)
+        assert scene.stream.acknowledged == []
+        scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 2 * TRANSACTION_WEIGHT + 2
+    assert scene.counted("events", outcome="stored") == 2 * TRANSACTION_WEIGHT + 2
+    assert scene.counted("batches_replayed") == 0
+
+
+async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) -> None:
+    """What the dead worker committed is known by the posts' ids and stored once."""
+    bombs = [_a_bomb(TRANSACTION_WEIGHT).posts[0] for _ in range(3)]
+    await scene.stream.append(0, a_batch(*bombs))
+    (entry,) = await scene.stream.read("killed", 10, 1)
+    await scene.store.save(understand_piece(entry, 0, rules_of(200_000, 3)).batches)
+    scene.clock.advance(15)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 3 * TRANSACTION_WEIGHT
+    assert scene.counted("events", outcome="stored") == 2 * TRANSACTION_WEIGHT
+    assert scene.counted("batches_replayed") == 0
+
+
+async def test_nothing_waits_while_a_large_entry_is_understood(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Health and the sweep go on beside it; a small one is not worth the change of threads."""
+    threads: list[bool] = []
+
+    def understand_noted(entry: Entry, first_post: int, rules: Rules) -> Piece:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return understand_piece(entry, first_post, rules)
+
+    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT, *[a_post(body=b"x" * 1000)] * 300))
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert sorted(threads) == [False, False, True]

@@ -26,8 +26,8 @@ from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
 from tests.factories import a_batch, a_post
 from tests.waiting import until
+from tests.worker.fakes import understood
 from worker import process
-from worker.batch import understood
 
 pytestmark = pytest.mark.integration
 
