@@ -98,6 +98,7 @@ def decoded(body: bytes, content_type: str) -> str:
     return body.decode(_charset(content_type), "replace").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
 
 
+@lru_cache(maxsize=256)
 def is_utf8(content_type: str) -> bool:
     """Whether the text is in UTF-8."""
     return _charset(content_type) in _UTF8
@@ -163,7 +164,6 @@ def _too_many() -> Unstorable:
     )
 
 
-@lru_cache(maxsize=256)
 def _charset(content_type: str) -> str:
     named = _CHARSET.search(content_type)
     if named is None:

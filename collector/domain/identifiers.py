@@ -11,6 +11,7 @@ import re
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from uuid import UUID, SafeUUID
 
@@ -81,7 +82,13 @@ def accepted_ms(post_id: bytes) -> int:
 
 def accepted_at(post_id: bytes) -> datetime:
     """When the post was accepted, in UTC. This is "now" in every rule about its events."""
-    return _EPOCH + timedelta(milliseconds=accepted_ms(post_id))
+    return _moment(accepted_ms(post_id))
+
+
+@lru_cache(maxsize=1024)
+def _moment(milliseconds: int) -> datetime:
+    """Many posts are accepted within one millisecond."""
+    return _EPOCH + timedelta(milliseconds=milliseconds)
 
 
 def first_id_at(moment: datetime) -> UUID:
