@@ -70,10 +70,9 @@ class EventWriter:
     async def _is_copied(self, day: date, events: Sequence[Event]) -> bool:
         """Whether the leaf took all of them; otherwise it took none."""
         try:
-            chunks = list(copy_chunks(events))
             async with self._connection.transaction():
                 await self._connection.copy_to_table(
-                    leaf_name(day), source=_one_by_one(chunks), columns=COLUMNS, format="binary"
+                    leaf_name(day), source=_packed(events), columns=COLUMNS, format="binary"
                 )
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
@@ -105,6 +104,7 @@ def _others(events: Sequence[Event], ids: set[UUID]) -> Sequence[Event]:
     return [event for event in events if event.id not in ids] if ids else events
 
 
-async def _one_by_one(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for chunk in chunks:
+async def _packed(events: Sequence[Event]) -> AsyncIterator[bytes]:
+    """A chunk is packed while the server copies the one before."""
+    for chunk in copy_chunks(events):
         yield chunk
