@@ -24,7 +24,7 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
     ] = 200_000
     batch_entries: Annotated[
-        int, Meta(ge=1, le=1000, description="the entries stored in one transaction, 1 to 1000")
+        int, Meta(ge=1, le=1000, description="the entries stored in one transaction at most, 1 to 1000")
     ] = 32
     read_block_ms: Annotated[
         int, Meta(ge=10, le=10_000, description="a number of milliseconds, 10 to 10000")
