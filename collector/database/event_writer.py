@@ -7,6 +7,7 @@ A stream in which repeats are found goes on staging until none are: a COPY that 
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import date
+from typing import Final
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +20,9 @@ from collector.database.row_codec import COLUMNS, UNPACKABLE, copy_chunks
 from collector.database.staging import DATA_FAULTS, Staging
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import Event
+
+
+_NO_ROW: Final = b"\0"
 
 
 class EventWriter:
@@ -76,7 +80,7 @@ class EventWriter:
                 )
         except asyncpg.UndefinedTableError as error:
             raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
-        except (*DATA_FAULTS, *UNPACKABLE):
+        except DATA_FAULTS:
             return False
         return True
 
@@ -106,5 +110,9 @@ def _others(events: Sequence[Event], ids: set[UUID]) -> Sequence[Event]:
 
 async def _packed(events: Sequence[Event]) -> AsyncIterator[bytes]:
     """A chunk is packed while the server copies the one before."""
-    for chunk in copy_chunks(events):
-        yield chunk
+    try:
+        for chunk in copy_chunks(events):
+            yield chunk
+    except UNPACKABLE:
+        # Let the server object: an error raised here would make the driver cancel the whole statement.
+        yield _NO_ROW

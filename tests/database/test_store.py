@@ -401,10 +401,12 @@ def _leaf(day: datetime) -> str:
     return f"events_{day:%Y%m%d}"
 
 
+@pytest.mark.parametrize("is_direct", [True, False])
 async def test_a_leaf_dropped_at_the_last_moment_is_an_outage(
-    store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+    store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, *, is_direct: bool
 ) -> None:
     """Not the events' fault: nothing becomes a dead letter, the repeat makes the leaf again."""
+    store._is_direct = is_direct
 
     async def none_is_missing(*_arguments: object) -> None:
         """As it looks when the leaf is dropped right afterwards."""
