@@ -21,7 +21,6 @@ from collector.database.staging import DATA_FAULTS, Staging
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import Event
 
-
 _NO_ROW: Final = b"\0"
 
 
