@@ -22,7 +22,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
     """Send structlog and the libraries' own logging to `stream` (standard error) in one form."""
     output = stream or sys.stderr
     as_text = settings.log_format == "console" or (settings.log_format == "auto" and output.isatty())
-    renderer: Any = structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
+    renderer: Any = _console() if as_text else structlog.processors.JSONRenderer()
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -80,3 +80,8 @@ def _named(process: str) -> Any:
         return event
 
     return add_process
+
+
+def _console() -> Any:
+    """Plain traces: rich ones show the local variables, which are people's events."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
