@@ -21,7 +21,7 @@ from collector.ingest.auth import Target, target_of, token_of
 from collector.ingest.door import Door
 from collector.ingest.known_senders import KnownSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
-from collector.ingest.request_body import ENCODINGS, read_body
+from collector.ingest.request_body import ENCODINGS, content_encoding, read_body
 
 PATH: Final = "/api/v2/events"
 
@@ -78,7 +78,7 @@ class DirectPosts:
             else:
                 body = await read_body(request, self._limit_bytes)
                 target = await self._target_still(request, sender, authorization)
-            await self._door.queue.append(self._post(request, target, body))
+            await self._door.queue.append(post_of(request, self._door, target, body))
         except Refusal as refusal:
             self._door.count_refusal(refusal)
             response = refused(request, refusal)
@@ -95,19 +95,20 @@ class DirectPosts:
         token = await token_of(request, self._door.cache, self._door.clock)
         return await target_of(token, None, self._door.cache)
 
-    def _post(self, request: web.BaseRequest, target: Target, body: bytes) -> Post:
-        door, headers = self._door, request.headers
-        agent = headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""
-        return Post(
-            door.ids.next(door.clock.now_ms()),
-            target.organization_id,
-            target.project_id,
-            body,
-            headers[hdrs.CONTENT_TYPE],
-            headers.get(hdrs.CONTENT_ENCODING, ""),
-            text_of(agent),
-            client_address(request, door.trusted_proxies),
-        )
+
+def post_of(request: web.BaseRequest, door: Door, target: Target, body: bytes) -> Post:
+    """The post that goes to the queue, whichever way it came."""
+    headers = request.headers
+    return Post(
+        door.ids.next(door.clock.now_ms()),
+        target.organization_id,
+        target.project_id,
+        body,
+        text_of(headers.get(hdrs.CONTENT_TYPE, "")),
+        content_encoding(request),
+        text_of(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
+        client_address(request, door.trusted_proxies),
+    )
 
 
 class _Accepted:

@@ -7,13 +7,11 @@ import structlog
 from aiohttp import hdrs, web
 
 from collector.domain.errors import Refusal, Unavailable
-from collector.domain.post import Post
-from collector.http.client_address import client_address
-from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
-from collector.ingest.direct import PATH
-from collector.ingest.door import DOOR, Door
-from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
-from collector.ingest.request_body import check_content, check_length, content_encoding, read_body
+from collector.ingest.auth import refuse_suspended, target_of, token_of
+from collector.ingest.direct import PATH, post_of
+from collector.ingest.door import DOOR
+from collector.ingest.post_headers import CONFIG_VERSION_HEADER
+from collector.ingest.request_body import check_content, check_length, read_body
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -70,19 +68,5 @@ async def post_events(request: web.Request) -> web.StreamResponse:
         token = await token_of(request, door.cache, door.clock)
         target = await target_of(token, request.match_info.get("project_id"), door.cache)
     if body:
-        await door.queue.append(_post(request, door, target, body))
+        await door.queue.append(post_of(request, door, target, body))
     return web.Response(status=202, headers={CONFIG_VERSION_HEADER: str(target.config_version)})
-
-
-def _post(request: web.Request, door: Door, target: Target, body: bytes) -> Post:
-    headers = request.headers
-    return Post(
-        id=door.ids.next(door.clock.now_ms()),
-        organization_id=target.organization_id,
-        project_id=target.project_id,
-        body=body,
-        content_type=text_of(headers.get(hdrs.CONTENT_TYPE, "")),
-        content_encoding=content_encoding(request),
-        user_agent=text_of(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
-        client_ip=client_address(request, door.trusted_proxies),
-    )
