@@ -1,13 +1,19 @@
 """A post: one accepted request body, as it came. A post batch: posts written to the stream together."""
 
+from typing import Final
+
 import msgspec
+
+USER_DESCRIPTION: Final = "user_description"
+"""The kind of a post that describes an event; that of a post of events is empty."""
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True):
     """Raw bytes plus who sent them, when (in the id) and how they are encoded; holds 0..n events.
 
     Ids are 16 bytes. `content_type` and `content_encoding` are the headers' text, `user_agent` already is
-    `X-Exceptionless-Client` where that was given. New fields go to the end, with a default.
+    `X-Exceptionless-Client` where that was given. Of kind `user_description` the body is one description, of
+    the event that `reference_id` names; otherwise it is events. New fields go to the end, with a default.
     """
 
     id: bytes
@@ -19,6 +25,8 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     user_agent: str = ""
     client_ip: str = ""
     api_version: int = 2
+    kind: str = ""
+    reference_id: str = ""
 
 
 class PostBatch(msgspec.Struct, frozen=True, array_like=True):
