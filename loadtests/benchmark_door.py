@@ -62,7 +62,7 @@ async def measure_fsync(folder: Path, cores: Cores, extent: Extent, tell: Callab
 async def measure_memory(
     folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
 ) -> list[Figure]:
-    """What the queue's data grow by for each byte that was posted."""
+    """The memory of the stream for each byte that was posted."""
     async with door_bench(folder, cores, extent, "strict") as bench:
         return [await _memory(bench, size, extent.slices, tell) for size in _SIZES]
 
@@ -86,17 +86,14 @@ async def _against_bare(bench: "DoorBench", size: int, slices: int, tell: Callab
 
 
 async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
-    queue, pairs, entries, shares = bench.servers.queue, [], [], []
+    queue, pairs, entries = bench.servers.queue, [], []
     await bench.warm_up(size)
     for _ in range(slices):
         await queue.renew()
-        before = await queue.data_bytes()
         await bench.sender.send(bench.servers.door.port, bench.bodies[size])
-        grown = await queue.data_bytes() - before
         held = await queue.held()
-        pairs.append(Pair(grown, held.payload_bytes))
+        pairs.append(Pair(held.stream_bytes, held.payload_bytes))
         entries.append(held.posts / held.entries)
-        shares.append(held.stream_bytes / grown)
         tell()
     return Figure(
         name=f"queue memory, {_SIZES[size]} a post",
@@ -104,10 +101,7 @@ async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[],
         unit="bytes",
         pairs=pairs,
         goal=MEMORY_GOAL,
-        notes=(
-            f"{spread(entries).median:.0f} posts in a stream entry",
-            f"the stream itself is {spread(shares).median:.2f} of the memory",
-        ),
+        notes=(f"{spread(entries).median:.0f} posts in a stream entry",),
     )
 
 

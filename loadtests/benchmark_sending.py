@@ -8,6 +8,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
@@ -19,6 +20,7 @@ from loadtests.benchmark_sender import Sent
 _ACCEPTED: Final = b"HTTP/1.1 202 "
 _END: Final = b"\r\n\r\n"
 _CONNECT_SECONDS: Final = 5.0
+_FIRST_ANSWERS_SECONDS: Final = 10.0
 
 
 class Connection(asyncio.Protocol):
@@ -30,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._received = b""
         self._began = 0.0
         self._transport: asyncio.Transport | None = None
+        self.heard = asyncio.Event()
         self.failures = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,6 +46,7 @@ class Connection(asyncio.Protocol):
         if not self._received.endswith(_END):
             return
         self._answered_after.append(time.perf_counter() - self._began)
+        self.heard.set()
         self.failures += not self._received.startswith(_ACCEPTED)
         self._received = b""
         self._post()
@@ -50,6 +54,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a cut is a cut
         """A cut that we did not make is a failure."""
         self.failures += self._transport is not None
+        self.heard.set()
         self._transport = None
 
     def close(self) -> None:
@@ -65,7 +70,7 @@ class Connection(asyncio.Protocol):
 
 
 async def send(port: int, connections: int, seconds: float, requests: list[bytes]) -> Sent:
-    """Post over that many connections for so long."""
+    """Post over that many connections for so long, and on a slow machine until each was answered once."""
     loop = asyncio.get_running_loop()
     answered_after: list[float] = []
     turn = itertools.cycle(requests)
@@ -78,6 +83,9 @@ async def send(port: int, connections: int, seconds: float, requests: list[bytes
             )
         made.append(protocol)
     await asyncio.sleep(seconds)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FIRST_ANSWERS_SECONDS):
+            await asyncio.gather(*(protocol.heard.wait() for protocol in made))
     ended = time.perf_counter()
     for protocol in made:
         protocol.close()

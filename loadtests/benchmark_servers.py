@@ -82,20 +82,9 @@ class Queue:
         """Decide when the server puts writes on the disk."""
         await self._redis.config_set("appendfsync", policy)
 
-    async def data_bytes(self) -> int:
-        """The memory of all that the server keeps, once the door writes nothing more.
-
-        Connections' buffers are left out: they come and go, however much is queued.
-        """
-        before = -1
-        async with asyncio.timeout(_SETTLE_SECONDS):
-            while (length := int(await self._redis.xlen(self._keys.stream(0)))) != before:
-                before = length
-                await asyncio.sleep(_SETTLED_AFTER_SECONDS)
-        return int((await self._redis.info("memory"))["used_memory_dataset"])
-
     async def held(self) -> Held:
-        """Read the whole stream."""
+        """Read the whole stream, once the door writes nothing more."""
+        await self._settled()
         posts = entries = payload_bytes = 0
         async for fields in self._entries():
             batch = post_batch.decode(fields)
@@ -104,6 +93,13 @@ class Queue:
             payload_bytes += sum(len(post.body) for post in batch.posts)
         usage = await self._redis.memory_usage(self._keys.stream(0), samples=0)
         return Held(posts, entries, payload_bytes, int(usage or 0))
+
+    async def _settled(self) -> None:
+        before = -1
+        async with asyncio.timeout(_SETTLE_SECONDS):
+            while (length := int(await self._redis.xlen(self._keys.stream(0)))) != before:
+                before = length
+                await asyncio.sleep(_SETTLED_AFTER_SECONDS)
 
     async def _entries(self) -> AsyncIterator[Mapping[bytes, bytes]]:
         start = "-"

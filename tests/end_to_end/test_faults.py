@@ -23,7 +23,7 @@ async def test_no_crash_loses_or_doubles_anything_that_was_answered_202(tmp_path
     assert run.is_good, run.text()
     assert sorted(run.faults) == sorted(_SHORT)
     assert run.findings is not None
-    assert run.findings.accepted > 10 * len(_SHORT)
+    assert run.findings.accepted > 5 * len(_SHORT)
     assert set(run.findings.outcomes) == {"stored", "duplicate", "discarded", "dead_lettered"}
     assert run.findings.days == 2
     assert run.repeated > 0
