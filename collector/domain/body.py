@@ -1,11 +1,10 @@
-"""From a post's bytes to its raw events (contract 3.2 and 3.4): unpacked, decoded, JSON or lines of text.
+"""From a post's unpacked bytes to its raw events (contract 3.4): decoded, JSON or lines of text.
 
 The first character decides, not the content type: `{` is one event, `[` an array of them. What is not JSON of
 that shape, or holds no event, is text: one event per line. Events nested too deep are set aside one by one.
 """
 
 import re
-import zlib
 from dataclasses import dataclass
 from encodings.aliases import aliases
 from functools import lru_cache
@@ -23,14 +22,10 @@ from collector.domain.json_text import (
     without_nul,
 )
 from collector.domain.outcome import DeadLetterReason
+from collector.domain.unpacking import Unstorable
 
 MAXIMUM_EVENTS_PER_POST: Final = 100_000
 """An id has room for more; but a kilobyte can hold them, and all of them are stored together."""
-
-_GZIP: Final = 16 + zlib.MAX_WBITS
-_ZLIB: Final = zlib.MAX_WBITS
-_RAW_DEFLATE: Final = -zlib.MAX_WBITS
-_CHUNK_BYTES: Final = 4096
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _IS_CHARSET: Final = re.compile(
@@ -42,15 +37,6 @@ _UTF8: Final = ("utf-8", "utf_8")
 _LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
 """The array around the events does not count."""
 _LINE: Final = re.compile(r"[^\r\n]++")
-
-
-class Unstorable(Exception):  # noqa: N818 - a finding about the post
-    """The post as a whole can never be stored."""
-
-    def __init__(self, reason: DeadLetterReason, detail: str) -> None:
-        self.reason = reason
-        self.detail = detail
-        super().__init__(detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,25 +55,6 @@ def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
     Raises Unstorable for more than a post may hold.
     """
     return events_in(decoded(body, content_type))
-
-
-def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
-    """The body without its encoding; never makes more than `limit_bytes` and one piece of input at a time.
-
-    Raises Unstorable for an encoding that is unknown or broken, and for a body that would become too large.
-    """
-    encoding = content_encoding.strip().lower()
-    match encoding:
-        case "" | "identity":
-            return body
-        case "gzip":
-            return _gunzipped(body, limit_bytes)
-        case "deflate":
-            return _inflated(body, limit_bytes)
-        case _:
-            raise Unstorable(
-                DeadLetterReason.UNSUPPORTED_ENCODING, f"The encoding {encoding[:100]!r} is not supported."
-            )
 
 
 def decoded(body: bytes, content_type: str) -> str:
@@ -171,59 +138,3 @@ def _charset(content_type: str) -> str:
     name = named[1].lower().replace("-", "_")
     charset = aliases.get(name, name)
     return charset if charset in _CHARSETS else "utf-8"
-
-
-def _gunzipped(body: bytes, limit_bytes: int) -> bytes:
-    """Every member of a gzip file, one after the other."""
-    members: list[bytes] = []
-    position = 0
-    left = limit_bytes
-    while position < len(body):
-        member, position = _stream(body, position, _GZIP, left)
-        members.append(member)
-        left -= len(member)
-    return b"".join(members)
-
-
-def _inflated(body: bytes, limit_bytes: int) -> bytes:
-    """Both kinds of deflate: with the zlib frame, as the standard has it, or without, as .NET sends it."""
-    try:
-        return _only_stream(body, _ZLIB, limit_bytes)
-    except Unstorable as problem:
-        if problem.reason is not DeadLetterReason.CORRUPT_ENCODING:
-            raise
-    return _only_stream(body, _RAW_DEFLATE, limit_bytes)
-
-
-def _only_stream(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
-    if not body:
-        return b""
-    text, end = _stream(body, 0, window_bits, limit_bytes)
-    if end != len(body):
-        raise Unstorable(
-            DeadLetterReason.CORRUPT_ENCODING, f"{len(body) - end} bytes follow the compressed stream."
-        )
-    return text
-
-
-def _stream(body: bytes, start: int, window_bits: int, limit_bytes: int) -> tuple[bytes, int]:
-    """One compressed stream and where it ends."""
-    inflater = zlib.decompressobj(window_bits)
-    view = memoryview(body)
-    pieces: list[bytes] = []
-    left = limit_bytes
-    position = start
-    while not inflater.eof:
-        chunk = view[position : position + _CHUNK_BYTES]
-        if not chunk:
-            raise Unstorable(DeadLetterReason.CORRUPT_ENCODING, "The compressed stream is cut off.")
-        try:
-            piece = inflater.decompress(chunk, left + 1)
-        except zlib.error as error:
-            raise Unstorable(DeadLetterReason.CORRUPT_ENCODING, str(error)) from error
-        left -= len(piece)
-        if left < 0:
-            raise Unstorable(DeadLetterReason.TOO_LARGE, "The body unpacks to more than a post may hold.")
-        pieces.append(piece)
-        position += len(chunk) - len(inflater.unused_data)
-    return b"".join(pieces), position

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from collector.domain.body import RawEvent, TooDeep, Unstorable, raw_events, unpacked
+from collector.domain.body import RawEvent, TooDeep, raw_events
 from collector.domain.event import Sender, event_of
 from collector.domain.identifiers import event_id
 from collector.domain.json_text import MAXIMUM_DEPTH, without_nul
@@ -23,6 +23,7 @@ from collector.domain.outcome import (
 )
 from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
 from collector.domain.post import Post
+from collector.domain.unpacking import Unstorable, unpacked
 
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""

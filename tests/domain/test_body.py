@@ -1,8 +1,6 @@
-"""From a post's bytes to its raw events."""
+"""From a post's unpacked bytes to its raw events."""
 
-import gzip
 import tracemalloc
-import zlib
 from typing import Any
 
 import pytest
@@ -10,75 +8,14 @@ import pytest
 from collector.domain.body import (
     MAXIMUM_EVENTS_PER_POST,
     TooDeep,
-    Unstorable,
     decoded,
     events_in,
     raw_events,
-    unpacked,
 )
 from collector.domain.outcome import DeadLetterReason
+from collector.domain.unpacking import Unstorable
 
-TEXT = b'{"message": "hello"}' * 500
-LIMIT = 100_000
-RAW_DEFLATE = zlib.compressobj(wbits=-15)
-DEFLATED = RAW_DEFLATE.compress(TEXT) + RAW_DEFLATE.flush()
 DEEP = "[" * 600 + "]" * 600
-
-
-@pytest.mark.parametrize(
-    ("encoding", "body"),
-    [
-        pytest.param("", TEXT, id="none"),
-        pytest.param("identity", TEXT, id="identity"),
-        pytest.param("gzip", gzip.compress(TEXT), id="gzip"),
-        pytest.param(" GZip ", gzip.compress(TEXT), id="gzip in another spelling"),
-        pytest.param("gzip", gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]), id="gzip of two members"),
-        pytest.param("deflate", DEFLATED, id="deflate as .NET sends it"),
-        pytest.param("deflate", zlib.compress(TEXT), id="deflate with the zlib frame"),
-    ],
-)
-def test_an_encoded_body_is_unpacked(encoding: str, body: bytes) -> None:
-    """Every encoding that the clients send gives the same text."""
-    assert unpacked(body, encoding, LIMIT) == TEXT
-
-
-@pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
-def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
-    """A request without a body is accepted and holds no event."""
-    assert unpacked(b"", encoding, LIMIT) == b""
-
-
-@pytest.mark.parametrize(
-    ("encoding", "body", "reason"),
-    [
-        pytest.param("gzip", gzip.compress(TEXT)[:-4], "corrupt_encoding", id="gzip without its end"),
-        pytest.param("gzip", TEXT, "corrupt_encoding", id="gzip that is text"),
-        pytest.param("gzip", gzip.compress(TEXT) + b"x", "corrupt_encoding", id="gzip and something more"),
-        pytest.param("deflate", DEFLATED[:-4], "corrupt_encoding", id="deflate without its end"),
-        pytest.param("deflate", zlib.compress(TEXT)[:-2], "corrupt_encoding", id="zlib without its end"),
-        pytest.param("deflate", DEFLATED + b"x", "corrupt_encoding", id="deflate and something more"),
-        pytest.param("deflate", b"hello", "corrupt_encoding", id="deflate that is text"),
-        pytest.param("gzip", gzip.compress(b"x" * (LIMIT + 1)), "too_large", id="gzip one byte too large"),
-        pytest.param("gzip", gzip.compress(b"x" * LIMIT) * 2, "too_large", id="members too large together"),
-        pytest.param(
-            "deflate", zlib.compress(b"x" * (LIMIT + 1)), "too_large", id="deflate one byte too large"
-        ),
-        pytest.param("br", TEXT, "unsupported_encoding", id="an encoding that is not ours"),
-        pytest.param("gzip, gzip", TEXT, "unsupported_encoding", id="two encodings"),
-    ],
-)
-def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: bytes, reason: str) -> None:
-    """An operator reads in the dead letter what was wrong."""
-    with pytest.raises(Unstorable) as raised:
-        unpacked(body, encoding, LIMIT)
-
-    assert raised.value.reason == reason
-    assert raised.value.detail
-
-
-def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
-    """The bound is the last size that passes."""
-    assert len(unpacked(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
 
 
 @pytest.mark.parametrize(
