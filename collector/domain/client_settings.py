@@ -1,0 +1,50 @@
+"""The client configuration of a project: settings that its clients fetch, and those that the server obeys.
+
+Clients keep the greatest version that they saw, as an int32, and ask again only for a greater one.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+DATA_EXCLUSIONS: Final = "@@DataExclusions"
+BOT_PATTERNS: Final = "@@UserAgentBotPatterns"
+
+NEW_PROJECT_SETTINGS: Final[Mapping[str, str]] = {
+    BOT_PATTERNS: "*bot*,*crawler*,*spider*,*aolbuild*,*teoma*,*yahoo*"
+}
+"""What a project begins with, at version 1: a client at 0 would never ask."""
+
+_INT32: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
+_LARGEST_INT32: Final = 2**31 - 1
+
+
+def version_in(text: str | None) -> int | None:
+    """The version that a client says it has; None for what is no int32, as one without settings sends."""
+    text = (text or "").strip()
+    number = int(text) if _INT32.fullmatch(text) else None
+    return number if number is not None and abs(number) <= _LARGEST_INT32 else None
+
+
+def listed(settings: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """The parts of a setting that is a list, separated by commas."""
+    return tuple(part for text in settings.get(key, "").split(",") if (part := text.strip()))
+
+
+def matches_any(text: str, patterns: Iterable[str]) -> bool:
+    """Whether a pattern is the text, in any case; a `*` at its ends stands for anything there."""
+    folded = text.casefold()
+    return any(_matches(folded, pattern.casefold()) for pattern in patterns)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    core = pattern.strip("*")
+    match pattern.startswith("*"), pattern.endswith("*"):
+        case True, True:
+            return core in text
+        case True, False:
+            return text.endswith(core)
+        case False, True:
+            return text.startswith(core)
+        case _:
+            return text == core

@@ -1,0 +1,66 @@
+"""An event written into a query string (contract 3.7), for pixels and shell scripts."""
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Final
+
+from collector.domain.client_settings import matches_any
+
+_CREDENTIALS: Final = frozenset({"access_token", "api_key", "apikey"})
+_TEXTS: Final = {
+    "type": "type",
+    "source": "source",
+    "message": "message",
+    "reference": "reference_id",
+    "date": "date",
+    "geo": "geo",
+}
+_NUMBERS: Final = ("count", "value")
+_TAGS: Final = "tags"
+_USER: Final = {"identity": "identity", "identity.name": "name", "identityname": "name"}
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
+
+
+def submitted_event(
+    parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Sequence[str]
+) -> dict[str, Any] | None:
+    """The event in version 2's form; None where no parameter says anything.
+
+    Unknown parameters become data, unless `exclusions` name them.
+    """
+    given = _given(parameters)
+    if not given:
+        return None
+    event: dict[str, Any] = {"type": path_type} if path_type else {}
+    data: dict[str, Any] = {}
+    user: dict[str, str] = {}
+    for name, (written, values) in given.items():
+        if name in _TEXTS:
+            event[_TEXTS[name]] = values[0]
+        elif name in _NUMBERS:
+            event[name] = _number(values[0])
+        elif name == _TAGS:
+            event[name] = [tag for value in values for part in value.split(",") if (tag := part.strip())]
+        elif name in _USER:
+            user.setdefault(_USER[name], values[0])
+        elif not matches_any(written, exclusions):
+            data[written] = values if len(values) > 1 else values[0]
+    if user:
+        data["@user"] = user
+    return {**event, "data": data} if data else event
+
+
+def _given(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, list[str]]]:
+    """What says something, by lower-case name: the name as first written, and every value."""
+    given: dict[str, tuple[str, list[str]]] = {}
+    for name, value in parameters:
+        if name and value and name.lower() not in _CREDENTIALS:
+            given.setdefault(name.lower(), (name, []))[1].append(value)
+    return given
+
+
+def _number(text: str) -> Decimal | str:
+    """A number; any other text stays one and ends up in the event's data."""
+    text = text.strip()
+    return Decimal(text) if _NUMBER.fullmatch(text) else text
