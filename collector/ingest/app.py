@@ -7,15 +7,15 @@ from aiohttp import web
 from collector.http.connection import DIRECT, Direct
 from collector.ingest.direct import PATH, DirectPosts
 from collector.ingest.door import DOOR, Door
-from collector.ingest.routes import add_routes
+from collector.ingest.routes import ROUTES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 def add_ingest(app: web.Application, door: Door) -> None:
-    """Serve posts on the application."""
+    """Serve what clients send and ask for on the application."""
     app[DOOR] = door
     direct: Mapping[str, Direct] = {PATH: DirectPosts(door)}
     app[DIRECT] = direct
-    add_routes(app)
+    app.add_routes(ROUTES)

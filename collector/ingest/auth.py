@@ -1,8 +1,9 @@
-"""Who sends a post, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
+"""Who asks the door, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
 
 The order matters: bad or missing credentials are 401 before anything else is considered.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -11,7 +12,7 @@ from collector.domain.credentials import TokenCredentials, credentials_of
 from collector.domain.errors import BadRequest, Forbidden, NotFound, OrganizationSuspended, Unauthenticated
 from collector.domain.identifiers import uuid_of
 from collector.domain.projection import ProjectEntry
-from collector.domain.scope import CLIENT, GLOBAL
+from collector.domain.scope import CLIENT, GLOBAL, USER
 from collector.domain.token import TokenEntry, present
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock
@@ -22,11 +23,12 @@ PROJECT_NOT_FOUND = "Project not found."
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The project that a post is for (ids are 16 bytes)."""
+    """The project that a request is about (ids are 16 bytes), with its client configuration."""
 
     project_id: bytes
     organization_id: bytes
     config_version: int
+    settings: Mapping[str, str]
 
 
 async def token_of(request: web.BaseRequest, cache: TokenCache, clock: Clock) -> TokenEntry:
@@ -62,16 +64,38 @@ async def target_of(token: TokenEntry, route_project: str | None, cache: TokenCa
 
     Raises BadRequest without any, NotFound for one that is gone or somebody else's.
     """
-    project_id = _project_id(token, route_project)
+    return await _found(token, _project_id(token, route_project), cache)
+
+
+async def own_target_of(token: TokenEntry, cache: TokenCache) -> Target:
+    """The token's own project; Unauthenticated where it has none (contract 3.8, 6)."""
+    if _own_project(token) is None:
+        raise Unauthenticated
+    return await target_of(token, None, cache)
+
+
+async def readable_target_of(token: TokenEntry, route_project: str, cache: TokenCache) -> Target:
+    """The project from the route, which a token that may read can name within its organizations."""
+    named = uuid_of(route_project)
+    if named is None or not token.allows(USER):
+        return await target_of(token, route_project, cache)
+    return await _found(token, named.bytes, cache)
+
+
+async def _found(token: TokenEntry, project_id: bytes, cache: TokenCache) -> Target:
     project = await cache.project(project_id)
     if project is None or not _may_use(token, project):
         raise NotFound(PROJECT_NOT_FOUND)
-    return Target(project_id, project.organization_id, project.config_version)
+    return Target(project_id, project.organization_id, project.config_version, project.settings)
+
+
+def _own_project(token: TokenEntry) -> bytes | None:
+    return token.project_id or token.default_project_id
 
 
 def _project_id(token: TokenEntry, route_project: str | None) -> bytes:
     if route_project is None:
-        own = token.project_id or token.default_project_id
+        own = _own_project(token)
         if own is None:
             raise BadRequest(NO_PROJECT)
         return own

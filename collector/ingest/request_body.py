@@ -1,4 +1,4 @@
-"""The body of a post: its length, type and encoding are judged here, its contents nowhere at the door."""
+"""The body of a request: its length, type and encoding are judged here, and it is read as it was sent."""
 
 import asyncio
 from typing import Final
@@ -15,32 +15,54 @@ from collector.domain.errors import (
 )
 
 CONTENT_TYPES: Final = frozenset({"application/json", "text/plain"})
-ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate"})
+ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 _LENGTH_DIGITS: Final = 19
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send its body."""
 
 
 def check_length(request: web.BaseRequest, limit_bytes: int) -> None:
-    """Refuse by the announced length alone (contract 3.2, steps 4 and 5)."""
+    """Refuse a post by its announced length alone (contract 3.2, steps 4 and 5)."""
+    if check_length_at_most(request, limit_bytes) == 0:
+        raise LengthRequired
+
+
+def check_length_at_most(request: web.BaseRequest, limit_bytes: int) -> int | None:
+    """The announced length, which may be 0 or missing but not above the limit."""
     if len(request.headers.get(hdrs.CONTENT_LENGTH, "")) > _LENGTH_DIGITS:
         raise BadRequest("The content length is no sensible number.")
     length = request.content_length
-    if length == 0:
-        raise LengthRequired
     if length is not None and length > limit_bytes:
         raise BodyTooLarge(f"The body has {length} bytes; this server accepts {limit_bytes}.")
+    return length
 
 
 def check_content(request: web.BaseRequest) -> None:
-    """Refuse a content type or encoding that the worker could not read (step 8)."""
-    content_type = request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
-    if content_type not in CONTENT_TYPES:
+    """Refuse a post's content type or encoding that the worker could not read (step 8)."""
+    if content_type(request) not in CONTENT_TYPES:
         raise UnsupportedContent("The content type must be application/json or text/plain.")
+    check_encoding(request)
+
+
+def check_json(request: web.BaseRequest) -> None:
+    """Refuse what is not JSON."""
+    kind = content_type(request)
+    if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+        raise UnsupportedContent("The content type must be application/json.")
+    check_encoding(request)
+
+
+def check_encoding(request: web.BaseRequest) -> None:
+    """Refuse an encoding that cannot be unpacked."""
     if request.headers.get(hdrs.TRANSFER_ENCODING, "chunked").strip().lower() != "chunked":
         raise UnsupportedContent("The transfer encoding can only be chunked.")
     if content_encoding(request) not in ENCODINGS:
-        raise UnsupportedContent("The content encoding must be gzip or deflate, or the body plain.")
+        raise UnsupportedContent("The content encoding must be gzip, deflate, br or zstd, or the body plain.")
+
+
+def content_type(request: web.BaseRequest) -> str:
+    """The media type, lower-cased and without parameters; empty for none."""
+    return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
 
 
 def content_encoding(request: web.BaseRequest) -> str:

@@ -1,0 +1,57 @@
+"""Whether the door takes something from a sender just now: the edge sequence around a body (contract 3.2)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from collector.domain.errors import Unavailable
+from collector.domain.token import TokenEntry
+from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
+from collector.ingest.door import DOOR
+from collector.ingest.known_senders import Check
+
+LengthCheck = Callable[[web.BaseRequest, int], object]
+ContentCheck = Callable[[web.BaseRequest], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Who was let in, for which project, and as of when that is known."""
+
+    token: TokenEntry
+    target: Target
+    check: Check
+
+
+async def admit(
+    request: web.Request,
+    check_length: LengthCheck | None = None,
+    check_content: ContentCheck | None = None,
+) -> Admission:
+    """Let the sender in; `check_length` and `check_content` judge a body by its head.
+
+    Raises the first refusal of the sequence, which decides what the client does with its events.
+    """
+    door = request.app[DOOR]
+    check = door.senders.begin_check()
+    token = await token_of(request, door.cache, door.clock)
+    if door.settings.submission_disabled:
+        raise Unavailable("This server takes no events at the moment.")
+    door.backpressure.check()
+    if check_length is not None:
+        check_length(request, door.settings.body_limit_bytes)
+    await refuse_suspended(token, door.cache)
+    if check_content is not None:
+        check_content(request)
+    target = await target_of(token, request.match_info.get("project_id"), door.cache)
+    return Admission(token, target, check)
+
+
+async def target_still(request: web.Request, admission: Admission) -> Target:
+    """The project again: a token that was revoked while its body came in is refused all the same."""
+    door = request.app[DOOR]
+    if door.cache.evictions == admission.check.evictions:
+        return admission.target
+    token = await token_of(request, door.cache, door.clock)
+    return await target_of(token, request.match_info.get("project_id"), door.cache)

@@ -1,0 +1,89 @@
+"""A user's description of an event: checked at the door, then queued as events are (contract 3.9).
+
+Whether the event exists is not asked: descriptions may overtake the events that they are of.
+"""
+
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from collector.domain.body import decoded
+from collector.domain.description_request import description_in
+from collector.domain.errors import BadRequest, Invalid
+from collector.domain.post import USER_DESCRIPTION
+from collector.domain.unpacking import Unstorable, unpacked
+from collector.ingest.admission import admit, target_still
+from collector.ingest.auth import Target
+from collector.ingest.direct import post_of
+from collector.ingest.door import DOOR
+from collector.ingest.guard import at_the_door
+from collector.ingest.paths import EVENT, PROJECT, REFERENCE
+from collector.ingest.post_headers import config_version_header
+from collector.ingest.request_body import (
+    check_encoding,
+    check_json,
+    check_length_at_most,
+    content_encoding,
+    read_body,
+)
+
+
+@at_the_door
+async def post_description(request: web.Request) -> web.StreamResponse:
+    """Queue the description of the event with that reference id."""
+    admission = await admit(request, check_length_at_most, check_json)
+    description = await _description(request)
+    if description is None:
+        raise Invalid(fields={"description": ["A description or an e-mail address is required."]})
+    target = await target_still(request, admission)
+    return await _queued(request, target, request.match_info["reference_id"], description)
+
+
+@at_the_door
+async def patch_error(request: web.Request) -> web.StreamResponse:
+    """The same in version 1, by the event's own id; a body that says nothing changes nothing."""
+    admission = await admit(request, check_length_at_most, check_encoding)
+    body = await _body(request)
+    description = description_in(body) if body.strip() else None
+    target = await target_still(request, admission)
+    if description is None:
+        return web.Response(headers=config_version_header(request, target.config_version))
+    return await _queued(request, target, request.match_info["event_id"], description)
+
+
+async def _description(request: web.Request) -> bytes | None:
+    return description_in(await _body(request))
+
+
+async def _body(request: web.Request) -> str:
+    """The body as text; unpacked, too, it keeps to the limit. Raises BadRequest where it cannot be unpacked."""
+    limit_bytes = request.app[DOOR].settings.body_limit_bytes
+    body = await read_body(request, limit_bytes)
+    try:
+        plain = unpacked(body, content_encoding(request), limit_bytes)
+    except Unstorable as problem:
+        raise BadRequest(problem.detail) from None
+    return decoded(plain, request.headers.get(hdrs.CONTENT_TYPE, ""))
+
+
+async def _queued(
+    request: web.Request, target: Target, reference_id: str, description: bytes
+) -> web.StreamResponse:
+    door = request.app[DOOR]
+    post = msgspec.structs.replace(
+        post_of(request, door, target, description),
+        content_type="application/json",
+        content_encoding="",
+        kind=USER_DESCRIPTION,
+        reference_id=reference_id,
+    )
+    await door.queue.append(post)
+    return web.Response(status=202, headers=config_version_header(request, target.config_version))
+
+
+ROUTES: Final = [
+    web.post(f"/api/v2/events/by-ref/{REFERENCE}/user-description", post_description),
+    web.post(f"/api/v2/projects/{PROJECT}/events/by-ref/{REFERENCE}/user-description", post_description),
+    web.patch(f"/api/v1/error/{EVENT}", patch_error),
+]

@@ -1,0 +1,41 @@
+"""POST of events: know the sender, queue the body as it came, answer 202."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from collector.ingest.admission import admit, target_still
+from collector.ingest.direct import PATH, post_of
+from collector.ingest.door import DOOR
+from collector.ingest.guard import at_the_door
+from collector.ingest.paths import PROJECT
+from collector.ingest.post_headers import LEGACY_API, api_version_of, config_version_header
+from collector.ingest.request_body import check_content, check_length, read_body
+
+
+@at_the_door
+async def post_events(request: web.Request) -> web.StreamResponse:
+    """Queue one post. 202 means it is on the queue's disk, not yet in Postgres."""
+    door = request.app[DOOR]
+    admission = await admit(request, check_length, check_content)
+    if request.path == PATH and not request.query_string:
+        authorization = request.headers.get(hdrs.AUTHORIZATION, "")
+        door.senders.remember(authorization, admission.token, admission.target, admission.check)
+    body = await read_body(request, door.settings.body_limit_bytes)
+    target = await target_still(request, admission)
+    if body:
+        post = post_of(request, door, target, body)
+        if api_version_of(request) == LEGACY_API:
+            post = msgspec.structs.replace(post, api_version=LEGACY_API)
+        await door.queue.append(post)
+    return web.Response(status=202, headers=config_version_header(request, target.config_version))
+
+
+ROUTES: Final = [
+    web.post(PATH, post_events),
+    web.post(f"/api/v2/projects/{PROJECT}/events", post_events),
+    web.post("/api/v1/events", post_events),
+    web.post(f"/api/v1/projects/{PROJECT}/events", post_events),
+    web.post("/api/v1/error", post_events),
+]
