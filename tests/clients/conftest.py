@@ -1,0 +1,75 @@
+"""The collector that the clients talk to, and Node with what npm installs, or a reason to skip."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.clients.installation import MODULES, Node, found_node
+from tests.clients.js_client import NEW, OLD, JsClient, Starter
+from tests.clients.relay import Relay, relaying
+from tests.clients.stored import Reader
+from tests.end_to_end.running import RunningUp, started_up
+
+
+@pytest.fixture(scope="session")
+async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
+    """One collector for all of these tests."""
+    async with started_up(tmp_path_factory.mktemp("clients") / "data") as up:
+        await up.until_ready()
+        yield up
+
+
+@pytest.fixture
+async def api(up: RunningUp) -> AsyncIterator[aiohttp.ClientSession]:
+    """Somebody who may read and change settings."""
+    headers = {"Authorization": f"Bearer {up.ready.user_token}"}
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(up.ready.url, headers=headers, timeout=timeout) as session:
+        yield session
+
+
+@pytest.fixture
+def reader(api: aiohttp.ClientSession) -> Reader:
+    """Reads back what was stored."""
+    return Reader(api)
+
+
+@pytest.fixture
+async def relay(up: RunningUp) -> AsyncIterator[Relay]:
+    """What stands between a client and the collector."""
+    async with relaying(up.ready.url) as relay:
+        yield relay
+
+
+@pytest.fixture(scope="session")
+def node() -> Node:
+    """What runs the clients; without it or them the test is skipped, in CI it fails."""
+    found = found_node() if MODULES.is_dir() else None
+    if found is not None:
+        return found
+    reason = "Node or the official clients are not there; `make test` installs them from PyPI and npm"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def starter(node: Node, kind: str, relay: Relay, up: RunningUp, tmp_path: Path) -> Starter:
+    """Starts clients of either kind."""
+    return Starter(node, kind, relay, up.ready.client_token, tmp_path)
+
+
+@pytest.fixture(params=[pytest.param(NEW, id="@exceptionless/node"), pytest.param(OLD, id="exceptionless 1")])
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each of the two clients."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def client(starter: Starter) -> AsyncIterator[JsClient]:
+    """A client of either kind, with the configuration that it comes with."""
+    async with starter.started() as client:
+        yield client

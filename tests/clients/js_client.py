@@ -1,0 +1,101 @@
+"""An official JavaScript client in a Node process of its own, told what to do line by line (wire.mjs)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.clients.installation import HERE, Node
+from tests.clients.relay import Relay
+from tests.waiting import until
+
+NEW: Final = "exceptionless-node"
+"""`@exceptionless/node`."""
+OLD: Final = "exceptionless"
+"""The client before it, `exceptionless` 1.x."""
+
+_ANSWER_SECONDS: Final = 20.0
+_SENT_SECONDS: Final = 30.0
+_END_SECONDS: Final = 20.0
+
+
+class JsClient:
+    """One client that posts through a relay."""
+
+    def __init__(self, process: asyncio.subprocess.Process, relay: Relay) -> None:
+        self._process = process
+        self._relay = relay
+
+    async def submit(self, *calls: Sequence[Any]) -> bool:
+        """Build an event by a chain of calls and queue it; answers whether the client dropped it instead."""
+        return bool(await self.do({"submit": calls}))
+
+    async def call(self, method: str, *values: Any) -> None:
+        """Call the client."""
+        await self.do({"call": [method, *values]})
+
+    async def settings(self) -> dict[str, Any]:
+        """Which settings it has, and of which version."""
+        answer: dict[str, Any] = await self.do({"settings": True})
+        return answer
+
+    async def send(self, count: int) -> list[dict[str, Any]]:
+        """Send what is queued until so many events in all were answered 202; answers these as written."""
+
+        async def are_sent() -> bool:
+            await self.do({"send": True})
+            return len(self._relay.events()) >= count
+
+        await until(are_sent, _SENT_SECONDS, f"202 for {count} events")
+        return self._relay.events()
+
+    async def do(self, command: dict[str, Any]) -> Any:
+        """One command and its answer."""
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        stdin.write(json.dumps(command).encode() + b"\n")
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            answer = json.loads(await stdout.readline() or b'{"failed":"it has ended"}')
+        assert "failed" not in answer, answer["failed"]
+        return answer.get("done")
+
+    async def end(self) -> None:
+        """Let it end by itself, as a program does that has nothing more to do."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        async with asyncio.timeout(_END_SECONDS):
+            assert await self._process.wait() == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Starter:
+    """Starts clients of one kind; what they save is kept in `directory`."""
+
+    node: Node
+    kind: str
+    relay: Relay
+    token: str
+    directory: Path
+
+    @asynccontextmanager
+    async def started(self, *configure: Sequence[Any], path: str = "") -> AsyncIterator[JsClient]:
+        """A client; `configure` is what to call of its configuration, `path` ends the address it is given."""
+        process = await asyncio.create_subprocess_exec(
+            *(*self.node.node, str(HERE / f"{self.kind}.mjs")),
+            cwd=self.directory,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        try:
+            client = JsClient(process, self.relay)
+            start = {"apiKey": self.token, "serverUrl": self.relay.url + path}
+            await client.do({"start": start, "configure": configure})
+            yield client
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()

@@ -1,0 +1,69 @@
+"""Requests and answers of HTTP/1.1, read from the bytes of a connection."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, parse_qs, urlsplit
+
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A request or an answer. Header names are in lower case."""
+
+    first_line: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer."""
+
+    request: Message
+    answer: Message
+
+    @property
+    def target(self) -> str:
+        """What was asked for, as it stands in the request line."""
+        return self.request.first_line.split(" ")[1]
+
+    @property
+    def path(self) -> str:
+        """Without the host, where the target is absolute, and without the query; slashes are not doubled."""
+        return _split(self.target).path.replace("//", "/")
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters, decoded as those of a form."""
+        return parse_qs(_split(self.target).query)
+
+    @property
+    def status(self) -> int:
+        """What was answered."""
+        return status_of(self.answer)
+
+
+def _split(target: str) -> SplitResult:
+    """A target that begins with two slashes names no host."""
+    return urlsplit(target.removeprefix("/") if target.startswith("//") else target)
+
+
+def status_of(answer: Message) -> int:
+    """The number in the first line."""
+    return int(answer.first_line.split(" ")[1])
+
+
+def messages_in(said: bytes) -> Iterator[Message]:
+    """Those that are complete. Each has its length, or no body: no client of ours sends chunks by itself."""
+    begin = 0
+    while (end := said.find(_END_OF_HEAD, begin)) >= 0:
+        first_line, *lines = said[begin:end].decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        assert "transfer-encoding" not in headers, first_line
+        body = end + len(_END_OF_HEAD)
+        begin = body + int(headers.get("content-length", "0"))
+        if begin > len(said):
+            return
+        yield Message(first_line, headers, said[body:begin])

@@ -1,0 +1,90 @@
+"""What an event becomes: as its client wrote it, but for the changes that the contract names."""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import aiohttp
+
+from tests.waiting import until
+
+ASSIGNED: Final = {"id", "organization_id", "project_id", "stack_id", "is_first_occurrence", "created_utc"}
+"""What the collector gives to every event."""
+
+_STORED_SECONDS: Final = 30
+_READERS: Final = 10
+_UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
+
+
+class Reader:
+    """Reads events back over the API."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def event(self, reference_id: str) -> dict[str, Any]:
+        """The one event with this reference id, once it is stored."""
+        found: list[dict[str, Any]] = []
+
+        async def is_stored() -> bool:
+            found[:] = await self.found(reference_id)
+            return bool(found)
+
+        await until(is_stored, _STORED_SECONDS, f"the event {reference_id}")
+        [event] = found
+        return event
+
+    async def events(self, reference_ids: Iterable[str]) -> list[dict[str, Any]]:
+        """Many events, a few at a time."""
+        turns = asyncio.Semaphore(_READERS)
+
+        async def one(reference_id: str) -> dict[str, Any]:
+            async with turns:
+                return await self.event(reference_id)
+
+        return await asyncio.gather(*map(one, reference_ids))
+
+    async def found(self, reference_id: str) -> list[dict[str, Any]]:
+        """The events with this reference id now."""
+        async with self._session.get(f"/api/v2/events/by-ref/{reference_id}") as response:
+            assert response.status == 200
+            events: list[dict[str, Any]] = await response.json()
+            return events
+
+
+def written(event: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored event without what the collector gave to it."""
+    return {name: value for name, value in event.items() if name not in ASSIGNED}
+
+
+def as_stored(
+    sent: Mapping[str, Any], client: Mapping[str, str], added: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What is to be stored of an event that was sent; `added` is what the rules add to its data."""
+    event = {name: _storable(value) for name, value in sent.items() if value is not None}
+    event["date"] = datetime.fromisoformat(event["date"]).isoformat()
+    event["tags"] = _once_each(event.get("tags", ()))
+    event["data"] = {**event.get("data", {}), **(added or {}), "@submission_client": dict(client)}
+    return event
+
+
+def _once_each(tags: Sequence[str]) -> list[str]:
+    """Tags are a set that knows no case; the first of equal ones stays."""
+    kept: dict[str, str] = {}
+    for tag in tags:
+        kept.setdefault(tag.casefold(), tag)
+    return list(kept.values())
+
+
+def _storable(value: Any) -> Any:
+    """A NUL and half a surrogate pair are no text; U+FFFD stands for them."""
+    match value:
+        case str():
+            return _UNSTORABLE.sub("�", value)
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return {_storable(name): _storable(item) for name, item in value.items()}
+    return value
