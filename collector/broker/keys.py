@@ -52,3 +52,13 @@ class Keys:
     def login_tries(self, kind: str, name: str) -> str:
         """A counter of tries to log in: of an address (hashed) or from an IP. They end every quarter hour."""
         return f"{self.prefix}{{logins}}:{kind}:{name}"
+
+    @property
+    def heartbeats(self) -> str:
+        """A hash: project id and digest of a session key -> when it last beat and when it was closed."""
+        return f"{self.prefix}{{heartbeats}}:beats"
+
+    @property
+    def heartbeats_due(self) -> str:
+        """A sorted set: the same names, by when they are to be offered to a worker."""
+        return f"{self.prefix}{{heartbeats}}:due"

@@ -1,0 +1,53 @@
+"""Session keys: how events and heartbeats find their session, by its id or by their user's identity."""
+
+import hashlib
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from collector.domain.identifiers import is_reference_id
+
+SESSION_START: Final = "session"
+SESSION_END: Final = "sessionend"
+SESSION_REFERENCE: Final = "@ref:session"
+"""The member of `data` that names an event's session."""
+
+_LONGEST_TEXT: Final = 1000
+_INVALID: Final = "invalid-reference-id"
+
+
+class SessionKey(NamedTuple):
+    """The digest of the id that an event names (then the session is manual), or of its user's identity."""
+
+    project_id: bytes
+    digest: bytes
+    is_manual: bool
+
+
+def session_key(
+    project_id: bytes, event_type: str, reference_id: str | None, named: str | None, identity: str | None
+) -> SessionKey | None:
+    """The key of an event's session: a start's is its reference id; then what it names; then its user."""
+    if event_type == SESSION_START and is_session_id(reference_id):
+        named = reference_id
+    if named and not named.isspace():
+        return _key(project_id, named, is_manual=True)
+    if identity and not identity.isspace():
+        return _key(project_id, identity, is_manual=False)
+    return None
+
+
+def is_session_id(reference_id: str | None) -> bool:
+    """Whether a start's reference id names its session."""
+    return reference_id is not None and reference_id != _INVALID and is_reference_id(reference_id)
+
+
+def digest_of_key(text: str) -> bytes:
+    """What stands for a session's id or a user's identity: 20 bytes, so that no key is long or readable."""
+    name = text.strip()[:_LONGEST_TEXT].encode("utf-8", "replace")
+    return hashlib.sha1(name, usedforsecurity=False).digest()
+
+
+@lru_cache(maxsize=16_384)
+def _key(project_id: bytes, text: str, *, is_manual: bool) -> SessionKey:
+    """Users send many events each."""
+    return SessionKey(project_id, digest_of_key(text), is_manual)
