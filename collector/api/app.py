@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from collector.api import events, login, organizations, projects, tokens
+from collector.api import events, login, organizations, projects, stacks, tokens
 from collector.api.service import API, Api
 from collector.database.errors import DatabaseUnavailable
 from collector.domain.errors import Refusal, Unavailable
@@ -22,6 +22,8 @@ _V2: Final = "/api/v2"
 _EVENT: Final = r"{event_id:[a-zA-Z0-9]{24,36}}"
 _PROJECT: Final = r"{project_id:[a-zA-Z0-9]{24,36}}"
 _REFERENCE: Final = r"{reference_id:[a-zA-Z0-9-]{8,100}}"
+_STACK: Final = r"{stack_id:[a-zA-Z0-9]{24,36}}"
+_STACKS: Final = r"{stack_ids:[a-zA-Z0-9]{24,36}(?:,[a-zA-Z0-9]{24,36})*}"
 _TOKENS: Final = r"{token_ids:[a-zA-Z0-9-]{24,40}(?:,[a-zA-Z0-9-]{24,40})*}"
 
 
@@ -42,6 +44,8 @@ def add_api(app: web.Application, api: Api) -> None:
                 f"{_V2}/projects/{_PROJECT}/events/by-ref/{_REFERENCE}", _observed(events.get_by_reference)
             ),
             web.get(f"{_V2}/events/{_EVENT}", _observed(events.get_event)),
+            web.get(f"{_V2}/stacks/{_STACK}", _observed(stacks.get_stack)),
+            web.post(f"{_V2}/stacks/{_STACKS}/change-status", _observed(stacks.post_status)),
         ]
     )
 

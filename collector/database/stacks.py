@@ -1,0 +1,92 @@
+"""Stacks, read and managed. How they come about is in `collector.database.stacking`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from collector.domain.stack import StackStatus
+
+_decode_info = msgspec.json.Decoder(dict[str, str]).decode
+
+
+@dataclass(frozen=True, slots=True)
+class StoredStack:
+    """A row of `stacks`."""
+
+    id: UUID
+    project_id: UUID
+    organization_id: UUID
+    type: str
+    signature_hash: str
+    signature_info: dict[str, str]
+    title: str
+    description: str | None
+    status: StackStatus
+    total_occurrences: int
+    first_occurrence: datetime
+    last_occurrence: datetime
+    date_fixed: datetime | None
+    fixed_in_version: str | None
+    snooze_until_utc: datetime | None
+    occurrences_are_critical: bool
+    references: Sequence[str]
+    tags: Sequence[str]
+    created_utc: datetime
+    updated_utc: datetime
+
+
+_COLUMNS: Final = (
+    "id, project_id, organization_id, type, signature_hash, signature_info, title, description, status,"
+    " total_occurrences, first_occurrence, last_occurrence, date_fixed, fixed_in_version, snooze_until_utc,"
+    ' occurrences_are_critical, "references", tags, created_utc, updated_utc'
+)
+
+
+async def find_stacks(connection: asyncpg.Connection, stack_ids: Sequence[UUID]) -> list[StoredStack]:
+    """Those of the stacks that there are, of whatever organization."""
+    rows = await connection.fetch(
+        f"SELECT {_COLUMNS} FROM stacks WHERE id = ANY($1) ORDER BY id",  # noqa: S608 - constants only
+        stack_ids,
+    )
+    return [_stack(row) for row in rows]
+
+
+async def change_status(
+    connection: asyncpg.Connection, stack_ids: Sequence[UUID], status: StackStatus, now: datetime
+) -> None:
+    """Set the status of stacks that have another one; what belonged to the old one is forgotten.
+
+    Locks them by id, as workers do: neither waits for the other in a circle.
+    """
+    await connection.execute(
+        """
+        WITH locked AS MATERIALIZED (
+            SELECT id FROM stacks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE stacks SET
+            status = $2,
+            date_fixed = CASE WHEN $2 = 'fixed' THEN $3::timestamptz END,
+            fixed_in_version = NULL,
+            snooze_until_utc = NULL,
+            updated_utc = $3
+        FROM locked WHERE stacks.id = locked.id AND stacks.status <> $2
+        """,
+        stack_ids,
+        status,
+        now,
+    )
+
+
+def _stack(row: asyncpg.Record) -> StoredStack:
+    return StoredStack(
+        **{
+            **row,
+            "signature_info": _decode_info(row["signature_info"]),
+            "status": StackStatus(row["status"]),
+        }
+    )

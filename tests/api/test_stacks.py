@@ -1,0 +1,150 @@
+"""Stacks are read and their status is set by those who may read their project."""
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, today
+from tests.database.stack_rows import a_stack_row
+
+pytestmark = pytest.mark.integration
+
+MINE, MINE_TOO, FOREIGN = UUID(int=7), UUID(int=8), UUID(int=9)
+
+
+@pytest.fixture(autouse=True)
+async def stacks(api: RunningApi) -> None:
+    """Two stacks of the organization, and one of the other."""
+    await a_stack_row(api.pool, MINE)
+    await a_stack_row(api.pool, MINE_TOO)
+    await a_stack_row(api.pool, FOREIGN, project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
+
+
+async def change(api: RunningApi, status: str | None, *ids: UUID, token: str | None = None) -> Answer:
+    """Set a status."""
+    path = f"/api/v2/stacks/{','.join(id_.hex for id_ in ids)}/change-status"
+    parameters = {} if status is None else {"status": status}
+    return await api.post(path, token or api.people.program, params=parameters)
+
+
+async def status_of(api: RunningApi, stack_id: UUID) -> str:
+    """What the stack's row says."""
+    return str(await api.pool.fetchval("SELECT status FROM stacks WHERE id = $1", stack_id))
+
+
+async def test_a_stack_has_every_member(api: RunningApi) -> None:
+    """What the clients of the official server read."""
+    answer = await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.program)
+
+    assert answer.status == 200
+    view = answer.json
+    assert view.pop("created_utc").endswith("Z")
+    assert view.pop("updated_utc").endswith("Z")
+    assert view == {
+        "id": MINE.hex,
+        "organization_id": ORGANIZATION.hex,
+        "project_id": PROJECT.hex,
+        "type": "log",
+        "status": "open",
+        "signature_hash": f"hash of {MINE}",
+        "signature_info": {"Type": "log", "Source": "Shop"},
+        "title": "Shop",
+        "total_occurrences": 3,
+        "first_occurrence": f"{today():%Y-%m-%dT%H:%M:%SZ}",
+        "last_occurrence": f"{today():%Y-%m-%dT%H:%M:%SZ}",
+        "occurrences_are_critical": False,
+        "references": [],
+        "tags": ["a"],
+        "duplicate_signature": f"{PROJECT.hex}:hash of {MINE}",
+        "is_deleted": False,
+        "allow_notifications": True,
+    }
+
+
+@pytest.mark.parametrize("status", ["open", "fixed", "ignored", "discarded", "Discarded"])
+async def test_a_status_is_set_for_all_that_are_named(api: RunningApi, status: str) -> None:
+    """A person does it, or a program with the scope user."""
+    for token in (api.people.user, api.people.program):
+        answer = await change(api, status, MINE, MINE_TOO, MINE, token=token)
+
+        assert (answer.status, answer.body) == (200, b"")
+    for stack_id in (MINE, MINE_TOO):
+        assert await status_of(api, stack_id) == status.lower()
+    assert await status_of(api, FOREIGN) == "open"
+
+
+async def test_what_belongs_to_a_status_comes_and_goes_with_it(api: RunningApi) -> None:
+    """The date of the mending, the version with it, and the end of a snooze."""
+    await api.pool.execute("UPDATE stacks SET snooze_until_utc = now(), fixed_in_version = '1.0'")
+
+    await change(api, "fixed", MINE)
+    fixed = (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.user)).json
+    await change(api, "open", MINE)
+    reopened = (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.user)).json
+
+    assert fixed["date_fixed"] == fixed["updated_utc"]
+    assert not {"snooze_until_utc", "fixed_in_version"} & fixed.keys()
+    assert fixed["allow_notifications"] is False
+    assert "date_fixed" not in reopened
+
+
+async def test_the_same_status_again_changes_nothing(api: RunningApi) -> None:
+    """A stack that is mended already was mended when it was."""
+    await change(api, "fixed", MINE)
+    before = await api.pool.fetchrow("SELECT * FROM stacks WHERE id = $1", MINE)
+
+    assert (await change(api, "fixed", MINE)).status == 200
+    assert await api.pool.fetchrow("SELECT * FROM stacks WHERE id = $1", MINE) == before
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pytest.param([FOREIGN], id="another organization's"),
+        pytest.param([MINE, FOREIGN], id="one of them is"),
+        pytest.param([MINE, UUID(int=99)], id="one of them is unknown"),
+    ],
+)
+async def test_a_foreign_stack_does_not_exist(api: RunningApi, ids: list[UUID]) -> None:
+    """Nor is anything done to the others."""
+    for token in (api.people.user, api.people.program):
+        assert (await change(api, "discarded", *ids, token=token)).status == 404
+
+    assert await status_of(api, MINE) == "open"
+    assert await status_of(api, FOREIGN) == "open"
+    assert (await api.get(f"/api/v2/stacks/{ids[-1].hex}", api.people.user)).status == 404
+
+
+@pytest.mark.parametrize("path", ["not-an-id-at-all-but-long-enough", "f" * 24, "short"])
+async def test_what_can_be_no_id_is_not_found(api: RunningApi, path: str) -> None:
+    """No route, or no stack."""
+    assert (await api.get(f"/api/v2/stacks/{path}", api.people.user)).status == 404
+    answer = await api.post(f"/api/v2/stacks/{path}/change-status?status=open", api.people.user)
+    assert answer.status == 404
+
+
+@pytest.mark.parametrize("status", [None, "", "regressed", "snoozed", "closed"])
+async def test_a_status_that_cannot_be_set_is_invalid(api: RunningApi, status: str | None) -> None:
+    """The answer says which can be."""
+    answer = await change(api, status, MINE)
+
+    assert answer.status == 422
+    problem: Any = answer.json
+    assert problem["errors"] == {
+        "status": ["The status field must be one of open, fixed, ignored, discarded."]
+    }
+
+
+async def test_stacks_need_the_scope_user(api: RunningApi) -> None:
+    """A token that may only post neither reads nor changes them."""
+    assert (await change(api, "discarded", MINE, token=api.people.client)).status == 403
+    assert (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.client)).status == 403
+    assert (await api.get(f"/api/v2/stacks/{MINE.hex}")).status == 401
+
+
+async def test_who_is_global_reaches_all(api: RunningApi) -> None:
+    """As with everything else."""
+    assert (await change(api, "ignored", MINE, FOREIGN, token=api.people.admin)).status == 200
+    assert await status_of(api, FOREIGN) == "ignored"
