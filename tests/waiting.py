@@ -20,3 +20,14 @@ async def until(
                 await asyncio.sleep(_PAUSE_SECONDS)
     except TimeoutError:
         raise AssertionError(f"{what} did not come true within {seconds} s") from None
+
+
+async def until_equal(
+    answer: Callable[[], Awaitable[object]], expected: object, seconds: float = 10.0
+) -> None:
+    """Return as soon as `answer` gives what is expected."""
+
+    async def is_equal() -> bool:
+        return await answer() == expected
+
+    await until(is_equal, seconds, what=f"an answer equal to {expected!r}")

@@ -57,7 +57,7 @@ async def _description(request: web.Request) -> bytes | None:
 
 
 async def _body(request: web.Request) -> str:
-    """The body as text; unpacked, too, it keeps to the limit. Raises BadRequest where it cannot be unpacked."""
+    """The body as text, within the limit unpacked, too. Raises BadRequest where it cannot be unpacked."""
     limit_bytes = request.app[DOOR].settings.body_limit_bytes
     body = await read_body(request, limit_bytes)
     try:

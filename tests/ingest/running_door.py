@@ -45,6 +45,13 @@ class RunningDoor:
             await response.read()
             return response
 
+    async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
+        """Any request, with the client token unless other headers are given; the body can still be read."""
+        options = {"headers": BEARER} | options
+        async with self.session.request(method, self.url + path, **options) as response:
+            await response.read()
+            return response
+
     async def ready(self) -> tuple[int, dict[str, Any]]:
         """The answer of the readiness route."""
         async with self.session.get(self.url + "/health/ready") as response:

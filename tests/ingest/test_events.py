@@ -1,0 +1,98 @@
+"""Posts of events to version 1, and what is the same for both versions."""
+
+import gzip
+
+import pytest
+
+from tests.factories import CLIENT_TOKEN, PROJECT
+from tests.ingest.running_door import BEARER, JSON, RunningDoor
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/events", f"/api/v1/projects/{PROJECT.hex()}/events", "/api/v1/error", "//api/v1//error"]
+)
+async def test_version_1_is_queued_as_such(any_door: RunningDoor, path: str) -> None:
+    """The worker upgrades it; the version of the settings is in `v`, and only there."""
+    response = await any_door.post(path)
+
+    assert response.status == 202
+    assert response.headers["v"] == "7"
+    assert "X-Exceptionless-ConfigVersion" not in response.headers
+    assert await response.text() == ""
+    [post] = await any_door.queued()
+    assert (post.api_version, post.kind, post.body) == (1, "", b'{"message":"hi"}')
+
+
+async def test_version_2_has_its_own_header(any_door: RunningDoor) -> None:
+    """Contract 3.2."""
+    response = await any_door.post()
+
+    assert response.headers["X-Exceptionless-ConfigVersion"] == "7"
+    assert "v" not in response.headers
+    [post] = await any_door.queued()
+    assert post.api_version == 2
+
+
+@pytest.mark.parametrize("path", ["/api/v1/events", "/api/v2/events"])
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "identity"])
+async def test_known_encodings_are_queued_as_they_came(
+    any_door: RunningDoor, path: str, encoding: str
+) -> None:
+    """Nothing is unpacked at the door, not even to see whether it can be; the second goes the direct way."""
+    headers = JSON | BEARER | {"Content-Encoding": encoding}
+    body = gzip.compress(b"{}")
+
+    assert [(await any_door.post(path, data=body, headers=headers)).status for _ in range(2)] == [202, 202]
+
+    posts = await any_door.queued()
+    assert [(post.body, post.content_encoding) for post in posts] == [(body, encoding.lower())] * 2
+
+
+@pytest.mark.parametrize("encoding", ["lz4", "gzip, br", "x-gzip", "compress"])
+async def test_other_encodings_are_refused_at_once(any_door: RunningDoor, encoding: str) -> None:
+    """415, where the official server would answer 202 and lose the events."""
+    response = await any_door.post(headers=JSON | BEARER | {"Content-Encoding": encoding})
+
+    assert response.status == 415
+    assert await any_door.queued() == []
+
+
+async def test_a_connection_is_closed_where_the_client_says_so(any_door: RunningDoor) -> None:
+    """.NET says so on every request; a known sender's, too."""
+    await any_door.post()
+    request = (
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        b"Transfer-Encoding: chunked\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
+        b"2\r\n{}\r\n0\r\n\r\n"
+    )
+
+    answer = await any_door.raw(request)
+
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert b"\r\nConnection: close\r\n" in answer
+
+
+async def test_pipelined_requests_are_answered_in_their_order(any_door: RunningDoor) -> None:
+    """Ways of different length change nothing: a post, a heartbeat's neighbour, a refusal, a post."""
+    authorization = b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n"
+    post = (
+        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
+        + authorization
+    )
+    answer = await any_door.raw(
+        post
+        + b"\r\n{}"
+        + b"GET http://old.example/api/v2/projects/config?v=7 HTTP/1.1\r\nHost: x\r\n"
+        + authorization
+        + b"\r\nGET //api/v2/events/submit?message=hi HTTP/1.1\r\nHost: x\r\n"
+        + authorization
+        + b"\r\nGET /api/v2/projects/config HTTP/1.1\r\nHost: x\r\n\r\n"
+        + post
+        + b"Connection: close\r\n\r\n{}"
+    )
+
+    lines = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ") or b"}HTTP/1.1 " in line]
+    assert [line.partition(b"HTTP/1.1 ")[2][:3] for line in lines] == [b"202", b"304", b"200", b"401", b"202"]
+    assert [post.body for post in await any_door.queued()] == [b"{}", b'{"message":"hi"}', b"{}"]
