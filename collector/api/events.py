@@ -17,6 +17,7 @@ from collector.api.projects import reachable_project
 from collector.api.service import API
 from collector.database.events import (
     EventKey,
+    StoredEvent,
     count_by_reference,
     event_at,
     find_by_reference,
@@ -27,7 +28,6 @@ from collector.database.projects import readable_projects
 from collector.domain.errors import NotFound, OrganizationSuspended
 from collector.domain.filter import reference_of
 from collector.domain.identifiers import uuid_of
-from collector.domain.outcome import Event
 from collector.http.responses import json_response
 
 ANSWER_BYTES: Final = 16 << 20
@@ -68,7 +68,7 @@ async def get_events(request: web.Request) -> web.Response:
     return await _list(request, identity, parameters, reference_of(parameters.get("filter", "")))
 
 
-def event_view(event: Event) -> dict[str, Any]:
+def event_view(event: StoredEvent) -> dict[str, Any]:
     """An event as it was stored. `date` has its sender's offset; what is null is left out."""
     members = {
         "id": event.id.hex,

@@ -1,7 +1,9 @@
 """Events, read back: by their id or by the reference id that the client gave them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -9,7 +11,6 @@ import asyncpg
 
 from collector.database.windows import FIRST_ID, LAST_ID, widening_windows
 from collector.domain.event import INVALID_REFERENCE_ID
-from collector.domain.outcome import Event
 
 
 class EventKey(NamedTuple):
@@ -17,6 +18,29 @@ class EventKey(NamedTuple):
 
     project_id: UUID
     id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An event as its row has it; `data` is JSON, and `date` is in UTC."""
+
+    id: UUID
+    project_id: UUID
+    organization_id: UUID
+    stack_id: UUID | None
+    date: datetime
+    created_utc: datetime
+    count: int | None
+    date_offset_minutes: int
+    is_first_occurrence: bool
+    reference_id: str | None
+    type: str
+    message: str | None
+    source: str | None
+    tags: tuple[str, ...]
+    value: Decimal | None
+    geo: str | None
+    data: bytes | None
 
 
 _COLUMNS: Final = (
@@ -30,7 +54,7 @@ _INDEXED: Final = " AND reference_id <> 'invalid-reference-id'"
 
 async def find_event(
     connection: asyncpg.Connection, project_ids: Sequence[UUID], event_id: UUID
-) -> Event | None:
+) -> StoredEvent | None:
     """The event with this id, if it belongs to one of the projects."""
     row = await connection.fetchrow(
         f"SELECT {_COLUMNS} FROM events WHERE project_id = ANY($1) AND id = $2",  # noqa: S608
@@ -65,7 +89,7 @@ async def find_by_reference(
     return found
 
 
-async def event_at(connection: asyncpg.Connection, key: EventKey) -> Event | None:
+async def event_at(connection: asyncpg.Connection, key: EventKey) -> StoredEvent | None:
     """The event that is kept there; None when it is kept no longer."""
     return await find_event(connection, [key.project_id], key.id)
 
@@ -89,5 +113,5 @@ def _where(reference_id: str) -> str:
     return _WHERE_REFERENCE if reference_id == INVALID_REFERENCE_ID else _WHERE_REFERENCE + _INDEXED
 
 
-def _event(row: Any) -> Event:
-    return Event(**{**row, "tags": tuple(row["tags"])})
+def _event(row: Any) -> StoredEvent:
+    return StoredEvent(**{**row, "tags": tuple(row["tags"])})

@@ -7,7 +7,7 @@ of the same side pass together. Away from midnight none of this happens.
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +15,7 @@ import asyncpg
 
 from collector.database.leaves import leaf_name
 from collector.domain.event import INVALID_REFERENCE_ID
-from collector.domain.identifiers import DAY_MS, HOUR_MS, event_ms, first_id_of
+from collector.domain.identifiers import DAY_MS, HOUR_MS, accepted_ms, first_id_of
 from collector.domain.outcome import Event
 
 _DAY: Final = timedelta(days=1)
@@ -31,10 +31,10 @@ class Midnight:
     def __init__(self, window: timedelta) -> None:
         self._window_ms = window // timedelta(milliseconds=1)
 
-    def is_near(self, hours: Iterable[int]) -> bool:
-        """Whether any of these hours (since 1970) holds a moment within the window of a midnight."""
+    def is_near(self, moments: Iterable[datetime]) -> bool:
+        """Whether any of these hours of UTC holds a moment within the window of a midnight."""
         reach = -(-self._window_ms // HOUR_MS)
-        return any(hour % 24 < reach or hour % 24 >= 24 - reach for hour in hours)
+        return any(moment.hour < reach or moment.hour >= 24 - reach for moment in moments)
 
     async def pass_gate(self, connection: asyncpg.Connection, events: Iterable[Event]) -> None:
         """Wait until nobody stores on the other side; holds until the transaction ends. Before any insert."""
@@ -43,9 +43,9 @@ class Midnight:
             mode = _BOTH_SIDES if len(sides) > 1 else sides.pop()
             await connection.execute(f"LOCK TABLE midnight_gate IN {mode} MODE")
 
-    async def repeats(self, connection: asyncpg.Connection, day: date, events: Sequence[Event]) -> set[UUID]:
+    async def repeats(self, connection: asyncpg.Connection, day: date, events: Sequence[Event]) -> set[bytes]:
         """The ids of those events of one day whose reference is stored on the other side of a midnight."""
-        found: set[UUID] = set()
+        found: set[bytes] = set()
         for side, beyond in ((_AFTER, day - _DAY), (_BEFORE, day + _DAY)):
             if near := [event for event in events if self._side(event) == side]:
                 found |= await self._stored_beyond(connection, leaf_name(beyond), near)
@@ -55,26 +55,26 @@ class Midnight:
         """On which side of a midnight it was accepted, as the mode of the gate; None when far from any."""
         if event.reference_id is None or event.reference_id == INVALID_REFERENCE_ID:
             return None
-        since_midnight = event_ms(event.id) % DAY_MS
+        since_midnight = accepted_ms(event.id) % DAY_MS
         if since_midnight < self._window_ms:
             return _AFTER
         return _BEFORE if since_midnight >= DAY_MS - self._window_ms else None
 
     async def _stored_beyond(
         self, connection: asyncpg.Connection, leaf: str, events: Sequence[Event]
-    ) -> set[UUID]:
+    ) -> set[bytes]:
         if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", leaf):
             return set()
-        times = [event_ms(event.id) for event in events]
+        times = [accepted_ms(event.id) for event in events]
         rows = await connection.fetch(
             _LOOK_UP.format(leaf=leaf),
-            [event.id for event in events],
-            [event.project_id for event in events],
+            [UUID(bytes=event.id) for event in events],
+            [UUID(bytes=event.project_id) for event in events],
             [event.reference_id for event in events],
             [first_id_of(time - self._window_ms) for time in times],
             [first_id_of(time + self._window_ms + 1) for time in times],
         )
-        return {row["id"] for row in rows}
+        return {row["id"].bytes for row in rows}
 
 
 _LOOK_UP: Final = """

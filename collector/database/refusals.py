@@ -6,7 +6,6 @@ more would, our code or the schema is wrong: nothing is written off then.
 
 from collections import deque
 from typing import Final
-from uuid import UUID
 
 from collector.database.errors import MostlyRefused
 from collector.domain.outcome import DeadLetter
@@ -53,6 +52,6 @@ class RefusedRows:
         self.letters.append(letter)
 
     @property
-    def ids(self) -> set[UUID]:
+    def ids(self) -> set[bytes]:
         """The ids of the refused events."""
-        return {letter.id for letter in self.letters}
+        return {letter.id.bytes for letter in self.letters}

@@ -6,7 +6,7 @@ hold raises one of `UNPACKABLE`.
 
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
@@ -27,6 +27,7 @@ _ROWS_PER_CHUNK: Final = 500
 """About 256 KB: the server begins with the first while the next is packed."""
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = b"\xff\xff\xff\xff"
 _NO_STACK: Final = _NULL + b"\0\0\0\1\0"
 _NO_TAGS: Final = struct.pack("!iiii", 12, 0, 0, 25)
@@ -34,6 +35,8 @@ _TEXT_OID: Final = 25
 _GROUP: Final = 10_000
 _GROUP_DIGITS: Final = 4
 _USUAL_DIGITS: Final = 8
+_SHIFTS: Final = (10_000, 1000, 100, 10, 1)
+"""From so many digits behind the point to a whole group."""
 _NEGATIVE: Final = 0x4000
 _JSONB_VERSION: Final = 1
 
@@ -43,6 +46,7 @@ _integer = struct.Struct("!ii").pack
 _length = struct.Struct("!i").pack
 _json_head = struct.Struct("!ib").pack
 _numeric_head = struct.Struct("!ihhHh").pack
+_two_groups = struct.Struct("!ihhHhhh").pack
 _array_head = struct.Struct("!iiiiii").pack
 
 
@@ -59,15 +63,20 @@ def copy_chunks(events: Sequence[Event]) -> Iterator[bytes]:
 def _pieces(events: Iterable[Event]) -> list[bytes]:
     pieces: list[bytes] = []
     owner, project_id, organization_id = b"", None, None
+    created, created_utc = 0, None
     for event in events:
         data = event.data
         # As a rule all events of a project share these two.
-        if event.project_id is not project_id or event.organization_id is not organization_id:
+        if event.project_id != project_id or event.organization_id != organization_id:
             project_id, organization_id = event.project_id, event.organization_id
-            owner = _owner(len(COLUMNS), 16, project_id.bytes, 16, organization_id.bytes)
+            owner = _owner(len(COLUMNS), 16, project_id, 16, organization_id)
+        if event.created_utc is not created_utc:  # that of all events of a post
+            created_utc = event.created_utc
+            created = (created_utc - _EPOCH) // _MICROSECOND
+        date = (event.date - _EPOCH) // _MICROSECOND
         pieces += (
             owner,
-            _keys_of(event),
+            _keys(16, event.id, 8, created, 8, date, 2, event.date_offset_minutes),
             _NO_STACK if event.stack_id is None and not event.is_first_occurrence else _stack_of(event),
             _NULL if event.count is None else _integer(4, event.count),
             _shared_text(event.type),
@@ -83,20 +92,9 @@ def _pieces(events: Iterable[Event]) -> list[bytes]:
     return pieces
 
 
-def _keys_of(event: Event) -> bytes:
-    created = _microseconds(event.created_utc)
-    date = created if event.date is event.created_utc else _microseconds(event.date)
-    return _keys(16, event.id.bytes, 8, created, 8, date, 2, event.date_offset_minutes)
-
-
-def _microseconds(moment: datetime) -> int:
-    since = moment - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
 def _stack_of(event: Event) -> bytes:
     first = struct.pack("!i?", 1, event.is_first_occurrence)
-    return (_NULL if event.stack_id is None else _length(16) + event.stack_id.bytes) + first
+    return (_NULL if event.stack_id is None else _length(16) + event.stack_id) + first
 
 
 def _text(text: str) -> bytes:
@@ -117,6 +115,10 @@ def _numeric(value: Decimal) -> bytes:
     """Groups of four decimal digits, the first with its weight, as `numeric` goes over the wire."""
     text = str(value)
     whole, _, fraction = text.partition(".")
+    if len(whole) <= _GROUP_DIGITS and 0 < len(fraction) <= _GROUP_DIGITS and (whole + fraction).isdigit():
+        high, low = int(whole), int(fraction) * _SHIFTS[len(fraction)]
+        if high and low:  # such as 12.50: in half the time
+            return _two_groups(12, 2, 0, 0, len(fraction), high, low)
     if len(whole) > _USUAL_DIGITS or len(fraction) > _GROUP_DIGITS or "E" in text or not whole[-1].isdigit():
         return _unusual_numeric(value)
     high, low = divmod(abs(int(whole)), _GROUP)

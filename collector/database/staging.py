@@ -49,18 +49,18 @@ class Staging:
         self._refusals = refusals
         self._is_used = False
 
-    async def store(self, events: Sequence[Event]) -> set[UUID]:
+    async def store(self, events: Sequence[Event]) -> set[bytes]:
         """Insert events and answer the ids of those stored; the others met their reference or are refused.
 
         A refused row is found by halving and becomes a dead letter.
         """
         if not self._is_used:
             await self._connection.execute(_STAGING)
-        stored: set[UUID] = set()
+        stored: set[bytes] = set()
         await self._insert(events, stored)
         return stored
 
-    async def _insert(self, events: Sequence[Event], stored: set[UUID]) -> None:
+    async def _insert(self, events: Sequence[Event], stored: set[bytes]) -> None:
         try:
             async with self._connection.transaction():
                 await self._move(events, stored)
@@ -75,14 +75,14 @@ class Staging:
             await self._insert(events[:middle], stored)
             await self._insert(events[middle:], stored)
 
-    async def _move(self, events: Sequence[Event], stored: set[UUID]) -> None:
+    async def _move(self, events: Sequence[Event], stored: set[bytes]) -> None:
         if self._is_used:
             await self._connection.execute("TRUNCATE staging")
         self._is_used = True
         await self._connection.copy_records_to_table(
             "staging", records=map(_row, events), columns=_COLUMNS.split(", ")
         )
-        stored.update(row["id"] for row in await self._connection.fetch(_MOVE))
+        stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
 
 
 def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
@@ -101,13 +101,13 @@ def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLett
     body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
     data = b"" if event.data is None else b', "data": ' + event.data
     return DeadLetter(
-        id=event.id,
+        id=UUID(bytes=event.id),
         reason=reason,
         detail=detail,
         body=body[:-1].encode() + data + b"}",
-        accepted_utc=accepted_at(event.id.bytes),
-        project_id=event.project_id,
-        organization_id=event.organization_id,
+        accepted_utc=accepted_at(event.id),
+        project_id=UUID(bytes=event.project_id),
+        organization_id=UUID(bytes=event.organization_id),
         content_type="application/json",
     )
 
@@ -115,10 +115,10 @@ def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLett
 def _row(event: Event) -> tuple[object, ...]:
     """In the order of `_COLUMNS`."""
     return (
-        event.id,
-        event.project_id,
-        event.organization_id,
-        event.stack_id,
+        UUID(bytes=event.id),
+        UUID(bytes=event.project_id),
+        UUID(bytes=event.organization_id),
+        None if event.stack_id is None else UUID(bytes=event.stack_id),
         event.date,
         event.created_utc,
         event.count,

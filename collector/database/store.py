@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from collector.database.refusals import RefusalWatch, RefusedRows
 from collector.database.staging import dead_letter
 from collector.database.stored_batches import remember
 from collector.database.usage import UsageKey, add_usage
-from collector.domain.identifiers import DAY_MS, HOUR_MS, event_ms
+from collector.domain.identifiers import TIME_BYTES, accepted_at
 from collector.domain.outcome import (
     DeadLetter,
     DeadLetterReason,
@@ -33,10 +34,7 @@ NO_PROJECT: Final = UUID(int=0)
 """What a dead letter is counted under when its project is unknown."""
 REFERENCE_WINDOW: Final = timedelta(hours=1)
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY: Final = _EPOCH.date()
-_HOUR: Final = timedelta(hours=1)
-_DAY_HOURS: Final = 24
+_owner_and_moment: Final = attrgetter("project_id", "created_utc")
 _NO_LEAF: Final = (
     "Its time of acceptance is beyond what is kept, or lies in the future: no leaf is made for it."
 )
@@ -69,19 +67,18 @@ class BatchStore:
         repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself;
         MostlyRefused is raised when most would.
         """
-        days = {event_ms(event.id) // DAY_MS for batch in batches for event in batch.events}
+        days = {moment.date() for batch in batches for moment in _moments(batch.events)}
         async with connected(self._pool) as connection:
-            without_leaf = await make_leaves_for(connection, map(_day, days), self._retention_days)
+            without_leaf = await make_leaves_for(connection, days, self._retention_days)
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)
-                by_hour = _by_hour(events)
                 refused = self._watch.begin(len(events))
-                writer = await self._write(connection, by_hour, refused)
+                writer = await self._write(connection, events, refused)
                 letters += refused.letters
                 await keep_dead_letters(connection, letters)
                 discarded = sum((batch.discarded for batch in remembered.new), Counter())
-                counts = _counts(by_hour, writer, refused) + _discards(discarded) + _dead_letters(letters)
+                counts = _counts(events, writer, refused) + _discards(discarded) + _dead_letters(letters)
                 await add_usage(connection, counts)
                 await count_finished(connection, remembered)
         self._watch.note(refused)
@@ -96,14 +93,12 @@ class BatchStore:
         )
 
     async def _write(
-        self, connection: asyncpg.Connection, by_hour: Mapping[int, list[Event]], refused: RefusedRows
+        self, connection: asyncpg.Connection, events: Sequence[Event], refused: RefusedRows
     ) -> EventWriter:
-        by_day: defaultdict[date, list[Event]] = defaultdict(list)
-        for hour, events in by_hour.items():
-            by_day[_day(hour // _DAY_HOURS)] += events
-        midnight = self._midnight if self._midnight.is_near(by_hour) else None
+        moments = _moments(events)
+        midnight = self._midnight if self._midnight.is_near(moments) else None
         writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
-        await writer.write(by_day)
+        await writer.write(_by_day(events, {moment.date() for moment in moments}))
         return writer
 
 
@@ -117,36 +112,44 @@ def _sorted_out(
         return events, letters
     storable: list[Event] = []
     for event in events:
-        if _day(event_ms(event.id) // DAY_MS) in without_leaf:
+        if accepted_at(event.id).date() in without_leaf:
             letters.append(dead_letter(event, DeadLetterReason.IMPLAUSIBLE_TIME, _NO_LEAF))
         else:
             storable.append(event)
     return storable, letters
 
 
-def _by_hour(events: Iterable[Event]) -> dict[int, list[Event]]:
-    """By hours since 1970."""
-    by_hour: defaultdict[int, list[Event]] = defaultdict(list)
+def _moments(events: Iterable[Event]) -> set[datetime]:
+    """When they were accepted, as their ids say; far fewer moments than events."""
+    return set(map(accepted_at, {event.id[:TIME_BYTES] for event in events}))
+
+
+def _by_day(events: Sequence[Event], days: set[date]) -> Mapping[date, Sequence[Event]]:
+    """By the UTC day of acceptance, of which as a rule there is one."""
+    if len(days) == 1:
+        return dict.fromkeys(days, events)
+    by_day: defaultdict[date, list[Event]] = defaultdict(list)
     for event in events:
-        by_hour[event_ms(event.id) // HOUR_MS].append(event)
-    return by_hour
+        by_day[accepted_at(event.id).date()].append(event)
+    return by_day
 
 
-def _counts(
-    by_hour: Mapping[int, list[Event]], writer: EventWriter, refused: RefusedRows
-) -> Counter[UsageKey]:
+def _counts(events: Iterable[Event], writer: EventWriter, refused: RefusedRows) -> Counter[UsageKey]:
     """Events by outcome: stored is what ended in no other way."""
-    counts: Counter[UsageKey] = Counter()
-    for hour, events in by_hour.items():
-        for project_id, number in Counter(event.project_id for event in events).items():
-            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.STORED)] = number
-    for hour, events in _by_hour(writer.duplicates).items():
-        for project_id, number in Counter(event.project_id for event in events).items():
-            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.STORED)] -= number
-            counts[UsageKey(project_id, _EPOCH + hour * _HOUR, Outcome.DUPLICATE)] = number
+    counts = _number_of(events, Outcome.STORED)
+    counts.subtract(_number_of(writer.duplicates, Outcome.STORED))
+    counts.update(_number_of(writer.duplicates, Outcome.DUPLICATE))
     for letter in refused.letters:
         counts[_key_of(letter, Outcome.STORED)] -= 1
     return +counts
+
+
+def _number_of(events: Iterable[Event], outcome: Outcome) -> Counter[UsageKey]:
+    """First by moment, where nothing must be computed for each event: that takes a fifth of the time."""
+    counts: Counter[UsageKey] = Counter()
+    for (project_id, moment), number in Counter(map(_owner_and_moment, events)).items():
+        counts[UsageKey(UUID(bytes=project_id), _hour(moment), outcome)] += number
+    return counts
 
 
 def _dead_letters(letters: Iterable[DeadLetter]) -> Counter[UsageKey]:
@@ -154,8 +157,7 @@ def _dead_letters(letters: Iterable[DeadLetter]) -> Counter[UsageKey]:
 
 
 def _key_of(letter: DeadLetter, outcome: Outcome, reason: str = "") -> UsageKey:
-    hour = letter.accepted_utc.replace(minute=0, second=0, microsecond=0)
-    return UsageKey(letter.project_id or NO_PROJECT, hour, outcome, reason)
+    return UsageKey(letter.project_id or NO_PROJECT, _hour(letter.accepted_utc), outcome, reason)
 
 
 def _discards(discarded: Counter[Discard]) -> Counter[UsageKey]:
@@ -171,6 +173,5 @@ def _whole(batches: Iterable[UnderstoodBatch]) -> int:
     return sum(not batch.is_part for batch in batches)
 
 
-def _day(number: int) -> date:
-    """The UTC day so many days after the first of 1970."""
-    return _FIRST_DAY + timedelta(days=number)
+def _hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, Self
-from uuid import UUID
 
 import msgspec
 
@@ -39,8 +38,8 @@ class Sender(msgspec.Struct, frozen=True):
     """What a post says about all of its events; `client_member` is `client` as it stands in `data`."""
 
     post_id: bytes
-    project_id: UUID
-    organization_id: UUID
+    project_id: bytes
+    organization_id: bytes
     accepted_utc: datetime
     client: dict[str, str]
     client_member: bytes
@@ -51,8 +50,8 @@ class Sender(msgspec.Struct, frozen=True):
         client, client_member = _client(post.client_ip, post.user_agent)
         return cls(
             post_id=post.id,
-            project_id=_uuid(post.project_id),
-            organization_id=_uuid(post.organization_id),
+            project_id=post.project_id,
+            organization_id=post.organization_id,
             accepted_utc=accepted_at(post.id),
             client=client,
             client_member=client_member,
@@ -93,12 +92,6 @@ def event_of(
         data=encoded(data),
         **columns,
     )
-
-
-@lru_cache(maxsize=1024)
-def _uuid(value: bytes) -> UUID:
-    """Most posts are of few projects."""
-    return UUID(bytes=value)
 
 
 @lru_cache(maxsize=1024)

@@ -42,13 +42,14 @@ class DeadLetterReason(StrEnum):
 class Event(msgspec.Struct, frozen=True, gc=False):
     """One row of `events`; a Struct, because making a frozen dataclass of its size takes ten times as long.
 
-    `data` is UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset
-    that the sender wrote it with.
+    Ids are 16 bytes, as in the post: making UUIDs of them would be a tenth of all work on an event. `data` is
+    UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset that the
+    sender wrote it with.
     """
 
-    id: UUID
-    project_id: UUID
-    organization_id: UUID
+    id: bytes
+    project_id: bytes
+    organization_id: bytes
     type: str
     date: datetime
     date_offset_minutes: int
@@ -61,7 +62,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     count: int | None = None
     geo: str | None = None
     data: bytes | None = None
-    stack_id: UUID | None = None
+    stack_id: bytes | None = None
     is_first_occurrence: bool = False
 
 

@@ -109,19 +109,19 @@ def _of_raw(
 
 def _discard(sender: Sender, reason: DiscardReason) -> Discard:
     hour = sender.accepted_utc.replace(minute=0, second=0, microsecond=0)
-    return Discard(sender.project_id, hour, reason)
+    return Discard(UUID(bytes=sender.project_id), hour, reason)
 
 
 def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
     """The post as it came."""
     return DeadLetter(
-        id=event_id(post.id, 0),
+        id=UUID(bytes=event_id(post.id, 0)),
         reason=problem.reason,
         detail=problem.detail,
         body=post.body,
         accepted_utc=sender.accepted_utc,
-        project_id=sender.project_id,
-        organization_id=sender.organization_id,
+        project_id=UUID(bytes=post.project_id),
+        organization_id=UUID(bytes=post.organization_id),
         content_type=without_nul(post.content_type),
         content_encoding=without_nul(post.content_encoding),
         user_agent=without_nul(post.user_agent),
@@ -132,13 +132,13 @@ def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
 def _dead_event(raw: TooDeep, place: int, post: Post, sender: Sender) -> DeadLetter:
     """One event of the post, as UTF-8 JSON of its own."""
     return DeadLetter(
-        id=event_id(post.id, place),
+        id=UUID(bytes=event_id(post.id, place)),
         reason=DeadLetterReason.TOO_DEEP,
         detail=f"The event nests deeper than {MAXIMUM_DEPTH} levels.",
         body=raw.text.encode(),
         accepted_utc=sender.accepted_utc,
-        project_id=sender.project_id,
-        organization_id=sender.organization_id,
+        project_id=UUID(bytes=post.project_id),
+        organization_id=UUID(bytes=post.organization_id),
         content_type="application/json",
         user_agent=without_nul(post.user_agent),
         client_ip=without_nul(post.client_ip),

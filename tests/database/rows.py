@@ -6,7 +6,9 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+import msgspec
 
+from collector.database.events import StoredEvent
 from collector.domain.identifiers import PostIds, accepted_at, event_id
 from collector.domain.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
 
@@ -30,9 +32,9 @@ def post_id(accepted: datetime | None = None) -> bytes:
 
 
 def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any) -> Event:
-    """A small log event of a post of its own."""
+    """A small log event of a post of its own; ids may be UUIDs, as tables have them."""
     identifier = event_id(post_id(accepted), place)
-    moment = accepted_at(identifier.bytes)
+    moment = accepted_at(identifier)
     values: dict[str, Any] = {
         "id": identifier,
         "project_id": PROJECT,
@@ -44,7 +46,18 @@ def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any
         "message": "hello",
         "data": b'{"answer": 42}',
     }
-    return Event(**(values | members))
+    return Event(**{name: _packed(value) for name, value in (values | members).items()})
+
+
+def _packed(value: Any) -> Any:
+    return value.bytes if isinstance(value, UUID) else value
+
+
+def as_stored(event: Event) -> StoredEvent:
+    """The event as it is read back."""
+    members = msgspec.structs.asdict(event)
+    ids = ("id", "project_id", "organization_id", "stack_id")
+    return StoredEvent(**members | {name: members[name] and UUID(bytes=members[name]) for name in ids})
 
 
 def a_letter(**members: Any) -> DeadLetter:

@@ -8,7 +8,7 @@ import pytest
 
 from collector.database.events import count_by_reference, find_by_reference, find_event
 from collector.database.store import BatchStore
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, understood
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, understood
 
 pytestmark = pytest.mark.integration
 
@@ -17,11 +17,12 @@ async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
     """The same value that went in; `data` as JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
     await BatchStore(pool).save([understood(event)])
+    stored = as_stored(event)
 
     async with pool.acquire() as connection:
-        assert await find_event(connection, [PROJECT], event.id) == event
-        assert await find_event(connection, [OTHER_PROJECT], event.id) is None
-        assert await find_event(connection, [], event.id) is None
+        assert await find_event(connection, [PROJECT], stored.id) == stored
+        assert await find_event(connection, [OTHER_PROJECT], stored.id) is None
+        assert await find_event(connection, [], stored.id) is None
 
 
 async def test_references_are_found_in_every_age_of_leaf(pool: asyncpg.Pool) -> None:
@@ -35,7 +36,7 @@ async def test_references_are_found_in_every_age_of_leaf(pool: asyncpg.Pool) -> 
             found = await find_by_reference(
                 connection, [PROJECT, OTHER_PROJECT], "order-4711", now=datetime.now(UTC), limit=limit
             )
-            return [event.id for event in found]
+            return [event.id.bytes for event in found]
 
     assert await find(100) == [event.id for event in events]
     assert await find(4) == [event.id for event in events[:4]]
@@ -53,7 +54,7 @@ async def test_within_a_window_the_latest_date_comes_first(pool: asyncpg.Pool) -
 
     async with pool.acquire() as connection:
         found = await find_by_reference(connection, [PROJECT, OTHER_PROJECT], "order-4711", now=now, limit=10)
-    assert [event.id for event in found] == [late.id, early.id]
+    assert [event.id.bytes for event in found] == [late.id, early.id]
 
 
 async def test_what_stands_for_unusable_references_can_be_looked_up(pool: asyncpg.Pool) -> None:

@@ -47,7 +47,7 @@ async def test_a_repeat_across_midnight_is_a_duplicate(
     assert await store.save([understood(stays)]) == Tally(stored=1)
     assert await store.save([understood(an_event_at(second))]) == Tally(duplicate=1)
 
-    assert [row["id"] for row in await stored(pool)] == [stays.id]
+    assert [row["id"].bytes for row in await stored(pool)] == [stays.id]
     assert await usage(pool) == {("stored", ""): 1, ("duplicate", ""): 1}
 
 
@@ -77,7 +77,7 @@ async def test_in_one_batch_the_first_accepted_wins(store: BatchStore, pool: asy
     assert await store.save([understood(*events)]) == Tally(stored=2, duplicate=1)
 
     # 40 is more than an hour after -30, and 20, which is not, is not there.
-    assert [row["id"] for row in await stored(pool)] == [events[1].id, events[0].id]
+    assert [row["id"].bytes for row in await stored(pool)] == [events[1].id, events[0].id]
 
 
 async def test_a_refused_event_is_no_first_one(store: BatchStore, pool: asyncpg.Pool) -> None:
@@ -88,7 +88,7 @@ async def test_a_refused_event_is_no_first_one(store: BatchStore, pool: asyncpg.
     tally = await store.save([understood(refused, second, third)])
 
     assert tally == Tally(stored=1, duplicate=1, dead_lettered=1)
-    assert [row["id"] for row in await stored(pool)] == [second.id]
+    assert [row["id"].bytes for row in await stored(pool)] == [second.id]
 
 
 async def test_a_window_of_nothing_is_off(pool: asyncpg.Pool) -> None:

@@ -9,12 +9,13 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from collector.database.events import StoredEvent
 from collector.database.row_codec import COLUMNS, UNPACKABLE, copy_chunks
 from collector.domain.body import raw_events
 from collector.domain.event import Sender, event_of
 from collector.domain.outcome import Event
 from collector.domain.plain_event import event_of_plain, plain_events
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored
 from tests.factories import a_post
 
 pytestmark = pytest.mark.integration
@@ -53,12 +54,12 @@ async def connection(pool: asyncpg.Pool) -> Any:
         yield connection
 
 
-async def written(connection: asyncpg.Connection, events: Sequence[Event]) -> list[Event]:
+async def written(connection: asyncpg.Connection, events: Sequence[Event]) -> list[StoredEvent]:
     """The events as the table holds them."""
     buffer = b"".join(copy_chunks(events))
     await connection.copy_to_table("flat", source=_source(buffer), columns=COLUMNS, format="binary")
     rows = await connection.fetch("SELECT * FROM flat ORDER BY id")
-    return [Event(**{**row, "tags": tuple(row["tags"])}) for row in rows]
+    return [StoredEvent(**{**row, "tags": tuple(row["tags"])}) for row in rows]
 
 
 async def _source(buffer: bytes) -> Any:
@@ -68,7 +69,7 @@ async def _source(buffer: bytes) -> Any:
 @pytest.mark.parametrize("event", EVENTS)
 async def test_an_event_comes_back_as_it_was(connection: asyncpg.Connection, event: Event) -> None:
     """Every column."""
-    assert (await written(connection, [event])) == [event]
+    assert (await written(connection, [event])) == [as_stored(event)]
 
 
 async def test_many_events_come_back_in_their_order(connection: asyncpg.Connection) -> None:
@@ -76,7 +77,7 @@ async def test_many_events_come_back_in_their_order(connection: asyncpg.Connecti
     projects = (PROJECT, OTHER_PROJECT, OTHER_PROJECT)
     events = [an_event(message=f"event {n}", project_id=projects[n % 3]) for n in range(1201)]
 
-    assert await written(connection, events) == events
+    assert await written(connection, events) == list(map(as_stored, events))
     assert len(list(copy_chunks(events))) > 2
 
 

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
+from collector.database.events import StoredEvent
 from collector.database.pool import close_pool, create_pool
 from collector.database.store import NO_PROJECT, BatchStore
 from collector.domain.outcome import Discard, DiscardReason, Event, Tally, UnderstoodBatch
@@ -21,6 +22,7 @@ from tests.database.rows import (
     PROJECT,
     a_letter,
     an_event,
+    as_stored,
     days_ago,
     stored,
     today,
@@ -56,8 +58,8 @@ async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: 
     assert await store.save([understood(event)]) == Tally(stored=1)
 
     (row,) = await stored(pool)
-    found = Event(**{**row, "tags": tuple(row["tags"])})
-    assert found == event
+    found = StoredEvent(**{**row, "tags": tuple(row["tags"])})
+    assert found == as_stored(event)
     assert str(found.value) == "1.50"
 
 
@@ -96,7 +98,7 @@ async def test_a_reference_id_is_stored_once_a_project_and_day(store: BatchStore
 
     assert tally == Tally(stored=2, duplicate=1)
     assert again == Tally(duplicate=1)
-    assert [row["id"] for row in await stored(pool)] == [first.id, elsewhere.id]
+    assert [row["id"].bytes for row in await stored(pool)] == [first.id, elsewhere.id]
     assert await usage(pool) == {("stored", ""): 2, ("duplicate", ""): 2}
 
 
@@ -146,9 +148,9 @@ async def test_a_poisoned_event_costs_itself_alone(
     tally = await store.save([understood(*events)])
 
     assert tally == Tally(stored=20, dead_lettered=1)
-    assert poisoned.id not in {row["id"] for row in await stored(pool)}
+    assert poisoned.id not in {row["id"].bytes for row in await stored(pool)}
     letter = await pool.fetchrow("SELECT * FROM dead_letters")
-    assert letter["id"] == poisoned.id
+    assert letter["id"].bytes == poisoned.id
     assert letter["reason"] == "refused_by_database"
     assert error in letter["detail"]
     assert (letter["project_id"], letter["organization_id"]) == (PROJECT, ORGANIZATION)
@@ -243,7 +245,7 @@ async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, accep
     assert await store.save([understood(wrong, an_event())]) == Tally(stored=1, dead_lettered=1)
 
     letter = await pool.fetchrow("SELECT * FROM dead_letters")
-    assert (letter["id"], letter["reason"]) == (wrong.id, "implausible_time")
+    assert (letter["id"].bytes, letter["reason"]) == (wrong.id, "implausible_time")
     assert letter["accepted_utc"] == accepted
     assert await pool.fetchval("SELECT to_regclass($1)", _leaf(accepted)) is None
 
@@ -289,7 +291,7 @@ async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool:
 
     assert await store.save([understood(*events)]) == Tally(stored=5, duplicate=5)
 
-    assert [row["id"] for row in await stored(pool)] == [event.id for event in events[:5]]
+    assert [row["id"].bytes for row in await stored(pool)] == [event.id for event in events[:5]]
     assert await _is_staging_there(pool) is False
 
 

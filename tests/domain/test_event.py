@@ -48,8 +48,8 @@ def test_an_event_belongs_to_its_post() -> None:
 
     assert isinstance(event, Event)
     assert event.id == event_id(POST.id, 7)
-    assert event.project_id.bytes == POST.project_id
-    assert event.organization_id.bytes == POST.organization_id
+    assert event.project_id == POST.project_id
+    assert event.organization_id == POST.organization_id
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
     (letter,) = understand(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
-    assert (letter.id, letter.body, letter.accepted_utc) == (event_id(post.id, 0), body, NOW)
+    assert (letter.id.bytes, letter.body, letter.accepted_utc) == (event_id(post.id, 0), body, NOW)
     assert (letter.content_type, letter.content_encoding) == ("text/plain", "gzip")
     assert (letter.user_agent, letter.client_ip) == (post.user_agent, post.client_ip)
 
@@ -73,7 +73,8 @@ def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
     (letter,) = understand(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
-    assert (letter.id, letter.body, letter.content_encoding) == (event_id(post.id, 1), event.encode(), "")
+    assert letter.id.bytes == event_id(post.id, 1)
+    assert (letter.body, letter.content_encoding) == (event.encode(), "")
 
 
 def test_a_body_may_unpack_to_ten_times_the_limit() -> None:

@@ -101,7 +101,7 @@ class FakeStore:
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
     _entry_of: dict[UUID, tuple[int, str]] = field(default_factory=dict)
     _repeats: set[tuple[int, str]] = field(default_factory=set)
-    _references: set[tuple[UUID, str]] = field(default_factory=set)
+    _references: set[tuple[bytes, str]] = field(default_factory=set)
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
         self.attempts += 1
