@@ -8,20 +8,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from collector.domain.json_text import is_too_deep, object_within
+from collector.domain.known_objects import KNOWN_OBJECTS, respell
 
 SUBMISSION_CLIENT: Final = "@submission_client"
 MAXIMUM_AGENT_LENGTH: Final = 255
 """Of the agent and of its version: each event of a post gets a copy."""
-_OBJECTS: Final = (
-    "@environment",
-    "@error",
-    "@location",
-    "@request",
-    "@simple_error",
-    "@stack",
-    "@user",
-    "@user_description",
-)
 _ERRORS: Final = ("@error", "@simple_error")
 
 
@@ -30,11 +21,12 @@ def assembled(
 ) -> dict[str, Any]:
     """The whole `data` of an event; `@submission_client` is always the server's own."""
     whole = dict(data or {})
-    for name in _OBJECTS:
+    for name in KNOWN_OBJECTS:
         if not isinstance(whole.get(name), dict | None):
             _add(whole, name, whole.pop(name))
     for name, value in additions:
         _add(whole, name, value)
+    respell(whole)
     whole[SUBMISSION_CLIENT] = submission_client
     return whole
 
@@ -57,18 +49,19 @@ def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
     return {key: text for key, text in parts.items() if text}
 
 
-def _add(data: dict[str, Any], name: str, value: Any) -> None:
-    """Add a member; a known object may come as JSON text, anything else in its place gets another name."""
-    if name in _OBJECTS and isinstance(value, str):
-        value = _object_in_text(value) or value
-    if name in _OBJECTS and not isinstance(value, dict | None):
-        name = f"_{name}"
-    data[_free_name(data, name)] = value
-
-
-def _object_in_text(text: str) -> dict[str, Any] | None:
+def object_in_text(text: str) -> dict[str, Any] | None:
+    """The object that a text within an event is, or None; an exponent in it is not spelled out."""
     text = text.strip()
     return object_within(text) if text.startswith("{") and not is_too_deep(text) else None
+
+
+def _add(data: dict[str, Any], name: str, value: Any) -> None:
+    """Add a member; a known object may come as JSON text, anything else in its place gets another name."""
+    if name in KNOWN_OBJECTS and isinstance(value, str):
+        value = object_in_text(value) or value
+    if name in KNOWN_OBJECTS and not isinstance(value, dict | None):
+        name = f"_{name}"
+    data[_free_name(data, name)] = value
 
 
 def _free_name(data: dict[str, Any], name: str) -> str:

@@ -33,6 +33,7 @@ from collector.domain.json_text import (
     number_in,
     with_escapes_mended,
 )
+from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
@@ -65,26 +66,32 @@ class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     reference_id: str | None = None
 
 
-class _Object(msgspec.Struct):
-    """Any object; nothing in it is decoded."""
+def _known(name: str) -> tuple[str, Any, Any]:
+    """A member of `data` that is an object whose members all have their right names, whatever they hold."""
+    members = [(member, Raw, Raw()) for member in sorted(KNOWN_OBJECTS[name])]
+    return (
+        name[1:],
+        msgspec.defstruct(name[1:], members, forbid_unknown_fields=True, gc=False) | None,
+        field(name=name, default=None),
+    )
 
 
-class _Unremarkable(msgspec.Struct):
-    """`data` in which nothing must be looked at: no error, no request, and known objects are objects."""
-
-    environment: _Object | None = field(name="@environment", default=None)
-    location: _Object | None = field(name="@location", default=None)
-    user: _Object | None = field(name="@user", default=None)
-    user_description: _Object | None = field(name="@user_description", default=None)
-    error: None = field(name="@error", default=None)
-    simple_error: None = field(name="@simple_error", default=None)
-    request: None = field(name="@request", default=None)
-    stack: None = field(name="@stack", default=None)
+def _absent(name: str) -> tuple[str, Any, Any]:
+    return name[1:], None, field(name=name, default=None)
 
 
+_OBJECTS: Final = ("@environment", "@location", "@user", "@user_description")
+_UNREMARKABLE: Final = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Unremarkable",
+        [*map(_known, _OBJECTS), *map(_absent, KNOWN_OBJECTS.keys() - set(_OBJECTS))],
+        gc=False,
+    )
+    | None
+)
+"""`data` in which nothing must be looked at: no error, no request, no stack."""
 _EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=number_in)
 _EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=number_in)
-_UNREMARKABLE: Final = msgspec.json.Decoder(_Unremarkable | None)
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=number_in)
 
 

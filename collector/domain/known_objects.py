@@ -1,0 +1,81 @@
+"""The objects that `data` knows, and how their members are named: in snake_case, whatever the sender wrote.
+
+Newer clients write snake_case, older ones PascalCase or camelCase; readers, filters and stacks look for one
+of them. A member is renamed only where its right name is free, so that no value gets lost, and nothing else
+in these objects is touched.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+
+class _Shape:
+    """The members of one kind of object, and which of them are objects, or lists of them, with a shape."""
+
+    __slots__ = ("names", "nested", "spellings")
+
+    def __init__(self, names: str, nested: Mapping[str, "_Shape"] | None = None) -> None:
+        self.names: Final = frozenset(names.split())
+        self.nested: Final = dict(nested or {})
+        self.spellings: Final = {
+            spelling: name for name in self.names for spelling in (name, name.replace("_", ""))
+        }
+
+
+_PARAMETER: Final = _Shape("name type type_namespace data generic_arguments")
+_METHOD: Final = _Shape(
+    "name declaring_namespace declaring_type module_id is_signature_target data generic_arguments parameters",
+    {"parameters": _PARAMETER},
+)
+_FRAME: Final = _Shape(" ".join(_METHOD.names) + " file_name line_number column", {"parameters": _PARAMETER})
+_MODULE: Final = _Shape("module_id name version is_entry created_date modified_date data")
+_ERROR: Final = _Shape(
+    "message type code data inner stack_trace target_method modules",
+    {"stack_trace": _FRAME, "target_method": _METHOD, "modules": _MODULE},
+)
+_ERROR.nested["inner"] = _ERROR
+_SIMPLE_ERROR: Final = _Shape("message type stack_trace data inner")
+_SIMPLE_ERROR.nested["inner"] = _SIMPLE_ERROR
+_ENVIRONMENT: Final = _Shape(
+    "processor_count total_physical_memory available_physical_memory command_line process_name process_id"
+    " process_memory_size thread_name thread_id architecture o_s_name o_s_version ip_address machine_name"
+    " install_id runtime_version data"
+)
+_ENVIRONMENT.spellings.update(os_name="o_s_name", os_version="o_s_version")
+
+_SHAPES: Final = {
+    "@environment": _ENVIRONMENT,
+    "@error": _ERROR,
+    "@location": _Shape("country level1 level2 locality"),
+    "@request": _Shape(
+        "user_agent http_method is_secure host port path referrer client_ip_address headers cookies post_data"
+        " query_string data"
+    ),
+    "@simple_error": _SIMPLE_ERROR,
+    "@stack": _Shape("title signature_data"),
+    "@user": _Shape("identity name data"),
+    "@user_description": _Shape("email_address description data"),
+}
+KNOWN_OBJECTS: Final = {name: shape.names for name, shape in _SHAPES.items()}
+"""The members of `data` that are objects, with their members; anything else there gets another name."""
+
+
+def respell(data: Mapping[str, Any]) -> None:
+    """Rename the members of the known objects in `data`, in place; unknown names stay as they are."""
+    left: list[tuple[Any, _Shape]] = [(data[name], _SHAPES[name]) for name in _SHAPES.keys() & data.keys()]
+    while left:  # not recursive: an error may be caused by hundreds of others
+        value, shape = left.pop()
+        if isinstance(value, dict):
+            if not value.keys() <= shape.names:
+                _rename(value, shape)
+            left.extend((value[name], nested) for name, nested in shape.nested.items() if name in value)
+        elif isinstance(value, list):
+            left.extend((item, shape) for item in value)
+
+
+def _rename(members: dict[str, Any], shape: _Shape) -> None:
+    strange: Iterable[str] = members.keys() - shape.names
+    for spelling in sorted(strange):  # of two spellings of a name always the same one wins
+        name = shape.spellings.get(spelling.lower())
+        if name is not None and members.get(name) is None:
+            members[name] = members.pop(spelling)
