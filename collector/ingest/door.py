@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from collector.broker.connection import check_server, connect
+from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_load import queue_load
@@ -35,7 +36,7 @@ from collector.process.metrics import IngestMetrics
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """Everything that a post needs on its way to the queue's disk."""
+    """Everything that the door needs to answer its clients."""
 
     settings: IngestSettings
     trusted_proxies: Networks
@@ -45,6 +46,7 @@ class Door:
     senders: KnownSenders
     backpressure: Backpressure
     queue: PostQueue
+    heartbeats: Heartbeats
     readiness: Readiness
     metrics: IngestMetrics
 
@@ -95,6 +97,7 @@ async def open_door(
                         senders,
                         backpressure,
                         queue,
+                        Heartbeats(looking_up, keys),
                         readiness,
                         metrics,
                     )

@@ -2,11 +2,12 @@
 
 from typing import Final
 
-from collector.ingest import configuration, descriptions, events, submissions
+from collector.ingest import configuration, descriptions, events, heartbeats, submissions
 
 ROUTES: Final = [
     *events.ROUTES,
     *submissions.ROUTES,
+    *heartbeats.ROUTES,
     *descriptions.ROUTES,
     *configuration.ROUTES,
 ]

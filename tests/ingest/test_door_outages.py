@@ -15,7 +15,7 @@ from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
 from collector.ingest import post_queue
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.ingest.running_door import JSON, RunningDoor, running_door
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -97,6 +97,23 @@ async def test_a_read_only_queue_refuses_until_it_is_writable(door: RunningDoor,
     await own_redis.replicaof("NO", "ONE")
 
     await _taken_again(door)
+
+
+async def test_settings_are_answered_while_nothing_can_be_written(
+    door: RunningDoor, own_redis: Redis
+) -> None:
+    """A heartbeat, an event by GET and a description are 503 like a post; settings need no write."""
+    await own_redis.config_set("maxmemory", 1)
+
+    for method, path, body in (
+        ("GET", "/api/v2/events/session/heartbeat?id=abc&close=true", None),
+        ("GET", "/api/v2/events/submit?message=hi", None),
+        ("POST", "/api/v2/events/by-ref/abcd-1234/user-description", b'{"description":"x"}'),
+    ):
+        answer = await door.request(method, path, data=body, headers=JSON | BEARER)
+        assert (answer.status, (await answer.json())["status"]) == (503, 503)
+        assert int(answer.headers["Retry-After"]) > 0
+    assert (await door.request("GET", "/api/v2/projects/config")).status == 200
 
 
 async def test_less_durability_is_not_ready_unless_accepted(valkey: Valkey, own_redis: Redis) -> None:
