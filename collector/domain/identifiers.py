@@ -23,6 +23,7 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 
 _COUNTER_BITS: Final = 12
+_DERIVED: Final = 1 << (PLACE_BITS - 1)
 _BELOW_TIME_BITS: Final = 80
 _RANDOM_BITS: Final = 42
 _VERSION: Final = 7 << 76
@@ -56,6 +57,16 @@ class PostIds:
 def event_id(post_id: bytes, place: int) -> bytes:
     """The id of the event at `place` (0 to 2**20 - 1) of a post."""
     return (int.from_bytes(post_id, "big") | place).to_bytes(16, "big")
+
+
+def derived_event_id(event_id: bytes) -> bytes:
+    """The id of the event that the worker derives from this one; it belongs to the same leaf."""
+    return (int.from_bytes(event_id, "big") | _DERIVED).to_bytes(16, "big")
+
+
+def is_derived(event_id: bytes) -> bool:
+    """Whether the worker made the event: nobody sent it, and it is counted apart."""
+    return bool(int.from_bytes(event_id[-3:], "big") & _DERIVED)
 
 
 def derived_id(milliseconds: int, digest: bytes) -> UUID:

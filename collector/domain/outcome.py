@@ -10,6 +10,8 @@ from uuid import UUID
 
 import msgspec
 
+from collector.domain.session_key import SessionKey
+
 
 class Outcome(StrEnum):
     """How an accepted event can end."""
@@ -24,6 +26,10 @@ class DiscardReason(StrEnum):
     """Why an event was discarded on purpose."""
 
     TOO_OLD = "too_old"
+    HEARTBEAT = "heartbeat"
+    BOT = "bot"
+    SESSION_END = "session_end"
+    REPEATED_SESSION_START = "repeated_session_start"
 
 
 class DeadLetterReason(StrEnum):
@@ -37,6 +43,8 @@ class DeadLetterReason(StrEnum):
     TOO_MANY_EVENTS = "too_many_events"
     REFUSED_BY_DATABASE = "refused_by_database"
     IMPLAUSIBLE_TIME = "implausible_time"
+    INVALID_DESCRIPTION = "invalid_description"
+    UNKNOWN_KIND = "unknown_kind"
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
@@ -44,7 +52,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     Ids are 16 bytes, as in the post: making UUIDs of them would be a tenth of all work on an event. `data` is
     UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset that the
-    sender wrote it with.
+    sender wrote it with. `session_key` is in no column: it finds the event's session, where it has one.
     """
 
     id: bytes
@@ -64,6 +72,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     data: bytes | None = None
     stack_id: bytes | None = None
     is_first_occurrence: bool = False
+    session_key: SessionKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,20 @@ class DeadLetter:
     content_encoding: str = ""
     user_agent: str = ""
     client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserDescription:
+    """What a user says about an event, named by its reference id or its own; kept until that is stored.
+
+    `id` is the post's; `description` is UTF-8 JSON that `jsonb` takes. It is no event and counts as none.
+    """
+
+    id: bytes
+    project_id: bytes
+    organization_id: bytes
+    reference_id: str
+    description: bytes
 
 
 class Discard(NamedTuple):
@@ -110,6 +133,7 @@ class UnderstoodBatch:
     events: list[Event] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     discarded: Counter[Discard] = field(default_factory=Counter)
+    descriptions: list[UserDescription] = field(default_factory=list)
     is_part: bool = False
 
 
@@ -117,6 +141,7 @@ class UnderstoodBatch:
 class Tally:
     """What one transaction stored, in events; `replayed` and `repeated` are in batches.
 
+    `derived` events were made by the worker itself and are in no other number.
     A replay is an entry met again, a repeat is another entry of a stored batch, met for the first time.
     """
 
@@ -126,3 +151,4 @@ class Tally:
     dead_lettered: int = 0
     replayed: int = 0
     repeated: int = 0
+    derived: int = 0

@@ -1,0 +1,254 @@
+"""Sessions: which events belong together, where one begins and ends, and what its start event says of it.
+
+A manual session is the one that its events name: by `@ref:session`, its start by its reference id. Other
+events with a user belong to an automatic session: the user's events, by their dates, with no pause of more
+than `IDLE`. Where the client sent no start, one is derived from the first event. Pure: a replay gives the
+same sessions and the same ids. When a session has ended is told by its client, or else by the silence after
+it; only the client's word keeps later events out.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from collector.domain.event_members import as_text
+from collector.domain.identifiers import derived_event_id, is_reference_id
+from collector.domain.json_text import encoded
+from collector.domain.outcome import DiscardReason, Event
+from collector.domain.session_key import (
+    SESSION_END,
+    SESSION_REFERENCE,
+    SESSION_START,
+    SessionKey,
+    is_session_id,
+)
+
+IDLE: Final = timedelta(minutes=15)
+"""After such a pause a user's next event begins another session."""
+
+_ERROR: Final = "error"
+_COPIED: Final = ("@user", "@environment", "@request", "@location", "@version", "@submission_client")
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+_members_of = msgspec.json.Decoder(dict[str, Raw]).decode
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(slots=True)
+class Session:
+    """One session. `closed_utc` is when its client said that it ended.
+
+    While it is new, `begun_by` is its start as the client sent it, or else its first event; then its ids are
+    empty until all events in hand are looked at.
+    """
+
+    key: SessionKey
+    start_event_id: bytes
+    session_id: str
+    start_utc: datetime
+    last_utc: datetime
+    closed_utc: datetime | None = None
+    has_error: bool = False
+    begun_by: Event | None = None
+    is_touched: bool = False
+
+    def takes(self, date: datetime) -> bool:
+        """Whether an event of its key with this date belongs to it."""
+        if self.key.is_manual:
+            return True
+        is_over = self.closed_utc is not None and date > self.closed_utc
+        return not is_over and self.start_utc - date <= IDLE and date - self.last_utc <= IDLE
+
+    def begin_with(self, start: Event) -> bool:
+        """Take the start that the client sent in place of one derived, unless it has one or is known."""
+        if self.begun_by is None or self.begun_by.type == SESSION_START:
+            return False
+        self.begun_by = start
+        return True
+
+    def touch(self, date: datetime, *, has_error: bool = False) -> None:
+        """It was alive then."""
+        self.start_utc = min(self.start_utc, date)
+        self.last_utc = max(self.last_utc, date)
+        self.has_error |= has_error
+        self.is_touched = True
+
+    def close(self, date: datetime) -> None:
+        """Its client said that it ended then; the first word counts."""
+        self.touch(date)
+        self.closed_utc = self.closed_utc or date
+
+
+@dataclass(slots=True)
+class Assignment:
+    """What sessions make of a transaction's events: those to be stored, derived or discarded.
+
+    `new` and `touched` are sessions as they are afterwards.
+    """
+
+    events: list[Event] = field(default_factory=list)
+    derived: list[Event] = field(default_factory=list)
+    discarded: list[tuple[Event, DiscardReason]] = field(default_factory=list)
+    new: list[Session] = field(default_factory=list)
+    touched: list[Session] = field(default_factory=list)
+
+
+def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, datetime]]:
+    """The first and the last date of each session key in hand."""
+    dates: dict[SessionKey, tuple[datetime, datetime]] = {}
+    for event in events:
+        if event.session_key is not None:
+            first, last = dates.get(event.session_key, (event.date, event.date))
+            dates[event.session_key] = min(first, event.date), max(last, event.date)
+    return dates
+
+
+def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]]) -> Assignment:
+    """Give each event that has a key its session, a known or a new one; the others stay as they are."""
+    result = Assignment()
+    groups: defaultdict[SessionKey, list[Event]] = defaultdict(list)
+    for event in events:
+        if event.session_key is None:
+            result.events.append(event)
+        else:
+            groups[event.session_key].append(event)
+    for key, of_key in groups.items():
+        sessions = [replace(session) for session in known.get(key, ())]
+        _assign_in_order(key, sorted(of_key, key=_order), sessions, result)
+    return result
+
+
+def session_alive(sessions: Sequence[tuple[Session, datetime]], moment: datetime) -> Session | None:
+    """Which session a heartbeat of that moment is of; each comes with the time when it was last heard of.
+
+    That counts beside its events' dates, because these may come from a clock that is slow.
+    """
+    alive = [
+        session
+        for session, heard_utc in sessions
+        if session.start_utc <= moment
+        and (session.closed_utc is None or moment <= session.closed_utc)
+        and (session.key.is_manual or moment - max(session.last_utc, heard_utc) <= IDLE)
+    ]
+    return max(alive, key=lambda session: (session.key.is_manual, session.last_utc), default=None)
+
+
+def told_of(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
+    """What the start event says: the seconds as its value, and members of its data."""
+    end = session.closed_utc or (session.last_utc if is_idle else None)
+    duration = max((end or session.last_utc) - session.start_utc, timedelta())
+    members: dict[str, Any] = {}
+    if end is not None:
+        members["sessionend"] = end.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if session.has_error:
+        members["haserror"] = True
+    return Decimal(duration // _MILLISECOND) / 1000, members
+
+
+def _order(event: Event) -> tuple[datetime, int, bytes]:
+    """By date; of equals a start first and an end last."""
+    return event.date, (event.type != SESSION_START) + (event.type == SESSION_END), event.id
+
+
+def _assign_in_order(
+    key: SessionKey, events: Sequence[Event], sessions: list[Session], result: Assignment
+) -> None:
+    members: list[tuple[Event, Session]] = []
+    for event in events:
+        session = _fitting(sessions, event.date)
+        if event.type == SESSION_END:
+            result.discarded.append((event, DiscardReason.SESSION_END))
+            if session is not None:
+                session.close(event.date)
+            continue
+        if session is None:
+            session = Session(key, b"", "", event.date, event.date, begun_by=event)
+            sessions.append(session)
+        elif event.type == SESSION_START and not session.begin_with(event):
+            result.discarded.append((event, DiscardReason.REPEATED_SESSION_START))
+            session.touch(event.date)
+            continue
+        session.touch(event.date, has_error=event.type == _ERROR)
+        members.append((event, session))
+    for session in sessions:
+        _conclude(session, result)
+    result.events += [_in_session(event, session) for event, session in members]
+
+
+def _fitting(sessions: Sequence[Session], date: datetime) -> Session | None:
+    """The nearest of those that take it."""
+    return min(
+        (session for session in sessions if session.takes(date)),
+        key=lambda session: max(session.start_utc - date, date - session.last_utc, timedelta()),
+        default=None,
+    )
+
+
+def _conclude(session: Session, result: Assignment) -> None:
+    """A new session gets its ids, and a start event where its client sent none."""
+    first = session.begun_by
+    if first is None:
+        if session.is_touched:
+            result.touched.append(session)
+        return
+    is_sent = first.type == SESSION_START
+    session.start_event_id = first.id if is_sent else derived_event_id(first.id)
+    session.session_id = _name_in(first) if session.key.is_manual else session.start_event_id.hex()
+    result.new.append(session)
+    if not is_sent:
+        result.derived.append(_start_of(session, first))
+
+
+def _in_session(event: Event, session: Session) -> Event:
+    """The event as it is stored: it names its session; a start does so by its reference id."""
+    is_start = event.type == SESSION_START
+    reference_id = event.reference_id
+    if is_start:
+        reference_id = reference_id or _as_reference(session.session_id)
+        event = msgspec.structs.replace(event, reference_id=reference_id, value=event.value or Decimal(0))
+    if session.key.is_manual or (is_start and reference_id == session.session_id):
+        return event
+    return msgspec.structs.replace(event, data=_with_reference(event.data, session.session_id))
+
+
+def _start_of(session: Session, first: Event) -> Event:
+    """The start that the client did not send, with what the session's first event tells of its origin."""
+    members = _members_of(first.data or b"{}")
+    data: dict[str, Any] = {name: members[name] for name in _COPIED if name in members}
+    return Event(
+        id=session.start_event_id,
+        project_id=first.project_id,
+        organization_id=first.organization_id,
+        type=SESSION_START,
+        date=first.date,
+        date_offset_minutes=first.date_offset_minutes,
+        created_utc=first.created_utc,
+        reference_id=_as_reference(session.session_id),
+        value=Decimal(0),
+        geo=first.geo,
+        data=_encode({**data, SESSION_REFERENCE: session.session_id}),
+        session_key=session.key,
+    )
+
+
+def _name_in(event: Event) -> str:
+    """The id of the manual session that an event names."""
+    if event.type == SESSION_START and event.reference_id and is_session_id(event.reference_id):
+        return event.reference_id
+    return as_text(msgspec.json.decode(_members_of(event.data or b"{}")[SESSION_REFERENCE])) or ""
+
+
+def _as_reference(session_id: str) -> str | None:
+    return session_id if is_reference_id(session_id) else None
+
+
+def _with_reference(data: bytes | None, session_id: str) -> bytes:
+    """Last: of two equal names `jsonb` keeps the last."""
+    member = encoded({SESSION_REFERENCE: session_id})
+    return member if data is None or data == b"{}" else b"%b,%b" % (data[:-1], member[1:])
