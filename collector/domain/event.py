@@ -24,10 +24,12 @@ from collector.domain.event_members import (
     as_tags,
     as_text,
 )
+from collector.domain.event_rules import Draft, apply_rules
 from collector.domain.identifiers import accepted_at, event_id, is_reference_id
 from collector.domain.json_text import encoded, without_nul
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.post import Post
+from collector.domain.project_rules import ORDINARY, ProjectRules
 
 INVALID_REFERENCE_ID: Final = "invalid-reference-id"
 """Stands for a reference id that is none; never a duplicate."""
@@ -59,9 +61,16 @@ class Sender(msgspec.Struct, frozen=True):
 
 
 def event_of(
-    raw: Mapping[str, Any], place: int, sender: Sender, max_age: timedelta | None
+    raw: Mapping[str, Any],
+    place: int,
+    sender: Sender,
+    max_age: timedelta | None,
+    project: ProjectRules = ORDINARY,
 ) -> Event | DiscardReason:
-    """The row for the raw event at `place` of its post, or why it is discarded; never fails."""
+    """The row for the raw event at `place` of its post, or why it is discarded; never fails.
+
+    What is within `raw` is the event's from now on, and changes with it.
+    """
     now = sender.accepted_utc
     members = Members(raw)
     date = members.take("date", lambda value: _date(value, now)) or EventDate(now)
@@ -69,27 +78,38 @@ def event_of(
         return DiscardReason.TOO_OLD
     written_type = members.take("type", as_text) or ""
     reference_id, invalid = _reference_id(members)
+    message, source = members.take("message", as_text) or "", members.take("source", as_text) or ""
     columns: dict[str, Any] = {
-        "message": (members.take("message", as_text) or "")[:MAXIMUM_TEXT_LENGTH] or None,
-        "source": (members.take("source", as_text) or "")[:MAXIMUM_TEXT_LENGTH] or None,
         "tags": members.take("tags", as_tags) or (),
         "value": members.take("value", as_number),
         "count": members.take("count", as_count),
-        "geo": members.take("geo", as_geo),
     }
+    geo = members.take("geo", as_geo)
     sent_data = members.take("data", as_object)
     additions = [*members.left_over, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
     data = assembled(sent_data, additions, sender.client)
+    draft = Draft(
+        _type(written_type, data),
+        message[:MAXIMUM_TEXT_LENGTH] or None,
+        source[:MAXIMUM_TEXT_LENGTH] or None,
+        geo,
+        data,
+    )
+    if reason := apply_rules(draft, project):
+        return reason
     return Event(
         id=event_id(sender.post_id, place),
         project_id=sender.project_id,
         organization_id=sender.organization_id,
-        type=_type(written_type, data),
+        type=draft.type,
         date=date.utc,
         date_offset_minutes=date.offset_minutes,
         created_utc=now,
         reference_id=reference_id,
-        data=encoded(data),
+        message=draft.message,
+        source=draft.source,
+        geo=draft.geo,
+        data=encoded(draft.data),
         **columns,
     )
 

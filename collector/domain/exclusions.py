@@ -25,9 +25,12 @@ _USUAL_LENGTH: Final = 64
 
 
 def exclude(value: Any, patterns: tuple[str, ...]) -> None:
-    """Remove the members whose name is excluded from an object or a list, in place and at every depth."""
+    """Remove the members whose name is excluded from an object or a list, in place and at every depth.
+
+    Names with `@` are not the sender's: these stay.
+    """
     for members in _objects_in(value):
-        for name in [name for name in members if is_excluded(name, patterns)]:
+        for name in [name for name in members if name[:1] != "@" and is_excluded(name, patterns)]:
             del members[name]
 
 

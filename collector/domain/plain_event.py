@@ -23,6 +23,7 @@ from collector.domain.event_members import (
     as_number,
     as_tags,
 )
+from collector.domain.event_rules import HEARTBEAT, NOT_FOUND
 from collector.domain.identifiers import event_id, is_reference_id
 from collector.domain.json_text import (
     MAXIMUM_DEPTH,
@@ -35,6 +36,7 @@ from collector.domain.json_text import (
 )
 from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
+from collector.domain.project_rules import ORDINARY, ProjectRules
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
@@ -46,6 +48,7 @@ _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
 
 
+_TYPES_WITH_RULES: Final = (HEARTBEAT, NOT_FOUND)
 _LEAST_WITH_MEMBER: Final = len('{"":0}')
 _KNOWN_TAGS: Final = 1024
 _CONTAINERS: Final = (list, dict)
@@ -110,7 +113,11 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
 
 
 def event_of_plain(
-    plain: PlainEvent, place: int, sender: Sender, max_age: timedelta | None
+    plain: PlainEvent,
+    place: int,
+    sender: Sender,
+    max_age: timedelta | None,
+    project: ProjectRules = ORDINARY,
 ) -> Event | DiscardReason:
     """The row for the event at `place` of its post, or why it is discarded: what `event_of` gives for it."""
     now = sender.accepted_utc
@@ -121,6 +128,7 @@ def event_of_plain(
     geo = as_geo(plain.geo) if plain.geo else None
     needs_care = (
         date is None
+        or plain.type in _TYPES_WITH_RULES
         or not _is_unremarkable(data)
         or (reference_id is not None and not is_reference_id(reference_id))
         or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
@@ -128,7 +136,7 @@ def event_of_plain(
         or (geo is None and plain.geo)
     )
     if date is None or needs_care:
-        return event_of(_raw(plain), place, sender, max_age)
+        return event_of(_raw(plain), place, sender, max_age, project)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
     return Event(  # by position: by name it takes twice as long

@@ -68,12 +68,21 @@ def title_of(stack: Stack, type_: str, source: str | None, message: str | None) 
     return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
 
 
+def simple_info(error: Mapping[str, Any]) -> dict[str, str]:
+    """What tells an `@simple_error` apart: its type and a hash of its stack trace."""
+    type_, trace = as_text(error.get("type")), as_text(error.get("stack_trace"))
+    info = {"ExceptionType": type_} if type_ else {}
+    if trace:
+        info["StackTrace"] = _sha1(trace)
+    return info
+
+
 def _found(project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any]) -> Stack:
     if type_ == _ERROR:
         error, simple_error = data.get("@error"), data.get("@simple_error")
         if isinstance(error, Mapping) and (target := target_of(error)):
             return _stack(project_id, target.info, as_text(error.get("message")) or "")
-        if isinstance(simple_error, Mapping) and (info := _simple_info(simple_error)):
+        if isinstance(simple_error, Mapping) and (info := simple_info(simple_error)):
             return _stack(project_id, info, as_text(simple_error.get("message")) or "")
     return plain_stack(project_id, type_, source)
 
@@ -94,14 +103,6 @@ def _manual_info(manual: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(given, Mapping):
         return {}
     return {name: text for name, value in given.items() if (text := as_text(value))}
-
-
-def _simple_info(error: Mapping[str, Any]) -> dict[str, str]:
-    type_, trace = as_text(error.get("type")), as_text(error.get("stack_trace"))
-    info = {"ExceptionType": type_} if type_ else {}
-    if trace:
-        info["StackTrace"] = _sha1(trace)
-    return info
 
 
 def _sha1(text: str) -> str:

@@ -13,6 +13,7 @@ from collector.domain.body import RawEvent, TooDeep, raw_events
 from collector.domain.event import Sender, event_of
 from collector.domain.identifiers import event_id
 from collector.domain.json_text import MAXIMUM_DEPTH, without_nul
+from collector.domain.legacy_event import upgraded
 from collector.domain.outcome import (
     DeadLetter,
     DeadLetterReason,
@@ -23,10 +24,13 @@ from collector.domain.outcome import (
 )
 from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
 from collector.domain.post import Post
+from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.unpacking import Unstorable, unpacked
 
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
+_LEGACY: Final = 1
+"""The API's version whose posts are upgraded."""
 BYTES_OF_AN_EVENT: Final = 1600
 """So many bytes of a post weigh as much as one event."""
 
@@ -71,31 +75,34 @@ def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatc
     return batch
 
 
-def understand(post: Post, rules: Rules) -> UnderstoodPost:
-    """What becomes of a post."""
+def understand(post: Post, rules: Rules, project: ProjectRules = ORDINARY) -> UnderstoodPost:
+    """What becomes of a post; `project` is what its project's settings say."""
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
-        plain = plain_events(body, post.content_type)
+        is_usual = post.api_version != _LEGACY and project.leave_data_alone
+        plain = plain_events(body, post.content_type) if is_usual else None
         if plain is not None:
-            results = _of_plain(plain, sender, rules)
+            results = _of_plain(plain, sender, rules, project)
         else:
-            results = list(_of_raw(raw_events(body, post.content_type), post, sender, rules))
+            results = list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
     except Unstorable as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
     return UnderstoodPost(results, max(len(results), len(body) // BYTES_OF_AN_EVENT))
 
 
 def _of_plain(
-    found: Sequence[PlainEvent | None], sender: Sender, rules: Rules
+    found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
 ) -> list[Event | DeadLetter | Discard]:
     max_age = rules.max_age
-    results = [event_of_plain(plain, place, sender, max_age) for place, plain in enumerate(found) if plain]
+    results = [
+        event_of_plain(plain, place, sender, max_age, project) for place, plain in enumerate(found) if plain
+    ]
     return [result if isinstance(result, Event) else _discard(sender, result) for result in results]
 
 
 def _of_raw(
-    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules
+    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules, project: ProjectRules
 ) -> Iterator[Event | DeadLetter | Discard]:
     for place, raw in enumerate(found):
         if raw is None:
@@ -103,7 +110,8 @@ def _of_raw(
         if isinstance(raw, TooDeep):
             yield _dead_event(raw, place, post, sender)
             continue
-        result = event_of(raw, place, sender, rules.max_age)
+        event = upgraded(raw) if post.api_version == _LEGACY else raw
+        result = event_of(event, place, sender, rules.max_age, project)
         yield result if isinstance(result, Event) else _discard(sender, result)
 
 

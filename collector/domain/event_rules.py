@@ -1,0 +1,108 @@
+"""The rules about what an event says, in the order of contract 3.5: 404s, errors, requests, privacy.
+
+They apply to the whole event, when its columns and `data` are assembled and before anything is stored.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from collector.domain.error_info import target_of
+from collector.domain.event_members import MAXIMUM_TEXT_LENGTH, as_text
+from collector.domain.exclusions import exclude, is_excluded
+from collector.domain.outcome import DiscardReason
+from collector.domain.privacy import remove_private
+from collector.domain.project_rules import ProjectRules
+from collector.domain.request_info import complete_request, path_of
+from collector.domain.stack import simple_info
+
+NOT_FOUND: Final = "404"
+HEARTBEAT: Final = "heartbeat"
+
+_ERROR: Final = "error"
+_TARGET: Final = "@target"
+_NOT_OF_A_404: Final = ("@environment", "@trace", "@error", "@simple_error")
+_WITH_DATA: Final = ("@error", "@simple_error", "@environment", "@user", "@user_description")
+
+
+@dataclass(slots=True)
+class Draft:
+    """An event while the rules are applied to it; `data` is its own and may be changed at any depth."""
+
+    type: str
+    message: str | None
+    source: str | None
+    geo: str | None
+    data: dict[str, Any]
+
+
+def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
+    """Change the draft as the rules have it; why it is discarded, if it is."""
+    if draft.type == HEARTBEAT:
+        return DiscardReason.HEARTBEAT
+    if draft.type == NOT_FOUND:
+        _name_what_was_not_found(draft)
+    elif draft.type == _ERROR:
+        _tell_error(draft)
+    request = draft.data.get("@request")
+    if isinstance(request, dict) and complete_request(request, project) and project.delete_bot_data:
+        return DiscardReason.BOT
+    if project.exclusions:
+        _exclude(draft.data, project.exclusions)
+    if not project.include_private_information:
+        remove_private(draft.data)
+    return None
+
+
+def _name_what_was_not_found(draft: Draft) -> None:
+    for name in _NOT_OF_A_404:
+        draft.data.pop(name, None)
+    request = draft.data.get("@request")
+    if isinstance(request, dict) and not (draft.source or "").strip():
+        draft.message, draft.source = None, path_of(request)[:MAXIMUM_TEXT_LENGTH]
+
+
+def _tell_error(draft: Draft) -> None:
+    """The error's message is the event's where it has none, and the error names its target."""
+    error, simple_error = draft.data.get("@error"), draft.data.get("@simple_error")
+    if isinstance(error, dict):
+        _take_message(draft, error)
+        if target := target_of(error):
+            message = {"Message": target.message} if target.message else {}
+            _name_target(error, target.info | message)
+    if isinstance(simple_error, dict):
+        _take_message(draft, simple_error)
+        _name_target(simple_error, simple_info(simple_error))
+
+
+def _take_message(draft: Draft, error: dict[str, Any]) -> None:
+    if not (draft.message or "").strip():
+        draft.message = (as_text(error.get("message")) or "")[:MAXIMUM_TEXT_LENGTH] or draft.message
+
+
+def _name_target(error: dict[str, Any], target: dict[str, str]) -> None:
+    data = error.get("data")
+    if target and isinstance(data, dict | None):
+        error["data"] = {
+            **(data or {}),
+            _TARGET: {name: text[:MAXIMUM_TEXT_LENGTH] for name, text in target.items()},
+        }
+
+
+def _exclude(data: dict[str, Any], patterns: tuple[str, ...]) -> None:
+    """Remove what the project excludes from the sender's own data, wherever an event has room for it."""
+    for name in [name for name in data if not name.startswith("@")]:
+        if is_excluded(name, patterns):
+            del data[name]
+        else:
+            exclude(data[name], patterns)
+    for name in _WITH_DATA:
+        for known in _chain(data.get(name)):
+            exclude(known.get("data"), patterns)
+
+
+def _chain(known: Any) -> Iterator[dict[str, Any]]:
+    """A known object and, for errors, what it was caused by."""
+    while isinstance(known, dict):
+        yield known
+        known = known.get("inner")
