@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -18,6 +19,11 @@ _READERS: Final = 10
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
+def new_reference_id() -> str:
+    """One that no other event has."""
+    return secrets.token_hex(8)
+
+
 class Reader:
     """Reads events back over the API."""
 
@@ -26,13 +32,17 @@ class Reader:
 
     async def event(self, reference_id: str) -> dict[str, Any]:
         """The one event with this reference id, once it is stored."""
+        return await self.event_with(reference_id, lambda _: True)
+
+    async def event_with(self, reference_id: str, has: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+        """The one event with this reference id, once its data is as it is to be."""
         found: list[dict[str, Any]] = []
 
-        async def is_stored() -> bool:
+        async def is_complete() -> bool:
             found[:] = await self.found(reference_id)
-            return bool(found)
+            return bool(found) and has(found[0]["data"])
 
-        await until(is_stored, _STORED_SECONDS, f"the event {reference_id}")
+        await until(is_complete, _STORED_SECONDS, f"the event {reference_id}")
         [event] = found
         return event
 

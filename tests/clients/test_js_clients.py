@@ -1,23 +1,16 @@
 """Both official JavaScript clients, unmodified: what they send is what is read back."""
 
 import base64
-import secrets
 from typing import Any, Final
 
 import pytest
 
-from tests.clients.js_client import NEW, OLD, JsClient, Starter
+from tests.clients.js_client import AGENTS, NEW, OLD, JsClient, Starter
 from tests.clients.relay import EVENTS, Relay
-from tests.clients.stored import Reader, as_stored, written
+from tests.clients.stored import Reader, as_stored, new_reference_id, written
 
 pytestmark = pytest.mark.end_to_end
 
-LOOPBACK: Final = "127.0.0.1"
-AGENT: Final = {
-    NEW: {"ip_address": LOOPBACK, "user_agent": "exceptionless-js", "version": "3.2.1"},
-    OLD: {"ip_address": LOOPBACK},
-}
-"""`@submission_client`. The older client says its name only where it asks for settings."""
 FULL: Final[list[list[Any]]] = [
     ["createEvent"],
     ["setType", "import"],
@@ -38,43 +31,38 @@ FULL: Final[list[list[Any]]] = [
 """Everything that a program can put into an event by itself."""
 
 
-def reference() -> str:
-    """A reference id that no other event has."""
-    return secrets.token_hex(8)
-
-
 @pytest.mark.parametrize("level", ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"])
 async def test_a_log_of_each_level(client: JsClient, reader: Reader, kind: str, level: str) -> None:
     """It is stored with its source, its message and its level."""
-    own = reference()
+    own = new_reference_id()
     await client.submit(["createLog", "orders.Checkout", f"line {level}", level], ["setReferenceId", own])
 
     [sent] = await client.send(1)
 
     assert sent["data"]["@level"] == level
-    assert written(await reader.event(own)) == as_stored(sent, AGENT[kind])
+    assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
 
 
 async def test_the_use_of_a_feature(client: JsClient, reader: Reader, kind: str) -> None:
     """Its name is the source."""
-    own = reference()
+    own = new_reference_id()
     await client.submit(["createFeatureUsage", "Wizard.Next"], ["setReferenceId", own])
 
     [sent] = await client.send(1)
 
     assert (sent["type"], sent["source"]) == ("usage", "Wizard.Next")
-    assert written(await reader.event(own)) == as_stored(sent, AGENT[kind])
+    assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
 
 
 async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reader, kind: str) -> None:
     """Equal tags are kept once; what no text can hold has U+FFFD in its place."""
-    own = reference()
+    own = new_reference_id()
     await client.submit(*FULL, ["setReferenceId", own])
 
     [sent] = await client.send(1)
 
     stored = await reader.event(own)
-    assert written(stored) == as_stored(sent, AGENT[kind])
+    assert written(stored) == as_stored(sent, AGENTS[kind])
     assert stored["tags"] == ["urgent", "Blue Team", "Critical"]
     assert stored["message"] == "Größe „L“ <b>&amp;</b> 🚚 � �!"
     assert stored["data"]["@ref:parent"] == "first-of-many-01"
@@ -84,7 +72,7 @@ async def test_what_the_configuration_adds_to_every_event(
     starter: Starter, reader: Reader, kind: str
 ) -> None:
     """The version of the program and who uses it."""
-    own = reference()
+    own = new_reference_id()
     user = ["setUserIdentity", "4711", "Jane"]
     async with starter.started(user) as client:
         await client.submit(
@@ -93,12 +81,12 @@ async def test_what_the_configuration_adds_to_every_event(
         [sent] = await client.send(1)
 
     assert sent["data"]["@user"] == {"identity": "4711", "name": "Jane"}
-    assert written(await reader.event(own)) == as_stored(sent, AGENT[kind])
+    assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
 
 
 async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
     """In posts of 50 each; a client keeps 250 at most. Every one is found, as it was written."""
-    own = reference()
+    own = new_reference_id()
     async with starter.started() as client:
         for half in (0, 250):
             for number in range(half, half + 250):
@@ -108,7 +96,7 @@ async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader
             sent = await client.send(half + 250)
 
     stored = await reader.events(f"{own}-{number}" for number in range(500))
-    assert [written(event) for event in stored] == [as_stored(event, AGENT[kind]) for event in sent]
+    assert [written(event) for event in stored] == [as_stored(event, AGENTS[kind]) for event in sent]
     posts = relay.exchanges(EVENTS)
     assert [exchange.status for exchange in posts] == [202] * 10
 
@@ -117,7 +105,7 @@ async def test_what_is_queued_at_the_end_is_sent_on_the_way_out(
     starter: Starter, relay: Relay, reader: Reader
 ) -> None:
     """The newer client before it ends, the older one by a process of its own."""
-    own = reference()
+    own = new_reference_id()
     async with starter.started() as client:
         await client.submit(["createLog", "the last words"], ["setReferenceId", own])
         assert relay.events() == []
@@ -128,7 +116,7 @@ async def test_what_is_queued_at_the_end_is_sent_on_the_way_out(
 
 async def test_an_address_that_ends_in_a_slash(starter: Starter, relay: Relay, reader: Reader) -> None:
     """Both clients then double it."""
-    own = reference()
+    own = new_reference_id()
     async with starter.started(path="/") as client:
         await client.submit(["createLog", "hello"], ["setReferenceId", own])
         await client.send(1)

@@ -1,0 +1,66 @@
+"""What a third party's Python client sends, imitated with its own library's shape: one object a post."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.clients.stored import Reader, as_stored, new_reference_id, written
+from tests.end_to_end.running import RunningUp
+
+pytestmark = pytest.mark.end_to_end
+
+AGENT = {"ip_address": "127.0.0.1", "user_agent": "python-requests", "version": "2.32.5"}
+
+
+@pytest.fixture
+def headers(up: RunningUp) -> dict[str, str]:
+    """As requests sends them."""
+    return {
+        "Authorization": f"Bearer {up.ready.client_token}",
+        "User-Agent": "python-requests/2.32.5",
+        "Content-Type": "application/json",
+        "Accept": "*/*",
+    }
+
+
+async def test_the_key_is_checked_by_asking_for_the_settings(up: RunningUp, headers: dict[str, str]) -> None:
+    """Exactly 200, however often: the client knows no version."""
+    async with aiohttp.ClientSession(up.ready.url) as session:
+        for _ in range(2):
+            async with session.get("/api/v2/projects/config", headers=headers) as response:
+                assert response.status == 200
+                assert (await response.json()).keys() == {"version", "settings"}
+
+
+async def test_members_beside_the_type_are_data(
+    up: RunningUp, headers: dict[str, str], reader: Reader
+) -> None:
+    """Also a stack that is a mere text: nothing of a post is refused for it, and nothing gets lost."""
+    own = new_reference_id()
+    sent: dict[str, Any] = {
+        "type": "log",
+        "message": "hello from Python",
+        "date": datetime.now(UTC).isoformat(),
+        "reference_id": own,
+        "tags": ["python"],
+        "@environment": {"o_s_name": "Linux", "runtime_version": "3.13.1"},
+        "@level": "info",
+        "@stack": "Traceback (most recent call last): ...",
+    }
+    body = json.dumps(sent)
+    async with (
+        aiohttp.ClientSession(up.ready.url) as session,
+        session.post("/api/v2/events", data=body, headers=headers) as response,
+    ):
+        assert (response.status, await response.read()) == (202, b"")
+
+    root = {name: value for name, value in sent.items() if not name.startswith("@")}
+    data = {
+        "@environment": sent["@environment"],
+        "@level": "info",
+        "_@stack": sent["@stack"],
+    }
+    assert written(await reader.event(own)) == as_stored({**root, "data": data}, AGENT)
