@@ -10,7 +10,7 @@ from typing import Final
 
 from aiohttp import web
 
-from collector.api import events, login, organizations, projects, stacks, tokens
+from collector.api import client_settings, events, login, organizations, projects, stacks, tokens
 from collector.api.service import API, Api
 from collector.database.errors import DatabaseUnavailable
 from collector.domain.errors import Refusal, Unavailable
@@ -35,6 +35,8 @@ def add_api(app: web.Application, api: Api) -> None:
             web.post(f"{_V2}/auth/login", _observed(login.post_login)),
             web.get(f"{_V2}/organizations", _observed(organizations.get_organizations)),
             web.get(f"{_V2}/projects", _observed(projects.get_projects)),
+            web.post(f"{_V2}/projects/{_PROJECT}/config", _observed(client_settings.post_setting)),
+            web.delete(f"{_V2}/projects/{_PROJECT}/config", _observed(client_settings.delete_setting)),
             web.post(f"{_V2}/projects/{_PROJECT}/tokens", _observed(tokens.post_token)),
             web.delete(f"{_V2}/tokens/{_TOKENS}", _observed(tokens.delete_tokens)),
             web.get(f"{_V2}/events", _observed(events.get_events)),

@@ -9,8 +9,10 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from collector.domain.projection import ProjectEntry
 
+_encode_settings = msgspec.json.Encoder().encode
 _decode_settings = msgspec.json.Decoder(dict[str, str]).decode
 
 
@@ -78,11 +80,13 @@ async def add_project(
     """Write a project unless it is there; answers whether it was new."""
     status: str = await connection.execute(
         """
-        INSERT INTO projects (id, organization_id, name) VALUES ($1, $2, $3) ON CONFLICT (id) DO NOTHING
+        INSERT INTO projects (id, organization_id, name, settings) VALUES ($1, $2, $3, $4)
+        ON CONFLICT (id) DO NOTHING
         """,
         project_id,
         organization_id,
         name,
+        _encode_settings(NEW_PROJECT_SETTINGS),
     )
     return status.endswith(" 1")
 
@@ -90,9 +94,10 @@ async def add_project(
 async def all_project_entries(connection: asyncpg.Connection) -> dict[bytes, ProjectEntry]:
     """Every project by its id, for the projection."""
     rows = await connection.fetch("SELECT id, organization_id, config_version, settings FROM projects")
-    return {
-        row["id"].bytes: ProjectEntry(
-            row["organization_id"].bytes, row["config_version"], _decode_settings(row["settings"])
-        )
-        for row in rows
-    }
+    return {row["id"].bytes: project_entry(row) for row in rows}
+
+
+def project_entry(row: asyncpg.Record) -> ProjectEntry:
+    """What the doors must know, from the row's organization, version and settings."""
+    settings = _decode_settings(row["settings"])
+    return ProjectEntry(row["organization_id"].bytes, row["config_version"], settings)

@@ -1,0 +1,76 @@
+"""The client configuration of a project, as people change it; clients read it at the door (contract 6)."""
+
+from typing import Annotated, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+from aiohttp import web
+from msgspec import Meta
+
+from collector.api.authentication import reader_of
+from collector.api.parameters import parameters_of
+from collector.api.projects import reachable_project
+from collector.api.request_body import read_body
+from collector.api.service import API, Api
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.database.client_settings import SETTINGS_AT_MOST, newest_entry, put_setting, remove_setting
+from collector.database.pool import connected
+from collector.domain.errors import BadRequest, Unavailable
+
+MAXIMUM_KEY_LENGTH: Final = 255
+MAXIMUM_VALUE_LENGTH: Final = 10_000
+
+_log = structlog.get_logger()
+
+
+class NewSetting(msgspec.Struct, frozen=True):
+    """The value of a setting."""
+
+    value: Annotated[str, Meta(description="a text")] = ""
+
+
+async def post_setting(request: web.Request) -> web.Response:
+    """Set one. 200 once the doors know; 503 means set, but the doors could not be told."""
+    api, identity = request.app[API], await reader_of(request)
+    key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
+    if not value or len(value) > MAXIMUM_VALUE_LENGTH:
+        raise BadRequest(f"The value must have 1 to {MAXIMUM_VALUE_LENGTH} characters.")
+    async with connected(api.pool) as connection:
+        project = await reachable_project(connection, identity, request.match_info["project_id"])
+        if not await put_setting(connection, project.id, key, value):
+            raise BadRequest(f"A project has at most {SETTINGS_AT_MOST} settings.")
+        await _tell_doors(api, connection, project.id)
+    return web.Response()
+
+
+async def delete_setting(request: web.Request) -> web.Response:
+    """Remove one, likewise; also 200 where it was not there, so that a repeat after a 503 mends it."""
+    api, identity = request.app[API], await reader_of(request)
+    key = _key(request)
+    async with connected(api.pool) as connection:
+        project = await reachable_project(connection, identity, request.match_info["project_id"])
+        await remove_setting(connection, project.id, key)
+        await _tell_doors(api, connection, project.id)
+    return web.Response()
+
+
+def _key(request: web.Request) -> str:
+    key = parameters_of(request).get("key", "").strip()
+    if not key or len(key) > MAXIMUM_KEY_LENGTH:
+        raise BadRequest(f"The parameter `key` must have 1 to {MAXIMUM_KEY_LENGTH} characters.")
+    return key
+
+
+async def _tell_doors(api: Api, connection: asyncpg.Connection, project_id: UUID) -> None:
+    try:
+        async with newest_entry(connection, project_id) as entry:
+            if entry is not None:
+                await api.projection.put_project(project_id.bytes, entry)
+    except (BrokerUnavailable, BrokerFull) as error:
+        _log.warning("doors could not be told of a setting", project=project_id.hex, cause=str(error))
+        raise Unavailable(
+            "The setting is changed, but the doors that clients ask could not be told; they are by the next "
+            "sweep, or when this is repeated."
+        ) from error
