@@ -7,13 +7,14 @@ for `KEPT_MS` and offered again every `AGAIN_MS`.
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
 from collector.broker.keys import Keys
+from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
 
 KEPT_MS: Final = 2 * 3_600_000
@@ -75,15 +76,6 @@ for i = 2, #ARGV, 2 do
 end
 return 0
 """
-
-
-class Beat(NamedTuple):
-    """What is known of one session key: when it last beat and when it was closed, in Unix ms; 0 is never."""
-
-    project_id: bytes
-    digest: bytes
-    beaten_ms: int
-    closed_ms: int
 
 
 class Heartbeats:

@@ -18,13 +18,24 @@ from collector.database.pool import connected
 from collector.database.text import storable
 from collector.domain.json_text import encoded
 from collector.domain.outcome import Event
-from collector.domain.session import IDLE, Assignment, Session, assign, dates_by_key, told_of
+from collector.domain.session import (
+    IDLE,
+    Assignment,
+    Beat,
+    Session,
+    assign,
+    dates_by_key,
+    is_heard,
+    told_of,
+)
 from collector.domain.session_key import SessionKey
 
 TELL_AFTER: Final = timedelta(seconds=30)
 """A start event is told of all activity of this time at once: it is a row that is written anew each time."""
 _SESSIONS_OF_A_KEY: Final = 1000
 """More than a user can have in any age that events may have by default."""
+_LATEST_SESSIONS: Final = 10
+"""A heartbeat is of one of the last sessions of its key, or of none that is there."""
 _FORGET_CHUNK: Final = 10_000
 
 _Dates = Mapping[SessionKey, tuple[datetime, datetime]]
@@ -38,7 +49,8 @@ _FIND: Final = f"""
         SELECT {_COLUMNS} FROM sessions AS s
         WHERE s.project_id = wanted.project_id AND s.digest = wanted.digest
             AND s.is_manual = wanted.is_manual
-            AND (s.is_manual OR s.last_utc >= wanted.first_utc - $6 AND s.start_utc <= wanted.last_utc + $6)
+            AND (s.is_manual OR s.last_utc >= wanted.first_utc - $6::interval
+                                AND s.start_utc <= wanted.last_utc + $6::interval)
         LIMIT {_SESSIONS_OF_A_KEY}
     ) AS found
 """  # noqa: S608 - constants only
@@ -50,7 +62,7 @@ _HOLD: Final = """
 _BEGIN: Final = """
     INSERT INTO sessions (project_id, start_event_id, digest, is_manual, session_id, start_utc, last_utc,
                           closed_utc, has_error, due_utc)
-    SELECT told.*, CASE WHEN told.closed_utc IS NULL THEN now() + $10 ELSE now() END
+    SELECT told.*, CASE WHEN told.closed_utc IS NULL THEN now() + $10::interval ELSE now() END
     FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::boolean[], $5::text[], $6::timestamptz[],
                 $7::timestamptz[], $8::timestamptz[], $9::boolean[]) AS
         told (project_id, start_event_id, digest, is_manual, session_id,
@@ -72,10 +84,19 @@ _TELL: Final = """
         has_error = s.has_error OR told.has_error,
         is_idle = false,
         heard_utc = now(),
-        due_utc = least(s.due_utc, CASE WHEN told.closed_utc IS NULL THEN now() + $7 ELSE now() END)
+        due_utc = least(s.due_utc, CASE WHEN told.closed_utc IS NULL THEN now() + $7::interval ELSE now() END)
     FROM told JOIN locked USING (project_id, start_event_id)
     WHERE s.project_id = told.project_id AND s.start_event_id = told.start_event_id
 """
+_ALIVE: Final = f"""
+    SELECT heard.place, found.* FROM unnest($1::uuid[], $2::bytea[])
+        WITH ORDINALITY AS heard (project_id, digest, place),
+    LATERAL (
+        SELECT is_manual, heard_utc, {_COLUMNS} FROM sessions AS s
+        WHERE s.project_id = heard.project_id AND s.digest = heard.digest
+        ORDER BY s.last_utc DESC LIMIT {_LATEST_SESSIONS}
+    ) AS found
+"""  # noqa: S608 - constants only
 _DUE: Final = f"""
     SELECT project_id, digest, is_manual, is_idle, heard_utc, now() AS now, {_COLUMNS} FROM sessions
     WHERE due_utc <= now() ORDER BY due_utc LIMIT $1 FOR UPDATE SKIP LOCKED
@@ -116,6 +137,23 @@ async def tell_sessions(connection: asyncpg.Connection, sessions: Sequence[Sessi
             for session in sorted(sessions, key=_id_of)
         ]
         await connection.execute(_TELL, *_columns(rows), TELL_AFTER)
+
+
+async def hear(pool: asyncpg.Pool, beats: Sequence[Beat]) -> set[Beat]:
+    """Tell sessions of heartbeats, and answer those that found theirs; doing it twice changes nothing."""
+    async with connected(pool) as connection, connection.transaction():
+        rows = await connection.fetch(
+            _ALIVE, [UUID(bytes=beat.project_id) for beat in beats], [beat.digest for beat in beats]
+        )
+        candidates: defaultdict[Beat, list[tuple[Session, datetime]]] = defaultdict(list)
+        for row in rows:
+            beat = beats[row["place"] - 1]
+            key = SessionKey(beat.project_id, beat.digest, row["is_manual"])
+            candidates[beat].append((_session(key, row), row["heard_utc"]))
+        heard = {beat for beat, sessions in candidates.items() if is_heard(beat, sessions)}
+        touched = [session for of in candidates.values() for session, _ in of if session.is_touched]
+        await tell_sessions(connection, touched)
+    return heard
 
 
 async def tell_start_events(pool: asyncpg.Pool, limit: int) -> int:

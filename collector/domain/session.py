@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from msgspec import Raw
@@ -34,6 +34,7 @@ IDLE: Final = timedelta(minutes=15)
 
 _ERROR: Final = "error"
 _COPIED: Final = ("@user", "@environment", "@request", "@location", "@version", "@submission_client")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -85,6 +86,15 @@ class Session:
         self.closed_utc = self.closed_utc or date
 
 
+class Beat(NamedTuple):
+    """What is known of one session key: when it last beat and when it was closed, in Unix ms; 0 is never."""
+
+    project_id: bytes
+    digest: bytes
+    beaten_ms: int = 0
+    closed_ms: int = 0
+
+
 @dataclass(slots=True)
 class Assignment:
     """What sessions make of a transaction's events: those to be stored, derived or discarded.
@@ -124,19 +134,22 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
     return result
 
 
-def session_alive(sessions: Sequence[tuple[Session, datetime]], moment: datetime) -> Session | None:
-    """Which session a heartbeat of that moment is of; each comes with the time when it was last heard of.
+def is_heard(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool:
+    """Tell a key's sessions of its heartbeat; whether the last word of it found one.
 
-    That counts beside its events' dates, because these may come from a clock that is slow.
+    Each comes with the time when it was last heard of: that counts beside its events' dates, because these
+    may come from a clock that is slow.
     """
-    alive = [
-        session
-        for session, heard_utc in sessions
-        if session.start_utc <= moment
-        and (session.closed_utc is None or moment <= session.closed_utc)
-        and (session.key.is_manual or moment - max(session.last_utc, heard_utc) <= IDLE)
-    ]
-    return max(alive, key=lambda session: (session.key.is_manual, session.last_utc), default=None)
+    session: Session | None = None
+    for milliseconds, closes in sorted([(beat.beaten_ms, False), (beat.closed_ms, True)]):
+        if milliseconds:
+            moment = _EPOCH + milliseconds * _MILLISECOND
+            session = _alive(sessions, moment)
+            if session is not None and closes:
+                session.close(moment)
+            elif session is not None:
+                session.touch(moment)
+    return session is not None
 
 
 def told_of(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
@@ -149,6 +162,18 @@ def told_of(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]
     if session.has_error:
         members["haserror"] = True
     return Decimal(duration // _MILLISECOND) / 1000, members
+
+
+def _alive(sessions: Sequence[tuple[Session, datetime]], moment: datetime) -> Session | None:
+    """The latest session that goes on then: a manual one, or one that was heard of shortly before."""
+    alive = [
+        session
+        for session, heard_utc in sessions
+        if session.start_utc <= moment
+        and (session.closed_utc is None or moment <= session.closed_utc)
+        and (session.key.is_manual or moment - max(session.last_utc, heard_utc) <= IDLE)
+    ]
+    return max(alive, key=lambda session: (session.key.is_manual, session.last_utc), default=None)
 
 
 def _order(event: Event) -> tuple[datetime, int, bytes]:

@@ -6,8 +6,9 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.heartbeats import KEPT_MS, Beat, Heartbeats
+from collector.broker.heartbeats import KEPT_MS, Heartbeats
 from collector.broker.keys import Keys
+from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
 from tests.factories import PROJECT
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from collector.domain.identifiers import derived_event_id, is_derived
 from collector.domain.outcome import DiscardReason, Event
-from collector.domain.session import Assignment, Session, assign, dates_by_key, session_alive, told_of
+from collector.domain.session import Assignment, Beat, Session, assign, dates_by_key, is_heard, told_of
 from collector.domain.session_key import SessionKey, session_key
 from tests.database.rows import PROJECT, an_event
 
@@ -281,25 +281,65 @@ def _sessions_of_all(result: Assignment) -> dict[bytes, str]:
     return {event.id: _data(event).get("@ref:session", event.reference_id) for event in result.events}
 
 
-def test_a_heartbeat_is_of_the_latest_session_that_is_alive() -> None:
-    """Heard of within a quarter of an hour: by its events' dates, or by ours where its clock is slow."""
+def _beat(beaten: float | None = None, closed: float | None = None) -> Beat:
+    """In minutes after noon."""
+    ms = [
+        0 if minutes is None else round((NOON + minutes * MINUTE).timestamp() * 1000)
+        for minutes in (beaten, closed)
+    ]
+    return Beat(PROJECT.bytes, b"u" * 20, *ms)
+
+
+def test_a_heartbeat_is_of_the_latest_session_that_goes_on() -> None:
+    """It is as good as an event: the session was alive then."""
     old, new = _session(-60, -50), _session(-30, 0)
+
+    assert is_heard(_beat(15), [(old, NOON), (new, NOON)])
+    assert (new.last_utc, new.is_touched, old.is_touched) == (NOON + 15 * MINUTE, True, False)
+
+
+@pytest.mark.parametrize(
+    "minutes", [pytest.param(16, id="after a long silence"), pytest.param(-31, id="before its beginning")]
+)
+def test_a_heartbeat_that_fits_no_session_changes_none(minutes: float) -> None:
+    """Its own may still be in the stream."""
+    session = _session(-30, 0)
+
+    assert not is_heard(_beat(minutes), [(session, NOON)])
+    assert not session.is_touched
+
+
+def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
+    """Heartbeats carry the door's time, events their client's."""
     slow = _session(-90, -80)
 
-    assert session_alive([(old, NOON), (new, NOON)], NOON + 15 * MINUTE) is new
-    assert session_alive([(new, NOON)], NOON + 16 * MINUTE) is None
-    assert session_alive([(slow, NOON)], NOON + MINUTE) is slow
-    assert session_alive([(new, NOON)], NOON - 31 * MINUTE) is None
+    assert is_heard(_beat(1), [(slow, NOON)])
+    assert slow.last_utc == NOON + MINUTE
 
 
-def test_a_heartbeat_opens_no_session_that_is_closed() -> None:
-    """A user's next session may beat before it is stored."""
-    closed = _session(0, 5, closed_utc=NOON + 5 * MINUTE)
+def test_a_manual_session_is_heard_after_any_silence() -> None:
+    """The heartbeat names it."""
     named = _session(0, 5, key=NAMED_KEY)
 
-    assert session_alive([(closed, NOON)], NOON + 6 * MINUTE) is None
-    assert session_alive([(closed, NOON)], NOON + 5 * MINUTE) is closed
-    assert session_alive([(named, NOON)], NOON + 600 * MINUTE) is named
+    assert is_heard(_beat(600), [(named, NOON)])
+
+
+def test_a_heartbeat_can_close_a_session() -> None:
+    """Said again it changes nothing."""
+    session = _session(0, 5)
+
+    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert session.closed_utc == session.last_utc == NOON + 6 * MINUTE
+    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert session.closed_utc == NOON + 6 * MINUTE
+
+
+def test_a_beat_after_a_close_is_of_another_session() -> None:
+    """Which is not there yet: so this one is closed, and the beat is kept."""
+    session = _session(0, 5)
+
+    assert not is_heard(_beat(beaten=7, closed=6), [(session, NOON)])
+    assert (session.closed_utc, session.last_utc) == (NOON + 6 * MINUTE, NOON + 6 * MINUTE)
 
 
 def test_a_start_tells_how_long_its_session_is() -> None:

@@ -1,0 +1,42 @@
+"""Events that belong to sessions, stored as the store does it, and what became of their sessions."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from collector.database.sessions import assign_sessions, tell_sessions
+from collector.domain.outcome import Event
+from collector.domain.session import Assignment
+from collector.domain.session_key import session_key
+from tests.database.rows import PROJECT, an_event
+
+
+def a_user_event(date: datetime, user: str = "jane", **members: Any) -> Event:
+    """An event of a user, accepted just now."""
+    data = msgspec.json.encode({"@user": {"identity": user}})
+    key = session_key(PROJECT.bytes, members.get("type", "log"), None, None, user)
+    return an_event(**({"date": date, "data": data, "session_key": key} | members))
+
+
+async def in_sessions(pool: asyncpg.Pool, *events: Event) -> Assignment:
+    """What one storing transaction does for sessions."""
+    async with pool.acquire() as connection, connection.transaction():
+        result = await assign_sessions(connection, events)
+        await tell_sessions(connection, result.touched)
+    return result
+
+
+async def sessions(pool: asyncpg.Pool) -> list[asyncpg.Record]:
+    """All sessions, the earliest first."""
+    rows: list[asyncpg.Record] = await pool.fetch("SELECT * FROM sessions ORDER BY start_utc, session_id")
+    return rows
+
+
+async def make_older(pool: asyncpg.Pool, by: timedelta) -> None:
+    """Let time pass for all sessions; their events' dates stay."""
+    await pool.execute(
+        "UPDATE sessions SET heard_utc = heard_utc - $1::interval, due_utc = due_utc - $1::interval", by
+    )
+    await pool.execute("UPDATE session_keys SET seen_utc = seen_utc - $1::interval", by)
