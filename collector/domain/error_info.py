@@ -5,7 +5,7 @@ error of the chain has one, the innermost error's target method stands for it, e
 type alone. Error numbers that applications attach count as well, for one method may fail in many ways.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
     info = {name: text for name, text in {**named, **_numbers(target)}.items() if text}
     if not info:
         return None
-    return ErrorTarget(info, _text(target, "message") if _frames(target) else None)
+    return ErrorTarget(info, _text(target, "message") if any(_frames(target)) else None)
 
 
 def signature_of(method: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def signature_of(method: Mapping[str, Any]) -> str:
         return "<null>"
     owner = [_text(method, "declaring_namespace"), _text(method, "declaring_type").replace("+", ".")]
     generics = [text for item in _items(method, "generic_arguments") if (text := as_text(item))]
-    parameters = [_parameter(item) for item in _items(method, "parameters") if isinstance(item, Mapping)]
+    parameters = [_parameter(item) for item in _items(method, "parameters") if isinstance(item, dict)]
     brackets = f"[{','.join(generics)}]" if generics else ""
     return f"{'.'.join([part for part in owner if part] + [name])}{brackets}({', '.join(parameters)})"
 
@@ -56,13 +56,13 @@ def signature_of(method: Mapping[str, Any]) -> str:
 def _chain(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """The error and what it was caused by, the outermost first."""
     current: Any = error
-    while isinstance(current, Mapping):
+    while isinstance(current, dict):
         yield current
         current = current.get("inner")
 
 
-def _frames(error: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
-    return [frame for frame in _items(error, "stack_trace") if isinstance(frame, Mapping)]
+def _frames(error: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    return (frame for frame in _items(error, "stack_trace") if isinstance(frame, dict))
 
 
 def _is_users(frame: Mapping[str, Any]) -> bool:
@@ -73,15 +73,15 @@ def _is_users(frame: Mapping[str, Any]) -> bool:
 
 def _other_method(error: Mapping[str, Any]) -> Mapping[str, Any] | None:
     method = error.get("target_method")
-    if isinstance(method, Mapping) and method:
+    if isinstance(method, dict) and method:
         return method
-    return next(iter(_frames(error)), None)
+    return next(_frames(error), None)
 
 
 def _numbers(error: Mapping[str, Any]) -> dict[str, str]:
     data = error.get("data")
-    extra = data.get(EXTRA_PROPERTIES) if isinstance(data, Mapping) else None
-    return {name: _text(extra, name) for name in _NUMBERS} if isinstance(extra, Mapping) else {}
+    extra = data.get(EXTRA_PROPERTIES) if isinstance(data, dict) else None
+    return {name: _text(extra, name) for name in _NUMBERS} if isinstance(extra, dict) else {}
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:

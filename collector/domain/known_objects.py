@@ -6,7 +6,10 @@ in these objects is touched.
 """
 
 from collections.abc import Iterable, Mapping
+from types import GenericAlias
 from typing import Any, Final
+
+import msgspec
 
 
 class _Shape:
@@ -56,12 +59,47 @@ _SHAPES: Final = {
     "@user": _Shape("identity name data"),
     "@user_description": _Shape("email_address description data"),
 }
+_LEVELS: Final = 5
+"""So far the names of objects within objects are looked at in one go, which suits all usual errors."""
+
+
+def _right_names(shape: _Shape, levels: int = _LEVELS) -> Any:
+    """A type for objects of the shape in which every name is right; anything else is not of that type."""
+    members = [
+        (name, _nested(shape.nested[name], levels) if name in shape.nested else Any, None)
+        for name in sorted(shape.names)
+    ]
+    return msgspec.defstruct("RightNames", members, forbid_unknown_fields=True, gc=False)
+
+
+def _nested(shape: _Shape, levels: int) -> Any:
+    if not levels:
+        return None
+    names = _right_names(shape, levels - 1)
+    return names | GenericAlias(list, names) | None
+
+
+_RIGHT_NAMES: Final = msgspec.defstruct(
+    "Data",
+    [
+        (name[1:], _right_names(shape) | None, msgspec.field(name=name, default=None))
+        for name, shape in _SHAPES.items()
+    ],
+    gc=False,
+)
 KNOWN_OBJECTS: Final = {name: shape.names for name, shape in _SHAPES.items()}
 """The members of `data` that are objects, with their members; anything else there gets another name."""
 
 
 def respell(data: Mapping[str, Any]) -> None:
     """Rename the members of the known objects in `data`, in place; unknown names stay as they are."""
+    try:
+        msgspec.convert(data, _RIGHT_NAMES)  # an error with 20 frames in 5 us, in a walk through it 30
+    except (msgspec.ValidationError, RecursionError):
+        _walk(data)
+
+
+def _walk(data: Mapping[str, Any]) -> None:
     left: list[tuple[Any, _Shape]] = [(data[name], _SHAPES[name]) for name in _SHAPES.keys() & data.keys()]
     while left:  # not recursive: an error may be caused by hundreds of others
         value, shape = left.pop()
