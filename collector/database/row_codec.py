@@ -5,11 +5,10 @@ hold raises one of `UNPACKABLE`.
 """
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import islice
 from typing import Final
 
 from collector.domain.outcome import Event
@@ -21,10 +20,8 @@ COLUMNS: Final = (
 )  # fmt: skip
 UNPACKABLE: Final = (struct.error, ValueError, AttributeError)
 
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER: Final = b"\xff\xff"
-_ROWS_PER_CHUNK: Final = 500
-"""About 256 KB: the server begins with the first while the next is packed."""
+COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END: Final = b"\xff\xff"
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -50,18 +47,9 @@ _two_groups = struct.Struct("!ihhHhhh").pack
 _array_head = struct.Struct("!iiiiii").pack
 
 
-def copy_chunks(events: Sequence[Event]) -> Iterator[bytes]:
-    """The whole of a binary COPY of `COLUMNS`, in chunks."""
-    rest = iter(events)
-    head = _SIGNATURE
-    while chunk := list(islice(rest, _ROWS_PER_CHUNK)):
-        yield head + b"".join(_pieces(chunk))
-        head = b""
-    yield head + _TRAILER
-
-
-def _pieces(events: Iterable[Event]) -> list[bytes]:
-    pieces: list[bytes] = []
+def packed_rows(events: Iterable[Event]) -> list[bytes]:
+    """The rows of these events in a COPY of `COLUMNS`; they stand between `COPY_HEAD` and `COPY_END`."""
+    rows: list[bytes] = []
     owner, project_id, organization_id = b"", None, None
     created, created_utc = 0, None
     for event in events:
@@ -74,7 +62,7 @@ def _pieces(events: Iterable[Event]) -> list[bytes]:
             created_utc = event.created_utc
             created = (created_utc - _EPOCH) // _MICROSECOND
         date = (event.date - _EPOCH) // _MICROSECOND
-        pieces += (
+        pieces = (
             owner,
             _keys(16, event.id, 8, created, 8, date, 2, event.date_offset_minutes),
             _NO_STACK if event.stack_id is None and not event.is_first_occurrence else _stack_of(event),
@@ -89,7 +77,8 @@ def _pieces(events: Iterable[Event]) -> list[bytes]:
             _NULL if data is None else _json_head(len(data) + 1, _JSONB_VERSION),
             b"" if data is None else data,
         )
-    return pieces
+        rows.append(b"".join(pieces))
+    return rows
 
 
 def _stack_of(event: Event) -> bytes:

@@ -67,14 +67,15 @@ class BatchStore:
         repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself;
         MostlyRefused is raised when most would.
         """
-        days = {moment.date() for batch in batches for moment in _moments(batch.events)}
+        moments = _moments(batches)
+        days = {moment.date() for moment in moments}
         async with connected(self._pool) as connection:
             without_leaf = await make_leaves_for(connection, days, self._retention_days)
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)
                 refused = self._watch.begin(len(events))
-                writer = await self._write(connection, events, refused)
+                writer = await self._write(connection, _by_day(events, days), refused, moments)
                 letters += refused.letters
                 await keep_dead_letters(connection, letters)
                 discarded = sum((batch.discarded for batch in remembered.new), Counter())
@@ -93,12 +94,15 @@ class BatchStore:
         )
 
     async def _write(
-        self, connection: asyncpg.Connection, events: Sequence[Event], refused: RefusedRows
+        self,
+        connection: asyncpg.Connection,
+        by_day: Mapping[date, Sequence[Event]],
+        refused: RefusedRows,
+        moments: Iterable[datetime],
     ) -> EventWriter:
-        moments = _moments(events)
         midnight = self._midnight if self._midnight.is_near(moments) else None
         writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
-        await writer.write(_by_day(events, {moment.date() for moment in moments}))
+        await writer.write(by_day)
         return writer
 
 
@@ -119,14 +123,14 @@ def _sorted_out(
     return storable, letters
 
 
-def _moments(events: Iterable[Event]) -> set[datetime]:
-    """When they were accepted, as their ids say; far fewer moments than events."""
-    return set(map(accepted_at, {event.id[:TIME_BYTES] for event in events}))
+def _moments(batches: Iterable[UnderstoodBatch]) -> set[datetime]:
+    """When events were accepted, as their ids say; far fewer moments than events."""
+    return set(map(accepted_at, {event.id[:TIME_BYTES] for batch in batches for event in batch.events}))
 
 
 def _by_day(events: Sequence[Event], days: set[date]) -> Mapping[date, Sequence[Event]]:
     """By the UTC day of acceptance, of which as a rule there is one."""
-    if len(days) == 1:
+    if events and len(days) == 1:
         return dict.fromkeys(days, events)
     by_day: defaultdict[date, list[Event]] = defaultdict(list)
     for event in events:

@@ -7,6 +7,7 @@ each of its usual type, and nothing in `data` that must be looked at. Everything
 
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -41,15 +42,15 @@ from collector.domain.project_rules import ORDINARY, ProjectRules
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
 _LONG_NUMBER: Final = b"9" * 800
-_LARGE_EXPONENT: Final = b"9e999"
 _EXPONENT: Final = b"9e99"
-_BEFORE_NUMBERS: Final = b":,[ \t\r\n"
+_BEFORE_NUMBERS: Final = tuple(b":,[ \t\r\n"[place : place + 1] for place in range(6))
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
 
 
 _TYPES_WITH_RULES: Final = (HEARTBEAT, NOT_FOUND)
 _LEAST_WITH_MEMBER: Final = len('{"":0}')
+_SPACE: Final = ord(" ")
 _KNOWN_TAGS: Final = 1024
 _CONTAINERS: Final = (list, dict)
 
@@ -103,13 +104,15 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not _is_storable(body):  # noqa: PLR1714
         return None
-    if has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
+    if len(body) > MAXIMUM_EVENTS_PER_POST and has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
         return None
     try:
         events: list[PlainEvent | None] = _EVENTS.decode(body) if first == b"[" else [_EVENT.decode(body)]
     except (msgspec.DecodeError, RecursionError):
         return None
-    return None if not any(events) or any(map(_may_be_too_deep, events)) else events
+    if len(body) >= _DEEP_BYTES and any(map(_may_be_too_deep, events)):
+        return None
+    return events if any(events) else None
 
 
 def event_of_plain(
@@ -179,10 +182,7 @@ def _is_storable(body: bytes) -> bool:
         return False
     if b"\\" in body and not _has_sound_escapes(body):
         return False
-    shape = body.translate(_SHAPE_OF_NUMBERS)
-    if _LONG_NUMBER in shape or _has_large_exponent(shape):
-        return False
-    return shape.count(_EXPONENT) <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
+    return _has_sound_numbers(body)
 
 
 def _is_text(body: bytes) -> bool:
@@ -198,15 +198,19 @@ def _has_sound_escapes(body: bytes) -> bool:
     return with_escapes_mended(text) == text
 
 
-def _has_large_exponent(shape: bytes) -> bool:
-    """Whether there may be one in a number; most of what looks like it is within an id of hex digits."""
-    place = shape.find(_LARGE_EXPONENT)
-    while place >= 0:
-        before = shape[max(0, place - 64) : place].rstrip(b"9")[-1:]
-        if not before or before in _BEFORE_NUMBERS:
-            return True
-        place = shape.find(_LARGE_EXPONENT, place + 1)
-    return False
+def _has_sound_numbers(body: bytes) -> bool:
+    """Whether no number is out of bounds; most of what looks like an exponent is within an id in hex digits."""
+    shape = body.translate(_SHAPE_OF_NUMBERS)
+    if _LONG_NUMBER in shape:
+        return False
+    pieces = shape.split(_EXPONENT)
+    exponents = 0
+    for before, after in pairwise(pieces):
+        if before.rstrip(b"9").endswith(_BEFORE_NUMBERS):
+            if after.startswith(b"9"):  # a third digit
+                return False
+            exponents += 1
+    return exponents <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
 
 
 def _may_be_too_deep(event: PlainEvent | None) -> bool:
@@ -233,6 +237,8 @@ def _with_client(data: bytes, client_member: bytes) -> bytes:
     """The data with the server's member last: of two equal names `jsonb` keeps the last."""
     if len(data) < _LEAST_WITH_MEMBER or data == b"null":
         return b"{" + client_member + b"}"
+    if data[-2] > _SPACE:  # as a rule; a member at least is before it
+        return b"%b,%b}" % (data[:-1], client_member)
     opened = data[:-1].rstrip()
     return b"%b%b}" % (opened, client_member) if len(opened) == 1 else b"%b,%b}" % (opened, client_member)
 

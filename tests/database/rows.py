@@ -1,12 +1,12 @@
 """Events and batches that are valid as they stand; a test names only what it is about."""
 
+import dataclasses
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 
 from collector.database.events import StoredEvent
 from collector.domain.identifiers import PostIds, accepted_at, event_id
@@ -55,7 +55,7 @@ def _packed(value: Any) -> Any:
 
 def as_stored(event: Event) -> StoredEvent:
     """The event as it is read back."""
-    members = msgspec.structs.asdict(event)
+    members = {column.name: getattr(event, column.name) for column in dataclasses.fields(StoredEvent)}
     ids = ("id", "project_id", "organization_id", "stack_id")
     return StoredEvent(**members | {name: members[name] and UUID(bytes=members[name]) for name in ids})
 
