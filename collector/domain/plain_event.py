@@ -248,6 +248,6 @@ def _raw(plain: PlainEvent) -> dict[str, Any]:
     members = msgspec.structs.asdict(plain)
     data = bytes(members.pop("data"))
     return members | {
-        "tags": plain.tags and list(plain.tags),
+        "tags": None if plain.tags is None else list(plain.tags),
         "data": _ANYTHING.decode(data) if data else None,
     }

@@ -133,6 +133,7 @@ def test_another_charset_goes_the_careful_way() -> None:
 
 DOUBTFUL = [
     pytest.param(b'{"data":{"@error":{"message":"boom"}}}', id="an error"),
+    pytest.param(b'{"tags":[],"data":{"@error":{"message":"boom"}}}', id="an error without tags"),
     pytest.param(b'{"data":{"@simple_error":{"message":"boom"}},"type":""}', id="a simple error"),
     pytest.param(b'{"data":{"\\u0040error":{"message":"boom"}}}', id="an error behind an escape"),
     pytest.param(b'{"data":{"@error":null,"@request":{"path":"/"}}}', id="a request"),
