@@ -26,7 +26,6 @@ COPY_END: Final = b"\xff\xff"
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _NULL: Final = b"\xff\xff\xff\xff"
-_NO_STACK: Final = _NULL + b"\0\0\0\1\0"
 _NO_TAGS: Final = struct.pack("!iiii", 12, 0, 0, 25)
 _TEXT_OID: Final = 25
 _GROUP: Final = 10_000
@@ -38,7 +37,7 @@ _NEGATIVE: Final = 0x4000
 _JSONB_VERSION: Final = 1
 
 _owner = struct.Struct("!hi16si16s").pack
-_keys = struct.Struct("!i16siqiqih").pack
+_keys = struct.Struct("!i16siqiqihi16si?").pack
 _integer = struct.Struct("!ii").pack
 _length = struct.Struct("!i").pack
 _json_head = struct.Struct("!ib").pack
@@ -64,8 +63,10 @@ def packed_rows(events: Iterable[Event]) -> list[bytes]:
         date = (event.date - _EPOCH) // _MICROSECOND
         pieces = (
             owner,
-            _keys(16, event.id, 8, created, 8, date, 2, event.date_offset_minutes),
-            _NO_STACK if event.stack_id is None and not event.is_first_occurrence else _stack_of(event),
+            _keys(
+                *(16, event.id, 8, created, 8, date, 2, event.date_offset_minutes),
+                *(16, event.stack.id, 1, event.is_first_occurrence),
+            ),
             _NULL if event.count is None else _integer(4, event.count),
             _shared_text(event.type),
             _NULL if event.source is None else _shared_text(event.source),
@@ -79,11 +80,6 @@ def packed_rows(events: Iterable[Event]) -> list[bytes]:
         )
         rows.append(b"".join(pieces))
     return rows
-
-
-def _stack_of(event: Event) -> bytes:
-    first = struct.pack("!i?", 1, event.is_first_occurrence)
-    return (_NULL if event.stack_id is None else _length(16) + event.stack_id) + first
 
 
 def _text(text: str) -> bytes:

@@ -118,7 +118,7 @@ def _row(event: Event) -> tuple[object, ...]:
         UUID(bytes=event.id),
         UUID(bytes=event.project_id),
         UUID(bytes=event.organization_id),
-        None if event.stack_id is None else UUID(bytes=event.stack_id),
+        UUID(bytes=event.stack.id),
         event.date,
         event.created_utc,
         event.count,

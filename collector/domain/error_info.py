@@ -5,6 +5,7 @@ error of the chain has one, the innermost error's target method stands for it, e
 type alone. Error numbers that applications attach count as well, for one method may fail in many ways.
 """
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -39,6 +40,18 @@ def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
     if not info:
         return None
     return ErrorTarget(info, _text(target, "message") if any(_frames(target)) else None)
+
+
+def simple_info(error: Mapping[str, Any]) -> dict[str, str]:
+    """What tells an `@simple_error` apart: its type and a hash of its stack trace."""
+    type_, trace = _text(error, "type"), _text(error, "stack_trace")
+    info = {"ExceptionType": type_, "StackTrace": trace and sha1_of(trace)}
+    return {name: text for name, text in info.items() if text}
+
+
+def sha1_of(text: str) -> str:
+    """SHA-1 in hex, of any text: it tells texts apart and guards nothing."""
+    return hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def signature_of(method: Mapping[str, Any]) -> str:

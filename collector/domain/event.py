@@ -30,6 +30,7 @@ from collector.domain.json_text import encoded, without_nul
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.post import Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
+from collector.domain.stack import stack_of
 
 INVALID_REFERENCE_ID: Final = "invalid-reference-id"
 """Stands for a reference id that is none; never a duplicate."""
@@ -105,6 +106,7 @@ def event_of(
         date=date.utc,
         date_offset_minutes=date.offset_minutes,
         created_utc=now,
+        stack=stack_of(sender.project_id, draft.type, draft.source, draft.data, draft.error_info),
         reference_id=reference_id,
         message=draft.message,
         source=draft.source,

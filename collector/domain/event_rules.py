@@ -4,17 +4,16 @@ They apply to the whole event, when its columns and `data` are assembled and bef
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from collector.domain.error_info import target_of
+from collector.domain.error_info import simple_info, target_of
 from collector.domain.event_members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.exclusions import exclude, is_excluded
 from collector.domain.outcome import DiscardReason
 from collector.domain.privacy import remove_private
 from collector.domain.project_rules import ProjectRules
 from collector.domain.request_info import complete_request, path_of
-from collector.domain.stack import simple_info
 
 NOT_FOUND: Final = "404"
 HEARTBEAT: Final = "heartbeat"
@@ -27,13 +26,17 @@ _WITH_DATA: Final = ("@error", "@simple_error", "@environment", "@user", "@user_
 
 @dataclass(slots=True)
 class Draft:
-    """An event while the rules are applied to it; `data` is its own and may be changed at any depth."""
+    """An event while the rules are applied to it; `data` is its own and may be changed at any depth.
+
+    `error_info` is what the rules find to tell its error from others.
+    """
 
     type: str
     message: str | None
     source: str | None
     geo: str | None
     data: dict[str, Any]
+    error_info: dict[str, str] = field(default_factory=dict)
 
 
 def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
@@ -70,9 +73,12 @@ def _tell_error(draft: Draft) -> None:
         if target := target_of(error):
             message = {"Message": target.message} if target.message else {}
             _name_target(error, target.info | message)
+            draft.error_info = target.info
     if isinstance(simple_error, dict):
         _take_message(draft, simple_error)
-        _name_target(simple_error, simple_info(simple_error))
+        info = simple_info(simple_error)
+        _name_target(simple_error, info)
+        draft.error_info = draft.error_info or info
 
 
 def _take_message(draft: Draft, error: dict[str, Any]) -> None:

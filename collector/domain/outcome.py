@@ -11,6 +11,7 @@ from uuid import UUID
 import msgspec
 
 from collector.domain.session_key import SessionKey
+from collector.domain.stack import Stack
 
 
 class Outcome(StrEnum):
@@ -62,6 +63,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     date: datetime
     date_offset_minutes: int
     created_utc: datetime
+    stack: Stack
     reference_id: str | None = None
     message: str | None = None
     source: str | None = None
@@ -70,9 +72,13 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     count: int | None = None
     geo: str | None = None
     data: bytes | None = None
-    stack_id: bytes | None = None
     is_first_occurrence: bool = False
     session_key: SessionKey | None = None
+
+    @property
+    def stack_id(self) -> bytes:
+        """The column's value."""
+        return self.stack.id
 
 
 @dataclass(frozen=True, slots=True)

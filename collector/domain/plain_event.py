@@ -38,6 +38,7 @@ from collector.domain.json_text import (
 from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.project_rules import ORDINARY, ProjectRules
+from collector.domain.stack import plain_stack
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
@@ -142,17 +143,20 @@ def event_of_plain(
         return event_of(_raw(plain), place, sender, max_age, project)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
+    type_ = plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and not plain.type.isspace() else "log"
+    source = plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None
     return Event(  # by position: by name it takes twice as long
         event_id(sender.post_id, place),
         sender.project_id,
         sender.organization_id,
-        plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and not plain.type.isspace() else "log",
+        type_,
         date.utc,
         date.offset_minutes,
         now,
+        plain_stack(sender.project_id, type_, source),
         reference_id,
         plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
-        plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None,
+        source,
         _TAGS[plain.tags] if plain.tags else (),
         value,
         count,

@@ -28,6 +28,7 @@ from collector.domain.session_key import (
     SessionKey,
     is_session_id,
 )
+from collector.domain.stack import plain_stack
 
 IDLE: Final = timedelta(minutes=15)
 """After such a pause a user's next event begins another session."""
@@ -254,6 +255,7 @@ def _start_of(session: Session, first: Event) -> Event:
         date=first.date,
         date_offset_minutes=first.date_offset_minutes,
         created_utc=first.created_utc,
+        stack=plain_stack(first.project_id, SESSION_START, None),
         reference_id=_as_reference(session.session_id),
         value=Decimal(0),
         geo=first.geo,

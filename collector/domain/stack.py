@@ -12,12 +12,11 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.domain.error_info import target_of
+from collector.domain.error_info import sha1_of
 from collector.domain.event_members import as_text
 
 MAXIMUM_TITLE_LENGTH: Final = 1000
 
-_ERROR: Final = "error"
 _ID_LENGTH: Final = 16
 _MAXIMUM_INFO: Final = 50
 _MAXIMUM_INFO_LENGTH: Final = 1000
@@ -45,16 +44,18 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
     title: str = ""
 
 
-def stack_of(project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any]) -> Stack:
-    """The stack of an event with this `data`, after all rules about it."""
+def stack_of(
+    project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
+) -> Stack:
+    """The stack of an event; `error_info` is what tells its error apart, and empty where it is none."""
     manual = data.get("@stack")
-    if isinstance(manual, Mapping):
-        title = (as_text(_member(manual, "title")) or "").strip()
+    if isinstance(manual, dict):
+        title = (as_text(manual.get("title")) or "").strip()
         if info := _manual_info(manual):
             return _stack(project_id, info, title)
-        found = _found(project_id, type_, source, data)
+        found = _found(project_id, type_, source, data, error_info)
         return msgspec.structs.replace(found, title=title[:MAXIMUM_TITLE_LENGTH]) if title else found
-    return _found(project_id, type_, source, data)
+    return _found(project_id, type_, source, data, error_info)
 
 
 @lru_cache(maxsize=_KNOWN_STACKS)
@@ -68,28 +69,19 @@ def title_of(stack: Stack, type_: str, source: str | None, message: str | None) 
     return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
 
 
-def simple_info(error: Mapping[str, Any]) -> dict[str, str]:
-    """What tells an `@simple_error` apart: its type and a hash of its stack trace."""
-    type_, trace = as_text(error.get("type")), as_text(error.get("stack_trace"))
-    info = {"ExceptionType": type_} if type_ else {}
-    if trace:
-        info["StackTrace"] = _sha1(trace)
-    return info
-
-
-def _found(project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any]) -> Stack:
-    if type_ == _ERROR:
-        error, simple_error = data.get("@error"), data.get("@simple_error")
-        if isinstance(error, Mapping) and (target := target_of(error)):
-            return _stack(project_id, target.info, as_text(error.get("message")) or "")
-        if isinstance(simple_error, Mapping) and (info := simple_info(simple_error)):
-            return _stack(project_id, info, as_text(simple_error.get("message")) or "")
-    return plain_stack(project_id, type_, source)
+def _found(
+    project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
+) -> Stack:
+    if not error_info:
+        return plain_stack(project_id, type_, source)
+    errors = (data.get("@error"), data.get("@simple_error"))
+    messages = (as_text(error.get("message")) for error in errors if isinstance(error, dict))
+    return _stack(project_id, error_info, next(filter(None, messages), ""))
 
 
 def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack:
     # No value holds the separator: of two signatures none is mistaken for the other.
-    signature_hash = _sha1("\0".join(info.values()))
+    signature_hash = sha1_of("\0".join(info.values()))
     id_ = hashlib.sha256(project_id + signature_hash.encode()).digest()[:_ID_LENGTH]
     kept = {
         name[:_MAXIMUM_INFO_LENGTH]: value[:_MAXIMUM_INFO_LENGTH]
@@ -99,22 +91,10 @@ def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack
 
 
 def _manual_info(manual: Mapping[str, Any]) -> dict[str, str]:
-    given = _member(manual, "signature_data")
-    if not isinstance(given, Mapping):
+    given = manual.get("signature_data")
+    if not isinstance(given, dict):
         return {}
     return {name: text for name, value in given.items() if (text := as_text(value))}
-
-
-def _sha1(text: str) -> str:
-    return hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-
-
-def _member(members: Mapping[str, Any], name: str) -> Any:
-    """A member by its name in snake_case, camelCase or PascalCase."""
-    if name in members:
-        return members[name]
-    squeezed = name.replace("_", "")
-    return next((value for key, value in members.items() if key.lower() == squeezed), None)
 
 
 def _usual_title(type_: str, source: str | None, message: str | None) -> str:

@@ -11,6 +11,7 @@ import asyncpg
 from collector.database.events import StoredEvent
 from collector.domain.identifiers import PostIds, accepted_at, event_id
 from collector.domain.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
+from collector.domain.stack import plain_stack
 
 PROJECT = UUID("01a00000-0000-7000-8000-000000000001")
 OTHER_PROJECT = UUID("01a00000-0000-7000-8000-000000000002")
@@ -32,7 +33,7 @@ def post_id(accepted: datetime | None = None) -> bytes:
 
 
 def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any) -> Event:
-    """A small log event of a post of its own; ids may be UUIDs, as tables have them."""
+    """A small log event of a post of its own, in the stack that it belongs to; ids may be UUIDs."""
     identifier = event_id(post_id(accepted), place)
     moment = accepted_at(identifier)
     values: dict[str, Any] = {
@@ -46,7 +47,9 @@ def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any
         "message": "hello",
         "data": b'{"answer": 42}',
     }
-    return Event(**{name: _packed(value) for name, value in (values | members).items()})
+    values = {name: _packed(value) for name, value in (values | members).items()}
+    values.setdefault("stack", plain_stack(values["project_id"], values["type"] or "", values.get("source")))
+    return Event(**values)
 
 
 def _packed(value: Any) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -24,7 +23,6 @@ EVENTS = [
     pytest.param(an_event(), id="little"),
     pytest.param(
         an_event(
-            stack_id=UUID(int=7),
             is_first_occurrence=True,
             reference_id="order-4711",
             message="Gr\u00fc\u00dfe \U0001f600",
@@ -38,7 +36,6 @@ EVENTS = [
         id="everything",
     ),
     pytest.param(an_event(data=None, message=None), id="nothing"),
-    pytest.param(an_event(stack_id=UUID(int=7)), id="a stack met before"),
     pytest.param(an_event(is_first_occurrence=True), id="a first occurrence"),
     pytest.param(an_event(date=datetime(1, 1, 2, tzinfo=UTC)), id="a date before the epoch"),
     pytest.param(an_event(date=datetime(1999, 12, 31, 23, 59, 59, 999_999, UTC)), id="just before the epoch"),

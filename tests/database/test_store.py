@@ -5,7 +5,6 @@ from collections import Counter
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -43,7 +42,6 @@ def store(pool: asyncpg.Pool) -> BatchStore:
 async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: asyncpg.Pool) -> None:
     """Every column, to the last digit."""
     event = an_event(
-        stack_id=UUID(int=7),
         reference_id="order-4711",
         message="Grüße",
         source="shop",
