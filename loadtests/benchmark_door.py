@@ -113,25 +113,33 @@ class DoorBench:
     sender: Sender
     bodies: Mapping[int, Path]
     _busy: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    _cost: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     async def warm_up(self, size: int) -> None:
         """Connections, caches and code that is used for the first time belong to no slice."""
         for server in (self.servers.door, self.servers.bare):
             await self.posts_per_second(server, size)
         self._busy.clear()
+        self._cost.clear()
 
     async def posts_per_second(self, server: Server, size: int) -> float:
         """How many posts it answered 202, beginning with an empty queue."""
         await self.servers.queue.renew()
         before = server.cpu_seconds()
         sent = await self.sender.send(server.port, self.bodies[size])
-        self._busy[server.name].append((server.cpu_seconds() - before) / sent.seconds)
+        used = server.cpu_seconds() - before
+        self._busy[server.name].append(used / sent.seconds)
+        self._cost[server.name].append(used / sent.posts * 1e6)
         return sent.posts / sent.seconds
 
     def notes(self) -> tuple[str, ...]:
-        """How much of its core each server used: where it is far from 1, something else was the limit."""
+        """How much of its core each server used: where it is far from 1, something else was the limit.
+
+        The processor time of a post is what remains a figure where others use the machine, too.
+        """
         return tuple(
-            f"{name} used {spread(busy).median:.2f} of its core" for name, busy in self._busy.items()
+            f"{name} used {spread(busy).median:.2f} of its core, {spread(cost).median:.1f} µs a post"
+            for (name, busy), cost in zip(self._busy.items(), self._cost.values(), strict=True)
         )
 
 

@@ -1,6 +1,6 @@
 """Who sent a request: the peer, or what a proxy that we trust says of it. Nobody else is believed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from aiohttp import web
@@ -25,11 +25,15 @@ def trusted_networks(settings: Iterable[str]) -> Networks:
 
 
 def client_address(request: web.BaseRequest, trusted: Networks) -> str:
-    """The client's address: the last in `X-Forwarded-For` that is no proxy of ours; empty when unknown."""
-    peer = request.remote or ""
+    """The client's address; empty when unknown."""
+    return address_behind(request.remote or "", request.headers, trusted)
+
+
+def address_behind(peer: str, headers: Mapping[str, str], trusted: Networks) -> str:
+    """The last address in `X-Forwarded-For` that is no proxy of ours, or the peer where that is none."""
     if not trusted or not _is_trusted(peer, trusted):
         return peer
-    for hop in reversed(request.headers.get("X-Forwarded-For", "").split(",")):
+    for hop in reversed(headers.get("X-Forwarded-For", "").split(",")):
         address = hop.strip()
         if not _is_address(address):
             return peer

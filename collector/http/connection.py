@@ -1,20 +1,26 @@
 """A connection of the HTTP server, tuned so that every answer keeps the contract.
 
 Doubled slashes are folded, the parser's own errors are problem JSON, a connection must say something soon,
-and only so many are open at once. An application may name direct ways past routing and middlewares.
+and only so many are open at once. What an application's direct ways take is answered in its turn.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import StreamWriter
+from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
+from collector.http.direct_way import DirectWay, Taken, as_bytes
 from collector.http.errors import problem
+
+if TYPE_CHECKING:
+    from collector.domain.errors import Refusal
 
 SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "Referrer-Policy": "strict-origin-when-cross-origin",
@@ -22,13 +28,6 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
     "X-Frame-Options": "DENY",
     "X-XSS-Protection": "1; mode=block",
 }
-
-Answer = Coroutine[Any, Any, web.StreamResponse]
-Direct = Callable[[web.BaseRequest], Answer | None]
-"""Takes a request past routing and middlewares, or answers None to let it go the usual way."""
-
-DIRECT: Final = web.AppKey("direct", Mapping[str, Direct])
-"""An application's direct ways, by path."""
 
 FIRST_REQUEST_SECONDS: Final = 15.0
 """How long a new connection may take to send the head of its first request."""
@@ -45,25 +44,33 @@ _log = structlog.get_logger()
 
 
 def protocols(
-    runner: web.AppRunner, direct: Mapping[str, Direct], connections: int
+    runner: web.AppRunner, direct: Mapping[str, DirectWay], connections: int
 ) -> Callable[[], asyncio.Protocol]:
     """What makes the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
     manager.request_handler = _dispatched(manager.request_handler, direct)
     manager.request_factory = _folded(manager.request_factory)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
-    return lambda: _Connection(manager, connections, options)
+    return lambda: _Connection(manager, connections, direct, options)
 
 
 class _Connection(RequestHandler):
     """One connection; aiohttp's, with bounds and with errors for our clients."""
 
-    __slots__ = ("_connections", "_first_request")
+    __slots__ = ("_connections", "_direct", "_first_request", "_taken")
 
-    def __init__(self, manager: web.Server, connections: int, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        connections: int,
+        direct: Mapping[str, DirectWay],
+        options: Mapping[str, Any],
+    ) -> None:
         super().__init__(manager, **options)
         self._connections = connections
+        self._direct = direct
         self._first_request: asyncio.TimerHandle | None = None
+        self._taken: Taken | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -74,9 +81,23 @@ class _Connection(RequestHandler):
             self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        waiter, self._waiter = self._waiter, None  # Nobody is woken before the direct way has looked.
+        try:
+            super().data_received(data)
+        finally:
+            self._waiter = waiter
         if self._messages and isinstance(self._messages[-1][0], _ErrInfo):
             self._end_broken_body()
+        self._proceed()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
+        """Called for each piece of a body that is read; aiohttp parses nothing once more each time."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._proceed()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._first_request is not None:
@@ -104,6 +125,63 @@ class _Connection(RequestHandler):
         response.force_close()
         return response
 
+    async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's own
+        """Answer what was taken before anything is closed."""
+        self._close = True
+        if self._taken is not None:
+            await asyncio.wait([self._taken.done], timeout=timeout)
+        await super().shutdown(timeout)
+
+    def _proceed(self) -> None:
+        """Answer the next request, once the one before has its answer and the client reads its answers."""
+        waiter = self._waiter
+        if not self._messages or self._taken is not None or self._paused:
+            return
+        if waiter is not None and not waiter.done() and not self._take():
+            waiter.set_result(None)
+
+    def _take(self) -> bool:
+        """Whether a direct way takes the next request: then the usual loop does not hear of it."""
+        message, content = self._messages[0]
+        if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
+            return False
+        way = self._direct.get(message.path)
+        taken = None if way is None else way.take(message, content, self._peer())
+        if taken is None:
+            return False
+        self._taken = taken
+        self._next_keepalive_close_time = self._loop.time() + self._keepalive_timeout
+        self._forget_message()
+        taken.done.add_done_callback(self._answer)
+        return True
+
+    def _forget_message(self) -> None:
+        """As aiohttp's own loop does: the parser may go on, and so may the client."""
+        self._messages.popleft()
+        if self._parser is not None:
+            self._parser.message_consumed()
+        if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
+            self._resume_reading_if_drained()
+
+    def _answer(self, done: asyncio.Future[None]) -> None:
+        """Send the answer of what was taken, unless the client is gone."""
+        taken, self._taken = self._taken, None
+        refusal = done.exception()
+        if taken is not None and self.transport is not None:
+            answer = taken.answer() if refusal is None else self._refused(taken, refusal)
+            self.transport.write(answer)
+        self._proceed()
+
+    def _refused(self, taken: Taken, refusal: BaseException) -> bytes:
+        writer = StreamWriter(self, self._loop)
+        make_request: Any = self._request_factory
+        request = make_request(taken.message, EMPTY_PAYLOAD, self, writer, self._task_handler)
+        return as_bytes(taken.refuse(request, cast("Refusal", refusal)))
+
+    def _peer(self) -> str:
+        peer = self.peername
+        return str(peer[0]) if isinstance(peer, tuple) else peer or ""
+
     def _end_broken_body(self) -> None:
         """Tell the handler that its body will not come; the parser only queues its complaint."""
         request = self._current_request
@@ -116,7 +194,7 @@ class _Connection(RequestHandler):
             self.force_close()
 
 
-def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, Direct]) -> Callable[[Any], Any]:
+def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, DirectWay]) -> Callable[[Any], Any]:
     def dispatch(request: web.BaseRequest) -> Any:
         way = direct.get(request._message.path)  # noqa: SLF001
         answer = None if way is None else way(request)

@@ -12,8 +12,9 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiohttp import hdrs, web
 
-from collector.http.connection import DIRECT, SECURITY_HEADERS, protocols
+from collector.http.connection import SECURITY_HEADERS, protocols
 from collector.http.cors import add_cors_headers, preflights
+from collector.http.direct_way import DIRECT
 from collector.http.errors import problems
 from collector.process.lifecycle import StartError, Stop
 

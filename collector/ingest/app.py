@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from collector.http.connection import DIRECT, Direct
+from collector.http.direct_way import DIRECT, DirectWay
 from collector.ingest.direct import PATH, DirectPosts
 from collector.ingest.door import DOOR, Door
 from collector.ingest.routes import ROUTES
@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 def add_ingest(app: web.Application, door: Door) -> None:
     """Serve what clients send and ask for on the application."""
     app[DOOR] = door
-    direct: Mapping[str, Direct] = {PATH: DirectPosts(door)}
+    direct: Mapping[str, DirectWay] = {PATH: DirectPosts(door)}
     app[DIRECT] = direct
     app.add_routes(ROUTES)

@@ -5,23 +5,25 @@ the limit. Everything else, every refusal above all, goes the routed way, so eac
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
+from aiohttp.http_parser import RawRequestMessage
 
 from collector.domain.errors import Refusal
 from collector.domain.post import Post
-from collector.http.client_address import client_address
+from collector.http.client_address import address_behind
 from collector.http.connection import SECURITY_HEADERS
+from collector.http.direct_way import Taken
 from collector.http.errors import refused
 from collector.ingest.auth import Target, target_of, token_of
 from collector.ingest.door import Door
 from collector.ingest.known_senders import KnownSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
-from collector.ingest.request_body import ENCODINGS, content_encoding, read_body
+from collector.ingest.request_body import ENCODINGS, read_body
 
 PATH: Final = "/api/v2/events"
 
@@ -40,21 +42,36 @@ class DirectPosts:
         self._limit_bytes = door.settings.body_limit_bytes
         self._is_disabled = door.settings.submission_disabled
 
+    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
+        """Queue a post whose body is there; one future answers all posts of a batch."""
+        sender = self._sender(message)
+        if sender is None:
+            return None
+        post = _post(message.headers, peer, self._door, sender.target, content.read_nowait())
+        try:
+            written = self._door.queue.put(post)
+        except Refusal as refusal:
+            written = asyncio.get_running_loop().create_future()
+            written.set_exception(refusal)
+        return Taken(message, written, partial(_accepted_now, self._door, sender.target), self._refuse)
+
     def __call__(self, request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
-        """The answer to come, or None for a post that goes the routed way."""
-        message, headers = request._message, request.headers  # noqa: SLF001
-        authorization = headers.get(hdrs.AUTHORIZATION)
+        """The answer to come, once the body is there."""
+        sender = self._sender(request._message)  # noqa: SLF001
+        return None if sender is None else self._take_late(request, sender)
+
+    def _sender(self, message: RawRequestMessage) -> KnownSender | None:
+        """Who sends it, where nothing about it needs a decision."""
+        authorization = message.headers.get(hdrs.AUTHORIZATION)
         if message.method != hdrs.METH_POST or authorization is None or self._is_disabled:
             return None
         if self._door.backpressure.refuses:
             return None
         sender = self._door.senders.find(authorization)
-        if sender is None or not self._is_ordinary(request):
-            return None
-        return self._take(request, sender, authorization)
+        return sender if sender is not None and self._is_ordinary(message) else None
 
-    def _is_ordinary(self, request: web.BaseRequest) -> bool:
-        message, headers = request._message, request.headers  # noqa: SLF001
+    def _is_ordinary(self, message: RawRequestMessage) -> bool:
+        headers = message.headers
         length = headers.get(hdrs.CONTENT_LENGTH)
         return (
             length is not None
@@ -68,70 +85,72 @@ class DirectPosts:
             and hdrs.ORIGIN not in headers
         )
 
-    async def _take(
-        self, request: web.BaseRequest, sender: KnownSender, authorization: str
-    ) -> web.StreamResponse:
-        content, target = request.content, sender.target
+    async def _take_late(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
         try:
-            if content.is_eof():
-                body = content.read_nowait()
-            else:
-                body = await read_body(request, self._limit_bytes)
-                target = await self._target_still(request, sender, authorization)
+            body = await read_body(request, self._limit_bytes)
+            target = await self._target_still(request, sender)
             await self._door.queue.append(post_of(request, self._door, target, body))
         except Refusal as refusal:
-            self._door.count_refusal(refusal)
-            response = refused(request, refusal)
-            response.headers.update(SECURITY_HEADERS)
-            return response
-        return cast("web.StreamResponse", _Accepted(target.config_version))
+            return self._refuse(request, refusal)
+        return cast("web.StreamResponse", _Accepted(self._door, target))
 
-    async def _target_still(
-        self, request: web.BaseRequest, sender: KnownSender, authorization: str
-    ) -> Target:
+    def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
+        self._door.count_refusal(refusal)
+        response = refused(request, refusal)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    async def _target_still(self, request: web.BaseRequest, sender: KnownSender) -> Target:
         """The sender's target, checked again where its token may have been revoked while the body came in."""
-        if self._door.senders.find(authorization) is sender:
+        if self._door.senders.find(request.headers[hdrs.AUTHORIZATION]) is sender:
             return sender.target
         token = await token_of(request, self._door.cache, self._door.clock)
         return await target_of(token, None, self._door.cache)
 
 
 def post_of(request: web.BaseRequest, door: Door, target: Target, body: bytes) -> Post:
-    """The post that goes to the queue, whichever way it came."""
-    headers = request.headers
+    """The post that goes to the queue, where there is a request."""
+    return _post(request.headers, request.remote or "", door, target, body)
+
+
+def _post(headers: Mapping[str, str], peer: str, door: Door, target: Target, body: bytes) -> Post:
     return Post(
         door.ids.next(door.clock.now_ms()),
         target.organization_id,
         target.project_id,
         body,
         text_of(headers.get(hdrs.CONTENT_TYPE, "")),
-        content_encoding(request),
+        headers.get(hdrs.CONTENT_ENCODING, "").strip().lower(),
         text_of(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
-        client_address(request, door.trusted_proxies),
+        address_behind(peer, headers, door.trusted_proxies),
     )
 
 
 class _Accepted:
     """The 202 as bytes: what aiohttp needs of an answer, without building one each time."""
 
-    __slots__ = ("_config_version",)
+    __slots__ = ("_door", "_target")
 
     status = 202
     keep_alive = True
 
-    def __init__(self, config_version: int) -> None:
-        self._config_version = config_version
+    def __init__(self, door: Door, target: Target) -> None:
+        self._door = door
+        self._target = target
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send it; aiohttp calls this before `write_eof`."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
-        now = int(asyncio.get_running_loop().time())
-        transport.write(_accepted(self._config_version, now))
+        transport.write(_accepted_now(self._door, self._target))
 
     async def write_eof(self) -> None:
         """Nothing is left to send."""
+
+
+def _accepted_now(door: Door, target: Target) -> bytes:
+    return _accepted(target.config_version, int(door.clock.monotonic()))
 
 
 @lru_cache(maxsize=1024)

@@ -112,6 +112,13 @@ class PostQueue:
 
     async def append(self, post: Post) -> None:
         """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
+        await self.put(post)
+
+    def put(self, post: Post) -> asyncio.Future[None]:
+        """What is done once the post is on the queue's disk, or fails with Unavailable when it may not be.
+
+        Many posts share it. Raises Unavailable at once for a post that is not taken.
+        """
         size_bytes = len(post.body)
         if not self._is_open:
             raise Unavailable("The server is stopping; please repeat the post.")
@@ -126,7 +133,7 @@ class PostQueue:
         self._waiting_bytes += size_bytes
         if self._is_write_due:
             self._begin_write()
-        await batch.written
+        return batch.written
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
