@@ -77,7 +77,7 @@ def test_a_source_is_cut_however_it_came(type_: str) -> None:
 )
 def test_an_error_gives_its_message_and_its_target(name: str, target: dict[str, str]) -> None:
     """The message where the event has none; the target beside what the error's data holds."""
-    error = {"type": "StockError", "message": "No stock.", "data": {"@ext": {"Line": 5}}}
+    error: dict[str, Any] = {"type": "StockError", "message": "No stock.", "data": {"@ext": {"Line": 5}}}
     if name == "@error":
         error["stack_trace"] = [FRAME]
 

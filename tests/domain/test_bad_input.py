@@ -1,0 +1,199 @@
+"""Rubbish of every kind: what becomes of it is known, and it costs nothing but itself."""
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from collector.domain.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
+from collector.domain.understanding import rules_of, understand
+from tests.factories import ACCEPTED_MS, a_post
+
+RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+GOOD = '{"message":"good","reference_id":"order-4711"}'
+
+
+def understood(body: str | bytes, **members: Any) -> list[Any]:
+    """What became of the events of a post."""
+    body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    return list(understand(a_post(body=body, **members), RULES).results)
+
+
+def only(body: str | bytes) -> tuple[Event, dict[str, Any]]:
+    """The one row of a post, and its data without the server's own."""
+    (event,) = understood(body)
+    assert isinstance(event, Event)
+    data: dict[str, Any] = json.loads(event.data or b"", parse_float=Decimal)
+    del data["@submission_client"]
+    return event, data
+
+
+def test_wrong_types_are_data() -> None:
+    """Of each member: the row has its default, and the value can be found."""
+    wrong = {
+        "type": {"a": 1},
+        "source": [1],
+        "date": 5,
+        "tags": {"a": 1},
+        "message": ["m"],
+        "geo": True,
+        "value": "much",
+        "count": "many",
+        "data": "text",
+        "reference_id": {"a": 1},
+        "@user": "erika",
+    }
+
+    event, data = only(json.dumps(wrong))
+
+    assert (event.type, event.source, event.tags, event.message, event.geo) == ("log", None, (), None, None)
+    assert (event.value, event.count, event.reference_id) == (None, None, None)
+    assert data == {name: value for name, value in wrong.items() if name != "@user"} | {"_@user": "erika"}
+
+
+def test_ten_thousand_levels_are_a_dead_letter() -> None:
+    """With the event as it was sent, alone or among others."""
+    deep = '{"a":' * 10_000 + "1" + "}" * 10_000
+
+    (alone,) = understood(deep)
+    before, among, after = understood(f"[{GOOD},{deep},{GOOD}]")
+
+    for letter in (alone, among):
+        assert isinstance(letter, DeadLetter)
+        assert (letter.reason, letter.body) == (DeadLetterReason.TOO_DEEP, deep.encode())
+    assert before.message == after.message == "good"
+
+
+def test_a_text_of_two_megabytes_is_cut_in_its_column_and_whole_in_data() -> None:
+    """Columns have their limits, data has the post's."""
+    event, data = only(json.dumps({"message": "m" * 2_000_000, "data": {"long": "x" * 2_000_000}}))
+
+    assert len(event.message or "") == 2000
+    assert len(data["long"]) == 2_000_000
+
+
+def test_a_hundred_thousand_events_are_stored_and_one_more_is_not() -> None:
+    """The post is kept as it came."""
+    assert len(understood("[" + "{}," * 99_999 + "{}]")) == 100_000
+
+    (letter,) = understood("[" + "{}," * 100_000 + "{}]")
+    assert letter.reason is DeadLetterReason.TOO_MANY_EVENTS
+
+
+def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
+    """In whatever place they are."""
+    event, data = only(b'{"message":"a\xff","data":{"k\xfe":"\xc3("}}')
+
+    assert (event.message, data) == ("a\ufffd", {"k\ufffd": "\ufffd("})
+
+
+@pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\udc00", "\\ud800\\u0041", "\\uDBFF"])
+def test_nul_and_lone_surrogates_become_replacement_characters(escape: str) -> None:
+    """In texts, names and objects within texts."""
+    within = json.dumps(f'{{"identity":"{escape}"}}')
+    event, data = only(f'{{"message":"m{escape}","data":{{"{escape}":["{escape}"],"@user":{within}}}}}')
+
+    rest = "A" if "0041" in escape else ""
+    assert event.message == f"m\ufffd{rest}"
+    assert data == {f"\ufffd{rest}": [f"\ufffd{rest}"], "@user": {"identity": f"\ufffd{rest}"}}
+
+
+def test_real_surrogate_pairs_stay() -> None:
+    """They are one character."""
+    event, _ = only(b'{"message":"\\ud83d\\ude00"}')
+
+    assert event.message == "\U0001f600"
+
+
+@pytest.mark.parametrize(
+    "number", ["1e999999", "-1e-999999", "1" * 5000, "1e" + "9" * 5000, "0." + "0" * 2000 + "1"]
+)
+def test_numbers_beyond_any_range_are_texts(number: str) -> None:
+    """In data, and where a number is expected."""
+    event, data = only(f'{{"value":{number},"count":{number},"data":{{"n":[{number}]}}}}')
+
+    assert (event.value, event.count) == (None, None)
+    assert data == {"n": [number], "value": number, "count": number}
+
+
+@pytest.mark.parametrize(
+    ("date", "is_kept"),
+    [
+        pytest.param("0000-01-01T00:00:00Z", True, id="year 0"),
+        pytest.param("0001-01-01T00:00:00Z", False, id="the first moment, which .NET writes for none"),
+        pytest.param("0001-01-01T00:00:00+14:00", False, id="before the first moment"),
+        pytest.param("9999-12-31T23:59:59.9999999Z", False, id="the last moment"),
+        pytest.param("9999-12-31T23:59:59-14:00", False, id="after the last moment"),
+        pytest.param("10000-01-01", True, id="year 10000"),
+        pytest.param("2025-02-30", True, id="no day"),
+        pytest.param("", False, id="nothing"),
+    ],
+)
+def test_dates_that_cannot_be_are_now(date: str, *, is_kept: bool) -> None:
+    """What is no date at all can be found in data."""
+    event, data = only(json.dumps({"date": date}))
+
+    assert event.date.timestamp() * 1000 == ACCEPTED_MS
+    assert data == ({"date": date} if is_kept else {})
+
+
+def test_a_date_before_history_is_too_old() -> None:
+    """It is a date."""
+    (discard,) = understood('{"date":"0001-06-01T00:00:00Z"}')
+
+    assert discard.reason is DiscardReason.TOO_OLD
+
+
+def test_of_equal_names_the_last_wins() -> None:
+    """As in every JSON reader that clients are tested with."""
+    event, data = only('{"message":"a","message":"b","data":{"x":1},"data":{"y":1,"y":2}}')
+
+    assert (event.message, data) == ("b", {"y": 2})
+
+
+@pytest.mark.parametrize(
+    ("body", "messages"),
+    [
+        pytest.param("", [], id="an empty body"),
+        pytest.param(" \r\n", [], id="white space"),
+        pytest.param("[]", ["[]"], id="an empty array"),
+        pytest.param("null", ["null"], id="null"),
+        pytest.param("[null,null]", ["[null,null]"], id="an array of nothing"),
+        pytest.param("{}", [None], id="an empty object"),
+        pytest.param("\ufeff{}", [None], id="an empty object after a byte order mark"),
+        pytest.param('"text"', ['"text"'], id="a JSON text"),
+        pytest.param("NaN", ["NaN"], id="no JSON"),
+    ],
+)
+def test_a_body_of_nothing_is_text_or_no_event(body: str, messages: list[str | None]) -> None:
+    """Whatever has something in it is a log line."""
+    assert [event.message for event in understood(body)] == messages
+
+
+POISON = [
+    pytest.param('{"a":' * 600 + "1" + "}" * 600, id="many levels"),
+    pytest.param('{"message":"\\ud800\\u0000"}', id="escapes that no database takes"),
+    pytest.param('{"value":1e999999,"data":{"n":[1e999999]}}', id="a number beyond any range"),
+    pytest.param('{"data":{"@error":[1],"@request":"x","@user":5}}', id="known objects of other types"),
+    pytest.param('{"date":"1066-10-14T09:00:00Z"}', id="a date of old"),
+    pytest.param('{"type":"heartbeat"}', id="a heartbeat"),
+    pytest.param('{"reference_id":"not one"}', id="a bad reference"),
+    pytest.param(
+        '{"data":{"@error":{"inner":' + '{"inner":' * 400 + "1" + "}" * 402, id="errors within errors"
+    ),
+]
+
+
+@pytest.mark.parametrize("poison", POISON)
+@pytest.mark.parametrize("api_version", [1, 2])
+def test_one_poisoned_event_of_fifty_costs_that_event_alone(poison: str, api_version: int) -> None:
+    """Its neighbours are stored as if it were not there."""
+    events = [GOOD] * 49
+    events.insert(20, poison + "}" * (poison.count("{") - poison.count("}")))
+
+    results = understood(f"[{','.join(events)}]", api_version=api_version)
+
+    assert len(results) == 50
+    good = [result for place, result in enumerate(results) if place != 20]
+    assert {(event.message, event.reference_id) for event in good} == {("good", "order-4711")}
