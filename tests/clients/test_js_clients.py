@@ -29,6 +29,30 @@ FULL: Final[list[list[Any]]] = [
     ["setProperty", "tags", "a member of the data that is called like one of the event"],
 ]
 """Everything that a program can put into an event by itself."""
+REQUEST: Final = {
+    "method": "POST",
+    "secure": True,
+    "hostname": "shop.example.org",
+    "path": "/cart",
+    "ip": "203.0.113.9",
+    "params": {"step": "2"},
+    "body": {"sku": "A-1", "amount": 3},
+    "headers": {
+        "host": "shop.example.org:8443",
+        "user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        "cookie": "theme=dark; sid=4711",
+        "referer": "https://shop.example.org/",
+        "accept-language": "de, en;q=0.5",
+    },
+}
+"""As the web frameworks of Node hand it over."""
+FIREFOX: Final = {
+    "@browser": "Firefox",
+    "@browser_version": "140.0",
+    "@browser_major_version": "140",
+    "@os": "Linux",
+    "@is_bot": False,
+}
 
 
 @pytest.mark.parametrize("level", ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"])
@@ -52,6 +76,35 @@ async def test_the_use_of_a_feature(client: JsClient, reader: Reader, kind: str)
 
     assert (sent["type"], sent["source"]) == ("usage", "Wizard.Next")
     assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
+
+
+async def test_something_that_was_not_found(client: JsClient, reader: Reader, kind: str) -> None:
+    """Its place is the source; where the program runs does not matter and is left out."""
+    own = new_reference_id()
+    await client.submit(["createNotFound", "/no/such/page"], ["setReferenceId", own])
+
+    [sent] = await client.send(1)
+
+    assert (sent["type"], sent["source"]) == ("404", "/no/such/page")
+    del sent["data"]["@environment"]
+    assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
+
+
+async def test_the_request_that_a_program_answered(client: JsClient, reader: Reader, kind: str) -> None:
+    """As the client took it from its framework; which browser sent it is found out."""
+    own = new_reference_id()
+    with_request = {
+        NEW: ["setContextProperty", "@request", REQUEST],
+        OLD: ["addRequestInfo", REQUEST],
+    }
+    await client.submit(["createLog", "shop", "slow", "Warn"], with_request[kind], ["setReferenceId", own])
+
+    [sent] = await client.send(1)
+
+    request = sent["data"]["@request"]
+    assert (request["path"], request["port"], request["cookies"]["theme"]) == ("/cart", 8443, "dark")
+    expected = as_stored(sent, AGENTS[kind], {"@request": {**request, "data": FIREFOX}})
+    assert written(await reader.event(own)) == expected
 
 
 async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reader, kind: str) -> None:
