@@ -14,8 +14,8 @@ _COMPRESSED_ABOVE: Final = 4096
 
 
 def ticks_now(hours: int = 2) -> str:
-    """A moment as .NET writes it: seven digits of a second, and the offset."""
-    moment = datetime.now(UTC).astimezone(timezone(timedelta(hours=hours)))
+    """A moment that has passed, as .NET writes it: seven digits of a second, and the offset."""
+    moment = (datetime.now(UTC) - timedelta(seconds=1)).astimezone(timezone(timedelta(hours=hours)))
     return f"{moment:%Y-%m-%dT%H:%M:%S}.1234567{moment:%z}"[:-2] + ":00"
 
 
