@@ -24,6 +24,7 @@ from collector.ingest.door import Door
 from collector.ingest.known_senders import KnownSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
 from collector.ingest.request_body import ENCODINGS, read_body
+from collector.ingest.strict import PREFER
 
 PATH: Final = "/api/v2/events"
 
@@ -83,6 +84,7 @@ class DirectPosts:
             and headers.get(hdrs.CONTENT_ENCODING, "") in ENCODINGS
             and hdrs.EXPECT not in headers
             and hdrs.ORIGIN not in headers
+            and PREFER not in headers
         )
 
     async def _take_late(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:

@@ -27,6 +27,7 @@ from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
 from collector.ingest.settings import IngestSettings
+from collector.ingest.strict import StrictChecks
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock, SystemClock
 from collector.process.faults import NO_FAULTS, Faults
@@ -47,6 +48,7 @@ class Door:
     backpressure: Backpressure
     queue: PostQueue
     heartbeats: Heartbeats
+    strict_checks: StrictChecks
     readiness: Readiness
     metrics: IngestMetrics
 
@@ -98,6 +100,7 @@ async def open_door(
                         backpressure,
                         queue,
                         Heartbeats(looking_up, keys),
+                        StrictChecks(settings.body_limit_bytes),
                         readiness,
                         metrics,
                     )

@@ -12,6 +12,7 @@ from collector.ingest.guard import at_the_door
 from collector.ingest.paths import PROJECT
 from collector.ingest.post_headers import LEGACY_API, api_version_of, config_version_header
 from collector.ingest.request_body import check_content, check_length, read_body
+from collector.ingest.strict import APPLIED, is_strict_post
 
 
 @at_the_door
@@ -24,12 +25,16 @@ async def post_events(request: web.Request) -> web.StreamResponse:
         door.senders.remember(authorization, admission.token, admission.target, admission.check)
     body = await read_body(request, door.settings.body_limit_bytes)
     target = await target_still(request, admission)
+    post = post_of(request, door, target, body)
+    if api_version_of(request) == LEGACY_API:
+        post = msgspec.structs.replace(post, api_version=LEGACY_API)
+    headers = config_version_header(request, target.config_version)
+    if is_strict_post(request):
+        await door.strict_checks.check(post)
+        headers |= APPLIED
     if body:
-        post = post_of(request, door, target, body)
-        if api_version_of(request) == LEGACY_API:
-            post = msgspec.structs.replace(post, api_version=LEGACY_API)
         await door.queue.append(post)
-    return web.Response(status=202, headers=config_version_header(request, target.config_version))
+    return web.Response(status=202, headers=headers)
 
 
 ROUTES: Final = [

@@ -2,8 +2,9 @@
 
 import pytest
 
-from collector.broker.heartbeats import Beat, Heartbeats
+from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
+from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
 from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, UPLOAD_ONLY, a_projection

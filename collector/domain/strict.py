@@ -1,0 +1,198 @@
+"""What is wrong with a post, for a sender who wants to be told before the answer (contract 10, row 13).
+
+A fault is whatever the worker would cut, replace or move to `data` because it cannot be what its member is
+for. Unknown members are no fault: they are data. An event that is too old is one for the worker to judge.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from itertools import islice
+from typing import Any, Final
+
+import msgspec
+
+from collector.domain.body import MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
+from collector.domain.errors import BadRequest
+from collector.domain.event_data import object_in_text
+from collector.domain.event_date import parsed_date
+from collector.domain.event_members import (
+    MAXIMUM_COUNT,
+    MAXIMUM_TAG_LENGTH,
+    MAXIMUM_TAGS,
+    MAXIMUM_TEXT_LENGTH,
+    MAXIMUM_TYPE_LENGTH,
+    Members,
+    as_count,
+    as_geo,
+    as_number,
+    as_object,
+)
+from collector.domain.identifiers import is_reference_id
+from collector.domain.json_text import (
+    MAXIMUM_DEPTH,
+    elements_of,
+    has_more_objects,
+    is_too_deep,
+    object_in,
+    objects_in,
+    with_escapes_mended,
+)
+from collector.domain.known_objects import KNOWN_OBJECTS
+from collector.domain.post import Post
+from collector.domain.unpacking import Unstorable, unpacked
+
+Faults = dict[str, list[str]]
+"""Sentences by field: `[2].reference_id` is of the third event of an array, `body` is the whole."""
+
+FAULTS_AT_MOST: Final = 100
+_WHOLE: Final = "body"
+_LEGACY_API: Final = 1
+_LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re.IGNORECASE)
+
+
+def is_strict(preferences: Iterable[str]) -> bool:
+    """Whether the `Prefer` headers ask for strict handling (RFC 7240); the first word on it counts."""
+    found = _STRICT.search(",".join(preferences))
+    return found is not None and found["value"].lower() == "strict"
+
+
+def faults_in(post: Post, limit_bytes: int) -> Faults:
+    """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
+
+    Raises BadRequest for a body that cannot be read at all: not unpacked, in another charset, no JSON.
+    """
+    text = _text(post, limit_bytes).strip()
+    if not text:
+        raise BadRequest("The body holds no event.")
+    is_json = post.content_type.lower().startswith("application/json")
+    if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
+        return {}  # lines of text, of which each is an event
+    faults: Faults = {}
+    for field, rule in islice(_faults(text, is_legacy=post.api_version == _LEGACY_API), FAULTS_AT_MOST):
+        faults.setdefault(field, []).append(rule)
+    return faults
+
+
+def _text(post: Post, limit_bytes: int) -> str:
+    try:
+        body = unpacked(post.body, post.content_encoding, limit_bytes)
+        if is_utf8(post.content_type):
+            body.decode()
+    except Unstorable as problem:
+        raise BadRequest(problem.detail) from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not in UTF-8, from byte {error.start} on.") from None
+    return decoded(body, post.content_type)
+
+
+def _faults(text: str, *, is_legacy: bool) -> Iterator[tuple[str, str]]:
+    if with_escapes_mended(text) != text:
+        yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
+    events = _events(text)
+    if not any(isinstance(event, dict) for _, event in events):
+        yield _WHOLE, "There is no event in it."
+    for place, event in events:
+        if isinstance(event, str):
+            yield place or _WHOLE, event
+        elif not is_legacy:
+            for field, rule in _event_faults(event):
+                yield f"{place}.{field}" if place else field, rule
+
+
+def _events(text: str) -> list[tuple[str, dict[str, Any] | str]]:
+    """Each event with its place in an array, or what is wrong with it as a whole. Raises BadRequest."""
+    if not text.startswith("["):
+        return [("", _event(text, "The body"))]
+    if has_more_objects(text, MAXIMUM_EVENTS_PER_POST):
+        raise BadRequest(f"A post holds at most {MAXIMUM_EVENTS_PER_POST} events.")
+    events: Iterable[dict[str, Any] | str | None] | None = None
+    if not is_too_deep(text, levels=_LEVELS_OF_ARRAY):
+        events = objects_in(text)
+    if events is None:
+        elements = elements_of(text)
+        if elements is None:
+            raise BadRequest("The body is not valid JSON: its brackets do not match.")
+        events = [_event(element, f"Element [{place}]") for place, element in enumerate(elements)]
+    return [(f"[{place}]", _NO_OBJECT if event is None else event) for place, event in enumerate(events)]
+
+
+def _event(text: str, name: str) -> dict[str, Any] | str:
+    if is_too_deep(text):
+        return f"An event must not nest deeper than {MAXIMUM_DEPTH} levels."
+    event = object_in(text)
+    if event is None and (fault := _syntax_fault(text)):
+        raise BadRequest(f"{name} is not valid JSON: {fault}.")
+    return _NO_OBJECT if event is None else event
+
+
+def _syntax_fault(text: str) -> str | None:
+    try:
+        msgspec.json.decode(with_escapes_mended(text))
+    except msgspec.ValidationError:
+        return None
+    except msgspec.DecodeError as error:
+        return str(error)
+    except RecursionError:
+        return None  # it is well-formed as far as that
+    return None
+
+
+def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    members = Members(event)
+    taken = {name: members.take(name, lambda value: value) for name in _RULES}
+    for name, (is_right, rule) in _RULES.items():
+        if taken[name] is not None and not is_right(taken[name]):
+            yield name, f"The {name} field must be {rule}."
+    for prefix, container in (("", event), ("data.", as_object(taken["data"]) or {})):
+        for name in KNOWN_OBJECTS:
+            if not _is_object(container.get(name)):
+                yield prefix + name, f"The {name} member must be an object."
+
+
+def _is_text(longest: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and len(value) <= longest
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and parsed_date(value, _END_OF_TIME) is not None
+
+
+def _are_tags(value: Any) -> bool:
+    is_tag = _is_text(MAXIMUM_TAG_LENGTH)
+    return isinstance(value, list) and len(value) <= MAXIMUM_TAGS and all(map(is_tag, value)) and all(value)
+
+
+def _is_place(value: Any) -> bool:
+    if as_geo(value) is not None:
+        return True
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return isinstance(value, str)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict | None) or (isinstance(value, str) and object_in_text(value) is not None)
+
+
+_NO_OBJECT: Final = "An event must be a JSON object."
+_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "type": (_is_text(MAXIMUM_TYPE_LENGTH), f"a text of at most {MAXIMUM_TYPE_LENGTH} characters"),
+    "source": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
+    "message": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
+    "date": (_is_date, "a date and time in ISO 8601"),
+    "tags": (_are_tags, f"at most {MAXIMUM_TAGS} texts of 1 to {MAXIMUM_TAG_LENGTH} characters"),
+    "value": (lambda value: as_number(value) is not None, "a number that is not too large to be kept"),
+    "count": (lambda value: as_count(value) is not None, f"a whole number from 0 to {MAXIMUM_COUNT}"),
+    "geo": (_is_place, "`latitude,longitude` in degrees, or an address"),
+    "data": (lambda value: as_object(value) is not None, "an object"),
+    "reference_id": (
+        lambda value: isinstance(value, str) and is_reference_id(value),
+        "8 to 100 letters, digits or `-`",
+    ),
+}
