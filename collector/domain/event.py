@@ -30,6 +30,7 @@ from collector.domain.json_text import encoded, without_nul
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.post import Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
+from collector.domain.session_key import names_in, session_key
 from collector.domain.stack import stack_of
 
 INVALID_REFERENCE_ID: Final = "invalid-reference-id"
@@ -89,6 +90,7 @@ def event_of(
     sent_data = members.take("data", as_object)
     additions = [*members.left_over, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
     data = assembled(sent_data, additions, sender.client)
+    names = names_in(data)  # before a rule takes the user out of it
     draft = Draft(
         _type(written_type, data),
         message[:MAXIMUM_TEXT_LENGTH] or None,
@@ -112,6 +114,7 @@ def event_of(
         source=draft.source,
         geo=draft.geo,
         data=encoded(draft.data),
+        session_key=session_key(sender.project_id, draft.type, reference_id, *names),
         **columns,
     )
 

@@ -31,6 +31,8 @@ class DiscardReason(StrEnum):
     BOT = "bot"
     SESSION_END = "session_end"
     REPEATED_SESSION_START = "repeated_session_start"
+    DISCARDED_STACK = "discarded_stack"
+    PROJECT_GONE = "project_gone"
 
 
 class DeadLetterReason(StrEnum):
@@ -72,8 +74,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     count: int | None = None
     geo: str | None = None
     data: bytes | None = None
-    is_first_occurrence: bool = False
     session_key: SessionKey | None = None
+    is_first_occurrence: bool = False
 
     @property
     def stack_id(self) -> bytes:

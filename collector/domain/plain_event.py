@@ -38,6 +38,7 @@ from collector.domain.json_text import (
 from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.project_rules import ORDINARY, ProjectRules
+from collector.domain.session_key import SESSION_REFERENCE, session_key
 from collector.domain.stack import plain_stack
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
@@ -50,6 +51,7 @@ _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 
 
 _TYPES_WITH_RULES: Final = (HEARTBEAT, NOT_FOUND)
+_IDENTITY: Final = ("@user", "identity")
 _LEAST_WITH_MEMBER: Final = len('{"":0}')
 _SPACE: Final = ord(" ")
 _KNOWN_TAGS: Final = 1024
@@ -72,8 +74,14 @@ class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 def _known(name: str) -> tuple[str, Any, Any]:
-    """A member of `data` that is an object whose members all have their right names, whatever they hold."""
-    members = [(member, Raw, Raw()) for member in sorted(KNOWN_OBJECTS[name])]
+    """A member of `data` that is an object whose members all have their right names, whatever they hold.
+
+    But a user's identity is a text.
+    """
+    members: list[tuple[str, Any, Any]] = [
+        (member, str | None, None) if (name, member) == _IDENTITY else (member, Raw, Raw())
+        for member in sorted(KNOWN_OBJECTS[name])
+    ]
     return (
         name[1:],
         msgspec.defstruct(name[1:], members, forbid_unknown_fields=True, gc=False) | None,
@@ -85,16 +93,18 @@ def _absent(name: str) -> tuple[str, Any, Any]:
     return name[1:], None, field(name=name, default=None)
 
 
+_NAMED_SESSION: Final = ("session", str | None, field(name=SESSION_REFERENCE, default=None))
 _OBJECTS: Final = ("@environment", "@location", "@user", "@user_description")
 _UNREMARKABLE: Final = msgspec.json.Decoder(
     msgspec.defstruct(
         "Unremarkable",
-        [*map(_known, _OBJECTS), *map(_absent, KNOWN_OBJECTS.keys() - set(_OBJECTS))],
+        [*map(_known, _OBJECTS), *map(_absent, KNOWN_OBJECTS.keys() - set(_OBJECTS)), _NAMED_SESSION],
         gc=False,
     )
     | None
 )
-"""`data` in which nothing must be looked at: no error, no request, no stack."""
+"""`data` of which only its session and user must be known: no error, no request, no stack."""
+_EMPTY: Final = _UNREMARKABLE.decode(b"{}")
 _EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=number_in)
 _EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=number_in)
 _ANYTHING: Final = msgspec.json.Decoder(float_hook=number_in)
@@ -133,7 +143,7 @@ def event_of_plain(
     needs_care = (
         date is None
         or plain.type in _TYPES_WITH_RULES
-        or not _is_unremarkable(data)
+        or (unremarkable := _unremarkable(data)) is None
         or (reference_id is not None and not is_reference_id(reference_id))
         or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
         or (count is not None and (count := as_count(count)) is None)
@@ -145,6 +155,7 @@ def event_of_plain(
         return DiscardReason.TOO_OLD
     type_ = plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and not plain.type.isspace() else "log"
     source = plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None
+    user = unremarkable.user
     return Event(  # by position: by name it takes twice as long
         event_id(sender.post_id, place),
         sender.project_id,
@@ -162,6 +173,7 @@ def event_of_plain(
         count,
         geo,
         _with_client(data, sender.client_member),
+        session_key(sender.project_id, type_, reference_id, unremarkable.session, user and user.identity),
     )
 
 
@@ -227,14 +239,12 @@ def _may_be_too_deep(event: PlainEvent | None) -> bool:
     )
 
 
-def _is_unremarkable(data: bytes) -> bool:
-    """Whether it is an object, null or empty, and nothing in it must be looked at."""
+def _unremarkable(data: bytes) -> Any:
+    """What must be known of an object, null or nothing; None where more in it must be looked at."""
     try:
-        if data:
-            _UNREMARKABLE.decode(data)
+        return _UNREMARKABLE.decode(data) or _EMPTY if data else _EMPTY
     except msgspec.ValidationError:
-        return False
-    return True
+        return None
 
 
 def _with_client(data: bytes, client_member: bytes) -> bytes:

@@ -1,9 +1,11 @@
 """Session keys: how events and heartbeats find their session, by its id or by their user's identity."""
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from collector.domain.event_members import as_text
 from collector.domain.identifiers import is_reference_id
 
 SESSION_START: Final = "session"
@@ -34,6 +36,13 @@ def session_key(
     if identity and not identity.isspace():
         return _key(project_id, identity, is_manual=False)
     return None
+
+
+def names_in(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The session that an event's data names, and its user."""
+    user = data.get("@user")
+    identity = user.get("identity") if isinstance(user, dict) else None
+    return as_text(data.get(SESSION_REFERENCE)), as_text(identity)
 
 
 def is_session_id(reference_id: str | None) -> bool:

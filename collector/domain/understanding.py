@@ -21,11 +21,13 @@ from collector.domain.outcome import (
     DiscardReason,
     Event,
     UnderstoodBatch,
+    UserDescription,
 )
 from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
-from collector.domain.post import Post
+from collector.domain.post import USER_DESCRIPTION, Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.unpacking import Unstorable, unpacked
+from collector.domain.user_description import described
 
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
@@ -54,10 +56,11 @@ def rules_of(body_limit_bytes: int, max_event_age_days: int) -> Rules:
 class UnderstoodPost(NamedTuple):
     """One result for each event of a post, in order; one dead letter where the post cannot be stored.
 
-    `weight` says in events how much it is to hold and to store; which of them are too old does not matter.
+    Of a post that is a user's description that is the only result. `weight` says in events how much it is to
+    hold and to store; which of them are too old does not matter.
     """
 
-    results: list[Event | DeadLetter | Discard]
+    results: list[Event | DeadLetter | Discard | UserDescription]
     weight: int
 
 
@@ -70,6 +73,8 @@ def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatc
                 batch.events.append(result)
             elif isinstance(result, DeadLetter):
                 batch.dead_letters.append(result)
+            elif isinstance(result, UserDescription):
+                batch.descriptions.append(result)
             else:
                 batch.discarded[result] += 1
     return batch
@@ -80,20 +85,29 @@ def understand(post: Post, rules: Rules, project: ProjectRules = ORDINARY) -> Un
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
-        is_usual = post.api_version != _LEGACY and project.leave_data_alone
-        plain = plain_events(body, post.content_type) if is_usual else None
-        if plain is not None:
-            results = _of_plain(plain, sender, rules, project)
-        else:
-            results = list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
+        results = _results(post, body, sender, rules, project)
     except Unstorable as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
     return UnderstoodPost(results, max(len(results), len(body) // BYTES_OF_AN_EVENT))
 
 
+def _results(
+    post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules
+) -> list[Event | DeadLetter | Discard | UserDescription]:
+    if post.kind == USER_DESCRIPTION:
+        return [described(post, body)]
+    if post.kind:
+        raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
+    is_usual = post.api_version != _LEGACY and project.leave_data_alone
+    plain = plain_events(body, post.content_type) if is_usual else None
+    if plain is not None:
+        return _of_plain(plain, sender, rules, project)
+    return list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
+
+
 def _of_plain(
     found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
-) -> list[Event | DeadLetter | Discard]:
+) -> list[Event | DeadLetter | Discard | UserDescription]:
     max_age = rules.max_age
     results = [
         event_of_plain(plain, place, sender, max_age, project) for place, plain in enumerate(found) if plain

@@ -66,6 +66,8 @@ ORDINARY = [
     pytest.param(b'{"data":{"@submission_client":{"ip_address":"forged"}}}', id="a forged client"),
     pytest.param(b'{"data":{"\\u0040submission_client":1,"a":1,"a":2}}', id="names twice"),
     pytest.param(b'{"data":{"@user":{"identity":"x"},"@environment":null,"@level":"Warn"}}', id="objects"),
+    pytest.param(b'{"data":{"@ref:session":"abc","@user":{"identity":"x"}}}', id="a session"),
+    pytest.param(b'{"type":"session","reference_id":"order-4711"}', id="a session's start"),
     pytest.param(b'{"data":{"a":[1,1.50,-0.0,1e5,1E-7,12345678901234567890123]}}', id="numbers"),
     pytest.param(b'{"data":{"a":[5' + b",1e41" * 32 + b"]}}", id="few numbers to be spelled out"),
     pytest.param(b'{"data":{"a":[5' + b",1e40" * 99 + b"]}}", id="many that are not"),
@@ -140,6 +142,9 @@ DOUBTFUL = [
     pytest.param(b'{"data":{"@user":"{\\"identity\\":\\"x\\"}"}}', id="an object as text"),
     pytest.param(b'{"data":{"@user":5,"@environment":[]}}', id="no object"),
     pytest.param(b'{"data":{"@user":"{\\"a\\":1e41}"}}', id="an object as text with a large exponent"),
+    pytest.param(b'{"data":{"@user":{"identity":4711}}}', id="a number for an identity"),
+    pytest.param(b'{"data":{"@user":{"identity":{}},"@ref:session":[]}}', id="objects for names"),
+    pytest.param(b'{"data":{"@ref:session":true}}', id="no text for a session"),
     pytest.param(b'{"data":"text"}', id="data that is a text"),
     pytest.param(b'{"data":[1.5]}', id="data that is an array"),
     pytest.param(b'{"data":""}', id="data that is an empty text"),
@@ -177,7 +182,10 @@ _NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,12})?([eE][+-]?[0-9]
 _ATOMS = st.sampled_from(["null", "true", "false", "{}", "[]", '""']) | _TEXTS | _NUMBERS
 _SPACE = st.sampled_from(["", "", "", " ", "\n\t"])
 _DATA_NAMES = st.sampled_from(
-    ["a", "b", "@user", "@error", "@request", "@level", "@environment", "@submission_client", "\\u0061"]
+    (
+        *("a", "b", "@user", "@error", "@request", "@level", "@environment", "@submission_client", "\\u0061"),
+        *("identity", "@ref:session"),
+    )
 ).map('"{}"'.format)
 _DATES = st.datetimes().map(lambda moment: f'"{moment.isoformat()}Z"')
 _SPECIAL = st.sampled_from(['"2025-10-09T08:00:00Z"', '"order-4711"', '"1.5,2.5"', '["a","B","a"]', "[null]"])
@@ -212,6 +220,7 @@ _EVENTS = _object(
 @example(events=['{"data":{"a":1e99,"b":1e-999,"c":1E400}}'])
 @example(events=['{"data":{"a":[5' + ",1e41" * 16 + "]}}"] * 2 + ['{"value":1e-41}'])
 @example(events=['{"data":{"a":[5' + ",1e41" * 16 + "]}}"] * 2 + ['{"value":1e-40}'])
+@example(events=['{"data":{"@user":{"identity":"x","identity":" "}}}', '{"type":"session"}'])
 @example(events=['{"data":{"\\u0040user":5}}', '{"data":{"":0}}', '{"value":0.10,"count":2147483648}'])
 def test_both_ways_give_the_same(events: list[str]) -> None:
     """Whatever the JSON is: where the short way takes it, the rows are equal."""

@@ -216,3 +216,54 @@ def _are_storable(results: list[Event | DeadLetter | Discard]) -> bool:
 def test_a_post_without_events_has_no_results(body: bytes) -> None:
     """It was accepted and there is nothing to store."""
     assert understand(a_post(body=body), RULES).results == []
+
+
+def test_a_description_of_an_event_is_no_event() -> None:
+    """It is kept with what it says, named as version 2 names it, until its event is there."""
+    body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
+    post = a_post(body=body, content_encoding="gzip", kind="user_description", reference_id="order-4711")
+
+    understood = batch_of(post.id, [understand(post, RULES)])
+
+    [description] = understood.descriptions
+    assert (understood.events, understood.dead_letters) == ([], [])
+    assert (description.id, description.project_id) == (post.id, post.project_id)
+    assert description.reference_id == "order-4711"
+    assert msgspec.json.decode(description.description) == {
+        "email_address": "me@example.com",
+        "description": "It broke.",
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param({"body": b"{}"}, id="it says nothing"),
+        pytest.param({"body": b""}, id="an empty body"),
+        pytest.param({"body": b"\xff\x00"}, id="no JSON"),
+        pytest.param({"body": b"[]"}, id="an array"),
+        pytest.param({"body": b'{"description":' + DEEP.encode() + b"}"}, id="many levels"),
+        pytest.param({"body": b'{"description":5}'}, id="no text"),
+        pytest.param({"body": b'{"email_address":"nobody"}'}, id="no address"),
+        pytest.param({"reference_id": ""}, id="of no event"),
+        pytest.param({"reference_id": "order/4711"}, id="no reference id"),
+    ],
+)
+def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) -> None:
+    """The door refuses such; one of another version may have let it in. Its bytes are kept."""
+    usual = {"body": b'{"description":"It broke."}', "reference_id": "order-4711"}
+    post = a_post(**({"kind": "user_description"} | usual | members))
+
+    (letter,) = understand(post, RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.body) == ("invalid_description", post.body)
+    assert letter.detail
+
+
+def test_a_post_of_a_kind_that_is_not_known_is_a_dead_letter() -> None:
+    """A later version's door may queue more than this worker understands."""
+    (letter,) = understand(a_post(kind="attachment"), RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "unknown_kind"
