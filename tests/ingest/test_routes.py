@@ -1,0 +1,124 @@
+"""What holds for every route of the door."""
+
+import re
+from typing import Any
+
+import pytest
+
+from collector.ingest.post_queue import PostQueue
+from collector.ingest.routes import ROUTES
+from collector.ingest.token_cache import TokenCache
+from tests.factories import CLIENT_TOKEN, PROJECT
+from tests.ingest.running_door import BEARER, JSON, RunningDoor
+
+pytestmark = pytest.mark.integration
+
+BODY = b'{"description":"x"}'
+VALUES = {"project_id": PROJECT.hex(), "reference_id": "abcd-1234", "event_id": "0" * 32, "type": "usage"}
+
+
+def _path(pattern: str) -> str:
+    """A path of the route that names things which exist."""
+    return re.sub(r"\{(\w+):(?:[^{}]|\{[^}]*\})+\}", lambda found: VALUES[found[1]], pattern)
+
+
+EVERY_ROUTE = [
+    pytest.param(route.method, _path(route.path), id=f"{route.method} {_path(route.path)}")
+    for route in ROUTES
+]
+
+
+def test_every_route_of_the_contract_is_there() -> None:
+    """3.1 and 6."""
+    project = f"projects/{PROJECT.hex()}"
+    submits = {f"{place}events/submit{kind}" for place in ("", f"{project}/") for kind in ("", "/usage")}
+
+    assert {(route.method, _path(route.path)) for route in ROUTES} == {
+        ("POST", "/api/v2/events"),
+        ("POST", f"/api/v2/{project}/events"),
+        ("POST", "/api/v1/events"),
+        ("POST", f"/api/v1/{project}/events"),
+        ("POST", "/api/v1/error"),
+        *{("GET", f"/api/{version}/{path}") for version in ("v1", "v2") for path in submits},
+        ("GET", "/api/v2/events/session/heartbeat"),
+        ("POST", "/api/v2/events/by-ref/abcd-1234/user-description"),
+        ("POST", f"/api/v2/{project}/events/by-ref/abcd-1234/user-description"),
+        ("PATCH", f"/api/v1/error/{'0' * 32}"),
+        ("GET", "/api/v2/projects/config"),
+        ("GET", "/api/v1/project/config"),
+        ("GET", f"/api/v2/{project}/config"),
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_pages_of_any_origin_may_ask_and_read(any_door: RunningDoor, method: str, path: str) -> None:
+    """The preflight has no token; the answer is for the page that asked, refusals too."""
+    origin = {"Origin": "https://shop.example"}
+    asked = origin | {
+        "Access-Control-Request-Method": method,
+        "Access-Control-Request-Headers": "authorization,user-agent,x-exceptionless-client",
+    }
+    preflight = await any_door.request("OPTIONS", path, headers=asked)
+    refused = await any_door.request(method, path, headers=JSON | origin)
+
+    assert preflight.status == 204
+    assert preflight.headers["Access-Control-Allow-Methods"] == method
+    assert preflight.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
+    assert (refused.status, refused.content_type) == (401, "application/problem+json")
+    for answer in (preflight, refused):
+        assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        assert "X-Exceptionless-ConfigVersion" in answer.headers["Access-Control-Expose-Headers"]
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "Server" not in answer.headers
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_odd_targets_and_closing_connections_are_served(
+    any_door: RunningDoor, method: str, path: str
+) -> None:
+    """The absolute form of old Node clients, doubled slashes after a server's URL, and .NET's close."""
+    body = "" if method == "GET" else BODY.decode()
+    for target in (path, f"http://collector.example:8080{path}", path.replace("/", "//")):
+        lines = [
+            f"{method} {target} HTTP/1.1",
+            "Host: x",
+            "Connection: close",
+            "Content-Type: application/json",
+            f"Authorization: Bearer {CLIENT_TOKEN}",
+            *([f"Content-Length: {len(body)}"] if body else []),
+        ]
+        answer = await any_door.raw("\r\n".join([*lines, "", body]).encode())
+        head, _, content = answer.partition(b"\r\n\r\n")
+        assert head.split(b" ", 2)[1] in {b"200", b"202"}
+        assert b"\r\nConnection: close" in head
+        assert content == b"" or (content[:1] == b"{" and path.endswith("config"))
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_a_surprise_on_our_side_is_503_with_json(
+    any_door: RunningDoor, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients keep what they have on 503, and throw it away on most other codes."""
+
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(TokenCache, "project", fail)
+    response = await any_door.request(method, path, headers=JSON | BEARER, data=BODY)
+
+    assert (response.status, (await response.json())["status"]) == (503, 503)
+    assert int(response.headers["Retry-After"]) > 0
+
+
+async def test_a_surprise_past_the_door_is_503_too(
+    any_door: RunningDoor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it happens."""
+
+    async def fail(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(PostQueue, "append", fail)
+
+    assert (await any_door.post("/api/v1/events")).status == 503
