@@ -53,8 +53,6 @@ class EventWriter:
 
     async def write(self, days: Mapping[date, Sequence[Event]]) -> None:
         """Store the events of each day: the earliest first, for the first of a reference wins."""
-        if self._midnight is not None:
-            await self._midnight.pass_gate(self._connection, (event for of in days.values() for event in of))
         for day in sorted(days):
             await self._write_day(day, days[day])
 

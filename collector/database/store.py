@@ -16,6 +16,7 @@ from collector.database.leaves import make_leaves_for
 from collector.database.midnight import Midnight
 from collector.database.pool import connected
 from collector.database.refusals import RefusalWatch, RefusedRows
+from collector.database.stacking import Stacking
 from collector.database.staging import dead_letter
 from collector.database.stored_batches import remember
 from collector.database.usage import UsageKey, add_usage
@@ -24,6 +25,7 @@ from collector.domain.outcome import (
     DeadLetter,
     DeadLetterReason,
     Discard,
+    DiscardReason,
     Event,
     Outcome,
     Tally,
@@ -74,12 +76,20 @@ class BatchStore:
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)
+                midnight = self._midnight if self._midnight.is_near(moments) else None
+                if midnight is not None:
+                    await midnight.pass_gate(connection, events)
+                stacking = Stacking(connection)
+                events = await stacking.begin(events)
                 refused = self._watch.begin(len(events))
-                writer = await self._write(connection, _by_day(events, days), refused, moments)
+                writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
+                await writer.write(_by_day(events, days))
                 letters += refused.letters
                 await keep_dead_letters(connection, letters)
+                await stacking.end(events, _lost(writer, refused))
                 discarded = sum((batch.discarded for batch in remembered.new), Counter())
-                counts = _counts(events, writer, refused) + _discards(discarded) + _dead_letters(letters)
+                counts = _counts(events, writer, refused) + _dead_letters(letters)
+                counts += _discards(discarded) + _of_discarded_stacks(stacking.discarded)
                 await add_usage(connection, counts)
                 await count_finished(connection, remembered)
         self._watch.note(refused)
@@ -87,28 +97,16 @@ class BatchStore:
         return Tally(
             stored=len(events) - len(writer.duplicates) - len(refused.letters),
             duplicate=len(writer.duplicates),
-            discarded=discarded.total(),
+            discarded=discarded.total() + len(stacking.discarded),
             dead_lettered=len(letters),
             replayed=_whole(batches) - _whole(remembered.new) - len(remembered.repeated),
             repeated=len(remembered.repeated),
         )
 
-    async def _write(
-        self,
-        connection: asyncpg.Connection,
-        by_day: Mapping[date, Sequence[Event]],
-        refused: RefusedRows,
-        moments: Iterable[datetime],
-    ) -> EventWriter:
-        midnight = self._midnight if self._midnight.is_near(moments) else None
-        writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
-        await writer.write(by_day)
-        return writer
-
 
 def _sorted_out(
     batches: Iterable[UnderstoodBatch], without_leaf: set[date]
-) -> tuple[list[Event], list[DeadLetter]]:
+) -> tuple[Sequence[Event], list[DeadLetter]]:
     """The events to be stored and the dead letters there are already."""
     events = [event for batch in batches for event in batch.events]
     letters = [letter for batch in batches for letter in batch.dead_letters]
@@ -138,6 +136,11 @@ def _by_day(events: Sequence[Event], days: set[date]) -> Mapping[date, Sequence[
     return by_day
 
 
+def _lost(writer: EventWriter, refused: RefusedRows) -> set[bytes]:
+    """The ids of what was to be stored and was not."""
+    return refused.ids.union(event.id for event in writer.duplicates)
+
+
 def _counts(events: Iterable[Event], writer: EventWriter, refused: RefusedRows) -> Counter[UsageKey]:
     """Events by outcome: stored is what ended in no other way."""
     counts = _number_of(events, Outcome.STORED)
@@ -148,11 +151,15 @@ def _counts(events: Iterable[Event], writer: EventWriter, refused: RefusedRows) 
     return +counts
 
 
-def _number_of(events: Iterable[Event], outcome: Outcome) -> Counter[UsageKey]:
+def _of_discarded_stacks(events: Iterable[Event]) -> Counter[UsageKey]:
+    return _number_of(events, Outcome.DISCARDED, DiscardReason.DISCARDED_STACK)
+
+
+def _number_of(events: Iterable[Event], outcome: Outcome, reason: str = "") -> Counter[UsageKey]:
     """First by moment, where nothing must be computed for each event: that takes a fifth of the time."""
     counts: Counter[UsageKey] = Counter()
     for (project_id, moment), number in Counter(map(_owner_and_moment, events)).items():
-        counts[UsageKey(UUID(bytes=project_id), _hour(moment), outcome)] += number
+        counts[UsageKey(UUID(bytes=project_id), _hour(moment), outcome, reason)] += number
     return counts
 
 
