@@ -24,10 +24,11 @@ from collector.domain.event_members import (
     as_tags,
     as_text,
 )
-from collector.domain.event_rules import Draft, apply_rules
+from collector.domain.event_rules import Draft, apply_rules, locate
 from collector.domain.identifiers import accepted_at, event_id, is_reference_id
 from collector.domain.json_text import encoded, without_nul
 from collector.domain.outcome import DiscardReason, Event
+from collector.domain.places import Places
 from collector.domain.post import Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.session_key import names_in, session_key
@@ -68,6 +69,7 @@ def event_of(
     sender: Sender,
     max_age: timedelta | None,
     project: ProjectRules = ORDINARY,
+    places: Places | None = None,
 ) -> Event | DiscardReason:
     """The row for the raw event at `place` of its post, or why it is discarded; never fails.
 
@@ -100,6 +102,8 @@ def event_of(
     )
     if reason := apply_rules(draft, project):
         return reason
+    if places:
+        locate(draft, places)
     return Event(
         id=event_id(sender.post_id, place),
         project_id=sender.project_id,

@@ -11,6 +11,7 @@ from collector.domain.error_info import simple_info, target_of
 from collector.domain.event_members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.exclusions import exclude, is_excluded
 from collector.domain.outcome import DiscardReason
+from collector.domain.places import LOCATION, Places, place_of
 from collector.domain.privacy import remove_private
 from collector.domain.project_rules import ProjectRules
 from collector.domain.request_info import complete_request, path_of
@@ -55,6 +56,13 @@ def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
     if not project.include_private_information:
         remove_private(draft.data)
     return None
+
+
+def locate(draft: Draft, places: Places) -> None:
+    """Say where an event happened that does not say so itself."""
+    if draft.geo is None and (place := place_of(draft.data, places)):
+        draft.geo = place.geo
+        draft.data[LOCATION] = place.location
 
 
 def _name_what_was_not_found(draft: Draft) -> None:

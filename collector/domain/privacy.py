@@ -8,6 +8,7 @@ import re
 from typing import Any, Final
 
 from collector.domain.event_data import SUBMISSION_CLIENT
+from collector.domain.places import is_address
 
 _DESCRIPTION: Final = "@user_description"
 _OF_THE_MACHINE: Final = ("ip_address", "machine_name")
@@ -20,6 +21,8 @@ def remove_private(data: dict[str, Any]) -> None:
     for name in [name for name in data if _MISPLACED.fullmatch(name)]:
         del data[name]
     data.pop("@user", None)
+    if is_address(data.get("geo")):
+        del data["geo"]
     description = data.get(_DESCRIPTION)
     if isinstance(description, dict):
         description.pop("email_address", None)

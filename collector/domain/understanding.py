@@ -23,6 +23,7 @@ from collector.domain.outcome import (
     UnderstoodBatch,
     UserDescription,
 )
+from collector.domain.places import Places
 from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
 from collector.domain.post import USER_DESCRIPTION, Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
@@ -39,17 +40,19 @@ BYTES_OF_AN_EVENT: Final = 1600
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide about events; `max_age` None is no limit."""
+    """The settings that decide about events; `max_age` None is no limit, `places` None knows none."""
 
     unpacked_limit_bytes: int
     max_age: timedelta | None
+    places: Places | None = None
 
 
-def rules_of(body_limit_bytes: int, max_event_age_days: int) -> Rules:
+def rules_of(body_limit_bytes: int, max_event_age_days: int, places: Places | None = None) -> Rules:
     """The rules from the settings; an age of 0 days is no limit."""
     return Rules(
         unpacked_limit_bytes=body_limit_bytes * UNPACKED_TO_SENT,
         max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
+        places=places,
     )
 
 
@@ -98,7 +101,7 @@ def _results(
         return [described(post, body)]
     if post.kind:
         raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
-    is_usual = post.api_version != _LEGACY and project.leave_data_alone
+    is_usual = post.api_version != _LEGACY and project.leave_data_alone and rules.places is None
     plain = plain_events(body, post.content_type) if is_usual else None
     if plain is not None:
         return _of_plain(plain, sender, rules, project)
@@ -125,7 +128,7 @@ def _of_raw(
             yield _dead_event(raw, place, post, sender)
             continue
         event = upgraded(raw) if post.api_version == _LEGACY else raw
-        result = event_of(event, place, sender, rules.max_age, project)
+        result = event_of(event, place, sender, rules.max_age, project, rules.places)
         yield result if isinstance(result, Event) else _discard(sender, result)
 
 
