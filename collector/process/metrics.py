@@ -22,7 +22,10 @@ class IngestMetrics:
             "headrace_bytes_accepted", "Bytes of the bodies of accepted posts, as sent.", registry=registry
         )
         self.posts_refused = Counter(
-            "headrace_posts_refused", "Posts refused, by HTTP status.", ["status"], registry=registry
+            "headrace_posts_refused",
+            "Posts, and whatever else clients ask the door, refused, by HTTP status.",
+            ["status"],
+            registry=registry,
         )
         self.append_seconds = Histogram(
             "headrace_append_seconds",
