@@ -32,7 +32,7 @@ CREATE TABLE user_descriptions (
     id           uuid PRIMARY KEY,                 -- that of the post
     project_id   uuid NOT NULL,
     reference_id text NOT NULL,                    -- the event's reference id, or its own
-    description  jsonb NOT NULL,
+    description  bytea NOT NULL,                   -- UTF-8 JSON: what `jsonb` might refuse must not stop the worker
     tries        integer NOT NULL DEFAULT 0,
     stored_utc   timestamptz NOT NULL DEFAULT now(),
     due_utc      timestamptz NOT NULL DEFAULT now()
