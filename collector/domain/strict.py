@@ -33,7 +33,6 @@ from collector.domain.identifiers import is_reference_id
 from collector.domain.json_text import (
     MAXIMUM_DEPTH,
     elements_of,
-    has_more_objects,
     is_too_deep,
     object_in,
     objects_in,
@@ -90,42 +89,44 @@ def _text(post: Post, limit_bytes: int) -> str:
 
 
 def _faults(text: str, *, is_legacy: bool) -> Iterator[tuple[str, str]]:
+    """One by one, so that whoever has enough of them stops the work."""
     if with_escapes_mended(text) != text:
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
-    events = _events(text)
-    if not any(isinstance(event, dict) for _, event in events):
-        yield _WHOLE, "There is no event in it."
-    for place, event in events:
+    has_event = False
+    for place, event in _events(text):
         if isinstance(event, str):
             yield place or _WHOLE, event
-        elif not is_legacy:
+            continue
+        has_event = True
+        if not is_legacy:
             for field, rule in _event_faults(event):
                 yield f"{place}.{field}" if place else field, rule
+    if not has_event:
+        yield _WHOLE, "There is no event in it."
 
 
-def _events(text: str) -> list[tuple[str, dict[str, Any] | str]]:
+def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
     """Each event with its place in an array, or what is wrong with it as a whole. Raises BadRequest."""
+    if fault := _syntax_fault(text):
+        raise BadRequest(f"The body is not valid JSON: {fault}.")
     if not text.startswith("["):
-        return [("", _event(text, "The body"))]
-    if has_more_objects(text, MAXIMUM_EVENTS_PER_POST):
+        yield "", _event(text)
+        return
+    events = None if is_too_deep(text, levels=_LEVELS_OF_ARRAY) else objects_in(text)
+    elements = elements_of(text) if events is None else events
+    if elements is None:
+        raise BadRequest("The body is not valid JSON: its brackets do not match.")
+    if len(elements) > MAXIMUM_EVENTS_PER_POST:
         raise BadRequest(f"A post holds at most {MAXIMUM_EVENTS_PER_POST} events.")
-    events: Iterable[dict[str, Any] | str | None] | None = None
-    if not is_too_deep(text, levels=_LEVELS_OF_ARRAY):
-        events = objects_in(text)
-    if events is None:
-        elements = elements_of(text)
-        if elements is None:
-            raise BadRequest("The body is not valid JSON: its brackets do not match.")
-        events = [_event(element, f"Element [{place}]") for place, element in enumerate(elements)]
-    return [(f"[{place}]", _NO_OBJECT if event is None else event) for place, event in enumerate(events)]
+    for place, element in enumerate(elements):
+        event = _event(element) if isinstance(element, str) else element
+        yield f"[{place}]", _NO_OBJECT if event is None else event
 
 
-def _event(text: str, name: str) -> dict[str, Any] | str:
+def _event(text: str) -> dict[str, Any] | str:
     if is_too_deep(text):
         return f"An event must not nest deeper than {MAXIMUM_DEPTH} levels."
     event = object_in(text)
-    if event is None and (fault := _syntax_fault(text)):
-        raise BadRequest(f"{name} is not valid JSON: {fault}.")
     return _NO_OBJECT if event is None else event
 
 
@@ -137,7 +138,7 @@ def _syntax_fault(text: str) -> str | None:
     except msgspec.DecodeError as error:
         return str(error)
     except RecursionError:
-        return None  # it is well-formed as far as that
+        return None  # well-formed as far as that; what is so deep is told apart later
     return None
 
 

@@ -128,8 +128,8 @@ def test_what_cannot_be_read_is_a_bad_request(members: dict[str, Any]) -> None:
 
 
 def test_the_place_of_a_syntax_error_is_told() -> None:
-    """Which element, and what about it."""
-    with pytest.raises(BadRequest, match=r"Element \[1\] is not valid JSON: .*byte"):
+    """By its byte."""
+    with pytest.raises(BadRequest, match=r"not valid JSON: .*\(byte 24\)"):
         faults(b'[{"type":"log"},{"type":oops}]')
 
 
