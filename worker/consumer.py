@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from collector.broker.errors import BrokerFull
+from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
 from collector.domain.outcome import Outcome, Tally, UnderstoodBatch
 from collector.domain.understanding import Rules
@@ -27,6 +27,11 @@ FORGET_CONSUMER_MS: Final = 3_600_000
 LANES: Final = 2
 """Postgres is never idle with two; a third one only makes the others wait."""
 _CLAIMS_PER_IDLE_TIME: Final = 3
+_ENTRIES_AT_ONCE: Final = 32
+"""Each may hold 4 MB: so many can be in hand, however many small ones make a transaction."""
+_WORTH_A_TRANSACTION_BYTES: Final = 1 << 20
+"""With 2,500 small events in place of 1,000 a transaction costs worker and Postgres 2 us less for each."""
+_NO_WAIT_MS: Final = 1
 
 _log = structlog.get_logger()
 
@@ -67,14 +72,18 @@ class Store(Protocol):
 class Pace:
     """How much at once, how long to wait for it, and when a silent consumer counts as dead."""
 
-    batch_entries: int = 32
+    batch_entries: int = 256
     read_block_ms: int = 1000
     claim_idle_seconds: float = 15.0
 
 
 @dataclass(slots=True)
 class Consumer:
-    """One member of the consumer group, in several lanes: while one stores, another reads and understands."""
+    """One member of the consumer group, in several lanes: while one stores, another reads and understands.
+
+    Only one at a time understands. Otherwise all of them would, taking turns by the entry, and then all would
+    store: Postgres was idle half of the time.
+    """
 
     name: str
     stream: Stream
@@ -85,6 +94,7 @@ class Consumer:
     pace: Pace = field(default_factory=Pace)
     _lanes: list[Insistence] = field(init=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
+    _understanding: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _in_hand: set[tuple[int, str]] = field(default_factory=set, init=False)
     _is_member: bool = field(default=False, init=False)
     _claim_at: float = field(default=0.0, init=False)
@@ -146,6 +156,17 @@ class Consumer:
 
         Understood anew at each attempt, so that an outage holds no rows in memory.
         """
+        async with self._understanding:
+            batches, end = await self._understood(entries, begin)
+        started = self.clock.monotonic()
+        tally = await self.store.save(batches)
+        self.metrics.store_seconds.observe(self.clock.monotonic() - started)
+        return tally, end
+
+    async def _understood(
+        self, entries: Sequence[Entry], begin: "_Position"
+    ) -> tuple[list[UnderstoodBatch], "_Position"]:
+        """One transaction's worth from the position on, and where the next one begins."""
         batches: list[UnderstoodBatch] = []
         weight = 0
         end = begin
@@ -154,10 +175,7 @@ class Consumer:
             batches += piece.batches
             weight += piece.weight
             end = end.after(piece)
-        started = self.clock.monotonic()
-        tally = await self.store.save(batches)
-        self.metrics.store_seconds.observe(self.clock.monotonic() - started)
-        return tally, end
+        return batches, end
 
     async def _understand(self, entry: Entry, first_post: int) -> Piece:
         """A large one in a thread: health, the sweep and another lane's rows do not wait for it."""
@@ -179,7 +197,19 @@ class Consumer:
             if claimed := await self._claim():
                 return claimed
             self._claim_at = self.clock.monotonic() + self.pace.claim_idle_seconds / _CLAIMS_PER_IDLE_TIME
-        return await self.stream.read(self.name, self.pace.batch_entries, self.pace.read_block_ms)
+        return await self._read_on()
+
+    async def _read_on(self) -> list[Entry]:
+        """New entries, a few at a time until they are worth a transaction: small ones are to be many."""
+        at_once = min(_ENTRIES_AT_ONCE, self.pace.batch_entries)
+        entries = found = await self.stream.read(self.name, at_once, self.pace.read_block_ms)
+        while len(found) >= at_once and len(entries) < self.pace.batch_entries and not _is_enough(entries):
+            try:
+                found = await self.stream.read(self.name, at_once, _NO_WAIT_MS)
+            except BrokerUnavailable:
+                break  # the next read tells; what is in hand is stored first
+            entries += found
+        return entries
 
     async def _claim(self) -> list[Entry]:
         idle_ms = int(self.pace.claim_idle_seconds * 1000)
@@ -219,6 +249,11 @@ class _Position(NamedTuple):
         return (
             _Position(self.entry + 1, 0) if piece.next_post is None else self._replace(post=piece.next_post)
         )
+
+
+def _is_enough(entries: Sequence[Entry]) -> bool:
+    posts = (post for entry in entries if entry.batch is not None for post in entry.batch.posts)
+    return sum(len(post.body) for post in posts) >= _WORTH_A_TRANSACTION_BYTES
 
 
 def _place(entry: Entry) -> tuple[int, str]:

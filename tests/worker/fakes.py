@@ -20,7 +20,7 @@ class FakeStream:
 
     clock: FakeClock = field(default_factory=FakeClock)
     acknowledged: list[str] = field(default_factory=list)
-    failures: dict[str, list[Exception]] = field(default_factory=dict)
+    failures: dict[str, list[Exception | None]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     consumers: dict[str, float] = field(default_factory=dict)
     _entries: dict[str, Entry] = field(default_factory=dict)
@@ -86,8 +86,9 @@ class FakeStream:
 
     def _meet(self, method: str) -> None:
         self.calls.append(method)
-        if self.failures.get(method):
-            raise self.failures[method].pop(0)
+        failure = self.failures[method].pop(0) if self.failures.get(method) else None
+        if failure is not None:
+            raise failure
 
 
 @dataclass(slots=True)

@@ -89,6 +89,63 @@ async def test_what_is_in_the_stream_is_stored_and_acknowledged(scene: Scene) ->
     assert scene.counted("events", outcome="stored") == 5
 
 
+async def test_small_entries_are_read_on_until_they_are_worth_a_transaction(scene: Scene) -> None:
+    """They come 32 at a time, because they may be large; what waits already is taken along."""
+    scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
+    for _ in range(150):
+        await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert scene.store.attempts == 2
+    assert len(scene.store.events) == 150
+
+
+async def test_large_entries_are_not_read_on(scene: Scene) -> None:
+    """32 of them are enough to hold at once."""
+    for _ in range(40):
+        await scene.stream.append(0, a_batch(a_post(body=b"x" * 50_000)))
+    scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert scene.store.attempts == 2
+
+
+async def test_what_was_read_is_stored_though_reading_on_fails(scene: Scene) -> None:
+    """Else it would wait in this worker's hand until it counts as left behind."""
+    scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
+    for _ in range(32):
+        await scene.stream.append(0, a_batch())
+    scene.stream.failures = {"read": [None, BrokerUnavailable("gone")]}
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 32
+    assert scene.counted("entries_claimed") == 0
+
+
+async def test_lanes_take_turns_to_understand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each the whole of what it has read: then one stores while another understands."""
+    understood: list[str] = []
+
+    def understand_noted(entry: Entry, first_post: int, rules: Rules) -> Piece:
+        understood.append(entry.id)
+        return understand_piece(entry, first_post, rules)
+
+    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    for _ in range(8):
+        await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert understood == sorted(understood)
+
+
 async def test_a_batch_is_acknowledged_only_once_stored(scene: Scene) -> None:
     """While Postgres is down nothing is acknowledged; when it is back the same batch is stored."""
     scene.store.failures = [GONE, GONE]
