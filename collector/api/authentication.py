@@ -1,10 +1,12 @@
 """Who asks, and what that identity may see: contract 1.1, 1.2 and 10, checked against Postgres."""
 
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from aiohttp import web
 
+from collector.api.route import Role
 from collector.api.service import API, Api
 from collector.database.pool import connected
 from collector.database.tokens import find_access
@@ -23,6 +25,8 @@ class Identity:
     organization_ids: tuple[UUID, ...]
     user_id: UUID | None
     is_token: bool
+    login: str | None = None
+    """The public part of the login token that a person is here with."""
 
     @property
     def is_global(self) -> bool:
@@ -34,23 +38,23 @@ class Identity:
         return self.is_global or organization_id in self.organization_ids
 
 
-async def reader_of(request: web.Request) -> Identity:
-    """The identity behind the request, which may read.
+IDENTITY: Final = web.RequestKey("identity", Identity)
+"""Who an admitted request is from; on routes for anyone nobody has looked."""
 
-    Raises Unauthenticated for missing or bad credentials, Forbidden for those that may only post.
+
+async def admit(request: web.Request, role: Role) -> None:
+    """Know who asks and let in whom the route is for.
+
+    Raises Unauthenticated for missing or bad credentials, Forbidden for those that do not suffice.
     """
+    if role is Role.ANYONE:
+        return
     identity = await _identity_of(request)
     if USER not in identity.scopes:
         raise Forbidden("This needs the scope `user`; a token with the scope `client` can only post events.")
-    return identity
-
-
-async def person_of(request: web.Request) -> Identity:
-    """The person behind the request; a program must not manage tokens, whatever its scopes (contract 2)."""
-    identity = await reader_of(request)
-    if identity.is_token:
+    if role is Role.PERSON and identity.is_token:
         raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
-    return identity
+    request[IDENTITY] = identity
 
 
 async def known_user(api: Api, email_address: str, password: str) -> User | None:
@@ -87,6 +91,7 @@ async def _by_token(api: Api, text: str) -> Identity:
         organization_ids=tuple(UUID(bytes=packed) for packed in access.entry.organization_ids),
         user_id=access.user_id,
         is_token=not access.entry.is_login,
+        login=presented.lookup if access.entry.is_login else None,
     )
 
 

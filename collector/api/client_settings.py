@@ -9,10 +9,11 @@ import structlog
 from aiohttp import web
 from msgspec import Meta
 
-from collector.api.authentication import reader_of
+from collector.api.authentication import IDENTITY
 from collector.api.parameters import parameters_of
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
+from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.client_settings import SETTINGS_AT_MOST, newest_entry, put_setting, remove_setting
@@ -33,12 +34,12 @@ class NewSetting(msgspec.Struct, frozen=True):
 
 async def post_setting(request: web.Request) -> web.Response:
     """Set one. 200 once the doors know; 503 means set, but the doors could not be told."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
     if not value or len(value) > MAXIMUM_VALUE_LENGTH:
         raise BadRequest(f"The value must have 1 to {MAXIMUM_VALUE_LENGTH} characters.")
     async with connected(api.pool) as connection:
-        project = await reachable_project(connection, identity, request.match_info["project_id"])
+        project = await reachable_project(connection, identity, request.match_info["id"])
         if not await put_setting(connection, project.id, key, value):
             raise BadRequest(f"A project has at most {SETTINGS_AT_MOST} settings.")
         await _tell_doors(api, connection, project.id)
@@ -47,10 +48,10 @@ async def post_setting(request: web.Request) -> web.Response:
 
 async def delete_setting(request: web.Request) -> web.Response:
     """Remove one, likewise; also 200 where it was not there, so that a repeat after a 503 mends it."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     key = _key(request)
     async with connected(api.pool) as connection:
-        project = await reachable_project(connection, identity, request.match_info["project_id"])
+        project = await reachable_project(connection, identity, request.match_info["id"])
         await remove_setting(connection, project.id, key)
         await _tell_doors(api, connection, project.id)
     return web.Response()
@@ -74,3 +75,9 @@ async def _tell_doors(api: Api, connection: asyncpg.Connection, project_id: UUID
             "The setting is changed, but the doors that clients ask could not be told; they are by the next "
             "sweep, or when this is repeated."
         ) from error
+
+
+ROUTES: Final = (
+    Route("POST", "/projects/{id:objectid}/config", post_setting, Role.USER),
+    Route("DELETE", "/projects/{id:objectid}/config", delete_setting, Role.USER),
+)

@@ -10,10 +10,11 @@ import asyncpg
 import orjson
 from aiohttp import web
 
-from collector.api.authentication import Identity, reader_of
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.lists import list_response
 from collector.api.parameters import includes_total, page_of, parameters_of
 from collector.api.projects import reachable_project
+from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.events import (
     EventKey,
@@ -41,9 +42,9 @@ _NO_EVENT: Final = "There is no such event."
 
 async def get_event(request: web.Request) -> web.Response:
     """One event by its id, from any project that the identity may read."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=_UNSUPPORTED_BY_ID)
-    event_id = uuid_of(request.match_info["event_id"])
+    event_id = uuid_of(request.match_info["id"])
     if event_id is None:
         raise NotFound(_NO_EVENT)
     async with connected(api.pool) as connection:
@@ -56,14 +57,14 @@ async def get_event(request: web.Request) -> web.Response:
 
 async def get_by_reference(request: web.Request) -> web.Response:
     """The events with a reference id; an array, and an empty one where there is none."""
-    identity = await reader_of(request)
+    identity = request[IDENTITY]
     parameters = parameters_of(request, unsupported=_UNSUPPORTED)
-    return await _list(request, identity, parameters, request.match_info["reference_id"])
+    return await _list(request, identity, parameters, request.match_info["referenceId"])
 
 
 async def get_events(request: web.Request) -> web.Response:
     """The events that a filter selects."""
-    identity = await reader_of(request)
+    identity = request[IDENTITY]
     parameters = parameters_of(request, unsupported=_UNSUPPORTED)
     return await _list(request, identity, parameters, reference_of(parameters.get("filter", "")))
 
@@ -96,7 +97,7 @@ async def _list(
 ) -> web.Response:
     api, page = request.app[API], page_of(parameters, maximum=_MAXIMUM_LIMIT)
     async with connected(api.pool) as connection:
-        projects = await _projects(connection, identity, request.match_info.get("project_id"))
+        projects = await _projects(connection, identity, request.match_info.get("projectId"))
         found: list[EventKey] = []
         if not page.is_too_deep:
             one_more = page.offset + page.limit + 1
@@ -154,3 +155,17 @@ def _with_offset(moment: datetime, minutes: int) -> str:
 def _number(value: Decimal | None) -> orjson.Fragment | None:
     """All the digits that were stored. `numeric` also knows NaN and infinity, JSON does not."""
     return orjson.Fragment(f"{value:f}") if value is not None and value.is_finite() else None
+
+
+ROUTES: Final = (
+    Route("GET", "/events", get_events, Role.USER),
+    Route("GET", "/projects/{projectId:objectid}/events", get_events, Role.USER),
+    Route("GET", "/events/by-ref/{referenceId:identifier}", get_by_reference, Role.USER),
+    Route(
+        "GET",
+        "/projects/{projectId:objectid}/events/by-ref/{referenceId:identifier}",
+        get_by_reference,
+        Role.USER,
+    ),
+    Route("GET", "/events/{id:objectid}", get_event, Role.USER),
+)

@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from collector.api.authentication import known_user
 from collector.api.request_body import read_body
+from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.api.tokens import announce
 from collector.broker.errors import BrokerFull, BrokerUnavailable
@@ -71,3 +72,6 @@ async def _let_in(request: web.Request, api: Api, body: Login) -> User:
     except (BrokerUnavailable, BrokerFull) as error:
         raise Unavailable("Nobody can log in while tries cannot be counted; please repeat it.") from error
     return user
+
+
+ROUTES: Final = (Route("POST", "/auth/login", post_login, Role.ANYONE),)

@@ -4,8 +4,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from collector.api.authentication import reader_of
+from collector.api.authentication import IDENTITY
 from collector.api.parameters import parameters_of
+from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.organizations import Organization, list_organizations
 from collector.database.pool import connected
@@ -18,7 +19,7 @@ _UNLIMITED: Final = -1
 
 async def get_organizations(request: web.Request) -> web.Response:
     """All of them in one array, without paging."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=_UNSUPPORTED)
     async with connected(api.pool) as connection:
         found = await list_organizations(connection, identity.organization_ids)
@@ -56,3 +57,6 @@ def organization_view(organization: Organization, retention_days: int) -> dict[s
         "is_over_monthly_limit": False,
         "is_over_request_limit": False,
     }
+
+
+ROUTES: Final = (Route("GET", "/organizations", get_organizations, Role.USER),)

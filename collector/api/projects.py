@@ -5,9 +5,10 @@ from typing import Any, Final
 import asyncpg
 from aiohttp import web
 
-from collector.api.authentication import Identity, reader_of
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.lists import list_response
 from collector.api.parameters import page_of, parameters_of
+from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.pool import connected
 from collector.database.projects import Project, count_projects, find_project, list_projects
@@ -20,7 +21,7 @@ _UNSUPPORTED: Final = ("filter", "sort", "mode")
 
 async def get_projects(request: web.Request) -> web.Response:
     """A page of them, by name."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     page = page_of(parameters_of(request, unsupported=_UNSUPPORTED), maximum=_MAXIMUM_LIMIT)
     async with connected(api.pool) as connection:
         total = await count_projects(connection, identity.organization_ids)
@@ -59,3 +60,6 @@ def project_view(project: Project) -> dict[str, Any]:
         "usage_hours": [],
         "usage": [],
     }
+
+
+ROUTES: Final = (Route("GET", "/projects", get_projects, Role.USER),)

@@ -7,8 +7,9 @@ from typing import Any, Final
 import asyncpg
 from aiohttp import web
 
-from collector.api.authentication import Identity, reader_of
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.parameters import parameters_of
+from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.pool import connected
 from collector.database.stacks import StoredStack, change_status, find_stacks
@@ -25,19 +26,19 @@ _NO_STACK: Final = "One or more stacks could not be found."
 
 async def get_stack(request: web.Request) -> web.Response:
     """One stack, of any project that the identity may read."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=("offset",))
     async with connected(api.pool) as connection:
-        (stack,) = await _reachable_stacks(connection, identity, [request.match_info["stack_id"]])
+        (stack,) = await _reachable_stacks(connection, identity, [request.match_info["id"]])
     return json_response(stack_view(stack))
 
 
 async def post_status(request: web.Request) -> web.Response:
     """Set the status of all stacks that are named, or of none; a worker's next transaction heeds it."""
-    api, identity = request.app[API], await reader_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     status = _status_in(parameters_of(request))
     async with connected(api.pool) as connection:
-        stacks = await _reachable_stacks(connection, identity, request.match_info["stack_ids"].split(","))
+        stacks = await _reachable_stacks(connection, identity, request.match_info["ids"].split(","))
         await change_status(connection, [stack.id for stack in stacks], status, api.clock.now())
     return web.Response(status=HTTPStatus.OK)
 
@@ -88,3 +89,9 @@ def _status_in(parameters: dict[str, str]) -> StackStatus:
     if text in _SETTABLE:
         return StackStatus(text)
     raise Invalid(fields={"status": [f"The status field must be one of {', '.join(_SETTABLE)}."]})
+
+
+ROUTES: Final = (
+    Route("GET", "/stacks/{id:objectid}", get_stack, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/change-status", post_status, Role.USER),
+)

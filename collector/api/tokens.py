@@ -17,9 +17,10 @@ import structlog
 from aiohttp import hdrs, web
 
 from collector.api.absolute_urls import absolute_url
-from collector.api.authentication import Identity, person_of
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
+from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.pool import connected
@@ -56,11 +57,11 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
 
 async def post_token(request: web.Request) -> web.Response:
     """Make a token for the project; the answer's `id` is the whole secret, this once."""
-    api, identity = request.app[API], await person_of(request)
+    api, identity = request.app[API], request[IDENTITY]
     wanted = await read_body(request, NewToken)
     secret = new_token()
     async with connected(api.pool) as connection, connection.transaction():
-        project = await reachable_project(connection, identity, request.match_info["project_id"])
+        project = await reachable_project(connection, identity, request.match_info["projectId"])
         token = access_token(
             secret,
             _granted(wanted.scopes, identity),
@@ -85,8 +86,8 @@ async def post_token(request: web.Request) -> web.Response:
 
 async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens. 202 once the doors know; 503 means revoked, but the doors could not be told."""
-    api, identity = request.app[API], await person_of(request)
-    asked = list(dict.fromkeys(request.match_info["token_ids"].split(",")))
+    api, identity = request.app[API], request[IDENTITY]
+    asked = list(dict.fromkeys(request.match_info["ids"].split(",")))
     async with connected(api.pool) as connection:
         found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
         verdict = _judge(asked, found, identity)
@@ -213,3 +214,9 @@ def _in_utc(moment: datetime | None) -> datetime | None:
 
 def _hex(value: UUID | None) -> str | None:
     return None if value is None else value.hex
+
+
+ROUTES: Final = (
+    Route("POST", "/projects/{projectId:objectid}/tokens", post_token, Role.PERSON),
+    Route("DELETE", "/tokens/{ids:tokens}", delete_tokens, Role.PERSON),
+)

@@ -1,6 +1,6 @@
 """What may be a user's e-mail address: the library's rule, asking no DNS.
 
-Addresses within a company or a house (`me@intranet`, `me@host.local`) are right, too: that is where this runs.
+Addresses within a company or a house (`me@intranet`, `me@host.local`) are right, too: that is where it runs.
 """
 
 from typing import Final

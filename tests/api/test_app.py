@@ -66,7 +66,7 @@ async def test_requests_are_measured_by_route_and_status(api: RunningApi) -> Non
 
     assert 'headrace_api_requests_total{status="200"} 1.0' in metrics
     assert 'headrace_api_requests_total{status="401"} 1.0' in metrics
-    assert 'route="GET /api/v2/events/by-ref/{reference_id}"' in metrics
+    assert 'route="GET /api/v2/events/by-ref/{referenceId}"' in metrics
     assert "order-4711" not in metrics
 
 
