@@ -50,6 +50,7 @@ from worker.maintenance import (
     keep_doing,
     measure_backlog,
 )
+from worker.places import open_places
 from worker.settings import WorkerSettings
 
 DRAIN_SECONDS: Final = 8.0
@@ -117,7 +118,9 @@ def _consumer(settings: WorkerSettings, stores: tuple[Stream, Store], metrics: W
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         stream=stream,
         store=store,
-        rules=rules_of(settings.body_limit_bytes, settings.max_event_age_days),
+        rules=rules_of(
+            settings.body_limit_bytes, settings.max_event_age_days, open_places(settings.geoip_file)
+        ),
         metrics=metrics,
         clock=SystemClock(),
         pace=Pace(settings.batch_entries, settings.read_block_ms, settings.claim_idle_seconds),

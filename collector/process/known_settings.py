@@ -23,6 +23,7 @@ FIELDS: Final = (
     "embedded_queue_memory_mb",
     "faults",
     "faults_directory",
+    "geoip_file",
     "host",
     "log_format",
     "log_level",
