@@ -19,24 +19,27 @@ async def _beats(door: RunningDoor, key_prefix: str) -> list[Beat]:
     return await Heartbeats(door.redis, Keys(key_prefix)).due(10)
 
 
+@pytest.mark.parametrize("target", [PATH, f"http://old.example:80{PATH}", f"/{PATH}"])
 @pytest.mark.parametrize(
     ("query", "key", "closes"),
     [
         pytest.param("id=0123456789abcdef&close=false", "0123456789abcdef", False, id="alive"),
         pytest.param("id=0123456789abcdef&close=True", "0123456789abcdef", True, id="closed by .NET"),
         pytest.param("id=a+b@c.d&close=true", "a+b@c.d", True, id="an identity as it is"),
+        pytest.param("id=Smith%20&%20Sons&close=true", "Smith & Sons", True, id="one with an ampersand"),
     ],
 )
 async def test_a_heartbeat_is_kept_for_the_worker(
     any_door: RunningDoor,
     key_prefix: str,
+    target: str,
     query: str,
     key: str,
     closes: bool,  # noqa: FBT001
 ) -> None:
     """200 without a body: anything else makes the client's timer throw."""
     answer = await any_door.raw(
-        f"GET {PATH}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        f"GET {target}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
         f"Authorization: Bearer {CLIENT_TOKEN}\r\n\r\n".encode()
     )
 
