@@ -57,6 +57,18 @@ class JsClient:
         await until(are_sent, _SENT_SECONDS, f"202 for {count} events")
         return self._relay.events()
 
+    async def send_event(self, reference_id: str) -> dict[str, Any]:
+        """Send what is queued until this event was answered 202; answers it as written."""
+        sent: list[dict[str, Any]] = []
+
+        async def is_sent() -> bool:
+            await self.do({"send": True})
+            sent[:] = [event for event in self._relay.events() if event.get("reference_id") == reference_id]
+            return bool(sent)
+
+        await until(is_sent, _SENT_SECONDS, f"202 for the event {reference_id}")
+        return sent[0]
+
     async def do(self, command: dict[str, Any]) -> Any:
         """One command and its answer."""
         stdin, stdout = self._process.stdin, self._process.stdout

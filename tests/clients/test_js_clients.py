@@ -154,6 +154,26 @@ async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader
     assert [exchange.status for exchange in posts] == [202] * 10
 
 
+async def test_a_post_that_is_too_large_is_sent_again_in_smaller_ones(
+    client: JsClient, relay: Relay, reader: Reader, kind: str
+) -> None:
+    """The answer is 413 with a body that the client can read, until its batches are small enough."""
+    own = new_reference_id()
+    for number in range(50):
+        await client.submit(
+            ["createLog", "large", f"line {number}", "Info"],
+            ["setProperty", "text", "x" * 12_000],
+            ["setReferenceId", f"{own}-{number}"],
+        )
+
+    sent = await client.send(50)
+
+    stored = await reader.events(f"{own}-{number}" for number in range(50))
+    assert [written(event) for event in stored] == [as_stored(event, AGENTS[kind]) for event in sent]
+    posts = relay.exchanges(EVENTS)
+    assert [exchange.status for exchange in posts] == [413] * 3 + [202] * 4
+
+
 async def test_what_is_queued_at_the_end_is_sent_on_the_way_out(
     starter: Starter, relay: Relay, reader: Reader
 ) -> None:

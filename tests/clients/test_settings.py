@@ -1,0 +1,133 @@
+"""Settings reach a client, and change what it sends."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+
+from tests.clients.js_client import JsClient, Starter
+from tests.clients.relay import CONFIG, EVENTS, Relay
+from tests.clients.stored import Reader, new_reference_id
+from tests.end_to_end.running import RunningUp
+from tests.waiting import until
+
+pytestmark = pytest.mark.end_to_end
+
+
+class Settings:
+    """The project's settings, changed as its owner does."""
+
+    def __init__(self, api: aiohttp.ClientSession, project_id: str) -> None:
+        self._api = api
+        self._url = f"/api/v2/projects/{project_id}/config"
+
+    async def version(self) -> int:
+        """Which version is in force."""
+        async with self._api.get(self._url) as response:
+            assert response.status == 200
+            return int((await response.json())["version"])
+
+    @asynccontextmanager
+    async def with_one_more(self, key: str, value: str) -> AsyncIterator[int]:
+        """A setting inside the block, and the version that has it."""
+        async with self._api.post(self._url, params={"key": key}, json={"value": value}) as response:
+            assert response.status == 200
+        try:
+            yield await self.version()
+        finally:
+            async with self._api.delete(self._url, params={"key": key}) as response:
+                assert response.status == 200
+
+
+@pytest.fixture
+def settings(api: aiohttp.ClientSession, up: RunningUp) -> Settings:
+    """Those of the project that all clients post to."""
+    return Settings(api, up.ready.project_id)
+
+
+async def learned(client: JsClient, version: int) -> None:
+    """Post until the client has asked for that version: the answer to a post names the one in force."""
+
+    async def has_learned() -> bool:
+        await client.submit(["createLog", "an occasion"])
+        await client.do({"send": True})
+        return int((await client.settings())["version"]) >= version
+
+    await until(has_learned, 30, f"version {version} in the client")
+
+
+async def test_a_client_asks_for_the_settings_when_a_post_is_answered(
+    client: JsClient, relay: Relay, settings: Settings
+) -> None:
+    """It begins with version 0 and knows the one in force after its first post; the next one asks no more."""
+    await learned(client, await settings.version())
+    posts = len(relay.exchanges(EVENTS))
+    await client.submit(["createLog", "one more"])
+    await client.send(posts + 1)
+
+    [asked] = [exchange for exchange in relay.exchanges(CONFIG) if exchange.query["v"] == ["0"]]
+    assert asked.status == 200
+    has = await client.settings()
+    assert "bot" in has["settings"]["@@UserAgentBotPatterns"]
+
+
+async def test_a_minimum_level_keeps_lesser_logs_in_the_client(
+    client: JsClient, settings: Settings, reader: Reader
+) -> None:
+    """Only for the source that it is set for."""
+    own = new_reference_id()
+    async with settings.with_one_more("@@log:noisy.*", "Warn") as version:
+        await learned(client, version)
+        levels = {"Debug": True, "Info": True, "Warn": False, "Error": False}
+        for level, expected in levels.items():
+            dropped = await client.submit(
+                ["createLog", "noisy.Part", "a line", level], ["setReferenceId", f"{own}-{level}"]
+            )
+            assert dropped is expected
+        assert (
+            await client.submit(["createLog", "quiet", "a line", "Debug"], ["setReferenceId", f"{own}-quiet"])
+            is False
+        )
+        await client.send_event(f"{own}-quiet")
+
+    await reader.events([f"{own}-Warn", f"{own}-Error", f"{own}-quiet"])
+    assert await reader.found(f"{own}-Info") == []
+
+
+async def test_an_excluded_feature_is_not_sent(client: JsClient, settings: Settings) -> None:
+    """A usage of it is dropped by the client, one of another feature is not."""
+    async with settings.with_one_more("@@usage:Secret", "false") as version:
+        await learned(client, version)
+
+        assert await client.submit(["createFeatureUsage", "Secret"]) is True
+        assert await client.submit(["createFeatureUsage", "Public"]) is False
+
+
+async def test_excluded_data_does_not_leave_the_client(
+    client: JsClient, settings: Settings, reader: Reader
+) -> None:
+    """It is taken out wherever it is, and what is around it stays."""
+    own = new_reference_id()
+    async with settings.with_one_more("@@DataExclusions", "*password*,cardNumber") as version:
+        await learned(client, version)
+        order = {"cardNumber": "4111", "id": 7, "inner": {"userPassword": "hush"}}
+        await client.submit(
+            ["createLog", "an order"], ["setProperty", "order", order], ["setReferenceId", own]
+        )
+        sent = await client.send_event(own)
+        stored = await reader.event(own)
+
+    assert sent["data"]["order"] == {"id": 7, "inner": {}}
+    assert stored["data"]["order"] == {"id": 7, "inner": {}}
+
+
+async def test_settings_outlive_the_client(starter: Starter, settings: Settings) -> None:
+    """The newer one keeps them on disk and asks only for what changed; the older one begins anew."""
+    async with starter.started() as client:
+        await learned(client, await settings.version())
+        kept = await client.settings()
+        await client.end()
+
+    async with starter.started() as client:
+        assert (await client.settings() == kept) is (starter.kind == "exceptionless-node")
