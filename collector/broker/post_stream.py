@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from collector.broker import post_batch
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, Keys
+from collector.broker.write_connections import WriteConnections
 from collector.domain.post import PostBatch
 
 _APPEND: Final = """#!lua
@@ -71,6 +72,7 @@ class PostStream:
 
     def __init__(self, redis: Redis, keys: Keys) -> None:
         self._redis = redis
+        self._writes = WriteConnections(redis)
         self._keys = keys
         self._shard_of = {keys.stream(shard).encode(): shard for shard in range(keys.shards)}
 
@@ -83,12 +85,11 @@ class PostStream:
         size = sum(len(post.body) for post in batch.posts)
         keys = (self._keys.stream(shard), self._keys.accepted(shard))
         values = (len(batch.posts), size, *_flat(post_batch.encode(batch)))
-        run: Any = self._redis.execute_command
         with translated():
             try:
-                await run("EVALSHA", _APPEND_SHA, len(keys), *keys, *values)
+                await self._writes.run("EVALSHA", _APPEND_SHA, len(keys), *keys, *values)
             except exceptions.NoScriptError:
-                await run("EVAL", _APPEND, len(keys), *keys, *values)
+                await self._writes.run("EVAL", _APPEND, len(keys), *keys, *values)
 
     async def ensure_group(self) -> None:
         """Make the consumer group where it is missing; it begins with the oldest entry."""
