@@ -16,18 +16,13 @@ REQUEST = {"http_method": "GET", "path": "/gone"}
 FRAME = {"name": "reserve", "declaring_type": "Stock", "line_number": 5}
 
 
-def data_of(event: Event) -> dict[str, Any]:
-    """The data of a row, without the server's own."""
-    data: dict[str, Any] = json.loads(event.data or b"")
-    del data["@submission_client"]
-    return data
-
-
 def stored(raw: dict[str, Any], project: ProjectRules = ORDINARY) -> tuple[Event, dict[str, Any]]:
     """The row of a raw event, and its data without the server's own."""
     event = event_of(raw, 0, SENDER, None, project)
     assert isinstance(event, Event)
-    return event, data_of(event)
+    data: dict[str, Any] = json.loads(event.data or b"")
+    del data["@submission_client"]
+    return event, data
 
 
 def test_a_404_names_what_was_not_found() -> None:

@@ -1,5 +1,6 @@
 """Where events happened, by the addresses that they tell."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from collector.domain.outcome import Event
 from collector.domain.places import Place
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.understanding import rules_of, understand
-from tests.domain.test_event_rules import data_of
 from tests.factories import a_post
 
 BERLIN = Place("52.52,13.405", {"country": "DE", "locality": "Berlin"})
@@ -31,7 +31,7 @@ def located(raw: dict[str, Any], project: ProjectRules = ORDINARY) -> tuple[str 
     """Coordinates and location of the row of a raw event, sent from 203.0.113.7."""
     event = event_of(raw, 0, Sender.of(a_post()), None, project, KnownPlaces())
     assert isinstance(event, Event)
-    return event.geo, data_of(event).get("@location")
+    return event.geo, json.loads(event.data or b"").get("@location")
 
 
 @pytest.mark.parametrize(

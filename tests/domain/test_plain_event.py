@@ -145,6 +145,10 @@ DOUBTFUL = [
     pytest.param(b'{"data":{"@user":{"identity":4711}}}', id="a number for an identity"),
     pytest.param(b'{"data":{"@user":{"identity":{}},"@ref:session":[]}}', id="objects for names"),
     pytest.param(b'{"data":{"@ref:session":true}}', id="no text for a session"),
+    pytest.param(b'{"data":{"@user":{"Identity":"x","Mood":1}}}', id="another spelling in an object"),
+    pytest.param(b'{"data":{"@environment":{"os_name":"x","mood":1}}}', id="unknown members of an object"),
+    pytest.param(b'{"type":"404","data":{"@environment":{},"@trace":[1]}}', id="what was not found"),
+    pytest.param(b'{"type":"heartbeat"}', id="a heartbeat"),
     pytest.param(b'{"data":"text"}', id="data that is a text"),
     pytest.param(b'{"data":[1.5]}', id="data that is an array"),
     pytest.param(b'{"data":""}', id="data that is an empty text"),
@@ -184,7 +188,7 @@ _SPACE = st.sampled_from(["", "", "", " ", "\n\t"])
 _DATA_NAMES = st.sampled_from(
     (
         *("a", "b", "@user", "@error", "@request", "@level", "@environment", "@submission_client", "\\u0061"),
-        *("identity", "@ref:session"),
+        *("identity", "Identity", "data", "@ref:session", "@stack", "@user_description"),
     )
 ).map('"{}"'.format)
 _DATES = st.datetimes().map(lambda moment: f'"{moment.isoformat()}Z"')
@@ -207,6 +211,7 @@ _VALUES = st.recursive(
 _EVENTS = _object(
     st.one_of(
         st.tuples(st.sampled_from(['"type"', '"source"', '"message"', '"reference_id"']), _SPACE, _TEXTS),
+        st.tuples(st.just('"type"'), _SPACE, st.sampled_from(['"404"', '"heartbeat"', '"error"'])),
         st.tuples(st.just('"date"'), _SPACE, _DATES),
         st.tuples(st.sampled_from(['"value"', '"count"']), _SPACE, _NUMBERS),
         st.tuples(st.just('"data"'), _SPACE, _object(st.tuples(_DATA_NAMES, _SPACE, _VALUES), most=4)),
