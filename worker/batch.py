@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from collector.broker.post_stream import Entry
-from collector.domain.identifiers import accepted_ms, derived_id
+from collector.domain.identifiers import derived_id, first_id_of
 from collector.domain.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
 from collector.domain.post import Post, PostBatch
 from collector.domain.understanding import Rules, UnderstoodPost, batch_of, understand
@@ -27,6 +27,7 @@ _MOST_UNPACKED: Final = 1032
 """One byte of deflate cannot open to more."""
 _ID_LENGTH: Final = 16
 _LAST_MS: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
+_FIRST_ID_BEYOND: Final = first_id_of(_LAST_MS).bytes
 _MALFORMED: Final = "The ids in the entry are not ours."
 
 
@@ -78,10 +79,11 @@ def _of(entry: Entry, batch: UnderstoodBatch) -> UnderstoodBatch:
 
 def _has_sound_ids(batch: PostBatch) -> bool:
     """Whether ids can become UUIDs and times; otherwise one entry could stop the worker for good."""
-    lengths = {len(batch.id)}
-    for post in batch.posts:
-        lengths |= {len(post.id), len(post.project_id), len(post.organization_id)}
-    return lengths == {_ID_LENGTH} and all(accepted_ms(post.id) < _LAST_MS for post in batch.posts)
+    return len(batch.id) == _ID_LENGTH and all(
+        len(post.id) == len(post.project_id) == len(post.organization_id) == _ID_LENGTH
+        and post.id < _FIRST_ID_BEYOND
+        for post in batch.posts
+    )
 
 
 def _unreadable(entry: Entry) -> UnderstoodBatch:

@@ -39,7 +39,7 @@ INVALID_REFERENCE_ID: Final = "invalid-reference-id"
 _ORIGINAL_REFERENCE_ID: Final = "InvalidReferenceId"
 
 
-class Sender(msgspec.Struct, frozen=True):
+class Sender(msgspec.Struct, frozen=True, gc=False):
     """What a post says about all of its events; `client_member` is `client` as it stands in `data`."""
 
     post_id: bytes

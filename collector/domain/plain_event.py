@@ -215,7 +215,7 @@ def _has_sound_escapes(body: bytes) -> bool:
 
 
 def _has_sound_numbers(body: bytes) -> bool:
-    """Whether no number is out of bounds; most of what looks like an exponent is within an id in hex digits."""
+    """Whether no number is out of bounds; most of what looks like an exponent is in an id of hex digits."""
     shape = body.translate(_SHAPE_OF_NUMBERS)
     if _LONG_NUMBER in shape:
         return False

@@ -6,8 +6,10 @@ Pure: the same post and rules give the same result, ids included, so that a repl
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from collector.domain.body import RawEvent, TooDeep, raw_events
 from collector.domain.event import Sender, event_of
@@ -56,7 +58,7 @@ def rules_of(body_limit_bytes: int, max_event_age_days: int, places: Places | No
     )
 
 
-class UnderstoodPost(NamedTuple):
+class UnderstoodPost(msgspec.Struct, frozen=True, gc=False):
     """One result for each event of a post, in order; one dead letter where the post cannot be stored.
 
     Of a post that is a user's description that is the only result. `weight` says in events how much it is to
@@ -111,11 +113,12 @@ def _results(
 def _of_plain(
     found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
 ) -> list[Event | DeadLetter | Discard | UserDescription]:
-    max_age = rules.max_age
-    results = [
-        event_of_plain(plain, place, sender, max_age, project) for place, plain in enumerate(found) if plain
-    ]
-    return [result if isinstance(result, Event) else _discard(sender, result) for result in results]
+    results: list[Event | DeadLetter | Discard | UserDescription] = []
+    for place, plain in enumerate(found):
+        if plain is not None:
+            result = event_of_plain(plain, place, sender, rules.max_age, project)
+            results.append(result if isinstance(result, Event) else _discard(sender, result))
+    return results
 
 
 def _of_raw(
