@@ -138,12 +138,14 @@ def _sum(finished: list[Finished], **names: str) -> dict[str, int]:
 
 
 def _by_outcome(outcomes: Mapping[tuple[str, str], int]) -> dict[str, int | dict[str, int]]:
-    """Events by outcome, and by reason where the outcome has reasons."""
+    """Events by outcome, and by reason where the outcome has reasons; derived ones stand apart."""
     totals: Counter[str] = Counter({"stored": 0, "duplicate": 0})
     reasons: dict[str, dict[str, int]] = {"discarded": {}, "dead_lettered": {}}
     for (outcome, reason), events in sorted(outcomes.items()):
         if outcome in reasons:
             reasons[outcome][reason] = events
+        elif reason:
+            totals[reason] += events
         else:
             totals[outcome] += events
     return {**totals, **reasons}

@@ -7,7 +7,7 @@ another one with an event of the same key waits for it, looks again and finds th
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -249,11 +249,16 @@ def _session(key: SessionKey, row: Any) -> Session:
         key,
         row["start_event_id"].bytes,
         row["session_id"],
-        row["start_utc"],
-        row["last_utc"],
-        row["closed_utc"],
+        _in_utc(row["start_utc"]),
+        _in_utc(row["last_utc"]),
+        row["closed_utc"] and _in_utc(row["closed_utc"]),
         row["has_error"],
     )
+
+
+def _in_utc(moment: datetime) -> datetime:
+    """The driver writes the first moment there is as `-infinity`, and reads that without its time zone."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _key_of(row: Any) -> SessionKey:

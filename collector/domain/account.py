@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 
-from collector.domain.outcome import Outcome
+from collector.domain.outcome import DERIVED, Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +53,9 @@ class Finished:
 class Ledger:
     """What Postgres holds at one moment.
 
-    `outcomes` are events by outcome and reason (from `usage`), `dead_letters` the letters themselves by
-    reason. `leaves` have, for each day that still has its leaf, the events that `usage` calls stored and
-    those that are there; None where nobody counted.
+    `outcomes` are events by outcome and reason (from `usage`); those with the reason `derived` came out of no
+    post. `dead_letters` are the letters themselves by reason. `leaves` have, for each day that still has its
+    leaf, the events that `usage` calls stored and those that are there; None where nobody counted.
     """
 
     finished: Mapping[int, Finished] = field(default_factory=dict)
@@ -118,7 +118,7 @@ def _of_shard(queue: ShardQueue, before: Finished, after: Finished) -> Iterator[
 
 def _of_events(ledger: Ledger) -> Iterator[str]:
     came_out = sum(finished.events for finished in ledger.finished.values())
-    ended = sum(ledger.outcomes.values())
+    ended = sum(n for (_, reason), n in ledger.outcomes.items() if reason != DERIVED)
     if came_out != ended:
         yield f"{came_out} events came out of the posts and {ended} have an outcome"
     counted = Counter(

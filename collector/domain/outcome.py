@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,10 @@ class Outcome(StrEnum):
     DUPLICATE = "duplicate"
     DISCARDED = "discarded"
     DEAD_LETTERED = "dead_lettered"
+
+
+DERIVED: Final = "derived"
+"""Stored events that the worker made itself are counted with this reason: nobody sent them."""
 
 
 class DiscardReason(StrEnum):

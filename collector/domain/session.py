@@ -19,7 +19,7 @@ from msgspec import Raw
 
 from collector.domain.event_members import as_text
 from collector.domain.identifiers import derived_event_id, is_reference_id
-from collector.domain.json_text import encoded
+from collector.domain.json_text import encoded, number_in
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.session_key import (
     SESSION_END,
@@ -39,6 +39,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
+_value_of = msgspec.json.Decoder(float_hook=number_in).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -123,15 +124,18 @@ def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, da
 def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]]) -> Assignment:
     """Give each event that has a key its session, a known or a new one; the others stay as they are."""
     result = Assignment()
+    members: dict[bytes, Event] = {}
     groups: defaultdict[SessionKey, list[Event]] = defaultdict(list)
     for event in events:
-        if event.session_key is None:
-            result.events.append(event)
-        else:
+        if event.session_key is not None:
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
         sessions = [replace(session) for session in known.get(key, ())]
-        _assign_in_order(key, sorted(of_key, key=_order), sessions, result)
+        members.update(_assigned(key, sorted(of_key, key=_order), sessions, result))
+    # In the order of arrival, as they lie in memory.
+    result.events = [
+        members.get(event.id, event) for event in events if event.session_key is None or event.id in members
+    ]
     return result
 
 
@@ -182,9 +186,10 @@ def _order(event: Event) -> tuple[datetime, int, bytes]:
     return event.date, (event.type != SESSION_START) + (event.type == SESSION_END), event.id
 
 
-def _assign_in_order(
+def _assigned(
     key: SessionKey, events: Sequence[Event], sessions: list[Session], result: Assignment
-) -> None:
+) -> dict[bytes, Event]:
+    """The events of one key as they are stored, by their ids; all else goes into the result."""
     members: list[tuple[Event, Session]] = []
     for event in events:
         session = _fitting(sessions, event.date)
@@ -204,7 +209,7 @@ def _assign_in_order(
         members.append((event, session))
     for session in sessions:
         _conclude(session, result)
-    result.events += [_in_session(event, session) for event, session in members]
+    return {event.id: _in_session(event, session) for event, session in members}
 
 
 def _fitting(sessions: Sequence[Session], date: datetime) -> Session | None:
@@ -268,7 +273,7 @@ def _name_in(event: Event) -> str:
     """The id of the manual session that an event names."""
     if event.type == SESSION_START and event.reference_id and is_session_id(event.reference_id):
         return event.reference_id
-    return as_text(msgspec.json.decode(_members_of(event.data or b"{}")[SESSION_REFERENCE])) or ""
+    return as_text(_value_of(_members_of(event.data or b"{}")[SESSION_REFERENCE])) or ""
 
 
 def _as_reference(session_id: str) -> str | None:

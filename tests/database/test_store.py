@@ -10,10 +10,11 @@ import asyncpg
 import msgspec
 import pytest
 
+from collector.database.endings import NO_PROJECT
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
 from collector.database.events import StoredEvent
 from collector.database.pool import close_pool, create_pool
-from collector.database.store import NO_PROJECT, BatchStore
+from collector.database.store import BatchStore
 from collector.domain.outcome import Discard, DiscardReason, Event, Tally, UnderstoodBatch
 from tests.database.rows import (
     ORGANIZATION,

@@ -49,6 +49,12 @@ def an_account(
             an_account(before=Finished(8, 90, 100, 1, 10), after=DONE), id="no exactness while it moves"
         ),
         pytest.param(an_account(leaves=None), id="events not counted"),
+        pytest.param(
+            an_account(
+                outcomes={**OUTCOMES, ("stored", "derived"): 5}, leaves={date(2026, 11, 22): (95, 95)}
+            ),
+            id="derived events came out of no post",
+        ),
     ],
 )
 def test_what_adds_up_has_no_differences(account: Account) -> None:
