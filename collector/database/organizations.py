@@ -1,12 +1,14 @@
 """Organizations: who owns projects, and who belongs to them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
+from collector.database.text import storable
 from collector.domain.projection import OrganizationEntry
 
 
@@ -21,16 +23,25 @@ class Organization:
     updated_utc: datetime
 
 
+_SELECT: Final = "SELECT id, name, is_suspended, created_utc, updated_utc FROM organizations"
+
+
 async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]) -> list[Organization]:
     """Those of the organizations that exist, by name."""
-    rows = await connection.fetch(
-        """
-        SELECT id, name, is_suspended, created_utc, updated_utc FROM organizations
-        WHERE id = ANY($1) ORDER BY name, id
-        """,
-        list(ids),
-    )
-    return [Organization(**row) for row in rows]
+    rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1) ORDER BY name, id", list(ids))
+    return [_organization(row) for row in rows]
+
+
+async def find_organization(connection: asyncpg.Connection, organization_id: UUID) -> Organization | None:
+    """The organization with this id."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1", organization_id)
+    return None if row is None else _organization(row)
+
+
+async def lock_organization(connection: asyncpg.Connection, organization_id: UUID) -> Organization | None:
+    """Likewise; until the transaction ends nobody deletes it, renames in it or adds to it."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1 FOR NO KEY UPDATE", organization_id)
+    return None if row is None else _organization(row)
 
 
 async def add_organization(connection: asyncpg.Connection, organization_id: UUID, name: str) -> None:
@@ -38,8 +49,40 @@ async def add_organization(connection: asyncpg.Connection, organization_id: UUID
     await connection.execute(
         "INSERT INTO organizations (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
         organization_id,
-        name,
+        storable(name),
     )
+
+
+async def rename_organization(
+    connection: asyncpg.Connection, organization_id: UUID, name: str, now: datetime
+) -> Organization | None:
+    """Give it another name, and answer what it is then."""
+    row = await connection.fetchrow(
+        """
+        UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1
+        RETURNING id, name, is_suspended, created_utc, updated_utc
+        """,
+        organization_id,
+        storable(name),
+        now,
+    )
+    return None if row is None else _organization(row)
+
+
+async def has_organization_named(
+    connection: asyncpg.Connection, among: Iterable[UUID], name: str, *, but: UUID | None = None
+) -> bool:
+    """Whether one of these, but that one, has the name in any case."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM organizations
+                       WHERE id = ANY($1) AND lower(name) = lower($2) AND id IS DISTINCT FROM $3)
+        """,
+        list(among),
+        storable(name),
+        but,
+    )
+    return found
 
 
 async def add_member(connection: asyncpg.Connection, organization_id: UUID, user_id: UUID) -> None:
@@ -51,7 +94,29 @@ async def add_member(connection: asyncpg.Connection, organization_id: UUID, user
     )
 
 
+async def remove_member(connection: asyncpg.Connection, organization_id: UUID, user_id: UUID) -> None:
+    """Let a user belong to an organization no longer."""
+    await connection.execute(
+        "DELETE FROM organization_members WHERE organization_id = $1 AND user_id = $2",
+        organization_id,
+        user_id,
+    )
+
+
+async def member_ids(connection: asyncpg.Connection, organization_ids: Sequence[UUID]) -> list[UUID]:
+    """Everybody who belongs to one of the organizations."""
+    rows = await connection.fetch(
+        "SELECT DISTINCT user_id FROM organization_members WHERE organization_id = ANY($1) ORDER BY 1",
+        organization_ids,
+    )
+    return [row["user_id"] for row in rows]
+
+
 async def all_organization_entries(connection: asyncpg.Connection) -> dict[bytes, OrganizationEntry]:
     """Every organization by its id, for the projection."""
     rows = await connection.fetch("SELECT id, is_suspended FROM organizations")
     return {row["id"].bytes: OrganizationEntry(row["is_suspended"]) for row in rows}
+
+
+def _organization(row: Any) -> Organization:
+    return Organization(**row)

@@ -3,17 +3,19 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from enum import Enum
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from collector.database.text import storable
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from collector.domain.projection import ProjectEntry
 
 _encode_settings = msgspec.json.Encoder().encode
-_decode_settings = msgspec.json.Decoder(dict[str, str]).decode
+decoded_settings = msgspec.json.Decoder(dict[str, str]).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +28,21 @@ class Project:
     organization_id: UUID
     organization_name: str
     is_suspended: bool
+    delete_bot_data_enabled: bool = False
+    promoted_tabs: tuple[str, ...] = ()
+
+
+class ProjectOrder(Enum):
+    """What a list of projects can be in the order of."""
+
+    NAME = "p.name, p.id"
+    NAME_DESCENDING = "p.name DESC, p.id DESC"
+    CREATED = "p.created_utc, p.id"
+    CREATED_DESCENDING = "p.created_utc DESC, p.id DESC"
 
 
 _SELECT: Final = """
-    SELECT p.id, p.name, p.created_utc, p.organization_id,
+    SELECT p.id, p.name, p.created_utc, p.organization_id, p.delete_bot_data_enabled, p.promoted_tabs,
            o.name AS organization_name, o.is_suspended
     FROM projects p JOIN organizations o ON o.id = p.organization_id
 """
@@ -38,20 +51,25 @@ _SELECT: Final = """
 async def find_project(connection: asyncpg.Connection, project_id: UUID) -> Project | None:
     """The project with this id."""
     row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1", project_id)
-    return None if row is None else Project(**row)
+    return None if row is None else _project(row)
 
 
 async def list_projects(
-    connection: asyncpg.Connection, organization_ids: Iterable[UUID], *, limit: int, offset: int
+    connection: asyncpg.Connection,
+    organization_ids: Iterable[UUID],
+    *,
+    limit: int,
+    offset: int,
+    order: ProjectOrder = ProjectOrder.NAME,
 ) -> list[Project]:
-    """A part of the organizations' projects, by name."""
+    """A part of the organizations' projects."""
     rows = await connection.fetch(
-        f"{_SELECT} WHERE p.organization_id = ANY($1) ORDER BY p.name, p.id LIMIT $2 OFFSET $3",
+        f"{_SELECT} WHERE p.organization_id = ANY($1) ORDER BY {order.value} LIMIT $2 OFFSET $3",
         list(organization_ids),
         limit,
         offset,
     )
-    return [Project(**row) for row in rows]
+    return [_project(row) for row in rows]
 
 
 async def count_projects(connection: asyncpg.Connection, organization_ids: Iterable[UUID]) -> int:
@@ -85,10 +103,41 @@ async def add_project(
         """,
         project_id,
         organization_id,
-        name,
+        storable(name),
         _encode_settings(NEW_PROJECT_SETTINGS),
     )
     return status.endswith(" 1")
+
+
+async def has_project_named(
+    connection: asyncpg.Connection, organization_id: UUID, name: str, *, but: UUID | None = None
+) -> bool:
+    """Whether a project of the organization, but that one, has the name in any case."""
+    found: bool = await connection.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM projects
+                       WHERE organization_id = $1 AND lower(name) = lower($2) AND id IS DISTINCT FROM $3)
+        """,
+        organization_id,
+        storable(name),
+        but,
+    )
+    return found
+
+
+async def change_project(connection: asyncpg.Connection, project: Project, now: datetime) -> None:
+    """Write what people may change of a project."""
+    await connection.execute(
+        """
+        UPDATE projects SET name = $2, delete_bot_data_enabled = $3, promoted_tabs = $4, updated_utc = $5
+        WHERE id = $1
+        """,
+        project.id,
+        storable(project.name),
+        project.delete_bot_data_enabled,
+        [storable(tab) for tab in project.promoted_tabs],
+        now,
+    )
 
 
 async def all_project_entries(connection: asyncpg.Connection) -> dict[bytes, ProjectEntry]:
@@ -99,5 +148,9 @@ async def all_project_entries(connection: asyncpg.Connection) -> dict[bytes, Pro
 
 def project_entry(row: asyncpg.Record) -> ProjectEntry:
     """What the doors must know, from the row's organization, version and settings."""
-    settings = _decode_settings(row["settings"])
+    settings = decoded_settings(row["settings"])
     return ProjectEntry(row["organization_id"].bytes, row["config_version"], settings)
+
+
+def _project(row: Any) -> Project:
+    return Project(**{**row, "promoted_tabs": tuple(row["promoted_tabs"])})

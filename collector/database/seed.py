@@ -122,8 +122,9 @@ async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datet
     held = await _held(connection, wanted.client_token)
     if held is not None and held.project_id == project_id and not held.is_disabled:
         return wanted.client_token
-    if other := await client_token_of(connection, project_id, now):
-        return other
+    other = await client_token_of(connection, project_id, now)
+    if other is not None and other.clear_text is not None:
+        return other.clear_text
     secret = wanted.client_token if is_new and held is None else new_token()
     owner = {"organization_id": UUID(wanted.organization_id), "project_id": project_id}
     await add_token(connection, access_token(secret, (CLIENT,), now, **owner))

@@ -1,6 +1,7 @@
 """Tokens: kept by their first 24 characters and the SHA-256 of the whole."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
@@ -35,6 +36,8 @@ class Token:
     notes: str | None = None
     is_disabled: bool = False
     clear_text: str | None = None
+    is_suspended: bool = False
+    """Its organization is; not kept with the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +78,16 @@ def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
 
 
 _COLUMNS: Final = (
-    "id, digest, kind, scopes, created_utc, updated_utc, organization_id, project_id,"
-    " default_project_id, user_id, expires_utc, notes, is_disabled, clear_text"
+    "id, digest, kind, scopes, created_utc, updated_utc, organization_id, project_id, "
+    "default_project_id, user_id, expires_utc, notes, is_disabled, clear_text"
 )
+
+_SELECT: Final = f"""
+    SELECT {", ".join(f"t.{column}" for column in _COLUMNS.split(", "))},
+           coalesce(o.is_suspended, false) AS is_suspended
+    FROM tokens t LEFT JOIN organizations o ON o.id = t.organization_id
+"""  # noqa: S608 - constants only
+_OWNED: Final = "t.kind = 'access' AND (t.project_id = $1 OR t.organization_id = $1)"
 
 # A person's token has the person's organizations and, where it names no scopes, the person's roles.
 _ACCESS: Final = """
@@ -96,6 +106,14 @@ async def find_access(connection: asyncpg.Connection, lookup: str) -> Access | N
     """The enabled token with this public part, if its person is active; it may have expired."""
     row = await connection.fetchrow(f"{_ACCESS} AND t.id = $1", storable(lookup))
     return None if row is None else Access(_entry(row), row["user_id"], row["is_suspended"])
+
+
+@asynccontextmanager
+async def newest_access(connection: asyncpg.Connection, lookup: str) -> AsyncIterator[Access | None]:
+    """What the token gives access to now; nobody changes or deletes the token inside the block."""
+    async with connection.transaction():
+        await connection.execute("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE", lookup)
+        yield await find_access(connection, lookup)
 
 
 async def all_entries(connection: asyncpg.Connection) -> dict[str, TokenEntry]:
@@ -127,16 +145,52 @@ async def add_token(connection: asyncpg.Connection, token: Token) -> None:
 
 async def find_tokens(connection: asyncpg.Connection, lookups: Iterable[str]) -> list[Token]:
     """The tokens with these public parts, whatever their state and owner."""
+    rows = await connection.fetch(f"{_SELECT} WHERE t.id = ANY($1) ORDER BY t.id", list(lookups))
+    return [_token(row) for row in rows]
+
+
+async def list_tokens(connection: asyncpg.Connection, owner: UUID, *, limit: int, offset: int) -> list[Token]:
+    """A part of the access tokens of a project or of a whole organization, the oldest first."""
     rows = await connection.fetch(
-        f"SELECT {_COLUMNS} FROM tokens WHERE id = ANY($1) ORDER BY id",  # noqa: S608 - constants only
-        list(lookups),
+        f"{_SELECT} WHERE {_OWNED} ORDER BY t.created_utc, t.id LIMIT $2 OFFSET $3", owner, limit, offset
     )
     return [_token(row) for row in rows]
+
+
+async def count_tokens(connection: asyncpg.Connection, owner: UUID) -> int:
+    """How many access tokens the project or organization has."""
+    number: int = await connection.fetchval(f"SELECT count(*) FROM tokens t WHERE {_OWNED}", owner)  # noqa: S608
+    return number
+
+
+async def change_token(
+    connection: asyncpg.Connection, lookup: str, *, is_disabled: bool, notes: str | None, now: datetime
+) -> None:
+    """Write what people may change of a token."""
+    await connection.execute(
+        "UPDATE tokens SET is_disabled = $2, notes = $3, updated_utc = $4 WHERE id = $1",
+        lookup,
+        is_disabled,
+        None if notes is None else storable(notes),
+        now,
+    )
 
 
 async def delete_tokens(connection: asyncpg.Connection, lookups: Iterable[str]) -> None:
     """Revoke tokens; who has no such token any more is none the wiser."""
     await connection.execute("DELETE FROM tokens WHERE id = ANY($1)", list(lookups))
+
+
+async def delete_tokens_of_user(connection: asyncpg.Connection, user_id: UUID) -> list[str]:
+    """Revoke everything that a person has, and answer the public parts."""
+    rows = await connection.fetch("DELETE FROM tokens WHERE user_id = $1 RETURNING id", user_id)
+    return [row["id"] for row in rows]
+
+
+async def tokens_of_users(connection: asyncpg.Connection, user_ids: Sequence[UUID]) -> list[str]:
+    """The public parts of everything that these people have."""
+    rows = await connection.fetch("SELECT id FROM tokens WHERE user_id = ANY($1) ORDER BY id", user_ids)
+    return [row["id"] for row in rows]
 
 
 async def delete_expired_logins(connection: asyncpg.Connection, user_id: UUID, now: datetime) -> None:
@@ -153,19 +207,15 @@ async def extend_login(connection: asyncpg.Connection, lookup: str, expires_utc:
     )
 
 
-async def client_token_of(connection: asyncpg.Connection, project_id: UUID, now: datetime) -> str | None:
-    """The whole text of the project's oldest usable token that may only post."""
-    text: str | None = await connection.fetchval(
-        """
-        SELECT clear_text FROM tokens
-        WHERE project_id = $1 AND clear_text IS NOT NULL AND NOT is_disabled
-          AND (expires_utc IS NULL OR expires_utc > $2)
-        ORDER BY created_utc, id LIMIT 1
-        """,
+async def client_token_of(connection: asyncpg.Connection, project_id: UUID, now: datetime) -> Token | None:
+    """The project's oldest usable token that may only post."""
+    row = await connection.fetchrow(
+        f"{_SELECT} WHERE t.project_id = $1 AND t.clear_text IS NOT NULL AND NOT t.is_disabled"
+        " AND (t.expires_utc IS NULL OR t.expires_utc > $2) ORDER BY t.created_utc, t.id LIMIT 1",
         project_id,
         now,
     )
-    return text
+    return None if row is None else _token(row)
 
 
 def _token(row: Any) -> Token:

@@ -1,12 +1,15 @@
 """Users: the people who log in."""
 
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from collector.database.text import storable
+
+_FIRST_USER_LOCK: Final = 0x66697273  # any number that is ours: two first users take turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +25,97 @@ class User:
     password_hash: str | None = None
 
 
+_SELECT: Final = """
+    SELECT u.id, u.email_address, u.full_name, u.roles, u.is_active, u.password_hash,
+           ARRAY(SELECT m.organization_id FROM organization_members m
+                 WHERE m.user_id = u.id ORDER BY 1) AS organization_ids
+    FROM users u
+"""
+
+
 async def find_user(connection: asyncpg.Connection, email_address: str) -> User | None:
     """The user with this address, however it is spelled."""
-    row = await connection.fetchrow(
-        """
-        SELECT id, email_address, full_name, roles, is_active, password_hash,
-               ARRAY(SELECT m.organization_id FROM organization_members m
-                     WHERE m.user_id = users.id ORDER BY 1) AS organization_ids
-        FROM users WHERE email_address = $1
-        """,
-        normal_email(email_address),
-    )
+    row = await connection.fetchrow(f"{_SELECT} WHERE u.email_address = $1", normal_email(email_address))
     return None if row is None else _user(row)
 
 
-async def add_user(connection: asyncpg.Connection, user: User) -> None:
-    """Write a new user; organizations are joined by `add_member`."""
-    await connection.execute(
+async def user_of(connection: asyncpg.Connection, user_id: UUID) -> User | None:
+    """The user with this id."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE u.id = $1", user_id)
+    return None if row is None else _user(row)
+
+
+async def list_members(
+    connection: asyncpg.Connection, organization_id: UUID, *, limit: int, offset: int
+) -> list[User]:
+    """A part of the people who belong to an organization, by address."""
+    rows = await connection.fetch(
+        f"{_SELECT} JOIN organization_members o ON o.user_id = u.id"
+        " WHERE o.organization_id = $1 ORDER BY u.email_address LIMIT $2 OFFSET $3",
+        organization_id,
+        limit,
+        offset,
+    )
+    return [_user(row) for row in rows]
+
+
+async def count_members(connection: asyncpg.Connection, organization_id: UUID) -> int:
+    """How many people belong to an organization."""
+    number: int = await connection.fetchval(
+        "SELECT count(*) FROM organization_members WHERE organization_id = $1", organization_id
+    )
+    return number
+
+
+async def is_first_user(connection: asyncpg.Connection) -> bool:
+    """Whether there is nobody yet; who else asks waits for the end of this transaction."""
+    await connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_USER_LOCK)
+    return not await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+
+
+async def add_user(connection: asyncpg.Connection, user: User) -> bool:
+    """Write a new user; False where the address is taken. Organizations are joined by `add_member`."""
+    status: str = await connection.execute(
         """
         INSERT INTO users (id, email_address, full_name, roles, is_active, password_hash)
-        VALUES ($1, $2, $3, $4, $5, $6)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (email_address) DO NOTHING
         """,
         user.id,
         normal_email(user.email_address),
-        user.full_name,
+        storable(user.full_name),
         list(user.roles),
         user.is_active,
         user.password_hash,
     )
+    return status.endswith(" 1")
+
+
+async def is_still_known(connection: asyncpg.Connection, user: User) -> bool:
+    """Whether the person is active and the password still the one that was checked.
+
+    Held until the transaction ends: so no login that a change of password should end comes after it.
+    """
+    found: int | None = await connection.fetchval(
+        "SELECT 1 FROM users WHERE id = $1 AND is_active AND password_hash IS NOT DISTINCT FROM $2 FOR SHARE",
+        user.id,
+        user.password_hash,
+    )
+    return found is not None
+
+
+async def set_password(connection: asyncpg.Connection, user: User, password_hash: str, now: datetime) -> bool:
+    """Replace the password that was checked; False where it is another one by now."""
+    status: str = await connection.execute(
+        """
+        UPDATE users SET password_hash = $3, updated_utc = $4
+        WHERE id = $1 AND is_active AND password_hash IS NOT DISTINCT FROM $2
+        """,
+        user.id,
+        user.password_hash,
+        password_hash,
+        now,
+    )
+    return status.endswith(" 1")
 
 
 def normal_email(text: str) -> str:
