@@ -3,6 +3,7 @@
 import gzip
 import zlib
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -235,8 +236,8 @@ def _is_discarded_by_name(result: object) -> bool:
     return isinstance(result, Discard) and result.reason in {DiscardReason.HEARTBEAT, DiscardReason.BOT}
 
 
-def _are_storable(results: list[Event | DeadLetter | Discard]) -> bool:
-    rows = [result for result in results if not isinstance(result, Discard)]
+def _are_storable(results: Sequence[object]) -> bool:
+    rows = [result for result in results if isinstance(result, Event | DeadLetter)]
     texts = [
         text
         for row in rows
