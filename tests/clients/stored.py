@@ -65,7 +65,8 @@ class Reader:
 
 
 def written(event: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored event without what the collector gave to it."""
+    """A stored event without what the collector gave to it, every bit of which is there."""
+    assert event.keys() >= ASSIGNED
     return {name: value for name, value in event.items() if name not in ASSIGNED}
 
 

@@ -1,6 +1,7 @@
 """Both official JavaScript clients, unmodified: what they send is what is read back."""
 
 import base64
+from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
@@ -53,6 +54,11 @@ FIREFOX: Final = {
     "@os": "Linux",
     "@is_bot": False,
 }
+
+
+def session_of(stored: Mapping[str, Any]) -> dict[str, str]:
+    """What an event of a user is told of its session."""
+    return {name: value for name, value in stored["data"].items() if name == "@ref:session"}
 
 
 @pytest.mark.parametrize("level", ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"])
@@ -115,7 +121,7 @@ async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reade
     [sent] = await client.send(1)
 
     stored = await reader.event(own)
-    assert written(stored) == as_stored(sent, AGENTS[kind])
+    assert written(stored) == as_stored(sent, AGENTS[kind], session_of(stored))
     assert stored["tags"] == ["urgent", "Blue Team", "Critical"]
     assert stored["message"] == "Größe „L“ <b>&amp;</b> 🚚 � �!"
     assert stored["data"]["@ref:parent"] == "first-of-many-01"
@@ -133,8 +139,9 @@ async def test_what_the_configuration_adds_to_every_event(
         )
         [sent] = await client.send(1)
 
+    stored = await reader.event(own)
     assert sent["data"]["@user"] == {"identity": "4711", "name": "Jane"}
-    assert written(await reader.event(own)) == as_stored(sent, AGENTS[kind])
+    assert written(stored) == as_stored(sent, AGENTS[kind], session_of(stored))
 
 
 async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
