@@ -23,8 +23,8 @@ TRANSACTION_WEIGHT: Final = 20_000
 """In events: when so much is in hand it is stored."""
 
 _LARGE_BYTES: Final = 256 * 1024
-_MOST_UNPACKED: Final = 1032
-"""One byte of deflate cannot open to more."""
+_MOST_UNPACKED: Final = {"": 1, "identity": 1, "gzip": 1032, "deflate": 1032}
+"""What a byte can open to; of any other encoding a few bytes can open to megabytes."""
 _ID_LENGTH: Final = 16
 _LAST_MS: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _FIRST_ID_BEYOND: Final = first_id_of(_LAST_MS).bytes
@@ -43,7 +43,7 @@ class Piece:
 def is_large(entry: Entry) -> bool:
     """Whether understanding it may take so long that nothing else should wait for it."""
     posts = () if entry.batch is None else entry.batch.posts
-    sizes = (len(post.body) * (_MOST_UNPACKED if post.content_encoding else 1) for post in posts)
+    sizes = (len(post.body) * _MOST_UNPACKED.get(post.content_encoding, _LARGE_BYTES) for post in posts)
     return sum(sizes) > _LARGE_BYTES
 
 

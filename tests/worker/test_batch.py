@@ -131,6 +131,8 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
         pytest.param(Entry(0, ENTRY_ID, a_batch()), False, id="a small one"),
         pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_post(body=b"x" * 1000)] * 300)), True, id="many posts"),
         pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_bomb()] * 9)), True, id="bombs"),
+        pytest.param(Entry(0, ENTRY_ID, a_batch(a_post(content_encoding="gzip"))), False, id="small gzip"),
+        pytest.param(Entry(0, ENTRY_ID, a_batch(a_post(content_encoding="br"))), True, id="small br"),
         pytest.param(Entry(0, ENTRY_ID, None, b"raw" * 1_000_000, "p"), False, id="one that is not read"),
     ],
 )
