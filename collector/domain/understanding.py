@@ -100,7 +100,7 @@ def _results(
     post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules
 ) -> list[Event | DeadLetter | Discard | UserDescription]:
     if post.kind == USER_DESCRIPTION:
-        return [described(post, body)]
+        return list(described(post, body, project))
     if post.kind:
         raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
     is_usual = post.api_version != _LEGACY and project.leave_data_alone and rules.places is None

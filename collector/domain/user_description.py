@@ -6,14 +6,20 @@ The door has checked it by the same rules; but what is in the stream may come fr
 from collector.domain.body import decoded
 from collector.domain.description_request import description_in
 from collector.domain.errors import Refusal
+from collector.domain.exclusions import exclude
 from collector.domain.identifiers import is_reference_id
+from collector.domain.json_text import encoded, object_within
 from collector.domain.outcome import DeadLetterReason, UserDescription
 from collector.domain.post import Post
+from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.unpacking import Unstorable
 
 
-def described(post: Post, body: bytes) -> UserDescription:
-    """The description in a post's unpacked body. Raises Unstorable where there is none in it."""
+def described(post: Post, body: bytes, project: ProjectRules = ORDINARY) -> list[UserDescription]:
+    """The description in a post's unpacked body, if the project leaves anything of it.
+
+    Raises Unstorable where there is none in it.
+    """
     if not is_reference_id(post.reference_id):
         raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, "It does not say of which event it is.")
     try:
@@ -23,4 +29,15 @@ def described(post: Post, body: bytes) -> UserDescription:
         raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
     if description is None:
         raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, "It says nothing.")
-    return UserDescription(post.id, post.project_id, post.organization_id, post.reference_id, description)
+    kept = description if project.leave_data_alone else _kept(description, project)
+    if kept is None:
+        return []
+    return [UserDescription(post.id, post.project_id, post.organization_id, post.reference_id, kept)]
+
+
+def _kept(description: bytes, project: ProjectRules) -> bytes | None:
+    members = object_within(description.decode()) or {}
+    if not project.include_private_information:
+        members.pop("email_address", None)
+    exclude(members.get("data"), project.exclusions)
+    return encoded(members) if members else None

@@ -259,6 +259,27 @@ def test_a_post_without_events_has_no_results(body: bytes) -> None:
     assert understand(a_post(body=body), RULES).results == []
 
 
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        pytest.param(
+            b'{"email_address":"me@example.com","description":"It broke.","data":{"pin":1,"a":2}}',
+            [{"description": "It broke.", "data": {"a": 2}}],
+            id="what it says stays",
+        ),
+        pytest.param(b'{"email_address":"me@example.com"}', [], id="an address alone"),
+    ],
+)
+def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]) -> None:
+    """Neither the user's address nor what is excluded is kept where the project does not want it."""
+    project = ProjectRules({"@@DataExclusions": "pin", "@@IncludePrivateInformation": "false"})
+    post = a_post(body=body, kind="user_description", reference_id="order-4711")
+
+    found = batch_of(post.id, [understand(post, RULES, project)]).descriptions
+
+    assert [msgspec.json.decode(each.description) for each in found] == kept
+
+
 def test_a_description_of_an_event_is_no_event() -> None:
     """It is kept with what it says, named as version 2 names it, until its event is there."""
     body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
