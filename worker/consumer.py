@@ -234,6 +234,7 @@ class Consumer:
         }
         for outcome, number in counts.items():
             self.metrics.events.labels(outcome).inc(number)
+        self.metrics.events_derived.inc(tally.derived)
         self.metrics.batches_replayed.inc(tally.replayed)
         self.metrics.batches_repeated.inc(tally.repeated)
 

@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
+import asyncpg
 import structlog
 
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
+from collector.database.sessions import hear, tell_start_events
+from collector.database.user_descriptions import apply_descriptions, forget_descriptions
+from collector.domain.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 
@@ -20,12 +24,19 @@ SWEEP_SECONDS: Final = 30.0
 LEAVES_SECONDS: Final = 3600.0
 FORGET_SECONDS: Final = 3600.0
 BACKLOG_SECONDS: Final = 5.0
+HEARTBEATS_SECONDS: Final = 5.0
+SESSIONS_SECONDS: Final = 5.0
+DESCRIPTIONS_SECONDS: Final = 1.0
 LEAF_DAYS_AHEAD: Final = 3
 STORED_BATCHES_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""
 
 _RETRY_SECONDS: Final = 5.0
 _LONGEST_RUN_SECONDS: Final = 300.0
+_PAGE: Final = 500
+"""So many sessions, heartbeats or descriptions are one transaction."""
+_MOST_PAGES: Final = 100
+"""Of one run: what is left then has its turn in the next one."""
 
 _log = structlog.get_logger()
 
@@ -44,6 +55,22 @@ class Backlog(Protocol):
 
     async def backlog(self) -> Sequence[ShardBacklog]:
         """What waits in each shard."""
+        ...
+
+
+class WaitingHeartbeats(Protocol):
+    """Heartbeats that wait to be told to their sessions."""
+
+    async def due(self, limit: int) -> list[Beat]:
+        """Some that it is time for."""
+        ...
+
+    async def forget(self, beats: Sequence[Beat]) -> None:
+        """Remove what sessions were told of."""
+        ...
+
+    async def put_off(self, beats: Sequence[Beat]) -> None:
+        """Offer these again later."""
         ...
 
 
@@ -88,3 +115,41 @@ async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
         lag = shard.length - shard.pending if shard.lag is None else shard.lag
         metrics.stream_lag.labels(shard.shard).set(lag)
         metrics.stream_pending.labels(shard.shard).set(shard.pending)
+
+
+async def hear_heartbeats(heartbeats: WaitingHeartbeats, pool: asyncpg.Pool) -> None:
+    """Tell sessions of their heartbeats; those whose session is not stored yet are kept for later.
+
+    A heartbeat is removed once its session knows, so that a crash in between only tells it again.
+    """
+    for _ in range(_MOST_PAGES):
+        beats = await heartbeats.due(_PAGE)
+        if beats:
+            heard = await hear(pool, beats)
+            await heartbeats.forget([beat for beat in beats if beat in heard])
+            await heartbeats.put_off([beat for beat in beats if beat not in heard])
+        if len(beats) < _PAGE:
+            break
+
+
+async def keep_sessions(pool: asyncpg.Pool) -> None:
+    """Tell start events how long their sessions are, and end the sessions that nothing is heard of."""
+    for _ in range(_MOST_PAGES):
+        if await tell_start_events(pool, _PAGE) < _PAGE:
+            break
+
+
+async def describe_events(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
+    """Write users' descriptions into their events, as far as those are there."""
+    for _ in range(_MOST_PAGES):
+        described = await apply_descriptions(pool, _PAGE)
+        metrics.user_descriptions.labels("applied").inc(described.applied)
+        metrics.user_descriptions.labels("refused").inc(described.refused)
+        if described.due < _PAGE:
+            break
+
+
+async def forget_old_descriptions(pool: asyncpg.Pool, retention_days: int, metrics: WorkerMetrics) -> None:
+    """Give up on descriptions whose event never came."""
+    forgotten = await forget_descriptions(pool, retention_days)
+    metrics.user_descriptions.labels("forgotten").inc(forgotten)

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
+from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.token_projection import TokenProjection
@@ -25,6 +26,7 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
 from collector.database.pool import connected, create_pool
 from collector.database.projection import load_projection
+from collector.database.sessions import forget_sessions
 from collector.database.store import BatchStore
 from collector.database.stored_batches import forget_stored_batches
 from collector.domain.understanding import rules_of
@@ -40,14 +42,21 @@ from worker.consumer import LANES, Consumer, Pace, Store, Stream
 from worker.fault_points import with_fault_points
 from worker.maintenance import (
     BACKLOG_SECONDS,
+    DESCRIPTIONS_SECONDS,
     FORGET_SECONDS,
+    HEARTBEATS_SECONDS,
     LEAF_DAYS_AHEAD,
     LEAVES_SECONDS,
+    SESSIONS_SECONDS,
     STORED_BATCHES_KEPT,
     SWEEP_SECONDS,
     Job,
     Sweep,
+    describe_events,
+    forget_old_descriptions,
+    hear_heartbeats,
     keep_doing,
+    keep_sessions,
     measure_backlog,
 )
 from worker.places import open_places
@@ -56,7 +65,7 @@ from worker.settings import WorkerSettings
 DRAIN_SECONDS: Final = 8.0
 """How long the batch in hand may take once the worker was told to stop."""
 
-_POOL_SIZE: Final = LANES + 4
+_POOL_SIZE: Final = LANES + 6
 """One for each lane, some for maintenance and the question whether we are ready."""
 _CLOSE_SECONDS: Final = 5.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
@@ -92,6 +101,7 @@ async def _work(
         pool,
         reference_window=timedelta(minutes=settings.reference_window_minutes),
         retention_days=settings.retention_days,
+        has_sessions=settings.sessions == "on",
     )
     consumer = _consumer(settings, with_fault_points(stream, store, faults), metrics)
     app = application()
@@ -101,7 +111,10 @@ async def _work(
     async with asyncio.TaskGroup() as tasks:
         jobs = [
             tasks.create_task(keep_doing(job, stop, metrics))
-            for job in _jobs(settings, stream, pool, sweep, metrics)
+            for job in [
+                *_jobs(settings, stream, pool, sweep, metrics),
+                *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
+            ]
         ]
         consuming = tasks.create_task(consumer.run(stop))
         await stop.wait()
@@ -137,6 +150,20 @@ def _jobs(
         ),
         Job("stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)),
         Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
+    ]
+
+
+def _event_jobs(
+    settings: WorkerSettings, heartbeats: Heartbeats, pool: asyncpg.Pool, metrics: WorkerMetrics
+) -> list[Job]:
+    """What becomes of stored events later: sessions and descriptions."""
+    days = settings.retention_days
+    return [
+        Job("heartbeats", HEARTBEATS_SECONDS, partial(hear_heartbeats, heartbeats, pool)),
+        Job("sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
+        Job("old_sessions", FORGET_SECONDS, partial(forget_sessions, pool, days)),
+        Job("descriptions", DESCRIPTIONS_SECONDS, partial(describe_events, pool, metrics)),
+        Job("old_descriptions", FORGET_SECONDS, partial(forget_old_descriptions, pool, days, metrics)),
     ]
 
 

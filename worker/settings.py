@@ -1,6 +1,6 @@
 """The worker's settings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -24,6 +24,7 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
     ] = 200_000
     geoip_file: str = ""
+    sessions: Literal["on", "off"] = "on"
     batch_entries: Annotated[
         int, Meta(ge=1, le=1000, description="the entries stored in one transaction at most, 1 to 1000")
     ] = 256

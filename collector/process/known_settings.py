@@ -38,6 +38,7 @@ FIELDS: Final = (
     "reference_window_minutes",
     "retention_days",
     "reuse_port",
+    "sessions",
     "shards",
     "stale_token_seconds",
     "submission_disabled",

@@ -78,6 +78,17 @@ class WorkerMetrics:
             ["outcome"],
             registry=registry,
         )
+        self.events_derived = Counter(
+            "headrace_events_derived",
+            "Events that the worker made itself: the starts of sessions that no client sent.",
+            registry=registry,
+        )
+        self.user_descriptions = Counter(
+            "headrace_user_descriptions",
+            "Users' descriptions by result: applied, forgotten (the event never came), refused by Postgres.",
+            ["result"],
+            registry=registry,
+        )
         self.batches_replayed = Counter(
             "headrace_batches_replayed", "Post batches met again and only acknowledged.", registry=registry
         )

@@ -17,7 +17,8 @@ def a_user_event(date: datetime, user: str = "jane", **members: Any) -> Event:
     """An event of a user, accepted just now."""
     data = msgspec.json.encode({"@user": {"identity": user}})
     key = session_key(PROJECT.bytes, members.get("type", "log"), None, None, user)
-    return an_event(**({"date": date, "data": data, "session_key": key} | members))
+    values: dict[str, Any] = {"date": date, "data": data, "session_key": key}
+    return an_event(**(values | members))
 
 
 async def in_sessions(pool: asyncpg.Pool, *events: Event) -> Assignment:

@@ -151,7 +151,7 @@ async def test_a_start_event_is_told_when_its_time_has_come(pool: asyncpg.Pool) 
 
     assert (early, await tell_start_events(pool, 10)) == (0, 1)
     value, data = await _start(pool)
-    assert (value, data["haserror"], "sessionend" in data) == (90, True, False)
+    assert (value, data["haserror"], "sessionend" in data) == (Decimal(90), True, False)
     assert await tell_start_events(pool, 10) == 0
 
 
@@ -164,7 +164,7 @@ async def test_a_closed_sessions_start_is_told_at_once(pool: asyncpg.Pool) -> No
 
     assert await tell_start_events(pool, 10) == 1
     value, data = await _start(pool)
-    assert (value, datetime.fromisoformat(str(data["sessionend"]))) == (60, noon + MINUTE)
+    assert (value, datetime.fromisoformat(str(data["sessionend"]))) == (Decimal(60), noon + MINUTE)
 
 
 async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asyncpg.Pool) -> None:
@@ -181,7 +181,7 @@ async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asy
     assert "sessionend" in ended_at[1][1]
     assert await tell_start_events(pool, 10) == 1
     value, data = await _start(pool)
-    assert (value, "sessionend" in data) == (600, False)
+    assert (value, "sessionend" in data) == (Decimal(600), False)
     assert len(await sessions(pool)) == 1
 
 

@@ -23,7 +23,7 @@ NAMED_KEY = SessionKey(PROJECT.bytes, b"n" * 20, is_manual=True)
 
 def _event(minutes: float = 0, **members: Any) -> Event:
     """An event of the user, so many minutes after noon."""
-    values = {
+    values: dict[str, Any] = {
         "date": NOON + minutes * MINUTE,
         "session_key": USER_KEY,
         "data": b'{"@user":{"identity":"jane"}}',
@@ -68,7 +68,7 @@ def test_a_users_first_event_begins_a_session() -> None:
 
     [start], [session] = result.derived, result.new
     assert (start.type, start.date, start.date_offset_minutes) == ("session", NOON, 60)
-    assert (start.value, start.geo, start.created_utc) == (0, "40.5,-74", event.created_utc)
+    assert (start.value, start.geo, start.created_utc) == (Decimal(0), "40.5,-74", event.created_utc)
     assert start.id == derived_event_id(event.id) == session.start_event_id
     assert is_derived(start.id)
     assert not is_derived(event.id)
@@ -186,7 +186,7 @@ def test_a_start_that_the_client_sent_is_the_start() -> None:
     assert (session.start_event_id, session.session_id) == (start.id, start.id.hex())
     assert result.derived == []
     stored = {event.id: event for event in result.events}
-    assert (stored[start.id].reference_id, stored[start.id].value) == (start.id.hex(), 0)
+    assert (stored[start.id].reference_id, stored[start.id].value) == (start.id.hex(), Decimal(0))
     assert _data(stored[start.id]) == _data(start)
     assert _data(stored[other.id])["@ref:session"] == start.id.hex()
 
@@ -277,7 +277,7 @@ def test_every_event_ends_in_one_place_whatever_the_order(sent: list[tuple[int, 
     assert _sessions_of_all(result) == _sessions_of_all(turned)
 
 
-def _sessions_of_all(result: Assignment) -> dict[bytes, str]:
+def _sessions_of_all(result: Assignment) -> dict[bytes, Any]:
     return {event.id: _data(event).get("@ref:session", event.reference_id) for event in result.events}
 
 
@@ -351,5 +351,6 @@ def test_a_start_tells_of_an_end_and_of_errors() -> None:
     """The end is when its client said so, or else the last that was heard of it."""
     closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
 
-    assert told_of(closed, is_idle=False) == (120, {"sessionend": "2026-01-15T12:02:00Z", "haserror": True})
-    assert told_of(_session(0, 9), is_idle=True) == (540, {"sessionend": "2026-01-15T12:09:00Z"})
+    told = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
+    assert told_of(closed, is_idle=False) == (Decimal(120), told)
+    assert told_of(_session(0, 9), is_idle=True) == (Decimal(540), {"sessionend": "2026-01-15T12:09:00Z"})

@@ -1,7 +1,7 @@
 """Jobs beside the stream: each in a loop that survives."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,10 +9,13 @@ from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import ShardBacklog
+from collector.database.pool import close_pool, create_pool
+from collector.domain.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
+from tests.factories import PROJECT
 from tests.waiting import until
-from worker.maintenance import Job, Sweep, keep_doing, measure_backlog
+from worker.maintenance import Job, Sweep, hear_heartbeats, keep_doing, measure_backlog
 
 
 class Counting:
@@ -117,3 +120,33 @@ async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) ->
     lags = [registry.get_sample_value("headrace_stream_lag", {"shard": shard}) for shard in "01"]
     assert lags == [4, 7]
     assert registry.get_sample_value("headrace_stream_pending", {"shard": "0"}) == 2
+
+
+class ManyHeartbeats:
+    """Full pages of heartbeats; none has a session that is stored."""
+
+    def __init__(self, number: int) -> None:
+        self.waiting = [Beat(PROJECT, number.to_bytes(20, "big"), 1) for number in range(number)]
+        self.put_off_later: list[Beat] = []
+
+    async def due(self, limit: int) -> list[Beat]:
+        return self.waiting[:limit]
+
+    async def forget(self, beats: Sequence[Beat]) -> None:
+        assert not beats
+
+    async def put_off(self, beats: Sequence[Beat]) -> None:
+        self.put_off_later += beats
+        self.waiting = [beat for beat in self.waiting if beat not in beats]
+
+
+@pytest.mark.integration
+async def test_heartbeats_without_a_session_are_kept_for_later(database_url: str) -> None:
+    """Page by page, until none is due."""
+    heartbeats = ManyHeartbeats(1200)
+    pool = await create_pool(database_url, max_size=1)
+
+    await hear_heartbeats(heartbeats, pool)
+    await close_pool(pool)
+
+    assert len(heartbeats.put_off_later) == 1200

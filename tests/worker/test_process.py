@@ -2,9 +2,11 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +17,7 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
+from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.database.pool import create_pool
@@ -24,7 +27,7 @@ from collector.domain.understanding import rules_of
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
-from tests.factories import a_batch, a_post
+from tests.factories import ACCEPTED_MS, a_batch, a_post
 from tests.waiting import until
 from tests.worker.fakes import understood
 from worker import process
@@ -350,3 +353,71 @@ async def test_a_port_in_use_is_one_clear_line(spine: Spine) -> None:
 
         with pytest.raises(StartError, match=f"port {port}"):
             await process.run(spine.environ | {"HEADRACE_PORT": port}, Stop())
+
+
+async def _told(spine: Spine) -> list[asyncpg.Record]:
+    return await spine.rows("SELECT * FROM events WHERE type = 'session' AND data ? 'sessionend'")
+
+
+async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
+    """Through the worker: its start is derived, a heartbeat closes it, and the start says how long it was."""
+    moment = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
+    body = {"type": "error", "date": moment.isoformat(), "data": {"@user": {"identity": "jane"}}}
+    await spine.post(a_post(body=msgspec.json.encode(body)))
+    heartbeats = Heartbeats(spine.redis, spine.keys)
+
+    async def is_told() -> bool:
+        return bool(await _told(spine))
+
+    async with _worker(spine) as address:
+        await until(spine.is_drained)
+        # The session's date is that of the tests' posts; heartbeats are of today.
+        await spine.pool.execute(
+            "UPDATE sessions SET last_utc = now(), start_utc = now() - interval '1 minute'"
+        )
+        now_ms = time.time_ns() // 1_000_000
+        await heartbeats.beat(a_post().project_id, "jane", now_ms, closes=True)
+        await until(is_told, seconds=30)
+        _, metrics = await _get(f"{address}/metrics")
+
+    [start] = await _told(spine)
+    [event] = await spine.rows("SELECT data FROM events WHERE type = 'error'")
+    assert msgspec.json.decode(event["data"])["@ref:session"] == start["reference_id"]
+    assert msgspec.json.decode(start["data"])["haserror"] is True
+    assert 59 < start["value"] < 120
+    assert "headrace_events_derived_total 1.0" in metrics
+    assert await heartbeats.due(10) == []
+
+
+async def test_a_description_finds_its_event_whatever_comes_first(spine: Spine) -> None:
+    """Both are posts; the worker writes one into the other, once."""
+    about = {"kind": "user_description", "body": b'{"description":"It broke."}'}
+    await spine.post(a_post(reference_id="order-4711", **about), a_post(reference_id="order-4712", **about))
+    await spine.post(a_post(body=b'{"reference_id":"order-4711"}'))
+
+    async def is_described() -> bool:
+        return bool(await spine.rows("SELECT FROM events WHERE data ? '@user_description'"))
+
+    async with _worker(spine) as address:
+        await until(spine.is_drained)
+        # The tests' posts are old, and the first looks for an event are where young ones are.
+        await spine.pool.execute("UPDATE user_descriptions SET tries = 10, due_utc = now()")
+        await until(is_described, seconds=30)
+        _, metrics = await _get(f"{address}/metrics")
+
+    assert 'headrace_user_descriptions_total{result="applied"} 1.0' in metrics
+    [waiting] = await spine.rows("SELECT reference_id FROM user_descriptions")
+    assert waiting["reference_id"] == "order-4712"
+    assert len(await spine.rows("SELECT FROM events")) == 1
+
+
+async def test_sessions_can_be_switched_off(spine: Spine) -> None:
+    """Then a user's events stay as they were sent."""
+    spine.environ["HEADRACE_SESSIONS"] = "off"
+    await spine.post(a_post(body=b'{"data":{"@user":{"identity":"jane"}}}'))
+
+    async with _worker(spine):
+        await until(spine.is_drained)
+
+    [event] = await spine.rows("SELECT type, data FROM events")
+    assert (event["type"], "@ref:session" in msgspec.json.decode(event["data"])) == ("log", False)
