@@ -16,6 +16,7 @@ ASSIGNED: Final = {"id", "organization_id", "project_id", "stack_id", "is_first_
 
 _STORED_SECONDS: Final = 30
 _READERS: Final = 10
+_SESSION_ID: Final = re.compile("[0-9a-f]{32}")
 _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
@@ -68,6 +69,13 @@ def written(event: Mapping[str, Any]) -> dict[str, Any]:
     """A stored event without what the collector gave to it, every bit of which is there."""
     assert event.keys() >= ASSIGNED
     return {name: value for name, value in event.items() if name not in ASSIGNED}
+
+
+def session_in(event: Mapping[str, Any]) -> dict[str, str]:
+    """What an event of a user is told: its session, by the reference id of that session's start."""
+    session_id = event["data"]["@ref:session"]
+    assert _SESSION_ID.fullmatch(session_id)
+    return {"@ref:session": session_id}
 
 
 def as_stored(

@@ -1,14 +1,13 @@
 """Both official JavaScript clients, unmodified: what they send is what is read back."""
 
 import base64
-from collections.abc import Mapping
 from typing import Any, Final
 
 import pytest
 
 from tests.clients.js_client import AGENTS, NEW, OLD, JsClient, Starter
 from tests.clients.relay import EVENTS, Relay
-from tests.clients.stored import Reader, as_stored, new_reference_id, written
+from tests.clients.stored import Reader, as_stored, new_reference_id, session_in, written
 
 pytestmark = pytest.mark.end_to_end
 
@@ -54,11 +53,6 @@ FIREFOX: Final = {
     "@os": "Linux",
     "@is_bot": False,
 }
-
-
-def session_of(stored: Mapping[str, Any]) -> dict[str, str]:
-    """What an event of a user is told of its session."""
-    return {name: value for name, value in stored["data"].items() if name == "@ref:session"}
 
 
 @pytest.mark.parametrize("level", ["Trace", "Debug", "Info", "Warn", "Error", "Fatal"])
@@ -121,7 +115,7 @@ async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reade
     [sent] = await client.send(1)
 
     stored = await reader.event(own)
-    assert written(stored) == as_stored(sent, AGENTS[kind], session_of(stored))
+    assert written(stored) == as_stored(sent, AGENTS[kind], session_in(stored))
     assert stored["tags"] == ["urgent", "Blue Team", "Critical"]
     assert stored["message"] == "Größe „L“ <b>&amp;</b> 🚚 � �!"
     assert stored["data"]["@ref:parent"] == "first-of-many-01"
@@ -141,7 +135,7 @@ async def test_what_the_configuration_adds_to_every_event(
 
     stored = await reader.event(own)
     assert sent["data"]["@user"] == {"identity": "4711", "name": "Jane"}
-    assert written(stored) == as_stored(sent, AGENTS[kind], session_of(stored))
+    assert written(stored) == as_stored(sent, AGENTS[kind], session_in(stored))
 
 
 async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
