@@ -38,7 +38,7 @@ from collector.domain.json_text import (
 from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.project_rules import ORDINARY, ProjectRules
-from collector.domain.session_key import SESSION_REFERENCE, session_key
+from collector.domain.session_key import SESSION_REFERENCE, SESSION_START, session_key
 from collector.domain.stack import plain_stack
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
@@ -155,7 +155,10 @@ def event_of_plain(
         return DiscardReason.TOO_OLD
     type_ = plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and not plain.type.isspace() else "log"
     source = plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None
-    user = unremarkable.user
+    user, named = unremarkable.user, unremarkable.session
+    key = None
+    if user is not None or named is not None or type_ == SESSION_START:
+        key = session_key(sender.project_id, type_, reference_id, named, user and user.identity)
     return Event(  # by position: by name it takes twice as long
         event_id(sender.post_id, place),
         sender.project_id,
@@ -173,7 +176,7 @@ def event_of_plain(
         count,
         geo,
         _with_client(data, sender.client_member),
-        session_key(sender.project_id, type_, reference_id, unremarkable.session, user and user.identity),
+        key,
     )
 
 
