@@ -13,6 +13,8 @@ from collector.domain.known_objects import KNOWN_OBJECTS, respell
 SUBMISSION_CLIENT: Final = "@submission_client"
 MAXIMUM_AGENT_LENGTH: Final = 255
 """Of the agent and of its version: each event of a post gets a copy."""
+MAXIMUM_DEPTH_WITHIN: Final = 128
+"""Of JSON in a text: it comes on top of the event's own levels, and the encoder bears 1,000 in all."""
 _ERRORS: Final = ("@error", "@simple_error")
 
 
@@ -52,7 +54,8 @@ def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
 def object_in_text(text: str) -> dict[str, Any] | None:
     """The object that a text within an event is, or None; an exponent in it is not spelled out."""
     text = text.strip()
-    return object_within(text) if text.startswith("{") and not is_too_deep(text) else None
+    is_object = text.startswith("{") and not is_too_deep(text, levels=MAXIMUM_DEPTH_WITHIN)
+    return object_within(text) if is_object else None
 
 
 def _add(data: dict[str, Any], name: str, value: Any) -> None:

@@ -185,6 +185,19 @@ POISON = [
 ]
 
 
+@pytest.mark.parametrize("levels", [128, 129, 511])
+def test_levels_in_a_text_come_on_top_of_those_around_it(levels: int) -> None:
+    """So a text may have fewer: beyond that it stays a text, and no encoder gives up."""
+    text = '{"a":' * levels + "1" + "}" * levels
+    extra = f'{{"ExtendedData":{{"__ExceptionInfo":{json.dumps(text)}}}}}'
+
+    (event,) = understood('{"Inner":' * 505 + extra + "}" * 505, api_version=1)
+
+    assert isinstance(event, Event)
+    assert (b"@ext" in (event.data or b"")) is (levels == 128)
+    assert (b"__ExceptionInfo" in (event.data or b"")) is (levels > 128)
+
+
 @pytest.mark.parametrize("poison", POISON)
 @pytest.mark.parametrize("api_version", [1, 2])
 def test_one_poisoned_event_of_fifty_costs_that_event_alone(poison: str, api_version: int) -> None:
