@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -213,7 +214,9 @@ def _assigned(
 
 
 def _fitting(sessions: Sequence[Session], date: datetime) -> Session | None:
-    """The nearest of those that take it."""
+    """The nearest of those that take it; as a rule a user has one."""
+    if len(sessions) == 1:
+        return sessions[0] if sessions[0].takes(date) else None
     return min(
         (session for session in sessions if session.takes(date)),
         key=lambda session: max(session.start_utc - date, date - session.last_utc, timedelta()),
@@ -245,7 +248,7 @@ def _in_session(event: Event, session: Session) -> Event:
         event = msgspec.structs.replace(event, reference_id=reference_id, value=event.value or Decimal(0))
     if session.key.is_manual or (is_start and reference_id == session.session_id):
         return event
-    return msgspec.structs.replace(event, data=_with_reference(event.data, session.session_id))
+    return msgspec.structs.replace(event, data=_with_member(event.data, _member_of(session.session_id)))
 
 
 def _start_of(session: Session, first: Event) -> Event:
@@ -280,7 +283,12 @@ def _as_reference(session_id: str) -> str | None:
     return session_id if is_reference_id(session_id) else None
 
 
-def _with_reference(data: bytes | None, session_id: str) -> bytes:
+@lru_cache(maxsize=1024)
+def _member_of(session_id: str) -> bytes:
+    """Most events share their session with the one before."""
+    return encoded({SESSION_REFERENCE: session_id})[1:]
+
+
+def _with_member(data: bytes | None, member: bytes) -> bytes:
     """Last: of two equal names `jsonb` keeps the last."""
-    member = encoded({SESSION_REFERENCE: session_id})
-    return member if data is None or data == b"{}" else b"%b,%b" % (data[:-1], member[1:])
+    return b"{" + member if data is None or data == b"{}" else b"%b,%b" % (data[:-1], member)
