@@ -1,0 +1,85 @@
+"""Sessions, as each client keeps them: they begin, are alive and end, and their events name them."""
+
+import pytest
+
+from tests.clients import net_client
+from tests.clients.js_client import AGENTS, JsClient, Starter
+from tests.clients.messages import Exchange, status_of
+from tests.clients.raw_http import answers_to, request_of
+from tests.clients.relay import HEARTBEAT, Relay
+from tests.clients.stored import Reader, as_stored, new_reference_id, session_in, written
+from tests.end_to_end.running import RunningUp
+from tests.waiting import until
+
+pytestmark = pytest.mark.end_to_end
+
+ONLY_NEW = pytest.mark.parametrize("kind", ["exceptionless-node"])
+
+
+async def heartbeats(relay: Relay, count: int) -> list[Exchange]:
+    """So many of them, answered."""
+    await until(lambda: len(relay.exchanges(HEARTBEAT)) >= count, 20, f"{count} answered heartbeats")
+    return relay.exchanges(HEARTBEAT)
+
+
+async def end_session(client: JsClient, relay: Relay, *name: str) -> None:
+    """Say that it is alive, and that it has ended."""
+    await client.call("submitSessionHeartbeat", *name)
+    await heartbeats(relay, 1)
+    await client.call("submitSessionEnd", *name)
+
+    exchanges = await heartbeats(relay, 2)
+    assert [exchange.query["close"] for exchange in exchanges] == [["false"], ["true"]]
+    assert [(exchange.status, exchange.answer.body) for exchange in exchanges] == [(200, b"")] * 2
+
+
+@ONLY_NEW
+async def test_a_session_with_an_id_of_the_client(
+    starter: Starter, relay: Relay, reader: Reader, kind: str
+) -> None:
+    """The client names it: its start by a reference id, its events by a reference to that."""
+    own = new_reference_id()
+    async with starter.started(["useSessions", True, 60_000, True]) as client:
+        await client.submit(["createLog", "within it"], ["setReferenceId", own])
+        await client.submit(
+            ["createException", {"thrown": {"type": "Error", "message": "oh", "members": {}}}]
+        )
+        start, sent, error = await client.send(3)
+        session_id = start["reference_id"]
+        stored = await reader.event(own)
+        await end_session(client, relay)
+
+    assert written(stored) == as_stored(sent, AGENTS[kind])
+    assert stored["data"]["@ref:session"] == error["data"]["@ref:session"] == session_id
+    ended = await reader.event_with(session_id, lambda data: "sessionend" in data)
+    assert ended["value"] >= 0
+    told = {"sessionend": ended["data"]["sessionend"], "haserror": True}
+    assert written(ended) == {**as_stored(start, AGENTS[kind], told), "value": ended["value"]}
+
+
+async def test_a_session_of_a_user(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
+    """A start is made where the client sent none. A heartbeat's name is not encoded, whatever is in it."""
+    own = new_reference_id()
+    identity = f"jane+{own}&co@example.org"
+    async with starter.started(["setUserIdentity", identity, "Jane"]) as client:
+        await client.submit(["createLog", "shop", "as Jane", "Info"], ["setReferenceId", own])
+        [sent] = await client.send(1)
+        stored = await reader.event(own)
+        await end_session(client, relay, identity)
+
+    session = session_in(stored)
+    assert written(stored) == as_stored(sent, AGENTS[kind], session)
+    start = await reader.event_with(session["@ref:session"], lambda data: "sessionend" in data)
+    assert (start["type"], start["date"]) == ("session", stored["date"])
+    assert start["data"]["@user"] == {"identity": identity, "name": "Jane"}
+    assert start["data"]["@environment"] == sent["data"]["@environment"]
+
+
+@pytest.mark.parametrize("close", ["True", "False"])
+async def test_a_heartbeat_of_the_net_client(up: RunningUp, close: str) -> None:
+    """The id is a person's e-mail address, not encoded, and the words are those of .NET."""
+    line = f"GET /api/v2/events/session/heartbeat?id=jane@example.org&close={close} HTTP/1.1"
+
+    [answer] = await answers_to(up.ready.url, request_of(line, *net_client.headers(up)))
+
+    assert (status_of(answer), answer.body) == (200, b"")
