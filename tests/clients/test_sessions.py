@@ -1,19 +1,22 @@
 """Sessions, as each client keeps them: they begin, are alive and end, and their events name them."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
 import pytest
 
 from tests.clients import net_client
-from tests.clients.js_client import AGENTS, JsClient, Starter
+from tests.clients.installation import Node
+from tests.clients.js_client import AGENTS, NEW, OLD, JsClient, Starter
 from tests.clients.messages import Exchange, status_of
 from tests.clients.raw_http import answers_to, request_of
-from tests.clients.relay import HEARTBEAT, Relay
+from tests.clients.relay import HEARTBEAT, Relay, relaying
 from tests.clients.stored import Reader, as_stored, new_reference_id, session_in, written
 from tests.end_to_end.running import RunningUp
 from tests.waiting import until
 
 pytestmark = pytest.mark.end_to_end
-
-ONLY_NEW = pytest.mark.parametrize("kind", ["exceptionless-node"])
 
 
 async def heartbeats(relay: Relay, count: int) -> list[Exchange]:
@@ -33,10 +36,24 @@ async def end_session(client: JsClient, relay: Relay, *name: str) -> None:
     assert [(exchange.status, exchange.answer.body) for exchange in exchanges] == [(200, b"")] * 2
 
 
-@ONLY_NEW
-async def test_a_session_with_an_id_of_the_client(
-    starter: Starter, relay: Relay, reader: Reader, kind: str
+async def test_sessions_begin_are_alive_and_end(
+    node: Node, up: RunningUp, reader: Reader, tmp_path: Path
 ) -> None:
+    """Several at once, because how one ended is told every few seconds only."""
+
+    async def lives(session: Callable[[Starter, Reader], Awaitable[None]], kind: str) -> None:
+        directory = tmp_path / f"{session.__name__}-{kind}"
+        directory.mkdir()
+        async with relaying(up.ready.url) as relay:
+            await session(Starter(node, kind, relay, up.ready.client_token, directory), reader)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(lives(session_with_an_id, NEW))
+        tasks.create_task(lives(session_of_a_user, NEW))
+        tasks.create_task(lives(session_of_a_user, OLD))
+
+
+async def session_with_an_id(starter: Starter, reader: Reader) -> None:
     """The client names it: its start by a reference id, its events by a reference to that."""
     own = new_reference_id()
     async with starter.started(["useSessions", True, 60_000, True]) as client:
@@ -47,17 +64,18 @@ async def test_a_session_with_an_id_of_the_client(
         start, sent, error = await client.send(3)
         session_id = start["reference_id"]
         stored = await reader.event(own)
-        await end_session(client, relay)
+        await end_session(client, starter.relay)
 
-    assert written(stored) == as_stored(sent, AGENTS[kind])
+    agent = AGENTS[starter.kind]
+    assert written(stored) == as_stored(sent, agent)
     assert stored["data"]["@ref:session"] == error["data"]["@ref:session"] == session_id
     ended = await reader.event_with(session_id, lambda data: "sessionend" in data)
     assert ended["value"] >= 0
     told = {"sessionend": ended["data"]["sessionend"], "haserror": True}
-    assert written(ended) == {**as_stored(start, AGENTS[kind], told), "value": ended["value"]}
+    assert written(ended) == {**as_stored(start, agent, told), "value": ended["value"]}
 
 
-async def test_a_session_of_a_user(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
+async def session_of_a_user(starter: Starter, reader: Reader) -> None:
     """A start is made where the client sent none. A heartbeat's name is not encoded, whatever is in it."""
     own = new_reference_id()
     identity = f"jane+{own}&co@example.org"
@@ -65,10 +83,10 @@ async def test_a_session_of_a_user(starter: Starter, relay: Relay, reader: Reade
         await client.submit(["createLog", "shop", "as Jane", "Info"], ["setReferenceId", own])
         [sent] = await client.send(1)
         stored = await reader.event(own)
-        await end_session(client, relay, identity)
+        await end_session(client, starter.relay, identity)
 
     session = session_in(stored)
-    assert written(stored) == as_stored(sent, AGENTS[kind], session)
+    assert written(stored) == as_stored(sent, AGENTS[starter.kind], session)
     start = await reader.event_with(session["@ref:session"], lambda data: "sessionend" in data)
     assert (start["type"], start["date"]) == ("session", stored["date"])
     assert start["data"]["@user"] == {"identity": identity, "name": "Jane"}
