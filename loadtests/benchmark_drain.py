@@ -19,6 +19,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import psutil
@@ -28,7 +29,10 @@ from collector.broker import post_batch
 from collector.broker.post_stream import Entry
 from collector.database.leaves import leaf_name
 from collector.database.migrations import migrate
-from collector.database.pool import close_pool, create_pool
+from collector.database.organizations import add_organization
+from collector.database.pool import close_pool, connected, create_pool
+from collector.database.project_rules import StoredProjects
+from collector.database.projects import add_project
 from collector.database.store import BatchStore
 from collector.domain.identifiers import PostIds
 from collector.domain.post import Post, PostBatch
@@ -47,6 +51,8 @@ from worker.consumer import Consumer
 
 DRAIN_GOAL: Final = Goal(0.9)
 
+_ORGANIZATION: Final = UUID(int=1)
+_PROJECT: Final = UUID(int=2)
 _POOL_SIZE: Final = 4
 _BODY_LIMIT_BYTES: Final = 200_000
 _MAX_AGE_DAYS: Final = 3
@@ -154,8 +160,8 @@ def _entries(bodies: Sequence[bytes], posts_per_entry: int, now_ms: int) -> Iter
     waiting = [
         Post(
             id=ids.next(now_ms),
-            organization_id=b"\x01" * 16,
-            project_id=b"\x02" * 16,
+            organization_id=_ORGANIZATION.bytes,
+            project_id=_PROJECT.bytes,
             body=body,
             content_type="application/json",
             user_agent="headrace-benchmark/1.0",
@@ -222,6 +228,7 @@ class DrainBench:
             name="benchmark",
             stream=MemoryStream(backlog.entries, stop),
             store=BatchStore(self.pool),
+            projects=StoredProjects(self.pool),
             rules=rules_of(_BODY_LIMIT_BYTES, _MAX_AGE_DAYS),
             metrics=self._metrics,
             clock=SystemClock(),
@@ -260,6 +267,9 @@ class DrainBench:
             " AND relname <> 'schema_migrations'"
         )
         await self.pool.execute(f"TRUNCATE {tables}")
+        async with connected(self.pool) as connection:
+            await add_organization(connection, _ORGANIZATION, "Benchmark")
+            await add_project(connection, _PROJECT, _ORGANIZATION, "Benchmark")
 
     async def _check(self, backlog: Backlog) -> None:
         """What was posted; the starts of its users' sessions are stored beside it."""

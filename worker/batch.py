@@ -6,6 +6,7 @@ Which it is depends on the posts alone.
 """
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
@@ -17,6 +18,7 @@ from collector.broker.post_stream import Entry
 from collector.domain.identifiers import derived_id, first_id_of
 from collector.domain.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
 from collector.domain.post import Post, PostBatch
+from collector.domain.project_rules import ProjectRules
 from collector.domain.understanding import Rules, UnderstoodPost, batch_of, understand
 
 TRANSACTION_WEIGHT: Final = 20_000
@@ -47,15 +49,26 @@ def is_large(entry: Entry) -> bool:
     return sum(sizes) > _LARGE_BYTES
 
 
-def understand_piece(entry: Entry, first_post: int, rules: Rules) -> Piece:
-    """What became of the entry's posts from one of them on; one that cannot be read is a dead letter."""
+def projects_of(entries: Iterable[Entry]) -> set[bytes]:
+    """The ids of the projects that posts in the entries are for."""
+    batches = [entry.batch for entry in entries if entry.batch is not None and _has_sound_ids(entry.batch)]
+    return {post.project_id for batch in batches for post in batch.posts}
+
+
+def understand_piece(
+    entry: Entry, first_post: int, rules: Rules, projects: Mapping[bytes, ProjectRules]
+) -> Piece:
+    """What became of the entry's posts from one of them on; one that cannot be read is a dead letter.
+
+    `projects` are those that there are.
+    """
     if entry.batch is None or not _has_sound_ids(entry.batch):
         return Piece([_unreadable(entry)], 1)
     posts = entry.batch.posts[first_post:]
     found: list[UnderstoodPost] = []
     weight = 0
     for post in posts:
-        found.append(understand(post, rules))
+        found.append(understand(post, rules, projects.get(post.project_id)))
         weight += found[-1].weight
         if weight >= TRANSACTION_WEIGHT:
             break

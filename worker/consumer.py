@@ -5,7 +5,7 @@ stop. Entries that a dead worker left behind are taken over; met twice, they are
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, Protocol
@@ -15,11 +15,12 @@ import structlog
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
 from collector.domain.outcome import Outcome, Tally, UnderstoodBatch
+from collector.domain.project_rules import ProjectRules
 from collector.domain.understanding import Rules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, understand_piece
+from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, projects_of, understand_piece
 from worker.insistence import Insistence, Stopped
 
 FORGET_CONSUMER_MS: Final = 3_600_000
@@ -68,6 +69,14 @@ class Store(Protocol):
         ...
 
 
+class Projects(Protocol):
+    """What the worker needs of projects."""
+
+    async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
+        """The rules of those of the projects that there are. Raises DatabaseUnavailable."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How much at once, how long to wait for it, and when a silent consumer counts as dead."""
@@ -88,6 +97,7 @@ class Consumer:
     name: str
     stream: Stream
     store: Store
+    projects: Projects
     rules: Rules
     metrics: WorkerMetrics
     clock: Clock
@@ -156,33 +166,36 @@ class Consumer:
 
         Understood anew at each attempt, so that an outage holds no rows in memory.
         """
+        projects = await self.projects.rules_of(projects_of(entries[begin.entry :]))
         async with self._understanding:
-            batches, end = await self._understood(entries, begin)
+            batches, end = await self._understood(entries, begin, projects)
         started = self.clock.monotonic()
         tally = await self.store.save(batches)
         self.metrics.store_seconds.observe(self.clock.monotonic() - started)
         return tally, end
 
     async def _understood(
-        self, entries: Sequence[Entry], begin: "_Position"
+        self, entries: Sequence[Entry], begin: "_Position", projects: Mapping[bytes, ProjectRules]
     ) -> tuple[list[UnderstoodBatch], "_Position"]:
         """One transaction's worth from the position on, and where the next one begins."""
         batches: list[UnderstoodBatch] = []
         weight = 0
         end = begin
         while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
-            piece = await self._understand(entries[end.entry], end.post)
+            piece = await self._understand(entries[end.entry], end.post, projects)
             batches += piece.batches
             weight += piece.weight
             end = end.after(piece)
         return batches, end
 
-    async def _understand(self, entry: Entry, first_post: int) -> Piece:
+    async def _understand(
+        self, entry: Entry, first_post: int, projects: Mapping[bytes, ProjectRules]
+    ) -> Piece:
         """A large one in a thread: health, the sweep and another lane's rows do not wait for it."""
         if is_large(entry):
-            return await asyncio.to_thread(understand_piece, entry, first_post, self.rules)
+            return await asyncio.to_thread(understand_piece, entry, first_post, self.rules, projects)
         await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
-        return understand_piece(entry, first_post, self.rules)
+        return understand_piece(entry, first_post, self.rules, projects)
 
     async def _join(self) -> None:
         try:

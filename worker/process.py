@@ -25,6 +25,7 @@ from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
 from collector.database.pool import connected, create_pool
+from collector.database.project_rules import StoredProjects
 from collector.database.projection import load_projection
 from collector.database.sessions import forget_sessions
 from collector.database.store import BatchStore
@@ -38,7 +39,7 @@ from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
-from worker.consumer import LANES, Consumer, Pace, Store, Stream
+from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
 from worker.maintenance import (
     BACKLOG_SECONDS,
@@ -103,7 +104,7 @@ async def _work(
         retention_days=settings.retention_days,
         has_sessions=settings.sessions == "on",
     )
-    consumer = _consumer(settings, with_fault_points(stream, store, faults), metrics)
+    consumer = _consumer(settings, with_fault_points(stream, store, faults), StoredProjects(pool), metrics)
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
     listener = await listen(app, Address(settings.host, settings.port))
@@ -125,12 +126,15 @@ async def _work(
     await listener.close()
 
 
-def _consumer(settings: WorkerSettings, stores: tuple[Stream, Store], metrics: WorkerMetrics) -> Consumer:
+def _consumer(
+    settings: WorkerSettings, stores: tuple[Stream, Store], projects: Projects, metrics: WorkerMetrics
+) -> Consumer:
     stream, store = stores
     return Consumer(
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         stream=stream,
         store=store,
+        projects=projects,
         rules=rules_of(
             settings.body_limit_bytes, settings.max_event_age_days, open_places(settings.geoip_file)
         ),

@@ -85,14 +85,17 @@ def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatc
     return batch
 
 
-def understand(post: Post, rules: Rules, project: ProjectRules = ORDINARY) -> UnderstoodPost:
-    """What becomes of a post; `project` is what its project's settings say."""
+def understand(post: Post, rules: Rules, project: ProjectRules | None = ORDINARY) -> UnderstoodPost:
+    """What becomes of a post; `project` is what its project's settings say, None when the project is gone."""
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
-        results = _results(post, body, sender, rules, project)
+        results = _results(post, body, sender, rules, project or ORDINARY)
     except Unstorable as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
+    if project is None:
+        gone = _discard(sender, DiscardReason.PROJECT_GONE)
+        results = [gone for result in results if not isinstance(result, UserDescription)]
     return UnderstoodPost(results, max(len(results), len(body) // BYTES_OF_AN_EVENT))
 
 

@@ -1,7 +1,7 @@
 """A stream and a store in memory, with the behaviour of the real ones; see tests/conformance."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -9,7 +9,9 @@ from collector.broker.post_stream import Entry
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import DeadLetter, Event, Tally, UnderstoodBatch
 from collector.domain.post import PostBatch
+from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.understanding import Rules
+from tests.factories import PROJECT
 from tests.fakes import FakeClock
 from worker.batch import understand_piece
 
@@ -147,13 +149,26 @@ class FakeStore:
         return is_first
 
 
+@dataclass(slots=True)
+class FakeProjects:
+    """The projects that there are; `failures` are raised one by one."""
+
+    rules: dict[bytes, ProjectRules] = field(default_factory=lambda: {PROJECT: ORDINARY})
+    failures: list[Exception] = field(default_factory=list)
+
+    async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
+        if self.failures:
+            raise self.failures.pop(0)
+        return {id_: rules for id_, rules in self.rules.items() if id_ in project_ids}
+
+
 def understood(entries: Sequence[Entry], rules: Rules) -> list[UnderstoodBatch]:
     """Everything that becomes of the entries, as if it were stored at once."""
     batches: list[UnderstoodBatch] = []
     for entry in entries:
         post: int | None = 0
         while post is not None:
-            piece = understand_piece(entry, post, rules)
+            piece = understand_piece(entry, post, rules, {PROJECT: ORDINARY})
             batches += piece.batches
             post = piece.next_post
     return batches

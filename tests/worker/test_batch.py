@@ -9,12 +9,14 @@ import pytest
 from collector.broker.post_stream import Entry
 from collector.domain.outcome import DeadLetterReason
 from collector.domain.post import Post, PostBatch
+from collector.domain.project_rules import ORDINARY
 from collector.domain.understanding import rules_of
-from tests.factories import ACCEPTED_MS, a_batch, a_post
+from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
 from tests.worker.fakes import understood
-from worker.batch import TRANSACTION_WEIGHT, is_large, understand_piece
+from worker.batch import TRANSACTION_WEIGHT, is_large, projects_of, understand_piece
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+PROJECTS = {PROJECT: ORDINARY}
 ENTRY_ID = f"{ACCEPTED_MS}-7"
 
 
@@ -26,6 +28,15 @@ def test_each_entry_is_a_batch_in_order() -> None:
 
     assert [result.id for result in results] == [UUID(bytes=batch.id) for batch in batches]
     assert [len(result.events) for result in results] == [1, 2]
+
+
+def test_the_projects_of_entries_are_known_before_they_are_understood() -> None:
+    """Each once; an entry with ids that are none of ours has none."""
+    several = a_batch(a_post(), a_post(project_id=b"\x03" * 16))
+    batches = [a_batch(), several, a_batch(a_post(project_id=b"x"))]
+    entries = [*(Entry(0, ENTRY_ID, batch) for batch in batches), Entry(0, ENTRY_ID, None, b"raw", "no")]
+
+    assert projects_of(entries) == {PROJECT, b"\x03" * 16}
 
 
 def test_an_unreadable_entry_is_one_dead_letter() -> None:
@@ -90,9 +101,9 @@ def test_an_entry_that_is_too_much_comes_in_parts() -> None:
     batch = a_batch(a_bomb(), a_post(), a_bomb(), a_post(), a_post())
     entry = Entry(3, ENTRY_ID, batch)
 
-    first = understand_piece(entry, 0, RULES)
+    first = understand_piece(entry, 0, RULES, PROJECTS)
     assert first.next_post == 3
-    second = understand_piece(entry, 3, RULES)
+    second = understand_piece(entry, 3, RULES, PROJECTS)
     assert second.next_post is None
 
     *parts, whole = first.batches + second.batches
@@ -106,7 +117,7 @@ def test_an_entry_that_is_too_much_comes_in_parts() -> None:
 def test_an_entry_with_one_post_that_is_too_much_is_whole() -> None:
     """As is one whose last post is too much: nothing is left to be parted."""
     for batch in (a_batch(a_bomb()), a_batch(a_post(), a_bomb(), a_bomb())):
-        piece = understand_piece(Entry(0, ENTRY_ID, batch), 0, RULES)
+        piece = understand_piece(Entry(0, ENTRY_ID, batch), 0, RULES, PROJECTS)
 
         assert [found.id.bytes for found in piece.batches] == [batch.id]
         assert piece.next_post is None
@@ -122,7 +133,7 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
     assert TRANSACTION_WEIGHT <= 30_000
     for max_event_age_days in (0, 3):
         rules = rules_of(body_limit_bytes=200_000, max_event_age_days=max_event_age_days)
-        assert understand_piece(entry, 0, rules).next_post == 2
+        assert understand_piece(entry, 0, rules, PROJECTS).next_post == 2
 
 
 @pytest.mark.parametrize(

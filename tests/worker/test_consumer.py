@@ -6,6 +6,7 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 import pytest
@@ -16,13 +17,14 @@ from collector.broker.post_stream import Entry
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
 from collector.domain.outcome import DeadLetterReason
 from collector.domain.post import Post, PostBatch
-from collector.domain.understanding import Rules, rules_of
+from collector.domain.project_rules import ORDINARY
+from collector.domain.understanding import rules_of
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import a_batch, a_post
 from tests.fakes import FakeClock
 from tests.waiting import until
-from tests.worker.fakes import FakeStore, FakeStream, understood
+from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, understood
 from worker.batch import TRANSACTION_WEIGHT, Piece, understand_piece
 from worker.consumer import FORGET_CONSUMER_MS, Consumer, Pace
 
@@ -35,6 +37,7 @@ class Scene:
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: FakeStore = field(default_factory=FakeStore)
+    projects: FakeProjects = field(default_factory=FakeProjects)
     stop: Stop = field(default_factory=Stop)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
     stream: FakeStream = field(init=False)
@@ -50,6 +53,7 @@ class Scene:
             name,
             self.stream,
             self.store,
+            self.projects,
             rules_of(200_000, 3),
             metrics,
             self.clock,
@@ -132,9 +136,9 @@ async def test_lanes_take_turns_to_understand(scene: Scene, monkeypatch: pytest.
     """Each the whole of what it has read: then one stores while another understands."""
     understood: list[str] = []
 
-    def understand_noted(entry: Entry, first_post: int, rules: Rules) -> Piece:
+    def understand_noted(entry: Entry, *arguments: Any) -> Piece:
         understood.append(entry.id)
-        return understand_piece(entry, first_post, rules)
+        return understand_piece(entry, *arguments)
 
     monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
     for _ in range(8):
@@ -285,6 +289,31 @@ async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: S
         await asyncio.wait([running])
 
     assert scene.stream.acknowledged == []
+
+
+async def test_events_of_a_project_that_is_gone_are_discarded(scene: Scene) -> None:
+    """By name; those of the others are stored, and a project that comes back has its events again."""
+    await scene.stream.append(0, a_batch(a_post(), a_post(body=b"a\nb", project_id=b"\x03" * 16)))
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+        scene.projects.rules[b"\x03" * 16] = ORDINARY
+        await scene.stream.append(0, a_batch(a_post(project_id=b"\x03" * 16)))
+        await until(lambda: scene.stream.is_drained)
+
+    assert scene.counted("events", outcome="discarded") == 2
+    assert scene.counted("events", outcome="stored") == 2
+
+
+async def test_nothing_is_decided_while_projects_cannot_be_read(scene: Scene) -> None:
+    """A project that nobody could look up is not gone."""
+    scene.projects.failures = [GONE]
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 1
 
 
 async def test_an_acknowledgement_that_fails_is_repeated(scene: Scene) -> None:
@@ -457,7 +486,7 @@ async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) ->
     bombs = [_a_bomb(TRANSACTION_WEIGHT).posts[0] for _ in range(3)]
     await scene.stream.append(0, a_batch(*bombs))
     (entry,) = await scene.stream.read("killed", 10, 1)
-    await scene.store.save(understand_piece(entry, 0, rules_of(200_000, 3)).batches)
+    await scene.store.save(understood([entry], rules_of(200_000, 3))[:1])
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -474,9 +503,9 @@ async def test_nothing_waits_while_a_large_entry_is_understood(
     """Health and the sweep go on beside it; a small one is not worth the change of threads."""
     threads: list[bool] = []
 
-    def understand_noted(entry: Entry, first_post: int, rules: Rules) -> Piece:
+    def understand_noted(*arguments: Any) -> Piece:
         threads.append(threading.current_thread() is threading.main_thread())
-        return understand_piece(entry, first_post, rules)
+        return understand_piece(*arguments)
 
     monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
     await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT, *[a_post(body=b"x" * 1000)] * 300))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import aiohttp
 import asyncpg
@@ -20,14 +21,16 @@ from collector.broker.connection import connect
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
+from collector.database.organizations import add_organization
 from collector.database.pool import create_pool
+from collector.database.projects import add_project
 from collector.database.store import BatchStore
 from collector.domain.post import Post
 from collector.domain.understanding import rules_of
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
-from tests.factories import ACCEPTED_MS, a_batch, a_post
+from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.waiting import until
 from tests.worker.fakes import understood
 from worker import process
@@ -64,6 +67,9 @@ async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIter
     redis = connect(redis_url, socket_timeout_seconds=5)
     keys = Keys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
+    async with pool.acquire() as connection:
+        await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")
+        await add_project(connection, UUID(bytes=PROJECT), UUID(bytes=ORGANIZATION), "Shop")
     environ = {
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
@@ -140,6 +146,26 @@ async def test_a_worker_says_when_it_is_ready_and_what_it_did(spine: Spine) -> N
     assert 'headrace_events_total{outcome="stored"} 1.0' in metrics
     assert 'headrace_projection_sweeps_total{result="done"} 1.0' in metrics
     assert await spine.redis.exists(spine.keys.swept)
+
+
+async def test_the_settings_of_a_project_hold_for_its_next_events(spine: Spine) -> None:
+    """Whoever changed them; the events of a project that was deleted are discarded."""
+    event = b'{"data":{"Secret":"x","open":"y"}}'
+    async with _worker(spine):
+        for change in (
+            "UPDATE projects SET settings = '{}'",
+            """UPDATE projects SET settings = '{"@@DataExclusions": "secret"}'""",
+            "DELETE FROM projects",
+        ):
+            await spine.pool.execute(change)
+            await spine.post(a_post(body=event))
+            await until(spine.is_drained)
+
+    rows = await spine.rows("SELECT data FROM events ORDER BY id")
+    data = [msgspec.json.decode(row["data"]) for row in rows]
+    assert [{"Secret", "open"} & each.keys() for each in data] == [{"Secret", "open"}, {"open"}]
+    (gone,) = await spine.rows("SELECT reason, events FROM usage WHERE outcome = 'discarded'")
+    assert tuple(gone) == ("project_gone", 1)
 
 
 async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(spine: Spine) -> None:
