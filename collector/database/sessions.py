@@ -69,13 +69,12 @@ _BEGIN: Final = """
               start_utc, last_utc, closed_utc, has_error)
 """
 _TELL: Final = """
-    WITH told AS (
-        SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[], $5::timestamptz[],
-                             $6::boolean[]) AS
+    WITH locked AS MATERIALIZED (
+        SELECT told.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
+                                  $5::timestamptz[], $6::boolean[]) AS
             told (project_id, start_event_id, start_utc, last_utc, closed_utc, has_error)
-    ), locked AS (
-        SELECT s.project_id, s.start_event_id FROM sessions AS s JOIN told USING (project_id, start_event_id)
-        ORDER BY s.project_id, s.start_event_id FOR UPDATE OF s
+        JOIN sessions AS s USING (project_id, start_event_id)
+        ORDER BY s.project_id, s.start_event_id FOR NO KEY UPDATE OF s
     )
     UPDATE sessions AS s SET
         start_utc = least(s.start_utc, told.start_utc),
@@ -85,7 +84,7 @@ _TELL: Final = """
         is_idle = false,
         heard_utc = now(),
         due_utc = least(s.due_utc, CASE WHEN told.closed_utc IS NULL THEN now() + $7::interval ELSE now() END)
-    FROM told JOIN locked USING (project_id, start_event_id)
+    FROM locked AS told
     WHERE s.project_id = told.project_id AND s.start_event_id = told.start_event_id
 """
 _ALIVE: Final = f"""

@@ -22,9 +22,10 @@ CREATE TABLE sessions (
     has_error      boolean NOT NULL,
     heard_utc      timestamptz NOT NULL DEFAULT now(),
     due_utc        timestamptz,                    -- when its start event is to be told, or the session to be found idle
-    PRIMARY KEY (project_id, start_event_id)
+    PRIMARY KEY (start_event_id, project_id)
 ) WITH (fillfactor = 80);
-CREATE INDEX sessions_key ON sessions (project_id, digest);
+-- Both begin with what is nearly unique: whatever the planner believes of projects, no look goes through all of one.
+CREATE INDEX sessions_key ON sessions (digest, project_id);
 CREATE INDEX sessions_due ON sessions (due_utc) WHERE due_utc IS NOT NULL;
 
 -- Descriptions come at any time after their event, also before it is stored.
