@@ -9,7 +9,22 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from collector.api import client_settings, events, login, organizations, projects, stacks, tokens
+from collector.api import (
+    client_settings,
+    events,
+    login,
+    members,
+    new_tokens,
+    organization_changes,
+    organizations,
+    password_change,
+    project_changes,
+    projects,
+    sign_up,
+    stacks,
+    tokens,
+    users,
+)
 from collector.api.authentication import admit
 from collector.api.route import Handler, Route
 from collector.api.service import API, Api
@@ -19,9 +34,16 @@ from collector.http.errors import STATUS
 
 ROUTES: Final = (
     *login.ROUTES,
+    *sign_up.ROUTES,
+    *password_change.ROUTES,
+    *users.ROUTES,
     *organizations.ROUTES,
+    *organization_changes.ROUTES,
+    *members.ROUTES,
     *projects.ROUTES,
+    *project_changes.ROUTES,
     *client_settings.ROUTES,
+    *new_tokens.ROUTES,
     *tokens.ROUTES,
     *events.ROUTES,
     *stacks.ROUTES,

@@ -29,6 +29,13 @@ class Identity:
     """The public part of the login token that a person is here with."""
 
     @property
+    def person(self) -> UUID:
+        """Whose login or password it is. Raises Forbidden for a program's token."""
+        if self.user_id is None:
+            raise Forbidden("This needs a login: there is no person behind this token.")
+        return self.user_id
+
+    @property
     def is_global(self) -> bool:
         """Whether every organization is open to it."""
         return GLOBAL in self.scopes

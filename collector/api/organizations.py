@@ -1,62 +1,152 @@
-"""GET /api/v2/organizations: the identity's own, each with an unlimited plan (contract 6, 10 row 8)."""
+"""Organizations, read: the identity's own, each with an unlimited plan (contract 6, 10 row 8)."""
 
-from typing import Any, Final
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
+import asyncpg
+import msgspec
 from aiohttp import web
 
-from collector.api.authentication import IDENTITY
-from collector.api.parameters import parameters_of
+from collector.api.authentication import IDENTITY, Identity
+from collector.api.parameters import parameters_of, wants_statistics
 from collector.api.route import Role, Route
-from collector.api.service import API
-from collector.database.organizations import Organization, list_organizations
+from collector.api.service import API, Api
+from collector.database.invitations import Invitation, list_invitations
+from collector.database.organizations import Organization, find_organization, list_organizations
 from collector.database.pool import connected
+from collector.database.statistics import NOTHING, statistics_of_organizations
+from collector.domain.errors import NotFound
+from collector.domain.identifiers import uuid_of
 from collector.http.responses import json_response
 
-_UNSUPPORTED: Final = ("filter", "mode")
 _ACTIVE: Final = 1
 _UNLIMITED: Final = -1
 
 
+class InvitationView(msgspec.Struct, frozen=True):
+    """Who is invited; whoever brings the token when he signs up or logs in belongs to the organization."""
+
+    token: str
+    email_address: str
+    date_added: datetime
+
+
+class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
+    """An organization as the clients of the official server know it; there are no plans and no bills here."""
+
+    id: str
+    created_utc: datetime
+    updated_utc: datetime
+    name: str
+    plan_id: str = "EX_UNLIMITED"
+    plan_name: str = "Unlimited"
+    plan_description: str = "Unlimited"
+    billing_status: int = _ACTIVE
+    billing_price: int = 0
+    max_events_per_month: int = _UNLIMITED
+    bonus_events_per_month: int = 0
+    retention_days: int
+    is_suspended: bool
+    has_premium_features: bool = True
+    features: tuple[()] = ()
+    max_users: int = _UNLIMITED
+    max_projects: int = _UNLIMITED
+    project_count: int
+    stack_count: int
+    event_count: int
+    invites: tuple[InvitationView, ...]
+    usage_hours: tuple[()] = ()
+    usage: tuple[()] = ()
+    is_throttled: bool = False
+    is_over_monthly_limit: bool = False
+    is_over_request_limit: bool = False
+
+
 async def get_organizations(request: web.Request) -> web.Response:
     """All of them in one array, without paging."""
-    api, identity = request.app[API], request[IDENTITY]
-    parameters_of(request, unsupported=_UNSUPPORTED)
+    api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
     async with connected(api.pool) as connection:
-        found = await list_organizations(connection, identity.organization_ids)
-    retention_days = api.settings.retention_days
-    return json_response([organization_view(organization, retention_days) for organization in found])
+        found = await list_organizations(connection, request[IDENTITY].organization_ids)
+        views = await organization_views(api, connection, found, with_statistics=wants_statistics(parameters))
+    return json_response(views)
 
 
-def organization_view(organization: Organization, retention_days: int) -> dict[str, Any]:
-    """An organization as the clients of the official server know it; there are no plans and no bills here."""
-    return {
-        "id": organization.id.hex,
-        "created_utc": organization.created_utc,
-        "updated_utc": organization.updated_utc,
-        "name": organization.name,
-        "plan_id": "EX_UNLIMITED",
-        "plan_name": "Unlimited",
-        "plan_description": "Unlimited",
-        "billing_status": _ACTIVE,
-        "billing_price": 0,
-        "max_events_per_month": _UNLIMITED,
-        "bonus_events_per_month": 0,
-        "retention_days": retention_days,
-        "is_suspended": organization.is_suspended,
-        "has_premium_features": True,
-        "features": [],
-        "max_users": _UNLIMITED,
-        "max_projects": _UNLIMITED,
-        "project_count": 0,
-        "stack_count": 0,
-        "event_count": 0,
-        "invites": [],
-        "usage_hours": [],
-        "usage": [],
-        "is_throttled": False,
-        "is_over_monthly_limit": False,
-        "is_over_request_limit": False,
-    }
+async def get_organization(request: web.Request) -> web.Response:
+    """One organization."""
+    api, parameters = request.app[API], parameters_of(request)
+    async with connected(api.pool) as connection:
+        organization = await reachable_organization(connection, request[IDENTITY], request.match_info["id"])
+        (view,) = await organization_views(
+            api, connection, [organization], with_statistics=wants_statistics(parameters)
+        )
+    return json_response(view)
 
 
-ROUTES: Final = (Route("GET", "/organizations", get_organizations, Role.USER),)
+async def reachable_organization(
+    connection: asyncpg.Connection, identity: Identity, organization_id: str, *, is_held: bool = False
+) -> Organization:
+    """The organization that a path names; NotFound also when the identity does not belong to it."""
+    organization = await named_organization(connection, identity, organization_id, is_held=is_held)
+    if organization is None:
+        raise NotFound("There is no such organization.")
+    return organization
+
+
+async def named_organization(
+    connection: asyncpg.Connection, identity: Identity, organization_id: str, *, is_held: bool = False
+) -> Organization | None:
+    """The organization with this id, if it exists for the identity."""
+    found = uuid_of(organization_id)
+    if found is None or not identity.reaches(found):
+        return None
+    return await find_organization(connection, found, is_held=is_held)
+
+
+async def organization_views(
+    api: Api,
+    connection: asyncpg.Connection,
+    organizations: Sequence[Organization],
+    *,
+    with_statistics: bool = False,
+) -> list[OrganizationView]:
+    """The organizations as answers show them; all counts are 0 unless they are asked for."""
+    ids = [organization.id for organization in organizations]
+    statistics = {}
+    if with_statistics:
+        statistics = await statistics_of_organizations(connection, ids, api.oldest_kept)
+    invitations = _by_organization(await list_invitations(connection, ids, api.clock.now()))
+    views = []
+    for organization in organizations:
+        counted = statistics.get(organization.id, NOTHING)
+        views.append(
+            OrganizationView(
+                id=organization.id.hex,
+                created_utc=organization.created_utc,
+                updated_utc=organization.updated_utc,
+                name=organization.name,
+                retention_days=api.settings.retention_days,
+                is_suspended=organization.is_suspended,
+                project_count=counted.projects,
+                stack_count=counted.stacks,
+                event_count=counted.events,
+                invites=tuple(invitations[organization.id]),
+            )
+        )
+    return views
+
+
+def _by_organization(invitations: Iterable[Invitation]) -> Mapping[UUID, list[InvitationView]]:
+    views: defaultdict[UUID, list[InvitationView]] = defaultdict(list)
+    for invited in invitations:
+        view = InvitationView(invited.token, invited.email_address, invited.created_utc)
+        views[invited.organization_id].append(view)
+    return views
+
+
+ROUTES: Final = (
+    Route("GET", "/organizations", get_organizations, Role.USER),
+    Route("GET", "/organizations/{id:objectid}", get_organization, Role.USER),
+)

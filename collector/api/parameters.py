@@ -69,6 +69,11 @@ def includes_total(parameters: dict[str, str]) -> bool:
     return "total" in (part.strip() for part in parameters.get("include", "").lower().split(","))
 
 
+def wants_statistics(parameters: dict[str, str]) -> bool:
+    """Whether counts are asked for, which takes longer."""
+    return parameters.get("mode", "").strip().lower() == "stats"
+
+
 def _number(parameters: dict[str, str], name: str, default: int) -> int:
     text = parameters.get(name)
     if text is None:

@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Final
+from functools import partial
+from typing import Final, ParamSpec, TypeVar
 
 from collector.domain.errors import Unavailable
-from collector.domain.password import is_password
+from collector.domain.password import hash_password, is_password
 
 _AT_A_TIME: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
 """Each takes 64 MiB and a tenth of a second of a core, which it spreads over four threads."""
@@ -17,9 +18,12 @@ _AT_MOST: Final = 32
 _WAIT_SECONDS: Final = 10.0
 _TOO_MANY: Final = "Too many people are logging in at once; please repeat it."
 
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
 
 class Passwords:
-    """Checks passwords off the event loop."""
+    """Checks and hashes passwords off the event loop."""
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
@@ -30,13 +34,22 @@ class Passwords:
 
         Raises Unavailable when too many are being checked already.
         """
+        return await self._in_thread(is_password, password_hash, password)
+
+    async def hashed(self, password: str) -> str:
+        """What to keep of a new password. Raises Unavailable likewise."""
+        return await self._in_thread(hash_password, password)
+
+    async def _in_thread(
+        self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+    ) -> Result:
         if self._under_way >= _AT_MOST:
             raise Unavailable(_TOO_MANY)
         loop = asyncio.get_running_loop()
         self._under_way += 1
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
-                return await loop.run_in_executor(self._threads, is_password, password_hash, password)
+                return await loop.run_in_executor(self._threads, partial(work, *given, **named))
         except TimeoutError:
             raise Unavailable(_TOO_MANY) from None
         finally:

@@ -1,65 +1,152 @@
-"""GET /api/v2/projects: the projects of the identity's organizations (contract 6)."""
+"""Projects, read: those of the identity's organizations (contract 6)."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
 
 import asyncpg
+import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
 from collector.api.lists import list_response
-from collector.api.parameters import page_of, parameters_of
+from collector.api.organizations import reachable_organization
+from collector.api.parameters import page_of, parameters_of, wants_statistics
 from collector.api.route import Role, Route
-from collector.api.service import API
+from collector.api.service import API, Api
 from collector.database.pool import connected
-from collector.database.projects import Project, count_projects, find_project, list_projects
-from collector.domain.errors import NotFound
+from collector.database.projects import Project, ProjectOrder, count_projects, find_project, list_projects
+from collector.database.statistics import NOTHING, statistics_of_projects
+from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
+from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 1000
-_UNSUPPORTED: Final = ("filter", "sort", "mode")
+_ORDERS: Final = {
+    "": ProjectOrder.NAME,
+    "name": ProjectOrder.NAME,
+    "-name": ProjectOrder.NAME_DESCENDING,
+    "created_utc": ProjectOrder.CREATED,
+    "-created_utc": ProjectOrder.CREATED_DESCENDING,
+}
+
+
+class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
+    """A project as the clients of the official server know it."""
+
+    id: str
+    created_utc: datetime
+    organization_id: str
+    organization_name: str
+    name: str
+    delete_bot_data_enabled: bool
+    promoted_tabs: tuple[str, ...]
+    stack_count: int
+    event_count: int
+    has_premium_features: bool = True
+    has_slack_integration: bool = False
+    usage_hours: tuple[()] = ()
+    usage: tuple[()] = ()
 
 
 async def get_projects(request: web.Request) -> web.Response:
-    """A page of them, by name."""
-    api, identity = request.app[API], request[IDENTITY]
-    page = page_of(parameters_of(request, unsupported=_UNSUPPORTED), maximum=_MAXIMUM_LIMIT)
+    """A page of all of them, by name."""
+    return await _list(request, request[IDENTITY].organization_ids)
+
+
+async def get_projects_of_organization(request: web.Request) -> web.Response:
+    """A page of one organization's."""
+    async with connected(request.app[API].pool) as connection:
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["organizationId"]
+        )
+    return await _list(request, [organization.id])
+
+
+async def get_project(request: web.Request) -> web.Response:
+    """One project."""
+    api, parameters = request.app[API], parameters_of(request)
     async with connected(api.pool) as connection:
-        total = await count_projects(connection, identity.organization_ids)
-        found: list[Project] = []
-        if not page.is_too_deep:
-            found = await list_projects(
-                connection, identity.organization_ids, limit=page.limit, offset=page.offset
-            )
-    following = page.after(len(found)) if found and page.offset + len(found) < total else None
-    return list_response(request, [project_view(p) for p in found], page, following, total)
+        project = await reachable_project(connection, request[IDENTITY], request.match_info["id"])
+        (view,) = await project_views(
+            api, connection, [project], with_statistics=wants_statistics(parameters)
+        )
+    return json_response(view)
 
 
-async def reachable_project(connection: asyncpg.Connection, identity: Identity, project_id: str) -> Project:
+async def reachable_project(
+    connection: asyncpg.Connection, identity: Identity, project_id: str, *, is_held: bool = False
+) -> Project:
     """The project that a path names; NotFound also when it is another organization's."""
-    found = uuid_of(project_id)
-    project = None if found is None else await find_project(connection, found)
-    if project is None or not identity.reaches(project.organization_id):
+    project = await named_project(connection, identity, project_id, is_held=is_held)
+    if project is None:
         raise NotFound("There is no such project.")
     return project
 
 
-def project_view(project: Project) -> dict[str, Any]:
-    """A project as the clients of the official server know it."""
-    return {
-        "id": project.id.hex,
-        "created_utc": project.created_utc,
-        "organization_id": project.organization_id.hex,
-        "organization_name": project.organization_name,
-        "name": project.name,
-        "delete_bot_data_enabled": False,
-        "promoted_tabs": [],
-        "stack_count": 0,
-        "event_count": 0,
-        "has_premium_features": True,
-        "has_slack_integration": False,
-        "usage_hours": [],
-        "usage": [],
-    }
+async def named_project(
+    connection: asyncpg.Connection, identity: Identity, project_id: str, *, is_held: bool = False
+) -> Project | None:
+    """The project with this id, if it exists for the identity."""
+    found = uuid_of(project_id)
+    project = None if found is None else await find_project(connection, found, is_held=is_held)
+    return project if project is not None and identity.reaches(project.organization_id) else None
 
 
-ROUTES: Final = (Route("GET", "/projects", get_projects, Role.USER),)
+async def project_views(
+    api: Api, connection: asyncpg.Connection, projects: Sequence[Project], *, with_statistics: bool = False
+) -> list[ProjectView]:
+    """The projects as answers show them; all counts are 0 unless they are asked for."""
+    statistics = {}
+    if with_statistics:
+        ids = [project.id for project in projects]
+        statistics = await statistics_of_projects(connection, ids, api.oldest_kept)
+    views = []
+    for project in projects:
+        counted = statistics.get(project.id, NOTHING)
+        views.append(
+            ProjectView(
+                id=project.id.hex,
+                created_utc=project.created_utc,
+                organization_id=project.organization_id.hex,
+                organization_name=project.organization_name,
+                name=project.name,
+                delete_bot_data_enabled=project.delete_bot_data_enabled,
+                promoted_tabs=project.promoted_tabs,
+                stack_count=counted.stacks,
+                event_count=counted.events,
+            )
+        )
+    return views
+
+
+async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:
+    api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
+    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
+    async with connected(api.pool) as connection:
+        total = await count_projects(connection, organization_ids)
+        found: list[Project] = []
+        if not page.is_too_deep:
+            found = await list_projects(
+                connection, organization_ids, limit=page.limit, offset=page.offset, order=order
+            )
+        views = await project_views(api, connection, found, with_statistics=wants_statistics(parameters))
+    following = page.after(len(found)) if found and page.offset + len(found) < total else None
+    return list_response(request, views, page, following, total)
+
+
+def _order_in(parameters: dict[str, str]) -> ProjectOrder:
+    order = _ORDERS.get(parameters.get("sort", "").strip().lower())
+    if order is None:
+        raise BadRequest(f"The parameter `sort` must be one of {', '.join(filter(None, _ORDERS))}.")
+    return order
+
+
+ROUTES: Final = (
+    Route("GET", "/projects", get_projects, Role.USER),
+    Route(
+        "GET", "/organizations/{organizationId:objectid}/projects", get_projects_of_organization, Role.USER
+    ),
+    Route("GET", "/projects/{id:objectid}", get_project, Role.USER),
+)

@@ -1,10 +1,12 @@
 """Request bodies: JSON into a Struct, with every fault named.
 
-Names are snake_case in any case (contract 0); null is the same as absent.
+Names are snake_case in any case (contract 0); null is the same as absent where a field cannot be null.
 """
 
 import asyncio
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from collections.abc import Iterator
+from types import NoneType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_type_hints
 
 import msgspec
 from aiohttp import hdrs, web
@@ -17,9 +19,13 @@ _READ_SECONDS: Final = 15.0
 
 AnyBody = TypeVar("AnyBody", bound=msgspec.Struct)
 
+ObjectId = Annotated[
+    str, Meta(pattern=r"^[a-zA-Z0-9]{24,36}$", description="an id of 24 to 36 letters and digits")
+]
 
-async def read_body(request: web.Request, kind: type[AnyBody]) -> AnyBody:
-    """The body as `kind`; an absent body counts as `{}` where every field has a default.
+
+async def read_body(request: web.Request, kind: type[AnyBody], *, is_required: bool = False) -> AnyBody:
+    """The body as `kind`; an absent one counts as `{}`, unless it or a field of it is required.
 
     Raises UnsupportedContent for what is not plain JSON, BadRequest for what cannot be parsed or is missing,
     Invalid with the faults of all fields.
@@ -27,7 +33,7 @@ async def read_body(request: web.Request, kind: type[AnyBody]) -> AnyBody:
     body = await _read(request)
     fields = msgspec.structs.fields(kind)
     if not body:
-        if any(field.required for field in fields):
+        if is_required or any(field.required for field in fields):
             raise BadRequest("A body with JSON is required.")
         return kind()
     _check_type(request)
@@ -58,7 +64,7 @@ def _members(body: bytes) -> dict[str, Any]:
         raise BadRequest(f"The body is not valid JSON: {error}.") from None
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
-    return {name.lower(): member for name, member in value.items() if member is not None}
+    return {name.lower(): member for name, member in value.items()}
 
 
 def _converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
@@ -66,7 +72,7 @@ def _converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
     values: dict[str, Any] = {}
     faults: dict[str, list[str]] = {}
     for field in msgspec.structs.fields(kind):
-        if field.name not in members:
+        if _is_absent(members, field.name, hints[field.name]):
             if field.required:
                 faults[field.name] = [f"The {field.name} field is required."]
             continue
@@ -79,7 +85,18 @@ def _converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
     return kind(**values)
 
 
+def _is_absent(members: dict[str, Any], name: str, hint: Any) -> bool:
+    return members.get(name) is None and (name not in members or NoneType not in _parts(hint))
+
+
 def _fault(name: str, hint: Any, error: msgspec.ValidationError) -> str:
     """What the field must be, from its own description where it has one."""
-    described = [meta.description for meta in get_args(hint) if isinstance(meta, Meta) and meta.description]
+    described = [part.description for part in _parts(hint) if isinstance(part, Meta) and part.description]
     return f"The {name} field must be {described[0]}." if described else f"{error}."
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """The types and the descriptions that a type is made of."""
+    yield hint
+    for part in get_args(hint):
+        yield from _parts(part)

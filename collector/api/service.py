@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 from aiohttp import web
@@ -18,6 +20,7 @@ from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.migrations import check_migrated
 from collector.database.pool import close_pool, connected, create_pool
+from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.health import Check
 from collector.process.clock import Clock, SystemClock
@@ -41,6 +44,15 @@ class Api:
     trusted_proxies: Networks
     passwords: Passwords
     metrics: ApiMetrics
+
+    @property
+    def oldest_kept(self) -> datetime:
+        """What was accepted before is no longer kept."""
+        return self.clock.now() - timedelta(days=self.settings.retention_days)
+
+    def new_id(self) -> UUID:
+        """An id for something new."""
+        return UUID(bytes=PostIds().next(self.clock.now_ms()))
 
     @property
     def checks(self) -> dict[str, Check]:

@@ -17,4 +17,5 @@ class ApiSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1000, description="a number of connections, 1 to 1000")
     ] = 8
     trusted_proxies: tuple[str, ...] = ()
+    sign_up_enabled: bool = True
     retention_days: Annotated[int, Meta(ge=1, le=3650, description="a number of days, 1 to 3650")] = 30

@@ -1,5 +1,7 @@
 """How often people have tried to log in, counted until the next quarter hour (contract 1.3).
 
+Who signs up or asks for an address is counted, too, until the next full hour (contract 1.4).
+
 Every try counts before its password is looked at, so that tries at the same time count, too.
 """
 
@@ -15,6 +17,7 @@ from collector.broker.errors import translated
 from collector.broker.keys import Keys
 
 _WINDOW_SECONDS: Final = 900
+_HOUR_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class LoginCounters:
                 _end_with_window(pipeline, now, ip)
                 await pipeline.execute()
 
+    async def count_in_hour(self, kind: str, client_ip: str, now: datetime) -> int:
+        """Count one more of that kind from the IP; answers how many it is since the full hour."""
+        key = self._keys.login_tries(kind, client_ip)
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.incr(key)
+                _end_with_window(pipeline, now, key, window_seconds=_HOUR_SECONDS)
+                tries, *_ = await pipeline.execute()
+        return int(tries)
+
     def _address(self, email_address: str) -> str:
         """Addresses are of any length and nobody's business: their hash is enough."""
         digest = hashlib.sha256(email_address.encode("utf-8", "surrogatepass"))
@@ -63,8 +76,10 @@ class LoginCounters:
         return self._keys.login_tries("ip", client_ip)
 
 
-def _end_with_window(pipeline: Pipeline, now: datetime, *keys: str) -> None:
+def _end_with_window(
+    pipeline: Pipeline, now: datetime, *keys: str, window_seconds: int = _WINDOW_SECONDS
+) -> None:
     """In seconds from now, not at a moment: Redis's clock may be another."""
-    left = _WINDOW_SECONDS - int(now.timestamp()) % _WINDOW_SECONDS
+    left = window_seconds - int(now.timestamp()) % window_seconds
     for key in keys:
         pipeline.expire(key, left)

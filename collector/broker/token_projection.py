@@ -110,6 +110,10 @@ class TokenProjection:
         """Remove projects; works also while Redis is over its `maxmemory`."""
         await self._remove(PROJECT, project_ids)
 
+    async def remove_organizations(self, organization_ids: Sequence[bytes]) -> None:
+        """Remove organizations; works also while Redis is over its `maxmemory`."""
+        await self._remove(ORGANIZATION, organization_ids)
+
     async def sweep(self, load: Callable[[], Awaitable[Projection]]) -> None:
         """Make the projection equal to what `load` reads from Postgres, and mark it fresh.
 

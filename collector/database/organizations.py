@@ -32,16 +32,18 @@ async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]
     return [_organization(row) for row in rows]
 
 
-async def find_organization(connection: asyncpg.Connection, organization_id: UUID) -> Organization | None:
-    """The organization with this id."""
-    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1", organization_id)
+async def find_organization(
+    connection: asyncpg.Connection, organization_id: UUID, *, is_held: bool = False
+) -> Organization | None:
+    """The organization with this id. Held, it is not deleted until the transaction ends."""
+    hold = " FOR KEY SHARE" if is_held else ""
+    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1{hold}", organization_id)
     return None if row is None else _organization(row)
 
 
-async def lock_organization(connection: asyncpg.Connection, organization_id: UUID) -> Organization | None:
-    """Likewise; until the transaction ends nobody deletes it, renames in it or adds to it."""
-    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1 FOR NO KEY UPDATE", organization_id)
-    return None if row is None else _organization(row)
+async def lock_organization(connection: asyncpg.Connection, organization_id: UUID) -> None:
+    """Until the transaction ends nobody else has this lock, nor changes or deletes the organization."""
+    await connection.execute("SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE", organization_id)
 
 
 async def add_organization(connection: asyncpg.Connection, organization_id: UUID, name: str) -> None:
@@ -55,8 +57,8 @@ async def add_organization(connection: asyncpg.Connection, organization_id: UUID
 
 async def rename_organization(
     connection: asyncpg.Connection, organization_id: UUID, name: str, now: datetime
-) -> Organization | None:
-    """Give it another name, and answer what it is then."""
+) -> Organization:
+    """Give an organization that is held another name, and answer what it is then."""
     row = await connection.fetchrow(
         """
         UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1
@@ -66,7 +68,7 @@ async def rename_organization(
         storable(name),
         now,
     )
-    return None if row is None else _organization(row)
+    return _organization(row)
 
 
 async def has_organization_named(

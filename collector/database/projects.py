@@ -48,10 +48,19 @@ _SELECT: Final = """
 """
 
 
-async def find_project(connection: asyncpg.Connection, project_id: UUID) -> Project | None:
-    """The project with this id."""
-    row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1", project_id)
+async def find_project(
+    connection: asyncpg.Connection, project_id: UUID, *, is_held: bool = False
+) -> Project | None:
+    """The project with this id. Held, it is not deleted until the transaction ends."""
+    # The organization first, as who deletes it does.
+    hold = " FOR KEY SHARE OF o, p" if is_held else ""
+    row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1{hold}", project_id)
     return None if row is None else _project(row)
+
+
+async def lock_project(connection: asyncpg.Connection, project_id: UUID) -> None:
+    """Until the transaction ends nobody else has this lock, nor changes or deletes the project."""
+    await connection.execute("SELECT FROM projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
 
 
 async def list_projects(

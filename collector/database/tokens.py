@@ -112,7 +112,7 @@ async def find_access(connection: asyncpg.Connection, lookup: str) -> Access | N
 async def newest_access(connection: asyncpg.Connection, lookup: str) -> AsyncIterator[Access | None]:
     """What the token gives access to now; nobody changes or deletes the token inside the block."""
     async with connection.transaction():
-        await connection.execute("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE", lookup)
+        await lock_token(connection, storable(lookup))
         yield await find_access(connection, lookup)
 
 
@@ -163,16 +163,19 @@ async def count_tokens(connection: asyncpg.Connection, owner: UUID) -> int:
     return number
 
 
-async def change_token(
-    connection: asyncpg.Connection, lookup: str, *, is_disabled: bool, notes: str | None, now: datetime
-) -> None:
+async def lock_token(connection: asyncpg.Connection, lookup: str) -> None:
+    """Until the transaction ends nobody changes or deletes the token, if there is one."""
+    await connection.execute("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE", lookup)
+
+
+async def change_token(connection: asyncpg.Connection, token: Token) -> None:
     """Write what people may change of a token."""
     await connection.execute(
         "UPDATE tokens SET is_disabled = $2, notes = $3, updated_utc = $4 WHERE id = $1",
-        lookup,
-        is_disabled,
-        None if notes is None else storable(notes),
-        now,
+        token.id,
+        token.is_disabled,
+        None if token.notes is None else storable(token.notes),
+        token.updated_utc,
     )
 
 

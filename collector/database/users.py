@@ -45,6 +45,12 @@ async def user_of(connection: asyncpg.Connection, user_id: UUID) -> User | None:
     return None if row is None else _user(row)
 
 
+async def lock_user(connection: asyncpg.Connection, user_id: UUID) -> User | None:
+    """The user with this id; until the transaction ends nobody else has this lock."""
+    await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
+    return await user_of(connection, user_id)
+
+
 async def list_members(
     connection: asyncpg.Connection, organization_id: UUID, *, limit: int, offset: int
 ) -> list[User]:

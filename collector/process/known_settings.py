@@ -40,6 +40,7 @@ FIELDS: Final = (
     "reuse_port",
     "sessions",
     "shards",
+    "sign_up_enabled",
     "stale_token_seconds",
     "submission_disabled",
     "trusted_proxies",

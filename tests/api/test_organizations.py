@@ -109,10 +109,8 @@ async def test_projects_come_in_pages_by_name(api: RunningApi) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/v2/organizations?mode=stats",
         "/api/v2/organizations?filter=name:a",
-        "/api/v2/projects?sort=name",
-        "/api/v2/projects?mode=stats",
+        "/api/v2/projects?sort=size",
         "/api/v2/projects?filter=name:a",
         "/api/v2/projects?limit=x",
     ],

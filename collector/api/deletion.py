@@ -1,0 +1,55 @@
+"""DELETE of several things at once: what can be deleted is, and the answer says what became of each id."""
+
+from http import HTTPStatus
+
+import msgspec
+from aiohttp import web
+
+from collector.domain.errors import BadRequest, NotFound
+from collector.http.responses import json_response
+
+
+class Deleting(msgspec.Struct, frozen=True):
+    """All of it is deleted, for everybody from now on."""
+
+    workers: tuple[str, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one of them is not."""
+
+    allowed: bool = False
+    id: str
+    message: str
+    status_code: int
+
+
+class Verdict(msgspec.Struct):
+    """What becomes of each id that was given."""
+
+    workers: tuple[str, ...] = ()
+    success: list[str] = []
+    failure: list[Failure] = []
+
+    def is_absent(self, text: str, message: str) -> None:
+        """There is no such thing, or it is somebody else's."""
+        self.failure.append(Failure(id=text, message=message, status_code=int(HTTPStatus.NOT_FOUND)))
+
+    def is_denied(self, text: str, message: str) -> None:
+        """It is there, but not for this person to delete."""
+        self.failure.append(Failure(id=text, message=message, status_code=int(HTTPStatus.BAD_REQUEST)))
+
+
+def asked_ids(request: web.Request) -> list[str]:
+    """The ids in the path, each once."""
+    return list(dict.fromkeys(request.match_info["ids"].split(",")))
+
+
+def verdict_response(verdict: Verdict) -> web.Response:
+    """202 when all were deleted, 404 when there was none, else 400 with what became of each."""
+    if not verdict.failure:
+        return json_response(Deleting(), HTTPStatus.ACCEPTED)
+    if not verdict.success:
+        denied = [failed for failed in verdict.failure if failed.status_code != HTTPStatus.NOT_FOUND]
+        raise BadRequest(denied[0].message) if denied else NotFound(verdict.failure[0].message)
+    return json_response(verdict, HTTPStatus.BAD_REQUEST)

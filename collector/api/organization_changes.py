@@ -1,0 +1,106 @@
+"""Organizations made, renamed and deleted (contract 6). A deleted one is gone for everybody at once."""
+
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
+
+from collector.api.absolute_urls import absolute_url
+from collector.api.authentication import IDENTITY
+from collector.api.deletion import Verdict, asked_ids, verdict_response
+from collector.api.doors import tell_of_gone, tell_of_new_organization
+from collector.api.names import Name, clean_name, taken
+from collector.api.organizations import named_organization, organization_views, reachable_organization
+from collector.api.request_body import read_body
+from collector.api.route import Role, Route
+from collector.api.service import API
+from collector.database.deletion import delete_organizations as delete_from_database
+from collector.database.organizations import (
+    add_member,
+    add_organization,
+    has_organization_named,
+    list_organizations,
+    rename_organization,
+)
+from collector.database.pool import connected
+from collector.database.users import lock_user
+from collector.http.responses import json_response
+
+_KIND: Final = "Organization"
+
+
+class NewOrganization(msgspec.Struct, frozen=True):
+    """What an organization is called."""
+
+    name: Name = ""
+
+
+class OrganizationChange(msgspec.Struct, frozen=True):
+    """What can be changed of an organization."""
+
+    name: Name | UnsetType = UNSET
+
+
+async def post_organization(request: web.Request) -> web.Response:
+    """Make an organization; whoever does belongs to it. 201 once the doors know."""
+    api, user_id = request.app[API], request[IDENTITY].person
+    name = clean_name(_KIND, (await read_body(request, NewOrganization, is_required=True)).name)
+    organization_id = api.new_id()
+    async with connected(api.pool) as connection, connection.transaction():
+        user = await lock_user(connection, user_id)  # or who asks twice at once gets two of the same name
+        if await has_organization_named(connection, user.organization_ids if user else (), name):
+            raise taken(_KIND)
+        await add_organization(connection, organization_id, name)
+        await add_member(connection, organization_id, user_id)
+    await tell_of_new_organization(api, organization_id, user_id)
+    async with connected(api.pool) as connection:
+        views = await organization_views(
+            api, connection, await list_organizations(connection, [organization_id])
+        )
+    location = absolute_url(request, f"/api/v2/organizations/{organization_id.hex}")
+    return json_response(views[0], HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+async def patch_organization(request: web.Request) -> web.Response:
+    """Rename an organization; an empty object changes nothing."""
+    api, identity = request.app[API], request[IDENTITY]
+    change = await read_body(request, OrganizationChange, is_required=True)
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await reachable_organization(
+            connection, identity, request.match_info["id"], is_held=True
+        )
+        if change.name is not UNSET:
+            name = clean_name(_KIND, change.name)
+            own = identity.organization_ids
+            if await has_organization_named(connection, own, name, but=organization.id):
+                raise taken(_KIND)
+            organization = await rename_organization(connection, organization.id, name, api.clock.now())
+        (view,) = await organization_views(api, connection, [organization])
+    return json_response(view)
+
+
+async def delete_organizations(request: web.Request) -> web.Response:
+    """Delete organizations with all that belongs to them. 202 once the doors know."""
+    api, verdict = request.app[API], Verdict()
+    ids = []
+    async with connected(api.pool) as connection:
+        for text in asked_ids(request):
+            organization = await named_organization(connection, request[IDENTITY], text)
+            if organization is None:
+                verdict.is_absent(text, "There is no such organization.")
+            else:
+                verdict.success.append(text)
+                ids.append(organization.id)
+        gone = await delete_from_database(connection, ids)
+    await tell_of_gone(api, gone, ids)
+    return verdict_response(verdict)
+
+
+ROUTES: Final = (
+    Route("POST", "/organizations", post_organization, Role.PERSON),
+    Route("PATCH", "/organizations/{id:objectid}", patch_organization, Role.USER),
+    Route("PUT", "/organizations/{id:objectid}", patch_organization, Role.USER),
+    Route("DELETE", "/organizations/{ids:objectids}", delete_organizations, Role.USER),
+)

@@ -1,0 +1,149 @@
+"""Projects made, changed and deleted (contract 6). A deleted one is gone for everybody at once."""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
+
+from collector.api.absolute_urls import absolute_url
+from collector.api.authentication import IDENTITY
+from collector.api.deletion import Verdict, asked_ids, verdict_response
+from collector.api.doors import tell_of_gone, tell_of_new_project
+from collector.api.names import Name, clean_name, taken
+from collector.api.organizations import named_organization, reachable_organization
+from collector.api.parameters import parameters_of
+from collector.api.projects import named_project, project_views, reachable_project
+from collector.api.request_body import ObjectId, read_body
+from collector.api.route import Role, Route
+from collector.api.service import API
+from collector.database.deletion import delete_projects as delete_from_database
+from collector.database.organizations import lock_organization
+from collector.database.pool import connected
+from collector.database.projects import Project, add_project, change_project, find_project, has_project_named
+from collector.domain.errors import BadRequest
+from collector.http.responses import json_response
+
+_KIND: Final = "Project"
+
+
+class NewProject(msgspec.Struct, frozen=True, kw_only=True):
+    """What a project begins with."""
+
+    organization_id: ObjectId
+    name: Name = ""
+    delete_bot_data_enabled: bool = False
+    promoted_tabs: list[str] = []
+
+
+class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be changed of a project; what is left out stays as it is."""
+
+    name: Name | UnsetType = UNSET
+    delete_bot_data_enabled: bool | UnsetType = UNSET
+    promoted_tabs: list[str] | UnsetType | None = UNSET
+
+
+async def post_project(request: web.Request) -> web.Response:
+    """Make a project. 201 once the doors know it."""
+    api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
+    name = clean_name(_KIND, wanted.name)
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await named_organization(
+            connection, request[IDENTITY], wanted.organization_id, is_held=True
+        )
+        if organization is None:
+            raise BadRequest("Invalid organization.")
+        await lock_organization(connection, organization.id)
+        if await has_project_named(connection, organization.id, name):
+            raise taken(_KIND)
+        project_id = api.new_id()
+        await add_project(connection, project_id, organization.id, name)
+        project = Project(
+            project_id,
+            name,
+            api.clock.now(),
+            organization.id,
+            organization.name,
+            organization.is_suspended,
+            wanted.delete_bot_data_enabled,
+            tuple(wanted.promoted_tabs),
+        )
+        await change_project(connection, project, project.created_utc)
+    await tell_of_new_project(api, project.id)
+    async with connected(api.pool) as connection:
+        made = await find_project(connection, project.id) or project
+        (view,) = await project_views(api, connection, [made])
+    location = absolute_url(request, f"/api/v2/projects/{project.id.hex}")
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+async def patch_project(request: web.Request) -> web.Response:
+    """Change a project."""
+    api, change = request.app[API], await read_body(request, ProjectChange, is_required=True)
+    async with connected(api.pool) as connection, connection.transaction():
+        found = await reachable_project(connection, request[IDENTITY], request.match_info["id"])
+        await lock_organization(connection, found.organization_id)
+        found = await reachable_project(connection, request[IDENTITY], request.match_info["id"], is_held=True)
+        project = _changed(found, change)
+        if await has_project_named(connection, project.organization_id, project.name, but=project.id):
+            raise taken(_KIND)
+        if project != found:
+            await change_project(connection, project, api.clock.now())
+        (view,) = await project_views(api, connection, [project])
+    return json_response(view)
+
+
+async def delete_projects(request: web.Request) -> web.Response:
+    """Delete projects with what belongs to them. 202 once the doors know; a worker removes what is left."""
+    api, asked, verdict = request.app[API], asked_ids(request), Verdict()
+    ids = []
+    async with connected(api.pool) as connection:
+        for text in asked:
+            project = await named_project(connection, request[IDENTITY], text)
+            if project is None:
+                verdict.is_absent(text, "There is no such project.")
+            else:
+                verdict.success.append(text)
+                ids.append(project.id)
+        gone = await delete_from_database(connection, ids)
+    await tell_of_gone(api, gone)
+    return verdict_response(verdict)
+
+
+async def get_name_check(request: web.Request) -> web.Response:
+    """201 where a project of the organization has the name, 204 where none has."""
+    name = parameters_of(request).get("name", "").strip()
+    async with connected(request.app[API].pool) as connection:
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["organizationId"]
+        )
+        is_taken = not name or await has_project_named(connection, organization.id, name)
+    return web.Response(status=HTTPStatus.CREATED if is_taken else HTTPStatus.NO_CONTENT)
+
+
+def _changed(project: Project, change: ProjectChange) -> Project:
+    name, tabs = change.name, change.promoted_tabs
+    if name is not UNSET:
+        project = replace(project, name=clean_name(_KIND, name))
+    if tabs is not UNSET:
+        project = replace(project, promoted_tabs=tuple(tabs or ()))
+    if change.delete_bot_data_enabled is not UNSET:
+        project = replace(project, delete_bot_data_enabled=change.delete_bot_data_enabled)
+    return project
+
+
+ROUTES: Final = (
+    Route("POST", "/projects", post_project, Role.USER),
+    Route("PATCH", "/projects/{id:objectid}", patch_project, Role.USER),
+    Route("PUT", "/projects/{id:objectid}", patch_project, Role.USER),
+    Route("DELETE", "/projects/{ids:objectids}", delete_projects, Role.USER),
+    Route(
+        "GET",
+        "/organizations/{organizationId:objectid}/projects/check-name",
+        get_name_check,
+        Role.USER,
+    ),
+)
