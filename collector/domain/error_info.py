@@ -103,7 +103,8 @@ def _parameter(parameter: Mapping[str, Any]) -> str:
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:
-    return as_text(members.get(name)) or ""
+    value = members.get(name)
+    return value if isinstance(value, str) else as_text(value) or ""
 
 
 def _items(members: Mapping[str, Any], name: str) -> list[Any]:
