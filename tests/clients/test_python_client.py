@@ -1,8 +1,7 @@
-"""What a third party's Python client sends, imitated with its own library's shape: one object a post."""
+"""What a third party's Python client sends, imitated: one object a post, with members that are none."""
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 import aiohttp
 import pytest
@@ -38,18 +37,21 @@ async def test_the_key_is_checked_by_asking_for_the_settings(up: RunningUp, head
 async def test_members_beside_the_type_are_data(
     up: RunningUp, headers: dict[str, str], reader: Reader
 ) -> None:
-    """Also a stack that is a mere text: nothing of a post is refused for it, and nothing gets lost."""
+    """Also a stack that is a mere text: nothing of a post is refused for it, and nothing gets lost.
+
+    The client gives no reference id; this one is the test's, to find the event.
+    """
     own = new_reference_id()
-    sent: dict[str, Any] = {
-        "type": "log",
-        "message": "hello from Python",
-        "date": datetime.now(UTC).isoformat(),
+    root = {
+        "type": "error",
+        "message": "division by zero",
+        "date": f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z",
         "reference_id": own,
-        "tags": ["python"],
-        "@environment": {"o_s_name": "Linux", "runtime_version": "3.13.1"},
-        "@level": "info",
-        "@stack": "Traceback (most recent call last): ...",
     }
+    stack = "Traceback (most recent call last):\n  File ...\nZeroDivisionError: division by zero\n"
+    environment = {"os": "Linux", "os_version": "#1 SMP", "python_version": "3.13.1"}
+    sent = {**root, "@stack": stack, "@environment": environment, "data": {"plan": "gold"}}
+
     body = json.dumps(sent)
     async with (
         aiohttp.ClientSession(up.ready.url) as session,
@@ -57,10 +59,6 @@ async def test_members_beside_the_type_are_data(
     ):
         assert (response.status, await response.read()) == (202, b"")
 
-    root = {name: value for name, value in sent.items() if not name.startswith("@")}
-    data = {
-        "@environment": sent["@environment"],
-        "@level": "info",
-        "_@stack": sent["@stack"],
-    }
+    environment["o_s_version"] = environment.pop("os_version")  # the name that it has everywhere else
+    data = {"plan": "gold", "@environment": environment, "_@stack": stack}
     assert written(await reader.event(own)) == as_stored({**root, "data": data}, AGENT)

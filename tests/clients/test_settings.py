@@ -6,9 +6,10 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
+from tests.clients import net_client
 from tests.clients.js_client import JsClient, Starter
 from tests.clients.relay import CONFIG, EVENTS, Relay
-from tests.clients.stored import Reader, new_reference_id
+from tests.clients.stored import Reader, as_stored, new_reference_id, written
 from tests.end_to_end.running import RunningUp
 from tests.waiting import until
 
@@ -131,3 +132,18 @@ async def test_settings_outlive_the_client(starter: Starter, settings: Settings)
 
     async with starter.started() as client:
         assert (await client.settings() == kept) is (starter.kind == "exceptionless-node")
+
+
+async def test_excluded_data_of_any_client_is_left_out_by_the_worker(
+    up: RunningUp, settings: Settings, reader: Reader
+) -> None:
+    """Whether or not the client knows of the setting by then."""
+    sent = net_client.event(
+        message="an order", reference_id=new_reference_id(), data={"cardNumber": "4111", "order": {"id": 7}}
+    )
+    async with settings.with_one_more("@@DataExclusions", "cardNumber"):
+        await net_client.post(up, [sent])
+        stored = await reader.event(sent["reference_id"])
+
+    del sent["data"]["cardNumber"]
+    assert written(stored) == as_stored(sent, net_client.AGENT)
