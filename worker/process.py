@@ -24,6 +24,7 @@ from collector.broker.post_stream import PostStream
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
+from collector.database.left_behind import remove_left_behind
 from collector.database.pool import connected, create_pool
 from collector.database.project_rules import StoredProjects
 from collector.database.projection import load_projection
@@ -48,6 +49,7 @@ from worker.maintenance import (
     HEARTBEATS_SECONDS,
     LEAF_DAYS_AHEAD,
     LEAVES_SECONDS,
+    LEFT_BEHIND_SECONDS,
     SESSIONS_SECONDS,
     STORED_BATCHES_KEPT,
     SWEEP_SECONDS,
@@ -153,6 +155,7 @@ def _jobs(
             "leaves", LEAVES_SECONDS, partial(maintain_leaves, pool, settings.retention_days, LEAF_DAYS_AHEAD)
         ),
         Job("stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)),
+        Job("left_behind", LEFT_BEHIND_SECONDS, partial(remove_left_behind, pool)),
         Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
     ]
 

@@ -53,12 +53,20 @@ async def _outcomes(connection: asyncpg.Connection) -> dict[tuple[str, str], int
 
 
 async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
-    rows = await connection.fetch("SELECT reason, count(*) FROM dead_letters GROUP BY reason")
+    """Those that are there, and those that were removed with their project."""
+    rows = await connection.fetch(
+        """
+        SELECT reason, sum(letters)::bigint FROM (
+            SELECT reason, count(*) AS letters FROM dead_letters GROUP BY reason
+            UNION ALL SELECT reason, letters FROM removed_dead_letters
+        ) AS each GROUP BY reason
+        """
+    )
     return dict(rows)
 
 
 async def _leaves(connection: asyncpg.Connection) -> dict[date, tuple[int, int]]:
-    """Usage goes by the hour of acceptance and leaves by its UTC day."""
+    """Usage goes by the hour of acceptance, leaves by its UTC day; what was removed on purpose was there."""
     leaves: dict[date, tuple[int, int]] = {}
     for day in await leaf_days(connection):
         begin = datetime.combine(day, time(), UTC)
@@ -73,5 +81,8 @@ async def _leaves(connection: asyncpg.Connection) -> dict[date, tuple[int, int]]
             f"SELECT count(*) FROM {leaf_name(day)}",  # noqa: S608 - the name is made from a date
             timeout=_COUNT_SECONDS,
         )
-        leaves[day] = counted, found
+        removed = await connection.fetchval(
+            "SELECT coalesce(sum(events), 0)::bigint FROM removed_events WHERE day = $1", day
+        )
+        leaves[day] = counted, found + removed
     return leaves

@@ -55,7 +55,8 @@ class Ledger:
 
     `outcomes` are events by outcome and reason (from `usage`); those with the reason `derived` came out of no
     post. `dead_letters` are the letters themselves by reason. `leaves` have, for each day that still has its
-    leaf, the events that `usage` calls stored and those that are there; None where nobody counted.
+    leaf, the events that `usage` calls stored and those that are there; None where nobody counted. What was
+    removed with its project counts as there.
     """
 
     finished: Mapping[int, Finished] = field(default_factory=dict)
