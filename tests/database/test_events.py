@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from collector.database.events import count_by_reference, find_by_reference, find_event
@@ -14,10 +15,10 @@ pytestmark = pytest.mark.integration
 
 
 async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
-    """The same value that went in; `data` as JSON."""
+    """The same value that went in, but that it is its stack's first; `data` as JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
     await BatchStore(pool).save([understood(event)])
-    stored = as_stored(event)
+    stored = as_stored(msgspec.structs.replace(event, is_first_occurrence=True))
 
     async with pool.acquire() as connection:
         assert await find_event(connection, [PROJECT], stored.id) == stored
