@@ -18,16 +18,8 @@ from collector.database.pool import connected
 from collector.database.text import storable
 from collector.domain.json_text import encoded
 from collector.domain.outcome import Event
-from collector.domain.session import (
-    IDLE,
-    Assignment,
-    Beat,
-    Session,
-    assign,
-    dates_by_key,
-    is_heard,
-    told_of,
-)
+from collector.domain.session import IDLE, Beat, Session, is_heard, told_of
+from collector.domain.session_assignment import Assignment, assign, dates_by_key
 from collector.domain.session_key import SessionKey
 
 TELL_AFTER: Final = timedelta(seconds=30)

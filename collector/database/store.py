@@ -30,7 +30,7 @@ from collector.domain.outcome import (
     Tally,
     UnderstoodBatch,
 )
-from collector.domain.session import Assignment
+from collector.domain.session_assignment import Assignment
 
 REFERENCE_WINDOW: Final = timedelta(hours=1)
 

@@ -8,7 +8,7 @@ import msgspec
 
 from collector.database.sessions import assign_sessions, tell_sessions
 from collector.domain.outcome import Event
-from collector.domain.session import Assignment
+from collector.domain.session_assignment import Assignment
 from collector.domain.session_key import session_key
 from tests.database.rows import PROJECT, an_event
 

@@ -15,7 +15,8 @@ from collector.database.sessions import (
     tell_sessions,
     tell_start_events,
 )
-from collector.domain.session import IDLE, Assignment, Beat
+from collector.domain.session import IDLE, Beat
+from collector.domain.session_assignment import Assignment
 from collector.domain.session_key import digest_of_key
 from tests.database.rows import PROJECT, today
 from tests.database.session_rows import a_user_event, in_sessions, make_older, sessions
