@@ -17,6 +17,16 @@ _QUERY_SECONDS: Final = 300
 _CHUNK: Final = 5_000
 _SHOWN: Final = 5
 _DAYS: Final = "SELECT count(DISTINCT (created_utc AT TIME ZONE 'UTC')::date) FROM events"
+_STACKS: Final = """
+    SELECT coalesce(stacks.id, there.stack_id) AS id, total_occurrences, occurrences, firsts
+    FROM stacks FULL JOIN (
+        SELECT stack_id, sum(coalesce(nullif(count, 0), 1)) AS occurrences,
+            count(*) FILTER (WHERE is_first_occurrence) AS firsts
+        FROM events GROUP BY stack_id
+    ) AS there ON there.stack_id = stacks.id
+    WHERE total_occurrences IS DISTINCT FROM occurrences OR firsts <> 1
+"""
+_MISCOUNTED: Final = "stack {}: counted {}, there are {} with {} first occurrences"
 
 
 class Kind(StrEnum):
@@ -115,12 +125,18 @@ class Auditor:
                 found = await _found(connection)
                 outcomes = await _outcomes(connection)
                 days = await connection.fetchval(_DAYS)
+                stacks = [_MISCOUNTED.format(*row) for row in await connection.fetch(_STACKS)]
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
-        return self.judge(found, outcomes, days)
+        return self.judge(found, outcomes, days, stacks)
 
-    def judge(self, found: Counter[str], outcomes: dict[str, int], days: int = 1) -> Findings:
-        """Compare with marks by how often they were found, and with events by outcome. Pure."""
+    def judge(
+        self, found: Counter[str], outcomes: dict[str, int], days: int = 1, stacks: Iterable[str] = ()
+    ) -> Findings:
+        """Compare with marks by how often they were found, and with events by outcome. Pure.
+
+        `stacks` is what is wrong with the totals and first occurrences of stacks.
+        """
         answers = Counter(answer for sent in self.sent for answer in sent.answers)
         wanted = {mark: sent for sent in self.sent if sent.kind is not Kind.OLD for mark in sent.marks}
         return Findings(
@@ -132,7 +148,7 @@ class Auditor:
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],
-            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes)],
+            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes), *stacks],
         )
 
     def _strangers(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:

@@ -129,6 +129,7 @@ async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str
 
     assert (judged.lost, judged.twice, judged.outcomes) == (["e3"], ["e2"], {"stored": 3})
     assert judged.days == 1
+    assert "stack None: counted None, there are 3 with 0 first occurrences" in judged.odd
 
 
 @pytest.mark.integration

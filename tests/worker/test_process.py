@@ -211,6 +211,9 @@ async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> 
     assert tuple(counts[0]) == (60 + 30, 30)
     usage = await spine.rows("SELECT outcome, sum(events)::int FROM usage GROUP BY 1 ORDER BY 1")
     assert [tuple(row) for row in usage] == [("duplicate", 30), ("stored", 90)]
+    (stack,) = await spine.rows("SELECT total_occurrences FROM stacks")
+    firsts = await spine.rows("SELECT id FROM events WHERE is_first_occurrence")
+    assert (stack["total_occurrences"], len(firsts)) == (90, 1)
 
 
 async def test_a_worker_waits_while_postgres_is_gone(spine: Spine, servers: Servers) -> None:
