@@ -90,3 +90,60 @@ async def test_the_settings_are_asked_for_by_their_version(up: RunningUp) -> Non
     assert settings.keys() == {"version", "settings"}
     assert all(isinstance(value, str) for value in settings["settings"].values())
     assert (status_of(unchanged), unchanged.body) == (304, b"")
+
+
+async def test_an_error_of_a_client_of_version_1(up: RunningUp, reader: Reader) -> None:
+    """A document that is the error itself, in PascalCase; the answer names the settings in its own header."""
+    own, date = new_reference_id(), ticks_now()
+    document = {
+        "Id": own,
+        "OccurrenceDate": date,
+        "ExceptionlessClientInfo": {"Version": "1.5.2121", "Platform": ".NET 4.5", "SubmissionMethod": None},
+        "Code": "-1",
+        "Type": "Shop.TillException",
+        "Message": "It is closed.",
+        "StackTrace": [{"FileName": "Till.cs", "LineNumber": 12, "DeclaringType": "Till", "Name": "Open"}],
+        "EnvironmentInfo": {"OSName": "Windows 7", "MachineName": "TILL-1"},
+        "ExtendedData": {"Order": {"Total": 5}},
+        "UserEmail": "jane@example.org",
+        "UserDescription": "Help!",
+        "Tags": ["old"],
+    }
+    body = json.dumps(document).encode()
+    kind = "Content-Type: application/json"
+    line = "POST /api/v1/error HTTP/1.1"
+
+    [answer] = await answers_to(
+        up.ready.url,
+        request_of(line, *headers(up, kind, f"Content-Length: {len(body)}"), body=body),
+    )
+
+    assert status_of(answer) == 202
+    assert answer.headers["v"].isdecimal()
+    target = {
+        "ExceptionType": "Shop.TillException",
+        "Method": "Till.Open()",
+        "Message": "It is closed.",
+    }
+    frame = {"file_name": "Till.cs", "line_number": 12, "declaring_type": "Till", "name": "Open"}
+    error = {
+        "message": "It is closed.",
+        "type": "Shop.TillException",
+        "code": "-1",
+        "stack_trace": [frame],
+        "data": {"@target": target},
+    }
+    data = {
+        "@error": error,
+        "@environment": {"o_s_name": "Windows 7", "machine_name": "TILL-1"},
+        "@user_description": {"email_address": "jane@example.org", "description": "Help!"},
+        "Order": {"Total": 5},
+    }
+    sent = {
+        "type": "error",
+        "message": "It is closed.",
+        "date": date,
+        "reference_id": own,
+        "tags": ["old"],
+    }
+    assert written(await reader.event(own)) == as_stored({**sent, "data": data}, AGENT)
