@@ -1,0 +1,199 @@
+"""Who may do what: every route of the api, asked by everybody."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from collector.api.app import ROUTES
+from collector.api.route import Role, Route
+from collector.database.organizations import add_organization
+from collector.database.projects import add_project
+from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, add_program, running_api
+from tests.database.rows import ORGANIZATION, PROJECT, an_event
+
+pytestmark = pytest.mark.integration
+
+SUSPENDED = UUID("01a00000-0000-7000-8000-0000000000ff")
+SUSPENDED_PROJECT = UUID("01a00000-0000-7000-8000-0000000000fe")
+
+COLUMNS = ["nobody", "garbage", "client", "program", "person", "admin", "stranger"]
+"""`client` and `program` are tokens of the project, the latter with scope `user`; `person`, `admin` (global)
+and `stranger` (of another organization) are logins."""
+COLUMNS += ["revoked", "expired", "disabled", "suspended"]
+"""Tokens like `program`, but no longer valid."""
+
+TABLE = {
+    #                                              nob gar cli pro per adm str rev exp dis sus
+    "POST /auth/login":                            "200 200 200 200 200 200 200 200 200 200 200",
+    "POST /auth/signup":                           "200 200 200 200 200 200 200 200 200 200 200",
+    "GET /auth/check-email-address/{email}":       "204 204 204 204 204 204 204 204 204 204 204",
+    "GET /auth/logout":                            "401 401 403 403 200 200 200 401 401 401 401",
+    "POST /auth/change-password":                  "401 401 403 403 200 200 200 401 401 401 401",
+    "GET /users/me":                               "401 401 403 404 200 200 200 401 401 401 401",
+    "GET /organizations":                          "401 401 403 200 200 200 200 401 401 401 401",
+    "POST /organizations":                         "401 401 403 403 201 201 201 401 401 401 401",
+    "GET /organizations/{id}":                     "401 401 403 200 200 200 404 401 401 401 401",
+    "PATCH /organizations/{id}":                   "401 401 403 200 200 200 404 401 401 401 401",
+    "PUT /organizations/{id}":                     "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /organizations/{ids}":                 "401 401 403 202 202 202 404 401 401 401 401",
+    "GET /organizations/{organizationId}/users":   "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /organizations/{id}/users/{email}":      "401 401 403 403 200 200 404 401 401 401 401",
+    "DELETE /organizations/{id}/users/{email}":    "401 401 403 403 200 200 404 401 401 401 401",
+    "GET /organizations/{organizationId}/projects": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /organizations/{organizationId}/projects/check-name": "401 401 403 204 204 204 404 401 401 401 401",
+    "GET /organizations/{organizationId}/tokens":  "401 401 403 403 200 200 404 401 401 401 401",
+    "POST /organizations/{organizationId}/tokens": "401 401 403 403 201 201 400 401 401 401 401",
+    "GET /projects":                               "401 401 403 200 200 200 200 401 401 401 401",
+    "POST /projects":                              "401 401 403 201 201 201 400 401 401 401 401",
+    "GET /projects/{id}":                          "401 401 403 200 200 200 404 401 401 401 401",
+    "PATCH /projects/{id}":                        "401 401 403 200 200 200 404 401 401 401 401",
+    "PUT /projects/{id}":                          "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /projects/{ids}":                      "401 401 403 202 202 202 404 401 401 401 401",
+    "POST /projects/{id}/config":                  "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /projects/{id}/config":                "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/tokens":            "401 401 403 403 200 200 404 401 401 401 401",
+    "POST /projects/{projectId}/tokens":           "401 401 403 403 201 201 404 401 401 401 401",
+    "GET /projects/{projectId}/tokens/default":    "401 401 403 403 200 200 404 401 401 401 401",
+    "POST /tokens":                                "401 401 403 403 201 201 422 401 401 401 401",
+    "GET /tokens/{id}":                            "401 401 403 403 200 200 404 401 401 401 401",
+    "PATCH /tokens/{id}":                          "401 401 403 403 200 200 404 401 401 401 401",
+    "PUT /tokens/{id}":                            "401 401 403 403 200 200 404 401 401 401 401",
+    "DELETE /tokens/{ids}":                        "401 401 403 403 202 202 404 401 401 401 401",
+    "GET /events":                                 "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /events/{id}":                            "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /events/by-ref/{referenceId}":            "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /projects/{projectId}/events":            "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/events/by-ref/{referenceId}": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /stacks/{id}":                            "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
+}  # fmt: skip
+
+BODIES: dict[str, Any] = {
+    "POST /auth/login": {"email": EMAIL, "password": PASSWORD},
+    "POST /auth/signup": {"name": "Me", "email": EMAIL, "password": PASSWORD},
+    "POST /auth/change-password": {"current_password": PASSWORD, "password": "battery staple"},
+    "POST /organizations": {"name": "Initech"},
+    "PATCH /organizations/{id}": {"name": "Initech"},
+    "PUT /organizations/{id}": {"name": "Initech"},
+    "POST /projects": {"organization_id": ORGANIZATION.hex, "name": "Another"},
+    "PATCH /projects/{id}": {"name": "Another"},
+    "PUT /projects/{id}": {"name": "Another"},
+    "POST /projects/{id}/config": {"value": "x"},
+    "POST /tokens": {"project_id": PROJECT.hex},
+    "PATCH /tokens/{id}": {"notes": "x"},
+    "PUT /tokens/{id}": {"notes": "x"},
+}
+QUERIES = {
+    "GET /events": {"filter": "reference:order-4711"},
+    "GET /projects/{projectId}/events": {"filter": "reference:order-4711"},
+    "POST /projects/{id}/config": {"key": "k"},
+    "DELETE /projects/{id}/config": {"key": "k"},
+    "POST /stacks/{ids}/change-status": {"status": "fixed"},
+    "GET /organizations/{organizationId}/projects/check-name": {"name": "Another"},
+}
+
+
+def name_of(route: Route) -> str:
+    """`GET /projects/{id}`."""
+    return f"{route.method} {route.template.removeprefix('/api/v2')}"
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+    """An api behind a proxy: each who asks has an address of his own, and is not counted with others."""
+    async with running_api(database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as running:
+        yield running
+
+
+def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
+    """Whoever adds a route says who may call it."""
+    assert {name_of(route) for route in ROUTES} == set(TABLE)
+    assert len(ROUTES) == len(TABLE)
+
+
+def test_what_is_for_anyone_is_few() -> None:
+    """And looked at twice before another one joins them."""
+    assert {name_of(route) for route in ROUTES if route.role is Role.ANYONE} == {
+        "POST /auth/login",
+        "POST /auth/signup",
+        "GET /auth/check-email-address/{email}",
+    }
+
+
+@pytest.mark.parametrize("name", TABLE)
+async def test_everybody_gets_what_the_table_says(api: RunningApi, name: str) -> None:
+    """In the table's order; whatever one of them has changed is made undone before the next."""
+    event = an_event(reference_id="order-4711")
+    await api.store(event)
+    targets = {"/events/": event.id.hex(), "/stacks/": event.stack_id.hex() if event.stack_id else ""}
+    found = {}
+    for number, column in enumerate(COLUMNS):
+        token = await token_of(api, column)
+        answer = await ask(api, name, token, targets, f"192.0.2.{number}")
+        found[column] = answer.status
+        if answer.status >= 400:
+            assert answer.headers["Content-Type"].startswith("application/problem+json")
+        if not name.startswith("GET ") or "logout" in name:
+            await api.start_over()
+
+    assert found == dict(zip(COLUMNS, map(int, TABLE[name].split()), strict=True))
+
+
+async def ask(api: RunningApi, name: str, token: str | None, targets: dict[str, str], ip: str) -> Answer:
+    """What the row is about, as it would succeed."""
+    method, template = name.split()
+    path = (
+        template.replace("{organizationId}", ORGANIZATION.hex)
+        .replace("{projectId}", PROJECT.hex)
+        .replace("{referenceId}", "order-4711")
+        .replace("{email}", "guest@example.com")
+    )
+    of_kind = {
+        "/organizations/": ORGANIZATION.hex,
+        "/projects/": PROJECT.hex,
+        "/tokens/": api.people.client,
+        **targets,
+    }
+    for kind, target in of_kind.items():
+        if path.startswith(kind):
+            path = path.replace("{id}", target).replace("{ids}", target)
+    options: dict[str, Any] = {"headers": {"X-Forwarded-For": ip}, "params": QUERIES.get(name)}
+    if name in BODIES:
+        options["json"] = BODIES[name]
+    return await api.request(method, f"/api/v2{path}", token, **options)
+
+
+async def token_of(api: RunningApi, column: str) -> str | None:
+    """The credentials of one of those who ask."""
+    people = api.people
+    valid = {
+        "nobody": None,
+        "garbage": "g" * 40,
+        "client": people.client,
+        "program": people.program,
+        "person": people.user,
+        "admin": people.admin,
+        "stranger": people.stranger,
+    }
+    return valid[column] if column in valid else await no_longer_valid(api.pool, column)
+
+
+async def no_longer_valid(pool: asyncpg.Pool, column: str) -> str:
+    """A program's token that did count once."""
+    if column == "suspended":
+        async with pool.acquire() as connection:
+            await add_organization(connection, SUSPENDED, "Gone")
+            await add_project(connection, SUSPENDED_PROJECT, SUSPENDED, "Gone")
+        await pool.execute("UPDATE organizations SET is_suspended = true WHERE id = $1", SUSPENDED)
+        return await add_program(pool, SUSPENDED, SUSPENDED_PROJECT, "user")
+    expired = {"expires_utc": datetime.now(UTC) - timedelta(hours=1)} if column == "expired" else {}
+    token = await add_program(
+        pool, ORGANIZATION, PROJECT, "user", is_disabled=column == "disabled", **expired
+    )
+    if column == "revoked":
+        await pool.execute("DELETE FROM tokens WHERE id = $1", token[:24])
+    return token
