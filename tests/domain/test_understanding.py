@@ -323,6 +323,23 @@ def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) ->
     assert letter.detail
 
 
+def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
+    """Every event is discarded by that name, also one that is too old or cannot be read; a description goes."""
+    body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
+    posts = [
+        a_post(body=body.encode()),
+        a_post(body=b"cut off", content_encoding="gzip"),
+        a_post(kind="user_description", reference_id="order-4711", body=b'{"description":"It broke."}'),
+    ]
+
+    batch = batch_of(a_batch().id, [understand(post, RULES, None) for post in posts])
+
+    assert (batch.events, batch.dead_letters, batch.descriptions) == ([], [], [])
+    (discard,) = batch.discarded
+    assert discard.reason == DiscardReason.PROJECT_GONE
+    assert batch.discarded[discard] == 4
+
+
 def test_a_post_of_a_kind_that_is_not_known_is_a_dead_letter() -> None:
     """A later version's door may queue more than this worker understands."""
     (letter,) = understand(a_post(kind="attachment"), RULES).results
