@@ -52,6 +52,14 @@ async def delete_projects(connection: asyncpg.Connection, project_ids: Sequence[
         return await _delete_projects(connection, project_ids)
 
 
+async def is_deleted(connection: asyncpg.Connection, project_id: UUID) -> bool:
+    """Whether there was such a project, which must not come back."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM deleted_projects WHERE project_id = $1)", project_id
+    )
+    return found
+
+
 async def _delete_projects(connection: asyncpg.Connection, project_ids: Sequence[UUID]) -> Gone:
     locked = await connection.fetch(
         "SELECT id FROM projects WHERE id = ANY($1) ORDER BY id FOR UPDATE", project_ids
@@ -59,7 +67,8 @@ async def _delete_projects(connection: asyncpg.Connection, project_ids: Sequence
     found = [row["id"] for row in locked]
     await connection.execute(
         "INSERT INTO deleted_projects (project_id, organization_id)"
-        " SELECT id, organization_id FROM projects WHERE id = ANY($1)",
+        " SELECT id, organization_id FROM projects WHERE id = ANY($1)"
+        " ON CONFLICT (project_id) DO UPDATE SET deleted_utc = now(), emptied_utc = NULL",
         found,
     )
     own = await connection.fetch("DELETE FROM tokens WHERE project_id = ANY($1) RETURNING id", found)

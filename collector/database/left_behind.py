@@ -47,8 +47,10 @@ async def remove_left_behind(pool: asyncpg.Pool) -> int:
 async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
     """Remove some rows of the project, those of one table; where there are none it is done, once settled."""
     is_ours = await connection.fetchval(
-        "SELECT true FROM deleted_projects WHERE project_id = $1 AND emptied_utc IS NULL"
-        " FOR UPDATE SKIP LOCKED",
+        """
+        SELECT true FROM deleted_projects d WHERE project_id = $1 AND emptied_utc IS NULL
+        AND NOT EXISTS (SELECT FROM projects p WHERE p.id = d.project_id) FOR UPDATE OF d SKIP LOCKED
+        """,
         project_id,
     )
     if not is_ours:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from collector.database.deletion import is_deleted
 from collector.database.errors import DatabaseUnavailable, translated
 from collector.database.organizations import add_member, add_organization
 from collector.database.pool import connect_once
@@ -71,6 +72,8 @@ async def seed(database_url: str, wanted: Seed) -> Seed:
 
 async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
     now = datetime.now(UTC)
+    if await is_deleted(connection, UUID(wanted.project_id)):  # whose events are being removed
+        wanted = replace(wanted, project_id=UUID(bytes=PostIds().next(int(now.timestamp() * 1000))).hex)
     organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
     await add_organization(connection, organization_id, _ORGANIZATION_NAME)
     is_new = await add_project(connection, project_id, organization_id, _PROJECT_NAME)

@@ -107,6 +107,11 @@ class RunningApi:
         """Store events as a worker does."""
         await BatchStore(self.pool).save([understood(*events)])
 
+    async def start_over(self) -> None:
+        """The same organizations and projects as at first, and new people and tokens."""
+        await self.pool.execute("TRUNCATE organizations, users CASCADE")
+        self.people = await _settle(self.pool)
+
     async def knows_at_the_door(self, token: str) -> bool:
         """Whether the door would find the token."""
         return (await self.parts.projection.find_token(token[:24])).entry is not None
@@ -120,7 +125,7 @@ async def running_api(
     *,
     projection_url: str | None = None,
     clock: Clock | None = None,
-    trusted_proxies: tuple[str, ...] = (),
+    **more_settings: Any,
 ) -> AsyncIterator[RunningApi]:
     """An api on a free port; `projection_url` is where it finds Redis once it has started."""
     settings = ApiSettings(
@@ -128,7 +133,7 @@ async def running_api(
         redis_url=redis_url,
         redis_key_prefix=key_prefix,
         retention_days=45,
-        trusted_proxies=trusted_proxies,
+        **more_settings,
     )
     registry = CollectorRegistry()
     async with (

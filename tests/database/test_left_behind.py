@@ -135,6 +135,19 @@ async def test_with_an_organization_go_all_its_projects(pool: asyncpg.Pool, stor
     assert await differing(pool) == {}
 
 
+async def test_a_project_that_is_there_again_keeps_what_it_has(pool: asyncpg.Pool, store: BatchStore) -> None:
+    """Whoever brings one back with the same id, from a copy of the database say, must not lose it."""
+    del store
+    await delete(pool)
+    async with pool.acquire() as connection:
+        await add_project(connection, PROJECT, ORGANIZATION, "Shop")
+
+    assert await remove_left_behind(pool) == 0
+
+    await delete(pool)
+    assert await remove_left_behind(pool) > 0
+
+
 async def test_deleting_what_is_not_there_is_nothing(pool: asyncpg.Pool) -> None:
     """Also a second time."""
     await delete(pool)

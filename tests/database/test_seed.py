@@ -1,11 +1,12 @@
 """The first organization, project, user and tokens are made once."""
 
 from dataclasses import replace
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
+from collector.database.deletion import delete_projects
 from collector.database.projection import load_projection
 from collector.database.seed import Seed, seed
 from collector.database.tokens import delete_tokens
@@ -110,3 +111,17 @@ async def test_a_second_installation_shares_the_user(pool: asyncpg.Pool, databas
     assert await seed(database_url, second) == second
     assert await pool.fetchval("SELECT count(*) FROM users") == 1
     assert await pool.fetchval("SELECT count(*) FROM organization_members") == 2
+
+
+async def test_a_deleted_project_does_not_come_back(pool: asyncpg.Pool, database_url: str) -> None:
+    """Its events are being removed: the next start makes another one."""
+    wanted = a_seed()
+    await seed(database_url, wanted)
+    async with pool.acquire() as connection:
+        await delete_projects(connection, [UUID(wanted.project_id)])
+
+    again = await seed(database_url, wanted)
+
+    assert again.project_id != wanted.project_id
+    assert await seed(database_url, again) == again
+    assert [row["id"].hex for row in await pool.fetch("SELECT id FROM projects")] == [again.project_id]
