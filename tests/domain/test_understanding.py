@@ -324,7 +324,7 @@ def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) ->
 
 
 def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
-    """Every event is discarded by that name, also one that is too old or cannot be read; a description goes."""
+    """Every event is discarded by that name, also what is too old or unreadable; a description goes."""
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     posts = [
         a_post(body=body.encode()),
