@@ -75,7 +75,7 @@ class Stacking:
         return [event for event in events if event.stack.id not in ids]
 
     async def _with_new(self, events: Sequence[Event], unknown: Collection[bytes]) -> Sequence[Event]:
-        """Write the unknown stacks. One that another transaction writes just now has its first event there."""
+        """Write the unknown stacks. One that another transaction writes now has its first event there."""
         firsts: dict[bytes, Event] = {}
         for event in sorted((event for event in events if event.stack.id in unknown), key=_id):
             firsts.setdefault(event.stack.id, event)
