@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.clients.installation import MODULES, Node, found_node
+from tests.clients.installation import INSTALLED, Node, found_node
 from tests.clients.js_client import NEW, OLD, JsClient, Starter
 from tests.clients.relay import Relay, relaying
 from tests.clients.stored import Reader
@@ -47,7 +47,7 @@ async def relay(up: RunningUp) -> AsyncIterator[Relay]:
 @pytest.fixture(scope="session")
 def node() -> Node:
     """What runs the clients; without it or them the test is skipped, in CI it fails."""
-    found = found_node() if MODULES.is_dir() else None
+    found = found_node() if INSTALLED.exists() else None
     if found is not None:
         return found
     reason = "Node or the official clients are not there; `make test` installs them from PyPI and npm"

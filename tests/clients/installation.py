@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).parent
-MODULES: Final = HERE / "node_modules"
+INSTALLED: Final = HERE / "node_modules" / ".package-lock.json"
+"""What npm writes last."""
 
 _LOCKED_NODE: Final = HERE.parents[1] / "requirements" / "node.txt"
 _OLDEST_NODE: Final = 20
 """What the clients' own dependencies ask for."""
 _INSTALL_SECONDS: Final = 300
+_LOCKED: Final = ("--quiet", "--disable-pip-version-check", "--require-hashes", "-r")
+_QUIETLY: Final = ("--no-audit", "--no-fund", "--loglevel=error")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +35,12 @@ class Node:
 def install() -> None:
     """Put the clients in `node_modules`, and Node in the virtual environment where the machine has none."""
     if found_node() is None:
-        locked = (
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--require-hashes",
-            "-r",
-            str(_LOCKED_NODE),
-        )
-        _run(sys.executable, "-m", "pip", *locked)
+        _run(sys.executable, "-m", "pip", "install", *_LOCKED, str(_LOCKED_NODE))
         importlib.invalidate_caches()
     node = found_node()
     if node is None:
         sys.exit("headrace: there is no Node for this machine")
-    _run(*node.npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+    _run(*node.npm, "ci", *_QUIETLY, "--ignore-scripts", "--fetch-retries=1")
 
 
 def found_node() -> Node | None:
@@ -74,7 +69,10 @@ def _wheel_node() -> Node | None:
 
 
 def _run(*command: str) -> None:
-    subprocess.run(command, cwd=HERE, timeout=_INSTALL_SECONDS, check=True)  # noqa: S603 - our own words
+    try:
+        subprocess.run(command, cwd=HERE, timeout=_INSTALL_SECONDS, check=True)  # noqa: S603 - our own words
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"headrace: {error}")
 
 
 if __name__ == "__main__":
