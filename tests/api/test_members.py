@@ -1,0 +1,102 @@
+"""Who belongs to an organization."""
+
+import asyncio
+
+import pytest
+
+from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, Answer, RunningApi
+from tests.database.rows import ORGANIZATION
+
+pytestmark = pytest.mark.integration
+
+PATH = f"/api/v2/organizations/{ORGANIZATION.hex}/users"
+
+
+async def remove(api: RunningApi, email: str, token: str | None = None) -> Answer:
+    """Let somebody belong to it no longer."""
+    return await api.request("DELETE", f"{PATH}/{email}", token or api.people.user)
+
+
+async def test_members_are_listed_by_address(api: RunningApi) -> None:
+    """In pages, with the number of all."""
+    answer = await api.get(PATH, api.people.program)
+    second = await api.get(f"{PATH}?limit=1&page=2", api.people.user)
+
+    assert [user["email_address"] for user in answer.json] == ["admin@example.com", EMAIL]
+    assert answer.headers["X-Result-Count"] == "2"
+    assert [user["email_address"] for user in second.json] == [EMAIL]
+    assert not {"has_local_account", "password_hash"} & answer.json[0].keys()
+
+
+async def test_a_user_joins_at_once_with_all_tokens(api: RunningApi) -> None:
+    """However the address is spelled; the doors know."""
+    answer = await api.post(f"{PATH}/STRANGER@example.com", api.people.user)
+
+    assert (answer.status, answer.json) == (200, {"email_address": "stranger@example.com"})
+    organizations = (await api.get("/api/v2/organizations", api.people.stranger)).json
+    assert {view["id"] for view in organizations} == {ORGANIZATION.hex, OTHER_ORGANIZATION.hex}
+    entry = (await api.parts.projection.find_token(api.people.stranger[:24])).entry
+    assert entry is not None
+    assert ORGANIZATION.bytes in entry.organization_ids
+
+
+async def test_whoever_is_no_user_yet_is_invited(api: RunningApi) -> None:
+    """The organization shows the invitation; a second one takes the place of the first."""
+    for _ in range(2):
+        answer = await api.post(f"{PATH}/guest@example.com", api.people.user)
+        assert (answer.status, answer.json) == (200, {"email_address": "guest@example.com"})
+    (view,) = (await api.get("/api/v2/organizations", api.people.user)).json
+
+    (invited,) = view["invites"]
+    assert invited["email_address"] == "guest@example.com"
+    assert len(invited["token"]) == 40
+    assert invited["date_added"].endswith("Z")
+
+    assert (await remove(api, "Guest@example.com")).status == 200
+    (view,) = (await api.get("/api/v2/organizations", api.people.user)).json
+    assert view["invites"] == []
+
+
+@pytest.mark.parametrize("email", ["nobody", "a@b@c", "%20", "me%0a@example.com"])
+async def test_who_has_no_address_cannot_be_invited(api: RunningApi, email: str) -> None:
+    """422."""
+    answer = await api.post(f"{PATH}/{email}", api.people.user)
+
+    assert answer.status == 422
+    assert list(answer.json["errors"]) == ["email"]
+
+
+async def test_a_removed_member_sees_nothing_any_more(api: RunningApi) -> None:
+    """Here and at the doors; the login as such goes on."""
+    assert (await remove(api, "admin@example.com")).status == 200
+
+    assert (await api.get("/api/v2/organizations", api.people.admin)).json == []
+    entry = (await api.parts.projection.find_token(api.people.admin[:24])).entry
+    assert entry is not None
+    assert entry.organization_ids == ()
+
+
+async def test_the_last_member_stays(api: RunningApi) -> None:
+    """Also when the last two remove each other at the same time."""
+    answers = await asyncio.gather(remove(api, EMAIL, api.people.admin), remove(api, "admin@example.com"))
+
+    # The second one is still a member (400), or none any more by the time that he is looked at (404).
+    assert min(answer.status for answer in answers) == 200
+    (left,) = (await api.get(PATH, api.people.admin)).json
+    assert (await remove(api, left["email_address"], api.people.admin)).status == 400
+    assert len((await api.get(PATH, api.people.admin)).json) == 1
+
+
+async def test_removing_who_is_not_there_is_nothing(api: RunningApi) -> None:
+    """200, as a repeat is."""
+    assert (await remove(api, "nobody@example.com")).status == 200
+    assert (await remove(api, "stranger@example.com")).status == 200
+    assert len((await api.get("/api/v2/organizations", api.people.stranger)).json) == 1
+
+
+async def test_what_the_doors_could_not_be_told_is_503(api_without_redis: RunningApi) -> None:
+    """It is done, and the sweep tells them."""
+    api = api_without_redis
+
+    assert (await api.post(f"{PATH}/stranger@example.com", api.people.user)).status == 503
+    assert len((await api.get("/api/v2/organizations", api.people.stranger)).json) == 2

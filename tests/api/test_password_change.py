@@ -1,0 +1,112 @@
+"""Changing one's password ends everything that was made with the old one."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi
+
+pytestmark = pytest.mark.integration
+
+PATH = "/api/v2/auth/change-password"
+NEW = "battery staple"
+
+
+async def change(api: RunningApi, token: str, **members: Any) -> Answer:
+    """One try."""
+    return await api.post(PATH, token, {"current_password": PASSWORD, "password": NEW} | members)
+
+
+async def log_in(api: RunningApi, password: str) -> Answer:
+    """As the person whose password it is."""
+    return await api.post("/api/v2/auth/login", body={"email": EMAIL, "password": password})
+
+
+async def test_only_the_new_login_is_left(api: RunningApi) -> None:
+    """Here and at the doors; other people's tokens go on."""
+    other = (await log_in(api, PASSWORD)).json["token"]
+
+    answer = await change(api, api.people.user)
+
+    assert answer.status == 200
+    assert answer.headers["Cache-Control"] == "no-store"
+    token = answer.json["token"]
+    assert await api.knows_at_the_door(token)
+    for old in (other, api.people.user):
+        assert (await api.get("/api/v2/projects", old)).status == 401
+        assert not await api.knows_at_the_door(old)
+    assert (await api.get("/api/v2/projects", token)).status == 200
+    assert (await api.get("/api/v2/projects", api.people.admin)).status == 200
+    assert (await log_in(api, PASSWORD)).status == 401
+    assert (await log_in(api, NEW)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("members", "field"),
+    [
+        pytest.param({"current_password": "wrong horse"}, "current_password", id="a wrong one"),
+        pytest.param({"password": PASSWORD}, "password", id="the same one"),
+        pytest.param({"password": "short"}, "password", id="a short one"),
+        pytest.param({"current_password": None}, "current_password", id="none"),
+    ],
+)
+async def test_what_cannot_be_is_422_by_field(api: RunningApi, members: Any, field: str) -> None:
+    """Everything stays as it is."""
+    answer = await change(api, api.people.user, **members)
+
+    assert answer.status == 422
+    assert list(answer.json["errors"]) == [field]
+    assert (await api.get("/api/v2/projects", api.people.user)).status == 200
+
+
+async def test_a_stolen_login_cannot_try_passwords_for_long(api: RunningApi) -> None:
+    """Tries count like those to log in: after five not even the right password helps."""
+    for _ in range(5):
+        await change(api, api.people.user, current_password="wrong horse")
+
+    assert (await change(api, api.people.user)).status == 422
+    assert (await log_in(api, PASSWORD)).status == 401
+
+
+async def test_of_two_changes_at_once_one_holds(api: RunningApi) -> None:
+    """The other one is told so, and no login that it made is left."""
+    answers = await asyncio.gather(
+        change(api, api.people.user, password="first password"),
+        change(api, api.people.user, password="second password"),
+    )
+
+    # The second one is 409, or 422 where it came after the first had ended.
+    assert min(answer.status for answer in answers) == 200
+    assert {answer.status for answer in answers} - {200} <= {401, 409, 422}
+    assert (
+        await api.pool.fetchval(
+            "SELECT count(*) FROM tokens t JOIN users u ON u.id = t.user_id WHERE u.email_address = $1", EMAIL
+        )
+        == 1
+    )
+
+
+async def test_a_login_under_way_with_the_old_password_fails(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its password was right when it was checked, but is no longer when the token would be made."""
+    passwords = api.parts.passwords
+    checked, may_go_on = asyncio.Event(), asyncio.Event()
+    matches = type(passwords).matches
+
+    async def slowly(self: Any, password_hash: str | None, password: str) -> bool:
+        is_right = await matches(self, password_hash, password)
+        if not checked.is_set():
+            checked.set()
+            await may_go_on.wait()
+        return is_right
+
+    monkeypatch.setattr(type(passwords), "matches", slowly)
+    async with asyncio.TaskGroup() as tasks:
+        login = tasks.create_task(log_in(api, PASSWORD))
+        await checked.wait()
+        assert (await change(api, api.people.user)).status == 200
+        may_go_on.set()
+
+    assert login.result().status == 401
