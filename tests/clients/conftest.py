@@ -7,6 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from collector.audit import Options, look
+from collector.process.clock import SystemClock
 from tests.clients.installation import INSTALLED, Node, found_node
 from tests.clients.js_client import NEW, OLD, JsClient, Starter
 from tests.clients.relay import Relay, relaying
@@ -16,10 +18,13 @@ from tests.end_to_end.running import RunningUp, started_up
 
 @pytest.fixture(scope="session")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """One collector for all of these tests."""
+    """One collector for all of these tests; in the end all that they sent is accounted for."""
     async with started_up(tmp_path_factory.mktemp("clients") / "data") as up:
         await up.until_ready()
         yield up
+        urls = {"REDIS_URL": up.ready.redis_url, "DATABASE_URL": up.ready.database_url}
+        sums = await look(urls, Options(wait_seconds=20), SystemClock())
+        assert sums.is_sound, sums.differences
 
 
 @pytest.fixture
