@@ -1,5 +1,6 @@
 """Tokens are made for a project and revoked everywhere."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -295,3 +296,115 @@ async def test_repeating_a_revocation_mends_what_the_doors_missed(api: RunningAp
 
     assert (await delete(api, secret)).status == 404
     assert not await api.knows_at_the_door(secret)
+
+
+async def test_tokens_are_listed_without_their_secrets(api: RunningApi) -> None:
+    """Of a project or a whole organization, in pages; logins are not among them."""
+    made = (await api.post(PATH, api.people.user, {"scopes": ["user"], "notes": "mine"})).json["id"]
+
+    of_project = await api.get(PATH, api.people.user)
+    of_organization = await api.get(
+        f"/api/v2/organizations/{ORGANIZATION.hex}/tokens?limit=2&page=2", api.people.user
+    )
+
+    whole = {api.people.client, api.people.program[:24], made[:24]}
+    assert {view["id"] for view in of_project.json} == whole
+    assert of_project.headers["X-Result-Count"] == "3"
+    assert [view["id"] for view in of_organization.json] == [made[:24]]
+    assert 'rel="previous"' in of_organization.headers["Link"]
+
+
+async def test_lists_of_what_is_not_there(api: RunningApi) -> None:
+    """404, but for an administrator an organization that there is not is as good as an empty one."""
+    for path in (f"/api/v2/organizations/{'f' * 24}/tokens", f"/api/v2/organizations/{'f' * 32}/tokens"):
+        assert (await api.get(path, api.people.user)).status == 404
+        answer = await api.get(path, api.people.admin)
+        assert (answer.status, answer.json, answer.headers["X-Result-Count"]) == (200, [], "0")
+    assert (await api.get(f"/api/v2/projects/{'f' * 32}/tokens", api.people.admin)).status == 404
+
+
+@pytest.mark.parametrize("named_by", [slice(24), slice(40)], ids=["its public part", "the whole"])
+async def test_a_token_is_read_by_either_name(api: RunningApi, named_by: slice) -> None:
+    """The secret part is not in the answer."""
+    answer = await api.get(f"/api/v2/tokens/{api.people.program[named_by]}", api.people.user)
+
+    assert (answer.status, answer.json["id"]) == (200, api.people.program[:24])
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH"])
+async def test_what_is_no_token_of_ours_cannot_be_read_or_changed(api: RunningApi, method: str) -> None:
+    """404 for a wrong secret part, a login, another organization's and another person's."""
+    admin_id = await api.pool.fetchval("SELECT id FROM users WHERE email_address = 'admin@example.com'")
+    persons = await add_program(api.pool, ORGANIZATION, PROJECT, "user", user_id=admin_id)
+
+    for name in (api.people.program[:24] + "x" * 16, api.people.user, api.people.other_program, persons):
+        answer = await api.request(method, f"/api/v2/tokens/{name}", api.people.user, json={})
+        assert answer.status == 404
+    assert (await api.get(f"/api/v2/tokens/{persons}", api.people.admin)).status == 200
+
+
+@pytest.mark.parametrize("method", ["PATCH", "PUT"])
+async def test_a_disabled_token_is_refused_here_and_at_the_doors(api: RunningApi, method: str) -> None:
+    """By the time of the answer; enabled again it works again. What is left out stays."""
+    path = f"/api/v2/tokens/{api.people.program[:24]}"
+
+    disabled = await api.request(method, path, api.people.user, json={"is_disabled": True, "notes": "a\0b"})
+    assert (disabled.status, disabled.json["is_disabled"]) == (200, True)
+    assert (await api.get("/api/v2/projects", api.people.program)).status == 401
+    assert not await api.knows_at_the_door(api.people.program)
+
+    enabled = await api.request(method, path, api.people.user, json={"IS_DISABLED": False})
+    assert (enabled.json["is_disabled"], enabled.json["notes"]) == (False, "a\ufffdb")
+    assert enabled.json["updated_utc"] > disabled.json["updated_utc"]
+    assert (await api.get("/api/v2/projects", api.people.program)).status == 200
+    assert await api.knows_at_the_door(api.people.program)
+
+    bare = await api.request(method, path, api.people.user, json={"notes": None})
+    assert "notes" not in bare.json
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(b"", 400, id="no body"),
+        pytest.param(b"{}", 200, id="no change"),
+        pytest.param(b'{"scopes": ["global"], "project_id": "x"}', 200, id="what cannot be changed"),
+        pytest.param(b'{"is_disabled": null}', 200, id="null where it cannot be"),
+        pytest.param(b'{"is_disabled": "yes"}', 422, id="the wrong type"),
+        pytest.param(b"[]", 400, id="no object"),
+    ],
+)
+async def test_bodies_of_changes(api: RunningApi, body: bytes, status: int) -> None:
+    """Nothing else than notes and the switch is changed, and of these only what is there."""
+    path = f"/api/v2/tokens/{api.people.program[:24]}"
+    before = (await api.get(path, api.people.user)).json
+
+    answer = await api.request(
+        "PATCH", path, api.people.user, data=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert answer.status == status
+    assert (await api.get(path, api.people.user)).json == before
+
+
+async def test_changes_at_once_leave_the_doors_with_the_last_one(api: RunningApi) -> None:
+    """Whoever tells the doors holds the token: they never know an older state than Postgres."""
+    path = f"/api/v2/tokens/{api.people.program[:24]}"
+    await asyncio.gather(
+        *(api.request("PATCH", path, api.people.user, json={"is_disabled": bool(n % 2)}) for n in range(20))
+    )
+
+    is_disabled = (await api.get(path, api.people.user)).json["is_disabled"]
+    assert await api.knows_at_the_door(api.people.program) is not is_disabled
+
+
+async def test_a_change_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
+    """503; a repeat says so again until they do."""
+    api = api_without_redis
+    path = f"/api/v2/tokens/{api.people.program[:24]}"
+
+    first = await api.request("PATCH", path, api.people.user, json={"is_disabled": True})
+    again = await api.request("PATCH", path, api.people.user, json={"is_disabled": True})
+
+    assert (first.status, again.status) == (503, 503)
+    assert (await api.get("/api/v2/projects", api.people.program)).status == 401
