@@ -18,8 +18,9 @@ from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.api.users import user_view
 from collector.database.invitations import Invitation, invite, withdraw
-from collector.database.organizations import add_member, lock_organization, remove_member
+from collector.database.organizations import add_member, remove_member
 from collector.database.pool import connected
+from collector.database.row_lock import RowLock
 from collector.database.users import User, count_members, find_user, list_members
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.token import new_token
@@ -57,7 +58,7 @@ async def post_member(request: web.Request) -> web.Response:
         raise Invalid(fields={"email": [fault]})
     async with connected(api.pool) as connection, connection.transaction():
         organization = await reachable_organization(
-            connection, request[IDENTITY], request.match_info["id"], is_held=True
+            connection, request[IDENTITY], request.match_info["id"], RowLock.KEEP
         )
         user = await find_user(connection, email)
         if user is None:
@@ -73,8 +74,10 @@ async def delete_member(request: web.Request) -> web.Response:
     """Let somebody belong to the organization no longer, or withdraw the invitation; but not the last one."""
     api, email = request.app[API], request.match_info["email"]
     async with connected(api.pool) as connection, connection.transaction():
-        organization = await reachable_organization(connection, request[IDENTITY], request.match_info["id"])
-        await lock_organization(connection, organization.id)  # or the last two could remove each other
+        # Or the last two could remove each other.
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
+        )
         user = await find_user(connection, email)
         if user is None or organization.id not in user.organization_ids:
             await withdraw(connection, organization.id, email)

@@ -21,7 +21,8 @@ from collector.api.service import API, Api
 from collector.api.token_view import token_view
 from collector.api.tokens import Notes
 from collector.database.pool import connected
-from collector.database.projects import Project, lock_project
+from collector.database.projects import Project
+from collector.database.row_lock import RowLock
 from collector.database.tokens import Token, access_token, add_token, client_token_of
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.scope import CLIENT, GLOBAL, GRANTABLE, with_implied
@@ -67,7 +68,7 @@ async def post_token_of_project(request: web.Request) -> web.Response:
     """Make a token for the project in the path; its `id` is the whole secret, this once."""
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
     async with connected(api.pool) as connection, connection.transaction():
-        project = await reachable_project(connection, identity, request.match_info["projectId"], is_held=True)
+        project = await reachable_project(connection, identity, request.match_info["projectId"], RowLock.KEEP)
         made = await _make_for_project(api, connection, identity, wanted, project)
     return await _shown_once(request, made)
 
@@ -77,7 +78,7 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
     async with connected(api.pool) as connection, connection.transaction():
         organization = await named_organization(
-            connection, identity, request.match_info["organizationId"], is_held=True
+            connection, identity, request.match_info["organizationId"], RowLock.KEEP
         )
         if organization is None:
             raise BadRequest("Invalid organization.")
@@ -98,8 +99,10 @@ async def get_default_token(request: web.Request) -> web.Response:
     """The project's first token that may only post: 200; where there is none one is made: 201."""
     api, identity = request.app[API], request[IDENTITY]
     async with connected(api.pool) as connection, connection.transaction():
-        project = await reachable_project(connection, identity, request.match_info["projectId"])
-        await lock_project(connection, project.id)  # or two who ask at once would make two
+        # Or two who ask at once would make two.
+        project = await reachable_project(
+            connection, identity, request.match_info["projectId"], RowLock.CHANGE
+        )
         found = await client_token_of(connection, project.id, api.clock.now())
         if found is not None:
             return json_response(token_view(found))
@@ -153,7 +156,7 @@ async def _shown_once(request: web.Request, made: _Made) -> web.Response:
 async def _project_in_body(
     connection: asyncpg.Connection, identity: Identity, field: str, project_id: str
 ) -> Project:
-    project = await named_project(connection, identity, project_id, is_held=True)
+    project = await named_project(connection, identity, project_id, RowLock.KEEP)
     if project is None:
         raise _invalid(field)
     return project

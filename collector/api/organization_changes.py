@@ -25,6 +25,7 @@ from collector.database.organizations import (
     rename_organization,
 )
 from collector.database.pool import connected
+from collector.database.row_lock import RowLock
 from collector.database.users import lock_user
 from collector.http.responses import json_response
 
@@ -69,7 +70,7 @@ async def patch_organization(request: web.Request) -> web.Response:
     change = await read_body(request, OrganizationChange, is_required=True)
     async with connected(api.pool) as connection, connection.transaction():
         organization = await reachable_organization(
-            connection, identity, request.match_info["id"], is_held=True
+            connection, identity, request.match_info["id"], RowLock.CHANGE
         )
         if change.name is not UNSET:
             name = clean_name(_KIND, change.name)

@@ -17,6 +17,7 @@ from collector.api.service import API, Api
 from collector.database.invitations import Invitation, list_invitations
 from collector.database.organizations import Organization, find_organization, list_organizations
 from collector.database.pool import connected
+from collector.database.row_lock import RowLock
 from collector.database.statistics import NOTHING, statistics_of_organizations
 from collector.domain.errors import NotFound
 from collector.domain.identifiers import uuid_of
@@ -86,23 +87,23 @@ async def get_organization(request: web.Request) -> web.Response:
 
 
 async def reachable_organization(
-    connection: asyncpg.Connection, identity: Identity, organization_id: str, *, is_held: bool = False
+    connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization:
     """The organization that a path names; NotFound also when the identity does not belong to it."""
-    organization = await named_organization(connection, identity, organization_id, is_held=is_held)
+    organization = await named_organization(connection, identity, organization_id, lock)
     if organization is None:
         raise NotFound("There is no such organization.")
     return organization
 
 
 async def named_organization(
-    connection: asyncpg.Connection, identity: Identity, organization_id: str, *, is_held: bool = False
+    connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
     """The organization with this id, if it exists for the identity."""
     found = uuid_of(organization_id)
     if found is None or not identity.reaches(found):
         return None
-    return await find_organization(connection, found, is_held=is_held)
+    return await find_organization(connection, found, lock)
 
 
 async def organization_views(

@@ -20,9 +20,9 @@ from collector.api.request_body import ObjectId, read_body
 from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.deletion import delete_projects as delete_from_database
-from collector.database.organizations import lock_organization
 from collector.database.pool import connected
-from collector.database.projects import Project, add_project, change_project, find_project, has_project_named
+from collector.database.projects import Project, add_project, change_project, has_project_named
+from collector.database.row_lock import RowLock
 from collector.domain.errors import BadRequest
 from collector.http.responses import json_response
 
@@ -49,34 +49,28 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
 async def post_project(request: web.Request) -> web.Response:
     """Make a project. 201 once the doors know it."""
     api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
-    name = clean_name(_KIND, wanted.name)
+    name, project_id = clean_name(_KIND, wanted.name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
         organization = await named_organization(
-            connection, request[IDENTITY], wanted.organization_id, is_held=True
+            connection, request[IDENTITY], wanted.organization_id, RowLock.CHANGE
         )
         if organization is None:
             raise BadRequest("Invalid organization.")
-        await lock_organization(connection, organization.id)
         if await has_project_named(connection, organization.id, name):
             raise taken(_KIND)
-        project_id = api.new_id()
-        await add_project(connection, project_id, organization.id, name)
-        project = Project(
+        await add_project(
+            connection,
             project_id,
-            name,
-            api.clock.now(),
             organization.id,
-            organization.name,
-            organization.is_suspended,
-            wanted.delete_bot_data_enabled,
-            tuple(wanted.promoted_tabs),
+            name,
+            delete_bot_data_enabled=wanted.delete_bot_data_enabled,
+            promoted_tabs=wanted.promoted_tabs,
         )
-        await change_project(connection, project, project.created_utc)
-    await tell_of_new_project(api, project.id)
+    await tell_of_new_project(api, project_id)
     async with connected(api.pool) as connection:
-        made = await find_project(connection, project.id) or project
-        (view,) = await project_views(api, connection, [made])
-    location = absolute_url(request, f"/api/v2/projects/{project.id.hex}")
+        project = await reachable_project(connection, request[IDENTITY], project_id.hex)
+        (view,) = await project_views(api, connection, [project])
+    location = absolute_url(request, f"/api/v2/projects/{project_id.hex}")
     return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
 
 
@@ -84,9 +78,9 @@ async def patch_project(request: web.Request) -> web.Response:
     """Change a project."""
     api, change = request.app[API], await read_body(request, ProjectChange, is_required=True)
     async with connected(api.pool) as connection, connection.transaction():
-        found = await reachable_project(connection, request[IDENTITY], request.match_info["id"])
-        await lock_organization(connection, found.organization_id)
-        found = await reachable_project(connection, request[IDENTITY], request.match_info["id"], is_held=True)
+        found = await reachable_project(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
+        )
         project = _changed(found, change)
         if await has_project_named(connection, project.organization_id, project.name, but=project.id):
             raise taken(_KIND)

@@ -17,6 +17,7 @@ from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.database.pool import connected
 from collector.database.projects import Project, ProjectOrder, count_projects, find_project, list_projects
+from collector.database.row_lock import RowLock
 from collector.database.statistics import NOTHING, statistics_of_projects
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
@@ -76,21 +77,21 @@ async def get_project(request: web.Request) -> web.Response:
 
 
 async def reachable_project(
-    connection: asyncpg.Connection, identity: Identity, project_id: str, *, is_held: bool = False
+    connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project:
     """The project that a path names; NotFound also when it is another organization's."""
-    project = await named_project(connection, identity, project_id, is_held=is_held)
+    project = await named_project(connection, identity, project_id, lock)
     if project is None:
         raise NotFound("There is no such project.")
     return project
 
 
 async def named_project(
-    connection: asyncpg.Connection, identity: Identity, project_id: str, *, is_held: bool = False
+    connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project | None:
     """The project with this id, if it exists for the identity."""
     found = uuid_of(project_id)
-    project = None if found is None else await find_project(connection, found, is_held=is_held)
+    project = None if found is None else await find_project(connection, found, lock)
     return project if project is not None and identity.reaches(project.organization_id) else None
 
 

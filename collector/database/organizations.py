@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
+from collector.database.row_lock import RowLock
 from collector.database.text import storable
 from collector.domain.projection import OrganizationEntry
 
@@ -33,17 +34,11 @@ async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]
 
 
 async def find_organization(
-    connection: asyncpg.Connection, organization_id: UUID, *, is_held: bool = False
+    connection: asyncpg.Connection, organization_id: UUID, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
-    """The organization with this id. Held, it is not deleted until the transaction ends."""
-    hold = " FOR KEY SHARE" if is_held else ""
-    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1{hold}", organization_id)
+    """The organization with this id."""
+    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1 {lock.value}", organization_id)
     return None if row is None else _organization(row)
-
-
-async def lock_organization(connection: asyncpg.Connection, organization_id: UUID) -> None:
-    """Until the transaction ends nobody else has this lock, nor changes or deletes the organization."""
-    await connection.execute("SELECT FROM organizations WHERE id = $1 FOR NO KEY UPDATE", organization_id)
 
 
 async def add_organization(connection: asyncpg.Connection, organization_id: UUID, name: str) -> None:
@@ -58,7 +53,7 @@ async def add_organization(connection: asyncpg.Connection, organization_id: UUID
 async def rename_organization(
     connection: asyncpg.Connection, organization_id: UUID, name: str, now: datetime
 ) -> Organization:
-    """Give an organization that is held another name, and answer what it is then."""
+    """Give an organization that is locked another name, and answer what it is then."""
     row = await connection.fetchrow(
         """
         UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1

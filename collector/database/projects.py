@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from collector.database.row_lock import RowLock
 from collector.database.text import storable
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from collector.domain.projection import ProjectEntry
@@ -49,18 +50,13 @@ _SELECT: Final = """
 
 
 async def find_project(
-    connection: asyncpg.Connection, project_id: UUID, *, is_held: bool = False
+    connection: asyncpg.Connection, project_id: UUID, lock: RowLock = RowLock.NONE
 ) -> Project | None:
-    """The project with this id. Held, it is not deleted until the transaction ends."""
+    """The project with this id; a lock holds its organization, too."""
     # The organization first, as who deletes it does.
-    hold = " FOR KEY SHARE OF o, p" if is_held else ""
-    row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1{hold}", project_id)
+    locking = f" {lock.value} OF o, p" if lock.value else ""
+    row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1{locking}", project_id)
     return None if row is None else _project(row)
-
-
-async def lock_project(connection: asyncpg.Connection, project_id: UUID) -> None:
-    """Until the transaction ends nobody else has this lock, nor changes or deletes the project."""
-    await connection.execute("SELECT FROM projects WHERE id = $1 FOR NO KEY UPDATE", project_id)
 
 
 async def list_projects(
@@ -102,18 +98,26 @@ async def readable_projects(
 
 
 async def add_project(
-    connection: asyncpg.Connection, project_id: UUID, organization_id: UUID, name: str
+    connection: asyncpg.Connection,
+    project_id: UUID,
+    organization_id: UUID,
+    name: str,
+    *,
+    delete_bot_data_enabled: bool = False,
+    promoted_tabs: Iterable[str] = (),
 ) -> bool:
     """Write a project unless it is there; answers whether it was new."""
     status: str = await connection.execute(
         """
-        INSERT INTO projects (id, organization_id, name, settings) VALUES ($1, $2, $3, $4)
-        ON CONFLICT (id) DO NOTHING
+        INSERT INTO projects (id, organization_id, name, settings, delete_bot_data_enabled, promoted_tabs)
+        VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING
         """,
         project_id,
         organization_id,
         storable(name),
         _encode_settings(NEW_PROJECT_SETTINGS),
+        delete_bot_data_enabled,
+        [storable(tab) for tab in promoted_tabs],
     )
     return status.endswith(" 1")
 
