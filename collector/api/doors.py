@@ -25,8 +25,10 @@ _NOT_MADE: Final = (
 )
 _NOT_TOLD: Final = (
     "It is done for reading and managing, but the doors that take events could not be told; they are by the "
-    "next sweep, or when this is repeated."
+    "next sweep"
 )
+_ENDED: Final = f"{_NOT_TOLD}."
+_CHANGED: Final = f"{_NOT_TOLD}, or when this is repeated."
 
 _log = structlog.get_logger()
 
@@ -72,7 +74,7 @@ async def tell_of_new_project(api: Api, project_id: UUID) -> None:
 
 async def tell_of_tokens(api: Api, lookups: Iterable[str]) -> None:
     """What these tokens give access to now, or that they are gone. Raises Unavailable."""
-    with _telling("tokens", _NOT_TOLD):
+    with _telling("tokens", _CHANGED):
         await _tell_newest(api, lookups)
 
 
@@ -83,13 +85,13 @@ async def tell_of_member(api: Api, user_id: UUID) -> None:
 
 async def revoke_at_doors(api: Api, lookups: Sequence[str]) -> None:
     """Tokens are gone; also works while Redis is full. Raises Unavailable."""
-    with _telling("tokens", _NOT_TOLD):
+    with _telling("tokens", _CHANGED):
         await api.projection.remove_tokens(lookups)
 
 
 async def tell_of_gone(api: Api, gone: Gone, organization_ids: Sequence[UUID] = ()) -> None:
     """Organizations and projects are gone, with their tokens. Raises Unavailable."""
-    with _telling("deletion", _NOT_TOLD):
+    with _telling("deletion", _ENDED):
         await api.projection.remove_tokens(gone.tokens)
         await api.projection.remove_projects([project.bytes for project in gone.projects])
         await api.projection.remove_organizations([organization.bytes for organization in organization_ids])

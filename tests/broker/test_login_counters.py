@@ -64,3 +64,17 @@ async def test_no_address_is_readable_in_redis(counters: LoginCounters, redis: R
 
     assert len(names) == 2
     assert not any(b"example" in name for name in names)
+
+
+async def test_other_things_are_counted_until_the_full_hour(
+    counters: LoginCounters, redis: Redis, keys: Keys
+) -> None:
+    """Each kind and each IP on its own."""
+    assert [await counters.count_in_hour("sign_up", "192.0.2.1", NOW) for _ in range(2)] == [1, 2]
+    assert await counters.count_in_hour("sign_up", "192.0.2.2", NOW) == 1
+    assert await counters.count_in_hour("address_check", "192.0.2.1", NOW) == 1
+
+    left = await _seconds_left(redis, keys)
+
+    assert len(left) == 3
+    assert all(2950 < seconds <= 2970 for seconds in left)

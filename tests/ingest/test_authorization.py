@@ -1,0 +1,131 @@
+"""Who may do what at the door: every route, asked by everybody."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from collector.domain.projection import ProjectEntry, Projection
+from collector.domain.token import lookup_of
+from collector.ingest.routes import ROUTES
+from tests.factories import ACCEPTED_MS, CLIENT_TOKEN, PROJECT, a_token_entry
+from tests.ingest.projections import (
+    LOGIN,
+    LOGIN_SUSPENDED,
+    OTHER_ORGANIZATION,
+    OTHER_PROJECT,
+    READER,
+    SUSPENDED,
+    UPLOAD_ONLY,
+    a_projection,
+)
+from tests.ingest.running_door import JSON, RunningDoor, running_door
+
+pytestmark = pytest.mark.integration
+
+STRANGER, REVOKED, EXPIRED, PROGRAM_SUSPENDED = "t" * 40, "v" * 40, "e" * 40, "x" * 40
+SUSPENDED_PROJECT = b"\x07" * 16
+
+SENDERS = {
+    "nobody": None,
+    "garbage": "g" * 40,
+    "upload": UPLOAD_ONLY,
+    "client": CLIENT_TOKEN,
+    "reader": READER,
+    "login": LOGIN,
+    "stranger": STRANGER,
+    "revoked": REVOKED,
+    "expired": EXPIRED,
+    "suspended": PROGRAM_SUSPENDED,
+    "suspended login": LOGIN_SUSPENDED,
+}
+"""`upload` has no scope to post, `reader` may also read, `stranger` is another organization's program. Logins
+have no project of their own. Disabled tokens are like revoked ones here: the door is not told of them."""
+
+TABLE = {
+    #                                                       nob gar upl cli rea log str rev exp sus s-l
+    "POST /v2/events":                                     "401 401 403 202 202 400 202 401 401 401 402",
+    "POST /v2/projects/{project}/events":                  "401 401 403 202 202 202 404 401 401 401 402",
+    "POST /v1/events":                                     "401 401 403 202 202 400 202 401 401 401 402",
+    "POST /v1/projects/{project}/events":                  "401 401 403 202 202 202 404 401 401 401 402",
+    "POST /v1/error":                                      "401 401 403 202 202 400 202 401 401 401 402",
+    "GET /v2/events/submit":                               "401 401 403 200 200 400 200 401 401 401 402",
+    "GET /v2/events/submit/{type}":                        "401 401 403 200 200 400 200 401 401 401 402",
+    "GET /v2/projects/{project}/events/submit":            "401 401 403 200 200 200 404 401 401 401 402",
+    "GET /v2/projects/{project}/events/submit/{type}":     "401 401 403 200 200 200 404 401 401 401 402",
+    "GET /v1/events/submit":                               "401 401 403 200 200 400 200 401 401 401 402",
+    "GET /v1/events/submit/{type}":                        "401 401 403 200 200 400 200 401 401 401 402",
+    "GET /v1/projects/{project}/events/submit":            "401 401 403 200 200 200 404 401 401 401 402",
+    "GET /v1/projects/{project}/events/submit/{type}":     "401 401 403 200 200 200 404 401 401 401 402",
+    "GET /v2/events/session/heartbeat":                    "401 401 403 200 200 401 200 401 401 401 401",
+    "POST /v2/events/by-ref/{reference}/user-description": "401 401 403 202 202 400 202 401 401 401 402",
+    "POST /v2/projects/{project}/events/by-ref/{reference}/user-description":
+                                                           "401 401 403 202 202 202 404 401 401 401 402",
+    "PATCH /v1/error/{event}":                             "401 401 403 202 202 400 202 401 401 401 402",
+    "GET /v2/projects/config":                             "401 401 403 200 200 401 200 401 401 401 401",
+    "GET /v2/projects/{project}/config":                   "401 401 403 200 200 200 404 401 401 401 404",
+    "GET /v1/project/config":                              "401 401 403 200 200 401 200 401 401 401 401",
+}  # fmt: skip
+
+
+def name_of(route: web.RouteDef) -> str:
+    """`POST /v2/projects/{project}/events`."""
+    path = re.sub(r"\{([a-z]+?)(?:_id)?:(?:[^{}]|\{[^}]*\})*\}", r"{\1}", route.path)
+    return f"{route.method} {path.removeprefix('/api')}"
+
+
+def everybody() -> Projection:
+    """The usual ones, and those that are only here."""
+    usual = a_projection()
+    own = {"organization_ids": (OTHER_ORGANIZATION,), "project_id": OTHER_PROJECT}
+    suspended = {"organization_ids": (SUSPENDED,), "project_id": SUSPENDED_PROJECT}
+    entries = {
+        STRANGER: a_token_entry(STRANGER, **own),
+        REVOKED: a_token_entry(REVOKED),
+        EXPIRED: a_token_entry(EXPIRED, expires_ms=ACCEPTED_MS),
+        PROGRAM_SUSPENDED: a_token_entry(PROGRAM_SUSPENDED, **suspended),
+    }
+    return Projection(
+        usual.tokens | {lookup_of(token): entry for token, entry in entries.items()},
+        usual.projects | {SUSPENDED_PROJECT: ProjectEntry(SUSPENDED)},
+        usual.organizations,
+    )
+
+
+def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
+    """Whoever adds a route says who may call it."""
+    assert {name_of(route) for route in ROUTES} == set(TABLE)
+    assert len(ROUTES) == len(TABLE)
+
+
+async def test_everybody_gets_what_the_table_says(redis_url: str, key_prefix: str) -> None:
+    """401, 403 and 404 make clients drop events: who gets one deserves it."""
+    async with running_door(redis_url, key_prefix, everybody()) as door:
+        await door.projection.remove_tokens([lookup_of(REVOKED)])
+        found = {
+            name: " ".join([str(await status_of(door, name, token)) for token in SENDERS.values()])
+            for name in TABLE
+        }
+
+    assert found == TABLE
+
+
+async def status_of(door: RunningDoor, name: str, token: str | None) -> int:
+    """What the row is about, as it would succeed."""
+    method, template = name.split()
+    path = (
+        template.replace("{project}", PROJECT.hex())
+        .replace("{event}", "0" * 32)
+        .replace("{reference}", "order-4711")
+        .replace("{type}", "log")
+    )
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    options: dict[str, Any] = {"headers": headers}
+    if method != "GET":
+        is_description = "user-description" in path or method == "PATCH"
+        body = {"email_address": "me@example.com", "description": "x"} if is_description else {"message": "x"}
+        options = {"headers": JSON | headers, "data": msgspec.json.encode(body)}
+    query = "?message=x&id=session-1" if method == "GET" else ""
+    return (await door.request(method, f"/api{path}{query}", **options)).status
