@@ -46,9 +46,9 @@ class OrganizationChange(msgspec.Struct, frozen=True):
 
 async def post_organization(request: web.Request) -> web.Response:
     """Make an organization; whoever does belongs to it. 201 once the doors know."""
-    api, user_id = request.app[API], request[IDENTITY].person
+    api, identity = request.app[API], request[IDENTITY]
     name = clean_name(_KIND, (await read_body(request, NewOrganization, is_required=True)).name)
-    organization_id = api.new_id()
+    organization_id, user_id = api.new_id(), identity.person
     async with connected(api.pool) as connection, connection.transaction():
         user = await lock_user(connection, user_id)  # or who asks twice at once gets two of the same name
         if await has_organization_named(connection, user.organization_ids if user else (), name):
@@ -57,11 +57,10 @@ async def post_organization(request: web.Request) -> web.Response:
         await add_member(connection, organization_id, user_id)
     await tell_of_new_organization(api, organization_id, user_id)
     async with connected(api.pool) as connection:
-        views = await organization_views(
-            api, connection, await list_organizations(connection, [organization_id])
-        )
+        made = await list_organizations(connection, [organization_id])
+        (view,) = await organization_views(api, connection, identity, made)
     location = absolute_url(request, f"/api/v2/organizations/{organization_id.hex}")
-    return json_response(views[0], HTTPStatus.CREATED, {hdrs.LOCATION: location})
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
 
 
 async def patch_organization(request: web.Request) -> web.Response:
@@ -78,7 +77,7 @@ async def patch_organization(request: web.Request) -> web.Response:
             if await has_organization_named(connection, own, name, but=organization.id):
                 raise taken(_KIND)
             organization = await rename_organization(connection, organization.id, name, api.clock.now())
-        (view,) = await organization_views(api, connection, [organization])
+        (view,) = await organization_views(api, connection, identity, [organization])
     return json_response(view)
 
 

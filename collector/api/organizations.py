@@ -81,7 +81,7 @@ async def get_organization(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         organization = await reachable_organization(connection, request[IDENTITY], request.match_info["id"])
         (view,) = await organization_views(
-            api, connection, [organization], with_statistics=wants_statistics(parameters)
+            api, connection, request[IDENTITY], [organization], with_statistics=wants_statistics(parameters)
         )
     return json_response(view)
 
@@ -109,16 +109,21 @@ async def named_organization(
 async def organization_views(
     api: Api,
     connection: asyncpg.Connection,
+    identity: Identity,
     organizations: Sequence[Organization],
     *,
     with_statistics: bool = False,
 ) -> list[OrganizationView]:
-    """The organizations as answers show them; all counts are 0 unless they are asked for."""
+    """The organizations as answers show them; all counts are 0 unless they are asked for.
+
+    Programs see no invitations: with the token of one a program could make itself a person.
+    """
     ids = [organization.id for organization in organizations]
     statistics = {}
     if with_statistics:
         statistics = await statistics_of_organizations(connection, ids, api.oldest_kept)
-    invitations = _by_organization(await list_invitations(connection, ids, api.clock.now()))
+    found = [] if identity.is_token else await list_invitations(connection, ids, api.clock.now())
+    invitations = _by_organization(found)
     views = []
     for organization in organizations:
         counted = statistics.get(organization.id, NOTHING)

@@ -57,6 +57,17 @@ async def test_whoever_is_no_user_yet_is_invited(api: RunningApi) -> None:
     assert view["invites"] == []
 
 
+async def test_a_program_sees_no_invitation(api: RunningApi) -> None:
+    """With its token a program could sign up, and manage tokens as a person."""
+    await api.post(f"{PATH}/guest@example.com", api.people.user)
+    path = f"/api/v2/organizations/{ORGANIZATION.hex}"
+
+    assert len((await api.get(path, api.people.user)).json["invites"]) == 1
+    assert (await api.get(path, api.people.program)).json["invites"] == []
+    renamed = await api.request("PATCH", path, api.people.program, json={"name": "Acme 2"})
+    assert renamed.json["invites"] == []
+
+
 @pytest.mark.parametrize("email", ["nobody", "a@b@c", "%20", "me%0a@example.com"])
 async def test_who_has_no_address_cannot_be_invited(api: RunningApi, email: str) -> None:
     """422."""
