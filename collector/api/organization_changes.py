@@ -20,13 +20,14 @@ from collector.database.deletion import delete_organizations as delete_from_data
 from collector.database.organizations import (
     add_member,
     add_organization,
+    find_organization,
     has_organization_named,
-    list_organizations,
     rename_organization,
 )
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.database.users import lock_user
+from collector.domain.errors import NotFound
 from collector.http.responses import json_response
 
 _KIND: Final = "Organization"
@@ -57,8 +58,10 @@ async def post_organization(request: web.Request) -> web.Response:
         await add_member(connection, organization_id, user_id)
     await tell_of_new_organization(api, organization_id, user_id)
     async with connected(api.pool) as connection:
-        made = await list_organizations(connection, [organization_id])
-        (view,) = await organization_views(api, connection, identity, made)
+        made = await find_organization(connection, organization_id)
+        if made is None:
+            raise NotFound("The organization has just been deleted.")
+        (view,) = await organization_views(api, connection, identity, [made])
     location = absolute_url(request, f"/api/v2/organizations/{organization_id.hex}")
     return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
 

@@ -71,7 +71,9 @@ async def get_organizations(request: web.Request) -> web.Response:
     api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
     async with connected(api.pool) as connection:
         found = await list_organizations(connection, request[IDENTITY].organization_ids)
-        views = await organization_views(api, connection, found, with_statistics=wants_statistics(parameters))
+        views = await organization_views(
+            api, connection, request[IDENTITY], found, with_statistics=wants_statistics(parameters)
+        )
     return json_response(views)
 
 
