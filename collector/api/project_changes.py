@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import hdrs, web
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.absolute_urls import absolute_url
 from collector.api.authentication import IDENTITY
@@ -28,6 +28,8 @@ from collector.http.responses import json_response
 
 _KIND: Final = "Project"
 
+Tabs = Annotated[list[str], Meta(max_length=100, description="a list of at most 100 texts")]
+
 
 class NewProject(msgspec.Struct, frozen=True, kw_only=True):
     """What a project begins with."""
@@ -35,7 +37,7 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True):
     organization_id: ObjectId
     name: Name = ""
     delete_bot_data_enabled: bool = False
-    promoted_tabs: list[str] = []
+    promoted_tabs: Tabs = []
 
 
 class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +45,7 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Name | UnsetType = UNSET
     delete_bot_data_enabled: bool | UnsetType = UNSET
-    promoted_tabs: list[str] | UnsetType | None = UNSET
+    promoted_tabs: Tabs | UnsetType | None = UNSET
 
 
 async def post_project(request: web.Request) -> web.Response:

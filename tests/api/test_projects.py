@@ -57,6 +57,7 @@ async def test_a_program_may_make_one_too(api: RunningApi) -> None:
         pytest.param({"organization_id": "x"}, 422, None, id="no id"),
         pytest.param({"name": "n" * 256}, 422, None, id="a long name"),
         pytest.param({"promoted_tabs": "x"}, 422, None, id="no list"),
+        pytest.param({"promoted_tabs": ["x"] * 101}, 422, None, id="a long list"),
     ],
 )
 async def test_what_is_no_project_is_refused(
