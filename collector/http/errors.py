@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-import orjson
+import msgspec
 import structlog
 from aiohttp import web
 
@@ -35,6 +35,17 @@ STATUS: Final[Mapping[type[Refusal], HTTPStatus]] = {
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What went wrong: `title` for people, `errors` by the field that is at fault."""
+
+    type: str
+    title: str
+    status: int
+    instance: str
+    errors: dict[str, list[str]] = {}
+
+
 _log = structlog.get_logger()
 
 
@@ -47,16 +58,18 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A problem answer; `title` is the sentence for people, `fields` is its `errors` member."""
-    body: dict[str, Any] = {
-        "type": f"https://httpstatuses.io/{status}",
-        "title": title,
-        "status": status,
-        "instance": f"{request.method} {masked(request.path)}",
-    }
-    if fields:
-        body["errors"] = {name: list(texts) for name, texts in fields.items()}
+    said = Problem(
+        type=f"https://httpstatuses.io/{status}",
+        title=title,
+        status=status,
+        instance=f"{request.method} {masked(request.path)}",
+        errors={name: list(texts) for name, texts in (fields or {}).items()},
+    )
     return web.Response(
-        status=status, body=orjson.dumps(body), content_type=PROBLEM_TYPE, headers=dict(headers or {})
+        status=status,
+        body=msgspec.json.encode(said),
+        content_type=PROBLEM_TYPE,
+        headers=dict(headers or {}),
     )
 
 

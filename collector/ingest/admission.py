@@ -44,7 +44,7 @@ async def admit(
     await refuse_suspended(token, door.cache)
     if check_content is not None:
         check_content(request)
-    target = await target_of(token, request.match_info.get("project_id"), door.cache)
+    target = await target_of(token, request.match_info.get("projectId"), door.cache)
     return Admission(token, target, check)
 
 
@@ -54,4 +54,4 @@ async def target_still(request: web.Request, admission: Admission) -> Target:
     if door.cache.evictions == admission.check.evictions:
         return admission.target
     token = await token_of(request, door.cache, door.clock)
-    return await target_of(token, request.match_info.get("project_id"), door.cache)
+    return await target_of(token, request.match_info.get("projectId"), door.cache)

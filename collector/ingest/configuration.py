@@ -1,24 +1,42 @@
 """GET config: the settings that clients obey, from the token projection alone (contract 6)."""
 
+from collections.abc import Mapping
 from typing import Final
 
+import msgspec
 from aiohttp import hdrs, web
 
 from collector.domain.client_settings import version_in
+from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 from collector.ingest.auth import own_target_of, readable_target_of, token_of
 from collector.ingest.door import DOOR
 from collector.ingest.guard import at_the_door
-from collector.ingest.paths import PROJECT
-from collector.ingest.post_headers import config_version_header
+from collector.ingest.paths import ID
+from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
 
 
+class Configuration(msgspec.Struct, frozen=True):
+    """A project's settings, and which version of them."""
+
+    version: int
+    settings: Mapping[str, str]
+
+
+@documented(
+    "Project",
+    {
+        200: Answer(Configuration, headers=CONFIG_VERSION_HEADERS),
+        304: Answer(description="The client has that version already."),
+    },
+    parameters=(Parameter("v", "The version that the client has.", int),),
+)
 @at_the_door
 async def get_config(request: web.Request) -> web.StreamResponse:
     """The project's settings and their version; 304 for a client that has exactly that one."""
     door = request.app[DOOR]
     token = await token_of(request, door.cache, door.clock)
-    if (named := request.match_info.get("project_id")) is not None:
+    if (named := request.match_info.get("id")) is not None:
         target = await readable_target_of(token, named, door.cache)
     else:
         target = await own_target_of(token, door.cache)
@@ -26,7 +44,7 @@ async def get_config(request: web.Request) -> web.StreamResponse:
     if version_in(_version_sent(request)) == target.config_version:
         return web.Response(status=304, headers=headers)
     headers |= config_version_header(request, target.config_version)
-    return json_response({"version": target.config_version, "settings": target.settings}, headers=headers)
+    return json_response(Configuration(target.config_version, target.settings), headers=headers)
 
 
 def _version_sent(request: web.Request) -> str | None:
@@ -35,6 +53,6 @@ def _version_sent(request: web.Request) -> str | None:
 
 ROUTES: Final = [
     web.get("/api/v2/projects/config", get_config),
-    web.get(f"/api/v2/projects/{PROJECT}/config", get_config),
+    web.get(f"/api/v2/projects/{ID}/config", get_config),
     web.get("/api/v1/project/config", get_config),
 ]

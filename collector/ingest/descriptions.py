@@ -10,16 +10,24 @@ from aiohttp import hdrs, web
 
 from collector.domain.body import decoded
 from collector.domain.description_request import description_in
-from collector.domain.errors import BadRequest, Invalid
+from collector.domain.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Invalid,
+    OrganizationSuspended,
+    UnsupportedContent,
+)
 from collector.domain.post import USER_DESCRIPTION
 from collector.domain.unpacking import Unstorable, unpacked
+from collector.http.event_form import DescriptionForm
+from collector.http.operation import Answer, documented, json_body
 from collector.ingest.admission import admit, target_still
 from collector.ingest.auth import Target
 from collector.ingest.direct import post_of
 from collector.ingest.door import DOOR
 from collector.ingest.guard import at_the_door
-from collector.ingest.paths import EVENT, PROJECT, REFERENCE
-from collector.ingest.post_headers import config_version_header
+from collector.ingest.paths import ID, PROJECT, REFERENCE
+from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
 from collector.ingest.request_body import (
     check_encoding,
     check_json,
@@ -28,7 +36,13 @@ from collector.ingest.request_body import (
     read_body,
 )
 
+_BODY: Final = json_body(
+    DescriptionForm, {"email_address": "me@example.com", "description": "It broke when I saved."}
+)
+_REFUSALS: Final = (BadRequest, OrganizationSuspended, BodyTooLarge, UnsupportedContent, Invalid)
 
+
+@documented("Event", {202: Answer(headers=CONFIG_VERSION_HEADERS)}, body=_BODY, refusals=_REFUSALS)
 @at_the_door
 async def post_description(request: web.Request) -> web.StreamResponse:
     """Queue the description of the event with that reference id."""
@@ -37,9 +51,18 @@ async def post_description(request: web.Request) -> web.StreamResponse:
     if description is None:
         raise Invalid(fields={"description": ["A description or an e-mail address is required."]})
     target = await target_still(request, admission)
-    return await _queued(request, target, request.match_info["reference_id"], description)
+    return await _queued(request, target, request.match_info["referenceId"], description)
 
 
+@documented(
+    "Event",
+    {
+        202: Answer(headers=CONFIG_VERSION_HEADERS),
+        200: Answer(description="The body says nothing.", headers=CONFIG_VERSION_HEADERS),
+    },
+    body=_BODY,
+    refusals=_REFUSALS,
+)
 @at_the_door
 async def patch_error(request: web.Request) -> web.StreamResponse:
     """The same in version 1, by the event's own id; a body that says nothing changes nothing."""
@@ -49,7 +72,7 @@ async def patch_error(request: web.Request) -> web.StreamResponse:
     target = await target_still(request, admission)
     if description is None:
         return web.Response(headers=config_version_header(request, target.config_version))
-    return await _queued(request, target, request.match_info["event_id"], description)
+    return await _queued(request, target, request.match_info["id"], description)
 
 
 async def _description(request: web.Request) -> bytes | None:
@@ -85,5 +108,5 @@ async def _queued(
 ROUTES: Final = [
     web.post(f"/api/v2/events/by-ref/{REFERENCE}/user-description", post_description),
     web.post(f"/api/v2/projects/{PROJECT}/events/by-ref/{REFERENCE}/user-description", post_description),
-    web.patch(f"/api/v1/error/{EVENT}", patch_error),
+    web.patch(f"/api/v1/error/{ID}", patch_error),
 ]

@@ -5,16 +5,61 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
+from collector.domain.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Invalid,
+    LengthRequired,
+    OrganizationSuspended,
+    UnsupportedContent,
+)
+from collector.http.event_form import SENT_EVENT, EventForm
+from collector.http.operation import Answer, Body, Content, Parameter, documented
 from collector.ingest.admission import admit, target_still
 from collector.ingest.direct import PATH, post_of
 from collector.ingest.door import DOOR
 from collector.ingest.guard import at_the_door
 from collector.ingest.paths import PROJECT
-from collector.ingest.post_headers import LEGACY_API, api_version_of, config_version_header
+from collector.ingest.post_headers import (
+    CONFIG_VERSION_HEADERS,
+    LEGACY_API,
+    api_version_of,
+    config_version_header,
+)
 from collector.ingest.request_body import check_content, check_length, read_body
 from collector.ingest.strict import APPLIED, is_strict_post
 
+_BODY: Final = Body(
+    {
+        "application/json": Content(
+            EventForm | list[EventForm], {"event": SENT_EVENT, "events": [SENT_EVENT, {"message": "Again"}]}
+        ),
+        "text/plain": Content(str, {"lines": "Hello\nOne event for each line"}),
+    },
+    is_required=False,
+)
 
+
+@documented(
+    "Event",
+    {202: Answer(headers=(*CONFIG_VERSION_HEADERS, "Preference-Applied"))},
+    body=_BODY,
+    parameters=(
+        Parameter(
+            "Prefer",
+            "`handling=strict`: look into the body first, and take nothing of it where something is wrong.",
+            place="header",
+        ),
+    ),
+    refusals=(
+        BadRequest,
+        OrganizationSuspended,
+        LengthRequired,
+        BodyTooLarge,
+        UnsupportedContent,
+        Invalid,
+    ),
+)
 @at_the_door
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Queue one post. 202 means it is on the queue's disk, not yet in Postgres."""

@@ -7,11 +7,20 @@ from aiohttp import hdrs, web
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
 from collector.domain.heartbeat import Heartbeat, heartbeat_in
+from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.auth import Target, own_target_of, token_of
 from collector.ingest.door import DOOR, Door
 from collector.ingest.guard import at_the_door
 
 
+@documented(
+    "Event",
+    {200: Answer()},
+    parameters=(
+        Parameter("id", "The session's id, or the user's identity where the session is that user's."),
+        Parameter("close", "Whether the session has ended.", bool),
+    ),
+)
 @at_the_door
 async def get_heartbeat(request: web.Request) -> web.StreamResponse:
     """Keep the sign of life; 200 without a body, also where no session is named."""

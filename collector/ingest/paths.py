@@ -2,7 +2,7 @@
 
 from typing import Final
 
-PROJECT: Final = r"{project_id:[a-zA-Z0-9]{24,36}}"
-EVENT: Final = r"{event_id:[a-zA-Z0-9]{24,36}}"
-REFERENCE: Final = r"{reference_id:[a-zA-Z0-9-]{8,100}}"
+PROJECT: Final = r"{projectId:[a-zA-Z0-9]{24,36}}"
+ID: Final = r"{id:[a-zA-Z0-9]{24,36}}"
+REFERENCE: Final = r"{referenceId:[a-zA-Z0-9-]{8,100}}"
 TYPE: Final = r"{type:[^/]+}"

@@ -7,6 +7,7 @@ from multidict import istr
 
 CONFIG_VERSION_HEADER: Final = "X-Exceptionless-ConfigVersion"
 LEGACY_CONFIG_VERSION_HEADER: Final = "v"
+CONFIG_VERSION_HEADERS: Final = (CONFIG_VERSION_HEADER, LEGACY_CONFIG_VERSION_HEADER)
 CLIENT_HEADER: Final = istr("X-Exceptionless-Client")
 
 LEGACY_API: Final = 1

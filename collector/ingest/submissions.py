@@ -5,17 +5,39 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
-from collector.domain.client_settings import DATA_EXCLUSIONS, listed
+from collector.domain.client_settings import DATA_EXCLUSIONS, patterns_in
+from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.json_text import encoded
 from collector.domain.submission import submitted_event
+from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.admission import admit
 from collector.ingest.direct import post_of
 from collector.ingest.door import DOOR
 from collector.ingest.guard import at_the_door
 from collector.ingest.paths import PROJECT, TYPE
-from collector.ingest.post_headers import config_version_header, text_of
+from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header, text_of
+
+_PARAMETERS: Final = (
+    Parameter("type", "The event's type; wins over the one in the path."),
+    Parameter("source", "Where the event comes from."),
+    Parameter("message", "What happened.", example="Hello"),
+    Parameter("reference", "A reference id, by which the event is found.", example="hello-0002"),
+    Parameter("date", "When it happened; now when left out."),
+    Parameter("count", "How many events it stands for.", int),
+    Parameter("value", "A number of your own.", float),
+    Parameter("geo", "`latitude,longitude`."),
+    Parameter("tags", "Tags with commas between them."),
+    Parameter("identity", "Who the user is."),
+    Parameter("identityname", "What the user is called."),
+)
 
 
+@documented(
+    "Event",
+    {200: Answer(headers=CONFIG_VERSION_HEADERS)},
+    parameters=_PARAMETERS,
+    refusals=(BadRequest, OrganizationSuspended),
+)
 @at_the_door
 async def get_submit(request: web.Request) -> web.StreamResponse:
     """Queue the event; 200 and nothing queued where no parameter says anything."""
@@ -23,7 +45,7 @@ async def get_submit(request: web.Request) -> web.StreamResponse:
     event = submitted_event(
         [(text_of(name), text_of(value)) for name, value in request.query.items()],
         text_of(request.match_info.get("type", "")),
-        listed(target.settings, DATA_EXCLUSIONS),
+        patterns_in(target.settings, DATA_EXCLUSIONS),
     )
     if event is not None:
         post = post_of(request, door, target, encoded(event))

@@ -72,7 +72,8 @@ TABLE = {
 
 def name_of(route: web.RouteDef) -> str:
     """`POST /v2/projects/{project}/events`."""
-    path = re.sub(r"\{([a-z]+?)(?:_id)?:(?:[^{}]|\{[^}]*\})*\}", r"{\1}", route.path)
+    path = re.sub(r"\{([a-z]+?)(?:Id)?:(?:[^{}]|\{[^}]*\})*\}", r"{\1}", route.path)
+    path = path.replace("error/{id}", "error/{event}").replace("{id}", "{project}")
     return f"{route.method} {path.removeprefix('/api')}"
 
 

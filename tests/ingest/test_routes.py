@@ -14,12 +14,13 @@ from tests.ingest.running_door import BEARER, JSON, RunningDoor
 pytestmark = pytest.mark.integration
 
 BODY = b'{"description":"x"}'
-VALUES = {"project_id": PROJECT.hex(), "reference_id": "abcd-1234", "event_id": "0" * 32, "type": "usage"}
+VALUES = {"projectId": PROJECT.hex(), "referenceId": "abcd-1234", "type": "usage"}
 
 
 def _path(pattern: str) -> str:
     """A path of the route that names things which exist."""
-    return re.sub(r"\{(\w+):(?:[^{}]|\{[^}]*\})+\}", lambda found: VALUES[found[1]], pattern)
+    values = VALUES | {"id": "0" * 32 if "/error/" in pattern else PROJECT.hex()}
+    return re.sub(r"\{(\w+):(?:[^{}]|\{[^}]*\})+\}", lambda found: values[found[1]], pattern)
 
 
 EVERY_ROUTE = [

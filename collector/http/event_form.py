@@ -1,0 +1,74 @@
+"""An event as it is sent and as it is read back, for the document; the rules are the domain's.
+
+Whatever else an event holds goes into its data.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+
+class EventForm(msgspec.Struct, frozen=True, kw_only=True):
+    """An event as a client sends it; every member may be left out."""
+
+    type: Annotated[
+        str | UnsetType | None,
+        Meta(
+            description="`log`, `error`, `usage`, `404`, `session` or one of your own; `log` when left out."
+        ),
+    ] = UNSET
+    source: Annotated[str | UnsetType | None, Meta(description="Where it comes from, like a logger.")] = UNSET
+    date: Annotated[
+        str | UnsetType | None,
+        Meta(description="When it happened, ISO 8601 with an offset; now when left out."),
+    ] = UNSET
+    tags: Annotated[list[str] | UnsetType | None, Meta(description="At most 50 of 100 characters.")] = UNSET
+    message: Annotated[str | UnsetType | None, Meta(description="At most 2000 characters.")] = UNSET
+    geo: Annotated[str | UnsetType | None, Meta(description="`latitude,longitude`.")] = UNSET
+    value: Annotated[float | UnsetType | None, Meta(description="A number of your own.")] = UNSET
+    count: Annotated[
+        int | UnsetType | None, Meta(description="How many it stands for, where a client sends one for many.")
+    ] = UNSET
+    data: Annotated[
+        dict[str, Any] | UnsetType | None,
+        Meta(description="Anything; `@error`, `@request`, `@user` and the like are known."),
+    ] = UNSET
+    reference_id: Annotated[
+        str | UnsetType | None,
+        Meta(
+            description="Your own id, 8 to 100 letters, digits or `-`: stored once, and found by it.",
+        ),
+    ] = UNSET
+
+
+class StoredEventForm(EventForm, frozen=True, kw_only=True):
+    """An event as it was stored; what it does not have is left out."""
+
+    id: Annotated[str, Meta(description="The event's own id, ordered by when it was accepted.")]
+    organization_id: str
+    project_id: str
+    stack_id: Annotated[
+        str | UnsetType, Meta(description="Events with the same signature have the same.")
+    ] = UNSET
+    is_first_occurrence: Annotated[bool, Meta(description="Whether it is the first one of its stack.")]
+    created_utc: Annotated[datetime, Meta(description="When it was accepted.")]
+
+
+class DescriptionForm(msgspec.Struct, frozen=True, kw_only=True):
+    """What a user says of an event: an address or a description, or both."""
+
+    email_address: str | UnsetType | None = UNSET
+    description: str | UnsetType | None = UNSET
+    data: dict[str, Any] | UnsetType | None = UNSET
+
+
+SENT_EVENT = {
+    "type": "log",
+    "message": "Hello",
+    "reference_id": "hello-0001",
+    "tags": ["first"],
+    "data": {"colour": "blue"},
+}
+"""An example that is accepted as it stands."""

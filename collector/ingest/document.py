@@ -1,0 +1,20 @@
+"""What the door says of its routes: to each its own, and to all that they take a token."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from collector.domain.errors import Forbidden, NotFound, Unauthenticated, Unavailable
+from collector.http.openapi import DocumentedRoute
+from collector.http.operation import operation_of
+from collector.ingest.routes import ROUTES
+
+_REFUSALS: Final = (Unauthenticated, Forbidden, NotFound, Unavailable)
+_NEEDS: Final = "Needs a token with the scope `client`, which `user` implies."
+
+
+def documented_routes() -> Iterator[DocumentedRoute]:
+    """Every route of the door that says what it does."""
+    for route in ROUTES:
+        operation = operation_of(route.handler)
+        if operation is not None:
+            yield DocumentedRoute(route.method, route.path, operation, _REFUSALS, _NEEDS)
