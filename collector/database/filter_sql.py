@@ -1,0 +1,293 @@
+"""Filters as SQL: a tree becomes a condition on `events AS e` or `stacks AS s`, and arguments.
+
+No text of a filter gets into a statement: names of columns and functions are constants here, everything else
+is an argument. What is missing in an event compares as unknown, which counts as no.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from collector.database.text_patterns import like_pattern, parts_pattern, words_pattern
+from collector.domain.event import INVALID_REFERENCE_ID
+from collector.domain.filter_fields import (
+    DEFAULT_FIELDS,
+    FIELDS,
+    Column,
+    ErrorMember,
+    Field,
+    Kind,
+    Member,
+    NamedMember,
+    Place,
+    StackColumn,
+    StackState,
+    field_of,
+)
+from collector.domain.filter_terms import (
+    AnyOf,
+    BeginsWithParts,
+    HasWords,
+    IsFlag,
+    IsId,
+    IsText,
+    MomentBetween,
+    Nothing,
+    NumberBetween,
+    Test,
+    TextBetween,
+    VersionBetween,
+    test_of,
+)
+from collector.domain.filter_tree import And, Everything, Exists, Filter, Match, Not, Or, Range, Term
+from collector.domain.moments import LocalClock
+
+CAUSES: Final = 8
+"""How far an error's chain of causes is looked through."""
+
+_NATIVE: Final = frozenset({Kind.ID, Kind.NUMBER, Kind.MOMENT, Kind.FLAG})
+"""Kinds whose columns are of a type of their own; in `data` everything is text."""
+_NUMBER_TEXT: Final = "^[+-]?[0-9]{1,100}([.][0-9]{1,100})?$"
+_MOMENT_TEXT: Final = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
+)
+_VERSION_TEXT: Final = "^[0-9]{1,9}(?:[.][0-9]{1,9}){0,5}"
+_STACK_DEFAULT_FIELDS: Final = tuple(
+    FIELDS[name] for name in ("stack", "title", "description", "tag", "references")
+)
+_STACK_COLUMNS: Final = {
+    "stack_id": "s.id",
+    "project_id": "s.project_id",
+    "organization_id": "s.organization_id",
+    "type": "s.type",
+    "tags": "s.tags",
+}
+"""What a stack's row knows of its events, too."""
+
+_EACH_MEMBER: Final = """EXISTS (
+    SELECT FROM jsonb_each(CASE jsonb_typeof(e.data) WHEN 'object' THEN e.data END) AS m
+    WHERE lower(m.key) = lower({name}::text) AND jsonb_typeof(m.value) IN ('string', 'number', 'boolean')
+        AND {condition})"""
+_EACH_ERROR: Final = """EXISTS (
+    SELECT FROM (
+        SELECT e.data -> kind AS error FROM (VALUES ('@error'), ('@simple_error')) AS k (kind) OFFSET 0
+    ) AS o, unnest(ARRAY[{values}]) AS c (v)
+    WHERE o.error IS NOT NULL AND {condition})"""
+_OF_SUCH_A_STACK: Final = """e.stack_id IN (
+    SELECT s.id FROM stacks AS s WHERE s.project_id = ANY({projects}) AND {condition})"""
+_WITH_SUCH_AN_EVENT: Final = """s.id IN (
+    SELECT e.stack_id FROM events AS e WHERE e.project_id = ANY({projects}) AND {condition})"""
+
+
+class Arguments:
+    """The arguments of one statement, in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def add(self, value: Any) -> str:
+        """Where the value stands in the statement: `$3`."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+class Conditions:
+    """Makes conditions for one statement; `projects` is the argument that holds the reader's projects."""
+
+    def __init__(self, arguments: Arguments, projects: str, clock: LocalClock) -> None:
+        self._arguments = arguments
+        self._projects = projects
+        self._clock = clock
+
+    @property
+    @abstractmethod
+    def _default_fields(self) -> Iterable[Field]:
+        """Where bare words are looked for."""
+
+    @abstractmethod
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        """The condition that holds for one place of the field at least."""
+
+    def of(self, tree: Filter) -> str:
+        """The condition that a tree stands for. Raises BadRequest for values that cannot be meant."""
+        match tree:
+            case Everything():
+                return "true"
+            case And(children):
+                return f"({' AND '.join(self.of(child) for child in children)})"
+            case Or(children):
+                return f"({' OR '.join(self.of(child) for child in children)})"
+            case Not(child):
+                return f"({self.of(child)} IS NOT TRUE)"
+            case Exists(name):
+                return self._exists(field_of(name))
+            case Match(name, value):
+                fields = self._default_fields if name is None else (field_of(name),)
+                return f"({' OR '.join(self._match(field, value) for field in fields)})"
+
+    def _match(self, field: Field | None, value: Term | Range) -> str:
+        if field is None:
+            return "false"
+        test = test_of(field, value, self._clock)
+        if isinstance(test, Nothing):
+            return "false"
+        return self._related(field, lambda place: self._holds(field, place, test))
+
+    def _exists(self, field: Field | None) -> str:
+        if field is None:
+            return "false"
+        return self._related(field, lambda place: self._each(place, lambda value: f"{value} IS NOT NULL"))
+
+    def _holds(self, field: Field, place: Place, test: Test) -> str:
+        if isinstance(place, StackState):
+            is_one = f"s.status = ANY({self._arguments.add(list(place.states))}::text[])"
+            return is_one if test == IsFlag(flag=True) else f"NOT {is_one}"
+        is_native = isinstance(place, Column | StackColumn) and field.kind in _NATIVE
+        condition = self._each(place, lambda value: self._test(value, test, is_native=is_native))
+        return self._indexed(place, test, condition)
+
+    def _indexed(self, place: Place, test: Test, condition: str) -> str:
+        """References: the literal condition of the leaves' index, or no look-up could use it."""
+        is_reference = isinstance(place, Column) and place.name == "reference_id"
+        if not is_reference or not isinstance(test, IsText) or test.pieces == (INVALID_REFERENCE_ID,):
+            return condition
+        if not all(isinstance(piece, str) for piece in test.pieces):
+            return condition
+        return f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
+
+    def _each(self, place: Place, condition: Callable[[str], str]) -> str:
+        """The condition on the value at a place, or on one of the values there."""
+        match place:
+            case Column(name, is_list) | StackColumn(name, is_list):
+                value = self._column(place)
+                if not is_list:
+                    return condition(value)
+                return f"EXISTS (SELECT FROM unnest({value}) AS v (v) WHERE {condition('v.v')})"
+            case StackState():
+                return "s.status IS NOT NULL"
+            case Member(path):
+                return condition(f"(e.data #>> {self._arguments.add(list(path))}::text[])")
+            case NamedMember(name):
+                return _EACH_MEMBER.format(
+                    name=self._arguments.add(name), condition=condition("(m.value #>> '{}')")
+                )
+            case ErrorMember(name):
+                return self._each_error(self._arguments.add(name), condition)
+
+    def _each_error(self, member: str, condition: Callable[[str], str]) -> str:
+        """The errors themselves and their causes; taken out of `data` once, for that is what costs."""
+        values = ", ".join(
+            f"(o.error #>> (array_fill('inner'::text, ARRAY[{depth}]) || {member}::text))"
+            for depth in range(CAUSES)
+        )
+        return _EACH_ERROR.format(values=values, condition=condition("c.v"))
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return f's."{place.name}"' if isinstance(place, StackColumn) else f"e.{place.name}"
+
+    def _test(self, value: str, test: Test, *, is_native: bool) -> str:
+        add = self._arguments.add
+        match test:
+            case AnyOf(tests):
+                return f"({' OR '.join(self._test(value, one, is_native=is_native) for one in tests)})"
+            case IsId(id_):
+                return f"{value} = {add(id_)}::uuid"
+            case IsFlag(flag):
+                return f"{value} = {add(flag)}" if is_native else f"{value} = {add(str(flag).lower())}::text"
+            case NumberBetween():
+                number = value if is_native else _guarded(value, _NUMBER_TEXT, "numeric")
+                return self._number_between(number, test)
+            case MomentBetween():
+                moment = value if is_native else _guarded(value, _MOMENT_TEXT, "timestamptz")
+                return self._between(moment, (">=", test.begin), ("<", test.end), "timestamptz")
+            case _:
+                text = f"replace({value}::text, '-', '')" if is_native else value
+                return self._text_test(text, test)
+
+    def _text_test(self, value: str, test: Test) -> str:
+        add = self._arguments.add
+        match test:
+            case IsText(pieces, is_folded):
+                text = f"lower({value})" if is_folded else value
+                if all(isinstance(piece, str) for piece in pieces):
+                    return f"{text} = {add(''.join(map(str, pieces)))}::text"
+                return f"{text} LIKE {add(like_pattern(pieces))}::text"
+            case HasWords():
+                return f"lower({value}) ~ {add(words_pattern(test))}::text"
+            case BeginsWithParts(text):
+                return f"lower({value}) ~ {add(parts_pattern(text))}::text"
+            case TextBetween(low, high):
+                return self._between(
+                    f'lower({value}) COLLATE "C"',
+                    (">=" if low is None or low.is_included else ">", low and low.text),
+                    ("<=" if high is None or high.is_included else "<", high and high.text),
+                    "text",
+                )
+            case VersionBetween():
+                parts = f"string_to_array(substring({value} from '{_VERSION_TEXT}'), '.')::bigint[]"
+                return self._between(
+                    parts,
+                    (">=" if test.includes_low else ">", test.low and list(test.low)),
+                    ("<=" if test.includes_high else "<", test.high and list(test.high)),
+                    "bigint[]",
+                )
+            case _:
+                raise TypeError(f"{test} is no test of a text")
+
+    def _number_between(self, value: str, test: NumberBetween) -> str:
+        return self._between(
+            value,
+            (">=" if test.includes_low else ">", test.low),
+            ("<=" if test.includes_high else "<", test.high),
+            "numeric",
+        )
+
+    def _between(self, value: str, low: tuple[str, Any], high: tuple[str, Any], type_: str) -> str:
+        sides = [
+            f"{value} {operator} {self._arguments.add(bound)}::{type_}"
+            for operator, bound in (low, high)
+            if bound is not None
+        ]
+        return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
+
+
+class EventConditions(Conditions):
+    """Conditions on `events AS e`."""
+
+    @property
+    def _default_fields(self) -> Iterable[Field]:
+        return DEFAULT_FIELDS
+
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        found = f"({' OR '.join(condition(place) for place in field.places)})"
+        if not field.is_of_stack:
+            return found
+        return _OF_SUCH_A_STACK.format(projects=self._projects, condition=found)
+
+
+class StackConditions(Conditions):
+    """Conditions on `stacks AS s`; what only events know holds for a stack with such an event."""
+
+    @property
+    def _default_fields(self) -> Iterable[Field]:
+        return _STACK_DEFAULT_FIELDS
+
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        found = f"({' OR '.join(condition(place) for place in field.places)})"
+        if field.is_of_stack or _is_shared(field.places[0]):
+            return found
+        return _WITH_SUCH_AN_EVENT.format(projects=self._projects, condition=found)
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return _STACK_COLUMNS[place.name] if _is_shared(place) else super()._column(place)
+
+
+def _is_shared(place: Place) -> bool:
+    return isinstance(place, Column) and place.name in _STACK_COLUMNS
+
+
+def _guarded(value: str, pattern: str, type_: str) -> str:
+    """A text as a value of a type where it is written like one, else null."""
+    is_valid = f" AND pg_input_is_valid({value}, '{type_}')" if type_ == "timestamptz" else ""
+    return f"CASE WHEN {value} ~ '{pattern}'{is_valid} THEN ({value})::{type_} END"

@@ -1,0 +1,388 @@
+"""What filters mean, said again in plain Python over one event: the SQL must select the same events.
+
+Nothing here is shared with the product but the tree itself, the reading of dates and the event's row.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from collector.domain.filter_tree import (
+    And,
+    Bound,
+    Everything,
+    Exists,
+    Filter,
+    Match,
+    Not,
+    Or,
+    Range,
+    Term,
+    Wildcard,
+)
+from collector.domain.moments import LocalClock, Span, span_of
+
+Row = Mapping[str, Any]
+
+PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~\u00a0 \t\r\n"
+OF_SOURCES = "./\\()[]{}?=&;:<>, \t\r\n"
+OF_TYPES = ".()[]{}<>+:`, \t\r\n"
+BARE = [
+    "id",
+    "reference",
+    "source",
+    "message",
+    "tag",
+    "path",
+    "error.code",
+    "error.type",
+    "error.targettype",
+    "error.targetmethod",
+    "user.description",
+    "user",
+    "user.name",
+]
+_ALIASES = """
+organization_id=organization project_id=project stack_id=stack reference_id=reference tags=tag
+is_first_occurrence=first fixed=is_fixed regressed=is_regressed hidden=is_hidden last=last_occurrence
+links=references fixedon=date_fixed version_fixed=fixed_in_version critical=occurrences_are_critical
+occurrences=total_occurrences signature=signature_hash data.@user.identity=user user.email=user
+"""
+SAME = dict(pair.split("=") for pair in _ALIASES.split())
+
+
+def holds(tree: Filter, event: Row, stack: Row | None, clock: LocalClock) -> bool:
+    """Whether the event is what the filter is about."""
+    match tree:
+        case Everything():
+            found = True
+        case And(children):
+            found = all(holds(child, event, stack, clock) for child in children)
+        case Or(children):
+            return any(holds(child, event, stack, clock) for child in children)
+        case Not(child):
+            found = not holds(child, event, stack, clock)
+        case Exists(name):
+            found = bool(_values(name, event, stack)[1])
+        case Match(None, value):
+            return any(_matches(name, value, event, stack, clock) for name in BARE)
+        case Match(name, value):
+            found = _matches(name or "", value, event, stack, clock)
+    return found
+
+
+def _matches(name: str, value: Term | Range, event: Row, stack: Row | None, clock: LocalClock) -> bool:
+    compare, values = _values(name, event, stack)
+    return any(compare(found, value, clock) for found in values)
+
+
+Compare = Callable[[Any, Term | Range, LocalClock], bool]
+
+
+def _values(name: str, event: Row, stack: Row | None) -> tuple[Compare, list[Any]]:
+    """How values of the field are compared, and those that the event has."""
+    name = SAME.get(name.lower(), name.lower() if name.lower() in TABLE else name)
+    if name in TABLE:
+        compare, find = TABLE[name]
+        return compare, [value for value in find(event, stack or {}) if value is not None]
+    first, _, rest = name.partition(".")
+    data = event["data"]
+    if rest and first.lower() == "ref":
+        return exact, list(_named(data, f"@ref:{rest}"))
+    if rest and first.lower() == "data":
+        return anything, list(_named(data, rest)) if "." not in rest else _at(data, *rest.split("."))
+    return exact, []
+
+
+def _named(data: dict[str, Any], name: str) -> Iterator[str]:
+    for key, value in data.items():
+        if _low(key) == _low(name) and isinstance(value, str | int | float | bool):
+            yield _text(value)
+
+
+def _at(data: Any, *path: str) -> list[str]:
+    for name in path:
+        if isinstance(data, list) and re.fullmatch(r"\d+", name):
+            data = data[int(name)] if int(name) < len(data) else None
+        else:
+            data = data.get(name) if isinstance(data, dict) else None
+    return [] if data is None else [_text(data)]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(_sorted(value), ensure_ascii=False)
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        names = sorted(value, key=lambda name: (len(name.encode()), name.encode()))
+        return {name: _sorted(value[name]) for name in names}
+    return [_sorted(one) for one in value] if isinstance(value, list) else value
+
+
+def _low(text: str) -> str:
+    return "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+
+
+def _like(pieces: Sequence[str | Wildcard], change: Callable[[str], str]) -> str:
+    spelled = {Wildcard.ANY: ".*", Wildcard.ONE: "."}
+    return "".join(spelled[one] if isinstance(one, Wildcard) else re.escape(change(one)) for one in pieces)
+
+
+def exact(found: str, value: Term | Range, _clock: LocalClock) -> bool:
+    """To the letter."""
+    if isinstance(value, Range):
+        return _between(_low(found), value, _low)
+    return re.fullmatch(_like(value.pieces, str), found, re.DOTALL) is not None
+
+
+def whole(found: str, value: Term | Range, _clock: LocalClock) -> bool:
+    """In any case."""
+    if isinstance(value, Range):
+        return _between(_low(found), value, _low)
+    return re.fullmatch(_like(value.pieces, _low), _low(found), re.DOTALL) is not None
+
+
+def words(separators: str, *, is_begun: bool = False) -> Compare:
+    """One after another."""
+
+    def compare(found: str, value: Term | Range, clock: LocalClock) -> bool:
+        if isinstance(value, Range):
+            return whole(found, value, clock)
+        wanted = _split(value, separators)
+        if not wanted:
+            return whole(found, value, clock)
+        if value.has_wildcards:
+            return _with_wildcards(_low(found), wanted, separators, is_begun=is_begun)
+        there = [word for word in re.split(f"[{re.escape(separators)}]+", _low(found)) if word]
+        sought = ["".join(map(str, word)) for word in wanted]
+        for start in range(len(there) - len(sought) + 1):
+            part = there[start : start + len(sought)]
+            if part[:-1] == sought[:-1] and (
+                part[-1] == sought[-1] or (is_begun and part[-1].startswith(sought[-1]))
+            ):
+                return True
+        return False
+
+    return compare
+
+
+def _split(term: Term, separators: str) -> list[list[str | Wildcard]]:
+    found: list[list[str | Wildcard]] = [[]]
+    for piece in term.pieces:
+        for character in [piece] if isinstance(piece, Wildcard) else _low(piece):
+            if isinstance(character, str) and character in separators:
+                found.append([])
+            else:
+                found[-1].append(character)
+    return [word for word in found if word]
+
+
+def _with_wildcards(
+    found: str, wanted: list[list[str | Wildcard]], separators: str, *, is_begun: bool
+) -> bool:
+    separator = f"[{re.escape(separators)}]"
+    pattern = f"(?:^|{separator})" + f"{separator}+".join(_like(word, str) for word in wanted)
+    if not is_begun:
+        pattern += f"(?:{separator}|$)"
+    return re.search(pattern.replace("$)", r"\Z)"), found, re.DOTALL) is not None
+
+
+def identity(found: str, value: Term | Range, clock: LocalClock) -> bool:
+    """Words, the last one perhaps begun; an address is also who is called by its first part."""
+    if words(PUNCTUATION, is_begun=True)(found, value, clock):
+        return True
+    if isinstance(value, Range) or value.has_wildcards or "@" not in value.text:
+        return False
+    local = _low(value.text).partition("@")[0]
+    return bool(local) and _low(found) == local
+
+
+def version(found: str, value: Term | Range, clock: LocalClock) -> bool:
+    """Part by part."""
+    if isinstance(value, Range):
+        bounds = [_parts(bound.text) for bound in (value.low, value.high) if bound is not None]
+        if not all(bounds):
+            return whole(found, value, clock)
+        return bool(_parts(found)) and _between(_parts(found), value, _parts)
+    if value.has_wildcards:
+        return whole(found, value, clock)
+    sought, there = _low(value.text), _low(found)
+    following = there[len(sought) : len(sought) + 1]
+    return there.startswith(sought) and not re.fullmatch("[a-z0-9]", following)
+
+
+def _parts(text: str) -> list[int]:
+    found = re.match(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}", text)
+    return [int(part) for part in found[0].split(".")] if found else []
+
+
+def number(found: Any, value: Term | Range, _clock: LocalClock) -> bool:
+    """By its size."""
+    if isinstance(value, Term):
+        return Decimal(found) == Decimal(value.text)
+    return _between(Decimal(found), value, Decimal)
+
+
+def moment(found: datetime, value: Term | Range, clock: LocalClock) -> bool:
+    """Within the span that is named."""
+
+    def span(bound: Term | Bound) -> Span:
+        named = span_of(bound.text, clock)
+        assert named is not None
+        return named
+
+    if isinstance(value, Term):
+        return span(value).begin <= found < span(value).end
+    low, high = value.low, value.high
+    if low and found < (span(low).begin if low.is_included else span(low).end):
+        return False
+    return not high or found < (span(high).end if high.is_included else span(high).begin)
+
+
+def flag(found: Any, value: Term | Range, _clock: LocalClock) -> bool:
+    """True or false."""
+    if isinstance(value, Range):
+        return False
+    return _text(found) == value.text.lower()
+
+
+def id_(found: Any, value: Term | Range, clock: LocalClock) -> bool:
+    """32 hex characters."""
+    return not isinstance(value, Range) and whole(found.hex, value, clock)
+
+
+def anything(found: str, value: Term | Range, clock: LocalClock) -> bool:
+    """Text, number or date, as the filter's own value looks like."""
+    bounds = [value] if isinstance(value, Term) else [bound for bound in (value.low, value.high) if bound]
+    texts = [bound.text for bound in bounds]
+    is_text = isinstance(value, Term) and (value.has_wildcards or whole(found, value, clock))
+    if texts and all(map(_is_number, texts)) and not is_text:
+        return _is_number(found) and number(found, value, clock)
+    if texts and all(span_of(text, clock) for text in texts) and not is_text:
+        return _is_moment_like(found, value, clock)
+    return whole(found, value, clock)
+
+
+def _is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text) is not None
+
+
+def _is_moment_like(found: str, value: Term | Range, clock: LocalClock) -> bool:
+    if not re.match(r"\d{4}-\d{2}-\d{2}", found):
+        return False
+    try:
+        there = datetime.fromisoformat(found)
+    except ValueError:
+        return False
+    return moment(there if there.tzinfo else there.replace(tzinfo=UTC), value, clock)
+
+
+def _between(found: Any, value: Range, change: Callable[[str], Any]) -> bool:
+    low, high = value.low, value.high
+    if low and not (found >= change(low.text) if low.is_included else found > change(low.text)):
+        return False
+    return not high or bool(found <= change(high.text) if high.is_included else found < change(high.text))
+
+
+Find = Callable[[Row, Row], list[Any]]
+
+
+def column(name: str) -> Find:
+    """Of the event."""
+    return lambda event, _stack: [event[name]]
+
+
+def member(*paths: str) -> Find:
+    """Of its data."""
+    return lambda event, _stack: [text for path in paths for text in _at(event["data"], *path.split("/"))]
+
+
+def of_errors(name: str) -> Find:
+    """Of its errors and their causes."""
+
+    def find(event: Row, _stack: Row) -> list[Any]:
+        paths = [
+            [kind, *["inner"] * depth, name] for kind in ("@error", "@simple_error") for depth in range(8)
+        ]
+        return [text for path in paths for text in _at(event["data"], *path)]
+
+    return find
+
+
+def target(name: str) -> Find:
+    """Of what an error is known by."""
+    return member(*(f"{kind}/data/@target/{name}" for kind in ("@error", "@simple_error")))
+
+
+def of_stack(name: str) -> Find:
+    """Of the event's stack."""
+    return lambda _event, stack: [stack.get(name)]
+
+
+def state(*states: str) -> Find:
+    """Whether the stack is in one of these."""
+    return lambda _event, stack: [stack["status"] in states] if stack else []
+
+
+TABLE: dict[str, tuple[Compare, Find]] = {
+    "id": (id_, column("id")),
+    "organization": (id_, column("organization_id")),
+    "project": (id_, column("project_id")),
+    "stack": (id_, column("stack_id")),
+    "reference": (exact, column("reference_id")),
+    "type": (whole, column("type")),
+    "source": (words(OF_SOURCES), column("source")),
+    "message": (words(PUNCTUATION), column("message")),
+    "tag": (whole, lambda event, _stack: list(event["tags"])),
+    "date": (moment, column("date")),
+    "value": (number, column("value")),
+    "count": (number, column("count")),
+    "geo": (whole, column("geo")),
+    "first": (flag, column("is_first_occurrence")),
+    "level": (whole, member("@level")),
+    "version": (version, member("@version")),
+    "submission": (exact, member("@submission_method")),
+    "ip": (
+        words(", \t\r\n"),
+        member("@submission_client/ip_address", "@request/client_ip_address", "@environment/ip_address"),
+    ),
+    "client.useragent": (whole, member("@submission_client/user_agent")),
+    "client.version": (version, member("@submission_client/version")),
+    "useragent": (words(PUNCTUATION), member("@request/user_agent")),
+    "path": (words("/-."), member("@request/path")),
+    "browser": (words(PUNCTUATION), member("@request/data/@browser")),
+    "browser.version": (exact, member("@request/data/@browser_version")),
+    "bot": (flag, member("@request/data/@is_bot")),
+    "os": (words(PUNCTUATION), member("@request/data/@os", "@environment/o_s_name")),
+    "machine": (whole, member("@environment/machine_name")),
+    "architecture": (exact, member("@environment/architecture")),
+    "country": (whole, member("@location/country")),
+    "user": (identity, member("@user/identity", "@user_description/email_address")),
+    "user.name": (whole, member("@user/name")),
+    "user.description": (words(PUNCTUATION), member("@user_description/description")),
+    "error.code": (exact, of_errors("code")),
+    "error.message": (words(PUNCTUATION), of_errors("message")),
+    "error.type": (words(OF_TYPES), of_errors("type")),
+    "error.targettype": (words(OF_TYPES), target("ExceptionType")),
+    "error.targetmethod": (words(OF_TYPES), target("Method")),
+    "status": (whole, of_stack("status")),
+    "is_fixed": (flag, state("fixed")),
+    "is_regressed": (flag, state("regressed")),
+    "is_hidden": (flag, state("fixed", "snoozed", "ignored", "discarded")),
+    "first_occurrence": (moment, of_stack("first_occurrence")),
+    "last_occurrence": (moment, of_stack("last_occurrence")),
+    "title": (words(PUNCTUATION), of_stack("title")),
+    "description": (words(PUNCTUATION), of_stack("description")),
+    "references": (whole, lambda _event, stack: list(stack.get("references", ()))),
+    "date_fixed": (moment, of_stack("date_fixed")),
+    "fixed_in_version": (version, of_stack("fixed_in_version")),
+    "occurrences_are_critical": (flag, of_stack("occurrences_are_critical")),
+    "total_occurrences": (number, of_stack("total_occurrences")),
+    "signature_hash": (exact, of_stack("signature_hash")),
+}
