@@ -11,6 +11,7 @@ from collector.domain.error_info import simple_info, target_of
 from collector.domain.event_members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.exclusions import exclude, is_excluded
 from collector.domain.outcome import DiscardReason
+from collector.domain.patterns import Patterns
 from collector.domain.places import LOCATION, Places, place_of
 from collector.domain.privacy import remove_private
 from collector.domain.project_rules import ProjectRules
@@ -103,7 +104,7 @@ def _name_target(error: dict[str, Any], target: dict[str, str]) -> None:
         }
 
 
-def _exclude(data: dict[str, Any], patterns: tuple[str, ...]) -> None:
+def _exclude(data: dict[str, Any], patterns: Patterns) -> None:
     """Remove what the project excludes from the sender's own data, wherever an event has room for it."""
     for name in [name for name in data if not name.startswith("@")]:
         if is_excluded(name, patterns):

@@ -4,13 +4,13 @@ A project lists names and patterns in `@@DataExclusions`; what ASP.NET puts into
 requests always. Applied at every depth, for a password does not become harmless within an object.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from collector.domain.client_settings import matches_any
+from collector.domain.patterns import Patterns
 
-OF_EVERY_REQUEST: Final = (
+OF_EVERY_REQUEST: Final[Sequence[str]] = (
     "*VIEWSTATE*",
     "*EVENTVALIDATION*",
     "*ASPX*",
@@ -24,7 +24,7 @@ _KNOWN_NAMES: Final = 4096
 _USUAL_LENGTH: Final = 64
 
 
-def exclude(value: Any, patterns: tuple[str, ...]) -> None:
+def exclude(value: Any, patterns: Patterns) -> None:
     """Remove the members whose name is excluded from an object or a list, in place and at every depth.
 
     Names with `@` are not the sender's: these stay.
@@ -49,12 +49,15 @@ def cut(value: Any, length: int) -> None:
                 left.append(item)
 
 
-def is_excluded(name: str, patterns: tuple[str, ...]) -> bool:
+def is_excluded(name: str, patterns: Patterns) -> bool:
     """Whether a pattern matches the name."""
-    return (_is_known_excluded if len(name) <= _USUAL_LENGTH else matches_any)(name, patterns)
+    return _is_known_excluded(name, patterns) if len(name) <= _USUAL_LENGTH else patterns.match(name)
 
 
-_is_known_excluded = lru_cache(maxsize=_KNOWN_NAMES)(matches_any)
+@lru_cache(maxsize=_KNOWN_NAMES)
+def _is_known_excluded(name: str, patterns: Patterns) -> bool:
+    """Most names come again."""
+    return patterns.match(name)
 
 
 def _objects_in(value: Any) -> Iterable[dict[str, Any]]:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from collector.domain.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed
+from collector.domain.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed, patterns_in
+from collector.domain.exclusions import OF_EVERY_REQUEST
+from collector.domain.patterns import Patterns
 
 INCLUDE_PRIVATE_INFORMATION: Final = "@@IncludePrivateInformation"
 
@@ -15,11 +17,18 @@ _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 class ProjectRules:
     """A project's settings, parsed once for all of its events; they change only by making new ones."""
 
-    __slots__ = ("bot_patterns", "delete_bot_data", "exclusions", "include_private_information")
+    __slots__ = (
+        "bot_patterns",
+        "delete_bot_data",
+        "exclusions",
+        "include_private_information",
+        "request_exclusions",
+    )
 
     def __init__(self, settings: Mapping[str, str] = _NO_SETTINGS, *, delete_bot_data: bool = False) -> None:
-        self.exclusions: Final = listed(settings, DATA_EXCLUSIONS)
-        self.bot_patterns: Final = listed(settings, BOT_PATTERNS)
+        self.exclusions: Final = patterns_in(settings, DATA_EXCLUSIONS)
+        self.request_exclusions: Final = Patterns([*OF_EVERY_REQUEST, *listed(settings, DATA_EXCLUSIONS)])
+        self.bot_patterns: Final = patterns_in(settings, BOT_PATTERNS)
         self.include_private_information: Final = (
             settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO
         )

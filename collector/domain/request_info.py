@@ -5,9 +5,8 @@ Cookies, form, query and headers lose what is excluded and what has no name; lon
 
 from typing import Any, Final
 
-from collector.domain.client_settings import matches_any
 from collector.domain.event_data import object_in_text
-from collector.domain.exclusions import OF_EVERY_REQUEST, cut, exclude
+from collector.domain.exclusions import cut, exclude
 from collector.domain.project_rules import ProjectRules
 from collector.domain.user_agent import MAXIMUM_AGENT_LENGTH, agent_of
 
@@ -27,13 +26,12 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
     posted = request.get(_POST_DATA)
     if isinstance(posted, str) and (form := object_in_text(posted)) is not None:
         request[_POST_DATA] = form
-    patterns = OF_EVERY_REQUEST + project.exclusions
     for name in _COLLECTIONS:
         collection = request.get(name)
         if isinstance(collection, dict | list) and collection:
             if isinstance(collection, dict):
                 collection.pop(_NAMELESS, None)
-            exclude(collection, patterns)
+            exclude(collection, project.request_exclusions)
             cut(collection, MAXIMUM_VALUE_LENGTH)
     return _tell_agent(request, project)
 
@@ -52,7 +50,7 @@ def _tell_agent(request: dict[str, Any], project: ProjectRules) -> bool:
     if not isinstance(user_agent, str) or not user_agent.strip():
         return False
     agent = agent_of(user_agent)
-    is_bot = agent.is_spider or matches_any(user_agent[:MAXIMUM_AGENT_LENGTH], project.bot_patterns)
+    is_bot = agent.is_spider or project.bot_patterns.match(user_agent[:MAXIMUM_AGENT_LENGTH])
     data = request.get("data")
     if isinstance(data, dict | None):
         request["data"] = {**(data or {}), **dict(agent.members), "@is_bot": is_bot}

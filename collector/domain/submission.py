@@ -1,11 +1,11 @@
 """An event written into a query string (contract 3.7), for pixels and shell scripts."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from collector.domain.client_settings import matches_any
+from collector.domain.patterns import Patterns
 
 _CREDENTIALS: Final = frozenset({"access_token", "api_key", "apikey"})
 _TEXTS: Final = {
@@ -23,7 +23,7 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 
 
 def submitted_event(
-    parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Sequence[str]
+    parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Patterns
 ) -> dict[str, Any] | None:
     """The event in version 2's form; None where no parameter says anything.
 
@@ -44,7 +44,7 @@ def submitted_event(
             event[name] = [tag for value in values for part in value.split(",") if (tag := part.strip())]
         elif name in _USER:
             user.setdefault(_USER[name], values[0])
-        elif not matches_any(written, exclusions):
+        elif not exclusions.match(written):
             data[written] = values if len(values) > 1 else values[0]
     if user:
         data["@user"] = user

@@ -1,4 +1,4 @@
-"""The client configuration: versions as clients send them, lists, and patterns."""
+"""The client configuration: versions as clients send them, lists, and what a new project begins with."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from collector.domain.client_settings import (
     DATA_EXCLUSIONS,
     NEW_PROJECT_SETTINGS,
     listed,
-    matches_any,
+    patterns_in,
     version_in,
 )
 
@@ -33,25 +33,6 @@ def test_a_version_is_an_int32_or_absent(text: str | None, version: int | None) 
     assert version_in(text) == version
 
 
-@pytest.mark.parametrize(
-    ("pattern", "is_match"),
-    [
-        pytest.param("password", True, id="the same"),
-        pytest.param("PASSWORD", True, id="in another case"),
-        pytest.param("*word", True, id="its end"),
-        pytest.param("pass*", True, id="its beginning"),
-        pytest.param("*ssw*", True, id="within"),
-        pytest.param("*", True, id="anything"),
-        pytest.param("word", False, id="a part without a star"),
-        pytest.param("*pass", False, id="not its end"),
-        pytest.param("word*", False, id="not its beginning"),
-    ],
-)
-def test_a_pattern_has_stars_at_its_ends(pattern: str, is_match: bool) -> None:  # noqa: FBT001
-    """As the official server reads `@@DataExclusions`."""
-    assert matches_any("Password", ["other", pattern]) is is_match
-
-
 def test_a_list_is_separated_by_commas() -> None:
     """Blanks and empty parts do not count; a setting that is not there is an empty list."""
     assert listed({DATA_EXCLUSIONS: " a, ,b*,"}, DATA_EXCLUSIONS) == ("a", "b*")
@@ -61,6 +42,6 @@ def test_a_list_is_separated_by_commas() -> None:
 def test_a_new_project_knows_bots_and_browsers_apart() -> None:
     """No other setting: anything else could switch events off."""
     assert list(NEW_PROJECT_SETTINGS) == [BOT_PATTERNS]
-    patterns = listed(NEW_PROJECT_SETTINGS, BOT_PATTERNS)
-    assert matches_any("Mozilla/5.0 (compatible; Googlebot/2.1)", patterns)
-    assert not matches_any("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0", patterns)
+    patterns = patterns_in(NEW_PROJECT_SETTINGS, BOT_PATTERNS)
+    assert patterns.match("Mozilla/5.0 (compatible; Googlebot/2.1)")
+    assert not patterns.match("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0")

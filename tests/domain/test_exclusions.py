@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from collector.domain.exclusions import cut, exclude
+from collector.domain.patterns import Patterns
 
-PATTERNS = ("password", "*card*", "secret*")
+PATTERNS = Patterns(["password", "*card*", "secret*"])
 
 
 @pytest.mark.parametrize(

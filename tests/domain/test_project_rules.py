@@ -17,10 +17,21 @@ def test_settings_are_read_once_for_all_events() -> None:
         delete_bot_data=True,
     )
 
-    assert rules.exclusions == ("password", "*card*")
-    assert rules.bot_patterns == ("*bot*",)
+    assert rules.exclusions.match("password")
+    assert rules.exclusions.match("CreditCardNumber")
+    assert rules.bot_patterns.match("Googlebot/2.1")
+    assert not rules.exclusions.match("Googlebot/2.1")
     assert not rules.include_private_information
     assert rules.delete_bot_data
+
+
+def test_what_every_request_leaves_out_is_known_with_what_the_project_excludes() -> None:
+    """A request is looked through once."""
+    rules = ProjectRules({"@@DataExclusions": "password"})
+
+    assert rules.request_exclusions.match("password")
+    assert rules.request_exclusions.match("__VIEWSTATE")
+    assert not rules.exclusions.match("__VIEWSTATE")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from collector.domain.patterns import Patterns
 from collector.domain.submission import submitted_event
 
 
@@ -45,7 +46,7 @@ from collector.domain.submission import submitted_event
 )  # fmt: skip
 def test_parameters_become_an_event(parameters: list[tuple[str, str]], event: dict[str, Any]) -> None:
     """Contract 3.7."""
-    assert submitted_event(parameters, "", ()) == event
+    assert submitted_event(parameters, "", Patterns()) == event
 
 
 @pytest.mark.parametrize(
@@ -58,19 +59,19 @@ def test_parameters_become_an_event(parameters: list[tuple[str, str]], event: di
 )
 def test_nothing_usable_is_no_event(parameters: list[tuple[str, str]]) -> None:
     """Also where the path has a type."""
-    assert submitted_event(parameters, "usage", ()) is None
+    assert submitted_event(parameters, "usage", Patterns()) is None
 
 
 def test_the_type_of_the_path_is_overruled_by_the_parameter() -> None:
     """As the official server has it."""
-    assert submitted_event([("message", "hi")], "usage", ()) == {"type": "usage", "message": "hi"}
-    assert submitted_event([("type", "log")], "usage", ()) == {"type": "log"}
+    assert submitted_event([("message", "hi")], "usage", Patterns()) == {"type": "usage", "message": "hi"}
+    assert submitted_event([("type", "log")], "usage", Patterns()) == {"type": "log"}
 
 
 def test_excluded_names_are_left_out() -> None:
     """They must not even reach the queue."""
     parameters = [("Password", "x"), ("card_number", "1"), ("color", "red"), ("message", "hi")]
 
-    event = submitted_event(parameters, "", ("password", "card*", "mess*"))
+    event = submitted_event(parameters, "", Patterns(["password", "card*", "mess*"]))
 
     assert event == {"message": "hi", "data": {"color": "red"}}
