@@ -63,7 +63,7 @@ class Part:
 
 PARTS: Final = {
     "door": Part("The door against a bare aiohttp application", measure_door, 4),
-    "drain": Part("The drain against the server's own COPY", measure_drain, 6),
+    "drain": Part("The drain against the server's own COPY", measure_drain, 8),
     "fsync": Part("appendfsync always against everysec", measure_fsync, 4),
     "memory": Part("Queue memory for each byte posted", measure_memory, 2, every=3),
 }

@@ -44,7 +44,7 @@ from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from loadtests.benchmark_error import BenchmarkError
 from loadtests.benchmark_machine import Cores, pinned
-from loadtests.benchmark_posts import Maker, a_log, an_error, posts
+from loadtests.benchmark_posts import Maker, a_log, a_log_without_user, an_error, posts
 from loadtests.benchmark_report import Figure, Goal
 from loadtests.benchmark_slices import Extent, alternate
 from worker.consumer import Consumer
@@ -57,7 +57,7 @@ _POOL_SIZE: Final = 4
 _BODY_LIMIT_BYTES: Final = 200_000
 _MAX_AGE_DAYS: Final = 3
 _SLICE_LIMIT_SECONDS: Final = 120.0
-_KEPT: Final = ("stacks", "sessions", "session_keys")
+_KEPT: Final = ("stacks", "sessions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Load:
 LOADS: Final = (
     Load("drain, logs, one event a post", a_log, 1, 32, 80_000, DRAIN_GOAL),
     Load("drain, logs, 50 events a post", a_log, 50, 4, 80_000, DRAIN_GOAL),
+    Load("drain, logs without users, 50 events a post", a_log_without_user, 50, 4, 80_000, DRAIN_GOAL),
     Load("drain, errors with 20 frames, 10 events a post", an_error, 10, 8, 8_000, None),
 )
 
@@ -219,6 +220,7 @@ class DrainBench:
     """Takes slices on one Postgres."""
 
     pool: asyncpg.Pool
+    store: BatchStore
     postmaster: psutil.Process
     efforts: list[Effort] = field(default_factory=list)
     _metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(CollectorRegistry()))
@@ -230,7 +232,7 @@ class DrainBench:
         consumer = Consumer(
             name="benchmark",
             stream=MemoryStream(backlog.entries, stop),
-            store=BatchStore(self.pool),
+            store=self.store,
             projects=StoredProjects(self.pool),
             rules=rules_of(_BODY_LIMIT_BYTES, _MAX_AGE_DAYS),
             metrics=self._metrics,
@@ -312,4 +314,4 @@ async def drain_bench(folder: Path, cores: Cores) -> AsyncIterator[DrainBench]:
         await migrate(postgres.url)
         pool = await create_pool(postgres.url, max_size=_POOL_SIZE, application_name="headrace benchmark")
         stack.push_async_callback(close_pool, pool)
-        yield DrainBench(pool, psutil.Process(service.pid))
+        yield DrainBench(pool, BatchStore(pool), psutil.Process(service.pid))

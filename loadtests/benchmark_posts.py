@@ -49,6 +49,13 @@ def a_log(random_: random.Random, now: datetime) -> Event:
     }
 
 
+def a_log_without_user(random_: random.Random, now: datetime) -> Event:
+    """The same of a service that knows no users: its events belong to no session."""
+    event = a_log(random_, now)
+    event["data"]["@service"] = event["data"].pop("@user")
+    return event
+
+
 def an_error(random_: random.Random, now: datetime) -> Event:
     """An error with its stack of 20 frames, the request and the machine, of some 6 kB."""
     place = random_.choice(_PLACES)

@@ -14,7 +14,7 @@ import structlog
 
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
-from collector.database.sessions import hear, tell_start_events
+from collector.database.session_upkeep import hear, tell_start_events
 from collector.database.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session import Beat
 from collector.process.lifecycle import Stop
@@ -26,6 +26,7 @@ FORGET_SECONDS: Final = 3600.0
 BACKLOG_SECONDS: Final = 5.0
 HEARTBEATS_SECONDS: Final = 5.0
 SESSIONS_SECONDS: Final = 5.0
+ACTIVITY_SECONDS: Final = 10.0
 LEFT_BEHIND_SECONDS: Final = 15.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 LEAF_DAYS_AHEAD: Final = 3

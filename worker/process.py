@@ -28,7 +28,7 @@ from collector.database.left_behind import remove_left_behind
 from collector.database.pool import connected, create_pool
 from collector.database.project_rules import StoredProjects
 from collector.database.projection import load_projection
-from collector.database.sessions import forget_sessions
+from collector.database.session_upkeep import forget_sessions
 from collector.database.store import BatchStore
 from collector.database.stored_batches import forget_stored_batches
 from collector.domain.understanding import rules_of
@@ -43,6 +43,7 @@ from collector.process.settings import read_settings
 from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
 from worker.maintenance import (
+    ACTIVITY_SECONDS,
     BACKLOG_SECONDS,
     DESCRIPTIONS_SECONDS,
     FORGET_SECONDS,
@@ -71,6 +72,7 @@ DRAIN_SECONDS: Final = 8.0
 _POOL_SIZE: Final = LANES + 6
 """One for each lane, some for maintenance and the question whether we are ready."""
 _CLOSE_SECONDS: Final = 5.0
+_LAST_WORD_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
 
 _log = structlog.get_logger()
@@ -117,6 +119,7 @@ async def _work(
             for job in [
                 *_jobs(settings, stream, pool, sweep, metrics),
                 *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
+                Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
             ]
         ]
         consuming = tasks.create_task(consumer.run(stop))
@@ -125,7 +128,17 @@ async def _work(
         await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
         for task in (consuming, *jobs):
             task.cancel()
+    await _tell_the_last(store)
     await listener.close()
+
+
+async def _tell_the_last(store: BatchStore) -> None:
+    """Sessions end where their last event was. Where that cannot be told they end some seconds before it."""
+    try:
+        async with asyncio.timeout(_LAST_WORD_SECONDS):
+            await store.tell_activity()
+    except (DatabaseUnavailable, TimeoutError) as error:
+        _log.warning("sessions were not told of their last activity", error=type(error).__name__)
 
 
 def _consumer(

@@ -21,7 +21,7 @@ _RUN_SECONDS: Final = 20.0
 _SETTLED: Final = timedelta(minutes=15)
 """Longer than a worker takes that began to store before the project was deleted."""
 
-_PLAIN_TABLES: Final = ("stacks", "sessions", "session_keys", "user_descriptions")
+_PLAIN_TABLES: Final = ("stacks", "sessions", "user_descriptions")
 _DELETE_SOME: Final = """
     DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE project_id = $1 LIMIT $2))
 """

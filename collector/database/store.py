@@ -15,12 +15,13 @@ from collector.database.leaves import make_leaves_for
 from collector.database.midnight import Midnight
 from collector.database.pool import connected
 from collector.database.refusals import RefusalWatch, RefusedRows
-from collector.database.sessions import assign_sessions, tell_sessions
+from collector.database.session_joining import Joining, tell_activity
 from collector.database.stacking import Stacking
 from collector.database.staging import dead_letter
 from collector.database.stored_batches import Remembered, remember
 from collector.database.usage import add_usage
 from collector.database.user_descriptions import keep_descriptions
+from collector.domain.active_sessions import ActiveSessions
 from collector.domain.identifiers import TIME_BYTES, accepted_at
 from collector.domain.outcome import (
     DeadLetter,
@@ -31,6 +32,7 @@ from collector.domain.outcome import (
     UnderstoodBatch,
 )
 from collector.domain.session_assignment import Assignment
+from collector.process.clock import Clock, SystemClock
 
 REFERENCE_WINDOW: Final = timedelta(hours=1)
 
@@ -54,11 +56,13 @@ class BatchStore:
         reference_window: timedelta = REFERENCE_WINDOW,
         retention_days: int | None = None,
         has_sessions: bool = True,
+        clock: Clock | None = None,
     ) -> None:
         self._pool = pool
         self._midnight = Midnight(reference_window)
         self._retention_days = retention_days
-        self._has_sessions = has_sessions
+        self._active = ActiveSessions() if has_sessions else None
+        self._clock = clock or SystemClock()
         self._watch = RefusalWatch()
         self._is_direct = True
 
@@ -73,13 +77,15 @@ class BatchStore:
         days = {moment.date() for moment in moments}
         async with connected(self._pool) as connection:
             without_leaf = await make_leaves_for(connection, days, self._retention_days)
+            joining = Joining(connection, self._active, self._clock)
+            await joining.begin(_sorted_out(batches, without_leaf)[0])
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)
                 midnight = self._midnight if self._midnight.is_near(moments) else None
                 if midnight is not None:
                     await midnight.pass_gate(connection, events)
-                sessions = await self._assigned(connection, events)
+                sessions = joining.assigned(events)
                 stacking = Stacking(connection)
                 to_store = await stacking.begin([*sessions.events, *sessions.derived])
                 refused = self._watch.begin(len(to_store))
@@ -94,15 +100,19 @@ class BatchStore:
                     connection, [each for batch in remembered.new for each in batch.descriptions]
                 )
                 await stacking.end(to_store, lost)
-                await tell_sessions(connection, sessions.touched)
+                await joining.tell()
                 await add_usage(connection, endings.counts())
                 await count_finished(connection, remembered)
+        if remembered.new:  # otherwise nothing was written, and what others wrote may not be on the disk
+            joining.remember()
         self._watch.note(refused)
         self._is_direct = writer.is_direct
         return _tally(batches, remembered, endings)
 
-    async def _assigned(self, connection: asyncpg.Connection, events: list[Event]) -> Assignment:
-        return await assign_sessions(connection, events) if self._has_sessions else Assignment(events)
+    async def tell_activity(self) -> None:
+        """Tell sessions what their rows were not told of yet."""
+        if self._active is not None:
+            await tell_activity(self._pool, self._active)
 
 
 def _sorted_out(

@@ -64,6 +64,11 @@ def derived_event_id(event_id: bytes) -> bytes:
     return (int.from_bytes(event_id, "big") | _DERIVED).to_bytes(16, "big")
 
 
+def origin_of(event_id: bytes) -> bytes:
+    """The id of the event that this one was derived from, or its own where nothing derived it."""
+    return (int.from_bytes(event_id, "big") & ~_DERIVED).to_bytes(16, "big")
+
+
 def is_derived(event_id: bytes) -> bool:
     """Whether the worker made the event: nobody sent it, and it is counted apart."""
     return bool(int.from_bytes(event_id[-3:], "big") & _DERIVED)

@@ -26,8 +26,8 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 class Session:
     """One session. `closed_utc` is when its client said that it ended.
 
-    While it is new, `begun_by` is its start as the client sent it, or else its first event; then its ids are
-    empty until all events in hand are looked at.
+    `begun_by` is the event in hand that began it: its start as the client sent it, or else its first event.
+    While it is new its ids are empty, until all events in hand are looked at.
     """
 
     key: SessionKey
@@ -48,7 +48,9 @@ class Session:
         return not is_over and self.start_utc - date <= IDLE and date - self.last_utc <= IDLE
 
     def begin_with(self, start: Event) -> bool:
-        """Take the start that the client sent in place of one derived, unless it has one or is known."""
+        """Take the start that the client sent in place of one derived; whether it is the session's start."""
+        if self.start_event_id:
+            return self.start_event_id == start.id
         if self.begun_by is None or self.begun_by.type == SESSION_START:
             return False
         self.begun_by = start

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Raw
 
 from collector.domain.event_members import as_text
-from collector.domain.identifiers import derived_event_id, is_reference_id
+from collector.domain.identifiers import derived_event_id, is_reference_id, origin_of
 from collector.domain.json_text import encoded, number_in
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.session import Session
@@ -29,7 +29,7 @@ from collector.domain.session_key import (
 )
 from collector.domain.stack import plain_stack
 
-_ERROR: Final = "error"
+ERROR: Final = "error"
 _COPIED: Final = ("@user", "@environment", "@request", "@location", "@version", "@submission_client")
 
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -41,7 +41,7 @@ _encode = msgspec.json.Encoder().encode
 class Assignment:
     """What sessions make of a transaction's events: those to be stored, derived or discarded.
 
-    `new` and `touched` are sessions as they are afterwards.
+    `new`, `touched` and all `by_key` are sessions as they are afterwards.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -49,6 +49,7 @@ class Assignment:
     discarded: list[tuple[Event, DiscardReason]] = field(default_factory=list)
     new: list[Session] = field(default_factory=list)
     touched: list[Session] = field(default_factory=list)
+    by_key: dict[SessionKey, list[Session]] = field(default_factory=dict)
 
 
 def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, datetime]]:
@@ -62,7 +63,10 @@ def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, da
 
 
 def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]]) -> Assignment:
-    """Give each event that has a key its session, a known or a new one; the others stay as they are."""
+    """Give each event that has a key its session, a known or a new one; the others stay as they are.
+
+    A session may be known while the event that began it is still to be stored: its start is stored with that.
+    """
     result = Assignment()
     members: dict[bytes, Event] = {}
     groups: defaultdict[SessionKey, list[Event]] = defaultdict(list)
@@ -70,13 +74,32 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
         if event.session_key is not None:
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
-        sessions = [replace(session) for session in known.get(key, ())]
+        sessions = [_in_hand(session, of_key) for session in known.get(key, ())]
         members.update(_assigned(key, sorted(of_key, key=_order), sessions, result))
     # In the order of arrival, as they lie in memory.
     result.events = [
         members.get(event.id, event) for event in events if event.session_key is None or event.id in members
     ]
     return result
+
+
+def _in_hand(session: Session, events: Sequence[Event]) -> Session:
+    """A known session, with the event that began it where that is not stored yet."""
+    origin = origin_of(session.start_event_id)
+    return replace(session, begun_by=next((event for event in events if event.id == origin), None))
+
+
+def with_session(event: Event, member: bytes) -> Event:
+    """The event with its session named last in its data: of two equal names `jsonb` keeps the last."""
+    data = event.data
+    spliced = b"{" + member[1:] if data is None or data == b"{}" else data[:-1] + member
+    return msgspec.structs.replace(event, data=spliced)
+
+
+@lru_cache(maxsize=1024)
+def member_of(session_id: str) -> bytes:
+    """The end of the data of a session's events. Most events in hand share it with the one before."""
+    return b"," + encoded({SESSION_REFERENCE: session_id})[1:]
 
 
 def _order(event: Event) -> tuple[datetime, int, bytes]:
@@ -103,10 +126,12 @@ def _assigned(
             result.discarded.append((event, DiscardReason.REPEATED_SESSION_START))
             session.touch(event.date)
             continue
-        session.touch(event.date, has_error=event.type == _ERROR)
+        session.touch(event.date, has_error=event.type == ERROR)
         members.append((event, session))
     for session in sessions:
         _conclude(session, result)
+    if sessions:
+        result.by_key[key] = sessions
     return {event.id: _in_session(event, session) for event, session in members}
 
 
@@ -122,18 +147,20 @@ def _fitting(sessions: Sequence[Session], date: datetime) -> Session | None:
 
 
 def _conclude(session: Session, result: Assignment) -> None:
-    """A new session gets its ids, and a start event where its client sent none."""
+    """A new session gets its ids; one that an event in hand began, its start where its client sent none."""
     first = session.begun_by
-    if first is None:
-        if session.is_touched:
-            result.touched.append(session)
-        return
-    is_sent = first.type == SESSION_START
-    session.start_event_id = first.id if is_sent else derived_event_id(first.id)
-    session.session_id = _name_in(first) if session.key.is_manual else session.start_event_id.hex()
-    result.new.append(session)
-    if not is_sent:
+    if first is not None and not session.start_event_id:
+        _name(session, first)
+        result.new.append(session)
+    elif session.is_touched:
+        result.touched.append(session)
+    if first is not None and first.id != session.start_event_id:
         result.derived.append(_start_of(session, first))
+
+
+def _name(session: Session, first: Event) -> None:
+    session.start_event_id = first.id if first.type == SESSION_START else derived_event_id(first.id)
+    session.session_id = _name_in(first) if session.key.is_manual else session.start_event_id.hex()
 
 
 def _in_session(event: Event, session: Session) -> Event:
@@ -145,7 +172,7 @@ def _in_session(event: Event, session: Session) -> Event:
         event = msgspec.structs.replace(event, reference_id=reference_id, value=event.value or Decimal(0))
     if session.key.is_manual or (is_start and reference_id == session.session_id):
         return event
-    return msgspec.structs.replace(event, data=_with_member(event.data, _member_of(session.session_id)))
+    return with_session(event, member_of(session.session_id))
 
 
 def _start_of(session: Session, first: Event) -> Event:
@@ -178,14 +205,3 @@ def _name_in(event: Event) -> str:
 
 def _as_reference(session_id: str) -> str | None:
     return session_id if is_reference_id(session_id) else None
-
-
-@lru_cache(maxsize=1024)
-def _member_of(session_id: str) -> bytes:
-    """Most events share their session with the one before."""
-    return encoded({SESSION_REFERENCE: session_id})[1:]
-
-
-def _with_member(data: bytes | None, member: bytes) -> bytes:
-    """Last: of two equal names `jsonb` keeps the last."""
-    return b"{" + member if data is None or data == b"{}" else b"%b,%b" % (data[:-1], member)

@@ -6,10 +6,12 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from collector.database.sessions import assign_sessions, tell_sessions
+from collector.database.session_joining import Joining
+from collector.domain.active_sessions import ActiveSessions
 from collector.domain.outcome import Event
 from collector.domain.session_assignment import Assignment
 from collector.domain.session_key import session_key
+from collector.process.clock import SystemClock
 from tests.database.rows import PROJECT, an_event
 
 
@@ -21,11 +23,15 @@ def a_user_event(date: datetime, user: str = "jane", **members: Any) -> Event:
     return an_event(**(values | members))
 
 
-async def in_sessions(pool: asyncpg.Pool, *events: Event) -> Assignment:
-    """What one storing transaction does for sessions."""
-    async with pool.acquire() as connection, connection.transaction():
-        result = await assign_sessions(connection, events)
-        await tell_sessions(connection, result.touched)
+async def in_sessions(pool: asyncpg.Pool, *events: Event, active: ActiveSessions | None = None) -> Assignment:
+    """What a store does for sessions with one transaction; by default a store that remembers none."""
+    async with pool.acquire() as connection:
+        joining = Joining(connection, active or ActiveSessions(), SystemClock())
+        await joining.begin(events)
+        async with connection.transaction():
+            result = joining.assigned(events)
+            await joining.tell()
+        joining.remember()
     return result
 
 
@@ -40,4 +46,3 @@ async def make_older(pool: asyncpg.Pool, by: timedelta) -> None:
     await pool.execute(
         "UPDATE sessions SET heard_utc = heard_utc - $1::interval, due_utc = due_utc - $1::interval", by
     )
-    await pool.execute("UPDATE session_keys SET seen_utc = seen_utc - $1::interval", by)

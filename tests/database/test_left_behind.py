@@ -25,7 +25,7 @@ from tests.database.rows import (
 
 pytestmark = pytest.mark.integration
 
-TABLES = ("events", "stacks", "dead_letters", "sessions", "session_keys", "user_descriptions")
+TABLES = ("events", "stacks", "dead_letters", "sessions", "user_descriptions")
 
 
 @pytest.fixture

@@ -8,16 +8,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.sessions import (
-    assign_sessions,
-    forget_sessions,
-    hear,
-    tell_sessions,
-    tell_start_events,
-)
-from collector.domain.session import IDLE, Beat
+from collector.database.session_joining import Joining
+from collector.database.session_upkeep import SILENCE, forget_sessions, hear, tell_start_events
+from collector.domain.active_sessions import ActiveSessions
+from collector.domain.session import Beat
 from collector.domain.session_assignment import Assignment
 from collector.domain.session_key import digest_of_key
+from collector.process.clock import SystemClock
 from tests.database.rows import PROJECT, today
 from tests.database.session_rows import a_user_event, in_sessions, make_older, sessions
 from tests.waiting import until
@@ -81,20 +78,22 @@ async def test_events_of_several_sessions_of_a_user_find_theirs(pool: asyncpg.Po
 async def test_two_transactions_with_a_users_first_events_begin_one_session(pool: asyncpg.Pool) -> None:
     """The second waits for the first and finds what it began."""
     noon = today()
-    async with pool.acquire() as one, pool.acquire() as other:
+    async with pool.acquire() as one, asyncio.TaskGroup() as tasks:
         first = one.transaction()
         await first.start()
-        await assign_sessions(one, [a_user_event(noon, user) for user in ("jane", "john")])
-        async with asyncio.TaskGroup() as tasks, other.transaction():
-            late = [a_user_event(noon + MINUTE, user) for user in ("john", "jane")]
-            waiting = tasks.create_task(assign_sessions(other, late))
-            await until(lambda: _is_somebody_waiting(pool))
-            await first.commit()
-            result = await waiting
-            await tell_sessions(other, result.touched)
+        await _joining(one).begin([a_user_event(noon, user) for user in ("jane", "john")])
+        late = [a_user_event(noon + MINUTE, user) for user in ("john", "jane")]
+        waiting = tasks.create_task(in_sessions(pool, *late))
+        await until(lambda: _is_somebody_waiting(pool))
+        await first.commit()
+        result = await waiting
 
     assert (result.new, result.derived, len(result.touched)) == ([], [], 2)
     assert [row["last_utc"] for row in await sessions(pool)] == [noon + MINUTE] * 2
+
+
+def _joining(connection: asyncpg.Connection) -> Joining:
+    return Joining(connection, ActiveSessions(), SystemClock())
 
 
 async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
@@ -124,10 +123,15 @@ async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
     """Two transactions with events of the same user wait for each other only at their ends."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
-    async with pool.acquire() as one, one.transaction():
-        await assign_sessions(one, [a_user_event(noon + MINUTE)])
-        async with asyncio.timeout(5):
-            await in_sessions(pool, a_user_event(noon + 2 * MINUTE))
+    event = a_user_event(noon + MINUTE)
+    async with pool.acquire() as one:
+        joining = _joining(one)
+        await joining.begin([event])
+        async with one.transaction():
+            joining.assigned([event])
+            async with asyncio.timeout(5):
+                await in_sessions(pool, a_user_event(noon + 2 * MINUTE))
+            await joining.tell()
 
     assert (await sessions(pool))[0]["last_utc"] == noon + 2 * MINUTE
 
@@ -173,7 +177,7 @@ async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asy
     await _leaf(pool)
     noon = today()
     await _insert(pool, await in_sessions(pool, a_user_event(noon)))
-    await make_older(pool, IDLE)
+    await make_older(pool, SILENCE)
     ended_at = await tell_start_events(pool, 10), await _start(pool)
     await in_sessions(pool, a_user_event(noon + 10 * MINUTE))
     await make_older(pool, MINUTE)
@@ -194,10 +198,10 @@ async def test_a_session_that_goes_on_is_looked_at_until_it_is_silent(pool: asyn
     await tell_start_events(pool, 10)
     [session] = await sessions(pool)
     due_in = session["due_utc"] - session["heard_utc"]
-    await make_older(pool, IDLE)
+    await make_older(pool, SILENCE)
     await tell_start_events(pool, 10)
 
-    assert due_in == IDLE
+    assert due_in == SILENCE
     [session] = await sessions(pool)
     assert (session["is_idle"], session["due_utc"]) == (True, None)
 
@@ -215,13 +219,13 @@ async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> Non
 
 
 async def test_old_sessions_are_forgotten(pool: asyncpg.Pool) -> None:
-    """With their keys; a user that comes back begins anew."""
+    """A user that comes back begins anew."""
     await in_sessions(pool, a_user_event(today()))
     await make_older(pool, timedelta(days=3))
     await in_sessions(pool, a_user_event(today(), "john"))
 
     assert await forget_sessions(pool, 2) == 1
-    assert len(await sessions(pool)) == await pool.fetchval("SELECT count(*) FROM session_keys") == 1
+    assert len(await sessions(pool)) == 1
 
 
 def _beat(user: str = "jane", beaten: datetime | None = None, closed: datetime | None = None) -> Beat:
@@ -244,7 +248,7 @@ async def test_a_heartbeat_opens_a_silent_session_again(pool: asyncpg.Pool) -> N
     """It was alive all the time; only we were not told."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
-    await make_older(pool, IDLE)
+    await make_older(pool, SILENCE)
     await tell_start_events(pool, 10)
 
     await hear(pool, [_beat(beaten=noon + MINUTE)])

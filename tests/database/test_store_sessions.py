@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.sessions import tell_start_events
+from collector.database.session_upkeep import tell_start_events
 from collector.database.store import BatchStore
 from collector.domain.identifiers import accepted_at, derived_event_id
 from collector.domain.outcome import Event, Tally, UserDescription
