@@ -16,12 +16,21 @@ from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.client_settings import SETTINGS_AT_MOST, newest_entry, put_setting, remove_setting
+from collector.database.client_settings import (
+    BYTES_AT_MOST,
+    SETTINGS_AT_MOST,
+    newest_entry,
+    put_setting,
+    remove_setting,
+)
 from collector.database.pool import connected
 from collector.domain.errors import BadRequest, Unavailable
+from collector.http.operation import Answer, Parameter, documented, json_body
 
 MAXIMUM_KEY_LENGTH: Final = 255
 MAXIMUM_VALUE_LENGTH: Final = 10_000
+
+_KEY: Final = Parameter("key", "The name of the setting.", example="@@DataExclusions", is_required=True)
 
 _log = structlog.get_logger()
 
@@ -32,6 +41,12 @@ class NewSetting(msgspec.Struct, frozen=True):
     value: Annotated[str, Meta(description="a text")] = ""
 
 
+@documented(
+    "Project",
+    {200: Answer()},
+    body=json_body(NewSetting, {"value": "password, *secret*"}),
+    parameters=(_KEY,),
+)
 async def post_setting(request: web.Request) -> web.Response:
     """Set one. 200 once the doors know; 503 means set, but the doors could not be told."""
     api, identity = request.app[API], request[IDENTITY]
@@ -41,11 +56,14 @@ async def post_setting(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         project = await reachable_project(connection, identity, request.match_info["id"])
         if not await put_setting(connection, project.id, key, value):
-            raise BadRequest(f"A project has at most {SETTINGS_AT_MOST} settings.")
+            raise BadRequest(
+                f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."
+            )
         await _tell_doors(api, connection, project.id)
     return web.Response()
 
 
+@documented("Project", {200: Answer()}, parameters=(_KEY,))
 async def delete_setting(request: web.Request) -> web.Response:
     """Remove one, likewise; also 200 where it was not there, so that a repeat after a 503 mends it."""
     api, identity = request.app[API], request[IDENTITY]

@@ -1,11 +1,13 @@
 """DELETE of several things at once: what can be deleted is, and the answer says what became of each id."""
 
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
 from collector.domain.errors import BadRequest, NotFound
+from collector.http.operation import Answer
 from collector.http.responses import json_response
 
 
@@ -38,6 +40,13 @@ class Verdict(msgspec.Struct):
     def is_denied(self, text: str, message: str) -> None:
         """It is there, but not for this person to delete."""
         self.failure.append(Failure(id=text, message=message, status_code=int(HTTPStatus.BAD_REQUEST)))
+
+
+DELETED: Final = {
+    202: Answer(Deleting),
+    400: Answer(Verdict, "Some of them could not be deleted; the others are."),
+}
+"""What the document says of it."""
 
 
 def asked_ids(request: web.Request) -> list[str]:

@@ -11,8 +11,8 @@ import orjson
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
-from collector.api.lists import list_response
-from collector.api.parameters import includes_total, page_of, parameters_of
+from collector.api.lists import LIST_HEADERS, list_response
+from collector.api.parameters import TOTAL, includes_total, page_of, paging, parameters_of
 from collector.api.projects import reachable_project
 from collector.api.route import Role, Route
 from collector.api.service import API
@@ -29,6 +29,8 @@ from collector.database.projects import readable_projects
 from collector.domain.errors import NotFound, OrganizationSuspended
 from collector.domain.filter import reference_of
 from collector.domain.identifiers import uuid_of
+from collector.http.event_form import StoredEventForm
+from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
 ANSWER_BYTES: Final = 16 << 20
@@ -40,6 +42,12 @@ _UNSUPPORTED_BY_ID: Final = ("expected_stack_id", "time", "offset")
 _NO_EVENT: Final = "There is no such event."
 
 
+_LISTED: Final = {200: Answer(list[StoredEventForm], headers=LIST_HEADERS)}
+_PAGING: Final = (*paging(_MAXIMUM_LIMIT), TOTAL)
+_FILTER: Final = Parameter("filter", "Which events.", example="reference:hello-0001", is_required=True)
+
+
+@documented("Event", {200: Answer(StoredEventForm)})
 async def get_event(request: web.Request) -> web.Response:
     """One event by its id, from any project that the identity may read."""
     api, identity = request.app[API], request[IDENTITY]
@@ -55,6 +63,7 @@ async def get_event(request: web.Request) -> web.Response:
     return json_response(event_view(event))
 
 
+@documented("Event", _LISTED, parameters=_PAGING)
 async def get_by_reference(request: web.Request) -> web.Response:
     """The events with a reference id; an array, and an empty one where there is none."""
     identity = request[IDENTITY]
@@ -62,6 +71,7 @@ async def get_by_reference(request: web.Request) -> web.Response:
     return await _list(request, identity, parameters, request.match_info["referenceId"])
 
 
+@documented("Event", _LISTED, parameters=(_FILTER, *_PAGING))
 async def get_events(request: web.Request) -> web.Response:
     """The events that a filter selects."""
     identity = request[IDENTITY]

@@ -10,6 +10,7 @@ from collector.api.parameters import Page
 from collector.http.responses import json_response
 
 RESULT_COUNT_HEADER: Final = "X-Result-Count"
+LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
 
 
 def list_response(

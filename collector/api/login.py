@@ -20,11 +20,13 @@ from collector.domain.errors import Unauthenticated, Unavailable
 from collector.domain.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
 from collector.domain.token import new_token
 from collector.http.client_address import client_address
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _TRIES_OF_ADDRESS: Final = 5
 _TRIES_FROM_IP: Final = 15
 _FAILED: Final = "Login failed."
+_EXAMPLE: Final = {"email": "admin@headrace.local", "password": "your password"}
 
 Address = Annotated[str, Meta(pattern=r"\S", max_length=320, description="an e-mail address")]
 Password = Annotated[
@@ -52,6 +54,7 @@ class LoginToken(msgspec.Struct, frozen=True):
     token: str
 
 
+@documented("Auth", {200: Answer(LoginToken)}, body=json_body(Login, _EXAMPLE), refusals=(Unauthenticated,))
 async def post_login(request: web.Request) -> web.Response:
     """A login token that nobody has had before, valid for 3 months."""
     body = await read_body(request, Login)
@@ -59,6 +62,7 @@ async def post_login(request: web.Request) -> web.Response:
     return await logged_in(request.app[API], user, body.invite_token)
 
 
+@documented("Auth", {200: Answer()})
 async def get_logout(request: web.Request) -> web.Response:
     """End the login that the request is made with; with a password there is none to end."""
     api, login = request.app[API], request[IDENTITY].login

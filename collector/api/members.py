@@ -11,12 +11,12 @@ from aiohttp import web
 
 from collector.api.authentication import IDENTITY
 from collector.api.doors import tell_of_member
-from collector.api.lists import list_response
+from collector.api.lists import LIST_HEADERS, list_response
 from collector.api.organizations import reachable_organization
-from collector.api.parameters import page_of, parameters_of
+from collector.api.parameters import page_of, paging, parameters_of
 from collector.api.route import Role, Route
 from collector.api.service import API
-from collector.api.users import user_view
+from collector.api.users import UserView, user_view
 from collector.database.invitations import Invitation, invite, withdraw
 from collector.database.organizations import add_member, remove_member
 from collector.database.pool import connected
@@ -25,6 +25,7 @@ from collector.database.users import User, count_members, find_user, list_member
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.token import new_token
 from collector.domain.user_address import fault_in_address
+from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 100
@@ -36,6 +37,7 @@ class Invited(msgspec.Struct, frozen=True):
     email_address: str
 
 
+@documented("User", {200: Answer(list[UserView], headers=LIST_HEADERS)}, parameters=paging(_MAXIMUM_LIMIT))
 async def get_members(request: web.Request) -> web.Response:
     """A page of the people, by address."""
     page = page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
@@ -51,6 +53,7 @@ async def get_members(request: web.Request) -> web.Response:
     return list_response(request, [user_view(user) for user in found], page, following, total)
 
 
+@documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))
 async def post_member(request: web.Request) -> web.Response:
     """Let a user belong to the organization, or invite whoever is none yet."""
     api, email = request.app[API], request.match_info["email"].strip()
@@ -70,6 +73,7 @@ async def post_member(request: web.Request) -> web.Response:
     return json_response(Invited(email if user is None else user.email_address))
 
 
+@documented("Organization", {200: Answer()}, refusals=(BadRequest,))
 async def delete_member(request: web.Request) -> web.Response:
     """Let somebody belong to the organization no longer, or withdraw the invitation; but not the last one."""
     api, email = request.app[API], request.match_info["email"]

@@ -15,10 +15,10 @@ from collector.api.authentication import IDENTITY, Identity
 from collector.api.doors import tell_of_new_token
 from collector.api.organizations import named_organization
 from collector.api.projects import named_project, reachable_project
-from collector.api.request_body import ObjectId, read_body
+from collector.api.request_body import EXAMPLE_ID, ObjectId, read_body
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
-from collector.api.token_view import token_view
+from collector.api.token_view import TokenView, token_view
 from collector.api.tokens import Notes
 from collector.database.pool import connected
 from collector.database.projects import Project
@@ -27,6 +27,7 @@ from collector.database.tokens import Token, access_token, add_token, client_tok
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.scope import CLIENT, GLOBAL, GRANTABLE, with_implied
 from collector.domain.token import new_token
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -52,6 +53,11 @@ class _Made(NamedTuple):
     secret: str
 
 
+_MADE: Final = {201: Answer(TokenView, "Made; `id` is the whole token, this once.", headers=("Location",))}
+_EXAMPLE: Final = {"scopes": ["user"], "notes": "my first token"}
+
+
+@documented("Token", _MADE, body=json_body(NewToken, {"project_id": EXAMPLE_ID, **_EXAMPLE}))
 async def post_token(request: web.Request) -> web.Response:
     """Make a token for the project in the body; the organization is the project's."""
     api, identity = request.app[API], request[IDENTITY]
@@ -64,6 +70,7 @@ async def post_token(request: web.Request) -> web.Response:
     return await _shown_once(request, made)
 
 
+@documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
 async def post_token_of_project(request: web.Request) -> web.Response:
     """Make a token for the project in the path; its `id` is the whole secret, this once."""
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
@@ -73,6 +80,7 @@ async def post_token_of_project(request: web.Request) -> web.Response:
     return await _shown_once(request, made)
 
 
+@documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
 async def post_token_of_organization(request: web.Request) -> web.Response:
     """Make a token for all of the organization in the path, or for a project of it that the body names."""
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
@@ -95,6 +103,7 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
     return await _shown_once(request, made)
 
 
+@documented("Token", {200: Answer(TokenView), **_MADE})
 async def get_default_token(request: web.Request) -> web.Response:
     """The project's first token that may only post: 200; where there is none one is made: 201."""
     api, identity = request.app[API], request[IDENTITY]

@@ -9,10 +9,15 @@ from msgspec import UNSET, UnsetType
 
 from collector.api.absolute_urls import absolute_url
 from collector.api.authentication import IDENTITY
-from collector.api.deletion import Verdict, asked_ids, verdict_response
+from collector.api.deletion import DELETED, Verdict, asked_ids, verdict_response
 from collector.api.doors import tell_of_gone, tell_of_new_organization
 from collector.api.names import Name, clean_name, taken
-from collector.api.organizations import named_organization, organization_views, reachable_organization
+from collector.api.organizations import (
+    OrganizationView,
+    named_organization,
+    organization_views,
+    reachable_organization,
+)
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API
@@ -28,6 +33,7 @@ from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.database.users import lock_user
 from collector.domain.errors import NotFound
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _KIND: Final = "Organization"
@@ -45,6 +51,11 @@ class OrganizationChange(msgspec.Struct, frozen=True):
     name: Name | UnsetType = UNSET
 
 
+@documented(
+    "Organization",
+    {201: Answer(OrganizationView, headers=("Location",))},
+    body=json_body(NewOrganization, {"name": "Acme"}),
+)
 async def post_organization(request: web.Request) -> web.Response:
     """Make an organization; whoever does belongs to it. 201 once the doors know."""
     api, identity = request.app[API], request[IDENTITY]
@@ -66,6 +77,11 @@ async def post_organization(request: web.Request) -> web.Response:
     return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
 
 
+@documented(
+    "Organization",
+    {200: Answer(OrganizationView)},
+    body=json_body(OrganizationChange, {"name": "Acme and Sons"}),
+)
 async def patch_organization(request: web.Request) -> web.Response:
     """Rename an organization; an empty object changes nothing."""
     api, identity = request.app[API], request[IDENTITY]
@@ -84,6 +100,7 @@ async def patch_organization(request: web.Request) -> web.Response:
     return json_response(view)
 
 
+@documented("Organization", DELETED)
 async def delete_organizations(request: web.Request) -> web.Response:
     """Delete organizations with all that belongs to them. 202 once the doors know."""
     api, verdict = request.app[API], Verdict()

@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
-from collector.api.parameters import parameters_of, wants_statistics
+from collector.api.parameters import STATISTICS, parameters_of, wants_statistics
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.database.invitations import Invitation, list_invitations
@@ -21,6 +21,7 @@ from collector.database.row_lock import RowLock
 from collector.database.statistics import NOTHING, statistics_of_organizations
 from collector.domain.errors import NotFound
 from collector.domain.identifiers import uuid_of
+from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 
 _ACTIVE: Final = 1
@@ -66,6 +67,7 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
     is_over_request_limit: bool = False
 
 
+@documented("Organization", {200: Answer(list[OrganizationView])}, parameters=(STATISTICS,))
 async def get_organizations(request: web.Request) -> web.Response:
     """All of them in one array, without paging."""
     api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
@@ -77,6 +79,7 @@ async def get_organizations(request: web.Request) -> web.Response:
     return json_response(views)
 
 
+@documented("Organization", {200: Answer(OrganizationView)}, parameters=(STATISTICS,))
 async def get_organization(request: web.Request) -> web.Response:
     """One organization."""
     api, parameters = request.app[API], parameters_of(request)

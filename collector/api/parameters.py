@@ -2,15 +2,32 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final, Literal
 
 from aiohttp import web
+from msgspec import Meta
 
 from collector.domain.errors import BadRequest
+from collector.http.operation import Parameter
 
 DEFAULT_LIMIT: Final = 10
 MAXIMUM_OFFSET: Final = 1000
 """What lies deeper is answered as an empty page (contract 4)."""
+
+
+STATISTICS: Final = Parameter(
+    "mode", "`stats` fills in how many there are of what belongs to it, which takes longer.", Literal["stats"]
+)
+TOTAL: Final = Parameter("include", "`total` adds the header `X-Result-Count`.", Literal["total"])
+
+
+def paging(maximum: int) -> tuple[Parameter, ...]:
+    """The two parameters of a list in pages, as the document has them."""
+    limit = Annotated[int, Meta(ge=1, le=maximum)]
+    return (
+        Parameter("page", "Which page; the first is 1.", Annotated[int, Meta(ge=1)]),
+        Parameter("limit", f"How many on a page: 1 to {maximum}, {DEFAULT_LIMIT} when left out.", limit),
+    )
 
 
 @dataclass(frozen=True, slots=True)

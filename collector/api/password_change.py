@@ -8,7 +8,7 @@ from aiohttp import web
 
 from collector.api.authentication import IDENTITY
 from collector.api.doors import revoke_at_doors, tell_of_new_token
-from collector.api.login import Password, let_in, login_response
+from collector.api.login import LoginToken, Password, let_in, login_response
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API
@@ -17,6 +17,7 @@ from collector.database.tokens import add_token, delete_tokens_of_user, login_to
 from collector.database.users import User, set_password, user_of
 from collector.domain.errors import Conflict, Invalid, Unauthenticated
 from collector.domain.token import new_token
+from collector.http.operation import Answer, documented, json_body
 
 
 class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,14 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
     password: Password
 
 
+@documented(
+    "Auth",
+    {200: Answer(LoginToken)},
+    body=json_body(
+        PasswordChange, {"current_password": "your password", "password": "correct horse battery"}
+    ),
+    refusals=(Conflict,),
+)
 async def post_password_change(request: web.Request) -> web.Response:
     """A new login token in place of all that there were; wrong tries count like those to log in."""
     api, body = request.app[API], await read_body(request, PasswordChange, is_required=True)

@@ -10,13 +10,13 @@ from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.absolute_urls import absolute_url
 from collector.api.authentication import IDENTITY
-from collector.api.deletion import Verdict, asked_ids, verdict_response
+from collector.api.deletion import DELETED, Verdict, asked_ids, verdict_response
 from collector.api.doors import tell_of_gone, tell_of_new_project
 from collector.api.names import Name, clean_name, taken
 from collector.api.organizations import named_organization, reachable_organization
 from collector.api.parameters import parameters_of
-from collector.api.projects import named_project, project_views, reachable_project
-from collector.api.request_body import ObjectId, read_body
+from collector.api.projects import ProjectView, named_project, project_views, reachable_project
+from collector.api.request_body import EXAMPLE_ID, ObjectId, read_body
 from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.deletion import delete_projects as delete_from_database
@@ -24,6 +24,7 @@ from collector.database.pool import connected
 from collector.database.projects import Project, add_project, change_project, has_project_named
 from collector.database.row_lock import RowLock
 from collector.domain.errors import BadRequest
+from collector.http.operation import Answer, Parameter, documented, json_body
 from collector.http.responses import json_response
 
 _KIND: Final = "Project"
@@ -48,6 +49,11 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
     promoted_tabs: Tabs | UnsetType | None = UNSET
 
 
+@documented(
+    "Project",
+    {201: Answer(ProjectView, headers=("Location",))},
+    body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
+)
 async def post_project(request: web.Request) -> web.Response:
     """Make a project. 201 once the doors know it."""
     api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
@@ -76,6 +82,7 @@ async def post_project(request: web.Request) -> web.Response:
     return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
 
 
+@documented("Project", {200: Answer(ProjectView)}, body=json_body(ProjectChange, {"name": "Big shop"}))
 async def patch_project(request: web.Request) -> web.Response:
     """Change a project."""
     api, change = request.app[API], await read_body(request, ProjectChange, is_required=True)
@@ -92,6 +99,7 @@ async def patch_project(request: web.Request) -> web.Response:
     return json_response(view)
 
 
+@documented("Project", DELETED)
 async def delete_projects(request: web.Request) -> web.Response:
     """Delete projects with what belongs to them. 202 once the doors know; a worker removes what is left."""
     api, asked, verdict = request.app[API], asked_ids(request), Verdict()
@@ -109,6 +117,11 @@ async def delete_projects(request: web.Request) -> web.Response:
     return verdict_response(verdict)
 
 
+@documented(
+    "Project",
+    {201: Answer(description="The name is taken."), 204: Answer(description="The name is free.")},
+    parameters=(Parameter("name", "The name that one is to have.", is_required=True),),
+)
 async def get_name_check(request: web.Request) -> web.Response:
     """201 where a project of the organization has the name, 204 where none has."""
     name = parameters_of(request).get("name", "").strip()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 import asyncpg
@@ -10,9 +10,9 @@ import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
-from collector.api.lists import list_response
+from collector.api.lists import LIST_HEADERS, list_response
 from collector.api.organizations import reachable_organization
-from collector.api.parameters import page_of, parameters_of, wants_statistics
+from collector.api.parameters import STATISTICS, page_of, paging, parameters_of, wants_statistics
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.database.pool import connected
@@ -21,6 +21,7 @@ from collector.database.row_lock import RowLock
 from collector.database.statistics import NOTHING, statistics_of_projects
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
+from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 1000
@@ -51,11 +52,21 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
     usage: tuple[()] = ()
 
 
+_LISTED: Final = {200: Answer(list[ProjectView], headers=LIST_HEADERS)}
+_PARAMETERS: Final = (
+    *paging(_MAXIMUM_LIMIT),
+    Parameter("sort", "What they are ordered by.", Literal[tuple(filter(None, _ORDERS))]),
+    STATISTICS,
+)
+
+
+@documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects(request: web.Request) -> web.Response:
     """A page of all of them, by name."""
     return await _list(request, request[IDENTITY].organization_ids)
 
 
+@documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects_of_organization(request: web.Request) -> web.Response:
     """A page of one organization's."""
     async with connected(request.app[API].pool) as connection:
@@ -65,6 +76,7 @@ async def get_projects_of_organization(request: web.Request) -> web.Response:
     return await _list(request, [organization.id])
 
 
+@documented("Project", {200: Answer(ProjectView)}, parameters=(STATISTICS,))
 async def get_project(request: web.Request) -> web.Response:
     """One project."""
     api, parameters = request.app[API], parameters_of(request)

@@ -23,6 +23,9 @@ ObjectId = Annotated[
     str, Meta(pattern=r"^[a-zA-Z0-9]{24,36}$", description="an id of 24 to 36 letters and digits")
 ]
 
+EXAMPLE_ID: Final = "01a00000000070008000000000000001"
+"""Stands for an id in examples of bodies."""
+
 
 async def read_body(request: web.Request, kind: type[AnyBody], *, is_required: bool = False) -> AnyBody:
     """The body as `kind`; an absent one counts as `{}`, unless it or a field of it is required.

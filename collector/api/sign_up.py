@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from collector.api.login import Address, InviteToken, Password, let_in, logged_in
+from collector.api.login import Address, InviteToken, LoginToken, Password, let_in, logged_in
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
@@ -19,6 +19,7 @@ from collector.domain.errors import Forbidden, Invalid, Unauthenticated, Unavail
 from collector.domain.scope import CLIENT, GLOBAL, USER, with_implied
 from collector.domain.user_address import fault_in_address
 from collector.http.client_address import client_address
+from collector.http.operation import Answer, documented, json_body
 
 _SIGN_UPS_AN_HOUR: Final = 10
 _QUESTIONS_AN_HOUR: Final = 3
@@ -35,6 +36,12 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     invite_token: InviteToken | None = None
 
 
+@documented(
+    "Auth",
+    {200: Answer(LoginToken)},
+    body=json_body(SignUp, {"name": "You", "email": "you@gmail.com", "password": "correct horse"}),
+    refusals=(Unauthenticated, Forbidden),
+)
 async def post_sign_up(request: web.Request) -> web.Response:
     """A login token of a new user, or of the one who has that address and password."""
     api, body = request.app[API], await read_body(request, SignUp)
@@ -49,6 +56,9 @@ async def post_sign_up(request: web.Request) -> web.Response:
     return await logged_in(api, user, body.invite_token)
 
 
+@documented(
+    "Auth", {201: Answer(description="Somebody has the address."), 204: Answer(description="Nobody has it.")}
+)
 async def get_address_check(request: web.Request) -> web.Response:
     """201 where the address is somebody's, 204 where it is nobody's; who asks too often always gets 204."""
     api = request.app[API]

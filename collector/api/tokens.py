@@ -10,15 +10,15 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.authentication import IDENTITY, Identity
-from collector.api.deletion import Verdict, asked_ids, verdict_response
+from collector.api.deletion import DELETED, Verdict, asked_ids, verdict_response
 from collector.api.doors import revoke_at_doors, tell_of_tokens
-from collector.api.lists import list_response
-from collector.api.parameters import page_of, parameters_of
+from collector.api.lists import LIST_HEADERS, list_response
+from collector.api.parameters import page_of, paging, parameters_of
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API
-from collector.api.token_view import token_view
+from collector.api.token_view import TokenView, token_view
 from collector.database.pool import connected
 from collector.database.tokens import (
     ACCESS,
@@ -33,11 +33,14 @@ from collector.database.tokens import delete_tokens as delete_from_database
 from collector.domain.errors import NotFound
 from collector.domain.identifiers import uuid_of
 from collector.domain.token import LOOKUP_LENGTH, digest_of, lookup_of
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 100
 _NO_TOKEN: Final = "There is no such token."  # noqa: S105 - a sentence
 _NOT_YOURS: Final = "Only tokens of your own can be deleted."
+
+_LISTED: Final = {200: Answer(list[TokenView], headers=LIST_HEADERS)}
 
 Notes = Annotated[str, Meta(max_length=1000, description="a text of at most 1000 characters")]
 
@@ -49,6 +52,7 @@ class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes | UnsetType | None = UNSET
 
 
+@documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_organization(request: web.Request) -> web.Response:
     """The access tokens of an organization and of all its projects."""
     organization_id = uuid_of(request.match_info["organizationId"])
@@ -57,6 +61,7 @@ async def get_tokens_of_organization(request: web.Request) -> web.Response:
     return await _list(request, organization_id)
 
 
+@documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_project(request: web.Request) -> web.Response:
     """The access tokens of a project."""
     async with connected(request.app[API].pool) as connection:
@@ -64,6 +69,7 @@ async def get_tokens_of_project(request: web.Request) -> web.Response:
     return await _list(request, project.id)
 
 
+@documented("Token", {200: Answer(TokenView)})
 async def get_token(request: web.Request) -> web.Response:
     """One token, by its public part or its whole text."""
     async with connected(request.app[API].pool) as connection:
@@ -71,6 +77,9 @@ async def get_token(request: web.Request) -> web.Response:
     return json_response(token_view(token))
 
 
+@documented(
+    "Token", {200: Answer(TokenView)}, body=json_body(TokenChange, {"notes": "no longer my first token"})
+)
 async def patch_token(request: web.Request) -> web.Response:
     """Change a token. 200 once the doors know; 503 means changed, but the doors could not be told."""
     api = request.app[API]
@@ -86,6 +95,7 @@ async def patch_token(request: web.Request) -> web.Response:
     return json_response(token_view(token))
 
 
+@documented("Token", DELETED)
 async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens. 202 once the doors know; 503 means revoked, but the doors could not be told."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)

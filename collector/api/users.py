@@ -11,6 +11,7 @@ from collector.api.service import API
 from collector.database.pool import connected
 from collector.database.users import User, user_of
 from collector.domain.errors import NotFound
+from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 
 
@@ -35,6 +36,7 @@ class CurrentUserView(UserView, frozen=True, kw_only=True):
     o_auth_accounts: tuple[()] = ()
 
 
+@documented("User", {200: Answer(CurrentUserView)}, refusals=(NotFound,))
 async def get_me(request: web.Request) -> web.Response:
     """The person behind the request; 404 for a program's token without one."""
     user_id = request[IDENTITY].user_id

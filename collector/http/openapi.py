@@ -1,13 +1,13 @@
 """The OpenAPI 3.1 document of any routes whose handlers say what they do; nothing is written down twice."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from collector.domain.errors import BadRequest, Refusal
+from collector.domain.errors import Refusal
 from collector.http.errors import PROBLEM_TYPE, RETRY_AFTER, STATUS, Problem
 from collector.http.operation import Answer, Body, Operation, Parameter
 
@@ -167,20 +167,13 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
         str(status): _response(status, answer, schemas) for status, answer in route.operation.answers.items()
     }
     problem = {"schema": schemas.of(Problem)}
-    for refusal in _refusals(route):
+    for refusal in (*route.operation.refusals, *route.refusals):
         status = STATUS[refusal]
         found = responses.setdefault(str(int(status)), {"description": _sentence(refusal)})
         found.setdefault("content", {})[PROBLEM_TYPE] = problem
         if refusal.default_retry_after_seconds is not None:
             found["headers"] = _headers([RETRY_AFTER], schemas)
     return dict(sorted(responses.items()))
-
-
-def _refusals(route: DocumentedRoute) -> Iterator[type[Refusal]]:
-    yield from route.operation.refusals
-    yield from route.refusals
-    if route.operation.parameters:
-        yield BadRequest
 
 
 def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:

@@ -1,0 +1,53 @@
+"""What the api says of its routes: to each its own, and to all what comes with their kind."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from collector.api.app import ROUTES
+from collector.api.route import Role, Route
+from collector.domain.errors import (
+    BadRequest,
+    BodyTooLarge,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Refusal,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedContent,
+)
+from collector.http.openapi import DocumentedRoute
+from collector.http.operation import Operation, operation_of
+
+_NEEDS: Final = {
+    Role.ANYONE: "Needs no credentials.",
+    Role.USER: "Needs a token with the scope `user`, or a login.",
+    Role.PERSON: "Needs a login, or Basic with an address and a password: no other token can do it.",
+}
+
+
+def documented_routes() -> Iterator[DocumentedRoute]:
+    """Every route of the api that says what it does."""
+    for route in ROUTES:
+        operation = operation_of(route.handler)
+        if operation is not None:
+            yield DocumentedRoute(
+                route.method,
+                route.pattern,
+                operation,
+                tuple(_refusals(route, operation)),
+                _NEEDS[route.role],
+                is_open=route.role is Role.ANYONE,
+            )
+
+
+def _refusals(route: Route, operation: Operation) -> Iterator[type[Refusal]]:
+    if route.role is not Role.ANYONE:
+        yield from (Unauthenticated, Forbidden)
+    if "{" in route.path:
+        yield NotFound
+    if operation.parameters:
+        yield BadRequest
+    if operation.body is not None:
+        yield from (BadRequest, UnsupportedContent, BodyTooLarge, Invalid)
+    yield Unavailable

@@ -1,0 +1,86 @@
+"""Which events a request is about: those that its path, its filter and its time leave of the reader's."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from aiohttp import web
+
+from collector.api.authentication import IDENTITY, Identity
+from collector.api.organizations import reachable_organization
+from collector.api.projects import reachable_project
+from collector.api.service import API
+from collector.database.event_lists import Selection
+from collector.database.projects import readable_projects
+from collector.database.stacks import find_stacks
+from collector.domain.errors import NotFound, OrganizationSuspended
+from collector.domain.filter_text import filter_of
+from collector.domain.filter_tree import Filter, Match, Term
+from collector.domain.identifiers import uuid_of
+from collector.domain.moments import LocalClock
+from collector.domain.time_range import offset_of, time_range_of
+from collector.http.operation import Parameter
+
+FILTER: Final = Parameter(
+    "filter", "Which events, in the language of `docs/filtering.md`.", example="reference:hello-0001"
+)
+TIME: Final = (
+    Parameter("time", "Of which time: `last 24 hours`, `today`, `2026-01-01-2026-02-01`, `[now-1d TO now]`."),
+    Parameter("offset", "The reader's distance from UTC, where dates name none: `-300m`, `+2h`."),
+)
+
+
+async def selection_of(
+    request: web.Request, connection: asyncpg.Connection, parameters: dict[str, str]
+) -> Selection:
+    """What the path and the parameters name. Raises NotFound, OrganizationSuspended and BadRequest."""
+    clock = clock_of(request, parameters)
+    return Selection(
+        project_ids=await _projects(request, connection),
+        filter=filter_of(parameters.get("filter", "")),
+        time=time_range_of(parameters.get("time", ""), clock),
+        clock=clock,
+    )
+
+
+def clock_of(request: web.Request, parameters: dict[str, str]) -> LocalClock:
+    """What time it is for the reader."""
+    offset = offset_of(parameters.get("offset", "0m"))
+    return LocalClock(request.app[API].clock.now(), offset)
+
+
+def of_stack(request: web.Request) -> Filter:
+    """The condition that a path with a stack stands for."""
+    return Match("stack", Term((request.match_info["stackId"],), is_quoted=True))
+
+
+async def _projects(request: web.Request, connection: asyncpg.Connection) -> Sequence[UUID]:
+    """Those that the path names, or all of the reader's organizations; suspended ones show nothing."""
+    identity, named = request[IDENTITY], request.match_info
+    if "projectId" in named:
+        project = await reachable_project(connection, identity, named["projectId"])
+        if project.is_suspended:
+            raise OrganizationSuspended
+        return [project.id]
+    if "organizationId" in named:
+        organization = await reachable_organization(connection, identity, named["organizationId"])
+        if organization.is_suspended:
+            raise OrganizationSuspended
+        return await readable_projects(connection, [organization.id])
+    if "stackId" in named:
+        return await _projects_of_stack(connection, identity, named["stackId"])
+    return await readable_projects(connection, identity.organization_ids)
+
+
+async def _projects_of_stack(
+    connection: asyncpg.Connection, identity: Identity, stack_id: str
+) -> Sequence[UUID]:
+    found = uuid_of(stack_id)
+    stacks = [] if found is None else await find_stacks(connection, [found])
+    if not stacks or not identity.reaches(stacks[0].organization_id):
+        raise NotFound("There is no such stack.")
+    readable = await readable_projects(connection, [stacks[0].organization_id])
+    if stacks[0].project_id not in readable:
+        raise OrganizationSuspended
+    return [stacks[0].project_id]
