@@ -16,21 +16,25 @@ from collector.database.text import storable
 from collector.domain.projection import ProjectEntry
 
 SETTINGS_AT_MOST: Final = 1000
+BYTES_AT_MOST: Final = 256 * 1024
+"""Of all settings of a project as JSON: every door keeps them in memory, and each client fetches them."""
 
 
 async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str, value: str) -> bool:
-    """Set one; False where it would be one too many, or where the project is gone."""
+    """Set one; False where that would be too many or too much, or where the project is gone."""
     status: str = await connection.execute(
         """
         UPDATE projects
         SET settings = settings || jsonb_build_object($2::text, $3::text),
             config_version = config_version + 1, updated_utc = now()
         WHERE id = $1 AND (settings ? $2::text OR (SELECT count(*) FROM jsonb_object_keys(settings)) < $4)
+            AND octet_length((settings || jsonb_build_object($2::text, $3::text))::text) <= $5
         """,
         project_id,
         storable(key),
         storable(value),
         SETTINGS_AT_MOST,
+        BYTES_AT_MOST,
     )
     return status.endswith(" 1")
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 
+from collector.database.client_settings import BYTES_AT_MOST
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
@@ -107,6 +108,18 @@ async def test_a_project_has_a_bounded_number_of_settings(api: RunningApi) -> No
 
     assert (await put(api, "one more", "x")).status == 400
     assert (await put(api, "key7", "y")).status == 200
+
+
+async def test_the_settings_of_a_project_are_bounded_in_all(api: RunningApi) -> None:
+    """Every door holds them in memory; smaller ones can still be set, and one removed makes room."""
+    fitting = BYTES_AT_MOST // 10_000 - 1
+    answers = [await put(api, f"key{number}", "x" * 10_000) for number in range(fitting)]
+    assert {answer.status for answer in answers} == {200}
+
+    assert (await put(api, "more", "\N{EURO SIGN}" * 10_000)).status == 400
+    assert (await put(api, "small", "x")).status == 200
+    assert (await remove(api, "key0")).status == 200
+    assert (await put(api, "more", "x" * 10_000)).status == 200
 
 
 async def test_who_may_change_which_project(api: RunningApi) -> None:
