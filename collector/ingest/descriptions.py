@@ -67,27 +67,33 @@ async def post_description(request: web.Request) -> web.StreamResponse:
 async def patch_error(request: web.Request) -> web.StreamResponse:
     """The same in version 1, by the event's own id; a body that says nothing changes nothing."""
     admission = await admit(request, check_length_at_most, check_encoding)
-    body = await _body(request)
-    description = description_in(body) if body.strip() else None
+    description = await _description(request, may_be_blank=True)
     target = await target_still(request, admission)
     if description is None:
         return web.Response(headers=config_version_header(request, target.config_version))
     return await _queued(request, target, request.match_info["id"], description)
 
 
-async def _description(request: web.Request) -> bytes | None:
-    return description_in(await _body(request))
-
-
-async def _body(request: web.Request) -> str:
-    """The body as text, within the limit unpacked, too. Raises BadRequest where it cannot be unpacked."""
-    limit_bytes = request.app[DOOR].settings.body_limit_bytes
+async def _description(request: web.Request, *, may_be_blank: bool = False) -> bytes | None:
+    """The description as it is queued; None for a body that says nothing."""
+    door, encoding = request.app[DOOR], content_encoding(request)
+    limit_bytes = door.settings.body_limit_bytes
     body = await read_body(request, limit_bytes)
+
+    def read() -> bytes | None:
+        text = _text(body, encoding, request.headers.get(hdrs.CONTENT_TYPE, ""), limit_bytes)
+        return None if may_be_blank and not text.strip() else description_in(text)
+
+    return await door.turns.run(body, encoding, read)
+
+
+def _text(body: bytes, encoding: str, content_type: str, limit_bytes: int) -> str:
+    """The body as text, within the limit unpacked, too. Raises BadRequest where it cannot be unpacked."""
     try:
-        plain = unpacked(body, content_encoding(request), limit_bytes)
+        plain = unpacked(body, encoding, limit_bytes)
     except Unstorable as problem:
         raise BadRequest(problem.detail) from None
-    return decoded(plain, request.headers.get(hdrs.CONTENT_TYPE, ""))
+    return decoded(plain, content_type)
 
 
 async def _queued(

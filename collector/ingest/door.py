@@ -29,6 +29,7 @@ from collector.ingest.readiness import Readiness
 from collector.ingest.settings import IngestSettings
 from collector.ingest.strict import StrictChecks
 from collector.ingest.token_cache import TokenCache
+from collector.ingest.turns import Turns
 from collector.process.clock import Clock, SystemClock
 from collector.process.faults import NO_FAULTS, Faults
 from collector.process.lifecycle import cancelled
@@ -48,6 +49,7 @@ class Door:
     backpressure: Backpressure
     queue: PostQueue
     heartbeats: Heartbeats
+    turns: Turns
     strict_checks: StrictChecks
     readiness: Readiness
     metrics: IngestMetrics
@@ -87,7 +89,7 @@ async def open_door(
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(cache.follow())
             looking = tasks.create_task(backpressure.keep_looking(partial(queue_load, redis, keys)))
-            senders = KnownSenders(cache, clock)
+            senders, turns = KnownSenders(cache, clock), Turns()
             try:
                 async with queue.open():
                     yield Door(
@@ -100,7 +102,8 @@ async def open_door(
                         backpressure,
                         queue,
                         Heartbeats(looking_up, keys),
-                        StrictChecks(settings.body_limit_bytes),
+                        turns,
+                        StrictChecks(settings.body_limit_bytes, turns),
                         readiness,
                         metrics,
                     )
