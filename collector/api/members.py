@@ -21,7 +21,7 @@ from collector.database.invitations import Invitation, invite, withdraw
 from collector.database.organizations import add_member, remove_member
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.database.users import User, count_members, find_user, list_members
+from collector.database.users import User, count_members, find_user, list_members, normal_email
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.token import new_token
 from collector.domain.user_address import fault_in_address
@@ -70,7 +70,7 @@ async def post_member(request: web.Request) -> web.Response:
             await add_member(connection, organization.id, user.id)
     if user is not None:
         await tell_of_member(api, user.id)
-    return json_response(Invited(email if user is None else user.email_address))
+    return json_response(Invited(normal_email(email)))
 
 
 @documented("Organization", {200: Answer()}, refusals=(BadRequest,))
