@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -32,6 +34,12 @@ _LAST_MS: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
 _FIRST_ID_BEYOND: Final = first_id_of(_LAST_MS).bytes
 _MALFORMED: Final = "The ids in the entry are not ours."
 
+_id: Final = attrgetter("id")
+_body: Final = attrgetter("body")
+_encoding: Final = attrgetter("content_encoding")
+_project_id: Final = attrgetter("project_id")
+_organization_id: Final = attrgetter("organization_id")
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -44,15 +52,23 @@ class Piece:
 
 def is_large(entry: Entry) -> bool:
     """Whether understanding it may take so long that nothing else should wait for it."""
-    posts = () if entry.batch is None else entry.batch.posts
-    sizes = (len(post.body) * _MOST_UNPACKED.get(post.content_encoding, _LARGE_BYTES) for post in posts)
-    return sum(sizes) > _LARGE_BYTES
+    if entry.batch is None:
+        return False
+    encodings = set(map(_encoding, entry.batch.posts))
+    opens_to = max((_MOST_UNPACKED.get(encoding, _LARGE_BYTES) for encoding in encodings), default=1)
+    return bytes_of(entry) * opens_to > _LARGE_BYTES
+
+
+def bytes_of(entry: Entry) -> int:
+    """How much the posts in it have for bodies, as they were sent."""
+    return 0 if entry.batch is None else sum(map(len, map(_body, entry.batch.posts)))
 
 
 def projects_of(entries: Iterable[Entry]) -> set[bytes]:
     """The ids of the projects that posts in the entries are for."""
-    batches = [entry.batch for entry in entries if entry.batch is not None and _has_sound_ids(entry.batch)]
-    return {post.project_id for batch in batches for post in batch.posts}
+    batches = [entry.batch for entry in entries if entry.batch is not None]
+    found = set(map(_project_id, chain.from_iterable(batch.posts for batch in batches)))
+    return {id_ for id_ in found if len(id_) == _ID_LENGTH}
 
 
 def understand_piece(
@@ -92,11 +108,10 @@ def _of(entry: Entry, batch: UnderstoodBatch) -> UnderstoodBatch:
 
 def _has_sound_ids(batch: PostBatch) -> bool:
     """Whether ids can become UUIDs and times; otherwise one entry could stop the worker for good."""
-    return len(batch.id) == _ID_LENGTH and all(
-        len(post.id) == len(post.project_id) == len(post.organization_id) == _ID_LENGTH
-        and post.id < _FIRST_ID_BEYOND
-        for post in batch.posts
-    )
+    ids = list(map(_id, batch.posts))
+    owners = {*map(_project_id, batch.posts), *map(_organization_id, batch.posts)}
+    lengths = {len(batch.id), *map(len, ids), *map(len, owners)}
+    return lengths == {_ID_LENGTH} and max(ids, default=b"") < _FIRST_ID_BEYOND
 
 
 def _unreadable(entry: Entry) -> UnderstoodBatch:

@@ -20,7 +20,7 @@ from collector.domain.understanding import Rules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, projects_of, understand_piece
+from worker.batch import TRANSACTION_WEIGHT, Piece, bytes_of, is_large, projects_of, understand_piece
 from worker.insistence import Insistence, Stopped
 
 FORGET_CONSUMER_MS: Final = 3_600_000
@@ -216,7 +216,11 @@ class Consumer:
         """New entries, a few at a time until they are worth a transaction: small ones are to be many."""
         at_once = min(_ENTRIES_AT_ONCE, self.pace.batch_entries)
         entries = found = await self.stream.read(self.name, at_once, self.pace.read_block_ms)
-        while len(found) >= at_once and len(entries) < self.pace.batch_entries and not _is_enough(entries):
+        missing_bytes = _WORTH_A_TRANSACTION_BYTES
+        while len(found) >= at_once and len(entries) < self.pace.batch_entries:
+            missing_bytes -= sum(map(bytes_of, found))
+            if missing_bytes <= 0:
+                break
             try:
                 found = await self.stream.read(self.name, at_once, _NO_WAIT_MS)
             except BrokerUnavailable:
@@ -263,11 +267,6 @@ class _Position(NamedTuple):
         return (
             _Position(self.entry + 1, 0) if piece.next_post is None else self._replace(post=piece.next_post)
         )
-
-
-def _is_enough(entries: Sequence[Entry]) -> bool:
-    posts = (post for entry in entries if entry.batch is not None for post in entry.batch.posts)
-    return sum(len(post.body) for post in posts) >= _WORTH_A_TRANSACTION_BYTES
 
 
 def _place(entry: Entry) -> tuple[int, str]:

@@ -40,26 +40,26 @@ _ORIGINAL_REFERENCE_ID: Final = "InvalidReferenceId"
 
 
 class Sender(msgspec.Struct, frozen=True, gc=False):
-    """What a post says about all of its events; `client_member` is `client` as it stands in `data`."""
+    """What a post says about all of its events; `client_end` is how `data` ends with `client`."""
 
     post_id: bytes
     project_id: bytes
     organization_id: bytes
     accepted_utc: datetime
     client: dict[str, str]
-    client_member: bytes
+    client_end: bytes
 
     @classmethod
     def of(cls, post: Post) -> Self:
         """The sender of a post."""
-        client, client_member = _client(post.client_ip, post.user_agent)
-        return cls(
-            post_id=post.id,
-            project_id=post.project_id,
-            organization_id=post.organization_id,
-            accepted_utc=accepted_at(post.id),
-            client=client,
-            client_member=client_member,
+        client, client_end = _client(post.client_ip, post.user_agent)
+        return cls(  # by position, as every post of one event needs one
+            post.id,
+            post.project_id,
+            post.organization_id,
+            accepted_at(post.id),
+            client,
+            client_end,
         )
 
 
@@ -126,7 +126,7 @@ def event_of(
 @lru_cache(maxsize=1024)
 def _client(client_ip: str, user_agent: str) -> tuple[dict[str, str], bytes]:
     client = submission_client(without_nul(client_ip), without_nul(user_agent))
-    return client, encoded({SUBMISSION_CLIENT: client})[1:-1]
+    return client, b"," + encoded({SUBMISSION_CLIENT: client})[1:]
 
 
 def _date(value: Any, now: datetime) -> EventDate | None:

@@ -56,6 +56,8 @@ class PostIds:
 
 def event_id(post_id: bytes, place: int) -> bytes:
     """The id of the event at `place` (0 to 2**20 - 1) of a post."""
+    if not place:
+        return post_id
     return (int.from_bytes(post_id, "big") | place).to_bytes(16, "big")
 
 
@@ -88,13 +90,13 @@ def accepted_ms(post_id: bytes) -> int:
 
 def accepted_at(post_id: bytes) -> datetime:
     """When the post was accepted, in UTC. This is "now" in every rule about its events."""
-    return _moment(accepted_ms(post_id))
+    return _moment(post_id[:TIME_BYTES])
 
 
 @lru_cache(maxsize=1024)
-def _moment(milliseconds: int) -> datetime:
+def _moment(time: bytes) -> datetime:
     """Many posts are accepted within one millisecond."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+    return _EPOCH + timedelta(milliseconds=accepted_ms(time))
 
 
 def first_id_at(moment: datetime) -> UUID:

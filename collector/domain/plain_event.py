@@ -5,13 +5,16 @@ each of its usual type, and nothing in `data` that must be looked at. Everything
 (`collector.domain.body`, `collector.domain.event`), where each rule is written; both give the same rows.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from itertools import pairwise
-from typing import Any, Final
+from operator import attrgetter
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from msgspec import Raw, field
+from msgspec import Meta, Raw, field
 
 from collector.domain.body import MAXIMUM_EVENTS_PER_POST, is_utf8
 from collector.domain.event import Sender, event_of
@@ -39,7 +42,7 @@ from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.session_key import SESSION_REFERENCE, SESSION_START, session_key
-from collector.domain.stack import plain_stack
+from collector.domain.stack import Stack, plain_stack
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
@@ -55,14 +58,19 @@ _IDENTITY: Final = ("@user", "identity")
 _LEAST_WITH_MEMBER: Final = len('{"":0}')
 _SPACE: Final = ord(" ")
 _KNOWN_TAGS: Final = 1024
-_CONTAINERS: Final = (list, dict)
+_KNOWN_KINDS: Final = 1024
+_CONTAINERS: Final = frozenset({list, dict})
+
+_data: Final = attrgetter("data")
+_value: Final = attrgetter("value")
+_count: Final = attrgetter("count")
 
 
 class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """An event whose members are all known; those that are texts have their usual type."""
 
-    type: str | None = None
-    source: str | None = None
+    type: Annotated[str, Meta(max_length=MAXIMUM_TYPE_LENGTH)] | None = None
+    source: Annotated[str, Meta(max_length=MAXIMUM_TEXT_LENGTH)] | None = None
     date: str | None = None
     tags: tuple[str, ...] | None = None
     message: str | None = None
@@ -121,9 +129,10 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
         events: list[PlainEvent | None] = _EVENTS.decode(body) if first == b"[" else [_EVENT.decode(body)]
     except (msgspec.DecodeError, RecursionError):
         return None
-    if len(body) >= _DEEP_BYTES and any(map(_may_be_too_deep, events)):
+    present = list(filter(None, events))
+    if not present or (len(body) >= _DEEP_BYTES and _may_be_too_deep(present)):
         return None
-    return events if any(events) else None
+    return events
 
 
 def event_of_plain(
@@ -140,44 +149,64 @@ def event_of_plain(
     reference_id = plain.reference_id or None
     value, count = plain.value, plain.count
     geo = as_geo(plain.geo) if plain.geo else None
+    kind = _kind(sender.project_id, plain.type, plain.source)
     needs_care = (
         date is None
-        or plain.type in _TYPES_WITH_RULES
+        or kind is None
         or (unremarkable := _unremarkable(data)) is None
         or (reference_id is not None and not is_reference_id(reference_id))
         or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
         or (count is not None and (count := as_count(count)) is None)
         or (geo is None and plain.geo)
     )
-    if date is None or needs_care:
+    if date is None or kind is None or needs_care:
         return event_of(_raw(plain), place, sender, max_age, project)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
-    type_ = plain.type[:MAXIMUM_TYPE_LENGTH] if plain.type and not plain.type.isspace() else "log"
-    source = plain.source[:MAXIMUM_TEXT_LENGTH] if plain.source else None
     user, named = unremarkable.user, unremarkable.session
     key = None
-    if user is not None or named is not None or type_ == SESSION_START:
-        key = session_key(sender.project_id, type_, reference_id, named, user and user.identity)
+    if user is not None or named is not None or kind.type == SESSION_START:
+        key = session_key(sender.project_id, kind.type, reference_id, named, user and user.identity)
     return Event(  # by position: by name it takes twice as long
         event_id(sender.post_id, place),
         sender.project_id,
         sender.organization_id,
-        type_,
+        kind.type,
         date.utc,
         date.offset_minutes,
         now,
-        plain_stack(sender.project_id, type_, source),
+        kind.stack,
         reference_id,
         plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
-        source,
+        kind.source,
         _TAGS[plain.tags] if plain.tags else (),
         value,
         count,
         geo,
-        _with_client(data, sender.client_member),
+        # As a rule a member at least is before the brace, with nothing in between.
+        data[:-1] + sender.client_end
+        if len(data) >= _LEAST_WITH_MEMBER and data[-2] > _SPACE
+        else _with_client(data, sender.client_end),
         key,
     )
+
+
+class _Kind(NamedTuple):
+    """What an event's type and source say, which most events share."""
+
+    type: str
+    source: str | None
+    stack: Stack
+
+
+@lru_cache(maxsize=_KNOWN_KINDS)
+def _kind(project_id: bytes, type_: str | None, source: str | None) -> _Kind | None:
+    """None for a type that has rules."""
+    if type_ in _TYPES_WITH_RULES:
+        return None
+    type_ = type_ if type_ and not type_.isspace() else "log"
+    source = source or None
+    return _Kind(type_, source, plain_stack(project_id, type_, source))
 
 
 class _KnownTags(dict[tuple[str, ...], tuple[str, ...]]):
@@ -232,14 +261,13 @@ def _has_sound_numbers(body: bytes) -> bool:
     return exponents <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
 
 
-def _may_be_too_deep(event: PlainEvent | None) -> bool:
-    if event is None:
-        return False
-    if isinstance(event.value, _CONTAINERS) or isinstance(event.count, _CONTAINERS):
+def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:
+    if not _CONTAINERS.isdisjoint(map(type, map(_value, events))):
         return True
-    return len(event.data) >= _DEEP_BYTES and is_too_deep(
-        bytes(event.data).decode(), levels=MAXIMUM_DEPTH - 1
-    )
+    if not _CONTAINERS.isdisjoint(map(type, map(_count, events))):
+        return True
+    large = (data for data in map(_data, events) if len(data) >= _DEEP_BYTES)
+    return any(is_too_deep(bytes(data).decode(), levels=MAXIMUM_DEPTH - 1) for data in large)
 
 
 def _unremarkable(data: bytes) -> Any:
@@ -250,14 +278,10 @@ def _unremarkable(data: bytes) -> Any:
         return None
 
 
-def _with_client(data: bytes, client_member: bytes) -> bytes:
+def _with_client(data: bytes, client_end: bytes) -> bytes:
     """The data with the server's member last: of two equal names `jsonb` keeps the last."""
-    if len(data) < _LEAST_WITH_MEMBER or data == b"null":
-        return b"{" + client_member + b"}"
-    if data[-2] > _SPACE:  # as a rule; a member at least is before it
-        return b"%b,%b}" % (data[:-1], client_member)
-    opened = data[:-1].rstrip()
-    return b"%b%b}" % (opened, client_member) if len(opened) == 1 else b"%b,%b}" % (opened, client_member)
+    opened = b"{" if not data or data == b"null" else data[:-1].rstrip()
+    return opened + (client_end if len(opened) > 1 else client_end[1:])
 
 
 def _raw(plain: PlainEvent) -> dict[str, Any]:

@@ -8,7 +8,7 @@ USER_DESCRIPTION: Final = "user_description"
 """The kind of a post that describes an event; that of a post of events is empty."""
 
 
-class Post(msgspec.Struct, frozen=True, array_like=True):
+class Post(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Raw bytes plus who sent them, when (in the id) and how they are encoded; holds 0..n events.
 
     Ids are 16 bytes. `content_type` and `content_encoding` are the headers' text, `user_agent` already is
@@ -29,7 +29,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     reference_id: str = ""
 
 
-class PostBatch(msgspec.Struct, frozen=True, array_like=True):
+class PostBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Posts that share one stream entry and one fsync. The worker stores a batch id (16 bytes) once."""
 
     id: bytes
