@@ -6,6 +6,8 @@ from typing import Final
 import msgspec
 
 _MINUTE: Final = timedelta(minutes=1)
+_FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
+"""Postgres's driver takes it for infinity: no date of ours is that one."""
 _FIRST_DAY_OVER: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 
@@ -35,9 +37,10 @@ def parsed_date(text: str, now: datetime) -> EventDate | None:
     offset = moment.utcoffset() or timedelta()
     moment = moment.replace(tzinfo=moment.tzinfo or UTC)
     try:
-        return EventDate(min(moment, now).astimezone(UTC), offset // _MINUTE)
+        utc = min(moment, now).astimezone(UTC)
     except OverflowError:
         return None
+    return EventDate(now) if utc == _FIRST_MOMENT else EventDate(utc, offset // _MINUTE)
 
 
 def is_too_old(date: datetime, now: datetime, max_age: timedelta | None) -> bool:

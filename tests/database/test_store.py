@@ -229,15 +229,16 @@ async def test_a_missing_leaf_is_made(store: BatchStore, pool: asyncpg.Pool) -> 
 
 
 @pytest.mark.parametrize(
-    "accepted",
+    "days",
     [
-        pytest.param(days_ago(31), id="older than what is kept"),
-        pytest.param(days_ago(-2), id="further ahead than tomorrow"),
-        pytest.param(days_ago(-40_000), id="a century ahead"),
+        pytest.param(31, id="older than what is kept"),
+        pytest.param(-3, id="further ahead than tomorrow"),  # and a midnight between here and there
+        pytest.param(-40_000, id="a century ahead"),
     ],
 )
-async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, accepted: datetime) -> None:
+async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, days: int) -> None:
     """A door whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
+    accepted = days_ago(days)
     store = BatchStore(pool, retention_days=30)
     wrong = an_event(accepted=accepted, reference_id="order-4711")
 

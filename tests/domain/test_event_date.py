@@ -38,6 +38,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         pytest.param("9999-12-31T23:59:59-14:00", EventDate(NOW, -840), id="beyond the last year"),
         pytest.param("0001-01-01T00:00:00", EventDate(NOW), id="what .NET writes for no date"),
         pytest.param("0001-01-01T00:00:00+00:00", EventDate(NOW), id="the same with an offset"),
+        pytest.param("0001-01-01T02:00:00+02:00", EventDate(NOW), id="the same moment elsewhere"),
         pytest.param("0001-01-02T00:00:00Z", EventDate(datetime(1, 1, 2, tzinfo=UTC)), id="the first year"),
         pytest.param("0001-01-01T05:00:00+14:00", None, id="before the first year"),
         pytest.param("0000-01-01T00:00:00Z", None, id="year 0"),
