@@ -22,6 +22,7 @@ class ProjectRules:
         "delete_bot_data",
         "exclusions",
         "include_private_information",
+        "leave_data_alone",
         "request_exclusions",
     )
 
@@ -33,11 +34,8 @@ class ProjectRules:
             settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO
         )
         self.delete_bot_data: Final = delete_bot_data
-
-    @property
-    def leave_data_alone(self) -> bool:
-        """Whether they change nothing in the data of an event that is neither an error nor has a request."""
-        return self.include_private_information and not self.exclusions
+        # Nothing changes in the data of an event that is neither an error nor has a request.
+        self.leave_data_alone: Final = self.include_private_information and not self.exclusions
 
 
 ORDINARY: Final = ProjectRules()

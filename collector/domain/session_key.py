@@ -14,6 +14,8 @@ SESSION_REFERENCE: Final = "@ref:session"
 """The member of `data` that names an event's session."""
 
 _LONGEST_TEXT: Final = 1000
+_USUAL_LENGTH: Final = 200
+"""Longer ones are not kept in memory: they may be as long as a post."""
 _INVALID: Final = "invalid-reference-id"
 
 
@@ -32,9 +34,9 @@ def session_key(
     if event_type == SESSION_START and is_session_id(reference_id):
         named = reference_id
     if named and not named.isspace():
-        return _key(project_id, named, is_manual=True)
+        return (_known if len(named) <= _USUAL_LENGTH else _key)(project_id, named, True)  # noqa: FBT003
     if identity and not identity.isspace():
-        return _key(project_id, identity, is_manual=False)
+        return (_known if len(identity) <= _USUAL_LENGTH else _key)(project_id, identity, False)  # noqa: FBT003
     return None
 
 
@@ -56,7 +58,9 @@ def digest_of_key(text: str) -> bytes:
     return hashlib.sha1(name, usedforsecurity=False).digest()
 
 
-@lru_cache(maxsize=16_384)
-def _key(project_id: bytes, text: str, *, is_manual: bool) -> SessionKey:
-    """Users send many events each."""
+def _key(project_id: bytes, text: str, is_manual: bool) -> SessionKey:  # noqa: FBT001 - as the cache has it
     return SessionKey(project_id, digest_of_key(text), is_manual)
+
+
+_known = lru_cache(maxsize=16_384)(_key)
+"""Users send many events each. Named arguments would take twice as long to look up."""
