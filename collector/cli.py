@@ -112,9 +112,12 @@ def ingest() -> None:
 @app.command(cls=ProcessCommand)
 def api() -> None:
     """Run the reading and managing side. Needs Postgres and Redis."""
-    from collector.api import process  # noqa: PLC0415
+    from functools import partial  # noqa: PLC0415
 
-    _serve(process.run)
+    from collector.api import process  # noqa: PLC0415
+    from collector.document import whole_document  # noqa: PLC0415
+
+    _serve(partial(process.run, document=whole_document()))
 
 
 @app.command(cls=ProcessCommand)

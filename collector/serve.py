@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.pages.routes import add_pages
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
+from collector.document import whole_document
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
@@ -34,6 +36,8 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         app = application()
         add_ingest(app, door)
         add_api(app, api)
+        states = {"Events are taken": door.readiness.checks, "Events are read and managed": api.checks}
+        add_pages(app, whole_document(), states)
         # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
         add_health(app, door.readiness.checks, registry)
         address = Address(settings.host, settings.port)

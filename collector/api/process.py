@@ -1,10 +1,12 @@
 """The api process: reading and managing, on a port of its own."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.pages.routes import add_pages
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.http.health import add_health
@@ -14,8 +16,10 @@ from collector.process.logging import configure_logging, warn_of_unknown_setting
 from collector.process.settings import read_settings
 
 
-async def run(environ: Mapping[str, str], stop: Stop) -> None:
+async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any]) -> None:
     """Serve until told to stop; then let the requests under way finish, and end.
+
+    `document` is what the API page shows: of all processes, which a proxy may put on one address.
 
     Raises StartError when a setting is wrong, a server is out of reach or the port is taken.
     """
@@ -26,5 +30,6 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     async with open_api(settings, registry) as api:
         app = application()
         add_api(app, api)
+        add_pages(app, document, {"Events are read and managed": api.checks})
         add_health(app, api.checks, registry)
         await serve(app, Address(settings.host, settings.port), stop)

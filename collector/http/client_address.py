@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Final
 
 from aiohttp import web
 
 from collector.process.lifecycle import StartError
+
+_SCHEMES: Final = frozenset({"http", "https"})
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -41,6 +44,14 @@ def address_behind(peer: str, headers: Mapping[str, str], trusted: Networks) -> 
         if not _is_trusted(address, trusted):
             return peer
     return peer
+
+
+def client_scheme(request: web.BaseRequest, trusted: Networks) -> str:
+    """`https` also where a proxy that we trust took the request so; else what we see ourselves."""
+    said = request.headers.get("X-Forwarded-Proto", "").rpartition(",")[2].strip().lower()
+    if said in _SCHEMES and _is_trusted(request.remote or "", trusted):
+        return said
+    return request.scheme
 
 
 def _is_address(text: str) -> bool:

@@ -24,9 +24,9 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
         return json_response({"status": "live"})
 
     async def ready(_request: web.Request) -> web.Response:
-        answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
-        found = {name: answer or "ok" for name, answer in zip(checks, answers, strict=True)}
-        if any(answers):
+        answers = await outcomes(checks)
+        found = {name: answer or "ok" for name, answer in answers.items()}
+        if any(answers.values()):
             return json_response(
                 {"status": "not ready", "checks": found}, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
             )
@@ -38,6 +38,12 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", metrics)
+
+
+async def outcomes(checks: Mapping[str, Check]) -> dict[str, str | None]:
+    """What each check says, all asked at once."""
+    answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+    return dict(zip(checks, answers, strict=True))
 
 
 async def _outcome(check: Check) -> str | None:

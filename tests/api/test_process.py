@@ -29,7 +29,7 @@ async def test_it_serves_until_it_is_told_to_stop(database_url: str, redis_url: 
         "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
         "HEADRACE_PORT": str(port),
     }
-    process = asyncio.create_task(run(environ, stop))
+    process = asyncio.create_task(run(environ, stop, {}))
 
     async def is_ready() -> bool:
         try:
@@ -55,7 +55,7 @@ async def test_it_does_not_start_on_a_database_without_its_tables(
     environ = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
 
     with pytest.raises(StartError, match="headrace migrate"):
-        await run(environ, Stop())
+        await run(environ, Stop(), {})
 
 
 @pytest.mark.parametrize(
@@ -79,4 +79,4 @@ async def test_it_does_not_start_on_a_database_without_its_tables(
 async def test_a_wrong_setting_ends_the_start(environ: dict[str, str], variable: str) -> None:
     """One line that names the variable."""
     with pytest.raises(StartError, match=variable):
-        await run(environ, Stop())
+        await run(environ, Stop(), {})

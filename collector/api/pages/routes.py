@@ -1,0 +1,86 @@
+"""The routes of the pages: `/`, `/docs`, the document that `/docs` shows, and the files that both load.
+
+Nothing comes from elsewhere, and the policy that goes with each page lets nothing else in.
+"""
+
+import gzip
+from collections.abc import Mapping
+from string import Template
+from typing import Any, Final
+
+import orjson
+from aiohttp import hdrs, web
+
+from collector.api.absolute_urls import origin_of
+from collector.api.pages.assets import PATH, asset_response, compressed, load_assets
+from collector.api.pages.landing import landing_page, template_of
+from collector.domain.errors import NotFound
+from collector.http.health import Check, outcomes
+from collector.http.responses import JSON_TYPE
+
+DOCUMENT_PATH: Final = "/docs/v2/openapi.json"
+
+_HTML: Final = "text/html; charset=utf-8"
+_FILES: Final = (
+    "page.css",
+    "landing.js",
+    "api.css",
+    "api.js",
+    "mark.svg",
+    "swagger_ui/swagger-ui.css",
+    "swagger_ui/swagger-ui-bundle.js",
+)
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""`data:` is for the arrows in Swagger UI's own style sheet."""
+
+
+def add_pages(
+    app: web.Application, document: Mapping[str, Any], checks: Mapping[str, Mapping[str, Check]]
+) -> None:
+    """Serve the pages; `checks` by what a reader can do while they are content."""
+    assets = load_assets(_FILES)
+    by_name = {asset.name: asset for asset in assets.values()}
+    places = {
+        name.rpartition("/")[2].replace(".", "_").replace("-", "_"): PATH + asset.name
+        for name, asset in assets.items()
+    }
+    landing = Template(template_of("landing.html").safe_substitute(places))
+    api_page = template_of("api.html").substitute(places)
+    packed = gzip.compress(orjson.dumps(document, option=orjson.OPT_INDENT_2), 6, mtime=0)
+
+    async def get_landing(request: web.Request) -> web.Response:
+        found = {name: await outcomes(of_kind) for name, of_kind in checks.items()}
+        return _page(landing_page(landing, origin_of(request), found))
+
+    async def get_api_page(_request: web.Request) -> web.Response:
+        return _page(api_page)
+
+    async def get_document(request: web.Request) -> web.Response:
+        return compressed(request, packed, JSON_TYPE, {hdrs.CACHE_CONTROL: "no-cache"})
+
+    async def get_asset(request: web.Request) -> web.Response:
+        asset = by_name.get(request.match_info["name"])
+        if asset is None:
+            raise NotFound
+        return asset_response(request, asset)
+
+    async def to_api_page(_request: web.Request) -> web.Response:
+        raise web.HTTPPermanentRedirect("../docs")
+
+    app.router.add_get("/", get_landing)
+    app.router.add_get("/docs", get_api_page)
+    app.router.add_get("/docs/", to_api_page)
+    app.router.add_get(DOCUMENT_PATH, get_document)
+    app.router.add_get(f"/{PATH}{{name}}", get_asset)
+
+
+def _page(text: str) -> web.Response:
+    headers = {
+        hdrs.CONTENT_TYPE: _HTML,
+        hdrs.CACHE_CONTROL: "no-store",
+        "Content-Security-Policy": _POLICY,
+    }
+    return web.Response(body=text.encode(), headers=headers)
