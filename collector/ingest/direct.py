@@ -81,7 +81,7 @@ class DirectPosts:
             and not message.should_close
             and message.version == (1, 1)
             and headers.get(hdrs.CONTENT_TYPE) in _USUAL_CONTENT_TYPES
-            and headers.get(hdrs.CONTENT_ENCODING, "") in ENCODINGS
+            and ",".join(headers.getall(hdrs.CONTENT_ENCODING, ())) in ENCODINGS
             and hdrs.EXPECT not in headers
             and hdrs.ORIGIN not in headers
             and PREFER not in headers

@@ -66,8 +66,8 @@ def content_type(request: web.BaseRequest) -> str:
 
 
 def content_encoding(request: web.BaseRequest) -> str:
-    """The name of the body's encoding, lower-cased; empty for none."""
-    return request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    """The name of the body's encoding, lower-cased; empty for none, a list for several."""
+    return ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).strip().lower()
 
 
 async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:

@@ -215,6 +215,9 @@ REFUSALS = [
     pytest.param({"headers": BEARER | {"Content-Type": "application/xml"}}, 415, id="content type"),
     pytest.param({"headers": BEARER, "skip_auto_headers": ["Content-Type"]}, 415, id="missing content type"),
     pytest.param({"headers": JSON | BEARER | {"Content-Encoding": "lz9"}}, 415, id="unknown encoding"),
+    pytest.param(
+        {"headers": [*(JSON | BEARER).items(), *[("Content-Encoding", "gzip")] * 2]}, 415, id="encoded twice"
+    ),
     pytest.param({"headers": JSON | {"Authorization": f"Bearer {LOGIN}"}}, 400, id="no project"),
     pytest.param({"headers": JSON | {"Authorization": f"Bearer {NO_PROJECT}"}}, 400, id="no default project"),
     pytest.param({"headers": JSON | {"Authorization": f"Bearer {LOST_PROJECT}"}}, 404, id="project gone"),
