@@ -87,12 +87,14 @@ async def measure_drain(folder: Path, cores: Cores, extent: Extent, tell: Callab
 
 
 async def _against_copy(bench: "DrainBench", load: Load, extent: Extent, tell: Callable[[], None]) -> Figure:
-    backlog = backlog_of(load, round(load.events_per_second * extent.slice_seconds))
+    events = round(load.events_per_second * extent.slice_seconds)
+    # With other ids: an event that began a session begins it again whenever it is met.
+    await bench.drained_per_second(backlog_of(load, events))
+    await bench.settle()
+    backlog = backlog_of(load, events)
     gc.collect()
     gc.freeze()  # a worker does not carry our backlog: its collector need not walk through it
     rows = Path("/proc/self/cwd", "rows")  # in the server's own folder, as the server names it
-    await bench.drained_per_second(backlog)
-    await bench.settle()
     await bench.drained_per_second(backlog)
     await bench.write_rows(backlog, rows)
     bench.efforts.clear()

@@ -40,7 +40,7 @@ class Joining:
         self._told: Sequence[Session] = ()
 
     async def begin(self, events: Sequence[Event]) -> None:
-        """Find the sessions of these events and begin those that there are not yet, outside of a transaction."""
+        """Find the sessions of these events and begin those that are not there, outside of a transaction."""
         self._events = events
         if self._active is None:
             self._joined = Joined(list(events))

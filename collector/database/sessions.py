@@ -7,10 +7,11 @@ an event of the same key waits for him, looks again and finds the session.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
-from uuid import UUID
 
 import asyncpg
+from asyncpg.pgproto.pgproto import UUID
 
 from collector.database.text import storable
 from collector.domain.active_sessions import MOST_UNTOLD
@@ -86,7 +87,7 @@ async def find_sessions(connection: asyncpg.Connection, dates: Dates) -> dict[Se
     keys = list(dates)
     rows = await connection.fetch(
         _FIND,
-        [UUID(bytes=key.project_id) for key in keys],
+        [_uuid(key.project_id) for key in keys],
         [key.digest for key in keys],
         [key.is_manual for key in keys],
         [dates[key][0] for key in keys],
@@ -122,7 +123,7 @@ async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Sess
                 session.closed_utc,
                 session.has_error,
             )
-            for session in sorted(sessions, key=id_of)
+            for session in sorted(sessions, key=_order)
         ]
         await connection.execute(_BEGIN, *columns_of(rows), TELL_AFTER)
 
@@ -132,7 +133,7 @@ async def tell_sessions(connection: asyncpg.Connection, sessions: Sequence[Sessi
     if sessions:
         rows = [
             (*id_of(session), session.start_utc, session.last_utc, session.closed_utc, session.has_error)
-            for session in sorted(sessions, key=id_of)
+            for session in sorted(sessions, key=_order)
         ]
         await connection.execute(_TELL, *columns_of(rows), TELL_AFTER)
 
@@ -156,10 +157,19 @@ def _in_utc(moment: datetime) -> datetime:
 
 
 def id_of(session: Session) -> tuple[UUID, UUID]:
-    """What names its row; sessions are locked in the order of these."""
-    return UUID(bytes=session.key.project_id), UUID(bytes=session.start_event_id)
+    """What names its row."""
+    return _uuid(session.key.project_id), UUID(session.start_event_id)
+
+
+def _order(session: Session) -> tuple[bytes, bytes]:
+    """That of the locks."""
+    return session.key.project_id, session.start_event_id
 
 
 def columns_of(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
     """The same as an argument for each column, as `unnest` takes them; there must be a row."""
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+_uuid = lru_cache(maxsize=1024)(UUID)
+"""Many sessions are of the same project. The driver's own class is made in a fifth of the time."""

@@ -28,7 +28,7 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(slots=True, eq=False)
 class ActiveSession:
-    """A session that takes dates from its start until `until_utc`; of those up to `told_utc` its row knows."""
+    """A session that takes dates from its start until `until_utc`; its row says those up to `told_utc`."""
 
     session: Session
     start_utc: datetime
@@ -47,7 +47,7 @@ class ActiveSession:
 
 @dataclass(slots=True)
 class Joined:
-    """Events in their order: in the remembered sessions of `latest`, or as they were, as those of `late` keys."""
+    """Events in their order: in the remembered sessions of `latest`, or as they were, as of `late` keys."""
 
     events: list[Event] = field(default_factory=list)
     late: set[SessionKey] = field(default_factory=set)
@@ -148,7 +148,7 @@ class ActiveSessions:
         key = session.key
         active = self._young.get(key) or self._old.get(key) or self._untold.get(session.start_event_id)
         if active is not None and active.session.start_event_id == session.start_event_id:
-            session = replace(session, last_utc=max(session.last_utc, active.session.last_utc))
+            session.last_utc = max(session.last_utc, active.session.last_utc)
             active.session, active.fresh_until = session, fresh_until
             active.start_utc, active.until_utc = session.start_utc, _until(session)
         else:

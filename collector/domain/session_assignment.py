@@ -75,7 +75,7 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
         sessions = [_in_hand(session, of_key) for session in known.get(key, ())]
-        members.update(_assigned(key, sorted(of_key, key=_order), sessions, result))
+        members.update(_assigned(key, _in_order(of_key), sessions, result))
     # In the order of arrival, as they lie in memory.
     result.events = [
         members.get(event.id, event) for event in events if event.session_key is None or event.id in members
@@ -100,6 +100,10 @@ def with_session(event: Event, member: bytes) -> Event:
 def member_of(session_id: str) -> bytes:
     """The end of the data of a session's events. Most events in hand share it with the one before."""
     return b"," + encoded({SESSION_REFERENCE: session_id})[1:]
+
+
+def _in_order(events: list[Event]) -> list[Event]:
+    return events if len(events) == 1 else sorted(events, key=_order)
 
 
 def _order(event: Event) -> tuple[datetime, int, bytes]:
