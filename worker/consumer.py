@@ -25,13 +25,13 @@ from worker.insistence import Insistence, Stopped
 
 FORGET_CONSUMER_MS: Final = 3_600_000
 """A consumer that holds nothing and was silent for an hour is dead, or comes back as if it were new."""
-LANES: Final = 2
-"""Postgres is never idle with two; a third one only makes the others wait."""
+LANES: Final = 3
+"""With two Postgres is idle for a sixth of the time, with three never: 7 to 20 % more events."""
 _CLAIMS_PER_IDLE_TIME: Final = 3
 _ENTRIES_AT_ONCE: Final = 32
 """Each may hold 4 MB: so many can be in hand, however many small ones make a transaction."""
 _WORTH_A_TRANSACTION_BYTES: Final = 1 << 20
-"""With 2,500 small events in place of 1,000 a transaction costs worker and Postgres 2 us less for each."""
+"""128 entries of 32 small events in place of 32 cost the worker 1.7 us and Postgres 2 us less an event."""
 _NO_WAIT_MS: Final = 1
 
 _log = structlog.get_logger()

@@ -26,7 +26,7 @@ from tests.fakes import FakeClock
 from tests.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, understood
 from worker.batch import TRANSACTION_WEIGHT, Piece, understand_piece
-from worker.consumer import FORGET_CONSUMER_MS, Consumer, Pace
+from worker.consumer import FORGET_CONSUMER_MS, LANES, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
 
@@ -210,18 +210,19 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
 async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> None:
     """The batch of each lane; it reads no other."""
     scene.store.gate = asyncio.Semaphore(0)
-    for _ in range(5):
+    in_hand = LANES * scene.consumer.pace.batch_entries
+    for _ in range(in_hand + 1):
         await scene.stream.append(0, a_batch())
 
     async with _running(scene) as running:
-        await until(lambda: scene.store.attempts == 2)
+        await until(lambda: scene.store.attempts == LANES)
         scene.stop.request()
-        scene.store.gate.release()
-        scene.store.gate.release()
+        for _ in range(LANES):
+            scene.store.gate.release()
         await running
 
-    assert len(scene.store.events) == 4
-    assert len(scene.stream.acknowledged) == 4
+    assert len(scene.store.events) == in_hand
+    assert len(scene.stream.acknowledged) == in_hand
     assert not scene.stream.is_drained
 
 
