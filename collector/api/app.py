@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from collector.api import (
     client_settings,
+    event_lists,
     events,
     login,
     members,
@@ -21,6 +22,7 @@ from collector.api import (
     project_changes,
     projects,
     sign_up,
+    stack_lists,
     stacks,
     tokens,
     users,
@@ -28,7 +30,7 @@ from collector.api import (
 from collector.api.authentication import admit
 from collector.api.route import Handler, Route
 from collector.api.service import API, Api
-from collector.database.errors import DatabaseUnavailable
+from collector.database.errors import DatabaseUnavailable, QueryTooSlow
 from collector.domain.errors import Refusal, Unavailable
 from collector.http.errors import STATUS
 
@@ -45,10 +47,14 @@ ROUTES: Final = (
     *client_settings.ROUTES,
     *new_tokens.ROUTES,
     *tokens.ROUTES,
+    *event_lists.ROUTES,
     *events.ROUTES,
+    *stack_lists.ROUTES,
     *stacks.ROUTES,
 )
 """Everything that the api does."""
+
+_TOO_SLOW: Final = "This takes too long to find out; please ask about a shorter time or with another filter."
 
 
 def add_api(app: web.Application, api: Api) -> None:
@@ -74,12 +80,14 @@ def _admitted(route: Route) -> Handler:
 
 
 def _available(handler: Handler) -> Handler:
-    """An outage of Postgres is 503."""
+    """An outage of Postgres is 503, and so is a query that was stopped because it took too long."""
 
     @functools.wraps(handler)
     async def available(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
+        except QueryTooSlow as error:
+            raise Unavailable(_TOO_SLOW) from error
         except DatabaseUnavailable as error:
             raise Unavailable("The store cannot answer right now; please repeat it.") from error
 

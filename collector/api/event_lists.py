@@ -1,4 +1,4 @@
-"""Lists of events: of all projects, of an organization, a project, a stack, a session, by reference (contract 4).
+"""Lists of events: of everything, of an organization, project, stack or session, by reference (contract 4).
 
 A list goes on by pages where `page` is given, else from the place where it was left: that stays right while
 events pour in.
@@ -20,12 +20,12 @@ from collector.api.service import API
 from collector.api.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.summaries import summary_of
 from collector.database.event_lists import Found, Selection, count_events, find_events
-from collector.database.events import StoredEvent, events_at
+from collector.database.events import EventKey, StoredEvent, events_at
 from collector.database.pool import connected
 from collector.database.projects import project_names
 from collector.domain.errors import BadRequest
 from collector.domain.event_order import Order, order_of, place_of
-from collector.domain.filter_tree import And, Filter, Match, Or, Term
+from collector.domain.filter_tree import Filter, Match, Or, Term
 from collector.http.event_form import StoredEventForm
 from collector.http.operation import Answer, Parameter, documented
 
@@ -168,7 +168,8 @@ async def _keys(
 
 async def _packed(connection: asyncpg.Connection, keys: Sequence[Found], *, is_summary: bool) -> list[bytes]:
     """The events as JSON; nothing for one that is kept no longer."""
-    events = {event.id: event for event in await events_at(connection, [(key.project_id, key.id) for key in keys])}
+    stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])
+    events = {event.id: event for event in stored}
     names = await project_names(connection, {key.project_id for key in keys}) if is_summary else {}
 
     def pack(event: StoredEvent | None) -> bytes:

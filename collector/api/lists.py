@@ -12,6 +12,8 @@ from collector.http.responses import json_response
 RESULT_COUNT_HEADER: Final = "X-Result-Count"
 LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
 
+_PLACES: Final = frozenset({"page", "before", "after"})
+
 
 def list_response(
     request: web.Request, entries: Sequence[Any], page: Page, following: Page | None, total: int | None
@@ -24,6 +26,13 @@ def list_response(
     if following is not None:
         response.headers.add(hdrs.LINK, _link(request, page, following, "next"))
     return response
+
+
+def add_link(request: web.Request, response: web.Response, relation: str, **parameters: str) -> None:
+    """Add a `Link` to the same list with other parameters; where it went on before is forgotten."""
+    kept = [(name, text) for name, text in request.query.items() if name.lower() not in _PLACES]
+    url = request.rel_url.with_query([*kept, *parameters.items()])
+    response.headers.add(hdrs.LINK, f'<{absolute_url(request, url)}>; rel="{relation}"')
 
 
 def _link(request: web.Request, page: Page, other: Page, relation: str) -> str:

@@ -16,6 +16,10 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
     """Postgres cannot be reached or cannot do it right now. The write may have happened."""
 
 
+class QueryTooSlow(DatabaseUnavailable):
+    """The statement timeout was over: at another time, or about less, it may be answered."""
+
+
 class MostlyRefused(Exception):  # noqa: N818 - a state of the world
     """Postgres refuses most of the rows that it is given: the fault is ours or its own, not the data's.
 
@@ -32,6 +36,8 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
+    except asyncpg.QueryCanceledError as error:
+        raise QueryTooSlow(_described(error)) from error
     except asyncpg.PostgresError as error:
         if is_repeatable(error):
             raise DatabaseUnavailable(_described(error)) from error

@@ -1,4 +1,4 @@
-"""Events, read back: by their id or by the reference id that the client gave them."""
+"""Events, read back by their ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,6 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
-
-from collector.database.windows import FIRST_ID, LAST_ID, widening_windows
-from collector.domain.event import INVALID_REFERENCE_ID
 
 
 class EventKey(NamedTuple):
@@ -47,9 +44,7 @@ _COLUMNS: Final = (
     "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
     " is_first_occurrence, reference_id, type, message, source, tags, value, geo, data"
 )
-_WHERE_REFERENCE: Final = "project_id = ANY($1) AND id >= $2 AND id < $3 AND reference_id = $4"
-# The condition of the leaves' index, word for word: without it every leaf would be read from end to end.
-_INDEXED: Final = " AND reference_id <> 'invalid-reference-id'"
+_QUALIFIED: Final = ", ".join(f"e.{column.strip()}" for column in _COLUMNS.split(","))
 
 
 async def find_event(
@@ -64,53 +59,20 @@ async def find_event(
     return None if row is None else _event(row)
 
 
-async def find_by_reference(
-    connection: asyncpg.Connection,
-    project_ids: Sequence[UUID],
-    reference_id: str,
-    *,
-    now: datetime,
-    limit: int,
-) -> list[EventKey]:
-    """At most `limit` events with this reference id: newest leaves first, in them the latest date first.
-
-    Their keys only, because a page deep down in a list needs few of them whole.
-    """
-    statement = (
-        f"SELECT project_id, id FROM events WHERE {_where(reference_id)}"  # noqa: S608 - constants only
-        " ORDER BY date DESC, id DESC LIMIT $5"
+async def events_at(connection: asyncpg.Connection, keys: Sequence[EventKey]) -> list[StoredEvent]:
+    """The events that are kept at these places, in any order; some may be kept no longer."""
+    rows = await connection.fetch(
+        f"""
+        SELECT {_QUALIFIED} FROM unnest($1::uuid[], $2::uuid[]) AS k (project_id, id)
+        JOIN events AS e ON e.project_id = k.project_id AND e.id = k.id
+            AND e.id >= $3 AND e.id <= $4
+        """,  # noqa: S608 - constants only
+        [key.project_id for key in keys],
+        ids := [key.id for key in keys],
+        min(ids),
+        max(ids),
     )
-    found: list[EventKey] = []
-    for begin, end in widening_windows(now):
-        rows = await connection.fetch(statement, project_ids, begin, end, reference_id, limit - len(found))
-        found += [EventKey(*row) for row in rows]
-        if len(found) >= limit:
-            break
-    return found
-
-
-async def event_at(connection: asyncpg.Connection, key: EventKey) -> StoredEvent | None:
-    """The event that is kept there; None when it is kept no longer."""
-    return await find_event(connection, [key.project_id], key.id)
-
-
-async def count_by_reference(
-    connection: asyncpg.Connection, project_ids: Sequence[UUID], reference_id: str
-) -> int:
-    """How many events have this reference id."""
-    number: int = await connection.fetchval(
-        f"SELECT count(*) FROM events WHERE {_where(reference_id)}",  # noqa: S608 - constants only
-        project_ids,
-        FIRST_ID,
-        LAST_ID,
-        reference_id,
-    )
-    return number
-
-
-def _where(reference_id: str) -> str:
-    """What stands for all unusable references is in no index, and may stand in any number of events."""
-    return _WHERE_REFERENCE if reference_id == INVALID_REFERENCE_ID else _WHERE_REFERENCE + _INDEXED
+    return [_event(row) for row in rows]
 
 
 def _event(row: Any) -> StoredEvent:

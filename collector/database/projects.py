@@ -97,6 +97,12 @@ async def readable_projects(
     return [row["id"] for row in rows]
 
 
+async def project_names(connection: asyncpg.Connection, project_ids: Iterable[UUID]) -> dict[UUID, str]:
+    """What these projects are called."""
+    rows = await connection.fetch("SELECT id, name FROM projects WHERE id = ANY($1)", list(project_ids))
+    return {row["id"]: row["name"] for row in rows}
+
+
 async def add_project(
     connection: asyncpg.Connection,
     project_id: UUID,

@@ -68,6 +68,17 @@ TABLE = {
     "GET /events/by-ref/{referenceId}":            "401 401 403 200 200 200 200 401 401 401 401",
     "GET /projects/{projectId}/events":            "401 401 403 200 200 200 404 401 401 401 401",
     "GET /projects/{projectId}/events/by-ref/{referenceId}": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /organizations/{organizationId}/events":  "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /stacks/{stackId}/events":                "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /events/sessions":                        "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /organizations/{organizationId}/events/sessions": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/events/sessions":   "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /events/sessions/{sessionId}":            "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /projects/{projectId}/events/sessions/{sessionId}": "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /events/{ids}":                        "401 401 403 202 202 202 404 401 401 401 401",
+    "GET /stacks":                                 "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /organizations/{organizationId}/stacks":  "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/stacks":            "401 401 403 200 200 200 404 401 401 401 401",
     "GET /stacks/{id}":                            "401 401 403 200 200 200 404 401 401 401 401",
     "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
 }  # fmt: skip
@@ -139,6 +150,8 @@ async def test_everybody_gets_what_the_table_says(api: RunningApi, name: str) ->
             assert answer.headers["Content-Type"].startswith("application/problem+json")
         if not name.startswith("GET ") or "logout" in name:
             await api.start_over()
+        if name == "DELETE /events/{ids}":
+            await api.store(event)
 
     assert found == dict(zip(COLUMNS, map(int, TABLE[name].split()), strict=True))
 
@@ -150,6 +163,8 @@ async def ask(api: RunningApi, name: str, token: str | None, targets: dict[str, 
         template.replace("{organizationId}", ORGANIZATION.hex)
         .replace("{projectId}", PROJECT.hex)
         .replace("{referenceId}", "order-4711")
+        .replace("{sessionId}", "session-4711")
+        .replace("{stackId}", targets["/stacks/"])
         .replace("{email}", "guest@example.com")
     )
     of_kind = {

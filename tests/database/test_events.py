@@ -1,13 +1,12 @@
-"""Events are found by their id and by the reference id that the client gave."""
+"""Events are found by their ids, and can be deleted by them."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from uuid import UUID
 
 import asyncpg
-import msgspec
 import pytest
 
-from collector.database.events import count_by_reference, find_by_reference, find_event
+from collector.database.event_removal import remove_events
+from collector.database.events import EventKey, events_at, find_event
 from collector.database.store import BatchStore
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, understood
 
@@ -15,10 +14,10 @@ pytestmark = pytest.mark.integration
 
 
 async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
-    """The same value that went in, but that it is its stack's first; `data` as JSON."""
+    """The same value that went in; `data` as JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
     await BatchStore(pool).save([understood(event)])
-    stored = as_stored(msgspec.structs.replace(event, is_first_occurrence=True))
+    stored = as_stored(event)
 
     async with pool.acquire() as connection:
         assert await find_event(connection, [PROJECT], stored.id) == stored
@@ -26,70 +25,35 @@ async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
         assert await find_event(connection, [], stored.id) is None
 
 
-async def test_references_are_found_in_every_age_of_leaf(pool: asyncpg.Pool) -> None:
-    """The newest first, from today to long ago, and from a clock that runs ahead."""
-    ages = (-2, 0, 1, 5, 20, 90)
-    events = [an_event(accepted=days_ago(age), reference_id="order-4711") for age in ages]
-    await BatchStore(pool).save([understood(*events, an_event(reference_id="order-4712"))])
-
-    async def find(limit: int) -> list[Any]:
-        async with pool.acquire() as connection:
-            found = await find_by_reference(
-                connection, [PROJECT, OTHER_PROJECT], "order-4711", now=datetime.now(UTC), limit=limit
-            )
-            return [event.id.bytes for event in found]
-
-    assert await find(100) == [event.id for event in events]
-    assert await find(4) == [event.id for event in events[:4]]
-    async with pool.acquire() as connection:
-        assert await count_by_reference(connection, [PROJECT], "order-4711") == 6
-        assert await count_by_reference(connection, [OTHER_PROJECT], "order-4711") == 0
-
-
-async def test_within_a_window_the_latest_date_comes_first(pool: asyncpg.Pool) -> None:
-    """As a list of events is sorted everywhere else."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    early = an_event(reference_id="order-4711", date=now - timedelta(hours=2))
-    late = an_event(reference_id="order-4711", date=now - timedelta(hours=1), project_id=OTHER_PROJECT)
-    await BatchStore(pool).save([understood(late, early)])
-
-    async with pool.acquire() as connection:
-        found = await find_by_reference(connection, [PROJECT, OTHER_PROJECT], "order-4711", now=now, limit=10)
-    assert [event.id.bytes for event in found] == [late.id, early.id]
-
-
-async def test_what_stands_for_unusable_references_can_be_looked_up(pool: asyncpg.Pool) -> None:
-    """It is in no index, but it is an answer to the question which events had a bad reference."""
-    events = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
+async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
+    """Those that are kept no longer are left out."""
+    events = [an_event(accepted=days_ago(age)) for age in (0, 5, 40)]
     await BatchStore(pool).save([understood(*events)])
+    stored = [as_stored(event) for event in events]
+    keys = [EventKey(event.project_id, event.id) for event in stored]
 
     async with pool.acquire() as connection:
-        found = await find_by_reference(
-            connection, [PROJECT], "invalid-reference-id", now=datetime.now(UTC), limit=2
-        )
-        assert len(found) == 2
-        assert await count_by_reference(connection, [PROJECT], "invalid-reference-id") == 3
+        found = await events_at(connection, [*keys, EventKey(OTHER_PROJECT, stored[0].id)])
+        assert sorted(found, key=lambda event: event.id, reverse=True) == stored
+        assert await events_at(connection, [EventKey(PROJECT, UUID(int=7))]) == []
 
 
-async def test_a_look_up_uses_the_index_of_few_leaves(pool: asyncpg.Pool) -> None:
-    """One that reads leaves from end to end would be found out only when it hurts."""
-    await BatchStore(pool).save([understood(*[an_event(accepted=days_ago(n)) for n in range(40)])])
-    plans: list[str] = []
+async def test_deleted_events_are_noted_by_their_day(pool: asyncpg.Pool) -> None:
+    """So that the account can tell them from lost ones; only those of the given projects go."""
+    events = [an_event(accepted=days_ago(age)) for age in (0, 0, 3)]
+    kept, foreign = an_event(), an_event(project_id=OTHER_PROJECT)
+    await BatchStore(pool).save([understood(*events, kept, foreign)])
+    ids = [UUID(bytes=event.id) for event in (*events, foreign)]
 
     async with pool.acquire() as connection:
-        await connection.execute("SET enable_seqscan = off")
-        fetch = connection.fetch
+        assert await remove_events(connection, [PROJECT], []) == set()
+        assert await remove_events(connection, [PROJECT], ids[:1]) == {ids[0]}
+        assert await remove_events(connection, [PROJECT], ids) == set(ids[1:3])
+        left = await connection.fetch("SELECT id FROM events")
+        noted = await connection.fetch("SELECT project_id, day, events FROM removed_events ORDER BY day")
 
-        class Explaining:
-            """Asks for the plan of what is fetched."""
-
-            async def fetch(self, statement: str, *arguments: object) -> list[Any]:
-                plans.append("\n".join(row[0] for row in await fetch(f"EXPLAIN {statement}", *arguments)))
-                return []
-
-        await find_by_reference(Explaining(), [PROJECT], "order-4711", now=datetime.now(UTC), limit=10)
-
-    assert len(plans) == 4
-    assert all("project_id_reference" in plan or "_reference on" in plan for plan in plans)
-    assert not any("Seq Scan" in plan for plan in plans)
-    assert plans[0].count("Index Scan") <= 3
+    assert {row["id"].bytes for row in left} == {kept.id, foreign.id}
+    assert [tuple(row) for row in noted] == [
+        (PROJECT, days_ago(3).date(), 1),
+        (PROJECT, days_ago(0).date(), 2),
+    ]
