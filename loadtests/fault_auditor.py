@@ -26,6 +26,19 @@ _STACKS: Final = """
     ) AS there ON there.stack_id = stacks.id
     WHERE total_occurrences IS DISTINCT FROM occurrences OR firsts <> 1
 """
+_SESSIONS: Final = """
+    SELECT 'session ' || session_id || ': ' || starts || ' starts of ' || members || ' events' AS finding
+    FROM (
+        SELECT data->>'@ref:session' AS session_id, count(*) FILTER (WHERE type = 'session') AS starts,
+            count(*) FILTER (WHERE type <> 'session') AS members
+        FROM events WHERE data ? '@ref:session' GROUP BY 1
+    ) AS named WHERE starts <> 1
+    UNION ALL
+    SELECT 'sessions ' || a.session_id || ' and ' || b.session_id || ' are one user''s without a pause'
+    FROM sessions AS a JOIN sessions AS b USING (project_id, digest, is_manual)
+    WHERE a.session_id <> b.session_id
+        AND b.start_utc BETWEEN a.start_utc AND a.last_utc + interval '15 minutes'
+"""
 _MISCOUNTED: Final = "stack {}: counted {}, there are {} with {} first occurrences"
 
 
@@ -125,17 +138,18 @@ class Auditor:
                 found = await _found(connection)
                 outcomes = await _outcomes(connection)
                 days = await connection.fetchval(_DAYS)
-                stacks = [_MISCOUNTED.format(*row) for row in await connection.fetch(_STACKS)]
+                wrong = [_MISCOUNTED.format(*row) for row in await connection.fetch(_STACKS)]
+                wrong += [row["finding"] for row in await connection.fetch(_SESSIONS)]
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
-        return self.judge(found, outcomes, days, stacks)
+        return self.judge(found, outcomes, days, wrong)
 
     def judge(
-        self, found: Counter[str], outcomes: dict[str, int], days: int = 1, stacks: Iterable[str] = ()
+        self, found: Counter[str], outcomes: dict[str, int], days: int = 1, wrong: Iterable[str] = ()
     ) -> Findings:
         """Compare with marks by how often they were found, and with events by outcome. Pure.
 
-        `stacks` is what is wrong with the totals and first occurrences of stacks.
+        `wrong` is what was found wrong with stacks and sessions.
         """
         answers = Counter(answer for sent in self.sent for answer in sent.answers)
         wanted = {mark: sent for sent in self.sent if sent.kind is not Kind.OLD for mark in sent.marks}
@@ -148,7 +162,7 @@ class Auditor:
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],
-            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes), *stacks],
+            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes), *wrong],
         )
 
     def _strangers(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:
@@ -185,7 +199,7 @@ def _differs(outcome: str, counted: int, found: int) -> Iterator[str]:
 async def _found(connection: asyncpg.Connection) -> Counter[str]:
     """How often each mark is there, as an event or as a dead letter."""
     found: Counter[str] = Counter()
-    async for row in connection.cursor("SELECT message FROM events", prefetch=_CHUNK):
+    async for row in connection.cursor("SELECT message FROM events WHERE type <> 'session'", prefetch=_CHUNK):
         found[row["message"]] += 1
     async for row in connection.cursor("SELECT body FROM dead_letters", prefetch=_CHUNK):
         found[bytes(row["body"]).decode("latin-1")] += 1
@@ -193,5 +207,8 @@ async def _found(connection: asyncpg.Connection) -> Counter[str]:
 
 
 async def _outcomes(connection: asyncpg.Connection) -> dict[str, int]:
-    rows = await connection.fetch("SELECT outcome, sum(events)::bigint AS events FROM usage GROUP BY 1")
+    """Of what was sent: the worker's own events, the starts of sessions, are counted apart."""
+    rows = await connection.fetch(
+        "SELECT outcome, sum(events)::bigint AS events FROM usage WHERE reason <> 'derived' GROUP BY 1"
+    )
     return {row["outcome"]: row["events"] for row in rows}

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import zlib
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ REPEATED: Final = 503
 
 _KINDS: Final = (Kind.EVENT, Kind.EVENT, Kind.REFERENCED, Kind.REFERENCED, Kind.OLD, Kind.DAMAGED)
 _EVENTS_AT_MOST: Final = 20
+_USERS: Final = 40
 _REPEATS: Final = 0.1
 _REMEMBERED: Final = 200
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=15)
@@ -109,7 +111,8 @@ class Senders:
 
 
 def _event(kind: Kind, mark: str) -> dict[str, object]:
-    event: dict[str, object] = {"type": "log", "message": mark}
+    user = {"identity": f"user-{zlib.crc32(mark.encode()) % _USERS}"}
+    event: dict[str, object] = {"type": "log", "message": mark, "data": {"@user": user}}
     if kind is Kind.REFERENCED:
         event["reference_id"] = f"reference-{mark}"
     if kind is Kind.OLD:
