@@ -9,9 +9,12 @@ import msgspec
 
 from collector.domain.errors import Refusal
 from collector.http.errors import PROBLEM_TYPE, RETRY_AFTER, STATUS, Problem
-from collector.http.operation import Answer, Body, Operation, Parameter
+from collector.http.operation import Answer, Body, Content, Operation, Parameter
 
-REFERENCE: Final = "#/components/schemas/{name}"
+_OLD: Final = "/api/v1/"
+"""For clients that are out there; whoever writes a new one takes version 2."""
+
+_REFERENCE: Final = "#/components/schemas/{name}"
 
 _INFO: Final = {
     "title": "Headrace API",
@@ -25,12 +28,12 @@ _INFO: Final = {
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
 _TAGS: Final = {
+    "Auth": "Logging in and out, signing up, passwords.",
+    "Token": "Proof of access for programs. Only a login makes, lists or ends them.",
     "Event": "Posted by clients, read back by people and programs.",
     "Stack": "Events that are the same thing happening again.",
     "Project": "What events belong to, and the settings that its clients obey.",
     "Organization": "Who projects belong to, and its people.",
-    "Token": "Proof of access for programs. Only a login makes, lists or ends them.",
-    "Auth": "Logging in and out, signing up, passwords.",
     "User": "People.",
 }
 _SECURITY_SCHEMES: Final = {
@@ -107,7 +110,7 @@ class _Schemas:
         self.components: dict[str, Any] = {}
 
     def of(self, kind: Any) -> dict[str, Any]:
-        (schema,), named = msgspec.json.schema_components([kind], ref_template=REFERENCE)
+        (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         self.components.update(named)
         return schema
 
@@ -128,6 +131,8 @@ def _operation(
     }
     if operation.body is not None:
         described["requestBody"] = _body(operation.body, schemas)
+    if template.startswith(_OLD):
+        described["deprecated"] = True
     described["responses"] = _responses(route, schemas)
     described["security"] = [] if route.is_open else [{name: []} for name in _SECURITY_SCHEMES]
     return described
@@ -144,22 +149,33 @@ def _in_path(name: str, pattern: str) -> dict[str, Any]:
 
 
 def _parameter(parameter: Parameter, schemas: _Schemas) -> dict[str, Any]:
-    described = {
+    described: dict[str, Any] = {
         "name": parameter.name,
         "in": parameter.place,
         "required": parameter.is_required,
         "description": parameter.description,
         "schema": schemas.of(parameter.kind),
     }
-    return described if parameter.example is None else {**described, "example": parameter.example}
+    if parameter.is_required and parameter.example is not None:
+        described["example"] = parameter.example
+    elif parameter.example is not None:
+        # In words only: the API page fills in whatever is an example, and sends it.
+        described["description"] += f" For example `{parameter.example}`."
+    return described
 
 
 def _body(body: Body, schemas: _Schemas) -> dict[str, Any]:
     contents = {}
     for media_type, content in body.contents.items():
-        examples = {name: {"value": value} for name, value in content.examples.items()}
-        contents[media_type] = {"schema": schemas.of(content.kind), "examples": examples}
+        contents[media_type] = {"schema": schemas.of(content.kind), **_examples(content)}
     return {"required": body.is_required, "content": contents}
+
+
+def _examples(content: Content) -> dict[str, Any]:
+    """One on its own, or a choice."""
+    if len(content.examples) == 1:
+        return {"example": next(iter(content.examples.values()))}
+    return {"examples": {name: {"value": value} for name, value in content.examples.items()}}
 
 
 def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:

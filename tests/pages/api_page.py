@@ -1,0 +1,51 @@
+"""The API page as a person uses it: with the eyes on labels and buttons, not on what is behind them."""
+
+import json
+from typing import Any
+
+from playwright.async_api import Locator, Page, expect
+
+
+class ApiPage:
+    """Swagger UI on our document."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    async def authorize(self, scheme: str, token: str) -> None:
+        """Give a token to the dialog; any given before is taken back first."""
+        await self._page.locator(".auth-wrapper .btn.authorize").click()
+        dialog = self._page.locator(".modal-ux")
+        for logout in await dialog.get_by_role("button", name="Remove authorization").all():
+            await logout.click()
+        part = dialog.locator(".auth-container").filter(has=self._page.locator("h4", has_text=scheme))
+        await part.get_by_role("textbox").fill(token)
+        await part.get_by_role("button", name="Apply credentials").click()
+        await part.get_by_role("button", name="Close").click()
+        await expect(dialog).to_have_count(0)
+
+    async def execute(self, method: str, path: str, body: Any = None, **parameters: str) -> tuple[int, Any]:
+        """Open an operation, try it out; answers the status and the body that the page shows."""
+        operation = await self._open(method, path)
+        await operation.get_by_role("button", name="Try it out").click()
+        for name, text in parameters.items():
+            row = operation.locator(f'tr[data-param-name="{name}"]')
+            await row.locator("input, select, textarea").first.fill(text)
+        if body is not None:
+            await operation.locator("textarea.body-param__text").fill(json.dumps(body))
+        await operation.get_by_role("button", name="Execute").click()
+        answer = operation.locator(".live-responses-table")
+        status = int(await answer.locator("tr.response td.response-col_status").inner_text())
+        shown = answer.locator("td.response-col_description .highlight-code code")
+        text = await shown.first.inner_text() if await shown.count() else ""
+        await operation.get_by_role("button", name="Clear").click()
+        await operation.get_by_role("button", name="Cancel").click()
+        await operation.locator(".opblock-summary-control").click()
+        return status, json.loads(text) if text else None
+
+    async def _open(self, method: str, path: str) -> Locator:
+        operation = self._page.locator(f".opblock-{method.lower()}").filter(
+            has=self._page.locator(f'[data-path="{path}"]')
+        )
+        await operation.locator(".opblock-summary-control").click()
+        return operation

@@ -1,0 +1,71 @@
+"""Chromium from the machine's own packages, or a reason to skip."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+import pytest
+from playwright.async_api import Browser, Page, async_playwright
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+
+DESKTOP: Final = (1280, 900)
+PHONE: Final = (400, 850)
+
+
+def chromium() -> str:
+    """Where it is; without it the test is skipped, in CI it fails."""
+    found = next(filter(None, map(shutil.which, _NAMES)), None)
+    if found is not None:
+        return found
+    reason = "there is no Chromium; `.ci/run` installs it with apt"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@asynccontextmanager
+async def a_browser() -> AsyncIterator[Browser]:
+    """One without a window."""
+    path = chromium()
+    async with async_playwright() as playwright:
+        # Root has no sandbox, in containers nobody has; it only ever sees our own pages.
+        browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+@asynccontextmanager
+async def a_page(
+    browser: Browser, url: str, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+) -> AsyncIterator[Page]:
+    """A page on which nothing may go wrong: no error, no complaint of the policy, nothing from elsewhere."""
+    complaints: list[str] = []
+    context = await browser.new_context(
+        base_url=url,
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    context.set_default_timeout(10_000)
+    page = await context.new_page()
+    page.on("console", lambda message: _note(complaints, message.type, message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: _note_stranger(complaints, request.url, url))
+    yield page
+    await context.close()
+    assert complaints == []
+
+
+def _note(complaints: list[str], kind: str, text: str) -> None:
+    # An answer of 401 or 404 is noted in the console, too; what the page makes of it is looked at there.
+    if kind in {"error", "warning"} and not text.startswith("Failed to load resource"):
+        complaints.append(text)
+
+
+def _note_stranger(complaints: list[str], asked: str, url: str) -> None:
+    if not asked.startswith((url, "data:", "blob:")):
+        complaints.append(f"asked {asked}")

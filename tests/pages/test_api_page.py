@@ -1,0 +1,87 @@
+"""The API page, from the log-in to the revoked token, as the documentation walks through it."""
+
+import secrets
+from typing import Any
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.end_to_end.running import RunningUp
+from tests.pages.api_page import ApiPage
+from tests.pages.browser import DESKTOP, PHONE, a_page
+from tests.waiting import until
+
+pytestmark = pytest.mark.end_to_end
+
+
+async def test_the_whole_walk_is_done_on_the_page(up: RunningUp, browser: Browser) -> None:
+    """From the landing page on; each answer is the one that the page shows."""
+    ready, reference_id = up.ready, f"page-{secrets.token_hex(4)}"
+    async with a_page(browser, ready.url) as page:
+        await page.goto("/")
+        await page.get_by_role("link", name="API Documentation").click()
+        api = ApiPage(page)
+
+        login = {"email": ready.email, "password": ready.password}
+        status, answer = await api.execute("POST", "/api/v2/auth/login", login)
+        assert status == 200
+        await api.authorize("Bearer", answer["token"])
+
+        wanted = {"scopes": ["user"], "notes": "made on the page"}
+        of_project = {"projectId": ready.project_id}
+        status, made = await api.execute("POST", "/api/v2/projects/{projectId}/tokens", wanted, **of_project)
+        assert (status, made["scopes"], made["notes"]) == (201, ["user", "client"], "made on the page")
+        await api.authorize("Bearer", made["id"])
+
+        event = {"type": "log", "message": "Hello", "reference_id": reference_id}
+        assert await api.execute("POST", "/api/v2/events", event) == (202, None)
+        by_reference = "/api/v2/events/by-ref/{referenceId}"
+        await until_found(api, by_reference, referenceId=reference_id)
+        await until_found(api, "/api/v2/events", filter=f"reference:{reference_id}")
+
+        status, organizations = await api.execute("GET", "/api/v2/organizations")
+        assert (status, [one["id"] for one in organizations]) == (200, [ready.organization_id])
+        status, projects = await api.execute("GET", "/api/v2/projects")
+        assert (status, [one["id"] for one in projects]) == (200, [ready.project_id])
+
+        await api.authorize("Token", made["id"])
+        async with page.expect_request(f"**/projects?access_token={made['id']}") as asked:
+            assert (await api.execute("GET", "/api/v2/projects"))[0] == 200
+        assert "authorization" not in (await asked.value).headers
+
+        await api.authorize("Bearer", answer["token"])
+        revoked = await api.execute("DELETE", "/api/v2/tokens/{ids}", ids=made["id"])
+        assert revoked == (202, {"workers": []})
+        await api.authorize("Bearer", made["id"])
+        assert (await api.execute("GET", by_reference, referenceId=reference_id))[0] == 401
+
+
+async def until_found(api: ApiPage, path: str, **parameters: str) -> None:
+    """Execute it until the worker has stored the event."""
+    found: list[Any] = []
+
+    async def is_found() -> bool:
+        status, found[:] = await api.execute("GET", path, **parameters)
+        assert status == 200
+        return bool(found)
+
+    await until(is_found, 20, "the event")
+    assert [event["message"] for event in found] == ["Hello"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_it_is_there_on_every_screen(
+    up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
+) -> None:
+    """Nothing sticks out, and every operation of the document is there."""
+    async with a_page(browser, up.ready.url, size, scheme) as page:
+        await page.goto("/docs")
+        operations = await page.evaluate(
+            "fetch('docs/v2/openapi.json').then(a => a.json()).then("
+            "d => Object.values(d.paths).flatMap(p => Object.keys(p)).length)"
+        )
+
+        await expect(page.locator(".opblock")).to_have_count(operations)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.evaluate("document.documentElement.matches('.dark-mode')") == (scheme == "dark")

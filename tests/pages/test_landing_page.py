@@ -1,0 +1,120 @@
+"""The landing page: what its reader sees, and that what it says works."""
+
+import asyncio
+import sys
+
+import pytest
+from aiohttp import ClientSession
+from playwright.async_api import Browser, Page, expect
+
+from tests.end_to_end.running import RunningUp
+from tests.pages.browser import DESKTOP, PHONE, a_page
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+async def test_it_fits_every_screen_and_can_be_read(
+    up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
+) -> None:
+    """Only code scrolls sideways; every text stands out from its ground as WCAG AA wants, 4.5 to 1."""
+    async with a_page(browser, up.ready.url, size, scheme) as page:
+        await page.goto("/")
+
+        await expect(page.get_by_role("list").get_by_text("yes")).to_have_count(2)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.evaluate(CONTRASTS) == []
+
+
+async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) -> None:
+    """In the order of reading: past the links, then every piece of code and its button."""
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto("/")
+        reached = []
+        for _ in range(6):
+            await page.keyboard.press("Tab")
+            reached.append(await page.evaluate("document.activeElement.innerText.split('\\n')[0]"))
+
+        assert reached[:4] == ["Skip to sending an event", "API Documentation", "OpenAPI document", "Health"]
+        await page.keyboard.press("Tab")
+        assert await page.evaluate("document.activeElement.matches('button')")
+
+
+async def test_it_says_all_without_javascript(up: RunningUp, browser: Browser) -> None:
+    """Only the buttons that copy are missing."""
+    context = await browser.new_context(base_url=up.ready.url, java_script_enabled=False)
+    page = await context.new_page()
+    await page.goto("/")
+
+    assert up.ready.url in await code(page, "curl")
+    assert await page.get_by_role("button").count() == 0
+    await page.get_by_role("link", name="API Documentation").click()
+    await expect(page.get_by_role("link", name="OpenAPI document")).to_be_visible()
+    await context.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "command"),
+    [
+        pytest.param("curl", ["sh", "-c"], id="curl"),
+        pytest.param("python", [sys.executable, "-c"], id="Python"),
+    ],
+)
+async def test_what_it_says_works_as_it_stands(
+    up: RunningUp, browser: Browser, language: str, command: list[str]
+) -> None:
+    """With a token in its place."""
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto("/")
+        written = (await code(page, language)).replace("YOUR_TOKEN", up.ready.client_token)
+
+    process = await asyncio.create_subprocess_exec(
+        *command, written, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(30):
+        output, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert "202" in output.decode().partition("\n")[0]
+
+
+async def test_a_host_that_can_be_none_is_not_repeated(up: RunningUp) -> None:
+    """Whatever a request calls us, nothing of it gets into the page."""
+    odd = 'x"><script>alert(1)</script>'
+    async with ClientSession() as session, session.get(up.ready.url, headers={"Host": odd}) as answer:
+        text = await answer.text()
+
+    assert answer.status == 200
+    assert "alert(1)" not in text
+    assert "https://headrace.example.com/api/v2/events" in text
+
+
+async def code(page: Page, language: str) -> str:
+    """What stands under a heading."""
+    return await page.locator(f"pre[aria-labelledby={language}]").inner_text()
+
+
+CONTRASTS = """() => {
+  const curve = (part) => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+  const channel = (value) => curve(value / 255);
+  const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
+  const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const found = parts(getComputedStyle(at).backgroundColor);
+      if (found.length < 4 || found[3] > 0) return found;
+    }
+    return [255, 255, 255];
+  };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const poor = [];
+  while (walk.nextNode()) {
+    const element = walk.currentNode.parentElement;
+    if (!walk.currentNode.textContent.trim() || element.closest("script")) continue;
+    const two = [light(parts(getComputedStyle(element).color)), light(ground(element))].sort((a, b) => b - a);
+    if ((two[0] + 0.05) / (two[1] + 0.05) < 4.5) poor.push(walk.currentNode.textContent.trim());
+  }
+  return poor;
+}"""
+"""The texts that are hard to read, by the formula of WCAG 2."""
