@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load bench faults image lock nightly clean
+.PHONY: help up setup test check format load bench faults image lock nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -57,6 +57,12 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrad
 	of_ours --extra embedded --constraint dev.txt --output-file up.txt && \
 	of_ours --constraint dev.txt --output-file service.txt && \
 	compile --output-file node.txt $(UPGRADE) node.in
+
+swagger-ui: ## renew the files of the API page from npm (VERSION=5.35.0)
+	@test -n "$(VERSION)" || { echo "Which one? VERSION=5.35.0" >&2; exit 2; }
+	@cd $$(mktemp -d) && npm pack --silent swagger-ui-dist@$(VERSION) && tar -xzf swagger-ui-dist-$(VERSION).tgz && cd package && \
+		cp swagger-ui-bundle.js swagger-ui.css swagger-ui-bundle.js.LICENSE.txt LICENSE NOTICE $(CURDIR)/collector/api/pages/swagger_ui/
+	@cd collector/api/pages/swagger_ui && sha256sum swagger-ui-bundle.js swagger-ui.css > SHA256SUMS
 
 clean: ## remove what the tools made (not the data of `make up`)
 	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info tests/clients/node_modules

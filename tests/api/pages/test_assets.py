@@ -1,0 +1,44 @@
+"""What the pages load."""
+
+import gzip
+import hashlib
+from importlib.resources import files
+
+from aiohttp.test_utils import make_mocked_request
+
+from collector.api.pages.assets import asset_response, load_assets
+
+ANY = "mark.svg"
+
+
+def test_swagger_ui_is_as_it_was_published() -> None:
+    """Nobody reads a diff of it, so nothing of it may change unnoticed; `make swagger-ui` renews it."""
+    folder = files("collector.api.pages").joinpath("swagger_ui")
+    lines = folder.joinpath("SHA256SUMS").read_text().splitlines()
+    written = dict(reversed(line.split("  ")) for line in lines)
+    found = {name: hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in written}
+
+    assert set(written) == {"swagger-ui-bundle.js", "swagger-ui.css"}
+    assert found == written
+
+
+def test_a_file_is_kept_for_good_under_the_name_of_its_contents() -> None:
+    """A new version has a new name, so that a browser never shows an old one."""
+    asset = load_assets([ANY])[ANY]
+    response = asset_response(make_mocked_request("GET", "/"), asset)
+
+    assert asset.name.startswith("mark.")
+    assert hashlib.sha256(gzip.decompress(asset.packed)).hexdigest()[:12] in asset.name
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+
+
+def test_a_client_that_cannot_unpack_gets_it_plain() -> None:
+    """And caches keep the two apart."""
+    asset = load_assets([ANY])[ANY]
+    plain = asset_response(make_mocked_request("GET", "/"), asset)
+    packed = asset_response(make_mocked_request("GET", "/", headers={"Accept-Encoding": "br, gzip"}), asset)
+
+    assert isinstance(plain.body, bytes)
+    assert plain.body.startswith(b"<svg")
+    assert (packed.headers["Content-Encoding"], packed.body) == ("gzip", asset.packed)
+    assert plain.headers["Vary"] == packed.headers["Vary"] == "Accept-Encoding"

@@ -1,0 +1,36 @@
+"""The landing page as text."""
+
+from string import Template
+
+from collector.api.pages.landing import landing_page, template_of
+
+PLAIN = Template("$address|$state")
+
+
+def test_what_is_wrong_is_said_in_words() -> None:
+    """By the name of the check, as the health route says it."""
+    found = {
+        "Events are taken": {"tokens": "is a worker running?", "clock": None},
+        "Read": {"database": None},
+    }
+
+    page = landing_page(PLAIN, "http://localhost", found)
+
+    assert "not now: tokens: is a worker running?" in page
+    assert page.count('class="good"') == page.count('class="bad"') == 1
+
+
+def test_nothing_that_is_filled_in_becomes_markup() -> None:
+    """Neither an address nor what a server said."""
+    page = landing_page(PLAIN, 'http://"<b>', {"<i>": {"x": "<script>"}})
+
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "<script>" not in page
+
+
+def test_every_place_of_the_page_is_filled_in() -> None:
+    """But for the files, which it is given first."""
+    template = Template(template_of("landing.html").safe_substitute(mark_svg="", page_css="", landing_js=""))
+
+    assert "$" not in landing_page(template, None, {})
