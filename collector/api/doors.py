@@ -15,6 +15,7 @@ from collector.api.service import Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.client_settings import newest_entry
 from collector.database.deletion import Gone, delete_organizations, delete_projects
+from collector.database.organizations import newest_organization_entry
 from collector.database.pool import connected
 from collector.database.tokens import delete_tokens, newest_access, tokens_of_users
 from collector.domain.errors import Unavailable
@@ -47,12 +48,13 @@ async def tell_of_new_token(api: Api, lookup: str) -> None:
         raise
 
 
-async def tell_of_new_organization(api: Api, organization_id: UUID, user_id: UUID) -> None:
-    """An organization and that its first member's tokens belong to it."""
+async def tell_of_new_organization(api: Api, organization_id: UUID, user_id: UUID | None) -> None:
+    """An organization and that its first member's tokens belong to it, if it has one."""
     try:
         with _telling("organization", _NOT_MADE.format(kind="organization")):
             await api.projection.put_organization(organization_id.bytes, OrganizationEntry())
-            await _tell_newest(api, await _tokens_of(api, user_id))
+            if user_id is not None:
+                await _tell_newest(api, await _tokens_of(api, user_id))
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_organizations(connection, [organization_id])
@@ -70,6 +72,17 @@ async def tell_of_new_project(api: Api, project_id: UUID) -> None:
         async with connected(api.pool) as connection:
             await delete_projects(connection, [project_id])
         raise
+
+
+async def tell_of_organization(api: Api, organization_id: UUID) -> None:
+    """Whether an organization is suspended now. Raises Unavailable."""
+    with _telling("organization", _CHANGED):
+        async with (
+            connected(api.pool) as connection,
+            newest_organization_entry(connection, organization_id) as entry,
+        ):
+            if entry is not None:
+                await api.projection.put_organization(organization_id.bytes, entry)
 
 
 async def tell_of_tokens(api: Api, lookups: Iterable[str]) -> None:

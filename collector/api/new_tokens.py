@@ -46,7 +46,7 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     notes: Notes | None = None
 
 
-class _Made(NamedTuple):
+class Made(NamedTuple):
     """A new token and its whole text, which nobody sees again."""
 
     token: Token
@@ -66,7 +66,7 @@ async def post_token(request: web.Request) -> web.Response:
         raise BadRequest(Invalid().title, fields={"project_id": ["The project_id field is required."]})
     async with connected(api.pool) as connection, connection.transaction():
         project = await _project_in_body(connection, identity, "project_id", wanted.project_id)
-        made = await _make_for_project(api, connection, identity, wanted, project)
+        made = await make_token_for_project(api, connection, identity, wanted, project)
     return await _shown_once(request, made)
 
 
@@ -76,7 +76,7 @@ async def post_token_of_project(request: web.Request) -> web.Response:
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
     async with connected(api.pool) as connection, connection.transaction():
         project = await reachable_project(connection, identity, request.match_info["projectId"], RowLock.KEEP)
-        made = await _make_for_project(api, connection, identity, wanted, project)
+        made = await make_token_for_project(api, connection, identity, wanted, project)
     return await _shown_once(request, made)
 
 
@@ -99,7 +99,7 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
                 owned[name] = project.id
         if "project_id" in owned:
             owned.pop("default_project_id", None)
-        made = await _make(api, connection, identity, wanted, **owned)
+        made = await make_token(api, connection, identity, wanted, **owned)
     return await _shown_once(request, made)
 
 
@@ -115,28 +115,41 @@ async def get_default_token(request: web.Request) -> web.Response:
         found = await client_token_of(connection, project.id, api.clock.now())
         if found is not None:
             return json_response(token_view(found))
-        made = await _make_for_project(api, connection, identity, NewToken(), project)
+        made = await make_token_for_project(api, connection, identity, NewToken(), project)
     return await _shown_once(request, made)
 
 
-async def _make_for_project(
-    api: Api, connection: asyncpg.Connection, identity: Identity, wanted: NewToken, project: Project
-) -> _Made:
-    return await _make(
+async def make_token_for_project(
+    api: Api,
+    connection: asyncpg.Connection,
+    identity: Identity,
+    wanted: NewToken,
+    project: Project,
+    secret: str | None = None,
+) -> Made:
+    """A token for a project that is locked; the doors must still be told."""
+    return await make_token(
         api,
         connection,
         identity,
         wanted,
+        secret,
         organization_id=project.organization_id,
         project_id=project.id,
         is_suspended=project.is_suspended,
     )
 
 
-async def _make(
-    api: Api, connection: asyncpg.Connection, identity: Identity, wanted: NewToken, **owned: Any
-) -> _Made:
-    secret = new_token()
+async def make_token(
+    api: Api,
+    connection: asyncpg.Connection,
+    identity: Identity,
+    wanted: NewToken,
+    secret: str | None = None,
+    **owned: Any,
+) -> Made:
+    """A token of a random text, or of the one that is given; the doors must still be told."""
+    secret = secret or new_token()
     token = access_token(
         secret,
         _granted(wanted.scopes, identity),
@@ -146,10 +159,10 @@ async def _make(
         **owned,
     )
     await add_token(connection, token)
-    return _Made(token, secret)
+    return Made(token, secret)
 
 
-async def _shown_once(request: web.Request, made: _Made) -> web.Response:
+async def _shown_once(request: web.Request, made: Made) -> web.Response:
     """The answer with the whole secret, once the doors know the token."""
     await tell_of_new_token(request.app[API], made.token.id)
     return json_response(

@@ -2,6 +2,7 @@
 
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
 import msgspec
 from aiohttp import hdrs, web
@@ -20,9 +21,10 @@ from collector.api.organizations import (
 )
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
-from collector.api.service import API
+from collector.api.service import API, Api
 from collector.database.deletion import delete_organizations as delete_from_database
 from collector.database.organizations import (
+    Organization,
     add_member,
     add_organization,
     find_organization,
@@ -59,22 +61,31 @@ class OrganizationChange(msgspec.Struct, frozen=True):
 async def post_organization(request: web.Request) -> web.Response:
     """Make an organization; whoever does belongs to it. 201 once the doors know."""
     api, identity = request.app[API], request[IDENTITY]
-    name = clean_name(_KIND, (await read_body(request, NewOrganization, is_required=True)).name)
-    organization_id, user_id = api.new_id(), identity.person
+    wanted = await read_body(request, NewOrganization, is_required=True)
+    made = await make_organization(api, wanted.name, identity.person)
+    async with connected(api.pool) as connection:
+        (view,) = await organization_views(api, connection, identity, [made])
+    location = absolute_url(request, f"/api/v2/organizations/{made.id.hex}")
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organization:
+    """A new organization that the doors know, with its first member if there is one."""
+    name, organization_id = clean_name(_KIND, name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
-        user = await lock_user(connection, user_id)  # or who asks twice at once gets two of the same name
+        # Locked, or who asks twice at once gets two of the same name.
+        user = None if user_id is None else await lock_user(connection, user_id)
         if await has_organization_named(connection, user.organization_ids if user else (), name):
             raise taken(_KIND)
         await add_organization(connection, organization_id, name)
-        await add_member(connection, organization_id, user_id)
+        if user_id is not None:
+            await add_member(connection, organization_id, user_id)
     await tell_of_new_organization(api, organization_id, user_id)
     async with connected(api.pool) as connection:
         made = await find_organization(connection, organization_id)
-        if made is None:
-            raise NotFound("The organization has just been deleted.")
-        (view,) = await organization_views(api, connection, identity, [made])
-    location = absolute_url(request, f"/api/v2/organizations/{organization_id.hex}")
-    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+    if made is None:
+        raise NotFound("The organization has just been deleted.")
+    return made
 
 
 @documented(

@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.absolute_urls import absolute_url
-from collector.api.authentication import IDENTITY
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.deletion import DELETED, Verdict, asked_ids, verdict_response
 from collector.api.doors import tell_of_gone, tell_of_new_project
 from collector.api.names import Name, clean_name, taken
@@ -18,7 +18,7 @@ from collector.api.parameters import parameters_of
 from collector.api.projects import ProjectView, named_project, project_views, reachable_project
 from collector.api.request_body import EXAMPLE_ID, ObjectId, read_body
 from collector.api.route import Role, Route
-from collector.api.service import API
+from collector.api.service import API, Api
 from collector.database.deletion import delete_projects as delete_from_database
 from collector.database.pool import connected
 from collector.database.projects import Project, add_project, change_project, has_project_named
@@ -57,11 +57,18 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
 async def post_project(request: web.Request) -> web.Response:
     """Make a project. 201 once the doors know it."""
     api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
+    project = await make_project(api, request[IDENTITY], wanted)
+    async with connected(api.pool) as connection:
+        (view,) = await project_views(api, connection, [project])
+    location = absolute_url(request, f"/api/v2/projects/{project.id.hex}")
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Project:
+    """A new project that the doors know."""
     name, project_id = clean_name(_KIND, wanted.name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
-        organization = await named_organization(
-            connection, request[IDENTITY], wanted.organization_id, RowLock.CHANGE
-        )
+        organization = await named_organization(connection, identity, wanted.organization_id, RowLock.CHANGE)
         if organization is None:
             raise BadRequest("Invalid organization.")
         if await has_project_named(connection, organization.id, name):
@@ -76,10 +83,7 @@ async def post_project(request: web.Request) -> web.Response:
         )
     await tell_of_new_project(api, project_id)
     async with connected(api.pool) as connection:
-        project = await reachable_project(connection, request[IDENTITY], project_id.hex)
-        (view,) = await project_views(api, connection, [project])
-    location = absolute_url(request, f"/api/v2/projects/{project_id.hex}")
-    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+        return await reachable_project(connection, identity, project_id.hex)
 
 
 @documented("Project", {200: Answer(ProjectView)}, body=json_body(ProjectChange, {"name": "Big shop"}))

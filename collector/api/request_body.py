@@ -40,7 +40,26 @@ async def read_body(request: web.Request, kind: type[AnyBody], *, is_required: b
             raise BadRequest("A body with JSON is required.")
         return kind()
     _check_type(request)
-    return _converted(_members(body), kind)
+    return converted(_members(body), kind)
+
+
+def converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
+    """Plain values as `kind`; raises Invalid with the faults of all fields."""
+    hints = get_type_hints(kind, include_extras=True)
+    values: dict[str, Any] = {}
+    faults: dict[str, list[str]] = {}
+    for field in msgspec.structs.fields(kind):
+        if _is_absent(members, field.name, hints[field.name]):
+            if field.required:
+                faults[field.name] = [f"The {field.name} field is required."]
+            continue
+        try:
+            values[field.name] = msgspec.convert(members[field.name], hints[field.name])
+        except msgspec.ValidationError as error:
+            faults[field.name] = [_fault(field.name, hints[field.name], error)]
+    if faults:
+        raise Invalid(fields=faults)
+    return kind(**values)
 
 
 async def _read(request: web.Request) -> bytes:
@@ -68,24 +87,6 @@ def _members(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadRequest("The body must be a JSON object.")
     return {name.lower(): member for name, member in value.items()}
-
-
-def _converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
-    hints = get_type_hints(kind, include_extras=True)
-    values: dict[str, Any] = {}
-    faults: dict[str, list[str]] = {}
-    for field in msgspec.structs.fields(kind):
-        if _is_absent(members, field.name, hints[field.name]):
-            if field.required:
-                faults[field.name] = [f"The {field.name} field is required."]
-            continue
-        try:
-            values[field.name] = msgspec.convert(members[field.name], hints[field.name])
-        except msgspec.ValidationError as error:
-            faults[field.name] = [_fault(field.name, hints[field.name], error)]
-    if faults:
-        raise Invalid(fields=faults)
-    return kind(**values)
 
 
 def _is_absent(members: dict[str, Any], name: str, hint: Any) -> bool:

@@ -7,6 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
+from collector.api.accounts import add_account
 from collector.api.login import Address, InviteToken, LoginToken, Password, let_in, logged_in
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
@@ -14,9 +15,8 @@ from collector.api.service import API, Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.invitations import is_invited
 from collector.database.pool import connected
-from collector.database.users import User, add_user, find_user, is_first_user
+from collector.database.users import User, find_user
 from collector.domain.errors import Forbidden, Invalid, Unauthenticated, Unavailable
-from collector.domain.scope import CLIENT, GLOBAL, USER, with_implied
 from collector.domain.user_address import fault_in_address
 from collector.http.client_address import client_address
 from collector.http.operation import Answer, documented, json_body
@@ -83,18 +83,7 @@ async def _new_user(request: web.Request, body: SignUp) -> User | None:
     api = request.app[API]
     if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
         raise Unauthenticated("Too many have signed up from your address; please try again in an hour.")
-    password_hash = await api.passwords.hashed(body.password)
-    async with connected(api.pool) as connection, connection.transaction():
-        roles = [GLOBAL] if await is_first_user(connection) else [USER, CLIENT]
-        user = User(
-            id=api.new_id(),
-            email_address=body.email,
-            full_name=body.name.strip(),
-            roles=with_implied(roles),
-            is_active=True,
-            password_hash=password_hash,
-        )
-        return user if await add_user(connection, user) else None
+    return await add_account(api, body.email, body.name, body.password)
 
 
 async def _count(request: web.Request, kind: str) -> int:

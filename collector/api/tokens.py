@@ -17,7 +17,7 @@ from collector.api.parameters import page_of, paging, parameters_of
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
-from collector.api.service import API
+from collector.api.service import API, Api
 from collector.api.token_view import TokenView, token_view
 from collector.database.pool import connected
 from collector.database.tokens import (
@@ -73,7 +73,7 @@ async def get_tokens_of_project(request: web.Request) -> web.Response:
 async def get_token(request: web.Request) -> web.Response:
     """One token, by its public part or its whole text."""
     async with connected(request.app[API].pool) as connection:
-        token = await _reachable_token(connection, request[IDENTITY], request.match_info["id"])
+        token = await reachable_token(connection, request[IDENTITY], request.match_info["id"])
     return json_response(token_view(token))
 
 
@@ -82,16 +82,8 @@ async def get_token(request: web.Request) -> web.Response:
 )
 async def patch_token(request: web.Request) -> web.Response:
     """Change a token. 200 once the doors know; 503 means changed, but the doors could not be told."""
-    api = request.app[API]
     change = await read_body(request, TokenChange, is_required=True)
-    async with connected(api.pool) as connection, connection.transaction():
-        await lock_token(connection, lookup_of(request.match_info["id"]))
-        found = await _reachable_token(connection, request[IDENTITY], request.match_info["id"])
-        token = _changed(found, change)
-        if token != found:
-            token = replace(token, updated_utc=api.clock.now())
-            await change_token(connection, token)
-    await tell_of_tokens(api, [token.id])
+    token = await apply_change(request.app[API], request[IDENTITY], request.match_info["id"], change)
     return json_response(token_view(token))
 
 
@@ -122,7 +114,20 @@ async def _list(request: web.Request, owner: UUID | None) -> web.Response:
     return list_response(request, [token_view(token) for token in found], page, following, total)
 
 
-async def _reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
+async def apply_change(api: Api, identity: Identity, text: str, change: TokenChange) -> Token:
+    """The token that the text names as it is then, once the doors know."""
+    async with connected(api.pool) as connection, connection.transaction():
+        await lock_token(connection, lookup_of(text))
+        found = await reachable_token(connection, identity, text)
+        token = _changed(found, change)
+        if token != found:
+            token = replace(token, updated_utc=api.clock.now())
+            await change_token(connection, token)
+    await tell_of_tokens(api, [token.id])
+    return token
+
+
+async def reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
     """The token that a path names; NotFound also for another organization's and another person's."""
     found = await find_tokens(connection, [lookup_of(text)])
     if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):

@@ -1,6 +1,7 @@
 """Organizations: who owns projects, and who belongs to them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -31,6 +32,11 @@ async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]
     """Those of the organizations that exist, by name."""
     rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1) ORDER BY name, id", list(ids))
     return [_organization(row) for row in rows]
+
+
+async def all_organizations(connection: asyncpg.Connection) -> list[Organization]:
+    """Every organization, by name."""
+    return [_organization(row) for row in await connection.fetch(f"{_SELECT} ORDER BY name, id")]
 
 
 async def find_organization(
@@ -64,6 +70,28 @@ async def rename_organization(
         now,
     )
     return _organization(row)
+
+
+async def suspend_organization(
+    connection: asyncpg.Connection, organization_id: UUID, now: datetime, *, is_suspended: bool
+) -> None:
+    """Suspend an organization, or let it go on."""
+    await connection.execute(
+        "UPDATE organizations SET is_suspended = $2, updated_utc = $3 WHERE id = $1",
+        organization_id,
+        is_suspended,
+        now,
+    )
+
+
+@asynccontextmanager
+async def newest_organization_entry(
+    connection: asyncpg.Connection, organization_id: UUID
+) -> AsyncIterator[OrganizationEntry | None]:
+    """What the doors must know of the organization, which nobody changes inside the block."""
+    async with connection.transaction():
+        found = await find_organization(connection, organization_id, RowLock.CHANGE)
+        yield None if found is None else OrganizationEntry(found.is_suspended)
 
 
 async def has_organization_named(

@@ -157,6 +157,12 @@ async def list_tokens(connection: asyncpg.Connection, owner: UUID, *, limit: int
     return [_token(row) for row in rows]
 
 
+async def all_access_tokens(connection: asyncpg.Connection) -> list[Token]:
+    """Every access token, the oldest first."""
+    rows = await connection.fetch(f"{_SELECT} WHERE t.kind = 'access' ORDER BY t.created_utc, t.id")
+    return [_token(row) for row in rows]
+
+
 async def count_tokens(connection: asyncpg.Connection, owner: UUID) -> int:
     """How many access tokens the project or organization has."""
     number: int = await connection.fetchval(f"SELECT count(*) FROM tokens t WHERE {_OWNED}", owner)  # noqa: S608

@@ -51,6 +51,11 @@ async def lock_user(connection: asyncpg.Connection, user_id: UUID) -> User | Non
     return await user_of(connection, user_id)
 
 
+async def all_users(connection: asyncpg.Connection) -> list[User]:
+    """Everybody, by address."""
+    return [_user(row) for row in await connection.fetch(f"{_SELECT} ORDER BY u.email_address")]
+
+
 async def list_members(
     connection: asyncpg.Connection, organization_id: UUID, *, limit: int, offset: int
 ) -> list[User]:
@@ -122,6 +127,20 @@ async def set_password(connection: asyncpg.Connection, user: User, password_hash
         now,
     )
     return status.endswith(" 1")
+
+
+async def change_activity(
+    connection: asyncpg.Connection, user_id: UUID, now: datetime, *, is_active: bool
+) -> None:
+    """Lock a person out with all tokens, or let the person in again."""
+    await connection.execute(
+        "UPDATE users SET is_active = $2, updated_utc = $3 WHERE id = $1", user_id, is_active, now
+    )
+
+
+async def delete_user(connection: asyncpg.Connection, user_id: UUID) -> None:
+    """Remove a person; the tokens must be deleted before, so that they are known."""
+    await connection.execute("DELETE FROM users WHERE id = $1", user_id)
 
 
 def normal_email(text: str) -> str:

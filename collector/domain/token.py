@@ -6,6 +6,7 @@ SHA-256 of the whole, and whoever compares does so in constant time.
 
 import hashlib
 import hmac
+import re
 import secrets
 import string
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ MINIMUM_LENGTH: Final = 10
 MAXIMUM_LENGTH: Final = 100
 
 _ALPHABET: Final = string.ascii_letters + string.digits
+_BROUGHT: Final = re.compile(rf"[a-zA-Z0-9-]{{{LOOKUP_LENGTH},{TOKEN_LENGTH}}}")
+_FEWEST_CHARACTERS: Final = 8
+"""Of 24 random hexadecimal digits fewer differ once in some 30,000 times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,15 @@ class TokenEntry(msgspec.Struct, frozen=True, array_like=True):
 def new_token() -> str:
     """A random token of 40 characters."""
     return "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
+
+
+def fault_in_brought(text: str) -> str | None:
+    """What is wrong with a token that was made elsewhere, as a sentence; None for one that will do."""
+    if _BROUGHT.fullmatch(text) is None:
+        return f"It must be {LOOKUP_LENGTH} to {TOKEN_LENGTH} letters, digits and hyphens."
+    if len(set(text)) < _FEWEST_CHARACTERS:
+        return "It is too easy to guess: it is made of very few different characters."
+    return None
 
 
 def lookup_of(text: str) -> str:

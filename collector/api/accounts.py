@@ -1,0 +1,28 @@
+"""New users, whoever makes them: the first of all may do everything, whoever comes later his own."""
+
+from collections.abc import Sequence
+
+from collector.api.service import Api
+from collector.database.pool import connected
+from collector.database.users import User, add_user, is_first_user
+from collector.domain.scope import CLIENT, GLOBAL, USER, with_implied
+
+
+async def add_account(
+    api: Api, email_address: str, full_name: str, password: str, roles: Sequence[str] = (USER, CLIENT)
+) -> User | None:
+    """The new user, with these roles or more; None where somebody has just taken the address.
+
+    Raises Unavailable when too many passwords are being checked.
+    """
+    password_hash = await api.passwords.hashed(password)
+    async with connected(api.pool) as connection, connection.transaction():
+        user = User(
+            id=api.new_id(),
+            email_address=email_address,
+            full_name=full_name.strip(),
+            roles=with_implied([GLOBAL] if await is_first_user(connection) else roles),
+            is_active=True,
+            password_hash=password_hash,
+        )
+        return user if await add_user(connection, user) else None
