@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -386,6 +386,20 @@ async def test_a_port_in_use_is_one_clear_line(spine: Spine) -> None:
 
 async def _told(spine: Spine) -> list[asyncpg.Record]:
     return await spine.rows("SELECT * FROM events WHERE type = 'session' AND data ? 'sessionend'")
+
+
+async def test_a_worker_that_stops_tells_sessions_of_their_last_event(spine: Spine) -> None:
+    """Otherwise they would end some seconds before it."""
+    accepted = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
+    async with _worker(spine):
+        for seconds in (20, 0):
+            date = (accepted - timedelta(seconds=seconds)).isoformat()
+            body = f'{{"date":"{date}","data":{{"@user":{{"identity":"jane"}}}}}}'
+            await spine.post(a_post(body=body.encode()))
+            await until(spine.is_drained)
+
+    [session] = await spine.rows("SELECT last_utc - start_utc AS duration FROM sessions")
+    assert session["duration"] == timedelta(seconds=20)
 
 
 async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
