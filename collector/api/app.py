@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from collector.api import (
     client_settings,
+    event_counts,
     event_lists,
     events,
     login,
@@ -21,6 +22,7 @@ from collector.api import (
     password_change,
     project_changes,
     projects,
+    search,
     sign_up,
     stack_lists,
     stacks,
@@ -48,6 +50,8 @@ ROUTES: Final = (
     *new_tokens.ROUTES,
     *tokens.ROUTES,
     *event_lists.ROUTES,
+    *event_counts.ROUTES,
+    *search.ROUTES,
     *events.ROUTES,
     *stack_lists.ROUTES,
     *stacks.ROUTES,

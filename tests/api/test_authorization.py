@@ -75,6 +75,10 @@ TABLE = {
     "GET /projects/{projectId}/events/sessions":   "401 401 403 200 200 200 404 401 401 401 401",
     "GET /events/sessions/{sessionId}":            "401 401 403 200 200 200 200 401 401 401 401",
     "GET /projects/{projectId}/events/sessions/{sessionId}": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /events/count":                           "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /organizations/{organizationId}/events/count": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/events/count":      "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /search/validate":                        "401 401 403 200 200 200 200 401 401 401 401",
     "DELETE /events/{ids}":                        "401 401 403 202 202 202 404 401 401 401 401",
     "GET /stacks":                                 "401 401 403 200 200 200 200 401 401 401 401",
     "GET /organizations/{organizationId}/stacks":  "401 401 403 200 200 200 404 401 401 401 401",
@@ -99,6 +103,7 @@ BODIES: dict[str, Any] = {
     "PUT /tokens/{id}": {"notes": "x"},
 }
 QUERIES = {
+    "GET /search/validate": {"query": "type:error"},
     "GET /events": {"filter": "reference:order-4711"},
     "GET /projects/{projectId}/events": {"filter": "reference:order-4711"},
     "POST /projects/{id}/config": {"key": "k"},

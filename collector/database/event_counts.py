@@ -1,0 +1,263 @@
+"""Counts of events: how many a selection holds, and what is found out of them, in buckets within buckets.
+
+One statement for all of a level: what stands side by side in the same buckets is found out in one pass.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from collector.database.event_lists import Selection, where
+from collector.database.filter_sql import CAUSES, Arguments
+from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, size_of
+from collector.domain.filter_fields import Column, ErrorMember, Member, Place, StackColumn
+from collector.domain.moments import moved
+
+MAXIMUM_DATES: Final = 2000
+"""Buckets of dates in one list."""
+
+_ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
+"""Where buckets are counted from: a Monday."""
+_NO_TIME: Final = timedelta()
+_FUNCTIONS: Final = {
+    Operator.AVERAGE: "avg",
+    Operator.SUM: "sum",
+    Operator.MINIMUM: "min",
+    Operator.MAXIMUM: "max",
+}
+_CALENDAR: Final = {"M": "month", "q": "quarter", "y": "year"}
+_LENGTHS: Final = (
+    timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6),
+    timedelta(days=1), timedelta(days=7), timedelta(days=30),
+)  # fmt: skip
+_FEW_BUCKETS: Final = 100
+
+Keys = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Events with the same key: how many, and what is found out of them by the aggregations' keys."""
+
+    key: Any = None
+    total: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
+    buckets: "dict[str, list[Bucket]]" = field(default_factory=dict)
+
+
+async def count_in_buckets(
+    connection: asyncpg.Connection, selection: Selection, aggregations: Sequence[Aggregation]
+) -> Bucket:
+    """The whole selection as one bucket, with what the aggregations find out of it."""
+    whole = Bucket()
+    await _fill(connection, selection, (), {(): whole}, aggregations)
+    return whole
+
+
+async def _fill(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    parents: Mapping[Keys, Bucket],
+    parts: Sequence[Aggregation],
+) -> None:
+    """Find out the parts of all buckets of one path, then go into those that have buckets themselves."""
+    values = [part for part in parts if not part.has_buckets]
+    for bucket in parents.values():
+        bucket.values = {part.key: 0 if part.operator is Operator.CARDINALITY else None for part in values}
+    plain = [part for part in values if not _is_list(part)]
+    if not path or plain:
+        await _take(connection, selection, path, parents, plain)
+    for part in values:
+        if _is_list(part):  # by itself: it multiplies the events
+            await _take(connection, selection, path, parents, [part])
+    for part in parts:
+        if part.has_buckets and parents:
+            inner = await _buckets(connection, selection, (*path, part), parents)
+            await _fill(connection, selection, (*path, part), inner, part.parts)
+
+
+async def _take(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    buckets: Mapping[Keys, Bucket],
+    values: Sequence[Aggregation],
+) -> None:
+    """Find out the values of all buckets of a path in one pass."""
+    for keys, row in await _rows(connection, selection, path, values):
+        bucket = buckets.get(keys)
+        if bucket is not None:
+            bucket.values |= {part.key: row[f"v{number}"] for number, part in enumerate(values)}
+            if not path and not any(map(_is_list, values)):
+                bucket.total = row["total"]
+
+
+async def _buckets(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    parents: Mapping[Keys, Bucket],
+) -> dict[Keys, Bucket]:
+    """Make the buckets of the path's last part in each of its parents; the largest, or in order of date."""
+    last, found = path[-1], dict[Keys, Bucket]()
+    for parent in parents.values():
+        parent.buckets[last.key] = []
+    for keys, row in await _rows(connection, selection, path, [], is_ranked=True):
+        if keys[:-1] in parents:
+            found[keys] = Bucket(keys[-1], row["total"])
+            parents[keys[:-1]].buckets[last.key].append(found[keys])
+    if last.operator is Operator.DATE:
+        interval = _interval(last, selection)
+        for keys, parent in parents.items():
+            parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval))
+            found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
+    return found
+
+
+async def _rows(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: Sequence[Aggregation],
+    values: Sequence[Aggregation],
+    *,
+    is_ranked: bool = False,
+) -> list[tuple[Keys, asyncpg.Record]]:
+    """A row for each bucket of the path: its keys, how many events it has, and its values."""
+    arguments = Arguments()
+    condition = where(selection, arguments)
+    keys = [_key(part, selection, arguments) for part in path]
+    columns = [f"{key} AS k{number}" for number, key in enumerate(keys)]
+    columns += ["count(*) AS total"]
+    columns += [f"{_value(part, arguments)} AS v{number}" for number, part in enumerate(values)]
+    names = [f"k{number}" for number in range(len(keys))]
+    statement = f"SELECT {', '.join(columns)} FROM events AS e{_lists(path, values)} WHERE {condition}"  # noqa: S608
+    statement += "".join(f" AND {key} IS NOT NULL" for key in keys)
+    if names:
+        statement += f" GROUP BY {', '.join(names)}"
+    if is_ranked:
+        statement = _ranked(statement, names, path[-1], arguments)
+    rows = await connection.fetch(statement, *arguments.values)
+    return [(tuple(row[name] for name in names), row) for row in rows]
+
+
+def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: Arguments) -> str:
+    """The same with no more buckets in each parent than its part may have, the first of them first."""
+    is_date = last.operator is Operator.DATE
+    order = f"{names[-1]} DESC" if is_date else f"total DESC, {names[-1]}"
+    window = f"PARTITION BY {', '.join(names[:-1])} " if names[:-1] else ""
+    size = arguments.add(MAXIMUM_DATES if is_date else size_of(last))
+    ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
+    shown = names[-1] if is_date else f"total DESC, {names[-1]}"
+    return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown}"  # noqa: S608
+
+
+def _value(part: Aggregation, arguments: Arguments) -> str:
+    if part.operator is Operator.CARDINALITY:
+        return f"count(DISTINCT {'counted.v' if _is_list(part) else _text(part.field.places, arguments)})"
+    number = _column(part.field.places[0])
+    if part.parameter.isdigit() and part.parameter.isascii():
+        number = f"coalesce({number}, {arguments.add(part.parameter)}::text::numeric)"
+    return f"{_FUNCTIONS[part.operator]}({number})::numeric"
+
+
+def _key(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
+    if part.operator is Operator.DATE:
+        return _date_key(_column(part.field.places[0]), _interval(part, selection), arguments)
+    if _is_list(part):
+        return "tag.v"
+    return _text(part.field.places, arguments)
+
+
+def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
+    """The beginning of the bucket that a date falls into, in UTC."""
+    offset = interval.offset or _NO_TIME
+    if interval.length is not None:
+        origin = arguments.add(_ORIGIN - offset)
+        return f"date_bin({arguments.add(interval.length)}::interval, {column}, {origin}::timestamptz)"
+    shift = f"{arguments.add(offset)}::interval"
+    local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
+    return f"(({local} - {shift}) AT TIME ZONE 'UTC')"
+
+
+def _interval(part: Aggregation, selection: Selection) -> Interval:
+    """What is asked for, else one that makes a readable chart of the selection's time."""
+    asked = interval_of(part)
+    offset = asked.offset if asked and asked.offset is not None else selection.clock.offset
+    if asked and (asked.length or asked.unit):
+        return Interval(asked.length, asked.unit, offset)
+    begin = selection.time.begin
+    if begin is None:
+        return Interval(timedelta(days=1), offset=offset)
+    covered = (selection.time.end or selection.clock.now) - begin
+    fitting = (length for length in _LENGTHS if covered <= length * _FEW_BUCKETS)
+    return Interval(next(fitting, _LENGTHS[-1]), offset=offset)
+
+
+def _without_gaps(buckets: Sequence[Bucket], interval: Interval) -> Iterator[Bucket]:
+    """The buckets and, between them, such as hold nothing; as long as these are not too many."""
+    made = 0
+    for number, bucket in enumerate(buckets):
+        yield bucket
+        following = buckets[number + 1].key if number + 1 < len(buckets) else bucket.key
+        key = _next(bucket.key, interval)
+        while key < following and made < MAXIMUM_DATES:
+            yield Bucket(key)
+            made += 1
+            key = _next(key, interval)
+
+
+def _next(key: datetime, interval: Interval) -> datetime:
+    if interval.length is not None:
+        return key + interval.length
+    offset = interval.offset or _NO_TIME
+    months = {"M": 1, "q": 3, "y": 12}[interval.unit]
+    return moved(key + offset, months, "M") - offset
+
+
+def _text(places: Sequence[Place], arguments: Arguments) -> str:
+    """The value of a field as text, from the first place that has one."""
+    texts = [_text_at(place, arguments) for place in places]
+    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+
+
+def _text_at(place: Place, arguments: Arguments) -> str:
+    match place:
+        case Member(path):
+            return f"(e.data #>> {arguments.add(list(path))}::text[])"
+        case ErrorMember(name):
+            paths = [["@error", *["inner"] * depth, name] for depth in range(CAUSES)]
+            found = [
+                f"e.data #>> {arguments.add(path)}::text[]" for path in [*paths, ["@simple_error", name]]
+            ]
+            return f"coalesce({', '.join(found)})"
+        case StackColumn(name):
+            return f'(SELECT s."{name}"::text FROM stacks AS s WHERE s.id = e.stack_id)'  # noqa: S608
+        case Column():
+            return f"{_column(place)}::text"
+        case _:
+            raise TypeError(f"{place} is no place of one value")
+
+
+def _column(place: Place) -> str:
+    if not isinstance(place, Column):
+        raise TypeError(f"{place} is no column")
+    return f"e.{place.name}"
+
+
+def _is_list(part: Aggregation) -> bool:
+    place = part.field.places[0]
+    return isinstance(place, Column) and place.is_list
+
+
+def _lists(path: Sequence[Aggregation], values: Sequence[Aggregation]) -> str:
+    """An event with several tags is in the bucket of each of them."""
+    lists = ""
+    if any(part.operator is Operator.TERMS and _is_list(part) for part in path):
+        lists += " CROSS JOIN LATERAL unnest(e.tags) AS tag (v)"
+    if any(_is_list(part) for part in values):
+        lists += " CROSS JOIN LATERAL unnest(e.tags) AS counted (v)"
+    return lists

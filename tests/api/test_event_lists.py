@@ -1,0 +1,421 @@
+"""Lists of events over the api: their ways on, in short, by stacks and sessions; counts; neighbours."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago, today
+
+pytestmark = pytest.mark.integration
+
+
+def ids(answer: Answer) -> list[str]:
+    """Of the events in a list."""
+    return [view["id"] for view in answer.json]
+
+
+def link(answer: Answer, relation: str) -> str | None:
+    """The path that a `Link` leads to."""
+    for written in answer.headers.getall("Link", []):
+        url, _, name = written.partition(">; ")
+        if name == f'rel="{relation}"':
+            return "/api" + url.partition("/api")[2]
+    return None
+
+
+async def test_a_list_goes_on_from_the_place_where_it_was_left(api: RunningApi) -> None:
+    """Forward and back, with everything else that was asked for, while events pour in."""
+    events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(1, 6)]
+    await api.store(*events, an_event(type="error"))
+    expected = [event.id.hex() for event in events]
+
+    first = await api.get("/api/v2/events?filter=type:log&limit=2&include=total", api.people.user)
+    await api.store(an_event())
+    second = await api.get(link(first, "next") or "", api.people.user)
+    third = await api.get(link(second, "next") or "", api.people.user)
+    back = await api.get(link(third, "previous") or "", api.people.user)
+    newer = await api.get(link(first, "previous") or "", api.people.user)
+
+    assert first.headers["X-Result-Count"] == "5"
+    assert (ids(first), ids(second), ids(third)) == (expected[:2], expected[2:4], expected[4:])
+    assert link(third, "next") is None
+    assert ids(back) == expected[2:4]
+    assert len(ids(newer)) == 1
+    assert link(newer, "next") is not None
+
+
+async def test_an_empty_list_leads_nowhere(api: RunningApi) -> None:
+    """There is no place in it."""
+    answer = await api.get("/api/v2/events?include=total", api.people.user)
+
+    assert (answer.json, answer.headers["X-Result-Count"]) == ([], "0")
+    assert "Link" not in answer.headers
+
+
+async def test_the_path_says_whose_events_they_are(api: RunningApi) -> None:
+    """Of everything, an organization, a project, a stack; another organization's are 404."""
+    mine, other = an_event(source="a"), an_event(source="b")
+    foreign = an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
+    await api.store(mine, other, foreign)
+    both = {mine.id.hex(), other.id.hex()}
+
+    for path in ("", f"organizations/{ORGANIZATION.hex}/", f"projects/{PROJECT.hex}/"):
+        assert set(ids(await api.get(f"/api/v2/{path}events", api.people.user))) == both
+    of_stack = await api.get(f"/api/v2/stacks/{mine.stack.id.hex()}/events", api.people.user)
+    assert ids(of_stack) == [mine.id.hex()]
+    for path in (
+        f"organizations/{OTHER_ORGANIZATION.hex}",
+        f"projects/{OTHER_PROJECT.hex}",
+        f"stacks/{foreign.stack.id.hex()}",
+        f"stacks/{'a' * 24}",
+    ):
+        assert (await api.get(f"/api/v2/{path}/events", api.people.user)).status == 404
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f"project:{OTHER_PROJECT.hex}", f"organization:{OTHER_ORGANIZATION.hex}", "NOT type:x AND type:y"],
+)
+async def test_a_filter_never_widens_what_may_be_seen(api: RunningApi, text: str) -> None:
+    """It only narrows."""
+    await api.store(an_event(), an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION))
+
+    answer = await api.get("/api/v2/events", api.people.user, params={"filter": text})
+
+    assert (answer.status, answer.json) == (200, [])
+
+
+async def test_suspended_organizations_show_nothing(api: RunningApi) -> None:
+    """By the path with the reason, else as if there were no events."""
+    event = an_event()
+    await api.store(event)
+    await api.pool.execute("UPDATE organizations SET is_suspended = true")
+
+    assert (await api.get("/api/v2/events", api.people.user)).json == []
+    for path in (
+        f"organizations/{ORGANIZATION.hex}",
+        f"projects/{PROJECT.hex}",
+        f"stacks/{event.stack.id.hex()}",
+    ):
+        assert (await api.get(f"/api/v2/{path}/events", api.people.user)).status == 402
+
+
+async def test_time_and_offset_narrow_a_list(api: RunningApi) -> None:
+    """A day is the reader's."""
+    late, early = (an_event(date=days_ago(1).replace(hour=hour)) for hour in (23, 1))
+    await api.store(late, early)
+    day = f"{days_ago(1):%Y-%m-%d}"
+
+    assert ids(await api.get(f"/api/v2/events?time={day}", api.people.user)) == [
+        late.id.hex(),
+        early.id.hex(),
+    ]
+    in_new_york = await api.get(f"/api/v2/events?time={day}&offset=-300m", api.people.user)
+    assert ids(in_new_york) == [late.id.hex()]
+    by_filter = await api.get(f"/api/v2/events?filter=date:{day}&offset=-300m", api.people.user)
+    assert ids(by_filter) == [late.id.hex()]
+
+
+async def test_sessions_are_listed_and_their_events(api: RunningApi) -> None:
+    """By their beginnings; and each with all that names it."""
+    start = an_event(type="session", reference_id="session-4711")
+    inside = an_event(data=b'{"@ref:session":"session-4711"}')
+    await api.store(start, inside, an_event())
+
+    for path in ("", f"organizations/{ORGANIZATION.hex}/", f"projects/{PROJECT.hex}/"):
+        assert ids(await api.get(f"/api/v2/{path}events/sessions", api.people.user)) == [start.id.hex()]
+    for path in ("", f"projects/{PROJECT.hex}/"):
+        answer = await api.get(f"/api/v2/{path}events/sessions/session-4711", api.people.user)
+        assert set(ids(answer)) == {start.id.hex(), inside.id.hex()}
+
+
+NOT_FOUND = b'{"@request":{"client_ip_address":"203.0.113.7"}}'
+ENDED = b'{"sessionend":"2026-11-22T10:00:00Z"}'
+ERROR = b"""{"@error":{"type":"Outer","data":{"@target":{"ExceptionType":"Shop.Oops","Method":"Shop.Cart.Add()"}}},
+"@user":{"identity":"me","name":"Me"},"@request":{"path":"/cart"},"@version":"1.2"}"""
+
+
+@pytest.mark.parametrize(
+    ("members", "key", "data"),
+    [
+        pytest.param(
+            {"type": "error", "message": "oops", "data": ERROR},
+            "event-error-summary",
+            {
+                "Message": "oops",
+                "Identity": "me",
+                "Name": "Me",
+                "Type": "Oops",
+                "TypeFullName": "Shop.Oops",
+                "Method": "Add",
+                "MethodFullName": "Shop.Cart.Add",
+                "Path": "/cart",
+            },
+            id="an error",
+        ),
+        pytest.param(
+            {"type": "error", "message": "oops", "data": b'{"@simple_error":{"type":"Oops"}}'},
+            "event-simple-summary",
+            {"Message": "oops", "Type": "Oops", "TypeFullName": "Oops"},
+            id="a simple one",
+        ),
+        pytest.param(
+            {"message": None, "source": "Shop.Cart", "data": b'{"@level":"Warn"}'},
+            "event-log-summary",
+            {"Message": None, "Source": "Shop.Cart", "SourceShortName": "Cart", "Level": "Warn"},
+            id="a log",
+        ),
+        pytest.param(
+            {"type": "usage", "source": "search", "data": None},
+            "event-feature-summary",
+            {"Source": "search"},
+            id="a feature",
+        ),
+        pytest.param(
+            {"type": "404", "source": "GET /x", "data": b'{"@request":{"client_ip_address":"203.0.113.7"}}'},
+            "event-notfound-summary",
+            {"Source": "GET /x", "IpAddress": "203.0.113.7"},
+            id="what was not found",
+        ),
+        pytest.param(
+            {
+                "type": "session",
+                "reference_id": "session-4711",
+                "data": b'{"sessionend":"2026-11-22T10:00:00Z"}',
+            },
+            "event-session-summary",
+            {"SessionId": "session-4711", "SessionEnd": "2026-11-22T10:00:00Z"},
+            id="a session",
+        ),
+        pytest.param(
+            {"type": "order", "message": None, "data": b'"text"'},
+            "event-summary",
+            {"Message": "order Event", "Source": None, "Type": "order"},
+            id="anything else, whatever its data is",
+        ),
+    ],
+)
+async def test_events_in_short(
+    api: RunningApi, members: dict[str, Any], key: str, data: dict[str, Any]
+) -> None:
+    """A template's name and what it shows."""
+    event = an_event(date=today() - timedelta(days=1), **members)
+    await api.store(event)
+
+    (view,) = (await api.get("/api/v2/events?mode=summary", api.people.user)).json
+
+    assert view.pop("data") == data
+    assert view.pop("version", "1.2") == "1.2"
+    assert view == {
+        "id": event.id.hex(),
+        "template_key": key,
+        "date": event.date.isoformat(),
+        "project_id": PROJECT.hex,
+        "project_name": "Shop",
+        "tags": [],
+        "type": event.type,
+    }
+
+
+@pytest.mark.parametrize(
+    ("mode", "sources"),
+    [
+        ("stack_recent", ["new", "often", "users"]),
+        ("stack_frequent", ["often", "users", "new"]),
+        ("stack_new", ["new", "users", "often"]),
+        ("stack_users", ["users", "new", "often"]),
+    ],
+)
+async def test_the_stacks_of_events_come_in_the_order_of_the_mode(
+    api: RunningApi, mode: str, sources: list[str]
+) -> None:
+    """With what the events say of each."""
+    now = today() - timedelta(days=1)
+    me, you = (b'{"@user":{"identity":"%s"}}' % name for name in (b"me", b"you"))
+    await api.store(
+        an_event(source="new", date=now, data=me),
+        an_event(source="users", date=now - timedelta(hours=3), data=me),
+        an_event(source="users", date=now - timedelta(hours=2), data=you),
+        an_event(source="often", date=now - timedelta(hours=4), count=8),
+        an_event(source="often", date=now - timedelta(hours=1)),
+    )
+
+    answer = await api.get(f"/api/v2/events?mode={mode}&limit=2", api.people.user)
+    rest = await api.get(link(answer, "next") or "", api.people.user)
+
+    views = answer.json + rest.json
+    assert [view["title"] for view in views] == sources
+    often = views[sources.index("often")]
+    assert often | {"id": ""} == {
+        "id": "",
+        "template_key": "stack-log-summary",
+        "data": {"Type": "log", "Source": "often"},
+        "project_id": PROJECT.hex,
+        "project_name": "Shop",
+        "tags": [],
+        "title": "often",
+        "status": "open",
+        "first_occurrence": f"{now - timedelta(hours=4):%Y-%m-%dT%H:%M:%SZ}",
+        "last_occurrence": f"{now - timedelta(hours=1):%Y-%m-%dT%H:%M:%SZ}",
+        "total": 9,
+        "users": 0,
+        "total_users": 2,
+    }
+
+
+async def test_an_event_leads_to_its_neighbours_in_its_stack(api: RunningApi) -> None:
+    """And to the stack itself."""
+    events = [an_event(source="a", date=today() - timedelta(days=1, hours=hour)) for hour in range(3)]
+    await api.store(*events, an_event(source="b", date=today() - timedelta(days=1, minutes=30)))
+    newest, middle, oldest = (event.id.hex() for event in events)
+
+    answer = await api.get(f"/api/v2/events/{middle}", api.people.user)
+
+    assert link(answer, "previous") == f"/api/v2/events/{oldest}"
+    assert link(answer, "next") == f"/api/v2/events/{newest}"
+    assert link(answer, "parent") == f"/api/v2/stacks/{events[0].stack.id.hex()}"
+    assert link(await api.get(f"/api/v2/events/{newest}", api.people.user), "next") is None
+
+
+async def test_an_event_of_another_stack_than_expected_is_refused(api: RunningApi) -> None:
+    """Somebody followed an old link."""
+    event = an_event()
+    await api.store(event)
+    path = f"/api/v2/events/{event.id.hex()}?expected_stack_id="
+
+    assert (await api.get(path + event.stack.id.hex(), api.people.user)).status == 200
+    assert (await api.get(path + "f" * 32, api.people.user)).status == 400
+
+
+async def test_events_are_deleted_by_who_may_read_them(api: RunningApi) -> None:
+    """All of them: 202; none: 404; some: 400 with what became of each."""
+    events = [an_event() for _ in range(3)]
+    foreign = an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
+    await api.store(*events, foreign)
+    first, second, third, other = (event.id.hex() for event in (*events, foreign))
+
+    gone = await api.request("DELETE", f"/api/v2/events/{first},{second}", api.people.program)
+    none = await api.request("DELETE", f"/api/v2/events/{first},{other}", api.people.user)
+    some = await api.request("DELETE", f"/api/v2/events/{third},{other}", api.people.user)
+
+    assert (gone.status, gone.json) == (202, {"workers": []})
+    assert none.status == 404
+    assert (some.status, some.json["success"]) == (400, [third])
+    assert [failed["id"] for failed in some.json["failure"]] == [other]
+    assert await api.pool.fetchval("SELECT count(*) FROM events") == 1
+
+
+async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
+    """As charts take it."""
+    await api.store(an_event(source="a", date=days_ago(1)), an_event(source="b", date=days_ago(1), count=3))
+    day = days_ago(1).replace(hour=0)
+    aggregations = "date:(date~1d sum:count~1) terms:first cardinality:stack terms:project avg:value"
+
+    for path in ("", f"organizations/{ORGANIZATION.hex}/", f"projects/{PROJECT.hex}/"):
+        answer = await api.get(
+            f"/api/v2/{path}events/count?filter=type:log",
+            api.people.user,
+            params={"aggregations": aggregations},
+        )
+        value = {"data": {"@type": "value"}}
+        bucket = {"total": 1, "data": {"@type": "bucket"}}
+        written = f"{day:%Y-%m-%dT%H:%M:%SZ}"
+        assert answer.json == {
+            "total": 2,
+            "aggregations": {
+                "date_date": {
+                    "items": [
+                        {
+                            "key": int(day.timestamp() * 1000),
+                            "key_as_string": written,
+                            "date": written,
+                            "total": 2,
+                            "aggregations": {"sum_count": {"value": 4, **value}},
+                        }
+                    ],
+                    **bucket,
+                },
+                "terms_first": {
+                    "items": [{"key": "true", "key_as_string": "true", "total": 2, "aggregations": {}}],
+                    **bucket,
+                },
+                "cardinality_stack": {"value": 2, **value},
+                "terms_project": {
+                    "items": [
+                        {"key": PROJECT.hex, "key_as_string": PROJECT.hex, "total": 2, "aggregations": {}}
+                    ],
+                    **bucket,
+                },
+                "avg_value": {"value": None, **value},
+            },
+        }
+
+
+async def test_counts_may_be_of_new_stacks_only(api: RunningApi) -> None:
+    """Those that began within the time."""
+    old = [an_event(source="old", date=days_ago(age)) for age in (1, 3)]
+    await api.store(*old, an_event(source="new", date=days_ago(1)))
+
+    path = "/api/v2/events/count?time=[now-2d TO now]"
+    assert (await api.get(path, api.people.user)).json["total"] == 2
+    assert (await api.get(path + "&mode=stack_new", api.people.user)).json["total"] == 1
+    assert (await api.get(path + "&mode=other", api.people.user)).status == 400
+
+
+@pytest.mark.parametrize(
+    ("query", "verdict"),
+    [
+        ("type:error", {"is_valid": True, "uses_premium_features": False}),
+        (
+            "type:(error",
+            {
+                "is_valid": False,
+                "uses_premium_features": False,
+                "message": "The filter ends too early: something is missing at its end.",
+            },
+        ),
+        (
+            "value:abc",
+            {
+                "is_valid": False,
+                "uses_premium_features": False,
+                "message": "The filter is wrong at character 7: `abc` is not a number.",
+            },
+        ),
+    ],
+)
+async def test_a_filter_can_be_checked(api: RunningApi, query: str, verdict: dict[str, Any]) -> None:
+    """While it is being written."""
+    answer = await api.get("/api/v2/search/validate", api.people.user, params={"query": query})
+
+    assert (answer.status, answer.json) == (200, verdict)
+    assert (await api.get("/api/v2/search/validate?query=", api.people.user)).status == 400
+
+
+async def test_stacks_are_listed_by_filter_time_and_order(api: RunningApi) -> None:
+    """Those that occurred last first."""
+    await api.store(
+        an_event(source="a", date=days_ago(1), message="hello"),
+        an_event(source="b", date=days_ago(2), message="bye"),
+        an_event(source="c", date=days_ago(3), type="error", message="oops"),
+    )
+
+    async def titles(query: str) -> list[str]:
+        answer = await api.get(f"/api/v2/stacks?{query}", api.people.user)
+        assert answer.status == 200
+        return [view["title"] for view in answer.json]
+
+    assert await titles("") == ["a", "b", "oops"]
+    assert await titles("sort=last") == ["oops", "b", "a"]
+    assert await titles("filter=type:log") == ["a", "b"]
+    assert await titles("filter=message:bye") == ["b"]
+    assert await titles(f"time={days_ago(1):%Y-%m-%d}") == ["a"]
+    assert (await api.get("/api/v2/stacks?sort=colour", api.people.user)).status == 400
+    page = await api.get("/api/v2/stacks?limit=2&include=total", api.people.user)
+    assert page.headers["X-Result-Count"] == "3"
+    assert [view["title"] for view in (await api.get(link(page, "next") or "", api.people.user)).json] == [
+        "oops"
+    ]
+    assert (await api.get(f"/api/v2/projects/{OTHER_PROJECT.hex}/stacks", api.people.user)).status == 404

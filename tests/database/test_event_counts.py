@@ -1,0 +1,157 @@
+"""Counts and what is found out in buckets are what the events say."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import pytest
+
+from collector.database.event_counts import Bucket, count_in_buckets
+from collector.database.event_lists import Selection
+from collector.database.store import BatchStore
+from collector.domain.aggregation import aggregations_of
+from collector.domain.filter_text import filter_of
+from collector.domain.moments import LocalClock
+from collector.domain.time_range import TimeRange
+from tests.database.rows import PROJECT, an_event, understood
+
+pytestmark = pytest.mark.integration
+
+DAY = datetime(2026, 11, 20, tzinfo=UTC)
+CLOCK = LocalClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+
+
+@pytest.fixture(autouse=True)
+async def events(pool: asyncpg.Pool) -> None:
+    """Six events on three days, of three stacks."""
+    rows: list[dict[str, Any]] = [
+        {"type": "log", "source": "a", "tags": ("x", "y"), "value": Decimal("1.5"), "count": 3},
+        {"type": "log", "source": "a", "tags": ("x",), "value": Decimal(2)},
+        {"type": "log", "source": "b", "tags": (), "data": b'{"@user":{"identity":"me"},"@level":"Warn"}'},
+        {"type": "error", "value": Decimal(-1), "data": b'{"@error":{"code":"7","inner":{"type":"Oops"}}}'},
+        {"type": "error", "data": b'{"@user_description":{"email_address":"you"},"@level":"Error"}'},
+        {"type": "error", "data": b'{"@user":{"identity":"me"}}'},
+    ]
+    dates = [DAY, DAY + timedelta(hours=23), *[DAY + timedelta(days=2, hours=hour) for hour in (0, 1, 1, 2)]]
+    stored = [an_event(date=date, **row) for date, row in zip(dates, rows, strict=True)]
+    await BatchStore(pool).save([understood(*stored)])
+
+
+async def counted(
+    pool: asyncpg.Pool, text: str, filter_text: str = "", time: TimeRange | None = None, **members: Any
+) -> Bucket:
+    """What the aggregations find out of the events that the filter is about."""
+    time = time or TimeRange()
+    selection = Selection([PROJECT], filter_of(filter_text), time, members.get("clock", CLOCK))
+    async with pool.acquire() as connection:
+        return await count_in_buckets(connection, selection, aggregations_of(text))
+
+
+def shown(buckets: list[Bucket]) -> dict[Any, int]:
+    """How many each bucket has."""
+    return {bucket.key: bucket.total for bucket in buckets}
+
+
+async def test_what_is_counted_is_what_the_filter_is_about(pool: asyncpg.Pool) -> None:
+    """Within its time."""
+    assert (await counted(pool, "")).total == 6
+    assert (await counted(pool, "", "type:log")).total == 3
+    assert (await counted(pool, "", "type:log", TimeRange(DAY, DAY + timedelta(days=1)))).total == 2
+    assert (await counted(pool, "", "type:nothing")).total == 0
+
+
+async def test_numbers_are_found_out_of_all(pool: asyncpg.Pool) -> None:
+    """What is missing is left out, or counts as the parameter says."""
+    whole = await counted(
+        pool,
+        "avg:value sum:value min:value max:value sum:count~1"
+        " cardinality:stack cardinality:tags cardinality:user",
+    )
+
+    assert whole.total == 6
+    assert whole.values["avg_value"].quantize(Decimal("0.001")) == Decimal("0.833")
+    assert whole.values["sum_value"] == Decimal("2.5")
+    assert (whole.values["min_value"], whole.values["max_value"]) == (-1, 2)
+    assert whole.values["sum_count"] == 8
+    assert (whole.values["cardinality_stack"], whole.values["cardinality_tags"]) == (3, 2)
+    assert whole.values["cardinality_user"] == 2
+
+
+async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
+    """Nor is that an error."""
+    whole = await counted(pool, "avg:value cardinality:tags terms:type date:date", "type:nothing")
+
+    assert whole.values == {"avg_value": None, "cardinality_tags": 0}
+    assert whole.buckets == {"terms_type": [], "date_date": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("terms:type", {"error": 3, "log": 3}),
+        ("terms:type~1", {"error": 3}),
+        ("terms:tags", {"x": 2, "y": 1}),
+        ("terms:level", {"Error": 1, "Warn": 1}),
+        ("terms:error.code", {"7": 1}),
+        ("terms:error.type", {"Oops": 1}),
+        ("terms:user", {"me": 2, "you": 1}),
+        ("terms:first", {"false": 3, "true": 3}),
+        ("terms:status", {"open": 6}),
+        ("terms:data.@user.name.x", None),
+    ],
+)
+async def test_terms_are_the_most_frequent_values(
+    pool: asyncpg.Pool, text: str, expected: dict[str, int] | None
+) -> None:
+    """Of columns, tags, data, errors and stacks."""
+    (buckets,) = (await counted(pool, text)).buckets.values()
+
+    assert shown(buckets) == (expected or {})
+
+
+async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:
+    """A day without events is shown as such; days begin where they begin for the reader."""
+    days = (await counted(pool, "date:date~1d")).buckets["date_date"]
+    assert shown(days) == {DAY: 2, DAY + timedelta(days=1): 0, DAY + timedelta(days=2): 4}
+
+    east = LocalClock(CLOCK.now, timedelta(hours=2))
+    days = (await counted(pool, "date:date~1d", clock=east)).buckets["date_date"]
+    assert shown(days) == {
+        DAY - timedelta(hours=2): 1,
+        DAY + timedelta(hours=22): 1,
+        DAY + timedelta(hours=46): 4,
+    }
+
+    assert shown((await counted(pool, "date:date~month")).buckets["date_date"]) == {DAY.replace(day=1): 6}
+    quarter = (await counted(pool, "date:date~q^-5h")).buckets["date_date"]
+    assert shown(quarter) == {datetime(2026, 10, 1, 5, tzinfo=UTC): 6}
+
+
+async def test_an_interval_fits_the_time(pool: asyncpg.Pool) -> None:
+    """A chart of a day is not made of days."""
+    time = TimeRange(DAY, DAY + timedelta(days=1))
+    hours = (await counted(pool, "date:date", time=time)).buckets["date_date"]
+
+    assert hours[1].key - hours[0].key == timedelta(minutes=15)
+    assert sum(bucket.total for bucket in hours) == 2
+
+
+async def test_buckets_hold_buckets(pool: asyncpg.Pool) -> None:
+    """And numbers, each of its own events."""
+    whole = await counted(
+        pool, "terms:(type~2 sum:count~1 cardinality:tags date:(date~1d terms:(source max:value)))"
+    )
+
+    error, log = whole.buckets["terms_type"]
+    assert (error.key, error.total, error.values) == ("error", 3, {"sum_count": 3, "cardinality_tags": 0})
+    assert (log.key, log.total, log.values) == ("log", 3, {"sum_count": 5, "cardinality_tags": 2})
+    first, gap, last = log.buckets["date_date"]
+    assert [(each.key, each.total) for each in (first, gap, last)] == [
+        (DAY, 2),
+        (DAY + timedelta(days=1), 0),
+        (DAY + timedelta(days=2), 1),
+    ]
+    assert [(each.key, each.values) for each in first.buckets["terms_source"]] == [("a", {"max_value": 2})]
+    assert gap.buckets["terms_source"] == []
+    assert [each.values for each in last.buckets["terms_source"]] == [{"max_value": None}]
