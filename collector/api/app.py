@@ -25,6 +25,7 @@ from collector.api import (
     search,
     sign_up,
     stack_lists,
+    stack_marks,
     stacks,
     tokens,
     users,
@@ -55,6 +56,7 @@ ROUTES: Final = (
     *events.ROUTES,
     *stack_lists.ROUTES,
     *stacks.ROUTES,
+    *stack_marks.ROUTES,
 )
 """Everything that the api does."""
 

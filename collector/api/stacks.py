@@ -61,7 +61,7 @@ async def get_stack(request: web.Request) -> web.Response:
     api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=("offset",))
     async with connected(api.pool) as connection:
-        (stack,) = await _reachable_stacks(connection, identity, [request.match_info["id"]])
+        (stack,) = await reachable_stacks(connection, identity, [request.match_info["id"]])
     return json_response(stack_view(stack))
 
 
@@ -83,7 +83,7 @@ async def post_status(request: web.Request) -> web.Response:
     api, identity = request.app[API], request[IDENTITY]
     status = _status_in(parameters_of(request))
     async with connected(api.pool) as connection:
-        stacks = await _reachable_stacks(connection, identity, request.match_info["ids"].split(","))
+        stacks = await reachable_stacks(connection, identity, request.match_info["ids"].split(","))
         await change_status(connection, [stack.id for stack in stacks], status, api.clock.now())
     return web.Response(status=HTTPStatus.OK)
 
@@ -117,7 +117,7 @@ def stack_view(stack: StoredStack) -> StackView:
     )
 
 
-async def _reachable_stacks(
+async def reachable_stacks(
     connection: asyncpg.Connection, identity: Identity, asked: Sequence[str]
 ) -> list[StoredStack]:
     """All stacks that a path names; NotFound also when one is another organization's."""

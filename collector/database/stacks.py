@@ -57,11 +57,18 @@ async def find_stacks(connection: asyncpg.Connection, stack_ids: Sequence[UUID])
 
 
 async def change_status(
-    connection: asyncpg.Connection, stack_ids: Sequence[UUID], status: StackStatus, now: datetime
+    connection: asyncpg.Connection,
+    stack_ids: Sequence[UUID],
+    status: StackStatus,
+    now: datetime,
+    *,
+    fixed_in_version: str | None = None,
+    snooze_until_utc: datetime | None = None,
 ) -> None:
     """Set the status of stacks that have another one; what belonged to the old one is forgotten.
 
-    Locks them by id, as workers do: neither waits for the other in a circle.
+    Where something belongs to the new one, it is set in any case. Locks them by id, as workers do: neither
+    waits for the other in a circle.
     """
     await connection.execute(
         """
@@ -71,13 +78,35 @@ async def change_status(
         UPDATE stacks SET
             status = $2,
             date_fixed = CASE WHEN $2 = 'fixed' THEN $3::timestamptz END,
-            fixed_in_version = NULL,
-            snooze_until_utc = NULL,
+            fixed_in_version = $4,
+            snooze_until_utc = $5,
             updated_utc = $3
-        FROM locked WHERE stacks.id = locked.id AND stacks.status <> $2
+        FROM locked WHERE stacks.id = locked.id AND (
+            stacks.status <> $2 OR stacks.fixed_in_version IS DISTINCT FROM $4
+            OR stacks.snooze_until_utc IS DISTINCT FROM $5::timestamptz)
         """,
         stack_ids,
         status,
+        now,
+        fixed_in_version,
+        snooze_until_utc,
+    )
+
+
+async def mark_critical(
+    connection: asyncpg.Connection, stack_ids: Sequence[UUID], now: datetime, *, is_critical: bool
+) -> None:
+    """Say of all occurrences of stacks that they are critical, or that they are not."""
+    await connection.execute(
+        """
+        WITH locked AS MATERIALIZED (
+            SELECT id FROM stacks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+        )
+        UPDATE stacks SET occurrences_are_critical = $2, updated_utc = $3
+        FROM locked WHERE stacks.id = locked.id AND stacks.occurrences_are_critical <> $2
+        """,
+        stack_ids,
+        is_critical,
         now,
     )
 

@@ -84,6 +84,10 @@ TABLE = {
     "GET /organizations/{organizationId}/stacks":  "401 401 403 200 200 200 404 401 401 401 401",
     "GET /projects/{projectId}/stacks":            "401 401 403 200 200 200 404 401 401 401 401",
     "GET /stacks/{id}":                            "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /stacks/{ids}/mark-fixed":               "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /stacks/{ids}/mark-snoozed":             "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /stacks/{ids}/mark-critical":            "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /stacks/{ids}/mark-critical":          "401 401 403 204 204 204 404 401 401 401 401",
     "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
 }  # fmt: skip
 
@@ -103,6 +107,7 @@ BODIES: dict[str, Any] = {
     "PUT /tokens/{id}": {"notes": "x"},
 }
 QUERIES = {
+    "POST /stacks/{ids}/mark-snoozed": {"snoozeUntilUtc": "2999-01-01"},
     "GET /search/validate": {"query": "type:error"},
     "GET /events": {"filter": "reference:order-4711"},
     "GET /projects/{projectId}/events": {"filter": "reference:order-4711"},

@@ -131,7 +131,7 @@ async def test_sessions_are_listed_and_their_events(api: RunningApi) -> None:
         assert set(ids(answer)) == {start.id.hex(), inside.id.hex()}
 
 
-NOT_FOUND = b'{"@request":{"client_ip_address":"203.0.113.7"}}'
+WANTED = b'{"@request":{"client_ip_address":"203.0.113.7"}}'
 ENDED = b'{"sessionend":"2026-11-22T10:00:00Z"}'
 ERROR = b"""{"@error":{"type":"Outer","data":{"@target":{"ExceptionType":"Shop.Oops","Method":"Shop.Cart.Add()"}}},
 "@user":{"identity":"me","name":"Me"},"@request":{"path":"/cart"},"@version":"1.2"}"""
@@ -174,7 +174,7 @@ ERROR = b"""{"@error":{"type":"Outer","data":{"@target":{"ExceptionType":"Shop.O
             id="a feature",
         ),
         pytest.param(
-            {"type": "404", "source": "GET /x", "data": b'{"@request":{"client_ip_address":"203.0.113.7"}}'},
+            {"type": "404", "source": "GET /x", "data": WANTED},
             "event-notfound-summary",
             {"Source": "GET /x", "IpAddress": "203.0.113.7"},
             id="what was not found",

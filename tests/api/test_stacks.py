@@ -148,3 +148,46 @@ async def test_who_is_global_reaches_all(api: RunningApi) -> None:
     """As with everything else."""
     assert (await change(api, "ignored", MINE, FOREIGN, token=api.people.admin)).status == 200
     assert await status_of(api, FOREIGN) == "ignored"
+
+
+async def test_a_stack_is_fixed_in_a_version(api: RunningApi) -> None:
+    """Named again with another version, it is that one; fixed without one, it is none."""
+    path = f"/api/v2/stacks/{MINE.hex}"
+
+    for version in ("1.2.3", "1.3", None):
+        parameters = {"version": version} if version else {}
+        answer = await api.post(f"{path}/mark-fixed", api.people.program, params=parameters)
+        assert (answer.status, answer.body) == (200, b"")
+        view = (await api.get(path, api.people.user)).json
+        assert (view["status"], view.get("fixed_in_version")) == ("fixed", version)
+        assert view["date_fixed"] == view["updated_utc"]
+
+    assert (await api.post(f"{path}/mark-fixed?version={'1' * 201}", api.people.user)).status == 422
+    assert (await api.post(f"{path}/mark-fixed?version=%00", api.people.user)).status == 422
+
+
+@pytest.mark.parametrize("until", ["", "soon", "2020-01-01", "now"])
+async def test_a_snooze_has_an_end_in_the_future(api: RunningApi, until: str) -> None:
+    """Else it would be none."""
+    path = f"/api/v2/stacks/{MINE.hex}"
+
+    refused = await api.post(f"{path}/mark-snoozed", api.people.user, params={"snoozeUntilUtc": until})
+    snoozed = await api.post(f"{path}/mark-snoozed?snoozeUntilUtc=2999-01-01T10:00:00Z", api.people.user)
+
+    assert refused.status == 422
+    assert snoozed.status == 200
+    view = (await api.get(path, api.people.user)).json
+    assert (view["status"], view["snooze_until_utc"]) == ("snoozed", "2999-01-01T10:00:00Z")
+
+
+async def test_occurrences_are_critical_until_they_are_not(api: RunningApi) -> None:
+    """A mark of its own, whatever the status."""
+    path = f"/api/v2/stacks/{MINE.hex}"
+
+    marked = await api.post(f"{path},{MINE_TOO.hex}/mark-critical", api.people.user)
+    critical = (await api.get(path, api.people.user)).json["occurrences_are_critical"]
+    unmarked = await api.request("DELETE", f"{path}/mark-critical", api.people.user)
+
+    assert (marked.status, critical, unmarked.status) == (200, True, 204)
+    assert (await api.get(path, api.people.user)).json["occurrences_are_critical"] is False
+    assert (await api.post(f"/api/v2/stacks/{FOREIGN.hex}/mark-critical", api.people.user)).status == 404

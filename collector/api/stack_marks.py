@@ -1,0 +1,102 @@
+"""What people say of stacks besides their status: mended in a version, put off, critical (contract 9)."""
+
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+
+from aiohttp import web
+
+from collector.api.authentication import IDENTITY
+from collector.api.parameters import parameters_of
+from collector.api.route import Role, Route
+from collector.api.service import API
+from collector.api.stacks import reachable_stacks
+from collector.database.pool import connected
+from collector.database.stacks import change_status, mark_critical
+from collector.domain.errors import Invalid
+from collector.domain.filter_text import is_storable
+from collector.domain.moments import LocalClock, span_of
+from collector.domain.stack import StackStatus
+from collector.http.operation import Answer, Parameter, documented
+
+_LONGEST_VERSION: Final = 200
+_SHORTEST_SNOOZE: Final = timedelta(minutes=5)
+_VERSION: Final = Parameter("version", "The version that it is mended in: older ones may still show it.")
+_UNTIL: Final = Parameter(
+    "snoozeUntilUtc",
+    "Until when; at least five minutes from now.",
+    example="2027-01-01T00:00:00Z",
+    is_required=True,
+)
+
+
+@documented("Stack", {200: Answer()}, parameters=(_VERSION,), refusals=(Invalid,))
+async def post_fixed(request: web.Request) -> web.Response:
+    """Mark stacks as fixed, in a version or from now on. Newer events make them regressed."""
+    version = parameters_of(request).get("version", "").strip() or None
+    if version is not None and (len(version) > _LONGEST_VERSION or not is_storable(version)):
+        raise Invalid(
+            fields={"version": [f"The version field must have {_LONGEST_VERSION} characters at most."]}
+        )
+    return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
+
+
+@documented("Stack", {200: Answer()}, parameters=(_UNTIL,), refusals=(Invalid,))
+async def post_snoozed(request: web.Request) -> web.Response:
+    """Put stacks off for a while. The first event after that opens them again."""
+    now = request.app[API].clock.now()
+    span = span_of(parameters_of(request).get("snoozeuntilutc", ""), LocalClock(now))
+    if span is None or span.begin < now + _SHORTEST_SNOOZE:
+        raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})
+    return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=span.begin)
+
+
+@documented("Stack", {200: Answer()})
+async def post_critical(request: web.Request) -> web.Response:
+    """Mark all occurrences of stacks as critical."""
+    return await _mark_critical(request, is_critical=True)
+
+
+@documented("Stack", {204: Answer()})
+async def delete_critical(request: web.Request) -> web.Response:
+    """Take the mark away again."""
+    return await _mark_critical(request, is_critical=False)
+
+
+async def _mark(
+    request: web.Request,
+    status: StackStatus,
+    *,
+    fixed_in_version: str | None = None,
+    snooze_until_utc: datetime | None = None,
+) -> web.Response:
+    api = request.app[API]
+    async with connected(api.pool) as connection:
+        stacks = await reachable_stacks(connection, request[IDENTITY], request.match_info["ids"].split(","))
+        await change_status(
+            connection,
+            [stack.id for stack in stacks],
+            status,
+            api.clock.now(),
+            fixed_in_version=fixed_in_version,
+            snooze_until_utc=snooze_until_utc,
+        )
+    return web.Response(status=HTTPStatus.OK)
+
+
+async def _mark_critical(request: web.Request, *, is_critical: bool) -> web.Response:
+    api = request.app[API]
+    async with connected(api.pool) as connection:
+        stacks = await reachable_stacks(connection, request[IDENTITY], request.match_info["ids"].split(","))
+        await mark_critical(
+            connection, [stack.id for stack in stacks], api.clock.now(), is_critical=is_critical
+        )
+    return web.Response(status=HTTPStatus.OK if is_critical else HTTPStatus.NO_CONTENT)
+
+
+ROUTES: Final = (
+    Route("POST", "/stacks/{ids:objectids}/mark-fixed", post_fixed, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/mark-snoozed", post_snoozed, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/mark-critical", post_critical, Role.USER),
+    Route("DELETE", "/stacks/{ids:objectids}/mark-critical", delete_critical, Role.USER),
+)
