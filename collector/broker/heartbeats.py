@@ -1,12 +1,13 @@
 """Heartbeats: signs of life of sessions, kept until a worker has told the session of them (contract 3.8).
 
-One value for each session key, however often it beats, and at most `MOST_KEPT` of them: a client that makes
-up keys displaces nobody's. A beat that no session takes, because the session is still in the stream, is kept
-for `KEPT_MS` and offered again every `AGAIN_MS`.
+One value for each session key, however often it beats, within a share of the queue's memory. Of that a
+project may hold as much as is left free: a client that makes up keys neither fills the queue nor turns other
+projects away. A beat that no session takes, because the session is still in the stream, is kept for `KEPT_MS`
+and offered again after `AGAIN_MS`, then at twice its age each time.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from redis import exceptions
@@ -19,8 +20,11 @@ from collector.domain.session_key import digest_of_key
 
 KEPT_MS: Final = 2 * 3_600_000
 AGAIN_MS: Final = 60_000
-MOST_KEPT: Final = 1_000_000
-"""Some 200 MB, were they all there."""
+BYTES_EACH: Final = 200
+"""What one key takes, at most, in all that is kept of it."""
+_MEMORY_SHARE: Final = 0.1
+_MOST_KEPT: Final = 1_000_000
+"""Where the queue's memory has no limit."""
 
 _ID_LENGTH: Final = 16
 
@@ -29,30 +33,43 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
 
+_REMOVE: Final = """
+local function remove(key)
+  local project = string.sub(key, 1, 16)
+  local removed = redis.call('HDEL', KEYS[1], key)
+  if removed == 1 and redis.call('HINCRBY', KEYS[3], project, -1) <= 0 then
+    redis.call('HDEL', KEYS[3], project)
+  end
+  redis.call('ZREM', KEYS[2], key)
+end
+"""
+
 _BEAT: Final = f"""#!lua
 {_NOW}
 local key, at, limit, kept = ARGV[1], math.min(tonumber(ARGV[2]), now), tonumber(ARGV[4]), tonumber(ARGV[5])
 local known = redis.call('HGET', KEYS[1], key)
-if not known and redis.call('HLEN', KEYS[1]) >= limit then return 0 end
+if not known then
+  local project, free = string.sub(key, 1, 16), limit - redis.call('HLEN', KEYS[1])
+  if tonumber(redis.call('HGET', KEYS[3], project) or 0) >= free then return 0 end
+  redis.call('HINCRBY', KEYS[3], project, 1)
+end
 local beaten, closed = string.match(known or '0 0', '^(%d+) (%d+)$')
 if ARGV[3] == '1' then closed = math.max(closed, at) else beaten = math.max(beaten, at) end
 redis.call('HSET', KEYS[1], key, string.format('%.0f %.0f', beaten, closed))
 redis.call('ZADD', KEYS[2], 'LT', now, key)
-redis.call('PEXPIRE', KEYS[1], kept)
-redis.call('PEXPIRE', KEYS[2], kept)
+for _, name in ipairs(KEYS) do redis.call('PEXPIRE', name, kept) end
 return 1
 """
 
 _DUE: Final = f"""#!lua flags=allow-oom
-{_NOW}
+{_NOW}{_REMOVE}
 local keys = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', now, 'LIMIT', 0, ARGV[1])
 local found = {{}}
 for _, key in ipairs(keys) do
   local value = redis.call('HGET', KEYS[1], key)
   local beaten, closed = string.match(value or '0 0', '^(%d+) (%d+)$')
   if now - math.max(beaten, closed) >= tonumber(ARGV[2]) then
-    redis.call('HDEL', KEYS[1], key)
-    redis.call('ZREM', KEYS[2], key)
+    remove(key)
   else
     found[#found + 1] = key
     found[#found + 1] = value
@@ -62,15 +79,17 @@ return found
 """
 
 _SETTLE: Final = f"""#!lua flags=allow-oom
-{_NOW}
-local again = tonumber(ARGV[1])
-for i = 2, #ARGV, 2 do
+{_NOW}{_REMOVE}
+local again, kept = tonumber(ARGV[1]), tonumber(ARGV[2])
+for i = 3, #ARGV, 2 do
   if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
     if again > 0 then
-      redis.call('ZADD', KEYS[2], 'XX', now + again, ARGV[i])
+      local beaten, closed = string.match(ARGV[i + 1], '^(%d+) (%d+)$')
+      local last = math.max(beaten, closed)
+      local next = math.min(now + math.max(again, now - last), last + kept)
+      redis.call('ZADD', KEYS[2], 'XX', next, ARGV[i])
     else
-      redis.call('HDEL', KEYS[1], ARGV[i])
-      redis.call('ZREM', KEYS[2], ARGV[i])
+      remove(ARGV[i])
     end
   end
 end
@@ -79,17 +98,21 @@ return 0
 
 
 class Heartbeats:
-    """Heartbeats in Redis. Raises BrokerUnavailable and, from `beat` only, BrokerFull."""
+    """Heartbeats in Redis. Raises BrokerUnavailable and, from `beat` only, BrokerFull.
 
-    def __init__(self, redis: Redis, keys: Keys, *, most_kept: int = MOST_KEPT) -> None:
+    `memory_bytes` tells how much memory the queue may take; 0 where it has no limit.
+    """
+
+    def __init__(self, redis: Redis, keys: Keys, memory_bytes: Callable[[], int] = lambda: 0) -> None:
         self._redis = redis
-        self._keys = (keys.heartbeats, keys.heartbeats_due)
-        self._most_kept = most_kept
+        self._keys = (keys.heartbeats, keys.heartbeats_due, keys.heartbeats_of_projects)
+        self._memory_bytes = memory_bytes
 
     async def beat(self, project_id: bytes, session_key: str, at_ms: int, *, closes: bool) -> bool:
         """Keep a sign of life, by its id or its user's identity; False where there are too many already."""
         field = project_id + digest_of_key(session_key)
-        return bool(await self._run(_BEAT, field, at_ms, int(closes), self._most_kept, KEPT_MS))
+        most_kept = most_kept_within(self._memory_bytes())
+        return bool(await self._run(_BEAT, field, at_ms, int(closes), most_kept, KEPT_MS))
 
     async def due(self, limit: int) -> list[Beat]:
         """Up to `limit` beats that have not been offered of late; those that nobody took in time are gone."""
@@ -101,12 +124,12 @@ class Heartbeats:
         await self._settle(beats, again_ms=0)
 
     async def put_off(self, beats: Sequence[Beat]) -> None:
-        """Offer these again in a while, or at once where they have beaten meanwhile."""
+        """Offer these again, the older the later, or at once where they have beaten meanwhile."""
         await self._settle(beats, again_ms=AGAIN_MS)
 
     async def _settle(self, beats: Sequence[Beat], again_ms: int) -> None:
         if beats:
-            await self._run(_SETTLE, again_ms, *(part for beat in beats for part in _flat(beat)))
+            await self._run(_SETTLE, again_ms, KEPT_MS, *(part for beat in beats for part in _flat(beat)))
 
     async def _run(self, script: str, *arguments: Any) -> Any:
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
@@ -116,6 +139,11 @@ class Heartbeats:
                 return await run("EVALSHA", digest, len(self._keys), *self._keys, *arguments)
             except exceptions.NoScriptError:
                 return await run("EVAL", script, len(self._keys), *self._keys, *arguments)
+
+
+def most_kept_within(memory_bytes: int) -> int:
+    """How many keys are kept in a queue of so much memory; 0 is one without a limit."""
+    return max(1, int(memory_bytes * _MEMORY_SHARE) // BYTES_EACH) if memory_bytes else _MOST_KEPT
 
 
 def _flat(beat: Beat) -> tuple[bytes, str]:

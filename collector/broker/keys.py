@@ -62,3 +62,8 @@ class Keys:
     def heartbeats_due(self) -> str:
         """A sorted set: the same names, by when they are to be offered to a worker."""
         return f"{self.prefix}{{heartbeats}}:due"
+
+    @property
+    def heartbeats_of_projects(self) -> str:
+        """A hash: project id -> how many of these names are its own."""
+        return f"{self.prefix}{{heartbeats}}:of_projects"

@@ -61,6 +61,10 @@ class Backpressure:
         """Whether a post is refused now."""
         return self._is_full or self._is_disk_short
 
+    def limit_bytes(self) -> int:
+        """How much memory the queue may take; 0 where it has no limit or has said nothing yet."""
+        return self._looks[-1][1].limit_bytes if self._looks else 0
+
     def check(self) -> None:
         """Raise Unavailable while posts are refused."""
         if self._is_full:

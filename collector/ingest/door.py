@@ -101,7 +101,7 @@ async def open_door(
                         senders,
                         backpressure,
                         queue,
-                        Heartbeats(looking_up, keys),
+                        Heartbeats(looking_up, keys, backpressure.limit_bytes),
                         turns,
                         StrictChecks(settings.body_limit_bytes, turns),
                         readiness,

@@ -1,12 +1,13 @@
 """Heartbeats wait in Redis for a worker, one value for each session key."""
 
+import asyncio
 import time
 
 import pytest
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.heartbeats import KEPT_MS, Heartbeats
+from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, most_kept_within
 from collector.broker.keys import Keys
 from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
@@ -98,6 +99,19 @@ async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, ke
     assert await beats.due(10) == [_beat(now)]
 
 
+async def test_the_older_a_beat_the_longer_it_waits(beats: Heartbeats, redis: Redis, keys: Keys) -> None:
+    """Looked at a handful of times in two hours, not every minute; and never after its time is over."""
+    due = {}
+    for minutes in (0, 10, 90):
+        await beats.beat(PROJECT, f"{minutes}", _now_ms() - minutes * 60_000, closes=False)
+    await beats.put_off(await beats.due(10))
+    for minutes in (0, 10, 90):
+        at = await redis.zscore(keys.heartbeats_due, PROJECT + digest_of_key(f"{minutes}"))
+        due[minutes] = round((float(at) - _now_ms()) / 60_000)
+
+    assert due == {0: 1, 10: 10, 90: 30}
+
+
 async def test_a_new_beat_is_offered_though_the_last_one_was_put_off(beats: Heartbeats) -> None:
     """By now its session may be stored."""
     now = _now_ms()
@@ -120,10 +134,10 @@ async def test_a_beat_that_nobody_took_in_time_is_gone(beats: Heartbeats, redis:
 async def test_beats_end_by_themselves_where_no_worker_runs(
     beats: Heartbeats, redis: Redis, keys: Keys
 ) -> None:
-    """Both keys go two hours after the last beat."""
+    """All that is kept of them goes two hours after the last beat."""
     await beats.beat(PROJECT, USER, _now_ms(), closes=False)
 
-    for key in (keys.heartbeats, keys.heartbeats_due):
+    for key in (keys.heartbeats, keys.heartbeats_due, keys.heartbeats_of_projects):
         assert KEPT_MS - 60_000 < await redis.pttl(key) <= KEPT_MS
 
 
@@ -134,15 +148,75 @@ async def test_a_moment_ahead_of_the_queues_clock_is_now(beats: Heartbeats) -> N
     assert (await beats.due(10))[0].beaten_ms <= time.time_ns() // 1_000_000 + 1000
 
 
-async def test_no_more_than_so_many_keys_are_kept(redis: Redis, keys: Keys) -> None:
-    """Made-up keys are turned away; those that are there go on beating."""
-    beats = Heartbeats(redis, keys, most_kept=2)
-    now = _now_ms()
-    kept = [await beats.beat(PROJECT, key, now - 1000, closes=False) for key in ("one", "two", "three")]
+def _with_room_for(number: int, redis: Redis, keys: Keys) -> Heartbeats:
+    """Heartbeats of a queue whose memory holds so many."""
+    memory_bytes = number * BYTES_EACH * 10
+    assert most_kept_within(memory_bytes) == number
+    return Heartbeats(redis, keys, lambda: memory_bytes)
 
-    assert kept == [True, True, False]
-    assert await beats.beat(PROJECT, "one", now, closes=False)
-    assert {beat.digest for beat in await beats.due(10)} == {digest_of_key("one"), digest_of_key("two")}
+
+async def _filled(beats: Heartbeats, project_id: bytes) -> int:
+    """Make up keys until one is turned away; how many were kept."""
+    for number in range(100):
+        if not await beats.beat(project_id, f"made up {number}", _now_ms(), closes=False):
+            return number
+    raise AssertionError("nobody is turned away")
+
+
+async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Redis, keys: Keys) -> None:
+    """Made-up keys are turned away; those that are there go on beating."""
+    beats = _with_room_for(12, redis, keys)
+
+    assert await _filled(beats, PROJECT) == 6
+    assert await beats.beat(PROJECT, "made up 0", _now_ms(), closes=False)
+    assert len(await beats.due(100)) == 6
+
+
+async def test_a_project_that_makes_up_keys_turns_away_no_others(redis: Redis, keys: Keys) -> None:
+    """Each leaves as much free as it takes, so there is room for one more project and again for one more."""
+    beats = _with_room_for(12, redis, keys)
+    others = [b"an other project", b"another project!"]
+
+    assert [await _filled(beats, project) for project in (PROJECT, *others)] == [6, 3, 2]
+
+
+async def test_what_is_gone_makes_room_again(redis: Redis, keys: Keys) -> None:
+    """Forgotten or too old: neither counts, and nothing is left of the counting."""
+    beats = _with_room_for(2, redis, keys)
+    await beats.beat(PROJECT, "one", _now_ms(), closes=False)
+    await beats.forget(await beats.due(10))
+    assert await beats.beat(PROJECT, "two", _now_ms() - KEPT_MS, closes=False)
+    assert not await beats.beat(PROJECT, "three", _now_ms(), closes=False)
+
+    assert await beats.due(10) == []
+    assert await redis.exists(keys.heartbeats_of_projects) == 0
+    assert await beats.beat(PROJECT, "three", _now_ms(), closes=False)
+
+
+async def test_a_key_takes_no_more_memory_than_it_is_reckoned_with(
+    beats: Heartbeats, redis: Redis, keys: Keys
+) -> None:
+    """Or the share of the queue's memory would be a larger one."""
+    number = 3000
+    for first in range(0, number, 100):
+        posted = (beats.beat(PROJECT, f"user {first + i}", _now_ms(), closes=i % 2 == 0) for i in range(100))
+        assert all(await asyncio.gather(*posted))
+
+    names = keys.heartbeats, keys.heartbeats_due, keys.heartbeats_of_projects
+    assert sum([await redis.memory_usage(name, samples=0) for name in names]) < number * BYTES_EACH
+
+
+@pytest.mark.parametrize(
+    ("memory_bytes", "most"),
+    [
+        pytest.param(0, 1_000_000, id="no limit"),
+        pytest.param(512 * 2**20, 268_435, id="the usual limit"),
+        pytest.param(1, 1, id="hardly any"),
+    ],
+)
+def test_keys_take_a_share_of_the_memory(memory_bytes: int, most: int) -> None:
+    """A tenth, whatever it is: far from the mark where posts are refused."""
+    assert most_kept_within(memory_bytes) == most
 
 
 async def test_as_many_as_asked_for_are_offered(beats: Heartbeats) -> None:

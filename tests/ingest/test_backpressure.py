@@ -34,6 +34,16 @@ def test_posts_are_refused_above_the_high_mark_and_taken_again_below_the_low_one
     assert judged == [False, False, True, True, False, False]
 
 
+def test_the_queues_memory_is_known_once_it_was_looked_at() -> None:
+    """The bound of heartbeats goes by it."""
+    pressure = _backpressure(FakeClock())
+    at_first = pressure.limit_bytes()
+
+    pressure.observe(_load(0))
+
+    assert (at_first, pressure.limit_bytes()) == (0, LIMIT)
+
+
 def test_a_queue_without_a_limit_is_never_full() -> None:
     """A given server may have none; then its operator watches."""
     pressure = _backpressure(FakeClock())

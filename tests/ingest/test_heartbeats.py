@@ -6,6 +6,7 @@ from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
+from collector.ingest.backpressure import Backpressure
 from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, UPLOAD_ONLY, a_projection
 from tests.ingest.running_door import BEARER, RunningDoor, running_door
@@ -94,3 +95,15 @@ async def test_refusals_are_problem_json(
 async def test_looking_is_no_sign_of_life(any_door: RunningDoor) -> None:
     """HEAD is 405."""
     assert (await any_door.request("HEAD", f"{PATH}?id=abc", headers=BEARER)).status == 405
+
+
+async def test_the_bound_of_heartbeats_goes_by_the_queues_memory(
+    redis_url: str, key_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """503 where a project's share is taken: clients repeat a heartbeat by themselves."""
+    monkeypatch.setattr(Backpressure, "limit_bytes", lambda _: 1)
+    async with running_door(redis_url, key_prefix, a_projection()) as door:
+        kept = await door.request("GET", f"{PATH}?id=first&close=false")
+        refused = await door.request("GET", f"{PATH}?id=second&close=false")
+
+    assert (kept.status, refused.status) == (200, 503)
