@@ -1,4 +1,4 @@
-"""The `headrace` command: runs one process, or all of it with `up`.
+"""The `headrace` command: runs one process, or all of it with `up`; and what operators do.
 
 Each command imports what it needs when it runs: the command is quick, and an image without the embedded
 servers has every other one.
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
+from collector.operate import organization_commands, project_commands, token_commands, user_commands
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -25,6 +27,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(user_commands.app, name="user")
+app.add_typer(organization_commands.app, name="organization")
+app.add_typer(project_commands.app, name="project")
+app.add_typer(token_commands.app, name="token")
 
 
 def main() -> None:

@@ -90,7 +90,10 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
         )
         if organization is None:
             raise BadRequest("Invalid organization.")
-        owned = {"organization_id": organization.id, "is_suspended": organization.is_suspended}
+        owned: dict[str, Any] = {
+            "organization_id": organization.id,
+            "is_suspended": organization.is_suspended,
+        }
         for name in ("project_id", "default_project_id"):
             if asked := getattr(wanted, name):
                 project = await _project_in_body(connection, identity, name, asked)

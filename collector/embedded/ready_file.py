@@ -29,6 +29,18 @@ class ReadyFile(msgspec.Struct, frozen=True, kw_only=True):
         write_private(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
 
+def read_ready_file(path: Path) -> ReadyFile | None:
+    """What a running `headrace up` wrote there; None when none runs. Raises StartError."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=ReadyFile)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StartError(f"{path} cannot be read: {error.strerror}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise StartError(f"{path} is no ready file of `headrace up`.") from None
+
+
 def clear_ready_file(path: Path) -> None:
     """Remove an older run's. Raises StartError when none could be written there either."""
     try:

@@ -1,0 +1,1 @@
+"""What operators do to users, organizations, projects and tokens by the `headrace` command."""

@@ -1,0 +1,73 @@
+"""`headrace organization`: the command line of what operators do with organizations."""
+
+from functools import partial
+from typing import Annotated, Final
+
+import typer
+
+from collector.operate.running import AsJson, DataDir, Yes, confirm, run, show_all, show_one
+
+_COLUMNS: Final = ("id", "name", "is_suspended", "created_utc")
+
+app = typer.Typer(help="The owners of projects.", no_args_is_help=True)
+
+_Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="The id.")]
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What it is called.")],
+    *,
+    owner: Annotated[str | None, typer.Option(help="The address of a user who belongs to it.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make an organization."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    show_one(run(partial(organizations.create, name=name, owner=owner), data_dir), as_json=as_json)
+
+
+@app.command("list")
+def list_all(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List all of them, by name."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    show_all(run(organizations.list_all, data_dir), _COLUMNS, as_json=as_json)
+
+
+@app.command()
+def show(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show one of them, with how much it has."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    show_one(run(partial(organizations.show, name=organization), data_dir), as_json=as_json)
+
+
+@app.command()
+def disable(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Suspend an organization: its tokens are refused and its people cannot post, until `enable`."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    work = partial(organizations.change, name=organization, is_suspended=True)
+    show_one(run(work, data_dir), as_json=as_json)
+
+
+@app.command()
+def enable(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Let a suspended organization go on."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    work = partial(organizations.change, name=organization, is_suspended=False)
+    show_one(run(work, data_dir), as_json=as_json)
+
+
+@app.command()
+def delete(
+    organization: _Organization, *, yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Delete an organization with its projects, tokens and events."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    confirm(f"deletes the organization {organization} with its projects, tokens and events", yes=yes)
+    show_one(run(partial(organizations.delete, name=organization), data_dir), as_json=as_json)

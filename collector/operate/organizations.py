@@ -1,0 +1,62 @@
+"""Organizations, for operators: only they suspend one."""
+
+import asyncpg
+
+from collector.api.doors import tell_of_gone, tell_of_organization
+from collector.api.organization_changes import NewOrganization, make_organization
+from collector.api.organizations import OrganizationView, organization_views, reachable_organization
+from collector.api.request_body import converted
+from collector.api.service import Api
+from collector.database.deletion import delete_organizations
+from collector.database.organizations import Organization, all_organizations, suspend_organization
+from collector.database.pool import connected
+from collector.database.users import find_user
+from collector.domain.errors import NotFound
+from collector.operate.system import OPERATOR
+
+
+async def create(api: Api, name: str, owner: str | None) -> OrganizationView:
+    """A new organization; `owner` is the address of the user who belongs to it."""
+    wanted = converted({"name": name}, NewOrganization)
+    async with connected(api.pool) as connection:
+        user = None if owner is None else await find_user(connection, owner)
+    if owner is not None and user is None:
+        raise NotFound(f"There is no user {owner}.")
+    made = await make_organization(api, wanted.name, user.id if user else None)
+    return await show(api, made.id.hex)
+
+
+async def list_all(api: Api) -> list[OrganizationView]:
+    """Every organization, by name."""
+    async with connected(api.pool) as connection:
+        return await organization_views(api, connection, OPERATOR, await all_organizations(connection))
+
+
+async def show(api: Api, name: str) -> OrganizationView:
+    """One of them, with what it has."""
+    async with connected(api.pool) as connection:
+        return await _view(api, connection, await reachable_organization(connection, OPERATOR, name))
+
+
+async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView:
+    """Suspend an organization: its tokens are refused and its events not shown; or let it go on."""
+    async with connected(api.pool) as connection:
+        found = await reachable_organization(connection, OPERATOR, name)
+        await suspend_organization(connection, found.id, api.clock.now(), is_suspended=is_suspended)
+    await tell_of_organization(api, found.id)
+    return await show(api, name)
+
+
+async def delete(api: Api, name: str) -> OrganizationView:
+    """Delete an organization with all that belongs to it; a worker removes what is left behind."""
+    async with connected(api.pool) as connection:
+        found = await reachable_organization(connection, OPERATOR, name)
+        view = await _view(api, connection, found)
+        gone = await delete_organizations(connection, [found.id])
+    await tell_of_gone(api, gone, [found.id])
+    return view
+
+
+async def _view(api: Api, connection: asyncpg.Connection, organization: Organization) -> OrganizationView:
+    (view,) = await organization_views(api, connection, OPERATOR, [organization], with_statistics=True)
+    return view

@@ -1,0 +1,86 @@
+"""How one command of operators runs: asked first where it cannot be undone, then done, then printed."""
+
+import getpass
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from collector.api.service import Api
+    from collector.process.lifecycle import Stop
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        help="Work on the running `headrace up` with this data directory.",
+        show_default="the servers of REDIS_URL and DATABASE_URL, else .headrace",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+View = TypeVar("View")
+
+
+def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View:
+    """What the work answers. A failure is told in one line and ends the command with status 2."""
+    from collector.operate.system import open_system  # noqa: PLC0415
+    from collector.process.known_settings import unknown_variables  # noqa: PLC0415
+    from collector.process.lifecycle import run_process  # noqa: PLC0415
+    from collector.process.settings import in_words  # noqa: PLC0415
+
+    done: list[View] = []
+
+    async def main(_stop: "Stop") -> None:
+        async with open_system(os.environ, data_dir) as api:
+            done.append(await work(api))
+
+    for unknown in unknown_variables(os.environ):
+        sys.stderr.write(f"headrace: {unknown}\n")
+    status = run_process(main, lambda error: in_words(error, os.environ))
+    if status:
+        raise typer.Exit(status)
+    return done[0]
+
+
+def show_one(view: Any, *, as_json: bool) -> None:
+    """Print one thing."""
+    from collector.operate import output  # noqa: PLC0415
+
+    sys.stdout.write(output.json_of(view) if as_json else output.text_of_one(view))
+
+
+def show_all(views: Sequence[Any], columns: Sequence[str], *, as_json: bool) -> None:
+    """Print several of a kind."""
+    from collector.operate import output  # noqa: PLC0415
+
+    sys.stdout.write(output.json_of(views) if as_json else output.table_of(views, columns))
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask before something that cannot be undone; where nobody can answer, `--yes` must be said."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail(f"this {what}, for ever; say --yes.")
+    typer.confirm(f"This {what}, for ever. Go on?", abort=True, err=True)
+
+
+def new_password() -> str:
+    """A password that is typed twice, or the first line of what is piped in; never from the command line."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\r\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("The same again: ") != password:
+        fail("the two are not the same.")
+    return password
+
+
+def fail(why: str) -> None:
+    """End the command with one line."""
+    sys.stderr.write(f"headrace: {why}\n")
+    raise typer.Exit(2)

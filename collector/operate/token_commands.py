@@ -1,0 +1,106 @@
+"""`headrace token`: the command line of what operators do with the tokens of programs."""
+
+import sys
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Final
+
+import typer
+
+from collector.operate.running import AsJson, DataDir, Yes, confirm, fail, run, show_all, show_one
+
+_COLUMNS: Final = (
+    "id",
+    "organization_id",
+    "project_id",
+    "scopes",
+    "notes",
+    "is_disabled",
+    "expires_utc",
+    "created_utc",
+)
+
+app = typer.Typer(help="What programs post and read with.", no_args_is_help=True)
+
+_Token = Annotated[str, typer.Argument(metavar="TOKEN", help="The first 24 characters, which are public.")]
+
+
+@app.command()
+def create(  # noqa: PLR0913 - options of a command
+    *,
+    project: Annotated[str | None, typer.Option(help="The project that it is for, by id.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="The organization all of whose projects it is for, by id.")
+    ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help="client, user or global; repeatable.", show_default="client"),
+    ] = None,
+    notes: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    expires: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it ends, in UTC.")
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            help="The client token that applications have already; `-` reads it from what is piped in."
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token, or bring one along; `id` is the whole token, which is shown this once."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    if (project is None) == (organization is None):
+        fail("say either --project or --organization.")
+    if value == "-":
+        value = sys.stdin.readline().strip()
+    wanted = tokens.Wanted(project, organization, tuple(scope or ()), notes, expires, value)
+    show_one(run(partial(tokens.create, wanted=wanted), data_dir), as_json=as_json)
+
+
+@app.command("list")
+def list_all(
+    *,
+    owner: Annotated[str | None, typer.Option(help="Only those of this project or organization.")] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """List them, the oldest first; of tokens that may more than post only the public part."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    show_all(run(partial(tokens.list_all, owner=owner), data_dir), _COLUMNS, as_json=as_json)
+
+
+@app.command()
+def show(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show one of them."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    show_one(run(partial(tokens.show, name=token), data_dir), as_json=as_json)
+
+
+@app.command()
+def disable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Refuse a token, at once and until `enable`."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    show_one(run(partial(tokens.change, name=token, is_disabled=True), data_dir), as_json=as_json)
+
+
+@app.command()
+def enable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Take a disabled token again."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    show_one(run(partial(tokens.change, name=token, is_disabled=False), data_dir), as_json=as_json)
+
+
+@app.command()
+def delete(token: _Token, *, yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Revoke a token."""
+    from collector.operate import tokens  # noqa: PLC0415
+
+    confirm(f"revokes the token {token[:24]}", yes=yes)
+    show_one(run(partial(tokens.delete, name=token), data_dir), as_json=as_json)
