@@ -16,7 +16,7 @@ from collector.database.event_counts import Bucket, count_in_buckets
 from collector.database.event_lists import Selection
 from collector.database.pool import connected
 from collector.domain.aggregation import Aggregation, Operator, aggregations_of
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter_fields import Column, Kind
 from collector.domain.filter_tree import Bound, Match, Range
 from collector.http.operation import Answer, Parameter, documented
@@ -39,7 +39,12 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
     aggregations: dict[str, Any]
 
 
-@documented("Event", {200: Answer(CountView)}, parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE))
+@documented(
+    "Event",
+    {200: Answer(CountView)},
+    parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE),
+    refusals=(OrganizationSuspended,),
+)
 async def get_count(request: web.Request) -> web.Response:
     """How many events a filter selects, and what is found out of them for charts and numbers."""
     parameters = parameters_of(request)

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from collector.api.event_selection import FILTER, TIME, of_stack, selection_of
 from collector.api.events import event_view
+from collector.api.listed_event import ListedEvent
 from collector.api.lists import LIST_HEADERS, add_link, list_response
 from collector.api.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
@@ -23,10 +24,9 @@ from collector.database.event_lists import Found, Selection, count_events, find_
 from collector.database.events import EventKey, StoredEvent, events_at
 from collector.database.pool import connected
 from collector.database.projects import project_names
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.event_order import Order, order_of, place_of
 from collector.domain.filter_tree import Filter, Match, Or, Term
-from collector.http.event_form import StoredEventForm
 from collector.http.operation import Answer, Parameter, documented
 
 ANSWER_BYTES: Final = 16 << 20
@@ -36,7 +36,7 @@ _MAXIMUM_LIMIT: Final = 100
 _AT_ONCE: Final = 10
 """Events that are read at once: a small row may hold a large event."""
 
-_LISTED: Final = {200: Answer(list[StoredEventForm], headers=LIST_HEADERS)}
+_LISTED: Final = {200: Answer(list[ListedEvent], headers=LIST_HEADERS)}
 _PLACES: Final = (
     Parameter("before", "The page before this place, from a `Link`."),
     Parameter("after", "The page after this place, from a `Link`."),
@@ -55,31 +55,31 @@ _PARAMETERS: Final = (
 )
 
 
-@documented("Event", _LISTED, parameters=_PARAMETERS)
+@documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events(request: web.Request) -> web.Response:
     """The events that a filter selects, the newest first."""
     return await _list(request)
 
 
-@documented("Event", _LISTED, parameters=_PARAMETERS)
+@documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_stack(request: web.Request) -> web.Response:
     """The events of one stack."""
     return await _list(request, of_stack(request))
 
 
-@documented("Event", _LISTED, parameters=_PARAMETERS)
+@documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_by_reference(request: web.Request) -> web.Response:
     """The events with a reference id; an array, and an empty one where there is none."""
     return await _list(request, _is("reference", request.match_info["referenceId"]))
 
 
-@documented("Event", _LISTED, parameters=_PARAMETERS)
+@documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_sessions(request: web.Request) -> web.Response:
     """The beginnings of sessions."""
     return await _list(request, _is("type", "session"))
 
 
-@documented("Event", _LISTED, parameters=_PARAMETERS)
+@documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_session(request: web.Request) -> web.Response:
     """The events of one session, with its beginning."""
     session = request.match_info["sessionId"]

@@ -26,7 +26,7 @@ from collector.database.stack_lists import (
     find_stacks_of_events,
     list_stacks,
 )
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.http.operation import Answer, Parameter, documented
 
 STACK_MODES: Final = {
@@ -74,7 +74,12 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
     total_users: int
 
 
-@documented("Stack", {200: Answer(list[StackView], headers=LIST_HEADERS)}, parameters=_PARAMETERS)
+@documented(
+    "Stack",
+    {200: Answer(list[StackView], headers=LIST_HEADERS)},
+    parameters=_PARAMETERS,
+    refusals=(OrganizationSuspended,),
+)
 async def get_stacks(request: web.Request) -> web.Response:
     """The stacks that a filter selects, those that occurred last first."""
     api, parameters = request.app[API], parameters_of(request, unsupported=("before", "after"))

@@ -133,7 +133,8 @@ async def test_sessions_are_listed_and_their_events(api: RunningApi) -> None:
 
 WANTED = b'{"@request":{"client_ip_address":"203.0.113.7"}}'
 ENDED = b'{"sessionend":"2026-11-22T10:00:00Z"}'
-ERROR = b"""{"@error":{"type":"Outer","data":{"@target":{"ExceptionType":"Shop.Oops","Method":"Shop.Cart.Add()"}}},
+ERROR = b"""{"@error":{"type":"Outer",
+"data":{"@target":{"ExceptionType":"Shop.Oops","Method":"Shop.Cart.Add()"}}},
 "@user":{"identity":"me","name":"Me"},"@request":{"path":"/cart"},"@version":"1.2"}"""
 
 

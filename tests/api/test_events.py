@@ -257,7 +257,7 @@ async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
             accepted=days_ago(age),
             date=days_ago(age),
             reference_id="order-4711",
-            data=b'"%s"' % (b"x" * size),
+            data=b'{"a":"%s"}' % (b"x" * size),
         )
         for age, size in enumerate(sizes)
     ]
