@@ -123,7 +123,7 @@ async def run(arguments: argparse.Namespace) -> Report:
             extent = part.extent(arguments.slices, arguments.slice_seconds)
             task = progress.add_task(part.title, total=part.ticks * extent.slices)
             tell = partial(progress.update, task, advance=1, refresh=True)
-            with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
+            with tempfile.TemporaryDirectory(prefix="headrace-bench-", ignore_cleanup_errors=True) as folder:
                 figures += await part.measure(Path(folder), cores, extent, tell)
     facts, how = machine_facts(), settings(cores, arguments.slice_seconds)
     return Report(began_utc, time.monotonic() - began, facts, how, figures)

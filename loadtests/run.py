@@ -50,7 +50,7 @@ def main() -> int:
     )  # so that being stopped also stops the collector
     arguments = parse(sys.argv[1:])
     try:
-        with tempfile.TemporaryDirectory(prefix="headrace-load-") as folder:
+        with tempfile.TemporaryDirectory(prefix="headrace-load-", ignore_cleanup_errors=True) as folder:
             given = given_target(os.environ, is_remote_allowed=arguments.anywhere)
             if given:
                 return put_load(given, arguments, Path(folder))

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
 
 from collector.database.event_removal import remove_events
@@ -14,10 +15,10 @@ pytestmark = pytest.mark.integration
 
 
 async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
-    """The same value that went in; `data` as JSON."""
+    """The same value that went in, but that it is its stack's first; `data` as JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
     await BatchStore(pool).save([understood(event)])
-    stored = as_stored(event)
+    stored = as_stored(msgspec.structs.replace(event, is_first_occurrence=True))
 
     async with pool.acquire() as connection:
         assert await find_event(connection, [PROJECT], stored.id) == stored
@@ -29,6 +30,7 @@ async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
     """Those that are kept no longer are left out."""
     events = [an_event(accepted=days_ago(age)) for age in (0, 5, 40)]
     await BatchStore(pool).save([understood(*events)])
+    events[-1] = msgspec.structs.replace(events[-1], is_first_occurrence=True)
     stored = [as_stored(event) for event in events]
     keys = [EventKey(event.project_id, event.id) for event in stored]
 
