@@ -9,12 +9,13 @@ from importlib.metadata import version
 import pytest
 
 
-def headrace(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """One run of the command with nothing set but what is given."""
+def headrace(*arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+    """One run of the command with nothing set but what is given; `typed` is piped in."""
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-P", "-m", "collector.cli", *arguments],
         env={**inherited, "COLUMNS": "100", "NO_COLOR": "1", **environ},
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,
@@ -26,7 +27,19 @@ def test_help_names_every_command() -> None:
     """What a newcomer sees first."""
     text = headrace("--help").stdout
 
-    for command in ("up", "ingest", "api", "serve", "worker", "migrate", "audit"):
+    for command in (
+        "up",
+        "ingest",
+        "api",
+        "serve",
+        "worker",
+        "migrate",
+        "audit",
+        "user",
+        "organization",
+        "project",
+        "token",
+    ):
         assert f" {command} " in text
 
 

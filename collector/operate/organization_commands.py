@@ -8,6 +8,14 @@ import typer
 from collector.operate.running import AsJson, DataDir, Yes, confirm, run, show_all, show_one
 
 _COLUMNS: Final = ("id", "name", "is_suspended", "created_utc")
+_MEMBERS: Final = (
+    *_COLUMNS,
+    "updated_utc",
+    "retention_days",
+    "project_count",
+    "stack_count",
+    "event_count",
+)
 
 app = typer.Typer(help="The owners of projects.", no_args_is_help=True)
 
@@ -25,7 +33,7 @@ def create(
     """Make an organization."""
     from collector.operate import organizations  # noqa: PLC0415
 
-    show_one(run(partial(organizations.create, name=name, owner=owner), data_dir), as_json=as_json)
+    show_one(run(partial(organizations.create, name=name, owner=owner), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command("list")
@@ -41,7 +49,7 @@ def show(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJs
     """Show one of them, with how much it has."""
     from collector.operate import organizations  # noqa: PLC0415
 
-    show_one(run(partial(organizations.show, name=organization), data_dir), as_json=as_json)
+    show_one(run(partial(organizations.show, name=organization), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -50,7 +58,7 @@ def disable(organization: _Organization, *, data_dir: DataDir = None, as_json: A
     from collector.operate import organizations  # noqa: PLC0415
 
     work = partial(organizations.change, name=organization, is_suspended=True)
-    show_one(run(work, data_dir), as_json=as_json)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -59,7 +67,7 @@ def enable(organization: _Organization, *, data_dir: DataDir = None, as_json: As
     from collector.operate import organizations  # noqa: PLC0415
 
     work = partial(organizations.change, name=organization, is_suspended=False)
-    show_one(run(work, data_dir), as_json=as_json)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -70,4 +78,4 @@ def delete(
     from collector.operate import organizations  # noqa: PLC0415
 
     confirm(f"deletes the organization {organization} with its projects, tokens and events", yes=yes)
-    show_one(run(partial(organizations.delete, name=organization), data_dir), as_json=as_json)
+    show_one(run(partial(organizations.delete, name=organization), data_dir), _MEMBERS, as_json=as_json)

@@ -6,7 +6,7 @@ Texts in tables come from people's requests: no control character of theirs reac
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rich import box
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-_WIDTH_OF_PIPES = 1000
+_WIDTH_OF_PIPES: Final = 1000
 """Nothing is wrapped or cut there."""
 
 
@@ -36,14 +36,15 @@ def table_of(views: Sequence[Any], columns: Sequence[str]) -> str:
     return _printed(table)
 
 
-def text_of_one(view: Any) -> str:
-    """Each member on a line, but what is empty."""
+def text_of_one(view: Any, members: Sequence[str]) -> str:
+    """Some members, each on a line, but what is empty."""
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")
-    for name, value in _members(view).items():
-        if value not in (None, [], ()):
-            table.add_row(name.replace("_", " "), _cell(value))
+    found = _members(view)
+    for name in members:
+        if text := _cell(found.get(name)):
+            table.add_row(name.replace("_", " "), text)
     return _printed(table)
 
 
@@ -79,4 +80,5 @@ def _printed(table: Table) -> str:
         console = Console(width=_WIDTH_OF_PIPES, file=StringIO())
     with console.capture() as captured:
         console.print(table)
-    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    return "".join(f"{line}\n" for line in lines if line)

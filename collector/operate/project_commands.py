@@ -8,6 +8,7 @@ import typer
 from collector.operate.running import AsJson, DataDir, Yes, confirm, run, show_all, show_one
 
 _COLUMNS: Final = ("id", "name", "organization_id", "organization_name", "created_utc")
+_MEMBERS: Final = (*_COLUMNS, "delete_bot_data_enabled", "promoted_tabs", "stack_count", "event_count")
 
 app = typer.Typer(help="What events belong to.", no_args_is_help=True)
 
@@ -26,7 +27,7 @@ def create(
     from collector.operate import projects  # noqa: PLC0415
 
     work = partial(projects.create, name=name, organization=organization)
-    show_one(run(work, data_dir), as_json=as_json)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command("list")
@@ -48,7 +49,7 @@ def show(project: _Project, *, data_dir: DataDir = None, as_json: AsJson = False
     """Show one of them, with how much it has."""
     from collector.operate import projects  # noqa: PLC0415
 
-    show_one(run(partial(projects.show, name=project), data_dir), as_json=as_json)
+    show_one(run(partial(projects.show, name=project), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -57,4 +58,4 @@ def delete(project: _Project, *, yes: Yes = False, data_dir: DataDir = None, as_
     from collector.operate import projects  # noqa: PLC0415
 
     confirm(f"deletes the project {project} with its tokens and events", yes=yes)
-    show_one(run(partial(projects.delete, name=project), data_dir), as_json=as_json)
+    show_one(run(partial(projects.delete, name=project), data_dir), _MEMBERS, as_json=as_json)

@@ -47,11 +47,11 @@ def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View
     return done[0]
 
 
-def show_one(view: Any, *, as_json: bool) -> None:
-    """Print one thing."""
+def show_one(view: Any, members: Sequence[str], *, as_json: bool) -> None:
+    """Print one thing; for people these members of it."""
     from collector.operate import output  # noqa: PLC0415
 
-    sys.stdout.write(output.json_of(view) if as_json else output.text_of_one(view))
+    sys.stdout.write(output.json_of(view) if as_json else output.text_of_one(view, members))
 
 
 def show_all(views: Sequence[Any], columns: Sequence[str], *, as_json: bool) -> None:

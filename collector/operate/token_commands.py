@@ -19,6 +19,7 @@ _COLUMNS: Final = (
     "expires_utc",
     "created_utc",
 )
+_MEMBERS: Final = (*_COLUMNS, "default_project_id", "user_id", "is_suspended", "updated_utc")
 
 app = typer.Typer(help="What programs post and read with.", no_args_is_help=True)
 
@@ -57,7 +58,7 @@ def create(  # noqa: PLR0913 - options of a command
     if value == "-":
         value = sys.stdin.readline().strip()
     wanted = tokens.Wanted(project, organization, tuple(scope or ()), notes, expires, value)
-    show_one(run(partial(tokens.create, wanted=wanted), data_dir), as_json=as_json)
+    show_one(run(partial(tokens.create, wanted=wanted), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command("list")
@@ -78,7 +79,7 @@ def show(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) ->
     """Show one of them."""
     from collector.operate import tokens  # noqa: PLC0415
 
-    show_one(run(partial(tokens.show, name=token), data_dir), as_json=as_json)
+    show_one(run(partial(tokens.show, name=token), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -86,7 +87,7 @@ def disable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False)
     """Refuse a token, at once and until `enable`."""
     from collector.operate import tokens  # noqa: PLC0415
 
-    show_one(run(partial(tokens.change, name=token, is_disabled=True), data_dir), as_json=as_json)
+    show_one(run(partial(tokens.change, name=token, is_disabled=True), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -94,7 +95,7 @@ def enable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) 
     """Take a disabled token again."""
     from collector.operate import tokens  # noqa: PLC0415
 
-    show_one(run(partial(tokens.change, name=token, is_disabled=False), data_dir), as_json=as_json)
+    show_one(run(partial(tokens.change, name=token, is_disabled=False), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -103,4 +104,4 @@ def delete(token: _Token, *, yes: Yes = False, data_dir: DataDir = None, as_json
     from collector.operate import tokens  # noqa: PLC0415
 
     confirm(f"revokes the token {token[:24]}", yes=yes)
-    show_one(run(partial(tokens.delete, name=token), data_dir), as_json=as_json)
+    show_one(run(partial(tokens.delete, name=token), data_dir), _MEMBERS, as_json=as_json)

@@ -8,6 +8,7 @@ import typer
 from collector.operate.running import AsJson, DataDir, Yes, confirm, new_password, run, show_all, show_one
 
 _COLUMNS: Final = ("id", "email_address", "full_name", "roles", "is_active", "organization_ids")
+_MEMBERS: Final = _COLUMNS
 
 app = typer.Typer(help="The people who log in.", no_args_is_help=True)
 
@@ -37,7 +38,7 @@ def create(
         organizations=organization or [],
         is_global=is_global,
     )
-    show_one(run(work, data_dir), as_json=as_json)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command("list")
@@ -53,7 +54,7 @@ def show(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> N
     """Show one of them."""
     from collector.operate import users  # noqa: PLC0415
 
-    show_one(run(partial(users.show, name=user), data_dir), as_json=as_json)
+    show_one(run(partial(users.show, name=user), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -61,7 +62,7 @@ def disable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -
     """Lock a user out, at once and with all tokens, until `enable`."""
     from collector.operate import users  # noqa: PLC0415
 
-    show_one(run(partial(users.change, name=user, is_active=False), data_dir), as_json=as_json)
+    show_one(run(partial(users.change, name=user, is_active=False), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -69,7 +70,7 @@ def enable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) ->
     """Let a user in again; the tokens work again, too."""
     from collector.operate import users  # noqa: PLC0415
 
-    show_one(run(partial(users.change, name=user, is_active=True), data_dir), as_json=as_json)
+    show_one(run(partial(users.change, name=user, is_active=True), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -78,7 +79,7 @@ def set_password(user: _User, *, data_dir: DataDir = None, as_json: AsJson = Fal
     from collector.operate import users  # noqa: PLC0415
 
     work = partial(users.change_password, name=user, password=new_password())
-    show_one(run(work, data_dir), as_json=as_json)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command()
@@ -87,4 +88,4 @@ def delete(user: _User, *, yes: Yes = False, data_dir: DataDir = None, as_json: 
     from collector.operate import users  # noqa: PLC0415
 
     confirm(f"deletes the user {user}", yes=yes)
-    show_one(run(partial(users.delete, name=user), data_dir), as_json=as_json)
+    show_one(run(partial(users.delete, name=user), data_dir), _MEMBERS, as_json=as_json)

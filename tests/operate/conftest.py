@@ -1,0 +1,5 @@
+"""Operators work beside an api that runs."""
+
+from tests.api.conftest import api
+
+__all__ = ["api"]

@@ -1,0 +1,158 @@
+"""`headrace user|organization|project|token` on real servers, as a shell runs them."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.embedded.ready_file import ReadyFile
+from tests.api.running_api import EMAIL, RunningApi
+from tests.database.rows import ORGANIZATION, PROJECT
+from tests.test_cli import headrace
+
+BROUGHT = "my-own-client-key-0123456789abcdef"
+
+
+class Shell:
+    """Runs the command on a test's own servers."""
+
+    def __init__(self, environ: dict[str, str]) -> None:
+        self.environ = environ
+
+    async def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """One run, whatever its end."""
+        return await asyncio.to_thread(headrace, *arguments, typed=typed, **self.environ)
+
+    async def said(self, *arguments: str, typed: str = "") -> Any:
+        """What a run that must succeed prints for programs."""
+        done = await self.run(*arguments, "--json", typed=typed)
+        assert (done.returncode, done.stderr) == (0, "")
+        return msgspec.json.decode(done.stdout)
+
+    async def refused(self, *arguments: str, typed: str = "") -> str:
+        """The one line of a run that must fail."""
+        done = await self.run(*arguments, typed=typed)
+        assert (done.returncode, done.stdout) == (2, "")
+        (line,) = done.stderr.splitlines()
+        return line
+
+
+@pytest.fixture
+def shell(api: RunningApi, redis_url: str, database_url: str, key_prefix: str) -> Shell:
+    """With the servers of an api that runs."""
+    assert api.url
+    return Shell(
+        {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "HEADRACE_REDIS_KEY_PREFIX": key_prefix}
+    )
+
+
+@pytest.mark.integration
+async def test_from_nothing_to_a_key_that_posts(shell: Shell, api: RunningApi) -> None:
+    """What somebody does who moves applications that have a key already."""
+    user = await shell.said("user", "create", "you@example.com", "--name", "You", typed="correct horse\n")
+    organization = await shell.said("organization", "create", "Moved", "--owner", "you@example.com")
+    project = await shell.said("project", "create", "Old shop", "--organization", organization["id"])
+    token = await shell.said("token", "create", "--project", project["id"], "--value", BROUGHT)
+
+    assert user["roles"] == ["user", "client"]
+    assert token["id"] == BROUGHT
+    assert token["scopes"] == ["client"]
+    assert await api.knows_at_the_door(BROUGHT)
+    login = await api.post(
+        "/api/v2/auth/login", body={"email": "you@example.com", "password": "correct horse"}
+    )
+    projects = await api.get("/api/v2/projects", login.json["token"])
+    assert [found["name"] for found in projects.json] == ["Old shop"]
+
+
+@pytest.mark.integration
+async def test_lists_are_tables_for_people(shell: Shell, api: RunningApi) -> None:
+    """One line each, in words; nothing is wrapped in a pipe, and no control character gets through."""
+    await api.pool.execute("UPDATE projects SET name = E'Sh\\x1b[31mop' WHERE id = $1", PROJECT)
+
+    users = (await shell.run("user", "list")).stdout.splitlines()
+    projects = (await shell.run("project", "list", "--organization", ORGANIZATION.hex)).stdout
+    tokens = (await shell.run("token", "list", "--owner", PROJECT.hex)).stdout
+
+    assert users[0].split() == "id email address full name roles is active organization ids".split()
+    assert len(users) == 2 + 3
+    assert "Sh\ufffd[31mop" in projects
+    assert "\x1b" not in projects
+    assert api.people.client in tokens
+    assert api.people.program[:24] in tokens
+    assert api.people.program not in tokens
+
+
+@pytest.mark.integration
+async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: RunningApi) -> None:
+    """Where nobody can answer, nothing is deleted without `--yes`."""
+    line = await shell.refused("project", "delete", PROJECT.hex)
+    there = await shell.said("project", "show", PROJECT.hex)
+    gone = await shell.said("project", "delete", PROJECT.hex, "--yes")
+
+    assert line.endswith("say --yes.")
+    assert there["name"] == gone["name"] == "Shop"
+    assert not await api.knows_at_the_door(api.people.client)
+    assert "There is no such project." in await shell.refused("project", "show", PROJECT.hex)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        pytest.param(("user", "show", "nobody@example.com"), "There is no user", id="no user"),
+        pytest.param(("user", "create", EMAIL), "Somebody has the address", id="an address that is taken"),
+        pytest.param(("user", "create", "@"), "There must be something before the @-sign", id="no address"),
+        pytest.param(("organization", "show", "x"), "There is no such organization.", id="no organization"),
+        pytest.param(("organization", "create", " "), "Organization name is required.", id="no name"),
+        pytest.param(
+            ("project", "create", "Shop", "--organization", ORGANIZATION.hex), "already", id="taken"
+        ),
+        pytest.param(("token", "create"), "either --project or --organization", id="a token of nothing"),
+        pytest.param(
+            ("token", "create", "--project", PROJECT.hex, "--scope", "all"), "Invalid token scope", id="scope"
+        ),
+        pytest.param(("token", "list", "--owner", "x"), "is no id", id="no owner"),
+    ],
+)
+async def test_what_cannot_be_is_one_line(shell: Shell, arguments: tuple[str, ...], line: str) -> None:
+    """No trace, nothing on standard output, exit status 2."""
+    assert line in await shell.refused(*arguments, typed="correct horse\n")
+
+
+@pytest.mark.integration
+async def test_a_running_up_is_found_by_its_data_directory(shell: Shell, tmp_path: Path) -> None:
+    """Whoever tries it out sets nothing."""
+    urls = {"redis_url": shell.environ["REDIS_URL"], "database_url": shell.environ["DATABASE_URL"]}
+    rest = dict.fromkeys(("url", "email", "password", "user_token", "client_token"), "-")
+    owners = {"organization_id": ORGANIZATION.hex, "project_id": PROJECT.hex}
+    ReadyFile(pids={}, **urls, **rest, **owners).write(tmp_path / "ready.json")
+    prefix = {"HEADRACE_REDIS_KEY_PREFIX": shell.environ["HEADRACE_REDIS_KEY_PREFIX"]}
+
+    done = await asyncio.to_thread(headrace, "user", "show", EMAIL, "--data-dir", str(tmp_path), **prefix)
+
+    assert done.returncode == 0
+    assert EMAIL in done.stdout
+
+
+def test_where_no_up_runs_that_is_told(tmp_path: Path) -> None:
+    """By its directory, and of a left-over file by the URL in it."""
+    absent = headrace("user", "list", "--data-dir", str(tmp_path))
+    (tmp_path / "ready.json").write_text("{}")
+    damaged = headrace("user", "list", "--data-dir", str(tmp_path))
+
+    assert (absent.returncode, damaged.returncode) == (2, 2)
+    assert absent.stderr.startswith(f"headrace: no `headrace up` runs with the data directory {tmp_path}")
+    assert damaged.stderr == f"headrace: {tmp_path}/ready.json is no ready file of `headrace up`.\n"
+
+
+def test_a_password_is_never_an_argument() -> None:
+    """Everybody on the machine sees those."""
+    done = headrace("user", "set-password", EMAIL, "correct horse")
+
+    assert done.returncode == 2
+    assert "unexpected extra argument" in done.stderr
+    assert "--password" not in headrace("user", "set-password", "--help").stdout
