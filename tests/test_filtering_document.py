@@ -1,0 +1,120 @@
+"""What `docs/filtering.md` says is so: each of its examples finds as many events as it claims."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import orjson
+import pytest
+
+from collector.database.event_lists import Selection, count_events
+from collector.database.pool import close_pool, create_pool
+from collector.database.stack_lists import count_stacks
+from collector.database.store import BatchStore
+from collector.domain.aggregation import aggregations_of
+from collector.domain.filter_text import filter_of
+from collector.domain.moments import LocalClock
+from collector.domain.time_range import TimeRange
+from tests.database.rows import PROJECT, an_event, understood
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "filtering.md").read_text()
+LANGUAGE, _, AGGREGATIONS = DOCUMENT.partition("\n# Aggregations")
+EXAMPLES = re.findall(r"^(\S.*?) +# (\d+)", LANGUAGE, re.MULTILINE)
+NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+ERROR = {"message": "Payment refused", "type": "Shop.PaymentException", "code": "402"}
+MEMBERS: list[dict[str, Any]] = [
+    {
+        "type": "error",
+        "source": "Shop.Orders.Checkout",
+        "message": "Payment refused",
+        "reference_id": "order-4711",
+        "date": datetime(2026, 11, 20, 9, tzinfo=UTC),
+        "tags": ("Black Friday", "old"),
+        "value": Decimal(10),
+        "data": {"@level": "Error", "@version": "2.1.3", "@user": {"identity": "erika"}, "@error": ERROR},
+    },
+    {
+        "type": "error",
+        "source": "Shop.Orders.Basket",
+        "message": "The basket is empty",
+        "date": datetime(2026, 11, 20, 10, tzinfo=UTC),
+        "value": Decimal(20),
+        "data": {"@level": "Info", "@version": "2.1", "basket": 7, "gift": True},
+    },
+    {
+        "type": "404",
+        "source": "GET /cart",
+        "date": datetime(2026, 11, 20, 11, tzinfo=UTC),
+        "data": {"@request": {"path": "/cart"}, "@version": "2.10"},
+    },
+    {
+        "type": "log",
+        "source": "Shop.Mail",
+        "message": "50 % off",
+        "date": datetime(2026, 11, 21, 9, tzinfo=UTC),
+        "value": Decimal(30),
+        "data": {"@level": "Warn", "basket": "5", "coupon": "xmas", "@ref:session": "session-4711"},
+    },
+    {
+        "type": "log",
+        "message": "checkout opened",
+        "reference_id": "order-4712",
+        "date": datetime(2026, 11, 21, 10, tzinfo=UTC),
+        "data": {"shipping": {"city": "Berlin"}},
+    },
+    {"type": "log", "message": "checkout closed", "date": datetime(2026, 11, 22, 9, tzinfo=UTC)},
+]
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """The document's events, of which three have a stack that is fixed and critical."""
+    pool = await create_pool(database_url, max_size=2)
+    events = [an_event(**{**members, "data": orjson.dumps(members.get("data", {}))}) for members in MEMBERS]
+    await BatchStore(pool).save([understood(*events)])
+    await pool.execute(
+        "UPDATE stacks SET status = 'fixed', occurrences_are_critical = true,"
+        " title = CASE WHEN title = 'Shop.Orders.Checkout' THEN 'Payment refused' ELSE title END"
+        " WHERE type <> 'log'"
+    )
+    yield pool
+    await close_pool(pool)
+
+
+def a_selection(text: str) -> Selection:
+    """What the example selects on the document's day."""
+    return Selection([PROJECT], filter_of(text), TimeRange(), LocalClock(NOW))
+
+
+@pytest.mark.integration
+async def test_each_example_finds_what_it_says(pool: asyncpg.Pool) -> None:
+    """As people copy it."""
+    async with pool.acquire() as connection:
+        found = {text: await count_events(connection, a_selection(text)) for text, _ in EXAMPLES}
+
+    assert found == {text: int(count) for text, count in EXAMPLES}
+
+
+@pytest.mark.integration
+async def test_stacks_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
+    """The same language for the list of stacks."""
+    async with pool.acquire() as connection:
+        assert await count_stacks(connection, a_selection("is_fixed:true")) == 3
+        assert await count_stacks(connection, a_selection("status:open message:off")) == 1
+
+
+def test_there_are_examples_of_everything() -> None:
+    """A change of the document's form does not leave it untried."""
+    assert len(EXAMPLES) > 50
+
+
+def test_every_aggregation_is_understood() -> None:
+    """Those of the document's last part."""
+    (block,) = re.findall(r"```\n(.*?)```", AGGREGATIONS, re.DOTALL)
+
+    assert all(aggregations_of(line) for line in block.splitlines())
