@@ -78,7 +78,7 @@ async def _description(request: web.Request, *, may_be_blank: bool = False) -> b
     """The description as it is queued; None for a body that says nothing."""
     door, encoding = request.app[DOOR], content_encoding(request)
     limit_bytes = door.settings.body_limit_bytes
-    body = await read_body(request, limit_bytes)
+    body = await read_body(request, limit_bytes, door.bodies)
 
     def read() -> bytes | None:
         text = _text(body, encoding, request.headers.get(hdrs.CONTENT_TYPE, ""), limit_bytes)

@@ -89,7 +89,7 @@ class DirectPosts:
 
     async def _take_late(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
         try:
-            body = await read_body(request, self._limit_bytes)
+            body = await read_body(request, self._limit_bytes, self._door.bodies)
             target = await self._target_still(request, sender)
             await self._door.queue.append(post_of(request, self._door, target, body))
         except Refusal as refusal:

@@ -22,6 +22,7 @@ from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.errors import STATUS
 from collector.ingest.backpressure import Backpressure, Marks
+from collector.ingest.bodies_under_way import BodiesUnderWay, bodies_within
 from collector.ingest.fault_points import with_fault_points
 from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
@@ -49,6 +50,7 @@ class Door:
     backpressure: Backpressure
     queue: PostQueue
     heartbeats: Heartbeats
+    bodies: BodiesUnderWay
     turns: Turns
     strict_checks: StrictChecks
     readiness: Readiness
@@ -102,6 +104,7 @@ async def open_door(
                         backpressure,
                         queue,
                         Heartbeats(looking_up, keys, backpressure.limit_bytes),
+                        bodies_within(settings.body_limit_bytes),
                         turns,
                         StrictChecks(settings.body_limit_bytes, turns),
                         readiness,

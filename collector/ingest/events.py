@@ -68,7 +68,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     if request.path == PATH and not request.query_string:
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         door.senders.remember(authorization, admission.token, admission.target, admission.check)
-    body = await read_body(request, door.settings.body_limit_bytes)
+    body = await read_body(request, door.settings.body_limit_bytes, door.bodies)
     target = await target_still(request, admission)
     post = post_of(request, door, target, body)
     if api_version_of(request) == LEGACY_API:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Final
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestPayloadError
 
 from collector.domain.errors import (
@@ -13,12 +13,16 @@ from collector.domain.errors import (
     Unavailable,
     UnsupportedContent,
 )
+from collector.ingest.bodies_under_way import BodiesUnderWay
 
 CONTENT_TYPES: Final = frozenset({"application/json", "text/plain"})
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 _LENGTH_DIGITS: Final = 19
 BODY_SECONDS: Final = 30.0
 """How long a client may take to send its body."""
+
+_TOO_SLOW: Final = f"The body did not arrive within {BODY_SECONDS:.0f} seconds."
+_TOO_MUCH: Final = "More bodies are under way than this server can hold, and this one has been for long."
 
 
 def check_length(request: web.BaseRequest, limit_bytes: int) -> None:
@@ -70,19 +74,30 @@ def content_encoding(request: web.BaseRequest) -> str:
     return ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).strip().lower()
 
 
-async def read_body(request: web.BaseRequest, limit_bytes: int) -> bytes:
+async def read_body(request: web.BaseRequest, limit_bytes: int, bodies: BodiesUnderWay) -> bytes:
     """The body as it was sent. A body without a length stops being read at the limit."""
-    chunks: list[bytes] = []
-    size = 0
+    content = request.content
+    if content.is_eof() and content.exception() is None:
+        return _within(content.read_nowait(), 0, limit_bytes)
     try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for chunk in request.content.iter_any():
-                size += len(chunk)
-                if size > limit_bytes:
-                    raise BodyTooLarge(f"The body is longer than the {limit_bytes} bytes accepted here.")
-                chunks.append(chunk)
-    except TimeoutError:
-        raise Unavailable(f"The body did not arrive within {BODY_SECONDS:.0f} seconds.") from None
+        return await _read_pieces(content, limit_bytes, bodies)
     except (RequestPayloadError, ConnectionResetError):
         raise BadRequest("The body was cut off or badly chunked.") from None
-    return b"".join(chunks)
+
+
+async def _read_pieces(content: StreamReader, limit_bytes: int, bodies: BodiesUnderWay) -> bytes:
+    deadline = asyncio.timeout(BODY_SECONDS)
+    with bodies.begin(deadline) as body:
+        try:
+            async with deadline:
+                async for piece in content.iter_any():
+                    bodies.add(body, _within(piece, len(body.data), limit_bytes))
+        except TimeoutError:
+            raise Unavailable(_TOO_MUCH if body.gave_way else _TOO_SLOW) from None
+        return bytes(body.data)
+
+
+def _within(piece: bytes, size_before: int, limit_bytes: int) -> bytes:
+    if size_before + len(piece) > limit_bytes:
+        raise BodyTooLarge(f"The body is longer than the {limit_bytes} bytes accepted here.")
+    return piece
