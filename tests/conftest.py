@@ -37,6 +37,11 @@ class Servers:
     database_url: str
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What looks back on a whole run comes last."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
 @pytest.fixture(scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
     """A Valkey and a Postgres for the whole run: given, or embedded in a temporary directory."""

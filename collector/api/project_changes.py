@@ -23,7 +23,7 @@ from collector.database.deletion import delete_projects as delete_from_database
 from collector.database.pool import connected
 from collector.database.projects import Project, add_project, change_project, has_project_named
 from collector.database.row_lock import RowLock
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, NotFound
 from collector.http.operation import Answer, Parameter, documented, json_body
 from collector.http.responses import json_response
 
@@ -53,6 +53,7 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
     "Project",
     {201: Answer(ProjectView, headers=("Location",))},
     body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
+    refusals=(NotFound,),
 )
 async def post_project(request: web.Request) -> web.Response:
     """Make a project. 201 once the doors know it."""

@@ -35,6 +35,7 @@ from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import Clock
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
+from tests.documented import check_answer
 
 OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
 PASSWORD = "correct horse"
@@ -101,7 +102,10 @@ class RunningApi:
         if token is not None:
             headers = {"Authorization": f"Bearer {token}"} | headers
         async with self._session.request(method, self.url + path, headers=headers, **options) as response:
-            return Answer(response.status, response.headers, await response.read())
+            answer = Answer(response.status, response.headers, await response.read())
+        content_type = answer.headers.get("Content-Type", "")
+        check_answer(method, path, answer.status, content_type, answer.body)
+        return answer
 
     async def store(self, *events: Event) -> None:
         """Store events as a worker does."""

@@ -21,6 +21,7 @@ from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
+from tests.documented import check_answer
 from tests.factories import CLIENT_TOKEN
 
 JSON = {"Content-Type": "application/json"}
@@ -41,15 +42,15 @@ class RunningDoor:
     async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
         """Post; the body and headers of a valid post unless said otherwise."""
         options = {"data": b'{"message":"hi"}', "headers": JSON | BEARER} | options
-        async with self.session.post(self.url + path, **options) as response:
-            await response.read()
-            return response
+        return await self.request("POST", path, **options)
 
     async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
         """Any request, with the client token unless other headers are given; the body can still be read."""
         options = {"headers": BEARER} | options
         async with self.session.request(method, self.url + path, **options) as response:
-            await response.read()
+            body = await response.read()
+            content_type = response.headers.get("Content-Type", "") if body else ""
+            check_answer(method, path, response.status, content_type, body)
             return response
 
     async def ready(self) -> tuple[int, dict[str, Any]]:

@@ -15,7 +15,7 @@ def test_swagger_ui_is_as_it_was_published() -> None:
     """Nobody reads a diff of it, so nothing of it may change unnoticed; `make swagger-ui` renews it."""
     folder = files("collector.api.pages").joinpath("swagger_ui")
     lines = folder.joinpath("SHA256SUMS").read_text().splitlines()
-    written = dict(reversed(line.split("  ")) for line in lines)
+    written = {name: digest for digest, name in (line.split("  ") for line in lines)}
     found = {name: hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in written}
 
     assert set(written) == {"swagger-ui-bundle.js", "swagger-ui.css"}
