@@ -9,7 +9,7 @@ PLAIN = Template("$address|$state")
 
 def test_what_is_wrong_is_said_in_words() -> None:
     """By the name of the check, as the health route says it."""
-    found = {
+    found: dict[str, dict[str, str | None]] = {
         "Events are taken": {"tokens": "is a worker running?", "clock": None},
         "Read": {"database": None},
     }
