@@ -41,8 +41,8 @@ class Sender:
     def __init__(
         self, cores: frozenset[int], seconds: float, token: str, connections: int = CONNECTIONS
     ) -> None:
+        self.connections = connections
         self._cores = cores
-        self._connections = connections
         self._token = token
         self._wrk = shutil.which("wrk") if seconds >= _SHORTEST_WRK_SECONDS else None
         self._seconds = float(round(seconds)) if self._wrk else seconds
@@ -51,7 +51,11 @@ class Sender:
     def description(self) -> str:
         """Which program it is and what it does."""
         name = "wrk, one thread" if self._wrk else "the built-in sender"
-        return f"{name}, {self._connections} connections, slices of {self._seconds:g} s"
+        return f"{name}, {self.connections} connections, slices of {self._seconds:g} s"
+
+    def over(self, connections: int) -> "Sender":
+        """The same one over another number of connections."""
+        return Sender(self._cores, self._seconds, self._token, connections)
 
     async def send(self, port: int, bodies: Path) -> Sent:
         """Post as fast as the server answers. Raises BenchmarkError unless every answer is a 202."""
@@ -64,9 +68,9 @@ class Sender:
 
     def _command(self, port: int, bodies: Path) -> Sequence[str]:
         if self._wrk is None:
-            words = (str(port), str(self._connections), str(self._seconds), str(bodies), PATH, self._token)
+            words = (str(port), str(self.connections), str(self._seconds), str(bodies), PATH, self._token)
             return (sys.executable, "-m", "loadtests.benchmark_sending", *words)
-        options = ("-t1", f"-c{self._connections}", f"-d{self._seconds:.0f}s", "-s", str(_SCRIPT))
+        options = ("-t1", f"-c{self.connections}", f"-d{self._seconds:.0f}s", "-s", str(_SCRIPT))
         return (self._wrk, *options, f"http://127.0.0.1:{port}", "--", str(bodies), PATH, self._token)
 
     async def _run(self, command: Sequence[str]) -> Sent:

@@ -49,8 +49,8 @@ async def test_every_part_comes_to_figures_and_both_reports_are_written(tmp_path
     assert written[".md"] in output
     figures = msgspec.json.decode(written[".json"])["figures"]
     assert [figure["name"].partition(",")[0] for figure in figures] == [
-        *["door"] * 2,
-        *["drain"] * 3,
+        *["door"] * 3,
+        *["drain"] * 4,
         *["appendfsync always"] * 2,
         *["queue memory"] * 2,
     ]
@@ -101,7 +101,7 @@ def _target(link: Path) -> str:
     ("words", "slices"),
     [
         pytest.param([], 15, id="as it comes"),
-        pytest.param(["--seconds", "60"], 4, id="less time"),
+        pytest.param(["--seconds", "60"], 3, id="less time"),
         pytest.param(["--seconds", "1"], 2, id="never fewer than two"),
         pytest.param(["--slice-seconds", "0.5"], 30, id="shorter slices are more of them"),
         pytest.param(["--seconds", "60", "--slices", "9"], 9, id="a number that is given"),
