@@ -15,6 +15,7 @@ from collector.domain.credentials import PasswordCredentials, TokenCredentials, 
 from collector.domain.errors import Forbidden, Unauthenticated
 from collector.domain.scope import GLOBAL, USER, effective
 from collector.domain.token import present
+from collector.http.client_address import client_address
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,14 @@ IDENTITY: Final = web.RequestKey("identity", Identity)
 
 
 async def admit(request: web.Request, role: Role) -> None:
-    """Know who asks and let in whom the route is for.
+    """Know who asks and let in whom the route is for, if that is not too often.
 
-    Raises Unauthenticated for missing or bad credentials, Forbidden for those that do not suffice.
+    Raises Unauthenticated for missing or bad credentials, Forbidden for those that do not suffice, and
+    TooManyRequests.
     """
+    api = request.app[API]
     if role is Role.ANYONE:
+        await api.throttle.count(request, f"ip:{client_address(request, api.trusted_proxies)}")
         return
     identity = await _identity_of(request)
     if USER not in identity.scopes:
@@ -62,6 +66,7 @@ async def admit(request: web.Request, role: Role) -> None:
     if role is Role.PERSON and identity.is_token:
         raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
     request[IDENTITY] = identity
+    await api.throttle.count(request, _counted_as(identity))
 
 
 async def known_user(api: Api, email_address: str, password: str) -> User | None:
@@ -81,6 +86,13 @@ async def _identity_of(request: web.Request) -> Identity:
             return await _by_password(api, email, password)
         case _:
             raise Unauthenticated
+
+
+def _counted_as(identity: Identity) -> str:
+    """Programs count for their organization, people for themselves."""
+    if identity.is_token and identity.organization_ids:
+        return f"organization:{identity.organization_ids[0].hex}"
+    return f"user:{identity.user_id.hex if identity.user_id else ''}"
 
 
 async def _by_token(api: Api, text: str) -> Identity:

@@ -12,6 +12,7 @@ from collector.domain.errors import (
     Invalid,
     NotFound,
     Refusal,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
     UnsupportedContent,
@@ -50,4 +51,4 @@ def _refusals(route: Route, operation: Operation) -> Iterator[type[Refusal]]:
         yield BadRequest
     if operation.body is not None:
         yield from (BadRequest, UnsupportedContent, BodyTooLarge, Invalid)
-    yield Unavailable
+    yield from (TooManyRequests, Unavailable)

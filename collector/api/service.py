@@ -16,6 +16,7 @@ from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
+from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.migrations import check_migrated
@@ -23,6 +24,7 @@ from collector.database.pool import close_pool, connected, create_pool
 from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.health import Check
+from collector.http.throttle import Throttle
 from collector.process.clock import Clock, SystemClock
 from collector.process.metrics import ApiMetrics
 
@@ -44,6 +46,7 @@ class Api:
     trusted_proxies: Networks
     passwords: Passwords
     metrics: ApiMetrics
+    throttle: Throttle
 
     @property
     def oldest_kept(self) -> datetime:
@@ -92,14 +95,15 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
         await check_server(redis, settings.redis_url)
-        keys = Keys(settings.redis_key_prefix, settings.shards)
+        clock, keys = SystemClock(), Keys(settings.redis_key_prefix, settings.shards)
         yield Api(
             settings=settings,
-            clock=SystemClock(),
+            clock=clock,
             pool=pool,
             projection=TokenProjection(redis, keys),
             login_counters=LoginCounters(redis, keys),
             trusted_proxies=networks,
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
+            throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
         )

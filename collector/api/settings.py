@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from collector.process.settings import DatabaseUrl, Port, RedisSettings
+from collector.process.settings import DatabaseUrl, Port, RedisSettings, RequestLimit
 
 
 class ApiSettings(RedisSettings, frozen=True, kw_only=True):
@@ -18,4 +18,5 @@ class ApiSettings(RedisSettings, frozen=True, kw_only=True):
     ] = 8
     trusted_proxies: tuple[str, ...] = ()
     sign_up_enabled: bool = True
+    request_limit: RequestLimit = 0
     retention_days: Annotated[int, Meta(ge=1, le=3650, description="a number of days, 1 to 3650")] = 30

@@ -53,6 +53,10 @@ class Keys:
         """A counter of tries to log in: of an address (hashed) or from an IP. They end every quarter hour."""
         return f"{self.prefix}{{logins}}:{kind}:{name}"
 
+    def requests(self, who: str, window: int) -> str:
+        """A counter of requests: of an organization, a person or an IP, in one quarter hour."""
+        return f"{self.prefix}{{requests:{who}}}:{window}"
+
     @property
     def heartbeats(self) -> str:
         """A hash: project id and digest of a session key -> when it last beat and when it was closed."""

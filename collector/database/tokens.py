@@ -233,6 +233,7 @@ def _token(row: Any) -> Token:
 
 def _entry(row: Any) -> TokenEntry:
     project, default, expires = row["project_id"], row["default_project_id"], row["expires_utc"]
+    user = row["user_id"]
     return TokenEntry(
         digest=row["digest"],
         scopes=tuple(row["scopes"]),
@@ -241,4 +242,5 @@ def _entry(row: Any) -> TokenEntry:
         default_project_id=None if default is None else default.bytes,
         expires_ms=None if expires is None else int(expires.timestamp() * 1000),
         is_login=row["kind"] == LOGIN,
+        user_id=None if user is None else user.bytes,
     )

@@ -73,6 +73,12 @@ class Invalid(Refusal):
     """One or more validation errors occurred."""
 
 
+class TooManyRequests(Refusal):
+    """These are more requests than this server takes from one in a quarter of an hour."""
+
+    default_retry_after_seconds = 900
+
+
 class Unavailable(Refusal):
     """The service cannot take this right now; please repeat it."""
 

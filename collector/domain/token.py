@@ -39,6 +39,7 @@ class PresentedToken:
 class TokenEntry(msgspec.Struct, frozen=True, array_like=True):
     """What the door must know of an enabled token. Ids are 16 bytes, `expires_ms` is Unix time.
 
+    `user_id` is the person behind the token, if there is one;
     `is_login` marks a login token (or another user identity): its organizations are the user's and it has no
     project of its own.
     """
@@ -50,6 +51,7 @@ class TokenEntry(msgspec.Struct, frozen=True, array_like=True):
     default_project_id: bytes | None = None
     expires_ms: int | None = None
     is_login: bool = False
+    user_id: bytes | None = None
 
     def matches(self, presented: PresentedToken) -> bool:
         """Whether this is the presented token; takes the same time for every wrong one."""

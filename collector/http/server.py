@@ -16,6 +16,7 @@ from collector.http.connection import SECURITY_HEADERS, protocols
 from collector.http.cors import add_cors_headers, preflights
 from collector.http.direct_way import DIRECT
 from collector.http.errors import problems
+from collector.http.throttle import add_allowance_headers
 from collector.process.lifecycle import StartError, Stop
 
 CONNECTIONS: Final = 10_000
@@ -111,6 +112,7 @@ async def listen(
 
 async def _add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     add_cors_headers(request, response)
+    add_allowance_headers(request, response)
     response.headers.popall(hdrs.SERVER, None)
     response.headers.update(SECURITY_HEADERS)
 

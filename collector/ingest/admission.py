@@ -36,6 +36,7 @@ async def admit(
     door = request.app[DOOR]
     check = door.senders.begin_check()
     token = await token_of(request, door.cache, door.clock)
+    await door.throttle.count(request, _counted_as(token))
     if door.settings.submission_disabled:
         raise Unavailable("This server takes no events at the moment.")
     door.backpressure.check()
@@ -46,6 +47,13 @@ async def admit(
         check_content(request)
     target = await target_of(token, request.match_info.get("projectId"), door.cache)
     return Admission(token, target, check)
+
+
+def _counted_as(token: TokenEntry) -> str:
+    """Programs count for their organization, people for themselves, as they do at the api."""
+    if token.is_login and token.user_id is not None:
+        return f"user:{token.user_id.hex()}"
+    return f"organization:{token.organization_ids[0].hex()}"
 
 
 async def target_still(request: web.Request, admission: Admission) -> Target:

@@ -41,7 +41,8 @@ class DirectPosts:
     def __init__(self, door: Door) -> None:
         self._door = door
         self._limit_bytes = door.settings.body_limit_bytes
-        self._is_disabled = door.settings.submission_disabled
+        # Whoever is counted is counted the routed way.
+        self._is_disabled = door.settings.submission_disabled or door.settings.request_limit > 0
 
     def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
         """Queue a post whose body is there; one future answers all posts of a batch."""

@@ -16,11 +16,13 @@ from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_load import queue_load
+from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.errors import STATUS
+from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.bodies_under_way import BodiesUnderWay, bodies_within
 from collector.ingest.fault_points import with_fault_points
@@ -55,6 +57,7 @@ class Door:
     strict_checks: StrictChecks
     readiness: Readiness
     metrics: IngestMetrics
+    throttle: Throttle
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more refused post."""
@@ -109,6 +112,7 @@ async def open_door(
                         StrictChecks(settings.body_limit_bytes, turns),
                         readiness,
                         metrics,
+                        Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock),
                     )
             finally:
                 await cancelled(following, looking)

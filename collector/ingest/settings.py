@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from collector.process.settings import Port, RedisSettings
+from collector.process.settings import Port, RedisSettings, RequestLimit
 
 
 class IngestSettings(RedisSettings, frozen=True, kw_only=True):
@@ -19,6 +19,7 @@ class IngestSettings(RedisSettings, frozen=True, kw_only=True):
     durability: Literal["strict", "relaxed"] = "strict"
     stale_token_seconds: Annotated[int, Meta(ge=0, description="a number of seconds, 0 or more")] = 900
     submission_disabled: bool = False
+    request_limit: RequestLimit = 0
     queue_high_percent: Annotated[int, Meta(ge=1, le=80, description="a percentage, 1 to 80")] = 80
     queue_disk: Annotated[str, Meta(description="a folder on the queue's disk")] = ""
     queue_disk_free_bytes: Annotated[int, Meta(ge=0, description="a number of bytes, 0 or more")] = (

@@ -36,6 +36,7 @@ FIELDS: Final = (
     "redis_key_prefix",
     "redis_url",
     "reference_window_minutes",
+    "request_limit",
     "retention_days",
     "reuse_port",
     "sessions",

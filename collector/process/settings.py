@@ -30,6 +30,9 @@ DatabaseUrl = Annotated[
     str,
     Meta(pattern=r"^postgres(ql)?://", description="a URL like postgresql://user:password@host:5432/name"),
 ]
+RequestLimit = Annotated[
+    int, Meta(ge=0, le=1_000_000_000, description="a number of requests, 0 to 1000000000")
+]
 KeyPrefix = Annotated[
     str, Meta(pattern=r"^[\w.:-]{0,64}$", description="at most 64 of letters, digits and _.:-")
 ]

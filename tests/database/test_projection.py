@@ -69,6 +69,7 @@ async def test_all_that_the_door_must_know_is_there(filled: asyncpg.Pool) -> Non
     )
     login = found.tokens["u" * 24]
     assert login.is_login
+    assert login.user_id == USER.bytes
     assert login.scopes == ("user", "client")
     assert login.organization_ids == (ORGANIZATION.bytes,)
     assert login.project_id is None

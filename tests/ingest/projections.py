@@ -6,6 +6,7 @@ from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 
 SISTER_PROJECT, OTHER_PROJECT = b"\x03" * 16, b"\x04" * 16
 OTHER_ORGANIZATION, SUSPENDED = b"\x05" * 16, b"\x06" * 16
+PERSON = b"\x07" * 16
 READER, LOGIN, LOGIN_SUSPENDED = "r" * 40, "l" * 40, "s" * 40
 UPLOAD_ONLY, LOST_PROJECT = "u" * 40, "p" * 40
 SETTINGS = {"@@DataExclusions": "password, *secret*", "@@log:*": "Info"}
@@ -16,7 +17,9 @@ def a_projection() -> Projection:
     entries = {
         CLIENT_TOKEN: a_token_entry(),
         READER: a_token_entry(READER, scopes=("user", "client")),
-        LOGIN: a_token_entry(LOGIN, scopes=("user", "client"), project_id=None, is_login=True),
+        LOGIN: a_token_entry(
+            LOGIN, scopes=("user", "client"), project_id=None, is_login=True, user_id=PERSON
+        ),
         LOGIN_SUSPENDED: a_token_entry(
             LOGIN_SUSPENDED, organization_ids=(SUSPENDED,), project_id=None, is_login=True
         ),

@@ -1,0 +1,33 @@
+"""How many requests an organization, a person or an address has made since the last quarter hour.
+
+All processes count in the same place. The number of the quarter hour is part of a counter's name, so that a
+new one begins at 0 whatever became of the old one.
+"""
+
+from typing import Final
+
+from redis.asyncio import Redis
+
+from collector.broker.errors import translated
+from collector.broker.keys import Keys
+
+WINDOW_SECONDS: Final = 900
+
+
+class RequestCounters:
+    """The counters. Raises BrokerUnavailable, and BrokerFull while Redis is over its `maxmemory`."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def count(self, who: str, now_seconds: int) -> int:
+        """Count one more; answers how many it is with this one."""
+        window, gone_by = divmod(now_seconds, WINDOW_SECONDS)
+        key = self._keys.requests(who, window)
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.incr(key)
+                pipeline.expire(key, WINDOW_SECONDS - gone_by)
+                number, _ = await pipeline.execute()
+        return int(number)

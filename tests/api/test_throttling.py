@@ -1,0 +1,41 @@
+"""The api where requests are limited."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.api.running_api import RunningApi, running_api
+
+pytestmark = pytest.mark.integration
+
+LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
+
+
+@pytest.fixture
+async def limited(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+    """Two requests in a quarter of an hour, for each."""
+    async with running_api(database_url, redis_url, key_prefix, request_limit=2) as running:
+        yield running
+
+
+async def test_people_programs_and_addresses_are_counted_each_for_itself(limited: RunningApi) -> None:
+    """A program for its organization, whoever has not logged in by the address."""
+    for token in (limited.people.user, limited.people.program):
+        answers = [await limited.get("/api/v2/projects", token) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert [answer.headers.get(LIMIT) for answer in answers] == ["2", "2", None]
+        assert [answer.headers.get(REMAINING) for answer in answers] == ["1", None, None]
+    assert (await limited.get("/api/v2/projects", limited.people.other_program)).status == 200
+
+    nobody = {"email": "nobody@example.com", "password": "correct horse"}
+    tries = [await limited.post("/api/v2/auth/login", body=nobody) for _ in range(3)]
+    assert [answer.status for answer in tries] == [401, 401, 429]
+    assert 0 < int(tries[-1].headers["Retry-After"]) <= 900
+
+
+async def test_who_may_not_ask_is_told_that_first(limited: RunningApi) -> None:
+    """And does not use up what others may."""
+    answers = [await limited.get("/api/v2/projects", limited.people.client) for _ in range(3)]
+
+    assert [answer.status for answer in answers] == [403, 403, 403]
+    assert (await limited.get("/api/v2/projects", limited.people.program)).status == 200

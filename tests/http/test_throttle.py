@@ -1,0 +1,87 @@
+"""Whether one more request is taken, and what is said of those that are left."""
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.domain.errors import TooManyRequests
+from collector.http.throttle import Throttle, add_allowance_headers
+from tests.fakes import FakeClock
+
+LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
+
+
+class FakeCounters:
+    """Counts in memory, or is out of reach."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.numbers: dict[str, int] = {}
+        self.outage: Exception | None = None
+
+    async def count(self, who: str, now_seconds: int) -> int:
+        self.asked += 1
+        assert now_seconds
+        if self.outage is not None:
+            raise self.outage
+        self.numbers[who] = self.numbers.get(who, 0) + 1
+        return self.numbers[who]
+
+
+@pytest.fixture
+def counters() -> FakeCounters:
+    """Nobody has asked yet."""
+    return FakeCounters()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Any time."""
+    return FakeClock()
+
+
+async def said(throttle: Throttle, who: str = "user:1", status: int = 200) -> tuple[str | None, str | None]:
+    """The two headers of an answer to one more request."""
+    request, response = make_mocked_request("GET", "/"), web.Response(status=status)
+    await throttle.count(request, who)
+    add_allowance_headers(request, response)
+    return response.headers.get(LIMIT), response.headers.get(REMAINING)
+
+
+async def test_without_a_limit_nobody_is_counted(counters: FakeCounters, clock: FakeClock) -> None:
+    """Nor is anything said of one."""
+    assert await said(Throttle(counters, 0, clock)) == (None, None)
+    assert counters.asked == 0
+
+
+async def test_what_is_left_is_said_and_more_is_refused(counters: FakeCounters, clock: FakeClock) -> None:
+    """Of each on its own; whoever is refused hears when the next quarter hour begins."""
+    throttle = Throttle(counters, 2, clock)
+
+    assert await said(throttle, status=202) == ("2", "1")
+    assert await said(throttle, status=202) == ("2", "0")
+    with pytest.raises(TooManyRequests) as refusal:
+        await said(throttle)
+    assert refusal.value.retry_after_seconds == 900 - clock.now_ms() // 1000 % 900
+    assert await said(throttle, "user:2") == ("2", "1")
+
+
+async def test_nothing_left_is_only_said_with_a_202(counters: FakeCounters, clock: FakeClock) -> None:
+    """The official clients would pause for a quarter of an hour, and nobody has refused them."""
+    assert await said(Throttle(counters, 1, clock), status=503) == ("1", None)
+
+
+@pytest.mark.parametrize("outage", [BrokerUnavailable("gone"), BrokerFull("full")], ids=["gone", "full"])
+async def test_nobody_is_refused_while_the_counter_is_out_of_reach(
+    counters: FakeCounters, clock: FakeClock, outage: Exception
+) -> None:
+    """Nor waits for it with every request; it is asked again soon."""
+    throttle, counters.outage = Throttle(counters, 1, clock), outage
+
+    assert [await said(throttle) for _ in range(3)] == [(None, None)] * 3
+    assert counters.asked == 1
+
+    counters.outage = None
+    clock.advance(6)
+    assert await said(throttle, status=202) == ("1", "0")

@@ -1,0 +1,88 @@
+"""The door where requests are limited: who is counted, for what, and what is said of it."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.factories import CLIENT_TOKEN
+from tests.ingest.projections import LOGIN, READER, a_projection
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
+
+pytestmark = pytest.mark.integration
+
+LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
+PROJECT_EVENTS = "/api/v2/projects/02020202020202020202020202020202/events"
+
+
+@pytest.fixture
+async def door(redis_url: str, key_prefix: str) -> AsyncIterator[RunningDoor]:
+    """Three requests in a quarter of an hour, for each."""
+    async with running_door(redis_url, key_prefix, a_projection(), request_limit=3) as running:
+        yield running
+
+
+async def test_an_organization_is_refused_beyond_the_limit(door: RunningDoor) -> None:
+    """All its tokens together; what was taken before is queued, what is refused is not."""
+    answers = [await door.post() for _ in range(2)]
+    answers.append(await door.post(headers=JSON | {"Authorization": f"Bearer {READER}"}))
+    refused = await door.post()
+
+    assert [answer.status for answer in answers] == [202, 202, 202]
+    assert [answer.headers[REMAINING] for answer in answers] == ["2", "1", "0"]
+    assert {answer.headers[LIMIT] for answer in answers} == {"3"}
+    assert refused.status == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 900
+    assert (await refused.json())["title"].startswith("These are more requests")
+    assert not {LIMIT, REMAINING} & set(refused.headers)
+    assert len(await door.queued()) == 3
+
+
+async def test_a_person_counts_apart_from_the_organization(door: RunningDoor) -> None:
+    """Somebody who tries things out does not use up what the applications need."""
+    for _ in range(3):
+        await door.post()
+
+    login = await door.post(PROJECT_EVENTS, headers=JSON | {"Authorization": f"Bearer {LOGIN}"})
+
+    assert (login.status, login.headers[REMAINING]) == (202, "2")
+
+
+async def test_settings_and_heartbeats_are_not_counted(door: RunningDoor) -> None:
+    """Clients ask for them by themselves, again and again."""
+    for path in (
+        "/api/v2/projects/config",
+        "/api/v2/events/session/heartbeat?id=me",
+        "/api/v1/project/config",
+    ):
+        answer = await door.request("GET", path)
+        assert answer.status == 200
+        assert LIMIT not in answer.headers
+
+    assert (await door.post()).headers[REMAINING] == "2"
+
+
+async def test_nobody_is_told_to_pause_who_is_not_refused(door: RunningDoor) -> None:
+    """The official clients take a 0 beside anything but a 202 for that."""
+    for _ in range(2):
+        await door.post()
+
+    too_long = await door.post(data=b"x" * 200_001)
+
+    assert (too_long.status, too_long.headers[LIMIT]) == (413, "3")
+    assert REMAINING not in too_long.headers
+
+
+async def test_bad_credentials_are_not_counted(door: RunningDoor) -> None:
+    """Or anybody could use up somebody else's requests."""
+    for _ in range(4):
+        assert (await door.post(headers=JSON | {"Authorization": f"Bearer {CLIENT_TOKEN}x"})).status == 401
+
+    assert (await door.post()).status == 202
+
+
+async def test_without_a_limit_nothing_is_said(any_door: RunningDoor) -> None:
+    """A client must not think that there is one."""
+    answer = await any_door.request("POST", PROJECT_EVENTS, data=b"{}", headers=JSON | BEARER)
+
+    assert answer.status == 202
+    assert not {LIMIT, REMAINING} & set(answer.headers)
