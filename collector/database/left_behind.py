@@ -1,7 +1,8 @@
 """What deleted projects left behind, removed in small steps, each a transaction that notes what it took.
 
 As a rule nothing is deleted from leaves: they are dropped whole when retention has passed. Here it is,
-because whoever deletes a project may expect its data to be gone, not hidden for a month.
+because whoever deletes a project may expect its data to be gone, not hidden for a month. A step locks rows
+in the order in which workers lock them, who may still be storing: nobody waits in a circle.
 """
 
 import time
@@ -21,9 +22,13 @@ _RUN_SECONDS: Final = 20.0
 _SETTLED: Final = timedelta(minutes=15)
 """Longer than a worker takes that began to store before the project was deleted."""
 
-_PLAIN_TABLES: Final = ("stacks", "sessions", "user_descriptions")
+_PLAIN_TABLES: Final = {"stacks": "id", "sessions": "start_event_id", "user_descriptions": "id"}
+"""And the key that their locks are sorted by."""
 _DELETE_SOME: Final = """
-    DELETE FROM {table} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {table} WHERE project_id = $1 LIMIT $2))
+    DELETE FROM {table} WHERE project_id = $1 AND {key} = ANY(ARRAY(
+        SELECT {key} FROM {table} WHERE project_id = $1 AND {key} = ANY(ARRAY(
+            SELECT {key} FROM {table} WHERE project_id = $1 LIMIT $2))
+        ORDER BY {key} FOR UPDATE))
 """
 
 
@@ -56,8 +61,8 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
     if not is_ours:
         return 0
     removed = await _remove_events(connection, project_id) or await _remove_letters(connection, project_id)
-    for table in _PLAIN_TABLES:
-        removed = removed or await _remove_from(connection, table, project_id)
+    for table, key in _PLAIN_TABLES.items():
+        removed = removed or await _remove_from(connection, table, key, project_id)
     if not removed:
         await connection.execute(
             "UPDATE deleted_projects SET emptied_utc = now()"
@@ -81,7 +86,8 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
         await connection.execute(
             """
             DELETE FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 AND id = ANY(ARRAY(
-                SELECT id FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4))
+                SELECT id FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4
+                FOR UPDATE))
             """,
             project_id,
             *bounds,
@@ -102,9 +108,8 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
 
 async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> int:
     rows = await connection.fetch(
-        """
-        DELETE FROM dead_letters WHERE id = ANY(ARRAY(
-            SELECT id FROM dead_letters WHERE project_id = $1 LIMIT $2)) RETURNING reason
+        f"""
+        {_DELETE_SOME.format(table="dead_letters", key="id")} RETURNING reason
         """,
         project_id,
         ROWS_AT_ONCE,
@@ -122,8 +127,9 @@ async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> i
     return len(rows)
 
 
-async def _remove_from(connection: asyncpg.Connection, table: str, project_id: UUID) -> int:
-    return _number(await connection.execute(_DELETE_SOME.format(table=table), project_id, ROWS_AT_ONCE))
+async def _remove_from(connection: asyncpg.Connection, table: str, key: str, project_id: UUID) -> int:
+    statement = _DELETE_SOME.format(table=table, key=key)
+    return _number(await connection.execute(statement, project_id, ROWS_AT_ONCE))
 
 
 def _number(status: str) -> int:

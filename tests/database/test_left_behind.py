@@ -1,5 +1,6 @@
 """What a deleted project left behind goes, in steps, and is accounted for."""
 
+import asyncio
 from datetime import timedelta
 
 import asyncpg
@@ -20,8 +21,10 @@ from tests.database.rows import (
     an_event,
     days_ago,
     stored,
+    today,
     understood,
 )
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -87,6 +90,67 @@ async def test_everything_of_a_deleted_project_goes_and_the_account_adds_up(
     assert {row["project_id"] for row in await stored(pool)} == {OTHER_PROJECT}
     assert await pool.fetchval("SELECT sum(events)::int FROM removed_events") == 7
     assert await differing(pool) == {}
+
+
+_MANY_ROWS = {
+    "dead_letters": """
+        INSERT INTO dead_letters (id, project_id, organization_id, reason, detail, body, content_type,
+                                  content_encoding, user_agent, client_ip, accepted_utc)
+        SELECT gen_random_uuid(), $1, $2, 'corrupt_encoding', '', '', '', '', '', '', now()
+        FROM generate_series(1, 50)
+    """,
+    "stacks": """
+        INSERT INTO stacks (id, project_id, organization_id, type, signature_hash, signature_info, title,
+                            first_occurrence, last_occurrence)
+        SELECT gen_random_uuid(), $1, $2, 'log', n::text, '{}', '', now(), now()
+        FROM generate_series(1, 50) AS n
+    """,
+    "sessions": """
+        INSERT INTO sessions (project_id, start_event_id, digest, is_manual, session_id, start_utc, last_utc,
+                              has_error)
+        SELECT $1, gen_random_uuid(), '', $2::uuid IS NULL, '', now(), now(), false
+        FROM generate_series(1, 50)
+    """,
+}
+"""In no order, as what was stored over time lies on the disk."""
+
+
+@pytest.mark.parametrize(
+    ("table", "key"),
+    [("events", "id"), ("dead_letters", "id"), ("stacks", "id"), ("sessions", "start_event_id")],
+)
+async def test_rows_are_locked_in_the_order_in_which_workers_lock_them(
+    pool: asyncpg.Pool, table: str, key: str
+) -> None:
+    """While it waits for the first of them, it has none that a worker could wait for."""
+    async with pool.acquire() as connection:
+        await add_organization(connection, ORGANIZATION, "Acme")
+        await add_project(connection, PROJECT, ORGANIZATION, "Shop")
+    await delete(pool)
+    if table == "events":
+        accepted = [today() - timedelta(milliseconds=number) for number in range(50)]
+        await BatchStore(pool).save([understood(*[an_event(accepted=moment) for moment in accepted])])
+    else:
+        await pool.execute(_MANY_ROWS[table], PROJECT, ORGANIZATION)
+    rows = f"SELECT {key} FROM {table} WHERE project_id = $1 ORDER BY {key}"  # noqa: S608 - constants
+    async with asyncio.TaskGroup() as tasks, pool.acquire() as worker, worker.transaction():
+        await worker.fetchrow(f"{rows} LIMIT 1 FOR UPDATE", PROJECT)
+        removing = tasks.create_task(remove_left_behind(pool))
+        await until(lambda: _somebody_waits(pool), what="a removal that waits for a row")
+        async with pool.acquire() as other, other.transaction():
+            free = await other.fetch(f"{rows} FOR UPDATE SKIP LOCKED", PROJECT)
+
+    assert len(free) == 49
+    assert removing.result() >= 50
+    assert await left(pool, table) == 0
+
+
+async def _somebody_waits(pool: asyncpg.Pool) -> bool:
+    found: bool = await pool.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        " AND datname = current_database() AND query ~ 'DELETE FROM')"
+    )
+    return found
 
 
 async def test_it_is_done_only_once_no_worker_can_be_storing_any_more(
