@@ -3,9 +3,9 @@
 The official JavaScript client parses every body as JSON and breaks on anything else.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final, Self
 
 import msgspec
 import structlog
@@ -46,6 +46,15 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     instance: str
     errors: dict[str, list[str]] = {}
 
+    @classmethod
+    def of(
+        cls, status: int, title: str, instance: str, fields: Mapping[str, Sequence[str]] | None = None
+    ) -> Self:
+        """The problem with a status."""
+        errors = {name: list(texts) for name, texts in (fields or {}).items()}
+        kind = f"https://httpstatuses.io/{int(status)}"
+        return cls(type=kind, title=title, status=int(status), instance=instance, errors=errors)
+
 
 _log = structlog.get_logger()
 
@@ -55,17 +64,11 @@ def problem(
     status: int,
     title: str,
     *,
-    fields: Mapping[str, Any] | None = None,
+    fields: Mapping[str, Sequence[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
     """A problem answer; `title` is the sentence for people, `fields` is its `errors` member."""
-    said = Problem(
-        type=f"https://httpstatuses.io/{status}",
-        title=title,
-        status=status,
-        instance=f"{request.method} {masked(request.path)}",
-        errors={name: list(texts) for name, texts in (fields or {}).items()},
-    )
+    said = Problem.of(status, title, f"{request.method} {masked(request.path)}", fields)
     return web.Response(
         status=status,
         body=msgspec.json.encode(said),

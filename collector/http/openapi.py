@@ -182,11 +182,13 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
     responses = {
         str(status): _response(status, answer, schemas) for status, answer in route.operation.answers.items()
     }
-    problem = {"schema": schemas.of(Problem)}
+    where = f"{route.method} {_template(route.pattern)[0]}"
+    schema = schemas.of(Problem)
     for refusal in (*route.operation.refusals, *route.refusals):
         status = STATUS[refusal]
         found = responses.setdefault(str(int(status)), {"description": _sentence(refusal)})
-        found.setdefault("content", {})[PROBLEM_TYPE] = problem
+        example = msgspec.to_builtins(Problem.of(status, _sentence(refusal), where))
+        found.setdefault("content", {})[PROBLEM_TYPE] = {"schema": schema, "example": example}
         if refusal.default_retry_after_seconds is not None:
             found["headers"] = _headers([RETRY_AFTER], schemas)
     return dict(sorted(responses.items()))
