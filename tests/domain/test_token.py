@@ -3,7 +3,15 @@
 import pytest
 
 from collector.domain.scope import effective, with_implied
-from collector.domain.token import TOKEN_LENGTH, TokenEntry, digest_of, lookup_of, new_token, present
+from collector.domain.token import (
+    TOKEN_LENGTH,
+    TokenEntry,
+    digest_of,
+    fault_in_brought,
+    lookup_of,
+    new_token,
+    present,
+)
 from tests.factories import CLIENT_TOKEN, a_token_entry
 
 
@@ -31,6 +39,23 @@ def test_a_token_matches_only_when_the_whole_of_it_does() -> None:
 def test_some_texts_can_be_no_token(text: str) -> None:
     """They are refused before any look-up."""
     assert present(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_right"),
+    [
+        pytest.param("my-own-client-key-0123456789abcdef", True, id="any letters, digits and hyphens"),
+        pytest.param("5f3c9a1be07d2468ac13570e", True, id="24 hexadecimal digits"),
+        pytest.param("5f3c9a1be07d2468ac13570", False, id="too short"),
+        pytest.param("abcdefghij" * 4 + "k", False, id="too long"),
+        pytest.param("my_own_client_key_0123456789abcdef", False, id="another character"),
+        pytest.param("\u0661" * 12 + "abcdefghijkl", False, id="digits of another script"),
+        pytest.param("abcdefg" * 5, False, id="seven different characters"),
+    ],
+)
+def test_a_token_that_was_made_elsewhere_is_one_that_could_be_ours(text: str, is_right: bool) -> None:  # noqa: FBT001
+    """A whole one on every route, and too long to guess."""
+    assert (fault_in_brought(text) is None) is is_right
 
 
 def test_text_outside_utf_8_is_a_token_like_any_other_wrong_one() -> None:
