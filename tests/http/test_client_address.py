@@ -3,7 +3,7 @@
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from collector.http.client_address import client_address, trusted_networks
+from collector.http.client_address import client_address, client_scheme, trusted_networks
 from collector.process.lifecycle import StartError
 
 
@@ -38,3 +38,20 @@ def test_a_network_that_is_none_stops_the_start() -> None:
     """One line that names the variable."""
     with pytest.raises(StartError, match="HEADRACE_TRUSTED_PROXIES holds 'lan'"):
         trusted_networks(["lan"])
+
+
+@pytest.mark.parametrize(
+    ("said", "trusted", "scheme"),
+    [
+        pytest.param("https", "10.0.0.0/8", "https", id="a trusted proxy"),
+        pytest.param("http, HTTPS", "10.0.0.0/8", "https", id="the last of several"),
+        pytest.param("https", "192.0.2.0/24", "http", id="somebody else"),
+        pytest.param("gopher", "10.0.0.0/8", "http", id="no scheme of ours"),
+        pytest.param("", "10.0.0.0/8", "http", id="nothing"),
+    ],
+)
+def test_only_a_trusted_proxy_is_believed_that_it_took_https(said: str, trusted: str, scheme: str) -> None:
+    """Addresses in answers begin with it."""
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-Proto": said}).clone(remote="10.0.0.9")
+
+    assert client_scheme(request, trusted_networks([trusted])) == scheme
