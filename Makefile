@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load bench faults image lock nightly swagger-ui clean
+.PHONY: help up setup test check format load bench bench-read faults image lock nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT=8080 DATA_DIR=.headrace)
 	@$(BIN)/headrace up $(if $(PORT),--port '$(PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
@@ -36,6 +36,9 @@ load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20
 
 bench: $(VENV)/.dev ## the door, the drain, the queue beside their limits, in some 4 minutes (SECONDS=270 ARGS=)
 	@$(BIN)/python -m loadtests.benchmark --seconds $(or $(SECONDS),270) $(ARGS)
+
+bench-read: $(VENV)/.dev ## reading a million events: lists, look-ups, counts, and the plans of slow ones (ARGS=)
+	@$(BIN)/python -m loadtests.benchmark_read $(ARGS)
 
 faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a revocation is (SECONDS=600 ARGS=)
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)

@@ -1,0 +1,251 @@
+"""`make bench-read`: how long reading takes on a table of a million events, and the plans of what takes long.
+
+Measured inside the server, from the filter's text to the bytes of the answer: the network and HTTP are left
+out. Cold is the first time after a start of Postgres; the files may still be in the system's memory.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import asyncpg
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from collector.api.events import event_view
+from collector.database.event_counts import count_in_buckets
+from collector.database.event_lists import Selection, find_events
+from collector.database.events import EventKey, events_at, find_event
+from collector.database.migrations import migrate
+from collector.database.pool import close_pool, create_pool
+from collector.domain.aggregation import aggregations_of
+from collector.domain.filter_text import filter_of
+from collector.domain.moments import LocalClock
+from collector.domain.time_range import TimeRange
+from collector.embedded.postgres import Postgres
+from collector.embedded.service import NotStarted, start_service
+from collector.process.lifecycle import StartError
+from loadtests.benchmark_machine import machine_facts
+from loadtests.benchmark_read_data import PROJECT, load
+
+RESULTS: Final = Path(__file__).with_name("results")
+SLOW_SECONDS: Final = 0.5
+"""Whatever takes longer has its plan in the report."""
+
+_PAGE: Final = 10
+_STATEMENT_SECONDS: Final = 60
+_FILTERS: Final = (
+    "",
+    "type:error",
+    "level:warn",
+    "source:Shop.Orders.Checkout",
+    "tag:red value:>900",
+    "user:user-42",
+    "message:4711",
+    "error.type:InvalidOperationException path:checkout",
+    "version:4.12 -level:debug",
+    "status:open type:log",
+)
+_GOALS: Final = {"by reference": "p99 <= 5 ms", "first page": "p95 <= 150 ms"}
+
+Query = Callable[[asyncpg.Connection], Awaitable[object]]
+
+
+class Reading(NamedTuple):
+    """One kind of query, and those of it that are tried in turn."""
+
+    name: str
+    queries: Sequence[Query]
+
+
+class Measured(NamedTuple):
+    """How long the queries took, in seconds: the first ones cold, then warm; and slow ones' plans."""
+
+    name: str
+    cold: float
+    warm: Sequence[float]
+    plans: Sequence[str]
+
+
+class Recorder:
+    """A connection that remembers what it was asked, so that the plan can be asked for."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    async def fetch(self, statement: str, *arguments: Any) -> Any:
+        """As the connection does."""
+        self.asked.append((statement, arguments))
+        return await self._connection.fetch(statement, *arguments)
+
+    async def fetchval(self, statement: str, *arguments: Any) -> Any:
+        """As the connection does."""
+        self.asked.append((statement, arguments))
+        return await self._connection.fetchval(statement, *arguments)
+
+    async def fetchrow(self, statement: str, *arguments: Any) -> Any:
+        """As the connection does."""
+        self.asked.append((statement, arguments))
+        return await self._connection.fetchrow(statement, *arguments)
+
+
+def main() -> int:
+    """0 when there are figures, 2 when there are none."""
+    arguments = parse(sys.argv[1:])
+    try:
+        report = asyncio.run(run(arguments))
+    except (StartError, NotStarted) as error:
+        print(f"bench-read: {error}", file=sys.stderr)
+        return 2
+    print(report)
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    path = arguments.output / f"read-{datetime.now(UTC):%Y%m%d-%H%M%S}.md"
+    path.write_text(report)
+    print(f"Written: {path}")
+    return 0
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.benchmark_read", description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000, help="how many there are (%(default)s)")
+    parser.add_argument("--repeats", type=int, default=20, help="warm runs of each query (%(default)s)")
+    parser.add_argument(
+        "--folder", type=Path, default=Path(".headrace/bench-read"), help="where the data stays"
+    )
+    parser.add_argument("--output", type=Path, default=RESULTS, help="where the report goes (%(default)s)")
+    return parser.parse_args(words)
+
+
+async def run(arguments: argparse.Namespace) -> str:
+    """Load what is not loaded yet, start the server anew, measure."""
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    postgres = Postgres(arguments.folder.resolve(), is_durable=False)
+    child = await start_service(postgres)
+    try:
+        end = await _loaded(postgres.url, arguments)
+    finally:
+        await child.stop()
+    child = await start_service(postgres)
+    try:
+        pool = await create_pool(postgres.url, max_size=1, statement_timeout_seconds=_STATEMENT_SECONDS)
+        try:
+            measured = [
+                await measure(pool, reading, arguments.repeats) for reading in await readings(pool, end)
+            ]
+        finally:
+            await close_pool(pool)
+    finally:
+        await child.stop()
+    return as_markdown(measured, arguments.events)
+
+
+async def readings(pool: asyncpg.Pool, now: datetime) -> list[Reading]:
+    """Everything that is measured."""
+    async with pool.acquire() as connection:
+        rows = await connection.fetch(
+            "SELECT id, reference_id FROM events WHERE reference_id IS NOT NULL"
+            " ORDER BY md5(reference_id) LIMIT 100"
+        )
+    clock = LocalClock(now)
+
+    def selected(text: str) -> Selection:
+        return Selection([PROJECT], filter_of(text), TimeRange(), clock)
+
+    def page(text: str) -> Query:
+        return lambda connection: first_page(connection, selected(text))
+
+    def counted(text: str, aggregations: str) -> Query:
+        return lambda connection: count_in_buckets(connection, selected(text), aggregations_of(aggregations))
+
+    def by_id(event_id: Any) -> Query:
+        return lambda connection: find_event(connection, [PROJECT], event_id)
+
+    return [
+        Reading("by reference", [page(f"reference:{row['reference_id']}") for row in rows]),
+        Reading("by id", [by_id(row["id"]) for row in rows]),
+        *(Reading(f"first page: {text or 'everything'}", [page(text)]) for text in _FILTERS),
+        Reading("count: everything", [counted("", "")]),
+        Reading("count: type:error", [counted("type:error", "")]),
+        Reading("histogram: a month by days", [counted("", "date:(date~1d cardinality:stack)")]),
+    ]
+
+
+async def first_page(connection: asyncpg.Connection, selection: Selection) -> bytes:
+    """The first page of a list, as the answer has it."""
+    found = await find_events(connection, selection, limit=_PAGE + 1)
+    events = await events_at(connection, [EventKey(key.project_id, key.id) for key in found]) if found else []
+    return orjson.dumps([event_view(event) for event in events[:_PAGE]], option=orjson.OPT_UTC_Z)
+
+
+async def measure(pool: asyncpg.Pool, reading: Reading, repeats: int) -> Measured:
+    """Each query once cold, then all of them again and again."""
+    plans: list[str] = []
+    async with pool.acquire() as connection:
+        recorder = Recorder(connection)
+        cold = await _seconds(reading.queries[0], recorder)
+        warm = [await _seconds(query, recorder) for _ in range(repeats) for query in reading.queries]
+        if max(cold, *warm) > SLOW_SECONDS:
+            recorder.asked.clear()
+            await reading.queries[0](recorder)
+            plans = await _plans(connection, recorder.asked)
+    return Measured(reading.name, cold, warm, plans)
+
+
+def as_markdown(measured: Iterable[Measured], events: int) -> str:
+    """The report."""
+    lines = [f"# Reading {events:,} events", ""]
+    lines += [f"- {name}: {fact}" for name, fact in machine_facts().items()]
+    lines += ["", "| query | cold ms | p50 ms | p95 ms | p99 ms | goal |", "|---|---|---|---|---|---|"]
+    plans = []
+    for one in measured:
+        figures = [one.cold, *(percentile(one.warm, share) for share in (0.5, 0.95, 0.99))]
+        shown = " | ".join(f"{seconds * 1000:.1f}" for seconds in figures)
+        lines.append(f"| {one.name} | {shown} | {_GOALS.get(one.name.partition(':')[0], '')} |")
+        plans += [f"\n## {one.name}\n\n```\n{plan}\n```" for plan in one.plans]
+    return "\n".join([*lines, *plans, ""])
+
+
+def percentile(seconds: Sequence[float], share: float) -> float:
+    """The smallest figure that so great a share of them does not exceed."""
+    return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
+
+
+async def _loaded(url: str, arguments: argparse.Namespace) -> datetime:
+    await migrate(url)
+    pool = await create_pool(url, max_size=1)
+    columns = (TextColumn("Loading events"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            task = progress.add_task("", total=arguments.events)
+            return await load(
+                pool, arguments.folder, arguments.events, lambda done: progress.update(task, completed=done)
+            )
+    finally:
+        await close_pool(pool)
+
+
+async def _seconds(query: Query, recorder: Recorder) -> float:
+    began = time.perf_counter()
+    await query(recorder)
+    return time.perf_counter() - began
+
+
+async def _plans(connection: asyncpg.Connection, asked: Iterable[tuple[str, tuple[Any, ...]]]) -> list[str]:
+    """With what each step took."""
+    plans = []
+    for statement, arguments in asked:
+        rows = await connection.fetch(f"EXPLAIN (ANALYZE, BUFFERS) {statement}", *arguments)
+        plans.append("\n".join(row[0] for row in rows))
+    return plans
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""`make bench-read`, in small: it loads, goes on loading, measures and reports."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from loadtests.benchmark_read import Measured, as_markdown, percentile
+
+LIMIT_SECONDS = 120
+
+
+async def benched(folder: Path, *words: str) -> tuple[int | None, str, str]:
+    """Its exit status and what it printed."""
+    bench = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "loadtests.benchmark_read", "--repeats", "1"),
+        *("--folder", str(folder / "data"), "--output", str(folder / "results"), *words),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            output, errors = await bench.communicate()
+    finally:
+        if bench.returncode is None:
+            bench.kill()
+            await bench.wait()
+    return bench.returncode, output.decode(), errors.decode()
+
+
+@pytest.mark.integration
+async def test_what_was_loaded_is_loaded_on_and_measured(tmp_path: Path) -> None:
+    """Each kind of reading has its figures, on as many events as were asked for."""
+    for events in ("1000", "3000"):
+        status, output, errors = await benched(tmp_path, "--events", events)
+        assert status == 0, errors
+        assert f"# Reading {int(events):,} events" in output
+
+    for name in ("by reference", "by id", "first page: everything", "count: everything", "histogram"):
+        assert f"\n| {name}" in output
+    assert "3000/3000" in errors
+    assert len(list((tmp_path / "results").glob("read-*.md"))) >= 1
+
+
+def test_a_percentile_is_what_so_many_do_not_exceed() -> None:
+    """Of few figures the highest is the last one."""
+    seconds = [number / 100 for number in range(100, 0, -1)]
+
+    assert percentile(seconds, 0.5) == 0.51
+    assert percentile(seconds, 0.99) == 1.0
+    assert percentile([1.0], 0.99) == 1.0
+
+
+def test_what_takes_long_is_reported_with_its_plan() -> None:
+    """Whoever reads it sees why."""
+    report = as_markdown([Measured("first page: x", 0.7, [0.6, 0.1], ["Seq Scan on events"])], 7)
+
+    assert "| first page: x | 700.0 | 600.0 |" in report
+    assert "## first page: x\n\n```\nSeq Scan on events\n```" in report
