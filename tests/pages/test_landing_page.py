@@ -41,6 +41,17 @@ async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) 
         assert await page.evaluate("document.activeElement.matches('button')")
 
 
+async def test_a_button_copies_the_code_beside_it(up: RunningUp, browser: Browser) -> None:
+    """And says so."""
+    async with a_page(browser, up.ready.url) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.goto("/")
+        await page.get_by_role("button", name="Copy: .NET").click()
+
+        await expect(page.get_by_role("status")).to_have_text("Copied")
+        assert await page.evaluate("navigator.clipboard.readText()") == await code(page, "net")
+
+
 async def test_it_says_all_without_javascript(up: RunningUp, browser: Browser) -> None:
     """Only the buttons that copy are missing."""
     context = await browser.new_context(base_url=up.ready.url, java_script_enabled=False)
