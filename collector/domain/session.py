@@ -42,10 +42,13 @@ class Session:
 
     def takes(self, date: datetime) -> bool:
         """Whether an event of its key with this date belongs to it."""
+        return self.key.is_manual or (self.start_utc - date <= IDLE and not self.is_over(date))
+
+    def is_over(self, date: datetime) -> bool:
+        """Whether it takes neither an event with this date nor one that is later still."""
         if self.key.is_manual:
-            return True
-        is_over = self.closed_utc is not None and date > self.closed_utc
-        return not is_over and self.start_utc - date <= IDLE and date - self.last_utc <= IDLE
+            return False
+        return (self.closed_utc is not None and date > self.closed_utc) or date - self.last_utc > IDLE
 
     def begin_with(self, start: Event) -> bool:
         """Take the start that the client sent in place of one derived; whether it is the session's start."""

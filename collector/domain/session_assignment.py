@@ -74,7 +74,7 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
         if event.session_key is not None:
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
-        sessions = [_in_hand(session, of_key) for session in known.get(key, ())]
+        sessions = _in_hand(known[key], of_key) if key in known else []
         members.update(_assigned(key, _in_order(of_key), sessions, result))
     # In the order of arrival, as they lie in memory.
     result.events = [
@@ -83,10 +83,17 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
     return result
 
 
-def _in_hand(session: Session, events: Sequence[Event]) -> Session:
-    """A known session, with the event that began it where that is not stored yet."""
-    origin = origin_of(session.start_event_id)
-    return replace(session, begun_by=next((event for event in events if event.id == origin), None))
+def _in_hand(known: Sequence[Session], events: Sequence[Event]) -> list[Session]:
+    """Known sessions by their starts, with the events that began them where those are in hand."""
+    by_id = {event.id: event for event in events}
+    return [
+        replace(session, begun_by=by_id.get(origin_of(session.start_event_id)))
+        for session in sorted(known, key=_start)
+    ]
+
+
+def _start(session: Session) -> tuple[datetime, bytes]:
+    return session.start_utc, session.start_event_id
 
 
 def with_session(event: Event, member: bytes) -> Event:
@@ -116,8 +123,9 @@ def _assigned(
 ) -> dict[bytes, Event]:
     """The events of one key as they are stored, by their ids; all else goes into the result."""
     members: list[tuple[Event, Session]] = []
+    near, coming = (sessions[:], []) if key.is_manual else ([], sessions[::-1])
     for event in events:
-        session = _fitting(sessions, event.date)
+        session = _fitting(near, coming, event.date)
         if event.type == SESSION_END:
             result.discarded.append((event, DiscardReason.SESSION_END))
             if session is not None:
@@ -126,6 +134,7 @@ def _assigned(
         if session is None:
             session = Session(key, b"", "", event.date, event.date, begun_by=event)
             sessions.append(session)
+            near.append(session)
         elif event.type == SESSION_START and not session.begin_with(event):
             result.discarded.append((event, DiscardReason.REPEATED_SESSION_START))
             session.touch(event.date)
@@ -139,12 +148,19 @@ def _assigned(
     return {event.id: _in_session(event, session) for event, session in members}
 
 
-def _fitting(sessions: Sequence[Session], date: datetime) -> Session | None:
-    """The nearest of those that take it; as a rule a user has one."""
-    if len(sessions) == 1:
-        return sessions[0] if sessions[0].takes(date) else None
+def _fitting(near: list[Session], coming: list[Session], date: datetime) -> Session | None:
+    """The nearest of those that take it; as a rule a user has one.
+
+    Dates only grow: so those that are over are forgotten, and of those `coming`, which begin later (the last
+    one first), it can only be the next. However many sessions a key has, few are looked at.
+    """
+    while coming and coming[-1].start_utc <= date:
+        near.append(coming.pop())
+    if len(near) == 1 and not coming:
+        return near[0] if near[0].takes(date) else None
+    near[:] = [session for session in near if not session.is_over(date)]
     return min(
-        (session for session in sessions if session.takes(date)),
+        (session for session in (*near, *coming[-1:]) if session.takes(date)),
         key=lambda session: max(session.start_utc - date, date - session.last_utc, timedelta()),
         default=None,
     )

@@ -1,5 +1,7 @@
 """Which events belong together, and where their session begins."""
 
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -261,6 +263,94 @@ def test_dates_at_the_ends_of_time_are_dates_like_any() -> None:
 
     assert len(result.new) == 2
     assert dates_by_key([_event(date=last), _event(date=first)]) == {USER_KEY: (first, last)}
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 90), st.sampled_from(["log", "error", "sessionend"])), max_size=12),
+    st.lists(st.tuples(st.integers(0, 90), st.integers(0, 30), st.booleans()), max_size=5),
+)
+def test_the_session_is_the_one_that_a_look_at_all_would_find(
+    sent: list[tuple[int, str]], known: list[tuple[int, int, bool]]
+) -> None:
+    """Though few are looked at: those that are over, or far ahead, are none of an event's business."""
+    events = [_event(minutes, type=kind) for minutes, kind in sent]
+    sessions = [
+        _session(
+            first,
+            first + length,
+            closed_utc=NOON + (first + length) * MINUTE if is_closed else None,
+            start_event_id=derived_event_id(an_event().id),
+            session_id=f"{number:032}",
+        )
+        for number, (first, length, is_closed) in enumerate(known)
+    ]
+    expected = _by_a_look_at_all(events, sessions)
+
+    result = assign(events, {USER_KEY: sessions})
+
+    named = _sessions_of(result)
+    known_names = {session.session_id for session in sessions}
+    found = {id_: name if name in known_names else "new" for id_, name in named.items()}
+    assert found == {id_: name if name in known_names else "new" for id_, name in expected.items()}
+    together = {(one, other): named[one] == named[other] for one in named for other in named}
+    assert together == {(one, other): expected[one] == expected[other] for one, other in together}
+
+
+def _by_a_look_at_all(events: list[Event], known: list[Session]) -> dict[bytes, str]:
+    """The rule as it is told: of those that take it the nearest, of equals the one that began first."""
+    sessions = sorted((replace(session) for session in known), key=lambda each: each.start_utc)
+    names: dict[bytes, str] = {}
+    for event in sorted(events, key=lambda event: (event.date, event.type == "sessionend", event.id)):
+        date = event.date
+        taking = [session for session in sessions if session.takes(date)]
+        session = min(
+            taking,
+            key=lambda each: (max(each.start_utc - date, date - each.last_utc, 0 * MINUTE), each.start_utc),
+            default=None,
+        )
+        if event.type == "sessionend":
+            if session is not None:
+                session.close(date)
+            continue
+        if session is None:
+            session = Session(USER_KEY, b"", f"new {len(sessions)}", date, date)
+            sessions.append(session)
+        session.touch(date)
+        names[event.id] = session.session_id
+    return names
+
+
+@pytest.mark.parametrize(
+    ("minutes", "kinds", "known"),
+    [
+        pytest.param(16, ["log"], 0, id="each in a session of its own"),
+        pytest.param(0.01, ["log", "sessionend"], 0, id="each ended at once"),
+        pytest.param(0.001, ["log"], 1, id="known ones ahead"),
+        pytest.param(0.001, ["log"], -1, id="known ones that are over"),
+    ],
+)
+def test_many_sessions_of_one_user_take_time_in_proportion(
+    minutes: float, kinds: list[str], known: int
+) -> None:
+    """A post of some kilobytes can begin thousands, and must not hold up the worker."""
+    seconds = {}
+    for number in (500, 4000):
+        events = [_event(i * minutes, type=kinds[i % len(kinds)]) for i in range(number)]
+        starts = [known * (60 + i * 20) for i in range(number // 4)] if known else []
+        sessions = {
+            USER_KEY: [
+                _session(start, start, start_event_id=derived_event_id(an_event().id)) for start in starts
+            ]
+        }
+        seconds[number] = min(_cpu_seconds(events, sessions) for _ in range(3))
+
+    assert seconds[4000] < 8 * 3 * seconds[500]  # in quadratic time it would be 64 times as long
+
+
+def _cpu_seconds(events: list[Event], known: dict[SessionKey, list[Session]]) -> float:
+    began = time.process_time()
+    assign(events, known)
+    return time.process_time() - began
 
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.sampled_from(["log", "session", "sessionend", "error"]))))
