@@ -140,6 +140,8 @@ async def organization_views(
                 name=organization.name,
                 retention_days=api.settings.retention_days,
                 is_suspended=organization.is_suspended,
+                max_events_per_month=organization.monthly_event_limit or _UNLIMITED,
+                is_over_monthly_limit=organization.is_over_limit,
                 project_count=counted.projects,
                 stack_count=counted.stacks,
                 event_count=counted.events,

@@ -11,6 +11,7 @@ import asyncpg
 
 from collector.database.row_lock import RowLock
 from collector.database.text import storable
+from collector.domain.outcome import Outcome
 from collector.domain.projection import OrganizationEntry
 
 
@@ -23,27 +24,38 @@ class Organization:
     is_suspended: bool
     created_utc: datetime
     updated_utc: datetime
+    monthly_event_limit: int | None = None
+    is_over_limit: bool = False
+    """As many events of this month (UTC) are stored as may be."""
 
 
-_SELECT: Final = "SELECT id, name, is_suspended, created_utc, updated_utc FROM organizations"
+# Only where there is a limit anything is summed up.
+_SELECT: Final = f"""
+    SELECT o.id, o.name, o.is_suspended, o.created_utc, o.updated_utc, o.monthly_event_limit,
+           CASE WHEN o.monthly_event_limit IS NULL THEN false ELSE o.monthly_event_limit <= (
+               SELECT coalesce(sum(u.events), 0) FROM projects p JOIN usage u ON u.project_id = p.id
+               WHERE p.organization_id = o.id AND u.outcome = '{Outcome.STORED}'
+                   AND u.hour >= date_trunc('month', now(), 'UTC')) END AS is_over_limit
+    FROM organizations o
+"""  # noqa: S608 - constants only
 
 
 async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]) -> list[Organization]:
     """Those of the organizations that exist, by name."""
-    rows = await connection.fetch(f"{_SELECT} WHERE id = ANY($1) ORDER BY name, id", list(ids))
+    rows = await connection.fetch(f"{_SELECT} WHERE o.id = ANY($1) ORDER BY o.name, o.id", list(ids))
     return [_organization(row) for row in rows]
 
 
 async def all_organizations(connection: asyncpg.Connection) -> list[Organization]:
     """Every organization, by name."""
-    return [_organization(row) for row in await connection.fetch(f"{_SELECT} ORDER BY name, id")]
+    return [_organization(row) for row in await connection.fetch(f"{_SELECT} ORDER BY o.name, o.id")]
 
 
 async def find_organization(
     connection: asyncpg.Connection, organization_id: UUID, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
     """The organization with this id."""
-    row = await connection.fetchrow(f"{_SELECT} WHERE id = $1 {lock.value}", organization_id)
+    row = await connection.fetchrow(f"{_SELECT} WHERE o.id = $1 {lock.value}", organization_id)
     return None if row is None else _organization(row)
 
 
@@ -60,16 +72,13 @@ async def rename_organization(
     connection: asyncpg.Connection, organization_id: UUID, name: str, now: datetime
 ) -> Organization:
     """Give an organization that is locked another name, and answer what it is then."""
-    row = await connection.fetchrow(
-        """
-        UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1
-        RETURNING id, name, is_suspended, created_utc, updated_utc
-        """,
+    await connection.execute(
+        "UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1",
         organization_id,
         storable(name),
         now,
     )
-    return _organization(row)
+    return _organization(await connection.fetchrow(f"{_SELECT} WHERE o.id = $1", organization_id))
 
 
 async def suspend_organization(
@@ -84,6 +93,18 @@ async def suspend_organization(
     )
 
 
+async def limit_organization(
+    connection: asyncpg.Connection, organization_id: UUID, now: datetime, limit: int | None
+) -> None:
+    """Say how many events of an organization may be stored in a month; None for any number."""
+    await connection.execute(
+        "UPDATE organizations SET monthly_event_limit = $2, updated_utc = $3 WHERE id = $1",
+        organization_id,
+        limit,
+        now,
+    )
+
+
 @asynccontextmanager
 async def newest_organization_entry(
     connection: asyncpg.Connection, organization_id: UUID
@@ -91,7 +112,7 @@ async def newest_organization_entry(
     """What the doors must know of the organization, which nobody changes inside the block."""
     async with connection.transaction():
         found = await find_organization(connection, organization_id, RowLock.CHANGE)
-        yield None if found is None else OrganizationEntry(found.is_suspended)
+        yield None if found is None else _entry(found)
 
 
 async def has_organization_named(
@@ -139,8 +160,11 @@ async def member_ids(connection: asyncpg.Connection, organization_ids: Sequence[
 
 async def all_organization_entries(connection: asyncpg.Connection) -> dict[bytes, OrganizationEntry]:
     """Every organization by its id, for the projection."""
-    rows = await connection.fetch("SELECT id, is_suspended FROM organizations")
-    return {row["id"].bytes: OrganizationEntry(row["is_suspended"]) for row in rows}
+    return {found.id.bytes: _entry(found) for found in await all_organizations(connection)}
+
+
+def _entry(organization: Organization) -> OrganizationEntry:
+    return OrganizationEntry(organization.is_suspended, organization.is_over_limit)
 
 
 def _organization(row: Any) -> Organization:

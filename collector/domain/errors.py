@@ -41,6 +41,10 @@ class OrganizationSuspended(Refusal):
     """The organization is suspended."""
 
 
+class MonthlyLimitReached(Refusal):
+    """The organization has as many events this month as it may have."""
+
+
 class Forbidden(Refusal):
     """The credentials do not allow this."""
 

@@ -16,9 +16,10 @@ class ProjectEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OrganizationEntry(msgspec.Struct, frozen=True, array_like=True):
-    """An organization."""
+    """An organization; `is_over_limit` means that it has the events of this month."""
 
     is_suspended: bool = False
+    is_over_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ STATUS: Final[Mapping[type[Refusal], HTTPStatus]] = {
     errors.BadRequest: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.OrganizationSuspended: HTTPStatus.PAYMENT_REQUIRED,
+    errors.MonthlyLimitReached: HTTPStatus.PAYMENT_REQUIRED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,

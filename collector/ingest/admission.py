@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from collector.domain.errors import Unavailable
+from collector.domain.errors import MonthlyLimitReached, Unavailable
 from collector.domain.token import TokenEntry
 from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
 from collector.ingest.door import DOOR
 from collector.ingest.known_senders import Check
+from collector.ingest.token_cache import TokenCache
 
 LengthCheck = Callable[[web.BaseRequest, int], object]
 ContentCheck = Callable[[web.BaseRequest], None]
@@ -46,7 +47,15 @@ async def admit(
     if check_content is not None:
         check_content(request)
     target = await target_of(token, request.match_info.get("projectId"), door.cache)
+    await _refuse_over_limit(target, door.cache)
     return Admission(token, target, check)
+
+
+async def _refuse_over_limit(target: Target, cache: TokenCache) -> None:
+    """Whichever of the sender's organizations the project is of."""
+    organization = await cache.organization(target.organization_id)
+    if organization is not None and organization.is_over_limit:
+        raise MonthlyLimitReached
 
 
 def _counted_as(token: TokenEntry) -> str:

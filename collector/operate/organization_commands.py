@@ -12,6 +12,8 @@ _MEMBERS: Final = (
     *_COLUMNS,
     "updated_utc",
     "retention_days",
+    "max_events_per_month",
+    "is_over_monthly_limit",
     "project_count",
     "stack_count",
     "event_count",
@@ -67,6 +69,21 @@ def enable(organization: _Organization, *, data_dir: DataDir = None, as_json: As
     from collector.operate import organizations  # noqa: PLC0415
 
     work = partial(organizations.change, name=organization, is_suspended=False)
+    show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
+
+
+@app.command()
+def limit(
+    organization: _Organization,
+    events: Annotated[int, typer.Argument(min=0, max=10**15, help="Events in a month; 0 is no limit.")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refuse an organization's posts (402) once so many events of a month (UTC) are stored."""
+    from collector.operate import organizations  # noqa: PLC0415
+
+    work = partial(organizations.limit, name=organization, events_a_month=events)
     show_one(run(work, data_dir), _MEMBERS, as_json=as_json)
 
 

@@ -8,7 +8,12 @@ from collector.api.organizations import OrganizationView, organization_views, re
 from collector.api.request_body import converted
 from collector.api.service import Api
 from collector.database.deletion import delete_organizations
-from collector.database.organizations import Organization, all_organizations, suspend_organization
+from collector.database.organizations import (
+    Organization,
+    all_organizations,
+    limit_organization,
+    suspend_organization,
+)
 from collector.database.pool import connected
 from collector.database.users import find_user
 from collector.domain.errors import NotFound
@@ -43,6 +48,15 @@ async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView
     async with connected(api.pool) as connection:
         found = await reachable_organization(connection, OPERATOR, name)
         await suspend_organization(connection, found.id, api.clock.now(), is_suspended=is_suspended)
+    await tell_of_organization(api, found.id)
+    return await show(api, name)
+
+
+async def limit(api: Api, name: str, *, events_a_month: int) -> OrganizationView:
+    """Take no more posts once so many events of a month (UTC) are stored; 0 is no limit."""
+    async with connected(api.pool) as connection:
+        found = await reachable_organization(connection, OPERATOR, name)
+        await limit_organization(connection, found.id, api.clock.now(), events_a_month or None)
     await tell_of_organization(api, found.id)
     return await show(api, name)
 

@@ -1,13 +1,21 @@
 """What operators do with organizations, beside an api that runs."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
+from collector.database.projection import load_projection
+from collector.database.usage import UsageKey, add_usage
 from collector.domain.errors import BadRequest, NotFound
+from collector.domain.outcome import Outcome
+from collector.domain.projection import OrganizationEntry
 from collector.operate import organizations
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, RunningApi
-from tests.database.rows import ORGANIZATION
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
 
 pytestmark = pytest.mark.integration
+
+NOW = datetime.now(UTC)
 
 
 async def test_an_organization_belongs_to_its_owner_at_once(api: RunningApi) -> None:
@@ -44,6 +52,41 @@ async def test_a_suspended_organization_is_refused_everywhere_until_it_is_enable
     at_the_door = await api.parts.projection.find_organization(ORGANIZATION.bytes)
     assert at_the_door.entry is not None
     assert not at_the_door.entry.is_suspended
+
+
+async def test_an_organization_is_over_its_limit_once_so_many_events_are_stored(api: RunningApi) -> None:
+    """Of this month: the doors know when the limit is set, and by the next sweep when it is reached."""
+    await add_stored(api, 5, NOW)
+    await add_stored(api, 100, NOW - timedelta(days=32))
+
+    below = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=6)
+    reached = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=5)
+    at_the_door = await api.parts.projection.find_organization(ORGANIZATION.bytes)
+    swept = (await load_projection(api.pool)).organizations
+    unlimited = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=0)
+
+    assert (below.max_events_per_month, below.is_over_monthly_limit) == (6, False)
+    assert (reached.max_events_per_month, reached.is_over_monthly_limit) == (5, True)
+    assert at_the_door.entry == OrganizationEntry(is_over_limit=True)
+    assert swept == {
+        ORGANIZATION.bytes: OrganizationEntry(is_over_limit=True),
+        OTHER_ORGANIZATION.bytes: OrganizationEntry(),
+    }
+    assert (unlimited.max_events_per_month, unlimited.is_over_monthly_limit) == (-1, False)
+
+
+async def add_stored(api: RunningApi, events: int, moment: datetime) -> None:
+    """Count events as a worker does that has stored them; discarded ones, too, which do not matter."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    async with api.pool.acquire() as connection:
+        await add_usage(
+            connection,
+            {
+                UsageKey(PROJECT, hour, Outcome.STORED): events,
+                UsageKey(PROJECT, hour, Outcome.DISCARDED, "too_old"): 1000,
+                UsageKey(OTHER_PROJECT, hour, Outcome.STORED): 1000,
+            },
+        )
 
 
 async def test_a_deleted_organization_is_gone_with_its_tokens(api: RunningApi) -> None:

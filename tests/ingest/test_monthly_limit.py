@@ -1,0 +1,48 @@
+"""A door whose senders' organization has the events of this month."""
+
+from dataclasses import replace
+
+import pytest
+
+from collector.domain.projection import OrganizationEntry
+from tests.factories import ORGANIZATION
+from tests.ingest.projections import a_projection
+from tests.ingest.running_door import RunningDoor, running_door
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+
+async def test_posts_are_402_and_everything_else_goes_on(redis_url: str, key_prefix: str) -> None:
+    """Also the settings that clients obey; nothing of a refused post is queued."""
+    full = a_projection()
+    full = replace(
+        full, organizations=full.organizations | {ORGANIZATION: OrganizationEntry(is_over_limit=True)}
+    )
+    async with running_door(redis_url, key_prefix, full) as door:
+        posted = await door.post()
+        submitted = await door.request("GET", "/api/v2/events/submit?message=hi")
+        settings = await door.request("GET", "/api/v2/projects/config")
+
+        assert [posted.status, submitted.status, settings.status] == [402, 402, 200]
+        assert (await posted.json())[
+            "title"
+        ] == "The organization has as many events this month as it may have."
+        assert await door.queued() == []
+
+
+async def test_a_sender_who_is_known_well_is_refused_as_soon_as_the_door_knows(any_door: RunningDoor) -> None:
+    """The short way is for those about whom nothing has changed."""
+    assert [(await any_door.post()).status for _ in range(3)] == [202, 202, 202]
+    await any_door.projection.put_organization(ORGANIZATION, OrganizationEntry(is_over_limit=True))
+
+    async def refused() -> bool:
+        return (await any_door.post()).status == 402
+
+    await until(refused)
+    await any_door.projection.put_organization(ORGANIZATION, OrganizationEntry())
+
+    async def taken() -> bool:
+        return (await any_door.post()).status == 202
+
+    await until(taken)
