@@ -6,6 +6,7 @@ out. Cold is the first time after a start of Postgres; the files may still be in
 
 import argparse
 import asyncio
+import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -97,13 +98,16 @@ class Recorder:
 
 
 def main() -> int:
-    """0 when there are figures, 2 when there are none."""
+    """0 when there are figures, 2 when there are none, 130 when it was interrupted."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being stopped also stops Postgres
     arguments = parse(sys.argv[1:])
     try:
         report = asyncio.run(run(arguments))
     except (StartError, NotStarted) as error:
         print(f"bench-read: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
     print(report)
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / f"read-{datetime.now(UTC):%Y%m%d-%H%M%S}.md"
