@@ -13,6 +13,7 @@ from typing import Any, Final
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
+from collector.database.slices import slices
 from collector.database.text import storable
 from collector.domain.active_sessions import MOST_UNTOLD
 from collector.domain.session import IDLE, Session
@@ -111,7 +112,7 @@ async def hold_keys(connection: asyncpg.Connection, keys: Iterable[SessionKey]) 
 
 async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
     """Insert them; their keys must be held."""
-    if sessions:
+    for some in slices(sorted(sessions, key=_order)):
         rows = [
             (
                 *id_of(session),
@@ -123,17 +124,17 @@ async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Sess
                 session.closed_utc,
                 session.has_error,
             )
-            for session in sorted(sessions, key=_order)
+            for session in some
         ]
         await connection.execute(_BEGIN, *columns_of(rows), TELL_AFTER)
 
 
 async def tell_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
     """Tell sessions of activity. Among a transaction's last statements and sorted: see `add_usage`."""
-    if sessions:
+    for some in slices(sorted(sessions, key=_order)):
         rows = [
             (*id_of(session), session.start_utc, session.last_utc, session.closed_utc, session.has_error)
-            for session in sorted(sessions, key=_order)
+            for session in some
         ]
         await connection.execute(_TELL, *columns_of(rows), TELL_AFTER)
 

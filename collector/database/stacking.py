@@ -16,6 +16,7 @@ import asyncpg
 import msgspec
 
 from collector.database.errors import DatabaseUnavailable
+from collector.database.slices import slices
 from collector.database.text import storable
 from collector.domain.outcome import Event
 from collector.domain.stack import title_of
@@ -79,8 +80,10 @@ class Stacking:
         firsts: dict[bytes, Event] = {}
         for event in sorted((event for event in events if event.stack.id in unknown), key=_id):
             firsts.setdefault(event.stack.id, event)
-        rows = [_row(event) for event in firsts.values()]
-        added = {row["id"].bytes for row in await self._connection.fetch(_ADD, msgspec.json.encode(rows))}
+        added: set[bytes] = set()
+        for some in slices(sorted(firsts)):
+            rows = msgspec.json.encode([_row(firsts[id_]) for id_ in some])
+            added.update(row["id"].bytes for row in await self._connection.fetch(_ADD, rows))
         self._first_events = {id_: firsts[id_].id for id_ in added}
         marked = set(self._first_events.values())
         return [
@@ -104,10 +107,11 @@ class Stacking:
         )
 
     async def _add_totals(self, totals: Sequence["_Total"]) -> None:
-        columns = (list(column) for column in zip(*totals, strict=True))
-        status = await self._connection.execute(_ADD_TOTALS, *columns)
-        if status != f"UPDATE {len(totals)}":
-            raise DatabaseUnavailable("A stack was deleted in between; it is made again.")
+        for some in slices(totals):
+            columns = (list(column) for column in zip(*some, strict=True))
+            status = await self._connection.execute(_ADD_TOTALS, *columns)
+            if status != f"UPDATE {len(some)}":
+                raise DatabaseUnavailable("A stack was deleted in between; it is made again.")
 
     def _total(self, stack_id: bytes, events: Sequence[Event]) -> "_Total":
         fixed_in = self._fixed_in.get(stack_id)

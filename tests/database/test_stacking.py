@@ -9,8 +9,10 @@ import asyncpg
 import msgspec
 import pytest
 
+from collector.database import slices
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool
+from collector.database.stacking import Stacking
 from collector.database.store import BatchStore
 from collector.domain.outcome import Event, Tally
 from collector.domain.stack import Stack, plain_stack
@@ -224,6 +226,31 @@ async def test_a_stack_comes_back_with_an_event_that_should_not_be(
     assert (await stack(pool))["status"] == status
 
 
+@pytest.fixture(params=[slices.ROWS_AT_ONCE, 7], ids=["in one statement", "in slices"])
+def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many rows one statement touches."""
+    monkeypatch.setattr(slices, "ROWS_AT_ONCE", request.param)
+    return int(request.param)
+
+
+async def test_no_statement_touches_more_stacks_than_a_slow_server_can_do(
+    pool: asyncpg.Pool, rows_at_once: int
+) -> None:
+    """Or it would be given up and repeated for ever, however often it is read."""
+    events = [an_event(source=f"source-{number}") for number in range(20)]
+    queries: list[str] = []
+    async with pool.acquire() as connection, connection.transaction():
+        stacking = Stacking(connection)
+        with connection.query_logger(lambda record: queries.append(record.query)):
+            await stacking.begin(events)
+            await stacking.end(events, ())
+
+    number = -(-len(events) // rows_at_once)
+    assert sum("INSERT INTO stacks" in query for query in queries) == number
+    assert sum("UPDATE stacks" in query for query in queries) == number
+
+
+@pytest.mark.usefixtures("rows_at_once")
 async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -> None:
     """Several workers meet many new stacks at once, in any order: no deadlock, one first occurrence each."""
     sources = [f"source-{number}" for number in range(40)]
@@ -240,6 +267,7 @@ async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -
     assert [row["total_occurrences"] for row in rows] == [6] * 40
 
 
+@pytest.mark.usefixtures("rows_at_once")
 async def test_savers_of_known_stacks_lose_no_total(pool: asyncpg.Pool) -> None:
     """They wait for one another in one order, and each adds to what the others left."""
     sources = [f"source-{number}" for number in range(20)]
