@@ -40,7 +40,7 @@ _DUE: Final = f"""
 """  # noqa: S608 - constants only
 _FORGET: Final = """
     DELETE FROM sessions WHERE ctid IN (
-        SELECT ctid FROM sessions WHERE heard_utc < now() - $1::interval LIMIT $2
+        SELECT ctid FROM sessions WHERE heard_utc < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 """
 _TOLD: Final = """

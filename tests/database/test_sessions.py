@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from collector.database import slices
 from collector.database.session_joining import Joining
 from collector.database.session_upkeep import SILENCE, forget_sessions, hear, tell_start_events
 from collector.domain.active_sessions import ActiveSessions
@@ -104,8 +105,12 @@ async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
     return waiting
 
 
-async def test_many_transactions_at_once_begin_each_session_once(pool: asyncpg.Pool) -> None:
+@pytest.mark.parametrize("rows_at_once", [slices.ROWS_AT_ONCE, 7], ids=["in one statement", "in slices"])
+async def test_many_transactions_at_once_begin_each_session_once(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
     """In whatever order their events name the users: nobody waits in a circle."""
+    monkeypatch.setattr(slices, "ROWS_AT_ONCE", rows_at_once)
     noon = today()
     users = [f"user {number}" for number in range(40)]
     batches = [[a_user_event(noon + n * MINUTE, user) for user in users[n:] + users[:n]] for n in range(8)]
@@ -117,6 +122,26 @@ async def test_many_transactions_at_once_begin_each_session_once(pool: asyncpg.P
     rows = await sessions(pool)
     assert len(rows) == len(users)
     assert {row["last_utc"] for row in rows} == {noon + 7 * MINUTE}
+
+
+async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One post may begin thousands; a statement that is given up would be repeated for ever."""
+    monkeypatch.setattr(slices, "ROWS_AT_ONCE", 7)
+    events = [a_user_event(today(), f"user {number}") for number in range(20)]
+    queries: list[str] = []
+    async with pool.acquire() as connection:
+        with connection.query_logger(lambda record: queries.append(record.query)):
+            await _joining(connection).begin(events)
+            joining = _joining(connection)
+            await joining.begin(
+                [msgspec.structs.replace(event, date=event.date + MINUTE) for event in events]
+            )
+            await joining.tell()
+
+    assert sum("INSERT INTO sessions" in query for query in queries) == 3
+    assert sum("UPDATE sessions" in query for query in queries) == 3
 
 
 async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
@@ -216,6 +241,18 @@ async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> Non
         runs = [tasks.create_task(tell_start_events(pool, 10)) for _ in range(3)]
 
     assert sum(run.result() for run in runs) + await tell_start_events(pool, 100) == 30
+
+
+async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: asyncpg.Pool) -> None:
+    """Whoever tells sessions holds many of them: waiting for each other could end in a circle."""
+    await in_sessions(pool, a_user_event(today()), a_user_event(today(), "john"))
+    await make_older(pool, timedelta(days=3))
+    async with pool.acquire() as worker, worker.transaction():
+        await worker.execute("SELECT FROM sessions LIMIT 1 FOR UPDATE")
+        async with asyncio.timeout(5):
+            assert await forget_sessions(pool, 2) == 1
+
+    assert await forget_sessions(pool, 2) == 1
 
 
 async def test_old_sessions_are_forgotten(pool: asyncpg.Pool) -> None:
