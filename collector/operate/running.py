@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
@@ -39,6 +39,7 @@ def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View
         async with open_system(os.environ, data_dir) as api:
             done.append(await work(api))
 
+    _check_arguments()
     for unknown in unknown_variables(os.environ):
         sys.stderr.write(f"headrace: {unknown}\n")
     status = run_process(main, lambda error: in_words(error, os.environ))
@@ -73,14 +74,30 @@ def confirm(what: str, *, yes: bool) -> None:
 def new_password() -> str:
     """A password that is typed twice, or the first line of what is piped in; never from the command line."""
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        return piped_line()
     password = getpass.getpass("Password: ")
     if getpass.getpass("The same again: ") != password:
         fail("the two are not the same.")
     return password
 
 
-def fail(why: str) -> None:
+def piped_line() -> str:
+    """The first line of what is piped in."""
+    try:
+        return sys.stdin.buffer.readline().decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        fail("what is piped in is no UTF-8 text.")
+
+
+def _check_arguments() -> None:
+    """Other bytes than text could be stored in part, and not be shown."""
+    try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        fail("an argument is no UTF-8 text.")
+
+
+def fail(why: str) -> NoReturn:
     """End the command with one line."""
     sys.stderr.write(f"headrace: {why}\n")
     raise typer.Exit(2)

@@ -1,13 +1,22 @@
 """`headrace token`: the command line of what operators do with the tokens of programs."""
 
-import sys
 from datetime import datetime
 from functools import partial
 from typing import Annotated, Final
 
 import typer
 
-from collector.operate.running import AsJson, DataDir, Yes, confirm, fail, run, show_all, show_one
+from collector.operate.running import (
+    AsJson,
+    DataDir,
+    Yes,
+    confirm,
+    fail,
+    piped_line,
+    run,
+    show_all,
+    show_one,
+)
 
 _COLUMNS: Final = (
     "id",
@@ -56,7 +65,7 @@ def create(  # noqa: PLR0913 - options of a command
     if (project is None) == (organization is None):
         fail("say either --project or --organization.")
     if value == "-":
-        value = sys.stdin.readline().strip()
+        value = piped_line()
     wanted = tokens.Wanted(project, organization, tuple(scope or ()), notes, expires, value)
     show_one(run(partial(tokens.create, wanted=wanted), data_dir), _MEMBERS, as_json=as_json)
 

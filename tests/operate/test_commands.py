@@ -1,7 +1,9 @@
 """`headrace user|organization|project|token` on real servers, as a shell runs them."""
 
 import asyncio
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +150,43 @@ def test_where_no_up_runs_that_is_told(tmp_path: Path) -> None:
     assert (absent.returncode, damaged.returncode) == (2, 2)
     assert absent.stderr.startswith(f"headrace: no `headrace up` runs with the data directory {tmp_path}")
     assert damaged.stderr == f"headrace: {tmp_path}/ready.json is no ready file of `headrace up`.\n"
+
+
+@pytest.mark.integration
+async def test_a_key_can_be_piped_in(shell: Shell, api: RunningApi) -> None:
+    """For those who write commands into files that others read."""
+    arguments = ("token", "create", "--organization", ORGANIZATION.hex, "--value", "-")
+    token = await shell.said(*arguments, typed=f"{BROUGHT}\nand more\n")
+
+    assert token["id"] == BROUGHT
+    assert "project_id" not in token
+    assert await api.knows_at_the_door(BROUGHT)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "typed", "line"),
+    [
+        pytest.param([b"token", b"create", b"--notes", b"\xff"], b"", b"an argument is", id="an argument"),
+        pytest.param(
+            [b"user", b"create", b"a@example.com"], b"\xff\xfe", b"what is piped in is", id="a pipe"
+        ),
+    ],
+)
+def test_what_is_no_text_is_refused_before_anything_is_done(
+    arguments: list[bytes], typed: bytes, line: bytes
+) -> None:
+    """Or a token could be made whose secret cannot be printed."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-P", "-m", "collector.cli", *arguments, *([b"--project", b"x"] * (not typed))],
+        env={"PATH": os.environ["PATH"]},
+        input=typed,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 2
+    assert done.stderr == b"headrace: " + line + b" no UTF-8 text.\n"
 
 
 def test_a_password_is_never_an_argument() -> None:
