@@ -46,6 +46,22 @@ async def test_a_turn_that_does_not_come_in_time_is_refused() -> None:
     assert await working
 
 
+async def test_only_so_many_bytes_wait_for_their_turn() -> None:
+    """Thousands of senders may ask at once, each with a body in the door's memory."""
+    is_over = Event()
+    turns = Turns(at_once=1, wait_seconds=30, waiting_bytes=2 * len(LARGE))
+    working = [asyncio.ensure_future(turns.run(LARGE, "", lambda: is_over.wait(30))) for _ in range(2)]
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await turns.run(LARGE, "", get_ident)
+
+        is_over.set()
+        assert await asyncio.gather(*working) == [True, True]
+        assert await turns.run(LARGE * 3, "", get_ident) != get_ident()
+
+
 async def test_a_turn_is_given_back_also_after_a_failure() -> None:
     """What cannot be read must not stop those who come later."""
     turns = Turns(at_once=1, wait_seconds=5)
