@@ -65,19 +65,14 @@ async def _fill(
     parts: Sequence[Aggregation],
 ) -> None:
     """Find out the parts of all buckets of one path, then go into those that have buckets themselves."""
-    values = [part for part in parts if not part.has_buckets]
-    for bucket in parents.values():
-        bucket.values = {part.key: 0 if part.operator is Operator.CARDINALITY else None for part in values}
-    plain = [part for part in values if not _is_list(part)]
-    if not path or plain:
-        await _take(connection, selection, path, parents, plain)
-    for part in values:
-        if _is_list(part):  # by itself: it multiplies the events
-            await _take(connection, selection, path, parents, [part])
+    if not path:
+        await _take(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
     for part in parts:
         if part.has_buckets and parents:
             inner = await _buckets(connection, selection, (*path, part), parents)
             await _fill(connection, selection, (*path, part), inner, part.parts)
+        elif _is_list(part):  # by itself: it multiplies the events
+            await _take(connection, selection, path, parents, [part])
 
 
 async def _take(
@@ -88,12 +83,13 @@ async def _take(
     values: Sequence[Aggregation],
 ) -> None:
     """Find out the values of all buckets of a path in one pass."""
+    for bucket in buckets.values():
+        bucket.values |= {part.key: _of_nothing(part) for part in values}
     for keys, row in await _rows(connection, selection, path, values):
-        bucket = buckets.get(keys)
-        if bucket is not None:
-            bucket.values |= {part.key: row[f"v{number}"] for number, part in enumerate(values)}
+        if keys in buckets:
+            buckets[keys].values |= _values(row, values)
             if not path and not any(map(_is_list, values)):
-                bucket.total = row["total"]
+                buckets[keys].total = row["total"]
 
 
 async def _buckets(
@@ -104,16 +100,19 @@ async def _buckets(
 ) -> dict[Keys, Bucket]:
     """Make the buckets of the path's last part in each of its parents; the largest, or in order of date."""
     last, found = path[-1], dict[Keys, Bucket]()
+    values = [part for part in last.parts if _is_plain(part)]
     for parent in parents.values():
         parent.buckets[last.key] = []
-    for keys, row in await _rows(connection, selection, path, [], is_ranked=True):
+    for keys, row in await _rows(connection, selection, path, values, is_ranked=True):
         if keys[:-1] in parents:
-            found[keys] = Bucket(keys[-1], row["total"])
+            found[keys] = Bucket(keys[-1], row["total"], _values(row, values))
             parents[keys[:-1]].buckets[last.key].append(found[keys])
     if last.operator is Operator.DATE:
         interval = _interval(last, selection)
         for keys, parent in parents.items():
             parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval))
+            for bucket in parent.buckets[last.key]:
+                bucket.values = bucket.values or {part.key: _of_nothing(part) for part in values}
             found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
     return found
 
@@ -153,6 +152,20 @@ def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: 
     ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
     shown = names[-1] if is_date else f"total DESC, {names[-1]}"
     return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown}"  # noqa: S608
+
+
+def _is_plain(part: Aggregation) -> bool:
+    """Whether it is one value that is found out along with others."""
+    return not part.has_buckets and not _is_list(part)
+
+
+def _of_nothing(part: Aggregation) -> int | None:
+    """What is found out of no events."""
+    return 0 if part.operator is Operator.CARDINALITY else None
+
+
+def _values(row: asyncpg.Record, parts: Sequence[Aggregation]) -> dict[str, Any]:
+    return {part.key: row[f"v{number}"] for number, part in enumerate(parts)}
 
 
 def _value(part: Aggregation, arguments: Arguments) -> str:
