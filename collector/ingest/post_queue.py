@@ -33,7 +33,7 @@ _WRITES_AT_ONCE: Final = 4
 _POSTS_WORTH_A_WRITE: Final = 16
 _BYTES_WORTH_A_WRITE: Final = 128 * 1024
 _WAITING_BYTES: Final = 32 * 1024 * 1024
-"""More than that waiting for the disk, and the door refuses before its own memory fills."""
+"""The door refuses more than that waiting for the disk before its own memory fills; one post may be larger."""
 
 _log = structlog.get_logger()
 
@@ -122,7 +122,7 @@ class PostQueue:
         size_bytes = len(post.body)
         if not self._is_open:
             raise Unavailable("The server is stopping; please repeat the post.")
-        if self._waiting_bytes + size_bytes > _WAITING_BYTES:
+        if self._waiting_bytes + size_bytes > _WAITING_BYTES and self._waiting_bytes:
             raise Unavailable("More posts are waiting for the queue's disk than this server can hold.")
         if not self._batches or not self._batches[-1].takes(size_bytes):
             self._batches.append(_Batch())

@@ -190,6 +190,16 @@ async def test_more_than_the_door_can_hold_is_refused(monkeypatch: pytest.Monkey
         sink.gate.release()
 
 
+async def test_a_post_larger_than_that_is_taken_where_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bodies may be allowed to be larger; such a one would be repeated for ever."""
+    monkeypatch.setattr(post_queue, "_WAITING_BYTES", 100)
+    sink = FakePostSink()
+    async with _running(sink, FakeClock()) as queue:
+        await queue.append(a_post(body=b"x" * 200))
+
+    assert [len(batch.posts) for _, batch in sink.appended] == [1]
+
+
 async def test_shards_take_turns() -> None:
     """Several streams share the load."""
     sink = FakePostSink()
