@@ -23,7 +23,7 @@ MET: Final[set[tuple[str, str, int]]] = set()
 
 def check_answer(method: str, url: str, status: int, content_type: str, body: bytes) -> None:
     """Fail for an answer that the document does not know; what is no operation of it is nobody's business."""
-    template = _template_of(URL(url).path)
+    template = _template_of(method, URL(url).path)
     operation = DOCUMENT["paths"].get(template, {}).get(method.lower())
     if operation is None or status == HTTPStatus.INTERNAL_SERVER_ERROR:  # a bug is no operation's answer
         return
@@ -38,8 +38,9 @@ def check_answer(method: str, url: str, status: int, content_type: str, body: by
     MET.add((method, template, status))
 
 
-def _template_of(path: str) -> str:
-    return next((template for template, pattern in _patterns().items() if pattern.fullmatch(path)), "")
+def _template_of(method: str, path: str) -> str:
+    fitting = (template for template, pattern in _patterns().items() if pattern.fullmatch(path))
+    return next((template for template in fitting if method.lower() in DOCUMENT["paths"][template]), "")
 
 
 @cache

@@ -30,7 +30,7 @@ from collector.database.tokens import (
     lock_token,
 )
 from collector.database.tokens import delete_tokens as delete_from_database
-from collector.domain.errors import NotFound
+from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
 from collector.domain.token import LOOKUP_LENGTH, digest_of, lookup_of
 from collector.http.operation import Answer, documented, json_body
@@ -87,7 +87,7 @@ async def patch_token(request: web.Request) -> web.Response:
     return json_response(token_view(token))
 
 
-@documented("Token", DELETED)
+@documented("Token", DELETED, refusals=(BadRequest,))
 async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens. 202 once the doors know; 503 means revoked, but the doors could not be told."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)

@@ -102,6 +102,14 @@ async def test_suspended_organizations_show_nothing(api: RunningApi) -> None:
         assert (await api.get(f"/api/v2/{path}/events", api.people.user)).status == 402
 
 
+@pytest.mark.parametrize("what", ["events/count", "events/sessions", "events/sessions/session-1", "stacks"])
+async def test_whatever_is_asked_of_a_suspended_project_has_the_reason(api: RunningApi, what: str) -> None:
+    """Nobody takes it for an empty one."""
+    await api.pool.execute("UPDATE organizations SET is_suspended = true")
+
+    assert (await api.get(f"/api/v2/projects/{PROJECT.hex}/{what}", api.people.user)).status == 402
+
+
 async def test_time_and_offset_narrow_a_list(api: RunningApi) -> None:
     """A day is the reader's."""
     late, early = (an_event(date=days_ago(1).replace(hour=hour)) for hour in (23, 1))

@@ -80,6 +80,25 @@ async def test_version_1_takes_nothing_for_no_change(any_door: RunningDoor, body
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "status"),
+    [
+        pytest.param(b'{"UserEmail":"me"}', {}, 422, id="no address"),
+        pytest.param(b" " * 1001, {}, 413, id="too long"),
+        pytest.param(BODY, {"Content-Encoding": "lzma"}, 415, id="packed in no way that is known"),
+    ],
+)
+async def test_version_1_refuses_likewise(
+    any_door: RunningDoor, body: bytes, headers: dict[str, str], status: int
+) -> None:
+    """Nothing is queued."""
+    headers = JSON | BEARER | headers
+    response = await any_door.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=headers)
+
+    assert response.status == status
+    assert await any_door.queued() == []
+
+
+@pytest.mark.parametrize(
     ("options", "status", "fields"),
     [
         pytest.param({"data": b'{"email_address":"me"}'}, 422, {"email_address"}, id="no address"),
