@@ -30,6 +30,17 @@ _TYPES: Final[dict[str, type]] = {
 _ALIASES: Final = {"created_utc": "created", "reference_id": "reference"}
 _MOST_KEYS: Final = 3
 _HIGHEST_COUNT: Final = 2**31
+_MOST_DIGITS: Final = 2000
+_NO_PLACE: Final = (
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    InvalidOperation,
+    binascii.Error,
+    msgspec.DecodeError,
+)
+"""What garbage in the place of a token raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,7 @@ def place_of(token: str, order: Order, name: str) -> Place:
         *written, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         values = tuple(_read(text, key) for text, key in zip(written, order.keys, strict=True))
         return Place(values, UUID(hex=last))
-    except (ValueError, TypeError, AttributeError, InvalidOperation, binascii.Error, msgspec.DecodeError):
+    except _NO_PLACE:
         raise BadRequest(f"The parameter `{name}` is no place in a list in this order.") from None
 
 
@@ -115,6 +126,9 @@ def _read(text: Any, key: Key) -> Any:
     type_ = _TYPES[key.name]
     if type_ is datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
-    if type_ is int and not -_HIGHEST_COUNT <= int(text) < _HIGHEST_COUNT:
+    value = type_(text)
+    if isinstance(value, int) and not -_HIGHEST_COUNT <= value < _HIGHEST_COUNT:
         raise ValueError
-    return type_(text)
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError
+    return value
