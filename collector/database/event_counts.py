@@ -68,10 +68,12 @@ async def _fill(
     if not path:
         await _take(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
     for part in parts:
-        if part.has_buckets and parents:
+        if not parents or _is_plain(part):
+            continue
+        if part.has_buckets:
             inner = await _buckets(connection, selection, (*path, part), parents)
             await _fill(connection, selection, (*path, part), inner, part.parts)
-        elif _is_list(part):  # by itself: it multiplies the events
+        else:  # of a list, by itself: it multiplies the events
             await _take(connection, selection, path, parents, [part])
 
 

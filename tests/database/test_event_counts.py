@@ -78,6 +78,13 @@ async def test_numbers_are_found_out_of_all(pool: asyncpg.Pool) -> None:
     assert whole.values["cardinality_user"] == 2
 
 
+async def test_nothing_has_no_buckets_within_buckets(pool: asyncpg.Pool) -> None:
+    """Of whatever kind they would be."""
+    whole = await counted(pool, "terms:(type terms:tags cardinality:tags date:date)", "type:nothing")
+
+    assert whole.buckets == {"terms_type": []}
+
+
 async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
     """Nor is that an error."""
     whole = await counted(pool, "avg:value cardinality:tags terms:type date:date", "type:nothing")
