@@ -13,11 +13,14 @@ import asyncpg
 from collector.database.event_lists import Selection, where
 from collector.database.filter_sql import CAUSES, Arguments
 from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, size_of
+from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import Column, ErrorMember, Member, Place, StackColumn
 from collector.domain.moments import moved
 
 MAXIMUM_DATES: Final = 2000
 """Buckets of dates in one list."""
+MAXIMUM_BUCKETS: Final = 10_000
+"""Of one aggregation in all."""
 
 _ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
 """Where buckets are counted from: a Monday."""
@@ -109,10 +112,12 @@ async def _buckets(
         if keys[:-1] in parents:
             found[keys] = Bucket(keys[-1], row["total"], _values(row, values))
             parents[keys[:-1]].buckets[last.key].append(found[keys])
+    if len(found) > MAXIMUM_BUCKETS:
+        raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
     if last.operator is Operator.DATE:
-        interval = _interval(last, selection)
+        interval, gaps = _interval(last, selection), MAXIMUM_BUCKETS // len(parents)
         for keys, parent in parents.items():
-            parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval))
+            parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval, gaps))
             for bucket in parent.buckets[last.key]:
                 bucket.values = bucket.values or {part.key: _of_nothing(part) for part in values}
             found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
@@ -153,7 +158,8 @@ def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: 
     size = arguments.add(MAXIMUM_DATES if is_date else size_of(last))
     ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
     shown = names[-1] if is_date else f"total DESC, {names[-1]}"
-    return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown}"  # noqa: S608
+    most = arguments.add(MAXIMUM_BUCKETS + 1)
+    return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown} LIMIT {most}"  # noqa: S608
 
 
 def _is_plain(part: Aggregation) -> bool:
@@ -212,14 +218,14 @@ def _interval(part: Aggregation, selection: Selection) -> Interval:
     return Interval(next(fitting, _LENGTHS[-1]), offset=offset)
 
 
-def _without_gaps(buckets: Sequence[Bucket], interval: Interval) -> Iterator[Bucket]:
-    """The buckets and, between them, such as hold nothing; as long as these are not too many."""
+def _without_gaps(buckets: Sequence[Bucket], interval: Interval, most: int) -> Iterator[Bucket]:
+    """The buckets and, between them, such as hold nothing; of these no more than `most`."""
     made = 0
     for number, bucket in enumerate(buckets):
         yield bucket
         following = buckets[number + 1].key if number + 1 < len(buckets) else bucket.key
         key = _next(bucket.key, interval)
-        while key < following and made < MAXIMUM_DATES:
+        while key < following and made < most:
             yield Bucket(key)
             made += 1
             key = _next(key, interval)

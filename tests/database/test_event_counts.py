@@ -11,6 +11,7 @@ from collector.database.event_counts import Bucket, count_in_buckets
 from collector.database.event_lists import Selection
 from collector.database.store import BatchStore
 from collector.domain.aggregation import aggregations_of
+from collector.domain.errors import BadRequest
 from collector.domain.filter_text import filter_of
 from collector.domain.moments import LocalClock
 from collector.domain.time_range import TimeRange
@@ -83,6 +84,16 @@ async def test_nothing_has_no_buckets_within_buckets(pool: asyncpg.Pool) -> None
     whole = await counted(pool, "terms:(type terms:tags cardinality:tags date:date)", "type:nothing")
 
     assert whole.buckets == {"terms_type": []}
+
+
+async def test_too_many_buckets_are_refused(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer grows without end; gaps are filled as far as there is room."""
+    monkeypatch.setattr("collector.database.event_counts.MAXIMUM_BUCKETS", 4)
+
+    with pytest.raises(BadRequest, match="The aggregation `date_date` has more than 4 buckets"):
+        await counted(pool, "terms:(type date:date~1h)")
+    hours = (await counted(pool, "date:date~1h", "type:log")).buckets["date_date"]
+    assert len(hours) == 3 + 4
 
 
 async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
