@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Page, expect
 
 
 class ApiPage:
@@ -26,8 +26,15 @@ class ApiPage:
 
     async def execute(self, method: str, path: str, body: Any = None, **parameters: str) -> tuple[int, Any]:
         """Open an operation, try it out; answers the status and the body that the page shows."""
-        operation = await self._open(method, path)
-        await operation.get_by_role("button", name="Try it out").click()
+        operation = self._page.locator(f".opblock-{method.lower()}").filter(
+            has=self._page.locator(f'[data-path="{path}"]')
+        )
+        clear = operation.get_by_role("button", name="Clear")
+        if await clear.count():  # it stands open since the last time
+            await clear.click()
+        else:
+            await operation.locator(".opblock-summary-control").click()
+            await operation.get_by_role("button", name="Try it out").click()
         for name, text in parameters.items():
             row = operation.locator(f'tr[data-param-name="{name}"]')
             await row.locator("input, select, textarea").first.fill(text)
@@ -38,14 +45,4 @@ class ApiPage:
         status = int(await answer.locator("tr.response td.response-col_status").inner_text())
         shown = answer.locator("td.response-col_description .highlight-code code")
         text = await shown.first.inner_text() if await shown.count() else ""
-        await operation.get_by_role("button", name="Clear").click()
-        await operation.get_by_role("button", name="Cancel").click()
-        await operation.locator(".opblock-summary-control").click()
         return status, json.loads(text) if text else None
-
-    async def _open(self, method: str, path: str) -> Locator:
-        operation = self._page.locator(f".opblock-{method.lower()}").filter(
-            has=self._page.locator(f'[data-path="{path}"]')
-        )
-        await operation.locator(".opblock-summary-control").click()
-        return operation

@@ -69,8 +69,10 @@ async def until_found(api: ApiPage, path: str, **parameters: str) -> None:
     assert [event["message"] for event in found] == ["Hello"]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [pytest.param(DESKTOP, "light", id="desktop"), pytest.param(PHONE, "dark", id="phone, dark")],
+)
 async def test_it_is_there_on_every_screen(
     up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
 ) -> None:
