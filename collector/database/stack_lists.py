@@ -11,6 +11,8 @@ from collector.database.event_lists import Selection, where
 from collector.database.filter_sql import Arguments, StackConditions
 from collector.database.stacks import StoredStack, find_stacks
 
+_BEGAN: Final = """ AND e.stack_id IN (
+    SELECT s.id FROM stacks AS s WHERE s.project_id = e.project_id AND s.first_occurrence >= {begin})"""
 _USER: Final = "e.data #>> '{@user,identity}'"
 
 
@@ -110,8 +112,7 @@ async def count_stacks(connection: asyncpg.Connection, selection: Selection) -> 
 def _began_within(selection: Selection, arguments: Arguments) -> str:
     if selection.time.begin is None:
         return ""
-    began = f"s.first_occurrence >= {arguments.add(selection.time.begin)}"
-    return f" AND e.stack_id IN (SELECT s.id FROM stacks AS s WHERE s.project_id = e.project_id AND {began})"
+    return _BEGAN.format(begin=arguments.add(selection.time.begin))
 
 
 def _stack_condition(selection: Selection, arguments: Arguments) -> str:

@@ -1,0 +1,94 @@
+"""What a filter's value means depends on the field that it is for."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from collector.domain import filter_terms
+from collector.domain.filter_fields import ALIASES, DEFAULT_FIELDS, FIELDS, field_of
+from collector.domain.filter_terms import (
+    AnyOf,
+    BeginsWithParts,
+    HasWords,
+    IsFlag,
+    IsText,
+    MomentBetween,
+    Nothing,
+    NumberBetween,
+    Test,
+    VersionBetween,
+    folded,
+)
+from collector.domain.filter_terms import (
+)
+from collector.domain.filter_text import filter_of
+from collector.domain.filter_tree import Match, Wildcard
+from collector.domain.moments import LocalClock
+
+CLOCK = LocalClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+DAY = MomentBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+TWELVE = NumberBetween(Decimal(12), Decimal(12))
+
+
+def meaning(text: str) -> Test:
+    """Of a filter of one field and one value."""
+    match filter_of(text):
+        case Match(str(name), value) if (field := field_of(name)) is not None:
+            return filter_terms.test_of(field, value, CLOCK)
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        pytest.param("reference:Order-1", IsText(("Order-1",), is_folded=False), id="to the letter"),
+        pytest.param("type:ERROR", IsText(("error",), is_folded=True), id="in any case"),
+        pytest.param("type:err*", IsText(("err", Wildcard.ANY), is_folded=True), id="with a wildcard"),
+        pytest.param("stack:nonsense", Nothing(), id="what can be no id"),
+        pytest.param("first:True", IsFlag(flag=True), id="a flag"),
+        pytest.param("value:12", TWELVE, id="a number"),
+        pytest.param("value:>=12", NumberBetween(Decimal(12), None), id="from a number on"),
+        pytest.param("date:2026-11-20", DAY, id="a day"),
+        pytest.param("date:>2026-11-20", MomentBetween(DAY.end, None), id="after a day"),
+        pytest.param("date:<=2026-11-20", MomentBetween(None, DAY.end), id="until its end"),
+        pytest.param("version:1.2B", BeginsWithParts("1.2b"), id="a version"),
+        pytest.param("version:<2.10", VersionBetween(None, (2, 10), includes_high=False), id="older ones"),
+        pytest.param("data.x:12", AnyOf((IsText(("12",), is_folded=True), TWELVE)), id="text or number"),
+        pytest.param(
+            "data.x:2026-11-20", AnyOf((IsText(("2026-11-20",), is_folded=True), DAY)), id="text or date"
+        ),
+        pytest.param("data.x:abc", IsText(("abc",), is_folded=True), id="text"),
+        pytest.param("message:!", IsText(("!",), is_folded=True), id="no word in it is the whole text"),
+    ],
+)
+def test_a_value_means_what_its_field_can_have(text: str, test: Test) -> None:
+    """And nothing else."""
+    assert meaning(text) == test
+
+
+def test_words_are_cut_at_the_fields_own_separators() -> None:
+    """A wildcard belongs to its word; an address finds who is called by its first part."""
+    words = meaning("source:Shop.Orders-*,Save")
+    assert isinstance(words, HasWords)
+    assert words.words == (("shop",), ("orders-", Wildcard.ANY), ("save",))
+
+    address = meaning("user:Me@example.com")
+    assert isinstance(address, AnyOf)
+    assert address.tests[1] == IsText(("me",), is_folded=True)
+    assert isinstance(meaning("user:me@*"), HasWords)
+
+
+def test_every_name_leads_to_a_field() -> None:
+    """In any case; what is unknown leads nowhere, what is a sender's own to its data."""
+    assert all(field_of(name.upper()) in FIELDS.values() for name in (*FIELDS, *ALIASES))
+    assert set(DEFAULT_FIELDS) <= set(FIELDS.values())
+    assert field_of("colour") is None
+    assert field_of("data.") is None
+    assert field_of("ref.") is None
+
+
+@pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "İx"), ("ß", "ß")])
+def test_case_is_folded_character_by_character(text: str, low: str) -> None:
+    """So that a text never gets longer or shorter."""
+    assert folded(text) == low
