@@ -20,8 +20,6 @@ from collector.domain.filter_terms import (
     VersionBetween,
     folded,
 )
-from collector.domain.filter_terms import (
-)
 from collector.domain.filter_text import filter_of
 from collector.domain.filter_tree import Match, Wildcard
 from collector.domain.moments import LocalClock
