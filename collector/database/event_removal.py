@@ -7,9 +7,14 @@ from uuid import UUID
 import asyncpg
 
 _REMOVE: Final = """
-    WITH gone AS (
-        DELETE FROM events WHERE project_id = ANY($1) AND id = ANY($2) AND id >= $3 AND id <= $4
-        RETURNING project_id, id
+    WITH named AS (
+        SELECT project_id, id FROM events
+        WHERE project_id = ANY($1) AND id = ANY($2) AND id >= $3 AND id <= $4
+        ORDER BY project_id, id FOR UPDATE
+    ), gone AS (
+        DELETE FROM events AS e USING named
+        WHERE e.project_id = named.project_id AND e.id = named.id AND e.id >= $3 AND e.id <= $4
+        RETURNING e.project_id, e.id
     ), noted AS (
         INSERT INTO removed_events AS r (project_id, day, events)
         SELECT project_id, to_timestamp(
@@ -19,7 +24,7 @@ _REMOVE: Final = """
     )
     SELECT id FROM gone
 """
-"""The day of acceptance is in the first 48 bits of an id."""
+"""The day of acceptance is in the first 48 bits of an id; locked in order, removals never wait in a circle."""
 
 
 async def remove_events(
