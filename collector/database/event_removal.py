@@ -24,7 +24,7 @@ _REMOVE: Final = """
     )
     SELECT id FROM gone
 """
-"""The day of acceptance is in the first 48 bits of an id; locked in order, removals never wait in a circle."""
+"""The day of acceptance is in the first 48 bits of an id. Locked in order, nobody waits in a circle."""
 
 
 async def remove_events(
