@@ -59,7 +59,7 @@ def create(  # noqa: PLR0913 - options of a command
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token, or bring one along; `id` is the whole token, which is shown this once."""
+    """Make a token, or bring one along; `id` is the whole token, shown this once if it may more than post."""
     from collector.operate import tokens  # noqa: PLC0415
 
     if (project is None) == (organization is None):
