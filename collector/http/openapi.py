@@ -187,6 +187,8 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
     for refusal in (*route.operation.refusals, *route.refusals):
         status = STATUS[refusal]
         found = responses.setdefault(str(int(status)), {"description": _sentence(refusal)})
+        if _sentence(refusal) not in found["description"]:
+            found["description"] += f" Or: {_sentence(refusal)}"
         example = msgspec.to_builtins(Problem.of(status, _sentence(refusal), where))
         found.setdefault("content", {})[PROBLEM_TYPE] = {"schema": schema, "example": example}
         if refusal.default_retry_after_seconds is not None:

@@ -14,6 +14,7 @@ from collector.domain.errors import (
     BadRequest,
     BodyTooLarge,
     Invalid,
+    MonthlyLimitReached,
     OrganizationSuspended,
     UnsupportedContent,
 )
@@ -39,7 +40,14 @@ from collector.ingest.request_body import (
 _BODY: Final = json_body(
     DescriptionForm, {"email_address": "me@example.com", "description": "It broke when I saved."}
 )
-_REFUSALS: Final = (BadRequest, OrganizationSuspended, BodyTooLarge, UnsupportedContent, Invalid)
+_REFUSALS: Final = (
+    BadRequest,
+    OrganizationSuspended,
+    MonthlyLimitReached,
+    BodyTooLarge,
+    UnsupportedContent,
+    Invalid,
+)
 
 
 @documented("Event", {202: Answer(headers=CONFIG_VERSION_HEADERS)}, body=_BODY, refusals=_REFUSALS)

@@ -10,6 +10,7 @@ from collector.domain.errors import (
     BodyTooLarge,
     Invalid,
     LengthRequired,
+    MonthlyLimitReached,
     OrganizationSuspended,
     UnsupportedContent,
 )
@@ -54,6 +55,7 @@ _BODY: Final = Body(
     refusals=(
         BadRequest,
         OrganizationSuspended,
+        MonthlyLimitReached,
         LengthRequired,
         BodyTooLarge,
         UnsupportedContent,

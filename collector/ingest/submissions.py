@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from collector.domain.client_settings import DATA_EXCLUSIONS, patterns_in
-from collector.domain.errors import BadRequest, OrganizationSuspended
+from collector.domain.errors import BadRequest, MonthlyLimitReached, OrganizationSuspended
 from collector.domain.json_text import encoded
 from collector.domain.submission import submitted_event
 from collector.http.operation import Answer, Parameter, documented
@@ -36,7 +36,7 @@ _PARAMETERS: Final = (
     "Event",
     {200: Answer(headers=CONFIG_VERSION_HEADERS)},
     parameters=_PARAMETERS,
-    refusals=(BadRequest, OrganizationSuspended),
+    refusals=(BadRequest, OrganizationSuspended, MonthlyLimitReached),
 )
 @at_the_door
 async def get_submit(request: web.Request) -> web.StreamResponse:
