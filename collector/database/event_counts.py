@@ -3,7 +3,7 @@
 One statement for all of a level: what stands side by side in the same buckets is found out in one pass.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -90,11 +90,10 @@ async def _take(
     """Find out the values of all buckets of a path in one pass."""
     for bucket in buckets.values():
         bucket.values |= {part.key: _of_nothing(part) for part in values}
-    for keys, row in await _rows(connection, selection, path, values):
-        if keys in buckets:
-            buckets[keys].values |= _values(row, values)
-            if not path and not any(map(_is_list, values)):
-                buckets[keys].total = row["total"]
+    for keys, row in await _rows(connection, selection, path, values, within=buckets):
+        buckets[keys].values |= _values(row, values)
+        if not path and not any(map(_is_list, values)):
+            buckets[keys].total = row["total"]
 
 
 async def _buckets(
@@ -108,10 +107,9 @@ async def _buckets(
     values = [part for part in last.parts if _is_plain(part)]
     for parent in parents.values():
         parent.buckets[last.key] = []
-    for keys, row in await _rows(connection, selection, path, values, is_ranked=True):
-        if keys[:-1] in parents:
-            found[keys] = Bucket(keys[-1], row["total"], _values(row, values))
-            parents[keys[:-1]].buckets[last.key].append(found[keys])
+    for keys, row in await _rows(connection, selection, path, values, within=parents, is_ranked=True):
+        found[keys] = Bucket(keys[-1], row["total"], _values(row, values))
+        parents[keys[:-1]].buckets[last.key].append(found[keys])
     if len(found) > MAXIMUM_BUCKETS:
         raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
     if last.operator is Operator.DATE:
@@ -130,9 +128,10 @@ async def _rows(
     path: Sequence[Aggregation],
     values: Sequence[Aggregation],
     *,
+    within: Collection[Keys],
     is_ranked: bool = False,
 ) -> list[tuple[Keys, asyncpg.Record]]:
-    """A row for each bucket of the path: its keys, how many events it has, and its values."""
+    """A row for each bucket of the path in these: its keys, how many events it has, and its values."""
     arguments = Arguments()
     condition = where(selection, arguments)
     keys = [_key(part, selection, arguments) for part in path]
@@ -144,10 +143,29 @@ async def _rows(
     statement += "".join(f" AND {key} IS NOT NULL" for key in keys)
     if names:
         statement += f" GROUP BY {', '.join(names)}"
+    statement = _within(statement, path, within, arguments)
     if is_ranked:
         statement = _ranked(statement, names, path[-1], arguments)
     rows = await connection.fetch(statement, *arguments.values)
     return [(tuple(row[name] for name in names), row) for row in rows]
+
+
+def _within(
+    statement: str, path: Sequence[Aggregation], outer: Collection[Keys], arguments: Arguments
+) -> str:
+    """The same without what lies in other buckets than these, which nobody is shown.
+
+    Left in, it would take the room of what is shown.
+    """
+    columns = list(zip(*outer, strict=True))
+    if not columns:
+        return statement
+    names = ", ".join(f"k{number}" for number in range(len(columns)))
+    keys = ", ".join(
+        f"{arguments.add(list(column))}::{'timestamptz' if part.operator is Operator.DATE else 'text'}[]"
+        for column, part in zip(columns, path, strict=False)
+    )
+    return f"SELECT * FROM ({statement}) AS g WHERE ({names}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608
 
 
 def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: Arguments) -> str:

@@ -96,6 +96,30 @@ async def test_too_many_buckets_are_refused(pool: asyncpg.Pool, monkeypatch: pyt
     assert len(hours) == 3 + 4
 
 
+async def test_buckets_that_are_not_shown_take_no_room(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is found out of the buckets that are shown is whole, however many others there are."""
+    monkeypatch.setattr("collector.database.event_counts.MAXIMUM_BUCKETS", 3)
+
+    (errors,) = (await counted(pool, "terms:(type~1 date:date~1h)")).buckets["terms_type"]
+
+    late = DAY + timedelta(days=2)
+    assert shown(errors.buckets["date_date"]) == {
+        late + timedelta(hours=1): 2,
+        late + timedelta(hours=2): 1,
+    }
+
+
+async def test_lists_in_buckets_are_found_out_of_what_is_shown(pool: asyncpg.Pool) -> None:
+    """Also within a bucket of dates."""
+    days = (await counted(pool, "date:(date~1d cardinality:tags terms:(type~1 cardinality:tags))")).buckets
+
+    assert [day.values["cardinality_tags"] for day in days["date_date"]] == [2, 0, 0]
+    kinds = days["date_date"][0].buckets["terms_type"]
+    assert [kind.values for kind in kinds] == [{"cardinality_tags": 2}]
+
+
 async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
     """Nor is that an error."""
     whole = await counted(pool, "avg:value cardinality:tags terms:type date:date", "type:nothing")
