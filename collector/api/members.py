@@ -3,13 +3,14 @@
 Only people do this. Whoever is let in may make tokens; a program must not get at those by inviting.
 """
 
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from collector.api.authentication import IDENTITY
+from collector.api.authentication import IDENTITY, Identity
 from collector.api.doors import tell_of_member
 from collector.api.lists import LIST_HEADERS, list_response
 from collector.api.organizations import reachable_organization
@@ -50,7 +51,8 @@ async def get_members(request: web.Request) -> web.Response:
         if not page.is_too_deep:
             found = await list_members(connection, organization.id, limit=page.limit, offset=page.offset)
     following = page.after(len(found)) if found and page.offset + len(found) < total else None
-    return list_response(request, [user_view(user) for user in found], page, following, total)
+    views = [user_view(_seen_by(request[IDENTITY], user)) for user in found]
+    return list_response(request, views, page, following, total)
 
 
 @documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))
@@ -92,6 +94,11 @@ async def delete_member(request: web.Request) -> web.Response:
     if user is not None:
         await tell_of_member(api, user.id)
     return web.Response(status=HTTPStatus.OK)
+
+
+def _seen_by(identity: Identity, user: User) -> User:
+    """Without the organizations that do not exist for whoever asks."""
+    return replace(user, organization_ids=tuple(filter(identity.reaches, user.organization_ids)))
 
 
 ROUTES: Final = (

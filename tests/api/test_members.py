@@ -40,6 +40,20 @@ async def test_a_user_joins_at_once_with_all_tokens(api: RunningApi) -> None:
     assert ORGANIZATION.bytes in entry.organization_ids
 
 
+async def test_a_members_other_organizations_are_not_shown(api: RunningApi) -> None:
+    """They do not exist for whoever lets somebody in; for a global person they do."""
+    await api.post(f"{PATH}/stranger@example.com", api.people.user)
+
+    for reader, expected in (
+        (api.people.user, {ORGANIZATION.hex}),
+        (api.people.program, {ORGANIZATION.hex}),
+        (api.people.stranger, {ORGANIZATION.hex, OTHER_ORGANIZATION.hex}),
+        (api.people.admin, {ORGANIZATION.hex, OTHER_ORGANIZATION.hex}),
+    ):
+        views = {view["email_address"]: view for view in (await api.get(PATH, reader)).json}
+        assert set(views["stranger@example.com"]["organization_ids"]) == expected
+
+
 async def test_whoever_is_no_user_yet_is_invited(api: RunningApi) -> None:
     """The organization shows the invitation; a second one takes the place of the first."""
     for _ in range(2):
