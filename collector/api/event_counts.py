@@ -11,10 +11,10 @@ from aiohttp import web
 from collector.api.event_selection import FILTER, TIME, selection_of
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
+from collector.api.searching import searching
 from collector.api.service import API
 from collector.database.event_counts import Bucket, count_in_buckets
 from collector.database.event_lists import Selection
-from collector.database.pool import connected
 from collector.domain.aggregation import Aggregation, Operator, aggregations_of
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter_fields import Column, Kind
@@ -49,7 +49,7 @@ async def get_count(request: web.Request) -> web.Response:
     """How many events a filter selects, and what is found out of them for charts and numbers."""
     parameters = parameters_of(request)
     aggregations = aggregations_of(parameters.get("aggregations", ""))
-    async with connected(request.app[API].pool) as connection:
+    async with searching(request.app[API]) as connection:
         selection = await selection_of(request, connection, parameters)
         selection = _in_mode(selection, parameters.get("mode", "").strip().lower())
         whole = await count_in_buckets(connection, selection, aggregations)

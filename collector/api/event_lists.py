@@ -17,12 +17,12 @@ from collector.api.listed_event import ListedEvent
 from collector.api.lists import LIST_HEADERS, add_link, list_response
 from collector.api.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
+from collector.api.searching import searching
 from collector.api.service import API
 from collector.api.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.summaries import summary_of
 from collector.database.event_lists import Found, Selection, count_events, find_events
 from collector.database.events import EventKey, StoredEvent, events_at
-from collector.database.pool import connected
 from collector.database.projects import project_names
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.event_order import Order, order_of, place_of
@@ -107,7 +107,7 @@ class _Part(NamedTuple):
 async def _list(request: web.Request, *conditions: Filter) -> web.Response:
     api, parameters = request.app[API], parameters_of(request)
     mode = parameters.get("mode", "").strip().lower()
-    async with connected(api.pool) as connection:
+    async with searching(api) as connection:
         selection = await selection_of(request, connection, parameters)
         selection = selection.narrowed(*conditions) if conditions else selection
         if mode in STACK_MODES:

@@ -11,17 +11,18 @@ from collector.api.event_selection import FILTER, TIME, selection_of
 from collector.api.lists import LIST_HEADERS, list_response
 from collector.api.parameters import TOTAL, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
+from collector.api.searching import searching
 from collector.api.service import API
 from collector.api.stacks import StackView, stack_view
 from collector.api.summaries import stack_members, stack_template
 from collector.database.event_lists import Selection
-from collector.database.pool import connected
 from collector.database.projects import project_names
 from collector.database.stack_lists import (
     StackMode,
     StackOfEvents,
     StackOrder,
     count_stacks,
+    count_stacks_of_events,
     count_users,
     find_stacks_of_events,
     list_stacks,
@@ -84,7 +85,7 @@ async def get_stacks(request: web.Request) -> web.Response:
     """The stacks that a filter selects, those that occurred last first."""
     api, parameters = request.app[API], parameters_of(request, unsupported=("before", "after"))
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
-    async with connected(api.pool) as connection:
+    async with searching(api) as connection:
         selection = await selection_of(request, connection, parameters)
         stacks = []
         if not page.is_too_deep:
@@ -102,15 +103,20 @@ async def stacks_of_events(
     if "sort" in parameters:
         raise BadRequest("The parameter `sort` cannot be given with this `mode`, which is an order itself.")
     page = page_of(parameters, maximum=_MAXIMUM_LIMIT)
-    if page.is_too_deep:
-        return list_response(request, [], page, None, None)
     mode = STACK_MODES[parameters["mode"].strip().lower()]
-    found = await find_stacks_of_events(connection, selection, mode, limit=page.limit + 1, offset=page.offset)
+    found = []
+    if not page.is_too_deep:
+        found = await find_stacks_of_events(
+            connection, selection, mode, limit=page.limit + 1, offset=page.offset
+        )
+    total = None
+    if includes_total(parameters):
+        total = await count_stacks_of_events(connection, selection, mode)
     users = await count_users(connection, selection) if found else 0
     names = await project_names(connection, {each.stack.project_id for each in found})
     views = [_summary(each, names.get(each.stack.project_id, ""), users) for each in found[: page.limit]]
     following = page.after(page.limit) if len(found) > page.limit else None
-    return list_response(request, views, page, following, None)
+    return list_response(request, views, page, following, total)
 
 
 def _summary(each: StackOfEvents, project_name: str, total_users: int) -> StackSummary:

@@ -52,14 +52,12 @@ async def find_stacks_of_events(
 ) -> list[StackOfEvents]:
     """A part of the stacks that the selection's events belong to."""
     arguments = Arguments()
-    condition = where(selection, arguments)
-    if mode is StackMode.NEW:
-        condition += _began_within(selection, arguments)
+    condition = _event_condition(selection, mode, arguments)
     rows = await connection.fetch(
         f"""
         SELECT e.stack_id, sum(coalesce(e.count, 1))::bigint AS total, min(e.date) AS first,
             max(e.date) AS last, count(DISTINCT {_USER}) AS users
-        FROM events AS e WHERE {condition} AND e.stack_id IS NOT NULL
+        FROM events AS e WHERE {condition}
         GROUP BY e.stack_id ORDER BY {mode.value}, e.stack_id
         LIMIT {arguments.add(limit)} OFFSET {arguments.add(offset)}
         """,  # noqa: S608 - constants and numbers of arguments only
@@ -71,6 +69,19 @@ async def find_stacks_of_events(
         for row in rows
         if row["stack_id"] in stacks
     ]
+
+
+async def count_stacks_of_events(
+    connection: asyncpg.Connection, selection: Selection, mode: StackMode
+) -> int:
+    """How many stacks that are."""
+    arguments = Arguments()
+    condition = _event_condition(selection, mode, arguments)
+    number: int = await connection.fetchval(
+        f"SELECT count(DISTINCT e.stack_id) FROM events AS e WHERE {condition}",  # noqa: S608 - likewise
+        *arguments.values,
+    )
+    return number
 
 
 async def count_users(connection: asyncpg.Connection, selection: Selection) -> int:
@@ -109,10 +120,11 @@ async def count_stacks(connection: asyncpg.Connection, selection: Selection) -> 
     return number
 
 
-def _began_within(selection: Selection, arguments: Arguments) -> str:
-    if selection.time.begin is None:
-        return ""
-    return _BEGAN.format(begin=arguments.add(selection.time.begin))
+def _event_condition(selection: Selection, mode: StackMode, arguments: Arguments) -> str:
+    condition = f"{where(selection, arguments)} AND e.stack_id IS NOT NULL"
+    if mode is not StackMode.NEW or selection.time.begin is None:
+        return condition
+    return condition + _BEGAN.format(begin=arguments.add(selection.time.begin))
 
 
 def _stack_condition(selection: Selection, arguments: Arguments) -> str:

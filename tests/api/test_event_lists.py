@@ -251,7 +251,8 @@ async def test_the_stacks_of_events_come_in_the_order_of_the_mode(
         an_event(source="often", date=now - timedelta(hours=1)),
     )
 
-    answer = await api.get(f"/api/v2/events?mode={mode}&limit=2", api.people.user)
+    answer = await api.get(f"/api/v2/events?mode={mode}&limit=2&include=total", api.people.user)
+    assert answer.headers["X-Result-Count"] == "3"
     rest = await api.get(link(answer, "next") or "", api.people.user)
 
     views = answer.json + rest.json

@@ -1,5 +1,6 @@
 """Events are read back by reference, by filter and by id, and only by those they belong to."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -217,6 +218,30 @@ async def test_a_query_that_takes_too_long_says_so(api: RunningApi, monkeypatch:
     assert answer.status == 503
     assert int(answer.headers["Retry-After"]) > 0
     assert answer.json["title"].startswith("This takes too long to find out")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "path", ["events", "events?mode=stack_new", "events/count", "stacks", f"events/{'a' * 32}"]
+)
+async def test_a_search_of_many_queries_takes_no_longer_than_one_may(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """503 likewise, and nothing goes on in Postgres."""
+    monkeypatch.setattr("collector.api.searching._SECONDS", 0.2)
+    waiting = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()
+    """
+    async with api.pool.acquire() as other, other.transaction():
+        await other.execute("LOCK TABLE events, stacks IN ACCESS EXCLUSIVE MODE")
+        async with asyncio.timeout(8):  # before Postgres stops a single one
+            answer = await api.get(f"/api/v2/{path}", api.people.program)
+
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.json["title"].startswith("This takes too long to find out")
+        assert await other.fetchval(waiting) == 0
 
 
 @pytest.mark.integration
