@@ -27,7 +27,8 @@ def landing_page(
 
 
 def _item(name: str, outcomes: Mapping[str, str | None]) -> str:
-    wrong = [f"{check}: {text}" for check, text in outcomes.items() if text is not None]
+    # Anybody reads this: what stands behind a colon, as servers' addresses do, is for the health route alone.
+    wrong = [f"{check}: {text.partition(': ')[0]}" for check, text in outcomes.items() if text is not None]
     if wrong:
         return _BAD.format(name=escape(name), why=escape("; ".join(wrong)))
     return _GOOD.format(name=escape(name))

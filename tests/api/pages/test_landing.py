@@ -20,6 +20,16 @@ def test_what_is_wrong_is_said_in_words() -> None:
     assert page.count('class="good"') == page.count('class="bad"') == 1
 
 
+def test_what_a_server_said_is_not_for_everybody() -> None:
+    """It may name addresses and users."""
+    text = "Postgres is unavailable: OSError: Connect call failed ('10.1.2.3', 5432)"
+
+    page = landing_page(PLAIN, "http://localhost", {"Read": {"database": text}})
+
+    assert "not now: database: Postgres is unavailable<" in page
+    assert "10.1.2.3" not in page
+
+
 def test_nothing_that_is_filled_in_becomes_markup() -> None:
     """Neither an address nor what a server said."""
     page = landing_page(PLAIN, 'http://"<b>', {"<i>": {"x": "<script>"}})
