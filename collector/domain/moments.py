@@ -7,11 +7,13 @@ names no offset is local to whoever asks.
 import calendar
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 _TICK: Final = timedelta(microseconds=1)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _DATE: Final = re.compile(
     r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?)?)?)?"
     r"(Z|[+-]\d{2}:?\d{2})?",
@@ -118,6 +120,13 @@ def _unit(letter: str) -> str:
 
 
 def _end(begin: datetime, unit: str) -> datetime:
+    """When it is over; the last of all times are with the calendar: people write 9999-12-31 for ever."""
+    with suppress(OverflowError, ValueError):
+        return _end_in_calendar(begin, unit)
+    return _LAST
+
+
+def _end_in_calendar(begin: datetime, unit: str) -> datetime:
     if not unit:
         return begin + _TICK
     return begin + timedelta(seconds=float(unit)) if unit.startswith("0.") else moved(begin, 1, unit)
