@@ -38,7 +38,7 @@ Measure = Callable[[Path, Cores, Extent, Callable[[], None]], Awaitable[list[Fig
 
 RESULTS: Final = Path(__file__).with_name("results")
 
-_SECONDS_PER_PAIR: Final = 18
+_SECONDS_PER_PAIR: Final = 23
 """What one more pair of slices for each figure takes, all parts together, with slices of one second."""
 _FEWEST_PAIRS: Final = 2
 _INTERRUPTED: Final = 130
@@ -91,7 +91,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m loadtests.benchmark", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated (all)")
     parser.add_argument(
-        "--seconds", type=float, default=270, help="about how long all parts take (%(default)s)"
+        "--seconds", type=float, default=345, help="about how long all parts take (%(default)s)"
     )
     parser.add_argument(
         "--slices", type=int, help="pairs of slices for each figure (as many as --seconds allows)"
