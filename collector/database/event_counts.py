@@ -24,6 +24,8 @@ MAXIMUM_BUCKETS: Final = 10_000
 
 _ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
 """Where buckets are counted from: a Monday."""
+_EARLIEST: Final = "timestamptz '0001-01-01 00:00:00.000001+00'"
+"""No bucket begins before the calendar does; its very first moment is the driver's word for -infinity."""
 _NO_TIME: Final = timedelta()
 _FUNCTIONS: Final = {
     Operator.AVERAGE: "avg",
@@ -215,11 +217,11 @@ def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
     """The beginning of the bucket that a date falls into, in UTC."""
     offset = interval.offset or _NO_TIME
     if interval.length is not None:
-        origin = arguments.add(_ORIGIN - offset)
-        return f"date_bin({arguments.add(interval.length)}::interval, {column}, {origin}::timestamptz)"
+        length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
+        return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
     shift = f"{arguments.add(offset)}::interval"
     local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
-    return f"(({local} - {shift}) AT TIME ZONE 'UTC')"
+    return f"greatest(({local} - {shift}) AT TIME ZONE 'UTC', {_EARLIEST})"
 
 
 def _interval(part: Aggregation, selection: Selection) -> Interval:

@@ -170,6 +170,19 @@ async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:
     assert shown(quarter) == {datetime(2026, 10, 1, 5, tzinfo=UTC): 6}
 
 
+@pytest.mark.parametrize("interval", ["", "~30d", "~1d^-5h", "~1d^+5h", "~month^+5h", "~year"])
+async def test_the_first_bucket_begins_with_the_calendar(pool: asyncpg.Pool, interval: str) -> None:
+    """Not before, where no date could be; it can be looked into like any other."""
+    row: dict[str, Any] = {"type": "old", "date": datetime(1, 1, 1, 3, tzinfo=UTC)}
+    await BatchStore(pool).save([understood(an_event(**row))])
+
+    whole = await counted(pool, f"date:(date{interval} date:date~1h)", "type:old")
+
+    ((day,),) = whole.buckets.values()
+    assert (day.key.date(), day.total) == (datetime(1, 1, 1, tzinfo=UTC).date(), 1)
+    assert shown(day.buckets["date_date"]) == {datetime(1, 1, 1, 3, tzinfo=UTC): 1}
+
+
 async def test_an_interval_fits_the_time(pool: asyncpg.Pool) -> None:
     """A chart of a day is not made of days."""
     time = TimeRange(DAY, DAY + timedelta(days=1))
