@@ -59,10 +59,7 @@ async def _projects(request: web.Request, connection: asyncpg.Connection) -> Seq
     """Those that the path names, or all of the reader's organizations; suspended ones show nothing."""
     identity, named = request[IDENTITY], request.match_info
     if "projectId" in named:
-        project = await reachable_project(connection, identity, named["projectId"])
-        if project.is_suspended:
-            raise OrganizationSuspended
-        return [project.id]
+        return await _one_project(connection, identity, named["projectId"])
     if "organizationId" in named:
         organization = await reachable_organization(connection, identity, named["organizationId"])
         if organization.is_suspended:
@@ -73,6 +70,13 @@ async def _projects(request: web.Request, connection: asyncpg.Connection) -> Seq
     return await readable_projects(connection, identity.organization_ids)
 
 
+async def _one_project(connection: asyncpg.Connection, identity: Identity, project_id: str) -> Sequence[UUID]:
+    project = await reachable_project(connection, identity, project_id)
+    if project.is_suspended:
+        raise OrganizationSuspended
+    return [project.id]
+
+
 async def _projects_of_stack(
     connection: asyncpg.Connection, identity: Identity, stack_id: str
 ) -> Sequence[UUID]:
@@ -80,7 +84,4 @@ async def _projects_of_stack(
     stacks = [] if found is None else await find_stacks(connection, [found])
     if not stacks or not identity.reaches(stacks[0].organization_id):
         raise NotFound("There is no such stack.")
-    readable = await readable_projects(connection, [stacks[0].organization_id])
-    if stacks[0].project_id not in readable:
-        raise OrganizationSuspended
-    return [stacks[0].project_id]
+    return await _one_project(connection, identity, stacks[0].project_id.hex)

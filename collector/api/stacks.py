@@ -14,6 +14,7 @@ from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.pool import connected
+from collector.database.projects import readable_projects
 from collector.database.stacks import StoredStack, change_status, find_stacks
 from collector.domain.errors import Invalid, NotFound
 from collector.domain.identifiers import uuid_of
@@ -120,10 +121,16 @@ def stack_view(stack: StoredStack) -> StackView:
 async def reachable_stacks(
     connection: asyncpg.Connection, identity: Identity, asked: Sequence[str]
 ) -> list[StoredStack]:
-    """All stacks that a path names; NotFound also when one is another organization's."""
+    """All stacks that a path names; NotFound also when one is another organization's.
+
+    Likewise for one of a suspended organization, which shows nothing, and of a project that is deleted.
+    """
     ids = {uuid_of(text) for text in asked}
     stacks = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
     if len(stacks) < len(ids) or not all(identity.reaches(stack.organization_id) for stack in stacks):
+        raise NotFound(_NO_STACK)
+    readable = await readable_projects(connection, {stack.organization_id for stack in stacks})
+    if not {stack.project_id for stack in stacks}.issubset(readable):
         raise NotFound(_NO_STACK)
     return stacks
 

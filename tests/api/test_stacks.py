@@ -34,6 +34,27 @@ async def status_of(api: RunningApi, stack_id: UUID) -> str:
     return str(await api.pool.fetchval("SELECT status FROM stacks WHERE id = $1", stack_id))
 
 
+async def test_a_stack_of_a_deleted_project_is_gone_at_once(api: RunningApi) -> None:
+    """Though its row is only removed later; also with its events and for what people say of it."""
+    answer = await api.request("DELETE", f"/api/v2/projects/{PROJECT.hex}", api.people.user)
+    assert answer.status == 202
+    assert await status_of(api, MINE) == "open"
+
+    for path in (f"stacks/{MINE.hex}", f"stacks/{MINE.hex}/events"):
+        assert (await api.get(f"/api/v2/{path}", api.people.user)).status == 404
+    assert (await change(api, "fixed", MINE, token=api.people.admin)).status == 404
+    assert await status_of(api, MINE) == "open"
+
+
+async def test_a_suspended_organization_shows_no_stack(api: RunningApi) -> None:
+    """As it shows no event."""
+    await api.pool.execute("UPDATE organizations SET is_suspended = true WHERE id = $1", ORGANIZATION)
+
+    assert (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.user)).status == 404
+    assert (await api.get(f"/api/v2/stacks/{MINE.hex}/events", api.people.user)).status == 402
+    assert (await change(api, "fixed", MINE, token=api.people.user)).status == 404
+
+
 async def test_a_stack_has_every_member(api: RunningApi) -> None:
     """What the clients of the official server read."""
     answer = await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.program)
