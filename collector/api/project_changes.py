@@ -23,7 +23,7 @@ from collector.database.deletion import delete_projects as delete_from_database
 from collector.database.pool import connected
 from collector.database.projects import Project, add_project, change_project, has_project_named
 from collector.database.row_lock import RowLock
-from collector.domain.errors import BadRequest, NotFound
+from collector.domain.errors import BadRequest
 from collector.http.operation import Answer, Parameter, documented, json_body
 from collector.http.responses import json_response
 
@@ -53,7 +53,6 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
     "Project",
     {201: Answer(ProjectView, headers=("Location",))},
     body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
-    refusals=(NotFound,),
 )
 async def post_project(request: web.Request) -> web.Response:
     """Make a project. 201 once the doors know it."""
@@ -84,7 +83,10 @@ async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Proj
         )
     await tell_of_new_project(api, project_id)
     async with connected(api.pool) as connection:
-        return await reachable_project(connection, identity, project_id.hex)
+        project = await named_project(connection, identity, project_id.hex)
+    if project is None:  # deleted with its organization meanwhile
+        raise BadRequest("Invalid organization.")
+    return project
 
 
 @documented("Project", {200: Answer(ProjectView)}, body=json_body(ProjectChange, {"name": "Big shop"}))
