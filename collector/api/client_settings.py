@@ -1,38 +1,32 @@
 """The client configuration of a project, as people change it; clients read it at the door (contract 6)."""
 
 from typing import Annotated, Final
-from uuid import UUID
 
-import asyncpg
 import msgspec
-import structlog
 from aiohttp import web
 from msgspec import Meta
 
 from collector.api.authentication import IDENTITY
+from collector.api.doors import tell_of_settings
 from collector.api.parameters import parameters_of
 from collector.api.projects import reachable_project
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
-from collector.api.service import API, Api
-from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.api.service import API
 from collector.database.client_settings import (
     BYTES_AT_MOST,
     SETTINGS_AT_MOST,
-    newest_entry,
     put_setting,
     remove_setting,
 )
 from collector.database.pool import connected
-from collector.domain.errors import BadRequest, Unavailable
+from collector.domain.errors import BadRequest
 from collector.http.operation import Answer, Parameter, documented, json_body
 
 MAXIMUM_KEY_LENGTH: Final = 255
 MAXIMUM_VALUE_LENGTH: Final = 10_000
 
 _KEY: Final = Parameter("key", "The name of the setting.", example="@@DataExclusions", is_required=True)
-
-_log = structlog.get_logger()
 
 
 class NewSetting(msgspec.Struct, frozen=True):
@@ -59,7 +53,7 @@ async def post_setting(request: web.Request) -> web.Response:
             raise BadRequest(
                 f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."
             )
-        await _tell_doors(api, connection, project.id)
+    await tell_of_settings(api, project.id)
     return web.Response()
 
 
@@ -71,7 +65,7 @@ async def delete_setting(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         project = await reachable_project(connection, identity, request.match_info["id"])
         await remove_setting(connection, project.id, key)
-        await _tell_doors(api, connection, project.id)
+    await tell_of_settings(api, project.id)
     return web.Response()
 
 
@@ -80,19 +74,6 @@ def _key(request: web.Request) -> str:
     if not key or len(key) > MAXIMUM_KEY_LENGTH:
         raise BadRequest(f"The parameter `key` must have 1 to {MAXIMUM_KEY_LENGTH} characters.")
     return key
-
-
-async def _tell_doors(api: Api, connection: asyncpg.Connection, project_id: UUID) -> None:
-    try:
-        async with newest_entry(connection, project_id) as entry:
-            if entry is not None:
-                await api.projection.put_project(project_id.bytes, entry)
-    except (BrokerUnavailable, BrokerFull) as error:
-        _log.warning("doors could not be told of a setting", project=project_id.hex, cause=str(error))
-        raise Unavailable(
-            "The setting is changed, but the doors that clients ask could not be told; they are by the next "
-            "sweep, or when this is repeated."
-        ) from error
 
 
 ROUTES: Final = (

@@ -65,13 +65,17 @@ async def tell_of_new_project(api: Api, project_id: UUID) -> None:
     """A project with its settings."""
     try:
         with _telling("project", _NOT_MADE.format(kind="project")):
-            async with connected(api.pool) as connection, newest_entry(connection, project_id) as entry:
-                if entry is not None:
-                    await api.projection.put_project(project_id.bytes, entry)
+            await _tell_newest_settings(api, project_id)
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_projects(connection, [project_id])
         raise
+
+
+async def tell_of_settings(api: Api, project_id: UUID) -> None:
+    """The settings that a project has now. Raises Unavailable."""
+    with _telling("settings", _CHANGED):
+        await _tell_newest_settings(api, project_id)
 
 
 async def tell_of_organization(api: Api, organization_id: UUID) -> None:
@@ -119,6 +123,12 @@ async def _tell_newest(api: Api, lookups: Iterable[str]) -> None:
                     await api.projection.remove_tokens([lookup])
                 else:
                     await api.projection.put_token(lookup, access.entry)
+
+
+async def _tell_newest_settings(api: Api, project_id: UUID) -> None:
+    async with connected(api.pool) as connection, newest_entry(connection, project_id) as entry:
+        if entry is not None:
+            await api.projection.put_project(project_id.bytes, entry)
 
 
 async def _tokens_of(api: Api, user_id: UUID) -> list[str]:

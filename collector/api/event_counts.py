@@ -18,7 +18,6 @@ from collector.database.event_lists import Selection
 from collector.domain.aggregation import Aggregation, Operator, aggregations_of
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter_fields import Column, Kind
-from collector.domain.filter_tree import Bound, Match, Range
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
@@ -59,10 +58,7 @@ async def get_count(request: web.Request) -> web.Response:
 def _in_mode(selection: Selection, mode: str) -> Selection:
     if mode not in {"", "stack_new"}:
         raise BadRequest("The parameter `mode` can only be `stack_new` here.")
-    if not mode or selection.time.begin is None:
-        return selection
-    begin = Bound(selection.time.begin.isoformat(), is_included=True)
-    return selection.narrowed(Match("first_occurrence", Range(begin, None)))
+    return selection.of_new_stacks if mode else selection
 
 
 def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from collector.database.filter_sql import Arguments, EventConditions
 from collector.database.windows import widening_windows
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.event_order import DATE, NEWEST_FIRST, Order, Place
-from collector.domain.filter_tree import And, Filter, Match, Term
+from collector.domain.filter_tree import And, Bound, Filter, Match, Range, Term
 from collector.domain.identifiers import first_id_at
 from collector.domain.moments import LocalClock
 from collector.domain.time_range import TimeRange
@@ -73,6 +73,14 @@ class Selection:
     def narrowed(self, *conditions: Filter) -> "Selection":
         """Those of them for which these conditions hold, too."""
         return replace(self, filter=And((*conditions, self.filter)))
+
+    @property
+    def of_new_stacks(self) -> "Selection":
+        """Those of them whose stacks began within its time."""
+        if self.time.begin is None:
+            return self
+        begin = Bound(self.time.begin.isoformat(), is_included=True)
+        return self.narrowed(Match("first_occurrence", Range(begin, None)))
 
 
 class Found(NamedTuple):

@@ -11,8 +11,6 @@ from collector.database.event_lists import Selection, where
 from collector.database.filter_sql import Arguments, StackConditions
 from collector.database.stacks import StoredStack, find_stacks
 
-_BEGAN: Final = """ AND e.stack_id IN (
-    SELECT s.id FROM stacks AS s WHERE s.project_id = e.project_id AND s.first_occurrence >= {begin})"""
 _USER: Final = "e.data #>> '{@user,identity}'"
 
 
@@ -121,10 +119,8 @@ async def count_stacks(connection: asyncpg.Connection, selection: Selection) -> 
 
 
 def _event_condition(selection: Selection, mode: StackMode, arguments: Arguments) -> str:
-    condition = f"{where(selection, arguments)} AND e.stack_id IS NOT NULL"
-    if mode is not StackMode.NEW or selection.time.begin is None:
-        return condition
-    return condition + _BEGAN.format(begin=arguments.add(selection.time.begin))
+    chosen = selection.of_new_stacks if mode is StackMode.NEW else selection
+    return f"{where(chosen, arguments)} AND e.stack_id IS NOT NULL"
 
 
 def _stack_condition(selection: Selection, arguments: Arguments) -> str:

@@ -34,7 +34,7 @@ _IS_CHARSET: Final = re.compile(
 _CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
 """Python's other codecs (`unicode_escape`, `idna`, `utf_7`, `zlib`) are no charsets; some make surrogates."""
 _UTF8: Final = ("utf-8", "utf_8")
-_LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
+LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
 """The array around the events does not count."""
 _LINE: Final = re.compile(r"[^\r\n]++")
 
@@ -92,7 +92,7 @@ def _object(text: str) -> list[RawEvent | None] | None:
 
 
 def _array(text: str) -> list[RawEvent | None] | None:
-    if is_too_deep(text, levels=_LEVELS_OF_ARRAY):
+    if is_too_deep(text, levels=LEVELS_OF_ARRAY):
         return _array_with_deep_elements(text)
     if has_more_objects(with_escapes_mended(text), MAXIMUM_EVENTS_PER_POST):
         raise _too_many()

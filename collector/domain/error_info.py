@@ -32,7 +32,7 @@ class ErrorTarget:
 
 def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`; None where nothing in it tells errors apart."""
-    chain = list(_chain(error))[::-1]
+    chain = list(chain_of(error))[::-1]
     users = ((each, frame) for each in chain for frame in _frames(each) if _is_users(frame))
     target, method = next(users, (chain[0], _other_method(chain[0])))
     named = {"ExceptionType": _text(target, "type"), "Method": "" if method is None else signature_of(method)}
@@ -40,6 +40,13 @@ def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
     if not info:
         return None
     return ErrorTarget(info, _text(target, "message") if any(_frames(target)) else None)
+
+
+def chain_of(error: Any) -> Iterator[dict[str, Any]]:
+    """The error and what it was caused by, the outermost first; nothing where it is no object."""
+    while isinstance(error, dict):
+        yield error
+        error = error.get("inner")
 
 
 def simple_info(error: Mapping[str, Any]) -> dict[str, str]:
@@ -64,14 +71,6 @@ def signature_of(method: Mapping[str, Any]) -> str:
     parameters = [_parameter(item) for item in _items(method, "parameters") if isinstance(item, dict)]
     brackets = f"[{','.join(generics)}]" if generics else ""
     return f"{'.'.join([part for part in owner if part] + [name])}{brackets}({', '.join(parameters)})"
-
-
-def _chain(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The error and what it was caused by, the outermost first."""
-    current: Any = error
-    while isinstance(current, dict):
-        yield current
-        current = current.get("inner")
 
 
 def _frames(error: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

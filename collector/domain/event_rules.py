@@ -3,11 +3,10 @@
 They apply to the whole event, when its columns and `data` are assembled and before anything is stored.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from collector.domain.error_info import simple_info, target_of
+from collector.domain.error_info import chain_of, simple_info, target_of
 from collector.domain.event_members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.exclusions import exclude, is_excluded
 from collector.domain.outcome import DiscardReason
@@ -112,12 +111,5 @@ def _exclude(data: dict[str, Any], patterns: Patterns) -> None:
         else:
             exclude(data[name], patterns)
     for name in _WITH_DATA:
-        for known in _chain(data.get(name)):
+        for known in chain_of(data.get(name)):
             exclude(known.get("data"), patterns)
-
-
-def _chain(known: Any) -> Iterator[dict[str, Any]]:
-    """A known object and, for errors, what it was caused by."""
-    while isinstance(known, dict):
-        yield known
-        known = known.get("inner")

@@ -6,6 +6,8 @@ import msgspec
 
 USER_DESCRIPTION: Final = "user_description"
 """The kind of a post that describes an event; that of a post of events is empty."""
+LEGACY_API: Final = 1
+"""The version of the API whose posts are upgraded."""
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -7,13 +7,12 @@ for. Unknown members are no fault: they are data. An event that is too old is on
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
-from collector.domain.body import MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
+from collector.domain.body import LEVELS_OF_ARRAY, MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
 from collector.domain.errors import BadRequest
 from collector.domain.event_data import object_in_text
 from collector.domain.event_date import parsed_date
@@ -39,7 +38,8 @@ from collector.domain.json_text import (
     with_escapes_mended,
 )
 from collector.domain.known_objects import KNOWN_OBJECTS
-from collector.domain.post import Post
+from collector.domain.places import is_address
+from collector.domain.post import LEGACY_API, Post
 from collector.domain.unpacking import Unstorable, unpacked
 
 Faults = dict[str, list[str]]
@@ -47,8 +47,6 @@ Faults = dict[str, list[str]]
 
 FAULTS_AT_MOST: Final = 100
 _WHOLE: Final = "body"
-_LEGACY_API: Final = 1
-_LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re.IGNORECASE)
 
@@ -71,7 +69,7 @@ def faults_in(post: Post, limit_bytes: int) -> Faults:
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
         return {}  # lines of text, of which each is an event
     faults: Faults = {}
-    for field, rule in islice(_faults(text, is_legacy=post.api_version == _LEGACY_API), FAULTS_AT_MOST):
+    for field, rule in islice(_faults(text, is_legacy=post.api_version == LEGACY_API), FAULTS_AT_MOST):
         faults.setdefault(field, []).append(rule)
     return faults
 
@@ -112,7 +110,7 @@ def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
     if not text.startswith("["):
         yield "", _event(text)
         return
-    events = None if is_too_deep(text, levels=_LEVELS_OF_ARRAY) else objects_in(text)
+    events = None if is_too_deep(text, levels=LEVELS_OF_ARRAY) else objects_in(text)
     elements = elements_of(text) if events is None else events
     if elements is None:
         raise BadRequest("The body is not valid JSON: its brackets do not match.")
@@ -168,13 +166,7 @@ def _are_tags(value: Any) -> bool:
 
 
 def _is_place(value: Any) -> bool:
-    if as_geo(value) is not None:
-        return True
-    try:
-        ip_address(value)
-    except ValueError:
-        return False
-    return isinstance(value, str)
+    return as_geo(value) is not None or is_address(value)
 
 
 def _is_object(value: Any) -> bool:

@@ -27,15 +27,13 @@ from collector.domain.outcome import (
 )
 from collector.domain.places import Places
 from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
-from collector.domain.post import USER_DESCRIPTION, Post
+from collector.domain.post import LEGACY_API, USER_DESCRIPTION, Post
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.unpacking import Unstorable, unpacked
 from collector.domain.user_description import described
 
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
-_LEGACY: Final = 1
-"""The API's version whose posts are upgraded."""
 BYTES_OF_AN_EVENT: Final = 1600
 """So many bytes of a post weigh as much as one event."""
 
@@ -106,7 +104,7 @@ def _results(
         return list(described(post, body, project))
     if post.kind:
         raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
-    is_usual = post.api_version != _LEGACY and project.leave_data_alone and rules.places is None
+    is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.places is None
     plain = plain_events(body, post.content_type) if is_usual else None
     if plain is not None:
         return _of_plain(plain, sender, rules, project)
@@ -133,7 +131,7 @@ def _of_raw(
         if isinstance(raw, TooDeep):
             yield _dead_event(raw, place, post, sender)
             continue
-        event = upgraded(raw) if post.api_version == _LEGACY else raw
+        event = upgraded(raw) if post.api_version == LEGACY_API else raw
         result = event_of(event, place, sender, rules.max_age, project, rules.places)
         yield result if isinstance(result, Event) else _discard(sender, result)
 

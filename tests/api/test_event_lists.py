@@ -189,11 +189,7 @@ ERROR = b"""{"@error":{"type":"Outer",
             id="what was not found",
         ),
         pytest.param(
-            {
-                "type": "session",
-                "reference_id": "session-4711",
-                "data": b'{"sessionend":"2026-11-22T10:00:00Z"}',
-            },
+            {"type": "session", "reference_id": "session-4711", "data": ENDED},
             "event-session-summary",
             {"SessionId": "session-4711", "SessionEnd": "2026-11-22T10:00:00Z"},
             id="a session",
@@ -363,7 +359,7 @@ async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
         }
 
 
-async def test_counts_may_be_of_new_stacks_only(api: RunningApi) -> None:
+async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> None:
     """Those that began within the time."""
     old = [an_event(source="old", date=days_ago(age)) for age in (1, 3)]
     await api.store(*old, an_event(source="new", date=days_ago(1)))
@@ -372,6 +368,11 @@ async def test_counts_may_be_of_new_stacks_only(api: RunningApi) -> None:
     assert (await api.get(path, api.people.user)).json["total"] == 2
     assert (await api.get(path + "&mode=stack_new", api.people.user)).json["total"] == 1
     assert (await api.get(path + "&mode=other", api.people.user)).status == 400
+    path = path.replace("/count", "") + "&include=total"
+    listed = await api.get(path + "&mode=stack_new", api.people.user)
+    assert [view["title"] for view in listed.json] == ["new"]
+    assert listed.headers["X-Result-Count"] == "1"
+    assert len((await api.get(path + "&mode=stack_recent", api.people.user)).json) == 2
 
 
 @pytest.mark.parametrize(
