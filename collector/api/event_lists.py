@@ -4,8 +4,9 @@ A list goes on by pages where `page` is given, else from the place where it was 
 events pour in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, NamedTuple
+from uuid import UUID
 
 import asyncpg
 import orjson
@@ -131,11 +132,12 @@ async def _part(
 ) -> _Part:
     """The part that is asked for, as far as it weighs no more than an answer may."""
     found, has_more = await _keys(connection, selection, way)
+    names = await project_names(connection, {key.project_id for key in found}) if is_summary else None
     shown: list[orjson.Fragment] = []
     looked_at = weight = 0
     for begin in range(0, len(found), _AT_ONCE):
         keys = found[begin : begin + _AT_ONCE]
-        packed = await _packed(connection, keys, is_summary=is_summary)
+        packed = await _packed(connection, keys, names)
         for text in packed:
             weight += len(text)
             if shown and weight > ANSWER_BYTES:
@@ -166,16 +168,17 @@ async def _keys(
     return found[:limit], len(found) > limit
 
 
-async def _packed(connection: asyncpg.Connection, keys: Sequence[Found], *, is_summary: bool) -> list[bytes]:
-    """The events as JSON; nothing for one that is kept no longer."""
+async def _packed(
+    connection: asyncpg.Connection, keys: Sequence[Found], names: Mapping[UUID, str] | None
+) -> list[bytes]:
+    """The events as JSON, in short where names of projects are given; nothing for one kept no longer."""
     stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])
     events = {event.id: event for event in stored}
-    names = await project_names(connection, {key.project_id for key in keys}) if is_summary else {}
 
     def pack(event: StoredEvent | None) -> bytes:
         if event is None:
             return b""
-        view = summary_of(event, names.get(event.project_id, "")) if is_summary else event_view(event)
+        view = event_view(event) if names is None else summary_of(event, names.get(event.project_id, ""))
         return orjson.dumps(view, option=orjson.OPT_UTC_Z)
 
     return [pack(events.get(key.id)) for key in keys]

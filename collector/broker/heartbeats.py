@@ -6,12 +6,11 @@ projects away. A beat that no session takes, because the session is still in the
 and offered again after `AGAIN_MS`, then at twice its age each time.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from redis import exceptions
 from redis.asyncio import Redis
+from redis.commands.core import AsyncScript
 
 from collector.broker.errors import translated
 from collector.broker.keys import Keys
@@ -104,7 +103,9 @@ class Heartbeats:
     """
 
     def __init__(self, redis: Redis, keys: Keys, memory_bytes: Callable[[], int] = lambda: 0) -> None:
-        self._redis = redis
+        self._beat_script = redis.register_script(_BEAT)
+        self._due_script = redis.register_script(_DUE)
+        self._settle_script = redis.register_script(_SETTLE)
         self._keys = (keys.heartbeats, keys.heartbeats_due, keys.heartbeats_of_projects)
         self._memory_bytes = memory_bytes
 
@@ -112,11 +113,11 @@ class Heartbeats:
         """Keep a sign of life, by its id or its user's identity; False where there are too many already."""
         field = project_id + digest_of_key(session_key)
         most_kept = most_kept_within(self._memory_bytes())
-        return bool(await self._run(_BEAT, field, at_ms, int(closes), most_kept, KEPT_MS))
+        return bool(await self._run(self._beat_script, field, at_ms, int(closes), most_kept, KEPT_MS))
 
     async def due(self, limit: int) -> list[Beat]:
         """Up to `limit` beats that have not been offered of late; those that nobody took in time are gone."""
-        flat = await self._run(_DUE, limit, KEPT_MS)
+        flat = await self._run(self._due_script, limit, KEPT_MS)
         return [_beat(field, value) for field, value in zip(flat[::2], flat[1::2], strict=True)]
 
     async def forget(self, beats: Sequence[Beat]) -> None:
@@ -129,16 +130,12 @@ class Heartbeats:
 
     async def _settle(self, beats: Sequence[Beat], again_ms: int) -> None:
         if beats:
-            await self._run(_SETTLE, again_ms, KEPT_MS, *(part for beat in beats for part in _flat(beat)))
+            parts = (part for beat in beats for part in _flat(beat))
+            await self._run(self._settle_script, again_ms, KEPT_MS, *parts)
 
-    async def _run(self, script: str, *arguments: Any) -> Any:
-        digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-        run: Any = self._redis.execute_command
+    async def _run(self, script: AsyncScript, *arguments: Any) -> Any:
         with translated():
-            try:
-                return await run("EVALSHA", digest, len(self._keys), *self._keys, *arguments)
-            except exceptions.NoScriptError:
-                return await run("EVAL", script, len(self._keys), *self._keys, *arguments)
+            return await script(self._keys, arguments)
 
 
 def most_kept_within(memory_bytes: int) -> int:

@@ -15,7 +15,6 @@ import asyncpg
 from collector.database.event_changes import EventChange, change_events
 from collector.database.pool import connected
 from collector.database.staging import DATA_FAULTS
-from collector.database.windows import FIRST_ID, LAST_ID
 from collector.domain.identifiers import first_id_at, uuid_of
 from collector.domain.outcome import UserDescription
 
@@ -24,6 +23,7 @@ LONGEST_PAUSE: Final = timedelta(minutes=10)
 
 _QUICK_TRIES: Final = 3
 """Looks for the event of a moment ago; then every leaf is asked."""
+_FIRST_ID: Final = UUID(int=0)
 
 _KEEP: Final = """
     INSERT INTO user_descriptions (id, project_id, reference_id, description)
@@ -38,7 +38,7 @@ _BY_REFERENCE: Final = """
     SELECT wanted.id AS description_id, (
         SELECT array_agg(e.id) FROM events AS e
         WHERE e.project_id = wanted.project_id AND e.reference_id = wanted.reference_id
-            AND e.reference_id <> 'invalid-reference-id' AND e.id >= $4 AND e.id < $5
+            AND e.reference_id <> 'invalid-reference-id' AND e.id >= $4
     ) AS event_ids
     FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (id, project_id, reference_id)
 """
@@ -107,7 +107,7 @@ async def _find_events(connection: asyncpg.Connection, rows: Sequence[Any]) -> d
     return {
         **await _find_by_id(connection, rows),
         **await _find_by_reference(connection, quick, begin),
-        **await _find_by_reference(connection, patient, FIRST_ID),
+        **await _find_by_reference(connection, patient, _FIRST_ID),
     }
 
 
@@ -122,7 +122,6 @@ async def _find_by_reference(
         [row["project_id"] for row in rows],
         [row["reference_id"] for row in rows],
         begin,
-        LAST_ID,
     )
     return {row["description_id"]: max(row["event_ids"]) for row in found if row["event_ids"]}
 

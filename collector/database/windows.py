@@ -6,14 +6,10 @@ Most of what is asked for is recent, and a look at two leaves costs a fraction o
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Final
-from uuid import UUID
 
 from collector.domain.time_range import TimeRange
 
 _DAYS_BACK: Final = (1, 7, 30)
-
-LAST_ID: Final = UUID(int=(1 << 128) - 1)
-FIRST_ID: Final = UUID(int=0)
 
 
 def widening_windows(whole: TimeRange, now: datetime) -> Iterator[TimeRange]:

@@ -5,7 +5,6 @@ whatever was stored meanwhile.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -37,7 +36,6 @@ _NO_PLACE: Final = (
     AttributeError,
     OverflowError,
     InvalidOperation,
-    binascii.Error,
     msgspec.DecodeError,
 )
 """What garbage in the place of a token raises."""

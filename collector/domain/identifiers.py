@@ -71,11 +71,6 @@ def origin_of(event_id: bytes) -> bytes:
     return (int.from_bytes(event_id, "big") & ~_DERIVED).to_bytes(16, "big")
 
 
-def is_derived(event_id: bytes) -> bool:
-    """Whether the worker made the event: nobody sent it, and it is counted apart."""
-    return bool(int.from_bytes(event_id[-3:], "big") & _DERIVED)
-
-
 def derived_id(milliseconds: int, digest: bytes) -> UUID:
     """The id of something that carries none of its own, from its time and a digest of at least 10 bytes."""
     random = int.from_bytes(digest[:10], "big")

@@ -16,9 +16,8 @@ import msgspec
 MAXIMUM_DEPTH: Final = 512
 MAXIMUM_DIGITS: Final = 1000
 """`numeric` holds more, but spells every zero of 1e131071 out again whenever it is read."""
-MAXIMUM_EXPONENT: Final = 40
 MAXIMUM_SPELLED_OUT: Final = 32
-"""So many numbers of one text may have a larger exponent: each costs its reader up to 1,000 digits."""
+"""So many numbers of one text may have a large exponent: each costs its reader up to 1,000 digits."""
 _USUAL_LENGTH: Final = 32
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
@@ -31,6 +30,7 @@ _STRING_OR_LONG_NUMBER: Final = re.compile(
 )
 """Looked for where a number begins, and nowhere within it."""
 _LARGE_EXPONENT: Final = re.compile(r"[eE][+-]?+0*+(?:4[1-9]|[5-9][0-9]|[1-9][0-9]{2})")
+"""Over 40."""
 _STRING_OR_STRUCTURE: Final = re.compile(rf"{_STRING}|[\[\]{{}},]", re.DOTALL)
 _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _ESCAPE: Final = re.compile(
