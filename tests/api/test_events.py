@@ -232,6 +232,7 @@ async def test_a_search_of_many_queries_takes_no_longer_than_one_may(
     waiting = """
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND state = 'active' AND pid <> pg_backend_pid()
+            AND backend_type = 'client backend'
     """
     async with api.pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE events, stacks IN ACCESS EXCLUSIVE MODE")

@@ -6,19 +6,25 @@ from typing import Any
 
 import pytest
 
+from collector.process.clock import SystemClock
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, PASSWORD, Answer, RunningApi, running_api
 from tests.database.rows import ORGANIZATION
+from tests.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 
 PATH = "/api/v2/auth/signup"
+HOUR_MS = 3_600_000
 NEW = {"name": " New Person ", "email": " New@Example.com ", "password": "battery staple"}
 
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api behind a proxy, so that a test can say where somebody comes from."""
-    async with running_api(database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as running:
+    """An api behind a proxy: a test can say where somebody comes from. No hour is about to end."""
+    full_hour = FakeClock(SystemClock().now_ms() // HOUR_MS * HOUR_MS)
+    async with running_api(
+        database_url, redis_url, key_prefix, clock=full_hour, trusted_proxies=("127.0.0.0/8",)
+    ) as running:
         yield running
 
 

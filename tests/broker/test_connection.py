@@ -30,9 +30,7 @@ async def test_a_wrong_password_is_said_at_once(redis_url: str, monkeypatch: pyt
     assert "wrongpassword" not in str(caught.value)
 
 
-async def test_no_server_at_all_says_what_was_tried_and_how_to_start_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_no_server_at_all_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a bounded wait."""
     monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 0.3)
     url = "redis://user:secret@127.0.0.1:1/0"

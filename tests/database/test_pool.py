@@ -103,6 +103,7 @@ async def test_a_server_that_says_nothing_any_more_is_an_outage_soon(
 ) -> None:
     """It hangs with its disk; the wait for an answer is bounded, and the way back too."""
     monkeypatch.setattr("collector.database.pool._RELEASE_SECONDS", 0.2)
+    monkeypatch.setattr("collector.database.pool._ACQUIRE_SECONDS", 60)  # what the way back takes otherwise
     service = Postgres(tmp_path, is_durable=False)
     server = await start_service(service)
     pool = await create_pool(service.url, max_size=1, command_timeout_seconds=0.3)
@@ -114,7 +115,7 @@ async def test_a_server_that_says_nothing_any_more_is_an_outage_soon(
         with pytest.raises(DatabaseUnavailable, match="TimeoutError"):
             async with connected(pool) as connection:
                 await connection.fetchval("SELECT 1")
-        assert asyncio.get_running_loop().time() - started < 5
+        assert asyncio.get_running_loop().time() - started < 30
     finally:
         os.kill(backend, signal.SIGCONT)
         await close_pool(pool)

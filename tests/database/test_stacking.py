@@ -311,7 +311,8 @@ async def test_a_saver_that_dies_leaves_the_first_occurrence_to_another(
 async def _is_waiting(pool: asyncpg.Pool, application_name: str) -> bool:
     return bool(
         await pool.fetchval(
-            "SELECT bool_or(wait_event_type = 'Lock') FROM pg_stat_activity WHERE application_name = $1",
+            "SELECT bool_or(wait_event_type = 'Lock') FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = $1",
             application_name,
         )
     )

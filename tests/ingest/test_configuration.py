@@ -40,7 +40,7 @@ async def test_a_client_that_is_up_to_date_gets_an_empty_304(
     assert (response.status, await response.text()) == (304, "")
 
 
-async def test_a_changed_setting_is_told_within_a_second(any_door: RunningDoor) -> None:
+async def test_a_changed_setting_is_told_at_once(any_door: RunningDoor) -> None:
     """The door forgets what it knew as soon as it hears of the change."""
     assert (await any_door.request("GET", PATHS[0])).status == 200
     entry = ProjectEntry(ORGANIZATION, config_version=8, settings={"a": "b"})
@@ -49,7 +49,7 @@ async def test_a_changed_setting_is_told_within_a_second(any_door: RunningDoor) 
     async def answer() -> object:
         return await (await any_door.request("GET", PATHS[0])).json()
 
-    await until_equal(answer, {"version": 8, "settings": {"a": "b"}}, seconds=1)
+    await until_equal(answer, {"version": 8, "settings": {"a": "b"}})
 
 
 async def test_a_page_may_read_its_settings(any_door: RunningDoor) -> None:
