@@ -87,3 +87,34 @@ async def test_it_is_there_on_every_screen(
         await expect(page.locator(".opblock")).to_have_count(operations)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         assert await page.evaluate("document.documentElement.matches('.dark-mode')") == (scheme == "dark")
+
+
+@pytest.mark.parametrize(
+    "size", [pytest.param(PHONE, id="phone"), pytest.param((740, 400), id="phone, on its side")]
+)
+async def test_the_dialog_begins_with_the_field_that_people_look_for(
+    up: RunningUp, browser: Browser, size: tuple[int, int]
+) -> None:
+    """Bearer is the first way to authorize: its field is in sight and has the focus."""
+    async with a_page(browser, up.ready.url, size) as page:
+        await page.goto("/docs")
+        await page.locator(".auth-wrapper .btn.authorize").click()
+
+        bearer = page.locator("#auth-bearer-value")
+        await expect(bearer).to_be_focused()
+        await expect(bearer).to_be_in_viewport(ratio=1)
+        await expect(page.locator(".modal-ux h3")).to_be_in_viewport(ratio=1)
+
+
+async def test_the_dialog_begins_with_the_authorization_that_is_given(
+    up: RunningUp, browser: Browser
+) -> None:
+    """Opened again, it shows first what can be taken back."""
+    async with a_page(browser, up.ready.url, PHONE) as page:
+        await page.goto("/docs")
+        await ApiPage(page).authorize("Bearer", up.ready.user_token)
+        await page.locator(".auth-wrapper .btn.authorize").click()
+
+        given = page.get_by_role("button", name="Remove authorization")
+        await expect(given).to_be_focused()
+        await expect(given).to_be_in_viewport(ratio=1)
