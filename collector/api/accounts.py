@@ -3,17 +3,26 @@
 from collections.abc import Sequence
 
 from collector.api.service import Api
+from collector.database.invitations import accept
 from collector.database.pool import connected
 from collector.database.users import User, add_user, is_first_user
+from collector.domain.errors import Forbidden
 from collector.domain.scope import CLIENT, GLOBAL, USER, with_implied
 
 
 async def add_account(
-    api: Api, email_address: str, full_name: str, password: str, roles: Sequence[str] = (USER, CLIENT)
+    api: Api,
+    email_address: str,
+    full_name: str,
+    password: str,
+    roles: Sequence[str] = (USER, CLIENT),
+    *,
+    let_in_by: str | None = None,
 ) -> User | None:
     """The new user, with these roles or more; None where somebody has just taken the address.
 
-    Raises Unavailable when too many passwords are being checked.
+    `let_in_by` is the invitation that the account is made for: it is accepted with it, or there is none.
+    Raises Forbidden when somebody else was faster, Unavailable when too many passwords are being checked.
     """
     password_hash = await api.passwords.hashed(password)
     async with connected(api.pool) as connection, connection.transaction():
@@ -25,4 +34,13 @@ async def add_account(
             is_active=True,
             password_hash=password_hash,
         )
-        return user if await add_user(connection, user) else None
+        if not await add_user(connection, user):
+            return None
+        if let_in_by is not None and not await accept(connection, let_in_by, user.id, api.clock.now()):
+            raise sign_up_disabled()
+        return user
+
+
+def sign_up_disabled() -> Forbidden:
+    """What everybody is told who is not invited where sign-up is switched off (contract 1.4)."""
+    return Forbidden("Account Creation is currently disabled")

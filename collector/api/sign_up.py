@@ -7,7 +7,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from collector.api.accounts import add_account
+from collector.api.accounts import add_account, sign_up_disabled
 from collector.api.login import Address, InviteToken, LoginToken, Password, let_in, logged_in
 from collector.api.request_body import read_body
 from collector.api.route import Role, Route
@@ -75,15 +75,16 @@ async def _check_allowed(api: Api, invite_token: str | None) -> None:
         return
     async with connected(api.pool) as connection:
         if invite_token is None or not await is_invited(connection, invite_token, api.clock.now()):
-            raise Forbidden("Account Creation is currently disabled")
+            raise sign_up_disabled()
 
 
 async def _new_user(request: web.Request, body: SignUp) -> User | None:
-    """The new user; None when somebody has just taken the address."""
+    """The new user; None when somebody has just taken the address. Of two with one invitation one gets in."""
     api = request.app[API]
     if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
         raise Unauthenticated("Too many have signed up from your address; please try again in an hour.")
-    return await add_account(api, body.email, body.name, body.password)
+    let_in_by = None if api.settings.sign_up_enabled else body.invite_token
+    return await add_account(api, body.email, body.name, body.password, let_in_by=let_in_by)
 
 
 async def _count(request: web.Request, kind: str) -> int:

@@ -149,6 +149,21 @@ async def test_where_it_is_switched_off_only_the_invited_sign_up(closed_api: Run
     assert (garbage.status, invited.status) == (403, 200)
 
 
+async def test_where_it_is_switched_off_an_invitation_lets_in_one(closed_api: RunningApi) -> None:
+    """Of those who bring it at the same time; the others are told as if they had none, and are nobody."""
+    token = await invitation(closed_api)
+    before = await closed_api.pool.fetchval("SELECT count(*) FROM users")
+
+    answers = await asyncio.gather(
+        *(sign_up(closed_api, email=f"person{n}@example.com", invite_token=token) for n in range(4))
+    )
+
+    assert sorted(answer.status for answer in answers) == [200, 403, 403, 403]
+    assert await closed_api.pool.fetchval("SELECT count(*) FROM users") == before + 1
+    (let_in,) = (answer.json["token"] for answer in answers if answer.status == 200)
+    assert (await me(closed_api, let_in))["organization_ids"] == [ORGANIZATION.hex]
+
+
 async def test_after_ten_new_users_from_one_address_it_is_enough_for_an_hour(api: RunningApi) -> None:
     """Elsewhere people sign up as before."""
     for _ in range(10):
