@@ -73,14 +73,20 @@ def create(  # noqa: PLR0913 - options of a command
 @app.command("list")
 def list_all(
     *,
-    owner: Annotated[str | None, typer.Option(help="Only those of this project or organization.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only those for this project, by id.")] = None,
+    organization: Annotated[
+        str | None, typer.Option(help="Only those for this organization or one of its projects, by id.")
+    ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """List them, the oldest first; of tokens that may more than post only the public part."""
     from collector.operate import tokens  # noqa: PLC0415
 
-    show_all(run(partial(tokens.list_all, owner=owner), data_dir), _COLUMNS, as_json=as_json)
+    if project is not None and organization is not None:
+        fail("say only one of --project and --organization.")
+    work = partial(tokens.list_all, project=project, organization=organization)
+    show_all(run(work, data_dir), _COLUMNS, as_json=as_json)
 
 
 @app.command()

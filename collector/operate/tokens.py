@@ -18,7 +18,6 @@ from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.database.tokens import all_access_tokens, delete_tokens, find_tokens, list_tokens
 from collector.domain.errors import Conflict, Invalid
-from collector.domain.identifiers import uuid_of
 from collector.domain.scope import CLIENT
 from collector.domain.token import fault_in_brought, lookup_of
 from collector.operate.system import OPERATOR
@@ -56,15 +55,16 @@ async def create(api: Api, wanted: Wanted) -> TokenView:
     return token_view(made.token, made.secret)
 
 
-async def list_all(api: Api, owner: str | None) -> list[TokenView]:
+async def list_all(api: Api, project: str | None = None, organization: str | None = None) -> list[TokenView]:
     """Every token of programs, or those of one project or organization, the oldest first."""
     async with connected(api.pool) as connection:
-        if owner is None:
+        if project is not None:
+            owner = (await reachable_project(connection, OPERATOR, project)).id
+        elif organization is not None:
+            owner = (await reachable_organization(connection, OPERATOR, organization)).id
+        else:
             return [token_view(token) for token in await all_access_tokens(connection)]
-        owner_id = uuid_of(owner)
-        if owner_id is None:
-            raise Invalid(fields={"owner": [f"{owner} is no id of a project or an organization."]})
-        found = await list_tokens(connection, owner_id, limit=_AT_MOST, offset=0)
+        found = await list_tokens(connection, owner, limit=_AT_MOST, offset=0)
         return [token_view(token) for token in found]
 
 

@@ -4,13 +4,11 @@ import asyncio
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from collector.embedded.ready_file import ReadyFile
 from tests.api.running_api import EMAIL, RunningApi
 from tests.database.rows import ORGANIZATION, PROJECT
 from tests.test_cli import headrace
@@ -77,7 +75,7 @@ async def test_lists_are_tables_for_people(shell: Shell, api: RunningApi) -> Non
 
     users = (await shell.run("user", "list")).stdout.splitlines()
     projects = (await shell.run("project", "list", "--organization", ORGANIZATION.hex)).stdout
-    tokens = (await shell.run("token", "list", "--owner", PROJECT.hex)).stdout
+    tokens = (await shell.run("token", "list", "--project", PROJECT.hex)).stdout
 
     heads = ["id", "email", "address", "full", "name", "roles", "is", "active", "organization", "ids"]
     assert users[0].split() == heads
@@ -118,38 +116,15 @@ async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: Runni
         pytest.param(
             ("token", "create", "--project", PROJECT.hex, "--scope", "all"), "Invalid token scope", id="scope"
         ),
-        pytest.param(("token", "list", "--owner", "x"), "is no id", id="no owner"),
+        pytest.param(("token", "list", "--project", "x"), "There is no such project.", id="no such owner"),
+        pytest.param(
+            ("token", "list", "--project", "x", "--organization", "y"), "only one of", id="two owners"
+        ),
     ],
 )
 async def test_what_cannot_be_is_one_line(shell: Shell, arguments: tuple[str, ...], line: str) -> None:
     """No trace, nothing on standard output, exit status 2."""
     assert line in await shell.refused(*arguments, typed="correct horse\n")
-
-
-@pytest.mark.integration
-async def test_a_running_up_is_found_by_its_data_directory(shell: Shell, tmp_path: Path) -> None:
-    """Whoever tries it out sets nothing."""
-    urls = {"redis_url": shell.environ["REDIS_URL"], "database_url": shell.environ["DATABASE_URL"]}
-    rest = dict.fromkeys(("url", "email", "password", "user_token", "client_token"), "-")
-    owners = {"organization_id": ORGANIZATION.hex, "project_id": PROJECT.hex}
-    ReadyFile(pids={}, **urls, **rest, **owners).write(tmp_path / "ready.json")
-    prefix = {"HEADRACE_REDIS_KEY_PREFIX": shell.environ["HEADRACE_REDIS_KEY_PREFIX"]}
-
-    done = await asyncio.to_thread(headrace, "user", "show", EMAIL, "--data-dir", str(tmp_path), **prefix)
-
-    assert done.returncode == 0
-    assert EMAIL in done.stdout
-
-
-def test_where_no_up_runs_that_is_told(tmp_path: Path) -> None:
-    """By its directory, and of a left-over file by the URL in it."""
-    absent = headrace("user", "list", "--data-dir", str(tmp_path))
-    (tmp_path / "ready.json").write_text("{}")
-    damaged = headrace("user", "list", "--data-dir", str(tmp_path))
-
-    assert (absent.returncode, damaged.returncode) == (2, 2)
-    assert absent.stderr.startswith(f"headrace: no `headrace up` runs with the data directory {tmp_path}")
-    assert damaged.stderr == f"headrace: {tmp_path}/ready.json is no ready file of `headrace up`.\n"
 
 
 @pytest.mark.integration

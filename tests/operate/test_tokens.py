@@ -28,9 +28,9 @@ async def test_a_token_that_may_read_is_shown_whole_once(api: RunningApi) -> Non
     assert (await api.get("/api/v2/projects", made.id)).status == 200
     assert (len(made.id), shown.id, shown.scopes) == (40, made.id[:24], ("user", "client"))
     assert (shown.notes, shown.expires_utc) == ("reports", ends)
-    assert shown in await tokens.list_all(api.parts, ORGANIZATION.hex)
-    assert shown in await tokens.list_all(api.parts, None)
-    assert shown not in await tokens.list_all(api.parts, PROJECT.hex)
+    assert shown in await tokens.list_all(api.parts, organization=ORGANIZATION.hex)
+    assert shown in await tokens.list_all(api.parts)
+    assert shown not in await tokens.list_all(api.parts, project=PROJECT.hex)
 
 
 async def test_of_two_who_bring_a_token_at_once_one_is_told_that_it_is_there(api: RunningApi) -> None:
