@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from collector.operate import organization_commands, project_commands, token_commands, user_commands
+from collector.operate.running import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -164,16 +165,19 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for an empty stream.")] = 0.0,
     quick: Annotated[bool, typer.Option("--quick", help="Do not count the events of every day.")] = False,
+    data_dir: DataDir = None,
 ) -> None:
     """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
     from collector import audit as account  # noqa: PLC0415
+    from collector.operate.servers import found_servers  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415
 
     found: list[account.Sums | None] = []
 
     async def run(stop: "Stop") -> None:
         options = account.Options(wait_seconds=wait, counts_events=not quick)
-        found.append(await account.run(os.environ, options, stop, SystemClock()))
+        with found_servers(os.environ, data_dir) as environ:
+            found.append(await account.run(environ, options, stop, SystemClock()))
 
     _warn()
     status = _run(run)

@@ -9,12 +9,15 @@ from importlib.metadata import version
 import pytest
 
 
-def headrace(*arguments: str, typed: str = "", **environ: str) -> subprocess.CompletedProcess[str]:
+def headrace(
+    *arguments: str, typed: str = "", directory: str = ".", **environ: str
+) -> subprocess.CompletedProcess[str]:
     """One run of the command with nothing set but what is given; `typed` is piped in."""
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-P", "-m", "collector.cli", *arguments],
         env={**inherited, "COLUMNS": "100", "NO_COLOR": "1", **environ},
+        cwd=directory,
         input=typed,
         capture_output=True,
         text=True,
@@ -48,7 +51,7 @@ def test_the_version_is_the_distributions() -> None:
     assert headrace("--version").stdout == f"headrace {version('headrace')}\n"
 
 
-@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
+@pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate"])
 def test_a_missing_setting_is_a_line_and_exit_status_2(command: str) -> None:
     """No traceback: each line says which variable and what it may hold."""
     done = headrace(command)

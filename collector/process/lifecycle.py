@@ -79,15 +79,16 @@ def run_process(main: Callable[[Stop], Awaitable[None]], in_words: Callable[[Sta
             runner.run(_until_stopped(main))
     except* StartError as group:
         # One cause may be wrapped by every task group it passed; it is said once.
-        lines = in_words(_first(group)).splitlines()
+        lines = in_words(first_of(group)).splitlines()
         sys.stderr.write("".join(f"headrace: {line}\n" for line in lines))
         status = EXIT_BAD_START
     return status
 
 
-def _first(group: BaseExceptionGroup[StartError]) -> StartError:
+def first_of(group: BaseExceptionGroup[StartError]) -> StartError:
+    """The first error in a group, however deep in it."""
     error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 async def _until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:

@@ -1,0 +1,106 @@
+"""Commands find the servers of a `headrace up` by themselves, and say so where there are none to find."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collector.embedded.ready_file import ReadyFile
+from tests.api.running_api import EMAIL, RunningApi
+from tests.database.rows import ORGANIZATION, PROJECT
+from tests.test_cli import headrace
+
+COMMANDS = [
+    pytest.param(("user", "list"), id="an operator's command"),
+    pytest.param(("audit",), id="audit"),
+]
+
+
+Urls = dict[str, str]
+
+
+@pytest.fixture
+def urls(api: RunningApi, redis_url: str, database_url: str) -> Urls:
+    """Of servers that an api runs on."""
+    assert api.url
+    return {"redis_url": redis_url, "database_url": database_url}
+
+
+def write_ready_file(directory: Path, urls: Urls) -> None:
+    """As a `headrace up` on these servers leaves it."""
+    directory.mkdir(exist_ok=True)
+    rest = dict.fromkeys(("url", "email", "password", "user_token", "client_token"), "-")
+    ReadyFile(
+        pids={},
+        organization_id=ORGANIZATION.hex,
+        project_id=PROJECT.hex,
+        **rest,
+        **urls,
+    ).write(directory / "ready.json")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    ("folder", "options"),
+    [
+        pytest.param(".headrace", (), id="in the folder where it was started"),
+        pytest.param("data", ("--data-dir", "data"), id="by its data directory"),
+    ],
+)
+async def test_a_running_up_is_found(
+    urls: Urls, key_prefix: str, tmp_path: Path, folder: str, options: tuple[str, ...]
+) -> None:
+    """Whoever tries it out sets nothing."""
+    write_ready_file(tmp_path / folder, urls)
+
+    async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return await asyncio.to_thread(
+            headrace, *arguments, *options, directory=str(tmp_path), HEADRACE_REDIS_KEY_PREFIX=key_prefix
+        )
+
+    user, audit = await run("user", "show", EMAIL), await run("audit", "--json")
+
+    assert (user.returncode, audit.returncode) == (0, 0), user.stderr + audit.stderr
+    assert EMAIL in user.stdout
+    assert msgspec.json.decode(audit.stdout)["is_sound"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_where_no_up_runs_that_is_told(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """That none was ever started here, that the named one does not run, and that its file is damaged."""
+    nowhere = headrace(*command, directory=str(tmp_path))
+    absent = headrace(*command, "--data-dir", str(tmp_path))
+    (tmp_path / "ready.json").write_text("{}")
+    damaged = headrace(*command, "--data-dir", str(tmp_path))
+
+    assert (nowhere.returncode, absent.returncode, damaged.returncode) == (2, 2, 2)
+    assert "_URL are not set, and there is no .headrace of a `headrace up` here" in nowhere.stderr
+    assert absent.stderr.startswith(f"headrace: no `headrace up` runs with the data directory {tmp_path}")
+    assert damaged.stderr == f"headrace: {tmp_path}/ready.json is no ready file of `headrace up`.\n"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_killed_up_is_told_by_the_file_that_it_left(
+    urls: Urls, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """One line: which server, why not, and whose it was. Here others have got its ports since."""
+    write_ready_file(tmp_path, urls | {"database_url": urls["database_url"] + "_of_others"})
+
+    done = headrace(*command, "--data-dir", str(tmp_path))
+
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.endswith(f"The URL is from {tmp_path}/ready.json; does that `headrace up` still run?")
+
+
+def test_servers_that_are_named_come_before_an_up(tmp_path: Path) -> None:
+    """Also where only one of them is: the other is asked for."""
+    write_ready_file(tmp_path / ".headrace", dict.fromkeys(("redis_url", "database_url"), "-"))
+
+    done = headrace("audit", directory=str(tmp_path), REDIS_URL="redis://127.0.0.1:2/0")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("headrace: HEADRACE_DATABASE_URL is not set")
