@@ -1,7 +1,8 @@
 """A connection of the HTTP server, tuned so that every answer keeps the contract.
 
-Doubled slashes are folded, the parser's own errors are problem JSON, a connection must say something soon,
-and only so many are open at once. What an application's direct ways take is answered in its turn.
+A request says what its sender means: doubled slashes are folded, a method may be overridden. The parser's own
+errors are problem JSON, a connection must say something soon, and only so many are open at once. What an
+application's direct ways take is answered in its turn.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from collector.http.direct_way import DirectWay, Taken, as_bytes
 from collector.http.errors import problem
+from collector.http.method_override import as_meant
 
 if TYPE_CHECKING:
     from collector.domain.errors import Refusal
@@ -49,7 +51,7 @@ def protocols(
     """What makes the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
     manager.request_handler = _dispatched(manager.request_handler, direct)
-    manager.request_factory = _folded(manager.request_factory)
+    manager.request_factory = _understood(manager.request_factory)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
     return lambda: _Connection(manager, connections, direct, options)
 
@@ -146,7 +148,7 @@ class _Connection(RequestHandler):
         if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
             return False
         way = self._direct.get(message.path)
-        taken = None if way is None else way.take(message, content, self._peer())
+        taken = None if way is None else way.take(as_meant(message), content, self._peer())
         if taken is None:
             return False
         self._taken = taken
@@ -216,12 +218,16 @@ async def _expectation_failed(request: web.BaseRequest) -> web.StreamResponse:
     return response
 
 
-def _folded(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
-    def fold_slashes(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
-        if "//" in message.path and "//" in (path := message.url.raw_path):
-            while "//" in path:
-                path = path.replace("//", "/")
-            message = message._replace(url=message.url.with_path(path, encoded=True, keep_query=True))
-        return make_request(message, *rest)
+def _understood(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+    def understand(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        return make_request(_folded(as_meant(message)), *rest)
 
-    return fold_slashes
+    return understand
+
+
+def _folded(message: RawRequestMessage) -> RawRequestMessage:
+    if "//" not in message.path or "//" not in (path := message.url.raw_path):
+        return message
+    while "//" in path:
+        path = path.replace("//", "/")
+    return message._replace(url=message.url.with_path(path, encoded=True, keep_query=True))

@@ -1,5 +1,6 @@
 """What holds for every route of the door."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -94,6 +95,56 @@ async def test_odd_targets_and_closing_connections_are_served(
         assert head.split(b" ", 2)[1] in {b"200", b"202"}
         assert b"\r\nConnection: close" in head
         assert content == b"" or (content[:1] == b"{" and path.endswith("config"))
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_a_post_may_mean_any_route(any_door: RunningDoor, method: str, path: str) -> None:
+    """Where only POST gets through; the body is the route's, or nobody's."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        "Host: x",
+        "Connection: close",
+        "Content-Type: application/json",
+        f"Content-Length: {len(BODY)}",
+        f"X-HTTP-Method-Override: {method.lower()}",
+    ]
+    known = f"Authorization: Bearer {CLIENT_TOKEN}"
+    taken = await any_door.raw("\r\n".join([*lines, known, "", BODY.decode()]).encode())
+    refused = await any_door.raw("\r\n".join([*lines, "", BODY.decode()]).encode())
+
+    assert taken.split(b" ", 2)[1] in {b"200", b"202"}
+    assert refused.startswith(b"HTTP/1.1 401 ")
+    assert f'"instance":"{method} {path}"'.encode() in refused
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["whole", "with a body that comes late"])
+async def test_a_known_senders_post_that_means_something_else_is_not_taken(
+    any_door: RunningDoor, *, is_late: bool
+) -> None:
+    """The direct way looks at what is meant, too."""
+    assert (await any_door.post()).status == 202
+    head = [
+        "POST /api/v2/events HTTP/1.1",
+        "Host: x",
+        "Content-Type: application/json",
+        f"Content-Length: {len(BODY)}",
+        f"Authorization: Bearer {CLIENT_TOKEN}",
+    ]
+    another = "\r\n".join([*head, "X-HTTP-Method-Override: DELETE", "", ""]).encode()
+    the_same = "\r\n".join([*head, "X-HTTP-Method-Override: POST", "", ""]).encode()
+    async with asyncio.timeout(10):
+        reader, writer = await asyncio.open_connection("127.0.0.1", any_door.port)
+        for part in [another, BODY, the_same, BODY] if is_late else [another + BODY + the_same + BODY]:
+            writer.write(part)
+            await writer.drain()
+            await any_door.ready()  # answered, so the server has seen the part before
+        answers = await reader.readuntil(b"DELETE /api/v2/events") + await reader.readuntil(b"HTTP/1.1 202 ")
+        writer.close()
+        await writer.wait_closed()
+
+    assert answers.startswith(b"HTTP/1.1 405 ")
+    assert b"\r\nAllow: POST\r\n" in answers
+    assert [post.body for post in await any_door.queued()] == [b'{"message":"hi"}', BODY]
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
