@@ -29,6 +29,7 @@ from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.event_order import Order, order_of, place_of
 from collector.domain.filter_tree import Filter, Match, Or, Term
 from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import escaped
 
 ANSWER_BYTES: Final = 16 << 20
 """A list ends early where it would weigh more; `Link` leads on."""
@@ -179,7 +180,7 @@ async def _packed(
         if event is None:
             return b""
         view = event_view(event) if names is None else summary_of(event, names.get(event.project_id, ""))
-        return orjson.dumps(view, option=orjson.OPT_UTC_Z)
+        return escaped(orjson.dumps(view, option=orjson.OPT_UTC_Z))  # weighed as it is sent
 
     return [pack(events.get(key.id)) for key in keys]
 

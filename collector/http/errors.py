@@ -13,6 +13,7 @@ from aiohttp import web
 
 from collector.domain import errors
 from collector.domain.errors import Refusal
+from collector.http.responses import escaped
 from collector.process.logging import masked
 
 PROBLEM_TYPE: Final = "application/problem+json"
@@ -72,7 +73,7 @@ def problem(
     said = Problem.of(status, title, f"{request.method} {masked(request.path)}", fields)
     return web.Response(
         status=status,
-        body=msgspec.json.encode(said),
+        body=escaped(msgspec.json.encode(said)),
         content_type=PROBLEM_TYPE,
         headers=dict(headers or {}),
     )

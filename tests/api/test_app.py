@@ -83,3 +83,31 @@ async def test_other_paths_and_methods_have_their_status(
 ) -> None:
     """As HTTP has it."""
     assert (await api.request(method, path, api.people.user)).status == status
+
+
+async def test_a_post_may_mean_another_method(api: RunningApi) -> None:
+    """Whoever asks must be allowed what is meant, and that is what is measured."""
+    path, body = f"/api/v2/projects/{PROJECT.hex}", {"name": "Big shop"}
+    means_patch = {"X-HTTP-Method-Override": "PATCH"}
+
+    forbidden = await api.post(path, api.people.client, body, headers=means_patch)
+    changed = await api.post(path, api.people.user, body, headers=means_patch)
+    read = await api.post(path, api.people.user, headers={"X-HTTP-Method-Override": "GET"})
+    without = await api.post(path, api.people.user, body)
+
+    assert [answer.status for answer in (forbidden, changed, read, without)] == [403, 200, 200, 405]
+    assert forbidden.json["instance"] == f"PATCH {path}"
+    assert read.json["name"] == "Big shop"
+    metrics = (await api.get("/metrics")).body.decode()
+    assert 'request_seconds_count{route="PATCH /api/v2/projects/{id}"} 2.0' in metrics
+
+
+async def test_a_problem_quotes_nothing_that_html_could_take_for_its_own(api: RunningApi) -> None:
+    """Neither what was sent nor the path that it was sent to."""
+    filtered = await api.get("/api/v2/events?filter=type:(<script>&'", api.people.user)
+    lost = await api.get("/api/v2/<script>'&", api.people.user)
+
+    assert (filtered.status, lost.status) == (400, 404)
+    assert lost.json["instance"] == "GET /api/v2/<script>'&"
+    for answer in (filtered, lost):
+        assert not set(b"<>&'") & set(answer.body)

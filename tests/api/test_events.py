@@ -67,6 +67,25 @@ async def test_an_event_is_read_back_with_all_that_it_has(api: RunningApi) -> No
     }
 
 
+@pytest.mark.integration
+async def test_an_event_is_answered_without_what_html_could_take_for_its_own(api: RunningApi) -> None:
+    """And read as it was sent."""
+    text = "it's <b>R&D</b> für uns"
+    data = b'{"<b>":"\\\\\' & <script>","@user":{"identity":"%s"}}' % text.encode()
+    event = an_event(type="log", message=text, reference_id="order-4711", data=data)
+    await api.store(event)
+
+    by_id = await api.get(f"/api/v2/events/{event.id.hex()}", api.people.program)
+    listed = await api.get(BY_FILTER, api.people.program)
+    in_short = await api.get(f"{BY_FILTER}&mode=summary", api.people.program)
+
+    for answer in (by_id, listed, in_short):
+        assert not set(b"<>&'") & set(answer.body)
+    assert listed.json == [by_id.json]
+    assert by_id.json["message"] == in_short.json[0]["data"]["Message"] == text
+    assert by_id.json["data"] == {"<b>": "\\' & <script>", "@user": {"identity": text}}
+
+
 def test_nulls_are_left_out_and_empty_lists_kept() -> None:
     """As the official server answers."""
     view = event_view(replace(as_stored(an_event(message=None, data=None)), stack_id=None))
@@ -272,8 +291,9 @@ async def test_pages_follow_one_another(api: RunningApi) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize(("text", "weight"), [(b"x", 1), (b"<", 6)], ids=["plain", "escaped"])
 async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
-    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch, text: bytes, weight: int
 ) -> None:
     """No answer grows with what strangers post; who follows `Link` misses nothing and sees nothing twice."""
     monkeypatch.setattr("collector.api.event_lists.ANSWER_BYTES", 25_000)
@@ -283,7 +303,7 @@ async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
             accepted=days_ago(age),
             date=days_ago(age),
             reference_id="order-4711",
-            data=b'{"a":"%s"}' % (b"x" * size),
+            data=b'{"a":"%s"}' % (text * (size // weight)),
         )
         for age, size in enumerate(sizes)
     ]

@@ -51,9 +51,9 @@ class RunningUp:
         async with asyncio.timeout(seconds):
             return await self.process.wait()
 
-    async def post(self, session: aiohttp.ClientSession, reference_id: str) -> int:
+    async def post(self, session: aiohttp.ClientSession, reference_id: str, message: str = "hello") -> int:
         """Post an event; answers the status."""
-        event = {"type": "log", "message": "hello", "reference_id": reference_id}
+        event = {"type": "log", "message": message, "reference_id": reference_id}
         headers = {"Authorization": f"Bearer {self.ready.client_token}"}
         async with session.post(f"{self.ready.url}/api/v2/events", json=event, headers=headers) as response:
             return response.status

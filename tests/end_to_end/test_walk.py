@@ -49,6 +49,22 @@ async def test_a_posted_event_is_found_by_its_reference_id(
     await up.until_found(session, reference_id)
 
 
+async def test_a_message_is_read_as_it_was_sent(
+    up: RunningUp, session: aiohttp.ClientSession, reference_id: str
+) -> None:
+    """What HTML could take for its own is escaped on the wire."""
+    message = "it's <b>R&D</b> für uns"
+    assert await up.post(session, reference_id, message) == 202
+    await up.until_found(session, reference_id)
+
+    url = f"{up.ready.url}/api/v2/events/by-ref/{reference_id}"
+    async with session.get(url, headers={"Authorization": f"Bearer {up.ready.user_token}"}) as response:
+        text, [event] = await response.text(), await response.json()
+
+    assert r'"message":"it\u0027s \u003Cb\u003ER\u0026D\u003C/b\u003E für uns"' in text
+    assert event["message"] == message
+
+
 @pytest.mark.parametrize("shell", EACH_SHELL)
 async def test_the_printed_lines_work_as_they_stand(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str, shell: tuple[str, ...]

@@ -52,6 +52,20 @@ async def test_a_changed_setting_is_told_at_once(any_door: RunningDoor) -> None:
     await until_equal(answer, {"version": 8, "settings": {"a": "b"}})
 
 
+async def test_settings_are_told_without_what_html_could_take_for_its_own(any_door: RunningDoor) -> None:
+    """And read as they were set."""
+    settings = {"@@log:<b>": "it's <b>R&D</b> für uns"}
+    entry = ProjectEntry(ORGANIZATION, config_version=8, settings=settings)
+    await any_door.projection.put_project(PROJECT, entry)
+
+    response = await any_door.request("GET", PATHS[0])
+
+    assert await response.json() == {"version": 8, "settings": settings}
+    text = await response.text()
+    assert r'"it\u0027s \u003Cb\u003ER\u0026D\u003C/b\u003E für uns"' in text
+    assert not set("<>&'") & set(text)
+
+
 async def test_a_page_may_read_its_settings(any_door: RunningDoor) -> None:
     """The preflight has no token; the answer exposes the version."""
     origin = {"Origin": "https://shop.example"}

@@ -16,7 +16,7 @@ from collector.api.pages.assets import PATH, asset_response, compressed, load_as
 from collector.api.pages.landing import landing_page, template_of
 from collector.domain.errors import NotFound
 from collector.http.health import Check, outcomes
-from collector.http.responses import JSON_TYPE
+from collector.http.responses import JSON_TYPE, escaped
 
 DOCUMENT_PATH: Final = "/docs/v2/openapi.json"
 
@@ -49,7 +49,8 @@ def add_pages(
     }
     landing = Template(template_of("landing.html").safe_substitute(places))
     api_page = template_of("api.html").substitute(places)
-    packed = gzip.compress(orjson.dumps(document, option=orjson.OPT_INDENT_2), 6, mtime=0)
+    text = escaped(orjson.dumps(document, option=orjson.OPT_INDENT_2))
+    packed = gzip.compress(text, 6, mtime=0)
 
     async def get_landing(request: web.Request) -> web.Response:
         found = {name: await outcomes(of_kind) for name, of_kind in checks.items()}
