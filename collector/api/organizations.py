@@ -11,8 +11,10 @@ import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
+from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.parameters import STATISTICS, parameters_of, wants_statistics
 from collector.api.route import Role, Route
+from collector.api.searching import searching
 from collector.api.service import API, Api
 from collector.database.invitations import Invitation, list_invitations
 from collector.database.organizations import Organization, find_organization, list_organizations
@@ -67,12 +69,13 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
     is_over_request_limit: bool = False
 
 
-@documented("Organization", {200: Answer(list[OrganizationView])}, parameters=(STATISTICS,))
+@documented("Organization", {200: Answer(list[OrganizationView])}, parameters=(FILTER, STATISTICS))
 async def get_organizations(request: web.Request) -> web.Response:
-    """All of them in one array, without paging."""
-    api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
-    async with connected(api.pool) as connection:
-        found = await list_organizations(connection, request[IDENTITY].organization_ids)
+    """All of them, or those that a filter selects, in one array without paging."""
+    api, parameters = request.app[API], parameters_of(request)
+    narrowing = narrowing_of(request, parameters)
+    async with searching(api) as connection:
+        found = await list_organizations(connection, request[IDENTITY].organization_ids, narrowing)
         views = await organization_views(
             api, connection, request[IDENTITY], found, with_statistics=wants_statistics(parameters)
         )

@@ -11,9 +11,11 @@ from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
 from collector.api.lists import LIST_HEADERS, list_response
+from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.organizations import reachable_organization
 from collector.api.parameters import STATISTICS, page_of, paging, parameters_of, wants_statistics
 from collector.api.route import Role, Route
+from collector.api.searching import searching
 from collector.api.service import API, Api
 from collector.database.pool import connected
 from collector.database.projects import Project, ProjectOrder, count_projects, find_project, list_projects
@@ -31,6 +33,8 @@ _ORDERS: Final = {
     "-name": ProjectOrder.NAME_DESCENDING,
     "created_utc": ProjectOrder.CREATED,
     "-created_utc": ProjectOrder.CREATED_DESCENDING,
+    "created": ProjectOrder.CREATED,
+    "-created": ProjectOrder.CREATED_DESCENDING,
 }
 
 
@@ -54,21 +58,27 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
 
 _LISTED: Final = {200: Answer(list[ProjectView], headers=LIST_HEADERS)}
 _PARAMETERS: Final = (
+    FILTER,
     *paging(_MAXIMUM_LIMIT),
-    Parameter("sort", "What they are ordered by.", Literal[tuple(filter(None, _ORDERS))]),
+    Parameter(
+        "sort",
+        "What they are ordered by; `name` when left out.",
+        Literal[tuple(filter(None, _ORDERS))],
+        example="-created",
+    ),
     STATISTICS,
 )
 
 
 @documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects(request: web.Request) -> web.Response:
-    """A page of all of them, by name."""
+    """A page of all of them, or of those that a filter selects, by name."""
     return await _list(request, request[IDENTITY].organization_ids)
 
 
 @documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects_of_organization(request: web.Request) -> web.Response:
-    """A page of one organization's."""
+    """A page of one organization's, or of those that a filter selects, by name."""
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(
             connection, request[IDENTITY], request.match_info["organizationId"]
@@ -135,15 +145,14 @@ async def project_views(
 
 
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:
-    api, parameters = request.app[API], parameters_of(request, unsupported=("filter",))
+    api, parameters = request.app[API], parameters_of(request)
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
-    async with connected(api.pool) as connection:
-        total = await count_projects(connection, organization_ids)
+    meant = organization_ids, narrowing_of(request, parameters)
+    async with searching(api) as connection:
+        total = await count_projects(connection, *meant)
         found: list[Project] = []
         if not page.is_too_deep:
-            found = await list_projects(
-                connection, organization_ids, limit=page.limit, offset=page.offset, order=order
-            )
+            found = await list_projects(connection, *meant, limit=page.limit, offset=page.offset, order=order)
         views = await project_views(api, connection, found, with_statistics=wants_statistics(parameters))
     following = page.after(len(found)) if found and page.offset + len(found) < total else None
     return list_response(request, views, page, following, total)

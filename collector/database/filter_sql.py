@@ -1,4 +1,4 @@
-"""Filters as SQL: a tree becomes a condition on `events AS e` or `stacks AS s`, and arguments.
+"""Filters as SQL: a tree becomes a condition on `events AS e`, `stacks AS s` or another table, and arguments.
 
 No text of a filter gets into a statement: names of columns and functions are constants here, everything else
 is an argument. What is missing in an event compares as unknown, which counts as no.
@@ -93,11 +93,10 @@ class Arguments:
 
 
 class Conditions:
-    """Makes conditions for one statement; `projects` is the argument that holds the reader's projects."""
+    """Makes conditions on one table for one statement."""
 
-    def __init__(self, arguments: Arguments, projects: str, clock: LocalClock) -> None:
+    def __init__(self, arguments: Arguments, clock: LocalClock) -> None:
         self._arguments = arguments
-        self._projects = projects
         self._clock = clock
 
     @property
@@ -106,8 +105,16 @@ class Conditions:
         """Where bare words are looked for."""
 
     @abstractmethod
+    def _field(self, name: str) -> Field | None:
+        """The field that a filter names; None for one that nothing in the table can have."""
+
+    @abstractmethod
+    def _column(self, place: Column | StackColumn) -> str:
+        """Where the statement has the column."""
+
     def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
         """The condition that holds for one place of the field at least."""
+        return f"({' OR '.join(condition(place) for place in field.places)})"
 
     def of(self, tree: Filter) -> str:
         """The condition that a tree stands for. Raises BadRequest for values that cannot be meant."""
@@ -121,9 +128,9 @@ class Conditions:
             case Not(child):
                 return f"({self.of(child)} IS NOT TRUE)"
             case Exists(name):
-                return self._exists(field_of(name))
+                return self._exists(self._field(name))
             case Match(name, value):
-                fields = self._default_fields if name is None else (field_of(name),)
+                fields = self._default_fields if name is None else (self._field(name),)
                 return f"({' OR '.join(self._match(field, value) for field in fields)})"
 
     def _match(self, field: Field | None, value: Term | Range) -> str:
@@ -182,9 +189,6 @@ class Conditions:
             for depth in range(CAUSES)
         )
         return _EACH_ERROR.format(values=values, condition=condition("c.v"))
-
-    def _column(self, place: Column | StackColumn) -> str:
-        return f's."{place.name}"' if isinstance(place, StackColumn) else f"e.{place.name}"
 
     def _test(self, value: str, test: Test, *, is_native: bool) -> str:
         add = self._arguments.add
@@ -252,7 +256,21 @@ class Conditions:
         return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
 
 
-class EventConditions(Conditions):
+class _ConditionsOfProjects(Conditions):
+    """Where events and stacks say something of each other: `projects` is the argument with the reader's."""
+
+    def __init__(self, arguments: Arguments, projects: str, clock: LocalClock) -> None:
+        super().__init__(arguments, clock)
+        self._projects = projects
+
+    def _field(self, name: str) -> Field | None:
+        return field_of(name)
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return f's."{place.name}"' if isinstance(place, StackColumn) else f"e.{place.name}"
+
+
+class EventConditions(_ConditionsOfProjects):
     """Conditions on `events AS e`."""
 
     @property
@@ -260,13 +278,13 @@ class EventConditions(Conditions):
         return DEFAULT_FIELDS
 
     def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
-        found = f"({' OR '.join(condition(place) for place in field.places)})"
+        found = super()._related(field, condition)
         if not field.is_of_stack:
             return found
         return _OF_SUCH_A_STACK.format(projects=self._projects, condition=found)
 
 
-class StackConditions(Conditions):
+class StackConditions(_ConditionsOfProjects):
     """Conditions on `stacks AS s`; what only events know holds for a stack with such an event."""
 
     @property
@@ -274,7 +292,7 @@ class StackConditions(Conditions):
         return _STACK_DEFAULT_FIELDS
 
     def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
-        found = f"({' OR '.join(condition(place) for place in field.places)})"
+        found = super()._related(field, condition)
         if field.is_of_stack or _is_shared(field.places[0]):
             return found
         return _WITH_SUCH_AN_EVENT.format(projects=self._projects, condition=found)

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import asyncpg
 
+from collector.database.filter_sql import Arguments
+from collector.database.owner_filters import Narrowing, OrganizationConditions, narrowed
 from collector.database.row_lock import RowLock
 from collector.database.text import storable
 from collector.domain.outcome import Outcome
@@ -40,10 +42,15 @@ _SELECT: Final = f"""
 """  # noqa: S608 - constants only
 
 
-async def list_organizations(connection: asyncpg.Connection, ids: Iterable[UUID]) -> list[Organization]:
-    """Those of the organizations that exist, by name."""
-    rows = await connection.fetch(f"{_SELECT} WHERE o.id = ANY($1) ORDER BY o.name, o.id", list(ids))
-    return [_organization(row) for row in rows]
+async def list_organizations(
+    connection: asyncpg.Connection, ids: Iterable[UUID], narrowing: Narrowing | None = None
+) -> list[Organization]:
+    """Those of the organizations that exist and are meant, by name."""
+    arguments = Arguments()
+    among = f"o.id = ANY({arguments.add(list(ids))})"
+    meant = narrowed(OrganizationConditions, narrowing, arguments)
+    statement = f"{_SELECT} WHERE {among} AND {meant} ORDER BY o.name, o.id"
+    return [_organization(row) for row in await connection.fetch(statement, *arguments.values)]
 
 
 async def all_organizations(connection: asyncpg.Connection) -> list[Organization]:

@@ -10,6 +10,8 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
+from collector.database.filter_sql import Arguments
+from collector.database.owner_filters import Narrowing, ProjectConditions, narrowed
 from collector.database.row_lock import RowLock
 from collector.database.text import storable
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
@@ -62,26 +64,31 @@ async def find_project(
 async def list_projects(
     connection: asyncpg.Connection,
     organization_ids: Iterable[UUID],
+    narrowing: Narrowing | None = None,
     *,
     limit: int,
     offset: int,
     order: ProjectOrder = ProjectOrder.NAME,
 ) -> list[Project]:
-    """A part of the organizations' projects."""
+    """A part of the organizations' projects that are meant."""
+    arguments = Arguments()
+    condition = _condition(organization_ids, narrowing, arguments)
     rows = await connection.fetch(
-        f"{_SELECT} WHERE p.organization_id = ANY($1) ORDER BY {order.value} LIMIT $2 OFFSET $3",
-        list(organization_ids),
-        limit,
-        offset,
+        f"{_SELECT} WHERE {condition} ORDER BY {order.value}"
+        f" LIMIT {arguments.add(limit)} OFFSET {arguments.add(offset)}",
+        *arguments.values,
     )
     return [_project(row) for row in rows]
 
 
-async def count_projects(connection: asyncpg.Connection, organization_ids: Iterable[UUID]) -> int:
-    """How many projects the organizations have."""
-    number: int = await connection.fetchval(
-        "SELECT count(*) FROM projects WHERE organization_id = ANY($1)", list(organization_ids)
-    )
+async def count_projects(
+    connection: asyncpg.Connection, organization_ids: Iterable[UUID], narrowing: Narrowing | None = None
+) -> int:
+    """How many projects of the organizations are meant."""
+    arguments = Arguments()
+    condition = _condition(organization_ids, narrowing, arguments)
+    statement = f"SELECT count(*) FROM projects p WHERE {condition}"  # noqa: S608 - constants and arguments
+    number: int = await connection.fetchval(statement, *arguments.values)
     return number
 
 
@@ -169,6 +176,11 @@ def project_entry(row: asyncpg.Record) -> ProjectEntry:
     """What the doors must know, from the row's organization, version and settings."""
     settings = decoded_settings(row["settings"])
     return ProjectEntry(row["organization_id"].bytes, row["config_version"], settings)
+
+
+def _condition(ids: Iterable[UUID], narrowing: Narrowing | None, arguments: Arguments) -> str:
+    among = f"p.organization_id = ANY({arguments.add(list(ids))})"
+    return f"{among} AND {narrowed(ProjectConditions, narrowing, arguments)}"
 
 
 def _project(row: Any) -> Project:

@@ -1,5 +1,7 @@
 """Organizations and projects are listed for those who belong to them."""
 
+from uuid import UUID
+
 import pytest
 
 from collector.database.projects import add_project
@@ -89,9 +91,7 @@ async def test_projects_come_in_pages_by_name(api: RunningApi) -> None:
     """Up to a thousand at a time."""
     async with api.pool.acquire() as connection:
         for number in range(12):
-            await add_project(
-                connection, PROJECT.__class__(int=number + 1), ORGANIZATION, f"Project {number:02}"
-            )
+            await add_project(connection, UUID(int=number + 1), ORGANIZATION, f"Project {number:02}")
 
     first = await api.get("/api/v2/projects", api.people.user)
     second = await api.get("/api/v2/projects?page=2", api.people.user)
@@ -109,12 +109,39 @@ async def test_projects_come_in_pages_by_name(api: RunningApi) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/api/v2/organizations?filter=name:a",
+        "/api/v2/organizations?filter=name:",
+        f"/api/v2/organizations/{ORGANIZATION.hex}/projects?filter=(",
+        "/api/v2/projects?filter=created_utc:soon",
         "/api/v2/projects?sort=size",
-        "/api/v2/projects?filter=name:a",
         "/api/v2/projects?limit=x",
     ],
 )
-async def test_what_cannot_be_answered_yet_is_refused(api: RunningApi, path: str) -> None:
+async def test_what_cannot_be_understood_is_refused(api: RunningApi, path: str) -> None:
     """400 that says so."""
     assert (await api.get(path, api.people.user)).status == 400
+
+
+async def test_a_filter_narrows_lists_of_organizations_and_projects(api: RunningApi) -> None:
+    """To those of one's own that it selects; paging and the number of all are theirs."""
+    async with api.pool.acquire() as connection:
+        for number in range(3):
+            await add_project(connection, UUID(int=number + 1), ORGANIZATION, f"The Lab {number}")
+
+    async def found(path: str, text: str, token: str = api.people.user) -> list[str]:
+        answer = await api.get(path, token, params={"filter": text})
+        return [view["name"] for view in answer.json]
+
+    for path in ("/api/v2/projects", f"/api/v2/organizations/{ORGANIZATION.hex}/projects"):
+        assert await found(path, "lab") == ["The Lab 0", "The Lab 1", "The Lab 2"]
+        assert await found(path, f"SHO* OR id:{UUID(int=2).hex}") == ["Shop", "The Lab 1"]
+        assert await found(path, "name:lab -2 created_utc:>now-1d") == ["The Lab 0", "The Lab 1"]
+        assert await found(path, f"organization:{ORGANIZATION.hex} shop") == ["Shop"]
+        assert await found(path, f"organization:{OTHER_ORGANIZATION.hex} OR plan_name:Free") == []
+    assert await found("/api/v2/organizations", "acme") == ["Acme"]
+    assert await found("/api/v2/organizations", "is_suspended:true") == []
+    assert await found("/api/v2/organizations", "name:* OR *", api.people.stranger) != ["Acme"]
+
+    page = await api.get("/api/v2/projects?filter=lab&limit=2&sort=-name", api.people.user)
+    assert [view["name"] for view in page.json] == ["The Lab 2", "The Lab 1"]
+    assert page.headers["X-Result-Count"] == "3"
+    assert "filter=lab" in page.headers["Link"]

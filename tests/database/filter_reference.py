@@ -1,4 +1,4 @@
-"""What filters mean, said again in plain Python over one event: the SQL must select the same events.
+"""What filters mean, said again in plain Python over one row: the SQL must select the same rows.
 
 Nothing here is shared with the product but the tree itself, the reading of dates and the event's row.
 """
@@ -56,30 +56,37 @@ SAME = dict(pair.split("=") for pair in _ALIASES.split())
 
 def holds(tree: Filter, event: Row, stack: Row | None, clock: LocalClock) -> bool:
     """Whether the event is what the filter is about."""
+    return says(tree, BARE, lambda name: _values(name, event, stack), clock)
+
+
+def says(tree: Filter, bare: Sequence[str], values: "ValuesOf", clock: LocalClock) -> bool:
+    """Whether the filter is about a row with these values; bare words are looked for in the fields `bare`."""
+
+    def matches(name: str, value: Term | Range) -> bool:
+        compare, found = values(name)
+        return any(compare(one, value, clock) for one in found)
+
     match tree:
         case Everything():
             found = True
         case And(children):
-            found = all(holds(child, event, stack, clock) for child in children)
+            found = all(says(child, bare, values, clock) for child in children)
         case Or(children):
-            return any(holds(child, event, stack, clock) for child in children)
+            return any(says(child, bare, values, clock) for child in children)
         case Not(child):
-            found = not holds(child, event, stack, clock)
+            found = not says(child, bare, values, clock)
         case Exists(name):
-            found = bool(_values(name, event, stack)[1])
+            found = bool(values(name)[1])
         case Match(None, value):
-            return any(_matches(name, value, event, stack, clock) for name in BARE)
+            return any(matches(name, value) for name in bare)
         case Match(name, value):
-            found = _matches(name or "", value, event, stack, clock)
+            found = matches(name or "", value)
     return found
 
 
-def _matches(name: str, value: Term | Range, event: Row, stack: Row | None, clock: LocalClock) -> bool:
-    compare, values = _values(name, event, stack)
-    return any(compare(found, value, clock) for found in values)
-
-
 Compare = Callable[[Any, Term | Range, LocalClock], bool]
+ValuesOf = Callable[[str], tuple[Compare, list[Any]]]
+"""How values of a field are compared, and those that a row has."""
 
 
 def _values(name: str, event: Row, stack: Row | None) -> tuple[Compare, list[Any]]:

@@ -1,5 +1,6 @@
 """Random events and random filters about them: of few words, so that they often meet."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
@@ -52,17 +53,20 @@ FLAGS = ["true", "false", "True"]
 OWN = ["data.Age", "data.age", "data.when", "data.nested.a", "data.list.0", "data.x_y", "ref.session"]
 NAMES = [*TABLE, *SAME, *OWN, "unknown", "Type", "DATE"]
 OF_NUMBERS = {"value", "count", "total_occurrences", "occurrences"}
-OF_DATES = {"date", "DATE", "first_occurrence", "last_occurrence", "last", "date_fixed", "fixedon"}
+_OF_STACKS_DATES = {"first_occurrence", "last_occurrence", "last", "date_fixed", "fixedon"}
+OF_DATES = {"date", "DATE", "created", "created_utc", "updated", "updated_utc"} | _OF_STACKS_DATES
 _OF_STACKS = {"is_fixed", "fixed", "is_regressed", "regressed", "is_hidden", "hidden"}
 OF_FLAGS = {"first", "is_first_occurrence", "bot", "occurrences_are_critical", "critical"} | _OF_STACKS
+OF_FLAGS |= {"is_suspended"}
 OF_IDS = {"id", "organization", "project", "stack", "organization_id", "project_id", "stack_id"}
 
 
 class Chance:
     """Makes both, the same ones for the same seed."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, names: Sequence[str] = NAMES) -> None:
         self._random = Random(seed)  # noqa: S311 - the same events in every run
+        self._names = names
 
     def text(self) -> str:
         """Some words, joined in some way."""
@@ -159,12 +163,12 @@ class Chance:
             children = tuple(self.filter(ids, levels - 1) for _ in range(self._random.randrange(2, 4)))
             return And(children) if kind < 0.3 else Or(children)
         if kind < 0.5:
-            return Exists(self._random.choice(NAMES))
+            return Exists(self._random.choice(self._names))
         if kind < 0.51:
             return Everything()
         if kind < 0.58:
             return Match(None, self.term(self.text()))
-        name = self._random.choice(NAMES)
+        name = self._random.choice(self._names)
         is_range = self._random.random() < 0.3
         return Match(name, self.range(name, ids) if is_range else self.term(self.value(name, ids), name))
 

@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from collector.database.filter_sql import Arguments, Conditions, EventConditions, StackConditions
+from collector.database.filter_sql import Arguments, EventConditions, StackConditions
 from collector.database.store import BatchStore
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import ALIASES, FIELDS
@@ -32,7 +32,9 @@ SELECT = "SELECT id FROM events AS e WHERE project_id = ANY($1) AND "
 CLOCK = LocalClock(today(), timedelta(minutes=-90))
 
 
-def condition(tree: Filter, kind: type[Conditions] = EventConditions) -> tuple[str, list[Any]]:
+def condition(
+    tree: Filter, kind: type[EventConditions | StackConditions] = EventConditions
+) -> tuple[str, list[Any]]:
     """The filter's condition, and the arguments of a query whose first one are the projects."""
     arguments = Arguments()
     projects = arguments.add([PROJECT, OTHER_PROJECT]) + "::uuid[]"
