@@ -57,7 +57,7 @@ _POOL_SIZE: Final = 4
 _BODY_LIMIT_BYTES: Final = 200_000
 _MAX_AGE_DAYS: Final = 3
 _SLICE_LIMIT_SECONDS: Final = 120.0
-_KEPT: Final = ("stacks", "sessions")
+_KEPT: Final = ("stacks", "sessions", "leaf_dates")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The account's side in Postgres: what is finished, what became of events, and what is really there."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
@@ -15,6 +16,12 @@ _DAY: Final = timedelta(days=1)
 _COUNT_SECONDS: Final = 600.0
 """Counting a day's events reads all of them."""
 
+_COUNT: Final = """
+    SELECT count(*), count(*) FILTER (WHERE (date BETWEEN (SELECT smallest FROM leaf_dates WHERE day = $1)
+        AND (SELECT largest FROM leaf_dates WHERE day = $1)) IS NOT TRUE)
+    FROM {leaf}
+"""
+
 
 async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
     """All of it as of one moment. Raises DatabaseUnavailable."""
@@ -24,12 +31,12 @@ async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
     ):
         # Before the transaction's first look: no leaf is dropped under our hands.
         await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
-        return Ledger(
+        ledger = Ledger(
             finished=await _finished(connection),
             outcomes=await _outcomes(connection),
             dead_letters=await _dead_letters(connection),
-            leaves=await _leaves(connection) if counts_events else None,
         )
+        return await _with_leaves(connection, ledger) if counts_events else ledger
 
 
 async def read_finished(pool: asyncpg.Pool) -> Mapping[int, Finished]:
@@ -65,9 +72,10 @@ async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
     return dict(rows)
 
 
-async def _leaves(connection: asyncpg.Connection) -> dict[date, tuple[int, int]]:
+async def _with_leaves(connection: asyncpg.Connection, ledger: Ledger) -> Ledger:
     """Usage goes by the hour of acceptance, leaves by its UTC day; what was removed on purpose was there."""
     leaves: dict[date, tuple[int, int]] = {}
+    misdated: dict[date, int] = {}
     for day in await leaf_days(connection):
         begin = datetime.combine(day, time(), UTC)
         counted = await connection.fetchval(
@@ -77,12 +85,11 @@ async def _leaves(connection: asyncpg.Connection) -> dict[date, tuple[int, int]]
             begin,
             begin + _DAY,
         )
-        found = await connection.fetchval(
-            f"SELECT count(*) FROM {leaf_name(day)}",  # noqa: S608 - the name is made from a date
-            timeout=_COUNT_SECONDS,
+        found, misdated[day] = await connection.fetchrow(
+            _COUNT.format(leaf=leaf_name(day)), day, timeout=_COUNT_SECONDS
         )
         removed = await connection.fetchval(
             "SELECT coalesce(sum(events), 0)::bigint FROM removed_events WHERE day = $1", day
         )
         leaves[day] = counted, found + removed
-    return leaves
+    return replace(ledger, leaves=leaves, misdated=misdated)

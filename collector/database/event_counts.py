@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from collector.database.event_lists import Selection, where
+from collector.database.event_lists import Selection, located, where
 from collector.database.filter_sql import CAUSES, Arguments
 from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, size_of
 from collector.domain.errors import BadRequest
@@ -58,7 +58,7 @@ async def count_in_buckets(
 ) -> Bucket:
     """The whole selection as one bucket, with what the aggregations find out of it."""
     whole = Bucket()
-    await _fill(connection, selection, (), {(): whole}, aggregations)
+    await _fill(connection, await located(connection, selection), (), {(): whole}, aggregations)
     return whole
 
 

@@ -1,7 +1,7 @@
 """Lists of events: which ones a selection holds, in order, a page at a time.
 
 The newest first, which is what most people ask for, goes through windows of dates that grow the further they
-lie back, until the page is full: leaves that cannot hold an event of a window are not looked at.
+lie back, until the page is full: leaves that hold no event of a window are not looked at.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,11 @@ from uuid import UUID
 import asyncpg
 
 from collector.database.filter_sql import Arguments, EventConditions
+from collector.database.leaf_dates import ids_of_dates
 from collector.database.windows import widening_windows
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.event_order import DATE, NEWEST_FIRST, Order, Place
+from collector.domain.filter_dates import common_dates, dates_of
 from collector.domain.filter_tree import And, Bound, Filter, Match, Range, Term
 from collector.domain.identifiers import first_id_at
 from collector.domain.moments import LocalClock
@@ -63,12 +65,21 @@ _FEW: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for: events of these projects, with dates in the range, that the filter is about."""
+    """What is asked for: events of these projects, with dates in the range, that the filter is about.
+
+    Where their `ids` are known, they are from the first of these two on and before the second.
+    """
 
     project_ids: Sequence[UUID]
     filter: Filter
     time: TimeRange
     clock: LocalClock
+    ids: tuple[UUID, UUID] | None = None
+
+    @property
+    def dates(self) -> TimeRange:
+        """Between which dates its events lie: its time, and what the filter says of dates."""
+        return common_dates(self.time, dates_of(self.filter, self.clock))
 
     def narrowed(self, *conditions: Filter) -> "Selection":
         """Those of them for which these conditions hold, too."""
@@ -102,7 +113,7 @@ async def find_events(
     """At most `limit` events of the selection, in this order, those behind the place `after`."""
     found: list[Found] = []
     for window in _windows(selection, order, after):
-        part = replace(selection, time=window)
+        part = await located(connection, replace(selection, time=window))
         found += await _find(connection, part, order, limit - len(found), after)
         if len(found) >= limit:
             break
@@ -112,9 +123,16 @@ async def find_events(
 async def count_events(connection: asyncpg.Connection, selection: Selection) -> int:
     """How many events the selection holds."""
     arguments = Arguments()
-    statement = f"SELECT count(*) FROM events AS e WHERE {where(selection, arguments)}"  # noqa: S608
+    condition = where(await located(connection, selection), arguments)
+    statement = f"SELECT count(*) FROM events AS e WHERE {condition}"  # noqa: S608
     number: int = await connection.fetchval(statement, *arguments.values)
     return number
+
+
+async def located(connection: asyncpg.Connection, selection: Selection) -> Selection:
+    """The same with the ids of its events, where leaves can be left out that hold only later ones."""
+    dates = selection.dates
+    return selection if dates.end is None else replace(selection, ids=await ids_of_dates(connection, dates))
 
 
 def where(selection: Selection, arguments: Arguments) -> str:
@@ -146,18 +164,24 @@ async def _find(
 
 def _conditions(selection: Selection, arguments: Arguments, projects: str) -> str:
     conditions = [EventConditions(arguments, projects, selection.clock).of(selection.filter)]
-    begin, end = selection.time.begin, selection.time.end
-    if begin is not None:
-        first = first_id_at(max(begin, _EARLIEST) - _CLOCKS_APART)
-        conditions += [f"e.date >= {arguments.add(begin)}", f"e.id >= {arguments.add(first)}"]
-    if end is not None:
-        conditions.append(f"e.date < {arguments.add(end)}")
+    dates, ids = selection.dates, selection.ids
+    if ids is None and dates.begin is not None:
+        conditions.append(
+            f"e.id >= {arguments.add(first_id_at(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}"
+        )
+    elif ids is not None:
+        conditions += [f"e.id >= {arguments.add(ids[0])}", f"e.id < {arguments.add(ids[1])}"]
+    conditions += [
+        f"e.date {operator} {arguments.add(bound)}"
+        for operator, bound in ((">=", dates.begin), ("<", dates.end))
+        if bound is not None
+    ]
     return " AND ".join(conditions)
 
 
 def _windows(selection: Selection, order: Order, after: Place | None) -> Iterator[TimeRange]:
     """The ranges of dates to go through, one after another."""
-    begin, end = selection.time.begin, selection.time.end
+    begin, end = selection.dates.begin, selection.dates.end
     if order.keys[0].name == DATE and after is not None:
         begin, end = _clipped(begin, end, after.values[0], is_descending=order.is_descending)
     if not order.is_by_date or not order.is_descending or _is_pinned(selection.filter):

@@ -133,6 +133,7 @@ async def _make(connection: asyncpg.Connection, day: date) -> bool:
             f" WHERE reference_id <> 'invalid-reference-id';"
             f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
         )
+        await connection.execute("INSERT INTO leaf_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
     return True
 
 
@@ -168,3 +169,8 @@ async def _drop(pool: asyncpg.Pool, day: date) -> None:
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
         if await _is_attached(connection, name):
             await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
+            # The leaf's own row outlives it for a day: somebody may have widened it who is about to make the
+            # leaf again and to store.
+            await connection.execute(
+                "DELETE FROM leaf_dates WHERE day < $1 AND day <> ALL($2)", day, await leaf_days(connection)
+            )

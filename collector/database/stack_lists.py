@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from collector.database.event_lists import Selection, where
+from collector.database.event_lists import Selection, located, where
 from collector.database.filter_sql import Arguments, StackConditions
 from collector.database.stacks import StoredStack, find_stacks
 
@@ -50,7 +50,7 @@ async def find_stacks_of_events(
 ) -> list[StackOfEvents]:
     """A part of the stacks that the selection's events belong to."""
     arguments = Arguments()
-    condition = _event_condition(selection, mode, arguments)
+    condition = _event_condition(await located(connection, selection), mode, arguments)
     rows = await connection.fetch(
         f"""
         SELECT e.stack_id, sum(coalesce(e.count, 1))::bigint AS total, min(e.date) AS first,
@@ -74,7 +74,7 @@ async def count_stacks_of_events(
 ) -> int:
     """How many stacks that are."""
     arguments = Arguments()
-    condition = _event_condition(selection, mode, arguments)
+    condition = _event_condition(await located(connection, selection), mode, arguments)
     number: int = await connection.fetchval(
         f"SELECT count(DISTINCT e.stack_id) FROM events AS e WHERE {condition}",  # noqa: S608 - likewise
         *arguments.values,
@@ -85,7 +85,7 @@ async def count_stacks_of_events(
 async def count_users(connection: asyncpg.Connection, selection: Selection) -> int:
     """How many users the selection's events have."""
     arguments = Arguments()
-    condition = where(selection, arguments)
+    condition = where(await located(connection, selection), arguments)
     number: int = await connection.fetchval(
         f"SELECT count(DISTINCT {_USER}) FROM events AS e WHERE {condition}",  # noqa: S608 - likewise
         *arguments.values,

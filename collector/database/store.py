@@ -11,6 +11,7 @@ from collector.database.dead_letters import keep_dead_letters
 from collector.database.endings import Endings
 from collector.database.event_writer import EventWriter
 from collector.database.finished import count_finished
+from collector.database.leaf_dates import widen_leaf_dates
 from collector.database.leaves import make_leaves_for
 from collector.database.midnight import Midnight
 from collector.database.pool import connected
@@ -77,8 +78,10 @@ class BatchStore:
         days = {moment.date() for moment in moments}
         async with connected(self._pool) as connection:
             without_leaf = await make_leaves_for(connection, days, self._retention_days)
+            arrived = _sorted_out(batches, without_leaf)[0]
+            await widen_leaf_dates(connection, _by_day(arrived, days))
             joining = Joining(connection, self._active, self._clock)
-            await joining.begin(_sorted_out(batches, without_leaf)[0])
+            await joining.begin(arrived)
             async with connection.transaction():
                 remembered = await remember(connection, batches)
                 events, letters = _sorted_out(remembered.new, without_leaf)

@@ -56,13 +56,14 @@ class Ledger:
     `outcomes` are events by outcome and reason (from `usage`); those with the reason `derived` came out of no
     post. `dead_letters` are the letters themselves by reason. `leaves` have, for each day that still has its
     leaf, the events that `usage` calls stored and those that are there; None where nobody counted. What was
-    removed with its project counts as there.
+    removed with its project counts as there. `misdated` are those outside of their leaf's recorded dates.
     """
 
     finished: Mapping[int, Finished] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     leaves: Mapping[date, tuple[int, int]] | None = None
+    misdated: Mapping[date, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +136,6 @@ def _of_leaves(ledger: Ledger) -> Iterator[str]:
     for day, (counted, found) in sorted((ledger.leaves or {}).items()):
         if counted != found:
             yield f"{counted} events of {day} were stored and {found} are there"
+    for day, misdated in sorted(ledger.misdated.items()):
+        if misdated:
+            yield f"{misdated} events of {day} lie outside of its leaf's dates: searches may miss them"

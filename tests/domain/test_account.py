@@ -98,6 +98,11 @@ def test_what_adds_up_has_no_differences(account: Account) -> None:
             "90 events of 2026-11-22 were stored",
             id="leaf",
         ),
+        pytest.param(
+            Account(Ledger(misdated={date(2026, 11, 21): 0, date(2026, 11, 22): 2}), (), {}),
+            "2 events of 2026-11-22 lie outside of its leaf's dates",
+            id="dates of a leaf",
+        ),
     ],
 )
 def test_each_difference_is_named(account: Account, said: str) -> None:
