@@ -21,11 +21,18 @@ from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
+from tests.clients.raw_http import request_of
 from tests.documented import check_answer
 from tests.factories import CLIENT_TOKEN
 
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {CLIENT_TOKEN}"}
+
+
+def raw_post(*headers: str, body: bytes = b"", target: str = "/api/v2/events") -> bytes:
+    """The bytes of a post with the client token, as much of it as is sent."""
+    known = ("Host: x", "Content-Type: application/json", f"Authorization: Bearer {CLIENT_TOKEN}")
+    return request_of(f"POST {target} HTTP/1.1", *known, *headers, body=body)
 
 
 class RunningDoor:

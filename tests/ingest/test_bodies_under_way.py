@@ -8,9 +8,8 @@ import pytest
 
 from collector.ingest import bodies_under_way
 from collector.ingest.bodies_under_way import BodiesUnderWay, BodyUnderWay
-from tests.factories import CLIENT_TOKEN
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import RunningDoor, running_door
+from tests.ingest.running_door import RunningDoor, raw_post, running_door
 
 
 @contextmanager
@@ -79,13 +78,7 @@ async def test_a_body_that_gave_way_counts_no_more() -> None:
 async def _half_body(door: RunningDoor) -> AsyncIterator[asyncio.StreamReader]:
     """A post that stops in the middle for a while."""
     reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    writer.write(
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 190001\r\nAuthorization: Bearer "
-        + CLIENT_TOKEN.encode()
-        + b"\r\n\r\n"
-        + b"x" * 190_000
-    )
+    writer.write(raw_post("Content-Length: 190001", body=b"x" * 190_000))
     await writer.drain()
     yield reader
     writer.write(b"x")

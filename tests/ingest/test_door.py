@@ -9,17 +9,24 @@ import aiohttp
 import msgspec
 import pytest
 
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.projection import ProjectEntry, Projection
 from collector.domain.token import lookup_of
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
+from tests.ingest.projections import (
+    LOGIN,
+    LOGIN_SUSPENDED,
+    LOST_PROJECT,
+    OTHER_PROJECT,
+    SUSPENDED,
+    UPLOAD_ONLY,
+    a_projection,
+)
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post, running_door
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
-OTHER_PROJECT, OTHER_ORGANIZATION, SUSPENDED = b"\x03" * 16, b"\x04" * 16, b"\x05" * 16
-LOGIN, LOGIN_SUSPENDED, TOKEN_SUSPENDED = "l" * 40, "s" * 40, "t" * 40
-UPLOAD_ONLY, NO_PROJECT, EXPIRED, LOST_PROJECT = "u" * 40, "n" * 40, "e" * 40, "p" * 40
+TOKEN_SUSPENDED, NO_PROJECT, EXPIRED = "t" * 40, "n" * 40, "e" * 40
 
 
 def _basic(user: str, password: str) -> dict[str, str]:
@@ -27,30 +34,15 @@ def _basic(user: str, password: str) -> dict[str, str]:
 
 
 def _projection() -> Projection:
+    """The usual one, and tokens that are only here."""
+    usual = a_projection()
     entries = {
-        CLIENT_TOKEN: a_token_entry(),
-        LOGIN: a_token_entry(LOGIN, scopes=("user", "client"), project_id=None, is_login=True),
-        LOGIN_SUSPENDED: a_token_entry(
-            LOGIN_SUSPENDED, organization_ids=(SUSPENDED,), project_id=None, is_login=True
-        ),
         TOKEN_SUSPENDED: a_token_entry(TOKEN_SUSPENDED, organization_ids=(SUSPENDED,)),
-        UPLOAD_ONLY: a_token_entry(UPLOAD_ONLY, scopes=("source-maps:write",)),
         NO_PROJECT: a_token_entry(NO_PROJECT, project_id=None),
         EXPIRED: a_token_entry(EXPIRED, expires_ms=1),
-        LOST_PROJECT: a_token_entry(LOST_PROJECT, project_id=b"\x09" * 16),
     }
-    return Projection(
-        {lookup_of(token): entry for token, entry in entries.items()},
-        {
-            PROJECT: ProjectEntry(ORGANIZATION, config_version=7),
-            OTHER_PROJECT: ProjectEntry(OTHER_ORGANIZATION),
-        },
-        {
-            ORGANIZATION: OrganizationEntry(),
-            OTHER_ORGANIZATION: OrganizationEntry(),
-            SUSPENDED: OrganizationEntry(is_suspended=True),
-        },
-    )
+    tokens = usual.tokens | {lookup_of(token): entry for token, entry in entries.items()}
+    return Projection(tokens, usual.projects, usual.organizations)
 
 
 @pytest.fixture
@@ -89,10 +81,7 @@ async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(door: Runni
 async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(door: RunningDoor) -> None:
     """A batch of events is longer than one packet."""
     await door.post()
-    head = (
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4\r\n"
-        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
-    )
+    head = raw_post("Content-Length: 4")
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         for part in (head, b"{", b"}  " + head, b"null"):
@@ -303,10 +292,7 @@ async def test_a_chunked_body_is_taken_up_to_the_limit_and_refused_above(door: R
 
 async def test_neither_length_nor_chunks_is_an_empty_body(door: RunningDoor) -> None:
     """202 and no event (contract 10, row 20)."""
-    answer = await door.raw(
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
-    )
+    answer = await door.raw(raw_post("Connection: close"))
 
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert await door.queued() == []
@@ -314,11 +300,8 @@ async def test_neither_length_nor_chunks_is_an_empty_body(door: RunningDoor) -> 
 
 async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(door: RunningDoor) -> None:
     """The old Node client gives the whole URL; an odd agent must not spoil its neighbours' batch."""
-    answer = await door.raw(
-        b"POST http://example.com/api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        b"Content-Type: application/json\r\nUser-Agent: a\xff\xfeb\r\nContent-Length: 2\r\n"
-        b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n{}"
-    )
+    headers = ("Connection: close", "User-Agent: a\xff\xfeb", "Content-Length: 2")
+    answer = await door.raw(raw_post(*headers, body=b"{}", target="http://example.com/api/v2/events"))
 
     assert answer.startswith(b"HTTP/1.1 202 ")
     [post] = await door.queued()
@@ -328,10 +311,7 @@ async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(do
 async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
     """The client went away in the middle; nobody was promised anything."""
     _, writer = await asyncio.open_connection("127.0.0.1", door.port)
-    writer.write(
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-        b"Content-Length: 100\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n{"
-    )
+    writer.write(raw_post("Content-Length: 100", body=b"{"))
     await writer.drain()
     writer.close()
     await writer.wait_closed()
@@ -344,17 +324,15 @@ async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
-        pytest.param(
-            b"Content-Length: " + b"0" * 5000 + b"2\r\n", b"{}", b"400", id="a length of 5001 digits"
-        ),
-        pytest.param(b"Content-Length: 0002\r\n", b"{}", b"202", id="a length with zeros in front"),
-        pytest.param(b"Content-Length: 2\r\nExpect: cake\r\n", b"{}", b"417", id="an unknown expectation"),
-        pytest.param(b"Transfer-Encoding: gzip, chunked\r\n", b"0\r\n\r\n", b"415", id="packed for transfer"),
+        pytest.param([f"Content-Length: {'0' * 5000}2"], b"{}", b"400", id="a length of 5001 digits"),
+        pytest.param(["Content-Length: 0002"], b"{}", b"202", id="a length with zeros in front"),
+        pytest.param(["Content-Length: 2", "Expect: cake"], b"{}", b"417", id="an unknown expectation"),
+        pytest.param(["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", b"415", id="packed for transfer"),
     ],
 )
 async def test_odd_heads_are_answered_with_json_or_nothing(
     door: RunningDoor,
-    headers: bytes,
+    headers: list[str],
     body: bytes,
     status: bytes,
     is_known: bool,  # noqa: FBT001
@@ -362,14 +340,7 @@ async def test_odd_heads_are_answered_with_json_or_nothing(
     """Neither a 5xx nor text, whichever way the post goes."""
     if is_known:
         await door.post()
-    answer = await door.raw(
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        + headers
-        + b"Authorization: Bearer "
-        + CLIENT_TOKEN.encode()
-        + b"\r\n\r\n"
-        + body
-    )
+    answer = await door.raw(raw_post("Connection: close", *headers, body=body))
 
     assert answer.split(b" ", 2)[1] == status
     assert answer.endswith(b"\r\n\r\n") or b"application/problem+json" in answer
@@ -379,11 +350,7 @@ async def test_a_body_whose_chunks_break_is_refused_at_once(door: RunningDoor) -
     """Not after the half minute that a slow client gets."""
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        writer.write(
-            b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            b"Transfer-Encoding: chunked\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
-            b'5\r\n{"ema\r\n'
-        )
+        writer.write(raw_post("Transfer-Encoding: chunked", body=b'5\r\n{"ema\r\n'))
         await door.ready()  # answered, so the server has seen the part before
         writer.write(b"zz\r\n\r\n")
         answer = await reader.read()
@@ -405,12 +372,7 @@ async def test_a_token_revoked_while_the_body_comes_in_is_refused(
         await door.queued()
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
-        writer.write(
-            b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-            b"Content-Length: 4\r\nConnection: keep-alive\r\nAuthorization: Bearer "
-            + CLIENT_TOKEN.encode()
-            + b"\r\n\r\n{"
-        )
+        writer.write(raw_post("Content-Length: 4", "Connection: keep-alive", body=b"{"))
         await door.ready()
         await door.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
         while (await door.post()).status != 401:

@@ -4,8 +4,9 @@ import gzip
 
 import pytest
 
+from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
-from tests.ingest.running_door import BEARER, JSON, RunningDoor
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post
 
 pytestmark = pytest.mark.integration
 
@@ -62,13 +63,9 @@ async def test_other_encodings_are_refused_at_once(any_door: RunningDoor, encodi
 async def test_a_connection_is_closed_where_the_client_says_so(any_door: RunningDoor) -> None:
     """.NET says so on every request; a known sender's, too."""
     await any_door.post()
-    request = (
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/json\r\n"
-        b"Transfer-Encoding: chunked\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
-        b"2\r\n{}\r\n0\r\n\r\n"
-    )
+    chunks = b"2\r\n{}\r\n0\r\n\r\n"
 
-    answer = await any_door.raw(request)
+    answer = await any_door.raw(raw_post("Connection: close", "Transfer-Encoding: chunked", body=chunks))
 
     assert answer.startswith(b"HTTP/1.1 202 ")
     assert b"\r\nConnection: close\r\n" in answer
@@ -76,21 +73,13 @@ async def test_a_connection_is_closed_where_the_client_says_so(any_door: Running
 
 async def test_pipelined_requests_are_answered_in_their_order(any_door: RunningDoor) -> None:
     """Ways of different length change nothing: a post, a heartbeat's neighbour, a refusal, a post."""
-    authorization = b"Authorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n"
-    post = (
-        b"POST /api/v2/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n"
-        + authorization
-    )
+    known = ("Host: x", f"Authorization: Bearer {CLIENT_TOKEN}")
     answer = await any_door.raw(
-        post
-        + b"\r\n{}"
-        + b"GET http://old.example/api/v2/projects/config?v=7 HTTP/1.1\r\nHost: x\r\n"
-        + authorization
-        + b"\r\nGET //api/v2/events/submit?message=hi HTTP/1.1\r\nHost: x\r\n"
-        + authorization
-        + b"\r\nGET /api/v2/projects/config HTTP/1.1\r\nHost: x\r\n\r\n"
-        + post
-        + b"Connection: close\r\n\r\n{}"
+        raw_post("Content-Length: 2", body=b"{}")
+        + request_of("GET http://old.example/api/v2/projects/config?v=7 HTTP/1.1", *known)
+        + request_of("GET //api/v2/events/submit?message=hi HTTP/1.1", *known)
+        + request_of("GET /api/v2/projects/config HTTP/1.1", "Host: x")
+        + raw_post("Content-Length: 2", "Connection: close", body=b"{}")
     )
 
     lines = [line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ") or b"}HTTP/1.1 " in line]

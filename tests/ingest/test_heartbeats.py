@@ -7,6 +7,7 @@ from collector.broker.keys import Keys
 from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
 from collector.ingest.backpressure import Backpressure
+from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, UPLOAD_ONLY, a_projection
 from tests.ingest.running_door import BEARER, RunningDoor, running_door
@@ -40,8 +41,12 @@ async def test_a_heartbeat_is_kept_for_the_worker(
 ) -> None:
     """200 without a body: anything else makes the client's timer throw."""
     answer = await any_door.raw(
-        f"GET {target}?{query} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
-        f"Authorization: Bearer {CLIENT_TOKEN}\r\n\r\n".encode()
+        request_of(
+            f"GET {target}?{query} HTTP/1.1",
+            "Host: x",
+            "Connection: close",
+            f"Authorization: Bearer {CLIENT_TOKEN}",
+        )
     )
 
     assert answer.startswith(b"HTTP/1.1 200 ")

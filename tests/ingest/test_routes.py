@@ -9,8 +9,9 @@ import pytest
 from collector.ingest.post_queue import PostQueue
 from collector.ingest.routes import ROUTES
 from collector.ingest.token_cache import TokenCache
+from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
-from tests.ingest.running_door import BEARER, JSON, RunningDoor
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post
 
 pytestmark = pytest.mark.integration
 
@@ -80,17 +81,16 @@ async def test_odd_targets_and_closing_connections_are_served(
     any_door: RunningDoor, method: str, path: str
 ) -> None:
     """The absolute form of old Node clients, doubled slashes after a server's URL, and .NET's close."""
-    body = "" if method == "GET" else BODY.decode()
+    body = b"" if method == "GET" else BODY
     for target in (path, f"http://collector.example:8080{path}", path.replace("/", "//")):
-        lines = [
-            f"{method} {target} HTTP/1.1",
+        headers = [
             "Host: x",
             "Connection: close",
             "Content-Type: application/json",
             f"Authorization: Bearer {CLIENT_TOKEN}",
             *([f"Content-Length: {len(body)}"] if body else []),
         ]
-        answer = await any_door.raw("\r\n".join([*lines, "", body]).encode())
+        answer = await any_door.raw(request_of(f"{method} {target} HTTP/1.1", *headers, body=body))
         head, _, content = answer.partition(b"\r\n\r\n")
         assert head.split(b" ", 2)[1] in {b"200", b"202"}
         assert b"\r\nConnection: close" in head
@@ -100,17 +100,15 @@ async def test_odd_targets_and_closing_connections_are_served(
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
 async def test_a_post_may_mean_any_route(any_door: RunningDoor, method: str, path: str) -> None:
     """Where only POST gets through; the body is the route's, or nobody's."""
-    lines = [
-        f"POST {path} HTTP/1.1",
-        "Host: x",
+    request = raw_post(
         "Connection: close",
-        "Content-Type: application/json",
         f"Content-Length: {len(BODY)}",
         f"X-HTTP-Method-Override: {method.lower()}",
-    ]
-    known = f"Authorization: Bearer {CLIENT_TOKEN}"
-    taken = await any_door.raw("\r\n".join([*lines, known, "", BODY.decode()]).encode())
-    refused = await any_door.raw("\r\n".join([*lines, "", BODY.decode()]).encode())
+        body=BODY,
+        target=path,
+    )
+    taken = await any_door.raw(request)
+    refused = await any_door.raw(request.replace(CLIENT_TOKEN.encode(), b"x" * 40))
 
     assert taken.split(b" ", 2)[1] in {b"200", b"202"}
     assert refused.startswith(b"HTTP/1.1 401 ")
@@ -123,15 +121,9 @@ async def test_a_known_senders_post_that_means_something_else_is_not_taken(
 ) -> None:
     """The direct way looks at what is meant, too."""
     assert (await any_door.post()).status == 202
-    head = [
-        "POST /api/v2/events HTTP/1.1",
-        "Host: x",
-        "Content-Type: application/json",
-        f"Content-Length: {len(BODY)}",
-        f"Authorization: Bearer {CLIENT_TOKEN}",
-    ]
-    another = "\r\n".join([*head, "X-HTTP-Method-Override: DELETE", "", ""]).encode()
-    the_same = "\r\n".join([*head, "X-HTTP-Method-Override: POST", "", ""]).encode()
+    length = f"Content-Length: {len(BODY)}"
+    another = raw_post(length, "X-HTTP-Method-Override: DELETE")
+    the_same = raw_post(length, "X-HTTP-Method-Override: POST")
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", any_door.port)
         for part in [another, BODY, the_same, BODY] if is_late else [another + BODY + the_same + BODY]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.ingest.running_door import BEARER, JSON, RunningDoor
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post
 
 pytestmark = pytest.mark.integration
 
@@ -79,12 +79,9 @@ async def test_what_cannot_be_read_is_refused(
 
 async def test_an_empty_body_is_refused(any_door: RunningDoor) -> None:
     """Which is 202 and no event otherwise."""
-    request = "\r\n".join(
-        ["POST /api/v2/events HTTP/1.1", "Host: x", "Connection: close",
-         *(f"{name}: {text}" for name, text in STRICT.items()), "", ""]
-    )  # fmt: skip
+    answer = await any_door.raw(raw_post("Connection: close", "Prefer: handling=strict"))
 
-    assert (await any_door.raw(request.encode())).startswith(b"HTTP/1.1 400 ")
+    assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("prefer", ["handling=lenient", "respond-async"])
