@@ -1,6 +1,5 @@
 """A POST that says which method is meant is answered as that one."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,6 +10,8 @@ from multidict import CIMultiDict
 from collector.http.method_override import METHOD_OVERRIDE, as_meant
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
+from tests.clients.messages import Message, status_of
+from tests.clients.raw_http import answers_to, request_of
 
 
 @pytest.mark.parametrize(
@@ -51,31 +52,26 @@ async def listener() -> AsyncIterator[Listener]:
     await running.close()
 
 
-async def _answers(listener: Listener, *said: str) -> bytes:
+async def _answers(listener: Listener, *said: str) -> list[Message]:
     """What comes to posts on one connection, the last of which ends it."""
-    request = (
-        "POST /thing HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nX-HTTP-Method-Override: {}\r\n{}\r\n{{}}"
-    )
-    last = len(said) - 1
-    sent = "".join(
-        request.format(method, "Connection: close\r\n" if place == last else "")
-        for place, method in enumerate(said)
-    )
-    async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-        writer.write(sent.encode("latin-1"))
-        answers = await reader.read()
-        writer.close()
-        await writer.wait_closed()
-    return answers
+    ends = [*["keep-alive"] * (len(said) - 1), "close"]
+    return await answers_to(f"http://127.0.0.1:{listener.port}", *map(_post, said, ends))
+
+
+def _post(meant: str, end: str) -> bytes:
+    headers = ("Host: x", "Content-Length: 2", f"Connection: {end}", f"{METHOD_OVERRIDE}: {meant}")
+    return request_of("POST /thing HTTP/1.1", *headers, body=b"{}")
 
 
 async def test_the_route_of_the_method_that_is_meant_answers(listener: Listener) -> None:
     """Bodies that it does not read are passed over, and every answer has the content that it announces."""
     answers = await _answers(listener, "HEAD", "delete", "GET")
 
-    contents = [answer.partition(b"\r\n\r\n")[2] for answer in answers.split(b"HTTP/1.1 200 OK\r\n")[1:]]
-    assert contents == [b'{"method":"GET"}', b'{"method":"DELETE"}', b'{"method":"GET"}']
+    assert [answer.body for answer in answers] == [
+        b'{"method":"GET"}',
+        b'{"method":"DELETE"}',
+        b'{"method":"GET"}',
+    ]
 
 
 @pytest.mark.parametrize(
@@ -88,8 +84,7 @@ async def test_the_route_of_the_method_that_is_meant_answers(listener: Listener)
 )
 async def test_a_method_that_no_route_has_is_405_as_ever(listener: Listener, said: str, named: str) -> None:
     """Problem JSON that names it, and the methods that there are."""
-    answer = await _answers(listener, said)
+    [answer] = await _answers(listener, said)
 
-    assert answer.startswith(b"HTTP/1.1 405 ")
-    assert b"\r\nAllow: DELETE,GET,HEAD\r\n" in answer
-    assert f'"instance":"{named} /thing"'.encode() in answer
+    assert (status_of(answer), answer.headers["allow"]) == (405, "DELETE,GET,HEAD")
+    assert f'"instance":"{named} /thing"'.encode() in answer.body

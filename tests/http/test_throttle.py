@@ -1,5 +1,7 @@
 """Whether one more request is taken, and what is said of those that are left."""
 
+from collections.abc import Sequence
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
@@ -27,6 +29,13 @@ class FakeCounters:
             raise self.outage
         self.numbers[who] = self.numbers.get(who, 0) + 1
         return self.numbers[who]
+
+    async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
+        self.asked += 1
+        assert now_seconds
+        if self.outage is not None:
+            raise self.outage
+        return [self.numbers.get(who, 0) for who in whos]
 
 
 @pytest.fixture
@@ -85,3 +94,17 @@ async def test_nobody_is_refused_while_the_counter_is_out_of_reach(
     counters.outage = None
     clock.advance(6)
     assert await said(throttle, status=202) == ("1", "0")
+
+
+async def test_who_has_none_left_is_known_without_counting(counters: FakeCounters, clock: FakeClock) -> None:
+    """Where there is a limit, and the counter answers."""
+    throttle = Throttle(counters, 2, clock)
+    for who in ("organization:1", "organization:1", "organization:2"):
+        await said(throttle, who)
+    asked = ["organization:1", "organization:2", "organization:3"]
+
+    assert await throttle.used_up(asked) == {"organization:1"}
+    assert await throttle.used_up(asked) == {"organization:1"}
+    assert await Throttle(counters, 0, clock).used_up(asked) == set()
+    counters.outage = BrokerUnavailable("gone")
+    assert await throttle.used_up(asked) == set()
