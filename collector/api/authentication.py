@@ -16,6 +16,7 @@ from collector.domain.errors import Forbidden, Unauthenticated
 from collector.domain.scope import GLOBAL, USER, effective
 from collector.domain.token import present
 from collector.http.client_address import client_address
+from collector.http.throttle import counted_organization
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,7 @@ async def _identity_of(request: web.Request) -> Identity:
 def _counted_as(identity: Identity) -> str:
     """Programs count for their organization, people for themselves."""
     if identity.is_token and identity.organization_ids:
-        return f"organization:{identity.organization_ids[0].hex}"
+        return counted_organization(identity.organization_ids[0].hex)
     return f"user:{identity.user_id.hex if identity.user_id else ''}"
 
 

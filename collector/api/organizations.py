@@ -16,18 +16,21 @@ from collector.api.parameters import STATISTICS, parameters_of, wants_statistics
 from collector.api.route import Role, Route
 from collector.api.searching import searching
 from collector.api.service import API, Api
+from collector.api.usage_view import UNLIMITED, HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.database.invitations import Invitation, list_invitations
 from collector.database.organizations import Organization, find_organization, list_organizations
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.database.statistics import NOTHING, statistics_of_organizations
+from collector.database.statistics import NOTHING, Statistics, statistics_of_organizations
+from collector.database.usage import usage_of_organizations
 from collector.domain.errors import NotFound
 from collector.domain.identifiers import uuid_of
+from collector.domain.usage import NO_USAGE, Usage
 from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
+from collector.http.throttle import counted_organization
 
 _ACTIVE: Final = 1
-_UNLIMITED: Final = -1
 
 
 class InvitationView(msgspec.Struct, frozen=True):
@@ -50,23 +53,23 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
     plan_description: str = "Unlimited"
     billing_status: int = _ACTIVE
     billing_price: int = 0
-    max_events_per_month: int = _UNLIMITED
+    max_events_per_month: int = UNLIMITED
     bonus_events_per_month: int = 0
     retention_days: int
     is_suspended: bool
     has_premium_features: bool = True
     features: tuple[()] = ()
-    max_users: int = _UNLIMITED
-    max_projects: int = _UNLIMITED
+    max_users: int = UNLIMITED
+    max_projects: int = UNLIMITED
     project_count: int
     stack_count: int
     event_count: int
     invites: tuple[InvitationView, ...]
-    usage_hours: tuple[()] = ()
-    usage: tuple[()] = ()
+    usage_hours: tuple[HourlyUsageView, ...]
+    usage: tuple[MonthlyUsageView, ...]
     is_throttled: bool = False
-    is_over_monthly_limit: bool = False
-    is_over_request_limit: bool = False
+    is_over_monthly_limit: bool
+    is_over_request_limit: bool
 
 
 @documented("Organization", {200: Answer(list[OrganizationView])}, parameters=(FILTER, STATISTICS))
@@ -126,32 +129,53 @@ async def organization_views(
 
     Programs see no invitations: with the token of one a program could make itself a person.
     """
-    ids = [organization.id for organization in organizations]
-    statistics = {}
+    ids, now = [organization.id for organization in organizations], api.clock.now()
+    statistics: Mapping[UUID, Statistics] = {}
     if with_statistics:
         statistics = await statistics_of_organizations(connection, ids, api.oldest_kept)
-    found = [] if identity.is_token else await list_invitations(connection, ids, api.clock.now())
-    invitations = _by_organization(found)
-    views = []
-    for organization in organizations:
-        counted = statistics.get(organization.id, NOTHING)
-        views.append(
-            OrganizationView(
-                id=organization.id.hex,
-                created_utc=organization.created_utc,
-                updated_utc=organization.updated_utc,
-                name=organization.name,
-                retention_days=api.settings.retention_days,
-                is_suspended=organization.is_suspended,
-                max_events_per_month=organization.monthly_event_limit or _UNLIMITED,
-                is_over_monthly_limit=organization.is_over_limit,
-                project_count=counted.projects,
-                stack_count=counted.stacks,
-                event_count=counted.events,
-                invites=tuple(invitations[organization.id]),
-            )
+    invitations = _by_organization([] if identity.is_token else await list_invitations(connection, ids, now))
+    usage = await usage_of_organizations(connection, ids, now)
+    used_up = await api.throttle.used_up([counted_organization(id_.hex) for id_ in ids])
+    return [
+        _view(
+            api,
+            organization,
+            statistics.get(organization.id, NOTHING),
+            usage.get(organization.id, NO_USAGE),
+            invitations[organization.id],
+            is_over_request_limit=counted_organization(organization.id.hex) in used_up,
         )
-    return views
+        for organization in organizations
+    ]
+
+
+def _view(
+    api: Api,
+    organization: Organization,
+    counted: Statistics,
+    usage: Usage,
+    invitations: Iterable[InvitationView],
+    *,
+    is_over_request_limit: bool,
+) -> OrganizationView:
+    now = api.clock.now()
+    return OrganizationView(
+        id=organization.id.hex,
+        created_utc=organization.created_utc,
+        updated_utc=organization.updated_utc,
+        name=organization.name,
+        retention_days=api.settings.retention_days,
+        is_suspended=organization.is_suspended,
+        max_events_per_month=organization.monthly_event_limit or UNLIMITED,
+        is_over_monthly_limit=organization.is_over_limit,
+        is_over_request_limit=is_over_request_limit,
+        project_count=counted.projects,
+        stack_count=counted.stacks,
+        event_count=counted.events,
+        invites=tuple(invitations),
+        usage_hours=hourly(usage, now),
+        usage=monthly(usage, organization.monthly_event_limit, now),
+    )
 
 
 def _by_organization(invitations: Iterable[Invitation]) -> Mapping[UUID, list[InvitationView]]:

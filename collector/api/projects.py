@@ -1,6 +1,6 @@
 """Projects, read: those of the identity's organizations (contract 6)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
@@ -17,12 +17,15 @@ from collector.api.parameters import STATISTICS, page_of, paging, parameters_of,
 from collector.api.route import Role, Route
 from collector.api.searching import searching
 from collector.api.service import API, Api
+from collector.api.usage_view import HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.database.pool import connected
 from collector.database.projects import Project, ProjectOrder, count_projects, find_project, list_projects
 from collector.database.row_lock import RowLock
-from collector.database.statistics import NOTHING, statistics_of_projects
+from collector.database.statistics import NOTHING, Statistics, statistics_of_projects
+from collector.database.usage import usage_of_projects
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
+from collector.domain.usage import NO_USAGE, Usage
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
@@ -52,8 +55,8 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
     event_count: int
     has_premium_features: bool = True
     has_slack_integration: bool = False
-    usage_hours: tuple[()] = ()
-    usage: tuple[()] = ()
+    usage_hours: tuple[HourlyUsageView, ...]
+    usage: tuple[MonthlyUsageView, ...]
 
 
 _LISTED: Final = {200: Answer(list[ProjectView], headers=LIST_HEADERS)}
@@ -121,27 +124,31 @@ async def project_views(
     api: Api, connection: asyncpg.Connection, projects: Sequence[Project], *, with_statistics: bool = False
 ) -> list[ProjectView]:
     """The projects as answers show them; all counts are 0 unless they are asked for."""
-    statistics = {}
+    ids, now = [project.id for project in projects], api.clock.now()
+    statistics: Mapping[UUID, Statistics] = {}
     if with_statistics:
-        ids = [project.id for project in projects]
         statistics = await statistics_of_projects(connection, ids, api.oldest_kept)
-    views = []
-    for project in projects:
-        counted = statistics.get(project.id, NOTHING)
-        views.append(
-            ProjectView(
-                id=project.id.hex,
-                created_utc=project.created_utc,
-                organization_id=project.organization_id.hex,
-                organization_name=project.organization_name,
-                name=project.name,
-                delete_bot_data_enabled=project.delete_bot_data_enabled,
-                promoted_tabs=project.promoted_tabs,
-                stack_count=counted.stacks,
-                event_count=counted.events,
-            )
-        )
-    return views
+    usage = await usage_of_projects(connection, ids, now)
+    return [
+        _view(project, statistics.get(project.id, NOTHING), usage.get(project.id, NO_USAGE), now)
+        for project in projects
+    ]
+
+
+def _view(project: Project, counted: Statistics, usage: Usage, now: datetime) -> ProjectView:
+    return ProjectView(
+        id=project.id.hex,
+        created_utc=project.created_utc,
+        organization_id=project.organization_id.hex,
+        organization_name=project.organization_name,
+        name=project.name,
+        delete_bot_data_enabled=project.delete_bot_data_enabled,
+        promoted_tabs=project.promoted_tabs,
+        stack_count=counted.stacks,
+        event_count=counted.events,
+        usage_hours=hourly(usage, now),
+        usage=monthly(usage, project.monthly_event_limit, now),
+    )
 
 
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:

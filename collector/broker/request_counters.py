@@ -4,6 +4,7 @@ All processes count in the same place. The number of the quarter hour is part of
 new one begins at 0 whatever became of the old one.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from redis.asyncio import Redis
@@ -31,3 +32,12 @@ class RequestCounters:
                 pipeline.expire(key, WINDOW_SECONDS - gone_by)
                 number, _ = await pipeline.execute()
         return int(number)
+
+    async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
+        """How many each has made, who is not counted by this."""
+        window = now_seconds // WINDOW_SECONDS
+        with translated():
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for who in whos:
+                    pipeline.get(self._keys.requests(who, window))
+                return [int(number or 0) for number in await pipeline.execute()]

@@ -35,9 +35,9 @@ class Organization:
 _SELECT: Final = f"""
     SELECT o.id, o.name, o.is_suspended, o.created_utc, o.updated_utc, o.monthly_event_limit,
            CASE WHEN o.monthly_event_limit IS NULL THEN false ELSE o.monthly_event_limit <= (
-               SELECT coalesce(sum(u.events), 0) FROM projects p JOIN usage u ON u.project_id = p.id
+               SELECT coalesce(sum(u.events), 0) FROM projects p JOIN usage_months u ON u.project_id = p.id
                WHERE p.organization_id = o.id AND u.outcome = '{Outcome.STORED}'
-                   AND u.hour >= date_trunc('month', now(), 'UTC')) END AS is_over_limit
+                   AND u.month = date_trunc('month', now() AT TIME ZONE 'UTC')::date) END AS is_over_limit
     FROM organizations o
 """  # noqa: S608 - constants only
 

@@ -23,7 +23,7 @@ decoded_settings = msgspec.json.Decoder(dict[str, str]).decode
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """A row of `projects`, with the name and the state of its organization."""
+    """A row of `projects`, with the name, the state and the limit of its organization."""
 
     id: UUID
     name: str
@@ -31,6 +31,7 @@ class Project:
     organization_id: UUID
     organization_name: str
     is_suspended: bool
+    monthly_event_limit: int | None = None
     delete_bot_data_enabled: bool = False
     promoted_tabs: tuple[str, ...] = ()
 
@@ -46,7 +47,7 @@ class ProjectOrder(Enum):
 
 _SELECT: Final = """
     SELECT p.id, p.name, p.created_utc, p.organization_id, p.delete_bot_data_enabled, p.promoted_tabs,
-           o.name AS organization_name, o.is_suspended
+           o.name AS organization_name, o.is_suspended, o.monthly_event_limit
     FROM projects p JOIN organizations o ON o.id = p.organization_id
 """
 

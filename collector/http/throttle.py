@@ -4,6 +4,7 @@ A limit is no reason to refuse anybody by mistake: while the counter is out of r
 official clients pause for `X-RateLimit-Remaining: 0` with anything but a 202: it is only ever said with one.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, Protocol
@@ -30,6 +31,10 @@ class Counters(Protocol):
 
     async def count(self, who: str, now_seconds: int) -> int:
         """Count one more; answers how many it is with this one."""
+        ...
+
+    async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
+        """How many each has made."""
         ...
 
 
@@ -68,6 +73,21 @@ class Throttle:
         if number > self._limit:
             raise TooManyRequests(retry_after_seconds=WINDOW_SECONDS - now_seconds % WINDOW_SECONDS)
         request[ALLOWANCE] = Allowance(self._limit, self._limit - number)
+
+    async def used_up(self, whos: Sequence[str]) -> set[str]:
+        """Those whose next request would be one too many; nobody while the counter does not answer."""
+        if not self._limit or not whos or self._clock.monotonic() < self._asks_again_at:
+            return set()
+        try:
+            numbers = await self._counters.counted(whos, self._clock.now_ms() // 1000)
+        except BrokerUnavailable:
+            return set()
+        return {who for who, number in zip(whos, numbers, strict=True) if number >= self._limit}
+
+
+def counted_organization(organization_id: str) -> str:
+    """What the programs of an organization are counted as, at the door and the api."""
+    return f"organization:{organization_id}"
 
 
 def add_allowance_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from collector.domain.errors import MonthlyLimitReached, Unavailable
 from collector.domain.token import TokenEntry
+from collector.http.throttle import counted_organization
 from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
 from collector.ingest.door import DOOR
 from collector.ingest.known_senders import Check
@@ -62,7 +63,7 @@ def _counted_as(token: TokenEntry) -> str:
     """Programs count for their organization, people for themselves, as they do at the api."""
     if token.is_login and token.user_id is not None:
         return f"user:{token.user_id.hex()}"
-    return f"organization:{token.organization_ids[0].hex()}"
+    return counted_organization(token.organization_ids[0].hex())
 
 
 async def target_still(request: web.Request, admission: Admission) -> Target:

@@ -22,6 +22,17 @@ async def test_each_counts_for_itself_in_all_processes(redis: Redis, keys: Keys)
     assert await here.count("ip:192.0.2.2", NOW) == 1
 
 
+async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, keys: Keys) -> None:
+    """Of several at once, in the same quarter hour."""
+    counters = RequestCounters(redis, keys)
+    for _ in range(3):
+        await counters.count("organization:1", NOW)
+
+    for _ in range(2):
+        assert await counters.counted(["organization:2", "organization:1"], NOW) == [0, 3]
+    assert await counters.counted(["organization:1"], NOW + 60) == [0]
+
+
 async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: Keys) -> None:
     """And nothing of the old one stays for ever."""
     counters = RequestCounters(redis, keys)
