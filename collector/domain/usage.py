@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from collector.domain.moments import moved, start_of
 
 _MONTHS: Final = 12
 _HOURS_KEPT: Final = timedelta(days=7)
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Events of a month or an hour of acceptance (UTC).
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """Events of a month or an hour of acceptance (UTC); a Struct, for there are many.
 
     `total` were stored; `deleted` is how many of these somebody deleted since. `too_big` are posts that
     unpacked to more than a post may hold. Duplicates and other dead letters are in none of them.

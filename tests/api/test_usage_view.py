@@ -2,12 +2,14 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.request_counters import WINDOW_SECONDS, RequestCounters
+from collector.database.projects import add_project
 from collector.database.usage import UsageKey, add_usage
 from collector.domain.outcome import Outcome
 from collector.http.throttle import counted_organization
@@ -61,6 +63,21 @@ async def test_the_last_hours_are_shown_one_by_one(api: RunningApi) -> None:
         (entry,) = (each for each in view["usage_hours"] if datetime.fromisoformat(each["date"]) == hour)
         assert entry.pop("date").endswith(":00:00Z")
         assert entry == NOTHING | {"total": 5, "discarded": 2, "too_big": 1}
+
+
+async def test_each_of_many_projects_has_its_own(api: RunningApi) -> None:
+    """Also where they are read in parts."""
+    hour = api.parts.clock.now().replace(minute=0, second=0, microsecond=0)
+    ids = [UUID(int=number + 1) for number in range(205)]
+    async with api.pool.acquire() as connection:
+        for number, id_ in enumerate(ids):
+            await add_project(connection, id_, ORGANIZATION, f"Project {number:03}")
+        counts = {UsageKey(id_, hour, Outcome.STORED): number for number, id_ in enumerate(ids)}
+        await add_usage(connection, counts)
+
+    views = (await api.get("/api/v2/projects?limit=205", api.people.user)).json
+
+    assert [sum(month["total"] for month in view["usage"]) for view in views] == list(range(205))
 
 
 async def test_a_limit_is_shown_with_every_month(api: RunningApi) -> None:
