@@ -3,6 +3,7 @@
 Every route goes the same way: measured, then whoever calls it admitted, then its handler.
 """
 
+import asyncio
 import functools
 from http import HTTPStatus
 from typing import Final
@@ -60,6 +61,8 @@ ROUTES: Final = (
 )
 """Everything that the api does."""
 
+_LEFT: Final = 499
+"""What is counted where nobody waited for the answer any more."""
 _TOO_SLOW: Final = "This takes too long to find out; please ask about a shorter time or with another filter."
 
 
@@ -116,6 +119,9 @@ def _measured(route: Route, handler: Handler) -> Handler:
             raise
         except web.HTTPException as error:
             status = error.status
+            raise
+        except asyncio.CancelledError:
+            status = _LEFT
             raise
         finally:
             api.metrics.requests.labels(status).inc()

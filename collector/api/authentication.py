@@ -67,7 +67,7 @@ async def admit(request: web.Request, role: Role) -> None:
     if role is Role.PERSON and identity.is_token:
         raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
     request[IDENTITY] = identity
-    await api.throttle.count(request, _counted_as(identity))
+    await api.throttle.count(request, counted_as(identity))
 
 
 async def known_user(api: Api, email_address: str, password: str) -> User | None:
@@ -89,7 +89,7 @@ async def _identity_of(request: web.Request) -> Identity:
             raise Unauthenticated
 
 
-def _counted_as(identity: Identity) -> str:
+def counted_as(identity: Identity) -> str:
     """Programs count for their organization, people for themselves."""
     if identity.is_token and identity.organization_ids:
         return counted_organization(identity.organization_ids[0].hex)

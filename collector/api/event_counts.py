@@ -8,11 +8,10 @@ from typing import Any, Final, Literal
 import msgspec
 from aiohttp import web
 
-from collector.api.event_selection import FILTER, TIME, selection_of
+from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
 from collector.api.searching import searching
-from collector.api.service import API
 from collector.database.event_counts import Bucket, count_in_buckets
 from collector.database.event_lists import Selection
 from collector.domain.aggregation import Aggregation, Operator, aggregations_of
@@ -48,9 +47,9 @@ async def get_count(request: web.Request) -> web.Response:
     """How many events a filter selects, and what is found out of them for charts and numbers."""
     parameters = parameters_of(request)
     aggregations = aggregations_of(parameters.get("aggregations", ""))
-    async with searching(request.app[API]) as connection:
-        selection = await selection_of(request, connection, parameters)
-        selection = _in_mode(selection, parameters.get("mode", "").strip().lower())
+    asked = _in_mode(asked_selection(request, parameters), parameters.get("mode", "").strip().lower())
+    async with searching(request) as connection:
+        selection = await of_projects(request, connection, asked)
         whole = await count_in_buckets(connection, selection, aggregations)
     return json_response(CountView(total=whole.total, aggregations=_results(whole, aggregations)))
 

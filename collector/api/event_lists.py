@@ -12,17 +12,16 @@ import asyncpg
 import orjson
 from aiohttp import web
 
-from collector.api.event_selection import FILTER, TIME, of_stack, selection_of
+from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects, of_stack
 from collector.api.events import event_view
 from collector.api.listed_event import ListedEvent
 from collector.api.lists import LIST_HEADERS, add_link, list_response
 from collector.api.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
-from collector.api.searching import searching
-from collector.api.service import API
+from collector.api.searching import looking_up, searching
 from collector.api.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.summaries import summary_of
-from collector.database.event_lists import Found, Selection, count_events, find_events
+from collector.database.event_lists import Found, Selection, count_events, find_events, goes_by_index
 from collector.database.events import EventKey, StoredEvent, events_at
 from collector.database.projects import project_names
 from collector.domain.errors import BadRequest, OrganizationSuspended
@@ -107,18 +106,22 @@ class _Part(NamedTuple):
 
 
 async def _list(request: web.Request, *conditions: Filter) -> web.Response:
-    api, parameters = request.app[API], parameters_of(request)
+    parameters = parameters_of(request)
     mode = parameters.get("mode", "").strip().lower()
-    async with searching(api) as connection:
-        selection = await selection_of(request, connection, parameters)
-        selection = selection.narrowed(*conditions) if conditions else selection
-        if mode in STACK_MODES:
+    asked = asked_selection(request, parameters)
+    asked = asked.narrowed(*conditions) if conditions else asked
+    if mode in STACK_MODES:
+        async with searching(request) as connection:
+            selection = await of_projects(request, connection, asked)
             return await stacks_of_events(request, connection, selection, parameters)
-        if mode not in {"", "summary"}:
-            raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
-        way = _way(parameters)
+    if mode not in {"", "summary"}:
+        raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
+    way, with_total = _way(parameters), includes_total(parameters)
+    is_looked_up = goes_by_index(asked, way.order) and not with_total
+    async with looking_up(request) if is_looked_up else searching(request) as connection:
+        selection = await of_projects(request, connection, asked)
         part = await _part(connection, selection, way, is_summary=mode == "summary")
-        total = await count_events(connection, selection) if includes_total(parameters) else None
+        total = await count_events(connection, selection) if with_total else None
     return _response(request, part, way, total)
 
 

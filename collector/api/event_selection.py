@@ -1,6 +1,7 @@
 """Which events a request is about: those that its path, its filter and its time leave of the reader's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 from uuid import UUID
 
@@ -31,17 +32,20 @@ TIME: Final = (
 )
 
 
-async def selection_of(
-    request: web.Request, connection: asyncpg.Connection, parameters: dict[str, str]
-) -> Selection:
-    """What the path and the parameters name. Raises NotFound, OrganizationSuspended and BadRequest."""
+def asked_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
+    """What the parameters name, of no project yet. Raises BadRequest."""
     clock = clock_of(request, parameters)
     return Selection(
-        project_ids=await _projects(request, connection),
+        project_ids=(),
         filter=filter_of(parameters.get("filter", "")),
         time=time_range_of(parameters.get("time", ""), clock),
         clock=clock,
     )
+
+
+async def of_projects(request: web.Request, connection: asyncpg.Connection, asked: Selection) -> Selection:
+    """Of the projects that the path names. Raises NotFound and OrganizationSuspended."""
+    return replace(asked, project_ids=await _projects(request, connection))
 
 
 def clock_of(request: web.Request, parameters: dict[str, str]) -> LocalClock:

@@ -15,7 +15,7 @@ from collector.api.deletion import DELETED, Verdict, asked_ids, verdict_response
 from collector.api.event_selection import TIME, clock_of
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
-from collector.api.searching import searching
+from collector.api.searching import looking_up
 from collector.api.service import API
 from collector.database.event_lists import Selection, find_events
 from collector.database.event_removal import remove_events
@@ -41,8 +41,8 @@ async def get_event(request: web.Request) -> web.Response:
 
     `Link` leads to its neighbours in its stack and, as `parent`, to the stack.
     """
-    api, parameters = request.app[API], parameters_of(request)
-    async with searching(api) as connection:
+    parameters = parameters_of(request)
+    async with looking_up(request) as connection:
         projects = await _readable(connection, request[IDENTITY])
         event_id = uuid_of(request.match_info["id"])
         event = None if event_id is None else await find_event(connection, projects, event_id)

@@ -14,7 +14,7 @@ from collector.api.authentication import IDENTITY, Identity
 from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.parameters import STATISTICS, parameters_of, wants_statistics
 from collector.api.route import Role, Route
-from collector.api.searching import searching
+from collector.api.searching import looking_up
 from collector.api.service import API, Api
 from collector.api.usage_view import UNLIMITED, HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.database.invitations import Invitation, list_invitations
@@ -77,7 +77,7 @@ async def get_organizations(request: web.Request) -> web.Response:
     """All of them, or those that a filter selects, in one array without paging."""
     api, parameters = request.app[API], parameters_of(request)
     narrowing = narrowing_of(request, parameters)
-    async with searching(api) as connection:
+    async with looking_up(request) as connection:
         found = await list_organizations(connection, request[IDENTITY].organization_ids, narrowing)
         views = await organization_views(
             api, connection, request[IDENTITY], found, with_statistics=wants_statistics(parameters)

@@ -15,7 +15,7 @@ from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.organizations import reachable_organization
 from collector.api.parameters import STATISTICS, page_of, paging, parameters_of, wants_statistics
 from collector.api.route import Role, Route
-from collector.api.searching import searching
+from collector.api.searching import looking_up
 from collector.api.service import API, Api
 from collector.api.usage_view import HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.database.pool import connected
@@ -160,7 +160,7 @@ async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.R
     api, parameters = request.app[API], parameters_of(request)
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
     meant = organization_ids, narrowing_of(request, parameters)
-    async with searching(api) as connection:
+    async with looking_up(request) as connection:
         total = await count_projects(connection, *meant)
         found: list[Project] = []
         if not page.is_too_deep:

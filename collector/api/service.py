@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from collector.api.passwords import Passwords, open_passwords
+from collector.api.search_turns import SearchTurns
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
@@ -32,6 +33,8 @@ _STATEMENT_TIMEOUT_SECONDS: Final = 10
 _COMMAND_TIMEOUT_SECONDS: Final = 12.0
 """For a Postgres that says nothing at all: whoever reads has his 503 before he gives up himself."""
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
+_SEARCHES_SHARE: Final = 2
+"""One connection in so many may be searching."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class Api:
     passwords: Passwords
     metrics: ApiMetrics
     throttle: Throttle
+    search_turns: SearchTurns
 
     @property
     def oldest_kept(self) -> datetime:
@@ -106,4 +110,11 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
+            search_turns=_search_turns(settings.database_connections),
         )
+
+
+def _search_turns(connections: int) -> SearchTurns:
+    """For all but one of the turns there is somebody who may have them all; the last one is for others."""
+    at_once = max(1, connections // _SEARCHES_SHARE)
+    return SearchTurns(at_once, max(1, at_once - 1))

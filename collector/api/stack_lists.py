@@ -7,12 +7,11 @@ import asyncpg
 import msgspec
 from aiohttp import web
 
-from collector.api.event_selection import FILTER, TIME, selection_of
+from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects
 from collector.api.lists import LIST_HEADERS, list_response
 from collector.api.parameters import TOTAL, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
 from collector.api.searching import searching
-from collector.api.service import API
 from collector.api.stacks import StackView, stack_view
 from collector.api.summaries import stack_members, stack_template
 from collector.database.event_lists import Selection
@@ -83,10 +82,11 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_stacks(request: web.Request) -> web.Response:
     """The stacks that a filter selects, those that occurred last first."""
-    api, parameters = request.app[API], parameters_of(request, unsupported=("before", "after"))
+    parameters = parameters_of(request, unsupported=("before", "after"))
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
-    async with searching(api) as connection:
-        selection = await selection_of(request, connection, parameters)
+    asked = asked_selection(request, parameters)
+    async with searching(request) as connection:
+        selection = await of_projects(request, connection, asked)
         stacks = []
         if not page.is_too_deep:
             stacks = await list_stacks(connection, selection, order, limit=page.limit + 1, offset=page.offset)

@@ -18,7 +18,7 @@ from collector.database.windows import widening_windows
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.event_order import DATE, NEWEST_FIRST, Order, Place
 from collector.domain.filter_dates import common_dates, dates_of
-from collector.domain.filter_tree import And, Bound, Filter, Match, Range, Term
+from collector.domain.filter_tree import And, Bound, Everything, Filter, Match, Range, Term
 from collector.domain.identifiers import first_id_at
 from collector.domain.moments import LocalClock
 from collector.domain.time_range import TimeRange
@@ -118,6 +118,11 @@ async def find_events(
         if len(found) >= limit:
             break
     return found
+
+
+def goes_by_index(selection: Selection, order: Order) -> bool:
+    """Whether an index leads to a page of the selection, however many events there are."""
+    return (selection.filter == Everything() and order.is_by_date) or _is_pinned(selection.filter)
 
 
 async def count_events(connection: asyncpg.Connection, selection: Selection) -> int:

@@ -6,7 +6,8 @@ application's direct ways take is answered in its turn.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -56,10 +57,20 @@ def protocols(
     return lambda: _Connection(manager, connections, direct, options)
 
 
+@contextmanager
+def while_connected(request: web.BaseRequest) -> Iterator[None]:
+    """What is done in the block is done for the client alone: it is cancelled when the connection is lost."""
+    connection, task = request.protocol, asyncio.current_task()
+    if not isinstance(connection, _Connection) or task is None:
+        raise TypeError("this is no request that a connection of ours is handling")
+    with connection.asked_by(task):
+        yield
+
+
 class _Connection(RequestHandler):
     """One connection; aiohttp's, with bounds and with errors for our clients."""
 
-    __slots__ = ("_connections", "_direct", "_first_request", "_taken")
+    __slots__ = ("_asking", "_connections", "_direct", "_first_request", "_taken")
 
     def __init__(
         self,
@@ -71,6 +82,7 @@ class _Connection(RequestHandler):
         super().__init__(manager, **options)
         self._connections = connections
         self._direct = direct
+        self._asking: asyncio.Task[Any] | None = None
         self._first_request: asyncio.TimerHandle | None = None
         self._taken: Taken | None = None
 
@@ -104,7 +116,20 @@ class _Connection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._first_request is not None:
             self._first_request.cancel()
+        if self._asking is not None:
+            self._asking.cancel()
         super().connection_lost(exc)
+
+    @contextmanager
+    def asked_by(self, task: asyncio.Task[Any]) -> Iterator[None]:
+        """Cancel the task when the connection is lost, or at once where that has happened already."""
+        if self.transport is None:
+            task.cancel()
+        self._asking = task
+        try:
+            yield
+        finally:
+            self._asking = None
 
     def handle_error(
         self,

@@ -10,6 +10,7 @@ from collector.http import connection
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from collector.process.lifecycle import StartError
+from tests.waiting import until
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -101,3 +102,55 @@ async def test_an_address_that_is_not_ours_is_one_line() -> None:
     """192.0.2.1 is nobody's."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
         await listen(application(), Address("192.0.2.1", 0))
+
+
+async def test_what_is_done_for_a_client_alone_ends_when_the_client_leaves() -> None:
+    """And nothing else that its handler does before or after."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def search(request: web.Request) -> web.Response:
+        try:
+            with connection.while_connected(request):
+                told.put_nowait("begun")
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.put_nowait("cancelled")
+        told.put_nowait("tidied up")
+        return json_response({})
+
+    app = application()
+    app.router.add_get("/search", search)
+    running = await listen(app, Address("127.0.0.1", 0))
+    async with asyncio.timeout(10):
+        _, writer = await _open(running)
+        writer.write(b"GET /search HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await told.get() == "begun"
+        writer.close()
+        assert [await told.get(), await told.get()] == ["cancelled", "tidied up"]
+        await running.close()
+
+
+async def test_what_is_begun_for_a_client_who_has_left_ends_at_once() -> None:
+    """He left while the handler waited for something else."""
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def search(request: web.Request) -> web.Response:
+        told.put_nowait("arrived")
+        await until(lambda: request.transport is None)
+        try:
+            with connection.while_connected(request):
+                await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            told.put_nowait("cancelled")
+        return json_response({})
+
+    app = application()
+    app.router.add_get("/search", search)
+    running = await listen(app, Address("127.0.0.1", 0))
+    async with asyncio.timeout(10):
+        _, writer = await _open(running)
+        writer.write(b"GET /search HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert await told.get() == "arrived"
+        writer.close()
+        assert await told.get() == "cancelled"
+        await running.close()

@@ -1,0 +1,83 @@
+"""Searches over the api: others need not wait for them, and they end when nobody waits for their answer."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from tests.api.running_api import EMAIL, PASSWORD, RunningApi, running_api
+from tests.database.rows import PROJECT, an_event
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+SEARCHES = ("events?filter=absent", "events?include=total", "events?sort=value", "events/count", "stacks")
+LOOK_UPS = (
+    "events",
+    "events?sort=date&limit=100",
+    "events/by-ref/nothing-1",
+    "events?filter=id:abc",
+    "projects",
+)
+
+
+@pytest.fixture
+async def small_api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+    """An api with two connections, of which one may be searching."""
+    async with running_api(database_url, redis_url, key_prefix, database_connections=2) as running:
+        yield running
+
+
+async def test_whoever_looks_something_up_does_not_wait_for_those_who_search(small_api: RunningApi) -> None:
+    """While searches take all that they may have, everything else is answered; and then they are, too."""
+    event = an_event()
+    await small_api.store(event)
+    user = small_api.people.user
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        turn = small_api.parts.search_turns.turn("somebody", longest_seconds=15)
+        async with turn:
+            searches = [group.create_task(small_api.get(f"/api/v2/{path}", user)) for path in SEARCHES]
+            for path in (*LOOK_UPS, f"events/{event.id.hex()}"):
+                assert (await small_api.get(f"/api/v2/{path}", user)).status == 200
+            login = {"email": EMAIL, "password": PASSWORD}
+            assert (await small_api.post("/api/v2/auth/login", body=login)).status == 200
+            made = await small_api.post(f"/api/v2/projects/{PROJECT.hex}/tokens", user)
+            assert made.status == 201
+            assert not any(search.done() for search in searches)
+    assert [search.result().status for search in searches] == [200] * len(SEARCHES)
+
+
+@pytest.mark.parametrize("path", [*SEARCHES, *LOOK_UPS[:4]])
+async def test_a_search_ends_when_whoever_asked_leaves(api: RunningApi, database_url: str, path: str) -> None:
+    """Nothing runs on in Postgres, and the connection is good for others."""
+    blocker = await asyncpg.connect(database_url)
+    try:
+        async with asyncio.timeout(20), blocker.transaction():
+            await blocker.execute("LOCK TABLE events, stacks IN ACCESS EXCLUSIVE MODE")
+            asking = asyncio.ensure_future(api.get(f"/api/v2/{path}", api.people.user))
+            await until(lambda: _waits(api))
+            asking.cancel()
+            # The statement timeout would stop it, too, but only after ten seconds.
+            await until(lambda: _is_idle(api), seconds=5)
+    finally:
+        await blocker.close()
+
+    assert (await api.get(f"/api/v2/{path}", api.people.user)).status == 200
+
+
+async def _waits(api: RunningApi) -> bool:
+    return bool(await _number(api, "Lock"))
+
+
+async def _is_idle(api: RunningApi) -> bool:
+    return not await _number(api, "active")
+
+
+async def _number(api: RunningApi, what: str) -> int:
+    number: int = await api.pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND application_name = 'headrace-api' AND (state = $1 OR wait_event_type = $1)",
+        what,
+    )
+    return number
