@@ -6,24 +6,27 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import orjson
 import pytest
 
 from collector.database.event_lists import Selection, count_events
+from collector.database.owner_filters import Narrowing
 from collector.database.pool import close_pool, create_pool
+from collector.database.projects import count_projects
 from collector.database.stack_lists import count_stacks
 from collector.database.store import BatchStore
 from collector.domain.aggregation import aggregations_of
 from collector.domain.filter_text import filter_of
 from collector.domain.moments import LocalClock
 from collector.domain.time_range import TimeRange
-from tests.database.rows import PROJECT, an_event, understood
+from tests.database.rows import ORGANIZATION, PROJECT, an_event, understood
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "filtering.md").read_text()
-LANGUAGE, _, AGGREGATIONS = DOCUMENT.partition("\n# Aggregations")
-EXAMPLES = re.findall(r"^(\S.*?) +# (\d+)", LANGUAGE, re.MULTILINE)
+LANGUAGE, AGGREGATIONS, OWNERS = re.split("\n# (?:Aggregations|Organizations and projects)\n", DOCUMENT)
+EXAMPLES, OF_PROJECTS = (re.findall(r"^(\S.*?) +# (\d+)", part, re.MULTILINE) for part in (LANGUAGE, OWNERS))
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 ERROR = {"message": "Payment refused", "type": "Shop.PaymentException", "code": "402"}
@@ -108,13 +111,37 @@ async def test_stacks_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
         assert await count_stacks(connection, a_selection("status:open message:off")) == 1
 
 
+@pytest.mark.integration
+async def test_projects_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
+    """The examples of the document's last part."""
+    await pool.execute("INSERT INTO organizations (id, name) VALUES ($1, 'Acme')", ORGANIZATION)
+    for number, (name, year) in enumerate((("Web Shop", 2026), ("Shop Mail", 2026), ("Reports", 2025))):
+        await pool.execute(
+            "INSERT INTO projects (id, organization_id, name, created_utc) VALUES ($1, $2, $3, $4)",
+            UUID(int=number),
+            ORGANIZATION,
+            name,
+            datetime(year, 11, 20, tzinfo=UTC),
+        )
+    async with pool.acquire() as connection:
+        found = {
+            text: await count_projects(
+                connection, [ORGANIZATION], Narrowing(filter_of(text), LocalClock(NOW))
+            )
+            for text, _ in OF_PROJECTS
+        }
+
+    assert found == {text: int(count) for text, count in OF_PROJECTS}
+
+
 def test_there_are_examples_of_everything() -> None:
     """A change of the document's form does not leave it untried."""
     assert len(EXAMPLES) > 50
+    assert len(OF_PROJECTS) > 5
 
 
 def test_every_aggregation_is_understood() -> None:
-    """Those of the document's last part."""
+    """Those of the part about them."""
     (block,) = re.findall(r"```\n(.*?)```", AGGREGATIONS, re.DOTALL)
 
     assert all(aggregations_of(line) for line in block.splitlines())
