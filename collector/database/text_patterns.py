@@ -23,6 +23,12 @@ def words_pattern(test: HasWords) -> str:
     return f"(^|{separator}){words}" + ("" if is_open else f"({separator}|$)")
 
 
+def holding_pattern(words: Iterable[Pieces]) -> str:
+    """A pattern for LIKE that holds for whatever has these words in it: it looks for their longest piece."""
+    texts = (piece for word in words for piece in word if isinstance(piece, str))
+    return f"%{_liked(max(texts, key=len, default=''))}%"
+
+
 def parts_pattern(text: str) -> str:
     """A regular expression for texts that begin with this one and then end, or go on with another part."""
     return f"^{_literal(text)}([^a-z0-9]|$)"
