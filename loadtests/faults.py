@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,8 @@ import msgspec
 
 from loadtests.fault_auditor import Auditor, Findings
 from loadtests.fault_kinds import FAULTS
-from loadtests.fault_plant import Plant, PlantError, running_plant, until
+from loadtests.fault_midnight import plant_before_midnight
+from loadtests.fault_plant import Plant, PlantError, until
 from loadtests.fault_sender import Door, Senders
 
 RECOVER_SECONDS: Final = 60.0
@@ -29,8 +29,8 @@ DRAIN_SECONDS: Final = 60.0
 _SENDERS: Final = 8
 _PROGRESS: Final = 5
 """Posts that each door must take after a fault before the next one."""
-_DAY_SECONDS: Final = 86_400
-_AFTER_MIDNIGHT_SECONDS: Final = 2.0
+_NEXT_DAY: Final = 50
+"""And after midnight: some of any kind among them, and more than were under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def parse(words: list[str]) -> Plan:
 async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
     """Carry out a plan. Raises PlantError when something does not start or does not come back."""
     run, auditor, began = Run(plan.seed), Auditor(), time.monotonic()
-    async with running_plant(folder, _settings(plan)) as plant:
+    async with plant_before_midnight(folder, plan.midnight_after_seconds) as (plant, midnight):
         ready = plant.ready
         doors = [Door(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
         senders = Senders(auditor, doors, plan.seed, run.answers, refused=run.refused)
@@ -150,7 +150,8 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
                             f"{time.monotonic() - began:7.1f} s  {auditor.accepted:8,} accepted  {name}",
                             flush=True,
                         )
-                await _after_midnight(plan, began)
+                if await midnight.passed():
+                    await _until_posts_are_taken(senders, _NEXT_DAY, "midnight")
             finally:
                 senders.stop()
         run.audit_status, run.audit_said = await plant.audit(DRAIN_SECONDS)
@@ -175,31 +176,19 @@ async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
     """One fault, and the time until every door takes posts again."""
     await FAULTS[name](plant)
     over = time.monotonic()
-    wanted = {door.url: senders.accepted_by[door.url] + _PROGRESS for door in senders.doors}
-    await until(
-        lambda: all(senders.accepted_by[url] >= number for url, number in wanted.items()),
-        RECOVER_SECONDS,
-        f"posts accepted after: {name}",
-    )
+    await _until_posts_are_taken(senders, _PROGRESS, name)
     run.faults[name] += 1
     run.longest_recovery = max(run.longest_recovery, (time.monotonic() - over, name))
 
 
-async def _after_midnight(plan: Plan, began: float) -> None:
-    """Posts go on until a little after the doors' midnight."""
-    if plan.midnight_after_seconds:
-        over = began + plan.midnight_after_seconds + _AFTER_MIDNIGHT_SECONDS
-        await asyncio.sleep(max(0.0, over - time.monotonic()))
-
-
-def _settings(plan: Plan) -> dict[str, str]:
-    """Doors whose midnight comes soon."""
-    if not plan.midnight_after_seconds:
-        return {}
-    now = datetime.now(UTC)
-    since_midnight = now.hour * 3600 + now.minute * 60 + now.second
-    offset = _DAY_SECONDS - since_midnight - plan.midnight_after_seconds
-    return {"HEADRACE_CLOCK_OFFSET_SECONDS": str(round(offset))}
+async def _until_posts_are_taken(senders: Senders, number: int, after: str) -> None:
+    """So many by every door."""
+    wanted = {door.url: senders.accepted_by[door.url] + number for door in senders.doors}
+    await until(
+        lambda: all(senders.accepted_by[url] >= least for url, least in wanted.items()),
+        RECOVER_SECONDS,
+        f"posts accepted after: {after}",
+    )
 
 
 if __name__ == "__main__":
