@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from collector.domain.usage import Usage
 
@@ -19,7 +20,7 @@ class HourlyUsageView(msgspec.Struct, frozen=True, kw_only=True):
 
     date: datetime
     total: int
-    blocked: int = 0
+    blocked: int
     discarded: int
     too_big: int
     deleted: int
@@ -34,27 +35,13 @@ class MonthlyUsageView(HourlyUsageView, frozen=True, kw_only=True):
 def hourly(usage: Usage, now: datetime) -> tuple[HourlyUsageView, ...]:
     """The hours of the last week in which there was something, and this one; the oldest first."""
     return tuple(
-        HourlyUsageView(
-            date=hour,
-            total=counts.total,
-            discarded=counts.discarded,
-            too_big=counts.too_big,
-            deleted=counts.deleted,
-        )
-        for hour, counts in usage.by_hour(now)
+        HourlyUsageView(date=hour, blocked=0, **asdict(counts)) for hour, counts in usage.by_hour(now)
     )
 
 
 def monthly(usage: Usage, limit: int | None, now: datetime) -> tuple[MonthlyUsageView, ...]:
     """The last twelve months; the oldest first."""
     return tuple(
-        MonthlyUsageView(
-            date=month,
-            limit=limit or UNLIMITED,
-            total=counts.total,
-            discarded=counts.discarded,
-            too_big=counts.too_big,
-            deleted=counts.deleted,
-        )
+        MonthlyUsageView(date=month, limit=limit or UNLIMITED, blocked=0, **asdict(counts))
         for month, counts in usage.by_month(now)
     )
