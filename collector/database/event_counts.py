@@ -5,40 +5,22 @@ One statement for all of a level: what stands side by side in the same buckets i
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import asyncpg
 
+from collector.database.bucket_sql import interval_in, is_list, key_of, lists_of, value_of
 from collector.database.event_lists import Selection, located, where
-from collector.database.filter_sql import CAUSES, Arguments
-from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, size_of
+from collector.database.filter_sql import Arguments
+from collector.domain.aggregation import Aggregation, Interval, Operator, size_of
 from collector.domain.errors import BadRequest
-from collector.domain.filter_fields import Column, ErrorMember, Member, Place, StackColumn
 from collector.domain.moments import moved
 
 MAXIMUM_DATES: Final = 2000
 """Buckets of dates in one list."""
 MAXIMUM_BUCKETS: Final = 10_000
 """Of one aggregation in all."""
-
-_ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
-"""Where buckets are counted from: a Monday."""
-_EARLIEST: Final = "timestamptz '0001-01-01 00:00:00.000001+00'"
-"""No bucket begins before the calendar does; its very first moment is the driver's word for -infinity."""
-_NO_TIME: Final = timedelta()
-_FUNCTIONS: Final = {
-    Operator.AVERAGE: "avg",
-    Operator.SUM: "sum",
-    Operator.MINIMUM: "min",
-    Operator.MAXIMUM: "max",
-}
-_CALENDAR: Final = {"M": "month", "q": "quarter", "y": "year"}
-_LENGTHS: Final = (
-    timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6),
-    timedelta(days=1), timedelta(days=7), timedelta(days=30),
-)  # fmt: skip
-_FEW_BUCKETS: Final = 100
 
 Keys = tuple[Any, ...]
 
@@ -94,7 +76,7 @@ async def _take(
         bucket.values |= {part.key: _of_nothing(part) for part in values}
     for keys, row in await _rows(connection, selection, path, values, within=buckets):
         buckets[keys].values |= _values(row, values)
-        if not path and not any(map(_is_list, values)):
+        if not path and not any(map(is_list, values)):
             buckets[keys].total = row["total"]
 
 
@@ -115,7 +97,7 @@ async def _buckets(
     if len(found) > MAXIMUM_BUCKETS:
         raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
     if last.operator is Operator.DATE:
-        interval, gaps = _interval(last, selection), MAXIMUM_BUCKETS // len(parents)
+        interval, gaps = interval_in(last, selection), MAXIMUM_BUCKETS // len(parents)
         for keys, parent in parents.items():
             parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval, gaps))
             for bucket in parent.buckets[last.key]:
@@ -136,12 +118,12 @@ async def _rows(
     """A row for each bucket of the path in these: its keys, how many events it has, and its values."""
     arguments = Arguments()
     condition = where(selection, arguments)
-    keys = [_key(part, selection, arguments) for part in path]
+    keys = [key_of(part, selection, arguments) for part in path]
     columns = [f"{key} AS k{number}" for number, key in enumerate(keys)]
     columns += ["count(*) AS total"]
-    columns += [f"{_value(part, arguments)} AS v{number}" for number, part in enumerate(values)]
+    columns += [f"{value_of(part, arguments)} AS v{number}" for number, part in enumerate(values)]
     names = [f"k{number}" for number in range(len(keys))]
-    statement = f"SELECT {', '.join(columns)} FROM events AS e{_lists(path, values)} WHERE {condition}"  # noqa: S608
+    statement = f"SELECT {', '.join(columns)} FROM events AS e{lists_of(path, values)} WHERE {condition}"  # noqa: S608
     statement += "".join(f" AND {key} IS NOT NULL" for key in keys)
     if names:
         statement += f" GROUP BY {', '.join(names)}"
@@ -184,7 +166,7 @@ def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: 
 
 def _is_plain(part: Aggregation) -> bool:
     """Whether it is one value that is found out along with others."""
-    return not part.has_buckets and not _is_list(part)
+    return not part.has_buckets and not is_list(part)
 
 
 def _of_nothing(part: Aggregation) -> int | None:
@@ -194,48 +176,6 @@ def _of_nothing(part: Aggregation) -> int | None:
 
 def _values(row: asyncpg.Record, parts: Sequence[Aggregation]) -> dict[str, Any]:
     return {part.key: row[f"v{number}"] for number, part in enumerate(parts)}
-
-
-def _value(part: Aggregation, arguments: Arguments) -> str:
-    if part.operator is Operator.CARDINALITY:
-        return f"count(DISTINCT {'counted.v' if _is_list(part) else _text(part.field.places, arguments)})"
-    number = _column(part.field.places[0])
-    if part.parameter.isdigit() and part.parameter.isascii():
-        number = f"coalesce({number}, {arguments.add(part.parameter)}::text::numeric)"
-    return f"{_FUNCTIONS[part.operator]}({number})::numeric"
-
-
-def _key(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
-    if part.operator is Operator.DATE:
-        return _date_key(_column(part.field.places[0]), _interval(part, selection), arguments)
-    if _is_list(part):
-        return "tag.v"
-    return _text(part.field.places, arguments)
-
-
-def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
-    """The beginning of the bucket that a date falls into, in UTC."""
-    offset = interval.offset or _NO_TIME
-    if interval.length is not None:
-        length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
-        return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
-    shift = f"{arguments.add(offset)}::interval"
-    local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
-    return f"greatest(({local} - {shift}) AT TIME ZONE 'UTC', {_EARLIEST})"
-
-
-def _interval(part: Aggregation, selection: Selection) -> Interval:
-    """What is asked for, else one that makes a readable chart of the selection's time."""
-    asked = interval_of(part)
-    offset = asked.offset if asked and asked.offset is not None else selection.clock.offset
-    if asked and (asked.length or asked.unit):
-        return Interval(asked.length, asked.unit, offset)
-    begin = selection.time.begin
-    if begin is None:
-        return Interval(timedelta(days=1), offset=offset)
-    covered = (selection.time.end or selection.clock.now) - begin
-    fitting = (length for length in _LENGTHS if covered <= length * _FEW_BUCKETS)
-    return Interval(next(fitting, _LENGTHS[-1]), offset=offset)
 
 
 def _without_gaps(buckets: Sequence[Bucket], interval: Interval, most: int) -> Iterator[Bucket]:
@@ -254,51 +194,6 @@ def _without_gaps(buckets: Sequence[Bucket], interval: Interval, most: int) -> I
 def _next(key: datetime, interval: Interval) -> datetime:
     if interval.length is not None:
         return key + interval.length
-    offset = interval.offset or _NO_TIME
+    offset = interval.offset or timedelta()
     months = {"M": 1, "q": 3, "y": 12}[interval.unit]
     return moved(key + offset, months, "M") - offset
-
-
-def _text(places: Sequence[Place], arguments: Arguments) -> str:
-    """The value of a field as text, from the first place that has one."""
-    texts = [_text_at(place, arguments) for place in places]
-    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
-
-
-def _text_at(place: Place, arguments: Arguments) -> str:
-    match place:
-        case Member(path):
-            return f"(e.data #>> {arguments.add(list(path))}::text[])"
-        case ErrorMember(name):
-            paths = [["@error", *["inner"] * depth, name] for depth in range(CAUSES)]
-            found = [
-                f"e.data #>> {arguments.add(path)}::text[]" for path in [*paths, ["@simple_error", name]]
-            ]
-            return f"coalesce({', '.join(found)})"
-        case StackColumn(name):
-            return f'(SELECT s."{name}"::text FROM stacks AS s WHERE s.id = e.stack_id)'  # noqa: S608
-        case Column():
-            return f"{_column(place)}::text"
-        case _:
-            raise TypeError(f"{place} is no place of one value")
-
-
-def _column(place: Place) -> str:
-    if not isinstance(place, Column):
-        raise TypeError(f"{place} is no column")
-    return f"e.{place.name}"
-
-
-def _is_list(part: Aggregation) -> bool:
-    place = part.field.places[0]
-    return isinstance(place, Column) and place.is_list
-
-
-def _lists(path: Sequence[Aggregation], values: Sequence[Aggregation]) -> str:
-    """An event with several tags is in the bucket of each of them."""
-    lists = ""
-    if any(part.operator is Operator.TERMS and _is_list(part) for part in path):
-        lists += " CROSS JOIN LATERAL unnest(e.tags) AS tag (v)"
-    if any(_is_list(part) for part in values):
-        lists += " CROSS JOIN LATERAL unnest(e.tags) AS counted (v)"
-    return lists
