@@ -18,6 +18,7 @@ from collector.process.lifecycle import StartError
 
 _LOG_LIMIT_BYTES: Final = 10_000_000
 _TAIL_BYTES: Final = 16_384
+_HURRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,14 @@ class Program:
     stdin: bytes = b""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
+    hurry_signal: signal.Signals | None = None
+    """Ends it at once, and what it has started with it; killed, it could leave that behind."""
+
+    @property
+    def requests(self) -> tuple[tuple[signal.Signals, float], ...]:
+        """The signals that ask it to end, in ever stronger words, each with its time in seconds."""
+        polite = self.stop_signal, self.stop_seconds
+        return (polite,) if self.hurry_signal is None else (polite, (self.hurry_signal, _HURRY_SECONDS))
 
 
 class Child:
@@ -92,16 +101,36 @@ class Child:
         return self._process.wait()
 
     async def stop(self) -> None:
-        """Ask it to end; kill it when it takes too long, or when whoever waits is cancelled meanwhile."""
-        self._process.send_signal(self._program.stop_signal)
+        """Ask it to end, and kill it when it takes too long.
+
+        A cancellation of whoever waits takes effect afterwards: `lifecycle.cancelled` repeats itself, and a
+        child must have its time all the same.
+        """
+        cancellations: list[asyncio.CancelledError] = []
         try:
-            async with asyncio.timeout(self._program.stop_seconds):
-                await self.wait()
-        except TimeoutError:
-            return
+            for number, seconds in self._program.requests:
+                self._process.send_signal(number)
+                if await self._ends_within(seconds, cancellations):
+                    break
         finally:
             self._process.kill()  # does nothing to one that has ended
             self._process.wait()
+        if cancellations:
+            raise cancellations[0]
+
+    async def _ends_within(self, seconds: float, cancellations: list[asyncio.CancelledError]) -> bool:
+        """Whether it does; a cancellation meanwhile is put aside."""
+        until = asyncio.get_running_loop().time() + seconds
+        while True:
+            try:
+                async with asyncio.timeout_at(until):
+                    await self.wait()
+            except TimeoutError:
+                return False
+            except asyncio.CancelledError as cancellation:
+                cancellations.append(cancellation)
+            else:
+                return True
 
     def last_lines(self, count: int = 10) -> list[str]:
         """The end of what it wrote since it was started."""

@@ -26,6 +26,7 @@ _CREATE_DATABASE: Final = f"CREATE DATABASE {_DATABASE}\n"
 _FORMER_SECONDS: Final = 10
 _MAKING_SECONDS: Final = 120
 _PROBE_SECONDS: Final = 2
+_STOP_SECONDS: Final = 4.0
 _SETTINGS: Final = {
     "listen_addresses": LOOPBACK,
     "unix_socket_directories": "",
@@ -58,7 +59,11 @@ class Postgres:
         return f"postgresql://{_USER}:{self._access.password}@{LOOPBACK}:{self._access.port}/{_DATABASE}"
 
     async def prepare(self) -> Program:
-        """Makes the cluster the first time. SIGINT ends it without waiting for its clients."""
+        """Makes the cluster the first time.
+
+        SIGINT ends it without waiting for its clients, SIGQUIT without its last checkpoint. Killed, it would
+        leave processes that write for a moment longer, and its shared memory until it is started again.
+        """
         programs = postgres_programs(self._account)
         if not self._data.exists():
             await self._make_cluster(programs)
@@ -123,6 +128,8 @@ class Postgres:
             account=self._account,
             stdin=stdin,
             stop_signal=signal.SIGINT,
+            stop_seconds=_STOP_SECONDS,
+            hurry_signal=signal.SIGQUIT,
         )
 
 

@@ -57,9 +57,32 @@ async def test_one_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     assert await child.wait() == -signal.SIGKILL
 
 
-async def test_it_is_gone_even_when_the_wait_for_its_end_is_cut_off(tmp_path: Path) -> None:
-    """Two cancellations in a row leave nothing running."""
-    child = Child.start(shell("trap '' TERM; echo up; while :; do sleep 0.05; done", tmp_path / "log"))
+async def test_it_has_its_time_however_often_whoever_waits_is_cancelled(tmp_path: Path) -> None:
+    """`lifecycle.cancelled` does not stop asking; the cancellation takes effect once the child has ended."""
+    ends = "echo asked; while ! test -e go; do sleep 0.01; done; exit 5"
+    script = f"trap '{ends}' TERM; echo up; while :; do sleep 0.01; done"
+    child = Child.start(shell(script, tmp_path / "log", directory=tmp_path))
+    await until(lambda: child.last_lines() == ["up"])
+    stopping = asyncio.ensure_future(child.stop())
+    await until(lambda: child.last_lines() == ["up", "asked"])
+
+    for _ in range(3):
+        stopping.cancel()
+        await asyncio.sleep(0)
+    assert not stopping.done()
+    (tmp_path / "go").touch()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
+
+    assert await child.wait() == 5
+
+
+async def test_it_is_gone_even_when_whoever_waits_is_cancelled_and_it_ignores_the_request(
+    tmp_path: Path,
+) -> None:
+    """Nothing is left running: the time is bounded."""
+    script = "trap '' TERM; echo up; while :; do sleep 0.05; done"
+    child = Child.start(shell(script, tmp_path / "log", stop_seconds=0.1))
     await until(lambda: child.last_lines() == ["up"])
     stopping = asyncio.ensure_future(child.stop())
     await asyncio.sleep(0)
@@ -69,6 +92,19 @@ async def test_it_is_gone_even_when_the_wait_for_its_end_is_cut_off(tmp_path: Pa
         await stopping
 
     assert not psutil.pid_exists(child.pid)
+
+
+async def test_one_that_must_not_be_killed_is_asked_to_hurry_before(tmp_path: Path) -> None:
+    """It can still end what it has started."""
+    script = "trap '' TERM; trap 'echo in a hurry; exit 6' QUIT; echo up; while :; do sleep 0.01; done"
+    program = shell(script, tmp_path / "log", stop_seconds=0.1, hurry_signal=signal.SIGQUIT)
+    child = Child.start(program)
+    await until(lambda: child.last_lines() == ["up"])
+
+    await child.stop()
+
+    assert await child.wait() == 6
+    assert child.last_lines() == ["up", "in a hurry"]
 
 
 async def test_ctrl_c_on_the_terminal_does_not_reach_it(tmp_path: Path) -> None:

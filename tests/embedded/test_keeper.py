@@ -158,6 +158,19 @@ async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None
     assert order.read_text().split() == ["door", "worker", "server"]
 
 
+async def test_a_service_has_its_time_to_end(tmp_path: Path, notebook: Notebook) -> None:
+    """More than the half second after which a cancellation is repeated."""
+    script = "trap 'sleep 0.8; echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"
+    keeper = keeper_of(ShellService(tmp_path, script), notebook)
+
+    async with kept([keeper]):
+        await all_ready([keeper])
+
+    (child,) = notebook.children["shell"]
+    assert child.last_lines() == ["up", "bye"]
+    assert await child.wait() == 0
+
+
 async def test_a_start_that_is_cut_off_leaves_nothing_running(tmp_path: Path, notebook: Notebook) -> None:
     """Ctrl-C while a service is still getting ready."""
 

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 
 from collector.embedded.account import Account, server_account
 from collector.embedded.binaries import postgres_programs, valkey_program
-from collector.embedded.child import Child
+from collector.embedded.child import Child, Program
 from collector.embedded.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
@@ -211,6 +211,34 @@ async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
     assert any(f"(PID {running.pid})" in line for line in second.last_lines())
     assert await postgres.obstacle(running) is None
     await running.stop()
+
+
+class WaitsForClients(Postgres):
+    """A server that does not end in time."""
+
+    async def prepare(self) -> Program:
+        """SIGTERM is the request that waits for clients."""
+        return replace(await super().prepare(), stop_signal=signal.SIGTERM, stop_seconds=0.1)
+
+
+async def test_a_postgres_that_does_not_end_in_time_leaves_nothing(tmp_path: Path) -> None:
+    """No process that goes on writing into the folder, and no shared memory."""
+    postgres = WaitsForClients(tmp_path, is_durable=False)
+    child = await start_service(postgres)
+    connection = await asyncpg.connect(postgres.url)
+    family = psutil.Process(child.pid).children(recursive=True)
+    mapped = [part.path for part in psutil.Process(child.pid).memory_maps()]
+    shared = [path for path in mapped if "/PostgreSQL." in path]
+    assert family
+    assert all(map(os.path.exists, shared))
+    assert shared
+
+    await child.stop()
+    connection.terminate()
+
+    assert await child.wait() >= 0
+    assert not [process for process in family if process.is_running()]
+    assert not any(map(os.path.exists, shared))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")
