@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
+from collector.domain.session_key import SESSION_REFERENCE
+
 
 class Kind(Enum):
     """How values of a field are compared with what a filter says."""
@@ -170,6 +172,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "user.name": _member(Kind.WHOLE, "@user/name"),
     "user.email": _USER,
     "user.description": _words("@user_description/description"),
+    # What names an event's session is spelled in one way only; any other reference is looked for in any case.
+    "ref.session": _member(Kind.EXACT, SESSION_REFERENCE),
     "error.code": Field(Kind.EXACT, (ErrorMember("code"),)),
     "error.message": Field(Kind.WORDS, (ErrorMember("message"),), ANY_SEPARATOR),
     "error.type": Field(Kind.WORDS, (ErrorMember("type"),), _TYPE_SEPARATORS),

@@ -6,7 +6,16 @@ from decimal import Decimal
 import pytest
 
 from collector.domain import filter_terms
-from collector.domain.filter_fields import ALIASES, DEFAULT_FIELDS, FIELDS, field_of
+from collector.domain.filter_fields import (
+    ALIASES,
+    DEFAULT_FIELDS,
+    FIELDS,
+    Field,
+    Kind,
+    Member,
+    NamedMember,
+    field_of,
+)
 from collector.domain.filter_terms import (
     AnyOf,
     BeginsWithParts,
@@ -84,6 +93,12 @@ def test_every_name_leads_to_a_field() -> None:
     assert field_of("colour") is None
     assert field_of("data.") is None
     assert field_of("ref.") is None
+
+
+def test_a_session_is_named_in_one_way_only() -> None:
+    """As its events name it; other references are members of data in whatever case their senders write them."""
+    assert field_of("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
+    assert field_of("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
 
 
 @pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "İx"), ("ß", "ß")])
