@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -53,6 +53,8 @@ _FILTERS: Final = (
     "version:4.12 -level:debug",
     "status:open type:log",
 )
+_IN_NO_EVENT: Final = ("unheardof", "ref.session:unheardof")
+_ALL_TIME: Final = TimeRange()
 _GOALS: Final = {"by reference": "p99 <= 5 ms", "first page": "p95 <= 150 ms"}
 
 Query = Callable[[asyncpg.Connection], Awaitable[object]]
@@ -160,11 +162,11 @@ async def readings(pool: asyncpg.Pool, now: datetime) -> list[Reading]:
         )
     clock = LocalClock(now)
 
-    def selected(text: str) -> Selection:
-        return Selection([PROJECT], filter_of(text), TimeRange(), clock)
+    def selected(text: str, time: TimeRange = _ALL_TIME) -> Selection:
+        return Selection([PROJECT], filter_of(text), time, clock)
 
-    def page(text: str) -> Query:
-        return lambda connection: first_page(connection, selected(text))
+    def page(text: str, time: TimeRange = _ALL_TIME) -> Query:
+        return lambda connection: first_page(connection, selected(text, time))
 
     def counted(text: str, aggregations: str) -> Query:
         return lambda connection: count_in_buckets(connection, selected(text), aggregations_of(aggregations))
@@ -176,10 +178,17 @@ async def readings(pool: asyncpg.Pool, now: datetime) -> list[Reading]:
         Reading("by reference", [page(f"reference:{row['reference_id']}") for row in rows]),
         Reading("by id", [by_id(row["id"]) for row in rows]),
         *(Reading(f"first page: {text or 'everything'}", [page(text)]) for text in _FILTERS),
+        *(Reading(f"in no event: {text}", [page(text)]) for text in _IN_NO_EVENT),
+        Reading("in no event of one day: unheardof", [page("unheardof", _day_before(now, days=20))]),
         Reading("count: everything", [counted("", "")]),
         Reading("count: type:error", [counted("type:error", "")]),
         Reading("histogram: a month by days", [counted("", "date:(date~1d cardinality:stack)")]),
     ]
+
+
+def _day_before(now: datetime, days: int) -> TimeRange:
+    end = now - timedelta(days=days)
+    return TimeRange(end - timedelta(days=1), end)
 
 
 async def first_page(connection: asyncpg.Connection, selection: Selection) -> bytes:

@@ -139,7 +139,7 @@ async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None
 
 
 async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> None:
-    """And goes through an index: one that reads leaves from end to end would hurt only when it is late."""
+    """Of some days, too, and through an index: reading leaves from end to end hurts only when it is late."""
     await BatchStore(pool).save([understood(*[an_event(accepted=days_ago(age)) for age in range(40)])])
     plans: list[str] = []
 
@@ -155,10 +155,14 @@ async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> N
                 rows: list[Any] = await fetch(statement, *arguments)
                 return rows
 
+            fetchrow = staticmethod(connection.fetchrow)
+
         await find_events(Explaining(), a_selection(), limit=1)
+        await find_events(Explaining(), a_selection(time=TimeRange(days_ago(31), days_ago(29))), limit=9)
+        await find_events(Explaining(), a_selection(f"date:{days_ago(30):%Y-%m-%d}"), limit=9)
         await find_events(Explaining(), a_selection("reference:order-4711"), limit=1)
 
-    newest, reference = plans
-    assert newest.count("project_id_date_idx") <= 4
+    newest, *of_a_time, reference = plans
+    assert all(0 < plan.count("project_id_date_idx") <= 4 for plan in (newest, *of_a_time))
     assert reference.count("_reference on") >= 40
     assert not any("Seq Scan on events" in plan for plan in plans)

@@ -96,7 +96,7 @@ def test_every_name_leads_to_a_field() -> None:
 
 
 def test_a_session_is_named_in_one_way_only() -> None:
-    """As its events name it; other references are members of data in whatever case their senders write them."""
+    """As its events name it; other references are members of data, in whatever case they are written."""
     assert field_of("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
     assert field_of("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
 
