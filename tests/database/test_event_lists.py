@@ -9,7 +9,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from collector.database.event_lists import Selection, count_events, find_events
+from collector.database.event_lists import Selection, count_events, find_events, where
+from collector.database.filter_sql import Arguments
 from collector.database.store import BatchStore
 from collector.domain.event_order import NEWEST_FIRST, Order, Place, order_of
 from collector.domain.filter_text import filter_of
@@ -166,3 +167,47 @@ async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> N
     assert all(0 < plan.count("project_id_date_idx") <= 4 for plan in (newest, *of_a_time))
     assert reference.count("_reference on") >= 40
     assert not any("Seq Scan on events" in plan for plan in plans)
+
+
+MANY_WORDS = [f"word-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(" OR ".join([*MANY_WORDS, "source:Checkout"]), ["checkout"], id="one of many"),
+        pytest.param(
+            " ".join(f"NOT {word}" for word in MANY_WORDS), ["checkout", "login"], id="none of many"
+        ),
+        pytest.param(" ".join(["login", *MANY_WORDS]), [], id="all of many"),
+        pytest.param(f"reference:order-4711 ({' OR '.join(['login', *MANY_WORDS])})", ["login"], id="of one"),
+        pytest.param(f"reference:order-4711 ({' OR '.join(MANY_WORDS)})", [], id="not of one"),
+    ],
+)
+async def test_a_large_filter_means_what_a_small_one_does(
+    pool: asyncpg.Pool, text: str, expected: list[str]
+) -> None:
+    """However it is put to the server."""
+    events = {
+        "checkout": an_event(source="checkout"),
+        "login": an_event(source="login", reference_id="order-4711"),
+    }
+    await BatchStore(pool).save([understood(*events.values())])
+
+    assert set(await found(pool, a_selection(text))) == {events[name].id for name in expected}
+
+
+async def test_a_large_filter_is_planned_once_and_not_for_each_leaf(pool: asyncpg.Pool) -> None:
+    """Or what it takes of the server's memory would grow with what is stored: to gigabytes for a year."""
+
+    async def lines_about_the_filter() -> int:
+        arguments = Arguments()
+        condition = where(a_selection(" OR ".join([*MANY_WORDS, "needle"])), arguments)
+        plan = await pool.fetch(f"EXPLAIN SELECT FROM events AS e WHERE {condition}", *arguments.values)
+        return sum("needle" in row[0] for row in plan)
+
+    await BatchStore(pool).save([understood(an_event())])
+    of_few_leaves = await lines_about_the_filter()
+    await BatchStore(pool).save([understood(*(an_event(accepted=days_ago(age)) for age in range(5, 9)))])
+
+    assert await lines_about_the_filter() == of_few_leaves > 0

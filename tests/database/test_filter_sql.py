@@ -1,6 +1,6 @@
 """A filter's SQL selects exactly the events that the filter means."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import timedelta
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ import orjson
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from collector.database.filter_sql import Arguments, EventConditions, StackConditions
+from collector.database.filter_sql import MAXIMUM_EVENT_TERMS, Arguments, EventConditions, StackConditions
 from collector.database.store import BatchStore
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import ALIASES, FIELDS
@@ -164,3 +164,15 @@ async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: se
     rows = await pool.fetch(f"SELECT title FROM stacks AS s WHERE project_id = ANY($1) AND {sql}", *arguments)  # noqa: S608
 
     assert {row["title"] for row in rows} == titles
+
+
+@pytest.mark.parametrize(
+    ("terms", "is_refused"), [(MAXIMUM_EVENT_TERMS, False), (MAXIMUM_EVENT_TERMS + 1, True)]
+)
+def test_a_filter_of_stacks_asks_only_so_much_of_their_events(terms: int, is_refused: bool) -> None:  # noqa: FBT001
+    """Each such term is a search of its own; whatever is about the stacks themselves is not counted."""
+    tree = filter_of(" ".join([*(f"message:{number}" for number in range(terms)), *["title:a"] * 30]))
+    conditions = StackConditions(Arguments(), "$1", CLOCK)
+
+    with pytest.raises(BadRequest) if is_refused else nullcontext():
+        conditions.of(tree)
