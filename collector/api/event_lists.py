@@ -30,7 +30,7 @@ from collector.domain.filter_tree import Filter, Match, Or, Term
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import escaped
 
-ANSWER_BYTES: Final = 16 << 20
+ANSWER_BYTES: Final = 4 << 20
 """A list ends early where it would weigh more; `Link` leads on."""
 
 _MAXIMUM_LIMIT: Final = 100

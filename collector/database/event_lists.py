@@ -27,7 +27,7 @@ _CLOCKS_APART: Final = timedelta(hours=1)
 """An event is never dated after its acceptance, give or take what clocks may differ."""
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _MANY_ARGUMENTS: Final = 100
-"""Four words in any field. 200 of them take 394 MB of the server's memory on 31 leaves, and more with each leaf;
+"""Four words in any field. 200 of them take 394 MB of the server's memory on 31 leaves, and more with each;
 in a subquery 144 MB, however many leaves there are.
 """
 _STACK: Final = frozenset({"stack", "stack_id"})

@@ -1,8 +1,8 @@
 """A connection of the HTTP server, tuned so that every answer keeps the contract.
 
 A request says what its sender means: doubled slashes are folded, a method may be overridden. The parser's own
-errors are problem JSON, a connection must say something soon, and only so many are open at once. What an
-application's direct ways take is answered in its turn.
+errors are problem JSON, a connection must say something soon and read its answers, and only so many are open
+at once. What an application's direct ways take is answered in its turn.
 """
 
 import asyncio
@@ -34,6 +34,9 @@ SECURITY_HEADERS: Final[Mapping[str, str]] = {
 
 FIRST_REQUEST_SECONDS: Final = 15.0
 """How long a new connection may take to send the head of its first request."""
+
+STALLED_SECONDS: Final = 60.0
+"""How long a client may read nothing of an answer that waits for it in memory."""
 
 _CONTINUE: Final = "100-continue"
 
@@ -70,7 +73,7 @@ def while_connected(request: web.BaseRequest) -> Iterator[None]:
 class _Connection(RequestHandler):
     """One connection; aiohttp's, with bounds and with errors for our clients."""
 
-    __slots__ = ("_asking", "_connections", "_direct", "_first_request", "_taken")
+    __slots__ = ("_asking", "_connections", "_direct", "_first_request", "_stalled", "_taken")
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class _Connection(RequestHandler):
         self._direct = direct
         self._asking: asyncio.Task[Any] | None = None
         self._first_request: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
         self._taken: Taken | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,13 +113,21 @@ class _Connection(RequestHandler):
         if self._reading_paused:
             super().resume_reading(resume_parser)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._expect_progress()
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
         self._proceed()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._first_request is not None:
             self._first_request.cancel()
+        if self._stalled is not None:
+            self._stalled.cancel()
         if self._asking is not None:
             self._asking.cancel()
         super().connection_lost(exc)
@@ -215,6 +227,18 @@ class _Connection(RequestHandler):
         if request is not None and not request.content.is_eof():
             request.content.set_exception(RequestPayloadError("the body is badly chunked"))
             self.close()
+
+    def _expect_progress(self) -> None:
+        """Something of what is waiting to be read now must be read soon."""
+        if self.transport is not None:
+            waiting = self.transport.get_write_buffer_size()
+            self._stalled = self._loop.call_later(STALLED_SECONDS, self._cut_if_stalled, waiting)
+
+    def _cut_if_stalled(self, waiting_before: int) -> None:
+        if self.transport is not None and self.transport.get_write_buffer_size() >= waiting_before:
+            self.transport.abort()
+        else:
+            self._expect_progress()
 
     def _close_if_silent(self) -> None:
         if not self._request_count:

@@ -154,3 +154,51 @@ async def test_what_is_begun_for_a_client_who_has_left_ends_at_once() -> None:
         writer.close()
         assert await told.get() == "cancelled"
         await running.close()
+
+
+@pytest.fixture
+async def large_answers() -> AsyncIterator[tuple[Listener, list[web.Request]]]:
+    """An application whose answer is more than the buffers on its way take, and the requests it has had."""
+    requests: list[web.Request] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        requests.append(request)
+        return web.Response(body=b"x" * 20_000_000)
+
+    app = application()
+    app.router.add_get("/large", answer)
+    running = await listen(app, Address("127.0.0.1", 0))
+    yield running, requests
+    await running.close()
+
+
+async def test_a_client_that_reads_nothing_is_cut_off(
+    large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its answer is kept in memory for so long only."""
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.05)
+    listener, requests = large_answers
+    _, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    await until(lambda: bool(requests) and requests[0].transport is None)
+    writer.close()
+
+
+async def test_a_client_that_reads_slowly_gets_its_answer(
+    large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However often it pauses."""
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.5)
+    listener, _ = large_answers
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    size = 0
+    async with asyncio.timeout(20):
+        await reader.readuntil(b"\r\n\r\n")
+        while piece := await reader.read(200_000):
+            size += len(piece)
+            await asyncio.sleep(0.01)
+    writer.close()
+
+    assert size == 20_000_000
