@@ -12,6 +12,7 @@ from collector.api.request_body import read_body
 from collector.api.route import Role, Route
 from collector.api.service import API, Api
 from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.database.errors import DatabaseUnavailable
 from collector.database.invitations import accept
 from collector.database.pool import connected
 from collector.database.tokens import add_token, delete_expired_logins, delete_tokens, login_token
@@ -84,7 +85,13 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
         tries = await api.login_counters.count(address, client_ip, api.clock.now())
         if tries.of_address > _TRIES_OF_ADDRESS or tries.from_ip > _TRIES_FROM_IP:
             raise Unauthenticated("Login denied.")
-        user = await known_user(api, email_address, password)
+        try:
+            user = await known_user(api, email_address, password)
+        except (
+            DatabaseUnavailable
+        ):  # whoever tries again while we are out of order must not be locked out by it
+            await api.login_counters.take_back(address, client_ip, api.clock.now())
+            raise
         if user is None:
             raise Unauthenticated(_FAILED)
         await api.login_counters.forgive(address, client_ip, api.clock.now())

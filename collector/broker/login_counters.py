@@ -57,6 +57,16 @@ class LoginCounters:
                 _end_with_window(pipeline, now, ip)
                 await pipeline.execute()
 
+    async def take_back(self, email_address: str, client_ip: str, now: datetime) -> None:
+        """Take back the last try, which found nothing out."""
+        address, ip = self._address(email_address), self._ip(client_ip)
+        with translated():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                pipeline.decr(address)
+                pipeline.decr(ip)
+                _end_with_window(pipeline, now, address, ip)
+                await pipeline.execute()
+
     async def count_in_hour(self, kind: str, client_ip: str, now: datetime) -> int:
         """Count one more of that kind from the IP; answers how many it is since the full hour."""
         key = self._keys.login_tries(kind, client_ip)

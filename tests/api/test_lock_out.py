@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, running_api
@@ -66,6 +67,25 @@ async def test_who_knows_the_password_is_forgiven(api: RunningApi) -> None:
         await count(api, EMAIL, "192.0.2.2")
         await count(api, EMAIL, "192.0.2.3")
         assert (await log_in(api, EMAIL, PASSWORD)).status == 200
+
+
+async def test_tries_while_the_store_is_gone_are_not_held_against_anybody(
+    api: RunningApi, database_url: str
+) -> None:
+    """Whoever repeats a 503 comes in as soon as that is possible."""
+    blocker = await asyncpg.connect(database_url)
+    try:
+        name = await blocker.fetchval("SELECT quote_ident(current_database())")
+        await blocker.execute(f"ALTER DATABASE {name} SET lock_timeout = '10ms'")
+        await api.pool.expire_connections()
+        async with blocker.transaction():
+            await blocker.execute("LOCK TABLE users IN ACCESS EXCLUSIVE MODE")
+            tried = [(await log_in(api, EMAIL, PASSWORD)).status for _ in range(16)]
+    finally:
+        await blocker.close()
+
+    assert tried == [503] * 16
+    assert (await log_in(api, EMAIL, PASSWORD)).status == 200
 
 
 async def test_tries_at_the_same_time_count_each(api: RunningApi) -> None:

@@ -44,6 +44,16 @@ async def test_a_success_takes_back_all_of_the_address_and_one_of_the_ip(counter
     assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(1, 3)
 
 
+async def test_a_try_that_found_nothing_out_is_taken_back(counters: LoginCounters) -> None:
+    """Those before it stay counted."""
+    for _ in range(2):
+        await counters.count(EMAIL, "192.0.2.1", NOW)
+
+    await counters.take_back(EMAIL, "192.0.2.1", NOW)
+
+    assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(2, 2)
+
+
 async def test_counters_end_with_the_quarter_hour(counters: LoginCounters, redis: Redis, keys: Keys) -> None:
     """Also one that a success makes because the counter has just ended."""
     await counters.count(EMAIL, "192.0.2.1", NOW)
