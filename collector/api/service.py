@@ -30,8 +30,11 @@ from collector.process.clock import Clock, SystemClock
 from collector.process.metrics import ApiMetrics
 
 _STATEMENT_TIMEOUT_SECONDS: Final = 10
-_COMMAND_TIMEOUT_SECONDS: Final = 12.0
-"""For a Postgres that says nothing at all: whoever reads has his 503 before he gives up himself."""
+_COMMAND_TIMEOUT_SECONDS: Final = 11.0
+"""For a Postgres that says nothing at all: whoever reads has his 503 before he gives up himself.
+
+To give its connection up then takes three seconds, which must be over before a search is given up as a whole.
+"""
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 _SEARCHES_SHARE: Final = 2
 """One connection in so many may be searching."""
