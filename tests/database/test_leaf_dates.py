@@ -11,6 +11,7 @@ import pytest
 
 from collector.database import leaves
 from collector.database.account import read_ledger
+from collector.database.errors import DatabaseUnavailable
 from collector.database.event_lists import Selection, count_events, find_events
 from collector.database.leaf_dates import ids_of_dates, widen_leaf_dates
 from collector.database.leaves import maintain_leaves, make_missing_leaves
@@ -230,16 +231,24 @@ async def found_number(pool: asyncpg.Pool, time: TimeRange) -> int:
         return await count_events(connection, selection)
 
 
-async def test_a_worker_that_dies_before_it_stores_has_widened_in_vain(pool: asyncpg.Pool) -> None:
-    """Dates that are too wide harm nothing; the events come again."""
-    event = an_event(accepted=days_ago(0), date=days_ago(5))
-    async with pool.acquire() as connection:
-        await make_missing_leaves(connection, [today().date()])
-        await widen_leaf_dates(connection, {today().date(): [event]})
+async def test_dates_are_widened_before_anything_is_stored(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that dies while it stores has widened in vain, which harms nothing: the events come again."""
+    event, time = an_event(accepted=days_ago(0), date=days_ago(5)), TimeRange(days_ago(6), days_ago(4))
 
-    assert await found(pool, time=TimeRange(days_ago(6), days_ago(4))) == []
+    async def die(*_: object) -> None:
+        raise ConnectionAbortedError
+
+    with monkeypatch.context() as dying:
+        dying.setattr("collector.database.store.count_finished", die)
+        with pytest.raises(DatabaseUnavailable):
+            await BatchStore(pool).save([understood(event)])
+
+    assert await recorded(pool) == {days_ago(0).date(): (days_ago(5), days_ago(5) + HOUR)}
+    assert await found(pool, time=time) == []
     await BatchStore(pool).save([understood(event)])
-    assert await found(pool, time=TimeRange(days_ago(6), days_ago(4))) == [event.id]
+    assert await found(pool, time=time) == [event.id]
 
 
 async def test_a_leaf_that_is_dropped_and_made_again_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
