@@ -34,7 +34,7 @@ def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`; None where nothing in it tells errors apart."""
     chain = list(chain_of(error))[::-1]
     users = ((each, frame) for each in chain for frame in _frames(each) if _is_users(frame))
-    target, method = next(users, (chain[0], _other_method(chain[0])))
+    target, method = next(users, None) or (chain[0], _other_method(chain[0]))
     named = {"ExceptionType": _text(target, "type"), "Method": "" if method is None else signature_of(method)}
     info = {name: text for name, text in {**named, **_numbers(target)}.items() if text}
     if not info:

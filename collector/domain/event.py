@@ -6,6 +6,7 @@ nothing that was young when it was accepted.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, Self
 
@@ -63,6 +64,17 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
         )
 
 
+class Columns(msgspec.Struct, frozen=True, gc=False):
+    """What stands in columns and no rule changes."""
+
+    id: bytes
+    date: EventDate
+    reference_id: str | None
+    tags: tuple[str, ...]
+    value: Decimal | None
+    count: int | None
+
+
 def event_of(
     raw: Mapping[str, Any],
     place: int,
@@ -83,44 +95,62 @@ def event_of(
     written_type = members.take("type", as_text) or ""
     reference_id, invalid = _reference_id(members)
     message, source = members.take("message", as_text) or "", members.take("source", as_text) or ""
-    columns: dict[str, Any] = {
-        "tags": members.take("tags", as_tags) or (),
-        "value": members.take("value", as_number),
-        "count": members.take("count", as_count),
-    }
+    tags = members.take("tags", as_tags) or ()
+    value, count = members.take("value", as_number), members.take("count", as_count)
     geo = members.take("geo", as_geo)
     sent_data = members.take("data", as_object)
     additions = [*members.left_over, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
     data = assembled(sent_data, additions, sender.client)
-    names = names_in(data)  # before a rule takes the user out of it
     draft = Draft(
-        _type(written_type, data),
+        type_of(written_type, data),
         message[:MAXIMUM_TEXT_LENGTH] or None,
         source[:MAXIMUM_TEXT_LENGTH] or None,
         geo,
         data,
     )
+    columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
+    return event_of_draft(draft, columns, sender, project, places)
+
+
+def event_of_draft(
+    draft: Draft,
+    columns: Columns,
+    sender: Sender,
+    project: ProjectRules,
+    places: Places | None = None,
+) -> Event | DiscardReason:
+    """The row for a draft once all rules are applied to it, or why it is discarded."""
+    names = names_in(draft.data)  # before a rule takes the user out of it
     if reason := apply_rules(draft, project):
         return reason
     if places:
         locate(draft, places)
-    return Event(
-        id=event_id(sender.post_id, place),
-        project_id=sender.project_id,
-        organization_id=sender.organization_id,
-        type=draft.type,
-        date=date.utc,
-        date_offset_minutes=date.offset_minutes,
-        created_utc=now,
-        stack=stack_of(sender.project_id, draft.type, draft.source, draft.data, draft.error_info),
-        reference_id=reference_id,
-        message=draft.message,
-        source=draft.source,
-        geo=draft.geo,
-        data=encoded(draft.data),
-        session_key=session_key(sender.project_id, draft.type, reference_id, *names),
-        **columns,
+    return Event(  # by position: by name it takes twice as long
+        columns.id,
+        sender.project_id,
+        sender.organization_id,
+        draft.type,
+        columns.date.utc,
+        columns.date.offset_minutes,
+        sender.accepted_utc,
+        stack_of(sender.project_id, draft.type, draft.source, draft.data, draft.error_info),
+        columns.reference_id,
+        draft.message,
+        draft.source,
+        columns.tags,
+        columns.value,
+        columns.count,
+        draft.geo,
+        encoded(draft.data),
+        session_key(sender.project_id, draft.type, columns.reference_id, *names),
     )
+
+
+def type_of(written: str, data: Mapping[str, Any]) -> str:
+    """The type as written; a blank one is `error` where the data tells of one, else `log`."""
+    if written.strip():
+        return written[:MAXIMUM_TYPE_LENGTH]
+    return "error" if is_error(data) else "log"
 
 
 @lru_cache(maxsize=1024)
@@ -131,13 +161,6 @@ def _client(client_ip: str, user_agent: str) -> tuple[dict[str, str], bytes]:
 
 def _date(value: Any, now: datetime) -> EventDate | None:
     return parsed_date(value, now) if isinstance(value, str) else None
-
-
-def _type(written: str, data: dict[str, Any]) -> str:
-    """The type as written; a blank one is `error` where the data tells of one, else `log`."""
-    if written.strip():
-        return written[:MAXIMUM_TYPE_LENGTH]
-    return "error" if is_error(data) else "log"
 
 
 def _reference_id(members: Members) -> tuple[str | None, list[str]]:

@@ -4,7 +4,7 @@ Where a name is taken the newcomer gets a number, after an underscore in front o
 does it: neither of the two values is lost.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from collector.domain.json_text import is_too_deep, object_within
@@ -24,7 +24,7 @@ def assembled(
     """The whole `data` of an event; `@submission_client` is always the server's own."""
     whole = dict(data or {})
     for name in KNOWN_OBJECTS:
-        if not isinstance(whole.get(name), dict | None):
+        if (value := whole.get(name)) is not None and not isinstance(value, dict):
             _add(whole, name, whole.pop(name))
     for name, value in additions:
         _add(whole, name, value)
@@ -33,7 +33,7 @@ def assembled(
     return whole
 
 
-def is_error(data: dict[str, Any]) -> bool:
+def is_error(data: Mapping[str, Any]) -> bool:
     """Whether the data tells of an error."""
     return any(data.get(name) is not None for name in _ERRORS)
 

@@ -20,6 +20,7 @@ OF_EVERY_REQUEST: Final[Sequence[str]] = (
     "WAWebSiteID",
     "ARRAffinity",
 )
+_CONTAINERS: Final = (dict, list)
 _KNOWN_NAMES: Final = 4096
 _USUAL_LENGTH: Final = 64
 
@@ -45,7 +46,7 @@ def cut(value: Any, length: int) -> None:
             if isinstance(item, str):
                 if len(item) > length:
                     container[place] = item[:length]
-            elif isinstance(item, dict | list):
+            elif isinstance(item, _CONTAINERS):
                 left.append(item)
 
 
@@ -62,10 +63,10 @@ def _is_known_excluded(name: str, patterns: Patterns) -> bool:
 
 def _objects_in(value: Any) -> Iterable[dict[str, Any]]:
     """Every object, the outer ones first: what is removed from one is not looked at any more."""
-    left = [value]
+    left = [value] if isinstance(value, _CONTAINERS) else []
     while left:
         container = left.pop()
         if isinstance(container, dict):
             yield container
-        if isinstance(container, dict | list):
-            left.extend(container.values() if isinstance(container, dict) else container)
+        items = container.values() if isinstance(container, dict) else container
+        left += [item for item in items if isinstance(item, _CONTAINERS)]

@@ -1,15 +1,15 @@
 """The short way for ordinary events: `data` stays the bytes that came, only the columns are decoded.
 
 It takes only what needs no decision: UTF-8 JSON that `jsonb` takes as it is, no members but the known ones,
-each of its usual type, and nothing in `data` that must be looked at. Everything else goes the careful way
-(`collector.domain.body`, `collector.domain.event`), where each rule is written; both give the same rows.
+each of its usual type. Where something in `data` must be looked at, as in errors and requests, it is
+decoded for the rules. Everything else goes the careful way (`collector.domain.body`,
+`collector.domain.event`), where each rule is written; both give the same rows.
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal
 from functools import lru_cache
-from itertools import pairwise
 from operator import attrgetter
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -17,7 +17,8 @@ import msgspec
 from msgspec import Meta, Raw, field
 
 from collector.domain.body import MAXIMUM_EVENTS_PER_POST, is_utf8
-from collector.domain.event import Sender, event_of
+from collector.domain.event import Columns, Sender, event_of, event_of_draft, type_of
+from collector.domain.event_data import assembled
 from collector.domain.event_date import EventDate, is_too_old, parsed_date
 from collector.domain.event_members import (
     MAXIMUM_TEXT_LENGTH,
@@ -27,31 +28,24 @@ from collector.domain.event_members import (
     as_number,
     as_tags,
 )
-from collector.domain.event_rules import HEARTBEAT, NOT_FOUND
+from collector.domain.event_rules import HEARTBEAT, NOT_FOUND, Draft
 from collector.domain.identifiers import event_id, is_reference_id
 from collector.domain.json_text import (
     MAXIMUM_DEPTH,
-    MAXIMUM_SPELLED_OUT,
     has_more_objects,
-    is_to_be_spared,
     is_too_deep,
     number_in,
-    with_escapes_mended,
 )
 from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.domain.outcome import DiscardReason, Event
 from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.session_key import SESSION_REFERENCE, SESSION_START, session_key
 from collector.domain.stack import Stack, plain_stack
+from collector.domain.storable_json import is_storable
 
-_SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
-"""Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
-_LONG_NUMBER: Final = b"9" * 800
-_EXPONENT: Final = b"9e99"
-_BEFORE_NUMBERS: Final = tuple(b":,[ \t\r\n"[place : place + 1] for place in range(6))
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
-
+_NOT_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 
 _TYPES_WITH_RULES: Final = (HEARTBEAT, NOT_FOUND)
 _IDENTITY: Final = ("@user", "identity")
@@ -121,7 +115,7 @@ _ANYTHING: Final = msgspec.json.Decoder(float_hook=number_in)
 def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
     """The events of an unpacked body at their places, or None where it must go the careful way."""
     first = body[:1]
-    if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not _is_storable(body):  # noqa: PLR1714
+    if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable(body):  # noqa: PLR1714
         return None
     if len(body) > MAXIMUM_EVENTS_PER_POST and has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
         return None
@@ -149,20 +143,24 @@ def event_of_plain(
     reference_id = plain.reference_id or None
     value, count = plain.value, plain.count
     geo = as_geo(plain.geo) if plain.geo else None
-    kind = _kind(sender.project_id, plain.type, plain.source)
-    needs_care = (
+    if (
         date is None
-        or kind is None
-        or (unremarkable := _unremarkable(data)) is None
         or (reference_id is not None and not is_reference_id(reference_id))
         or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
         or (count is not None and (count := as_count(count)) is None)
         or (geo is None and plain.geo)
-    )
-    if date is None or kind is None or needs_care:
+    ):
         return event_of(_raw(plain), place, sender, max_age, project)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
+    kind = _kind(sender.project_id, plain.type, plain.source)
+    if kind is None or (unremarkable := _unremarkable(data)) is None:
+        draft = _draft(plain, geo, sender)
+        if draft is None:
+            return event_of(_raw(plain), place, sender, max_age, project)
+        tags = _TAGS[plain.tags] if plain.tags else ()
+        columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
+        return event_of_draft(draft, columns, sender, project)
     user, named = unremarkable.user, unremarkable.session
     key = None
     if user is not None or named is not None or kind.type == SESSION_START:
@@ -224,41 +222,14 @@ class _KnownTags(dict[tuple[str, ...], tuple[str, ...]]):
 _TAGS: Final = _KnownTags()
 
 
-def _is_storable(body: bytes) -> bool:
-    """Whether `jsonb` takes every text and number in the body as it is; a doubtful one is not."""
-    if not body.isascii() and not _is_text(body):
-        return False
-    if b"\\" in body and not _has_sound_escapes(body):
-        return False
-    return _has_sound_numbers(body)
-
-
-def _is_text(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def _has_sound_escapes(body: bytes) -> bool:
-    text = body.decode()
-    return with_escapes_mended(text) == text
-
-
-def _has_sound_numbers(body: bytes) -> bool:
-    """Whether no number is out of bounds; most of what looks like an exponent is in an id of hex digits."""
-    shape = body.translate(_SHAPE_OF_NUMBERS)
-    if _LONG_NUMBER in shape:
-        return False
-    pieces = shape.split(_EXPONENT)
-    exponents = 0
-    for before, after in pairwise(pieces):
-        if before.rstrip(b"9").endswith(_BEFORE_NUMBERS):
-            if after.startswith(b"9"):  # a third digit
-                return False
-            exponents += 1
-    return exponents <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
+def _draft(plain: PlainEvent, geo: str | None, sender: Sender) -> Draft | None:
+    """The event for the rules, its data decoded; None where that is no object."""
+    sent = _ANYTHING.decode(plain.data) if plain.data else None
+    if sent is not None and not isinstance(sent, dict):
+        return None
+    data = assembled(sent, (), sender.client)
+    message = plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None
+    return Draft(type_of(plain.type or "", data), message, plain.source or None, geo, data)
 
 
 def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:
@@ -266,8 +237,9 @@ def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:
         return True
     if not _CONTAINERS.isdisjoint(map(type, map(_count, events))):
         return True
-    large = (data for data in map(_data, events) if len(data) >= _DEEP_BYTES)
-    return any(is_too_deep(bytes(data).decode(), levels=MAXIMUM_DEPTH - 1) for data in large)
+    large = (bytes(data) for data in map(_data, events) if len(data) >= _DEEP_BYTES)
+    doubtful = (data for data in large if len(data.translate(None, _NOT_OPENING)) >= MAXIMUM_DEPTH)
+    return any(is_too_deep(data.decode(), levels=MAXIMUM_DEPTH - 1) for data in doubtful)
 
 
 def _unremarkable(data: bytes) -> Any:

@@ -50,7 +50,8 @@ def _tell_agent(request: dict[str, Any], project: ProjectRules) -> bool:
     if not isinstance(user_agent, str) or not user_agent.strip():
         return False
     agent = agent_of(user_agent)
-    is_bot = agent.is_spider or project.bot_patterns.match(user_agent[:MAXIMUM_AGENT_LENGTH])
+    patterns = project.bot_patterns
+    is_bot = agent.is_spider or (bool(patterns) and patterns.match(user_agent[:MAXIMUM_AGENT_LENGTH]))
     data = request.get("data")
     if isinstance(data, dict | None):
         request["data"] = {**(data or {}), **dict(agent.members), "@is_bot": is_bot}

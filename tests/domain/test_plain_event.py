@@ -137,6 +137,11 @@ def test_another_charset_goes_the_careful_way() -> None:
 
 DOUBTFUL = [
     pytest.param(b'{"data":{"@error":{"message":"boom"}}}', id="an error"),
+    pytest.param(
+        b'{"type":"error","date":"2025-10-09T08:00:00+02:00","message":"m","source":"s","tags":["a","A"],"value":1.50,'
+        b'"count":2,"geo":"1.5, 2","reference_id":"order-4711","data":{"@error":{"type":"T"}}}',
+        id="an error with all columns",
+    ),
     pytest.param(b'{"tags":[],"data":{"@error":{"message":"boom"}}}', id="an error without tags"),
     pytest.param(b'{"data":{"@simple_error":{"message":"boom"}},"type":""}', id="a simple error"),
     pytest.param(b'{"data":{"\\u0040error":{"message":"boom"}}}', id="an error behind an escape"),
@@ -221,6 +226,67 @@ _EVENTS = _object(
     ),
     most=4,
 )
+
+
+_NAMES_OF_FRAMES = st.sampled_from(
+    ("name", "declaring_namespace", "declaring_type", "line_number", "LineNumber", "parameters", "data", "x")
+).map('"{}"'.format)
+_NAMES_OF_ERRORS = st.sampled_from(("type", "message", "Message", "code", "data", "target_method")).map(
+    '"{}"'.format
+)
+_NAMES_OF_REQUESTS = st.sampled_from(
+    ("path", "http_method", "user_agent", "query_string", "cookies", "post_data", "Headers", "data")
+).map('"{}"'.format)
+_WORDS = st.sampled_from(
+    ['"System.IO"', '"Shop.Orders"', '"Microsoft"', '"Save"', '"Googlebot/2.1"', '"curl/8"']
+)
+_EXTRAS = st.sampled_from(
+    ['{"@ext":{"Number":5,"ErrorCode":"E1"}}', '{"@target":{"Method":"forged"}}', '"{\\"a\\":1.50}"']
+)
+_FRAMES = st.lists(_object(st.tuples(_NAMES_OF_FRAMES, _SPACE, _WORDS | _VALUES), most=4), max_size=4).map(
+    lambda frames: f"[{','.join(frames)}]"
+)
+_ERRORS = st.recursive(
+    _object(st.tuples(_NAMES_OF_ERRORS, _SPACE, _WORDS | _EXTRAS | _VALUES), most=3),
+    lambda inner: _object(
+        st.one_of(
+            st.tuples(_NAMES_OF_ERRORS, _SPACE, _WORDS | _EXTRAS | _VALUES),
+            st.tuples(
+                st.sampled_from(['"stack_trace"', '"StackTrace"', '"modules"']), _SPACE, _FRAMES | _TEXTS
+            ),
+            st.tuples(st.sampled_from(['"inner"', '"Inner"']), _SPACE, inner),
+        ),
+        most=5,
+    ),
+    max_leaves=3,
+)
+_REQUESTS = _object(st.tuples(_NAMES_OF_REQUESTS, _SPACE, _WORDS | _EXTRAS | _VALUES), most=5)
+_COLUMNS = (
+    '"date":"2025-10-09T08:00:00+02:00","message":"m","source":"s","tags":["a","A"],"value":1.50,"count":2,'
+    '"geo":"1.5, 2","reference_id":"order-4711",'
+)
+_REMARKABLE = st.tuples(
+    st.sampled_from(["error", "error", "log", "404", " ", "session"]),
+    st.sampled_from(["", _COLUMNS]),
+    _object(
+        st.one_of(
+            st.tuples(st.sampled_from(['"@error"', '"@simple_error"', '"\\u0040error"']), _SPACE, _ERRORS),
+            st.tuples(st.just('"@request"'), _SPACE, _REQUESTS),
+            st.tuples(_DATA_NAMES, _SPACE, _EXTRAS | _VALUES),
+        ),
+        most=4,
+    ),
+).map(lambda found: f'{{"type":"{found[0]}",{found[1]}"data":{found[2]}}}')
+
+
+@given(events=st.lists(_REMARKABLE, min_size=1, max_size=2))
+@example(events=['{"data":{"@error":{"Type":"A","inner":{"stack_trace":[{"Name":"f"}]},"data":{"a":1.50}}}}'])
+@example(events=['{"type":"error","data":{"@error":{"message":"m","message":"n","data":null,"type":"T"}}}'])
+def test_both_ways_give_the_same_for_errors_and_requests(events: list[str]) -> None:
+    """Whatever is in them, however it is spelled."""
+    body = f"[{','.join(events)}]".encode()
+
+    assert plainly(body) in (None, carefully(body))
 
 
 @given(events=st.lists(_EVENTS | st.just("null"), min_size=1, max_size=2))
