@@ -39,7 +39,7 @@ def _has_sound_numbers(body: bytes) -> bool:
     if _LONG_NUMBER in shape:
         return False
     exponents, end = 0, 0
-    while (begin := shape.find(_EXPONENT, end)) >= 0:  # in two thirds of the time of splitting
+    while (begin := shape.find(_EXPONENT, end)) >= 0:  # splitting would copy it all
         end = begin + len(_EXPONENT)
         if shape[max(0, begin - len(_LONG_NUMBER)) : begin].rstrip(b"9").endswith(_BEFORE_NUMBERS):
             if shape[end : end + 1] == b"9":  # a third digit
