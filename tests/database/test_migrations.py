@@ -1,10 +1,12 @@
 """The schema is made by files that run forward, once each."""
 
 import asyncio
+from datetime import date
 
 import asyncpg
 import pytest
 
+from collector.database.leaves import make_missing_leaves
 from collector.database.migrations import check_migrated, migrate, migration_names
 from collector.database.pool import close_pool, create_pool
 from collector.process.lifecycle import StartError
@@ -55,3 +57,21 @@ async def test_a_failed_file_leaves_nothing_of_itself(
     texts["0002_bad.sql"] = "CREATE TABLE half ()"
     assert await migrate(empty_database_url) == ["0002_bad.sql"]
     await connection.close()
+
+
+async def test_data_is_compressed_by_lz4_where_the_server_has_it(empty_database_url: str) -> None:
+    """In every leaf; elsewhere by what the server has."""
+    await migrate(empty_database_url)
+    connection = await asyncpg.connect(empty_database_url)
+    await make_missing_leaves(connection, [date(2026, 11, 22)])
+
+    compression = await connection.fetchval(
+        "SELECT attcompression FROM pg_attribute"
+        " WHERE attrelid = 'events_20261122'::regclass AND attname = 'data'"
+    )
+    offered = await connection.fetchval(
+        "SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'"
+    )
+    await connection.close()
+
+    assert compression == (b"l" if "lz4" in offered else b"\0")
