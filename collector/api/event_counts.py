@@ -65,6 +65,8 @@ def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, A
 
 
 def _result(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
+    if part.is_moment and (moment := bucket.values.get(part.key)):
+        return {"value": moment, "data": {"@type": "dvalue"}}
     if not part.has_buckets:
         return {"value": _number(bucket.values.get(part.key)), "data": {"@type": "value"}}
     items = [_item(inner, part) for inner in bucket.buckets.get(part.key, [])]

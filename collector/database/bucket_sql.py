@@ -32,7 +32,10 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     """What one aggregation finds out of the events of a bucket."""
     if part.operator is Operator.CARDINALITY:
         return f"count(DISTINCT {'counted.v' if is_list(part) else _text(part.field.places, arguments)})"
-    number = _column(part.field.places[0])
+    column = _column(part.field.places[0])
+    if part.is_moment:
+        return f"{_FUNCTIONS[part.operator]}({column})"
+    number = column
     if part.parameter.isdigit() and part.parameter.isascii():
         number = f"coalesce({number}, {arguments.add(part.parameter)}::text::numeric)"
     return f"{_FUNCTIONS[part.operator]}({number})::numeric"

@@ -52,7 +52,8 @@ class Operator(StrEnum):
 
 
 BUCKETS: Final = frozenset({Operator.TERMS, Operator.DATE})
-_NUMERIC: Final = frozenset({Operator.AVERAGE, Operator.SUM, Operator.MINIMUM, Operator.MAXIMUM})
+_EXTREMES: Final = frozenset({Operator.MINIMUM, Operator.MAXIMUM})
+_NUMERIC: Final = _EXTREMES | {Operator.AVERAGE, Operator.SUM}
 _UNITS: Final = {
     "s": timedelta(seconds=1), "second": timedelta(seconds=1),
     "m": timedelta(minutes=1), "minute": timedelta(minutes=1),
@@ -92,6 +93,11 @@ class Aggregation:
     def has_buckets(self) -> bool:
         """Whether its result is a list."""
         return self.operator in BUCKETS
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether its result is a moment: the first or the last of them."""
+        return self.operator in _EXTREMES and self.field.kind is Kind.MOMENT
 
 
 def aggregations_of(text: str) -> tuple[Aggregation, ...]:
@@ -183,6 +189,8 @@ def _can(operator: Operator, field: Field) -> bool:
         return False
     if operator is Operator.DATE:
         return is_column and field.kind is Kind.MOMENT
+    if operator in _EXTREMES and field.kind is Kind.MOMENT:
+        return is_column
     if operator in _NUMERIC:
         return is_column and field.kind is Kind.NUMBER
     return True

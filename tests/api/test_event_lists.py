@@ -318,6 +318,7 @@ async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
     await api.store(an_event(source="a", date=days_ago(1)), an_event(source="b", date=days_ago(1), count=3))
     day = days_ago(1).replace(hour=0)
     aggregations = "date:(date~1d sum:count~1) terms:first cardinality:stack terms:project avg:value"
+    aggregations += " min:date"
 
     for path in ("", f"organizations/{ORGANIZATION.hex}/", f"projects/{PROJECT.hex}/"):
         answer = await api.get(
@@ -355,6 +356,7 @@ async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
                     **bucket,
                 },
                 "avg_value": {"value": None, **value},
+                "min_date": {"value": f"{day:%Y-%m-%d}T12:00:00Z", "data": {"@type": "dvalue"}},
             },
         }
 

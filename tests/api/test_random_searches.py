@@ -30,7 +30,7 @@ CHOICES = {
     "aggregations": [
         "date:(date~month cardinality:user terms:(tags sum:count~1))",
         "terms:(error.type avg:value) terms:user cardinality:tags",
-        "date:(date~q^-5h) min:value max:count cardinality:title",
+        "date:(date~q^-5h) min:value max:count max:date cardinality:title",
         "terms:(status terms:(tags cardinality:tags)) terms:data.a",
         "date:date~1s",
         "x",

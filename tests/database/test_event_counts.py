@@ -79,6 +79,21 @@ async def test_numbers_are_found_out_of_all(pool: asyncpg.Pool) -> None:
     assert whole.values["cardinality_user"] == 2
 
 
+async def test_the_first_and_the_last_moment_are_found_out(pool: asyncpg.Pool) -> None:
+    """As the official server's page of a stack asks; a parameter means nothing for them."""
+    whole = await counted(pool, "min:date max:date~1 terms:(type max:date) min:created")
+
+    last = DAY + timedelta(days=2, hours=2)
+    assert (whole.values["min_date"], whole.values["max_date"]) == (DAY, last)
+    assert [part.values["max_date"] for part in whole.buckets["terms_type"]] == [
+        last,
+        DAY + timedelta(days=2),
+    ]
+    assert isinstance(whole.values["min_created"], datetime)
+    nothing = await counted(pool, "min:date date:(date max:date)", "type:nothing")
+    assert nothing.values == {"min_date": None}
+
+
 async def test_nothing_has_no_buckets_within_buckets(pool: asyncpg.Pool) -> None:
     """Of whatever kind they would be."""
     whole = await counted(pool, "terms:(type terms:tags cardinality:tags date:date)", "type:nothing")

@@ -63,6 +63,8 @@ def test_terms_have_a_size() -> None:
     [
         pytest.param("avg:val", "The aggregation `avg` cannot be of `val`.", id="unknown field"),
         pytest.param("avg:type", "The aggregation `avg` cannot be of `type`.", id="average of texts"),
+        pytest.param("sum:date", "The aggregation `sum` cannot be of `date`.", id="sum of dates"),
+        pytest.param("min:last", "The aggregation `min` cannot be of `last`.", id="first date of stacks"),
         pytest.param("date:type", "The aggregation `date` cannot be of `type`.", id="dates of texts"),
         pytest.param("terms:data.x", "The aggregation `terms` cannot be of `data.x`.", id="a sender's own"),
         pytest.param("median:value", "There is no aggregation `median`; ", id="unknown operation"),
