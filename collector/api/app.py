@@ -11,6 +11,7 @@ from typing import Final
 from aiohttp import hdrs, web
 
 from collector.api import (
+    about,
     client_settings,
     event_counts,
     event_lists,
@@ -58,6 +59,7 @@ ROUTES: Final = (
     *stack_lists.ROUTES,
     *stacks.ROUTES,
     *stack_marks.ROUTES,
+    *about.ROUTES,
 )
 """Everything that the api does."""
 

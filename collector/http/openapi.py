@@ -35,6 +35,7 @@ _TAGS: Final = {
     "Project": "What events belong to, and the settings that its clients obey.",
     "Organization": "Who projects belong to, and its people.",
     "User": "People.",
+    "Status": "What runs here.",
 }
 _SECURITY_SCHEMES: Final = {
     "Bearer": {"type": "http", "scheme": "bearer", "description": "A token, of a login or of a program."},

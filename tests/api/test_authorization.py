@@ -89,6 +89,8 @@ TABLE = {
     "POST /stacks/{ids}/mark-critical":            "401 401 403 200 200 200 404 401 401 401 401",
     "DELETE /stacks/{ids}/mark-critical":          "401 401 403 204 204 204 404 401 401 401 401",
     "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /about":                                  "200 200 200 200 200 200 200 200 200 200 200",
+    "GET /notifications/system":                   "401 401 403 204 204 204 204 401 401 401 401",
 }  # fmt: skip
 
 BODIES: dict[str, Any] = {
@@ -142,6 +144,7 @@ def test_what_is_for_anyone_is_few() -> None:
         "POST /auth/login",
         "POST /auth/signup",
         "GET /auth/check-email-address/{email}",
+        "GET /about",
     }
 
 
