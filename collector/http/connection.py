@@ -6,8 +6,11 @@ at once. What an application's direct ways take is answered in its turn.
 """
 
 import asyncio
+import fcntl
+import termios
+from array import array
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -58,6 +61,18 @@ def protocols(
     manager.request_factory = _understood(manager.request_factory)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
     return lambda: _Connection(manager, connections, direct, options)
+
+
+def unread_bytes(transport: asyncio.WriteTransport) -> int:
+    """What the client has yet to take from memory, and from the kernel: how much that is it says on Linux.
+
+    By memory alone a slow client seems to read nothing for long: the kernel asks for more once it has sent
+    a third of its buffer, which may be 1.4 MB.
+    """
+    queued = array("i", [0])
+    with suppress(OSError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return transport.get_write_buffer_size() + queued[0]
 
 
 @contextmanager
@@ -231,11 +246,11 @@ class _Connection(RequestHandler):
     def _expect_progress(self) -> None:
         """Something of what is waiting to be read now must be read soon."""
         if self.transport is not None:
-            waiting = self.transport.get_write_buffer_size()
-            self._stalled = self._loop.call_later(STALLED_SECONDS, self._cut_if_stalled, waiting)
+            unread = unread_bytes(self.transport)
+            self._stalled = self._loop.call_later(STALLED_SECONDS, self._cut_if_stalled, unread)
 
-    def _cut_if_stalled(self, waiting_before: int) -> None:
-        if self.transport is not None and self.transport.get_write_buffer_size() >= waiting_before:
+    def _cut_if_stalled(self, unread_before: int) -> None:
+        if self.transport is not None and unread_bytes(self.transport) >= unread_before:
             self.transport.abort()
         else:
             self._expect_progress()

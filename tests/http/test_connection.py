@@ -202,3 +202,31 @@ async def test_a_client_that_reads_slowly_gets_its_answer(
     writer.close()
 
     assert size == 20_000_000
+
+
+async def test_little_that_is_read_is_noticed(large_answers: tuple[Listener, list[web.Request]]) -> None:
+    """Also while the kernel still has enough to send and asks for no more."""
+    listener, requests = large_answers
+    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
+    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    transport = requests[0].transport
+    assert transport is not None
+    before = await _settled(transport)
+
+    await reader.readexactly(700_000)
+    await until(lambda: connection.unread_bytes(transport) < before)
+    assert connection.unread_bytes(transport) > 15_000_000
+    writer.close()
+
+
+async def _settled(transport: asyncio.WriteTransport) -> int:
+    """How much is unread once the buffers on the way are full."""
+    seen = [20_000_000]
+
+    def is_settled() -> bool:
+        seen.append(connection.unread_bytes(transport))
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+
+    await until(is_settled)
+    return seen[-1]
