@@ -87,9 +87,8 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
             raise Unauthenticated("Login denied.")
         try:
             user = await known_user(api, email_address, password)
-        except (
-            DatabaseUnavailable
-        ):  # whoever tries again while we are out of order must not be locked out by it
+        except (DatabaseUnavailable, Unavailable):
+            # Whoever tries again while we are out of order must not be locked out by it.
             await api.login_counters.take_back(address, client_ip, api.clock.now())
             raise
         if user is None:

@@ -88,6 +88,18 @@ async def test_tries_while_the_store_is_gone_are_not_held_against_anybody(
     assert (await log_in(api, EMAIL, PASSWORD)).status == 200
 
 
+async def test_tries_while_too_many_passwords_are_checked_are_not_held_against_anybody(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others' tries lock nobody out."""
+    with monkeypatch.context() as busy:
+        busy.setattr("collector.api.passwords._AT_MOST", 0)
+        tried = [(await log_in(api, EMAIL, PASSWORD)).status for _ in range(16)]
+
+    assert tried == [503] * 16
+    assert (await log_in(api, EMAIL, PASSWORD)).status == 200
+
+
 async def test_tries_at_the_same_time_count_each(api: RunningApi) -> None:
     """No password is looked at beyond the limit, so a flood of tries costs next to nothing."""
     answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(100)])
