@@ -64,7 +64,10 @@ def up(
     data_dir: Annotated[Path, typer.Option(help="Where data, credentials and logs are.")] = Path(".headrace"),
     ready_file: Annotated[
         Path | None,
-        typer.Option(help="Written once an event would be stored.", show_default="ready.json in DATA_DIR"),
+        typer.Option(
+            help="Written once an event would be stored, as well as ready.json in DATA_DIR.",
+            show_default=False,
+        ),
     ] = None,
     doors: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve on the port.")] = 1,
 ) -> None:

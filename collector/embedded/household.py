@@ -23,9 +23,11 @@ WORKER: Final = "worker"
 class Household:
     """Keepers by kind. Witnesses what becomes of their children: records, reports and publishes it."""
 
-    def __init__(self, record: ProcessRecord, ready_path: Path, console: Console, clock: Clock) -> None:
+    def __init__(
+        self, record: ProcessRecord, ready_paths: Sequence[Path], console: Console, clock: Clock
+    ) -> None:
         self._record = record
-        self._ready_path = ready_path
+        self._ready_paths = ready_paths
         self._console = console
         self._clock = clock
         self._keepers: dict[str, list[Keeper]] = {}
@@ -50,17 +52,19 @@ class Household:
         }
 
     def publish(self, ready: ReadyFile) -> None:
-        """Write the ready file, and keep it true from now on."""
+        """Write the ready file wherever it is wanted, and keep it true from now on."""
         self._published = msgspec.structs.replace(ready, pids=self.pids())
-        try:
-            self._published.write(self._ready_path)
-        except OSError as error:
-            self._console.tell(f"{self._ready_path} cannot be written: {error.strerror}.")
+        for path in self._ready_paths:
+            try:
+                self._published.write(path)
+            except OSError as error:
+                self._console.tell(f"{path} cannot be written: {error.strerror}.")
 
     def withdraw(self) -> None:
         """Remove the ready file: nothing is promised any longer."""
         self._published = None
-        self._ready_path.unlink(missing_ok=True)
+        for path in self._ready_paths:
+            path.unlink(missing_ok=True)
 
     def started(self, service: Service, child: Child) -> None:
         """Remember the child for a start that finds it left over."""

@@ -92,16 +92,18 @@ class Up:
         self._directory = directory
         self._console = console
         self._clock = clock
-        self._ready_path = (options.ready_file or directory / "ready.json").absolute()
+        usual = directory / "ready.json"  # where operators' commands look for it
+        self._ready_paths = tuple({path.absolute(): None for path in (usual, options.ready_file or usual)})
         self._record = ProcessRecord(directory / "processes.json")
-        self._household = Household(self._record, self._ready_path, console, clock)
+        self._household = Household(self._record, self._ready_paths, console, clock)
 
     async def serve(self) -> None:
         """Serve until cancelled. Raises an ExceptionGroup when something could not be started."""
         begun = self._clock.monotonic()
         if left_overs := await self._record.stop_left_overs():
             self._console.say(f"Stopped what an earlier run had left: {', '.join(left_overs)}.")
-        clear_ready_file(self._ready_path)
+        for path in self._ready_paths:
+            clear_ready_file(path)
         port = self._settings.port if self._options.port is None else self._options.port
         try:
             with reserve_port(self._settings.host, port) as reserved:

@@ -47,7 +47,7 @@ def household(tmp_path: Path, output: io.StringIO) -> Household:
     """Without children yet."""
     clock = SystemClock()
     record = ProcessRecord(tmp_path / "processes.json")
-    return Household(record, tmp_path / "ready.json", Console(output, clock), clock)
+    return Household(record, [tmp_path / "ready.json"], Console(output, clock), clock)
 
 
 def read(path: Path) -> dict[str, object]:

@@ -23,7 +23,10 @@ pytestmark = pytest.mark.integration
 
 
 async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
-    """Servers, door and worker are there when the ready file is, and gone with it."""
+    """Servers, door and worker are there when the ready file is, and gone with it.
+
+    It is in the data directory, too, where operators' commands find it.
+    """
     stop, output = Stop(), io.StringIO()
     ready_path = tmp_path / "ready.json"
     options = Options(tmp_path / "data", port=0, ready_file=ready_path)
@@ -34,9 +37,12 @@ async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
         ready = msgspec.json.decode(ready_path.read_bytes(), type=ReadyFile)
         async with aiohttp.ClientSession() as session, session.get(f"{ready.url}/health/ready") as response:
             assert response.status == 200
+        in_data_dir = tmp_path / "data" / "ready.json"
+        assert in_data_dir.read_bytes() == ready_path.read_bytes()
         stop.request()
 
     assert not ready_path.exists()
+    assert not in_data_dir.exists()
     assert f"ready at {ready.url}" in output.getvalue()
     assert output.getvalue().endswith("Stopping.\n")
 
