@@ -29,6 +29,7 @@ LANGUAGE, AGGREGATIONS, OWNERS = re.split("\n# (?:Aggregations|Organizations and
 EXAMPLES, OF_PROJECTS = (re.findall(r"^(\S.*?) +# (\d+)", part, re.MULTILINE) for part in (LANGUAGE, OWNERS))
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
+CLOSED = "checkout closed by https://pay.example.com/done at 10.0.0.7:443"
 ERROR = {"message": "Payment refused", "type": "Shop.PaymentException", "code": "402"}
 MEMBERS: list[dict[str, Any]] = [
     {
@@ -70,7 +71,7 @@ MEMBERS: list[dict[str, Any]] = [
         "date": datetime(2026, 11, 21, 10, tzinfo=UTC),
         "data": {"shipping": {"city": "Berlin"}},
     },
-    {"type": "log", "message": "checkout closed", "date": datetime(2026, 11, 22, 9, tzinfo=UTC)},
+    {"type": "log", "message": CLOSED, "date": datetime(2026, 11, 22, 9, tzinfo=UTC)},
 ]
 
 

@@ -10,7 +10,8 @@ from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
 from collector.domain.errors import BadRequest
 
 # Words that follow one another are joined by AND, which binds tighter than OR. After `field:` a word may hold
-# colons, so that times and addresses need no quotes there.
+# colons, so that times and addresses need no quotes there; nor elsewhere do URLs and what begins with a digit,
+# an address with its port: no field is called like that.
 _GRAMMAR: Final = r"""
 start: disjunction
 disjunction: conjunction (_OR conjunction)*
@@ -21,7 +22,7 @@ conjunction: clause (_AND? clause)*
     | _PLUS clause -> requirement
     | FIELD _operand -> in_field
     | group
-    | TERM -> term
+    | (TERM | LINK) -> term
     | _value
 
 _operand: group | field_term | _value
@@ -32,14 +33,15 @@ comparison: OPERATOR (VALUE | PHRASE)
 group: "(" disjunction ")"
 range: BEGIN (BOUND | PHRASE) _TO (BOUND | PHRASE) END
 
-_OR.3: /(OR|\|\|)(?=[\s()"]|$)/
-_AND.3: /(AND|&&)(?=[\s()"]|$)/
+_OR.3: /OR(?=[\s()"]|$)|\|\|/
+_AND.3: /AND(?=[\s()"]|$)|&&/
 _NOT.3: /NOT(?=[\s()"]|$)|!/
 _MINUS.3: "-"
 _PLUS.3: "+"
 FIELD.2: /(?:[\w@]|\\.)(?:[\w.@$#\/-]|\\.)*:/
-TERM: /(?![-+!<>]|(?:AND|OR|NOT|&&|\|\|)(?:[\s()"]|$))(?:[^\s:()\[\]{}"\\]|\\.)+/s
-VALUE: /(?![<>])(?:[^\s()\[\]{}"\\]|\\.)+/s
+TERM: /(?![-+!<>]|(?:AND|OR|NOT)(?:[\s()"]|$))(?:(?!\|\||&&)[^\s:()\[\]{}"\\]|\\.)+/s
+LINK.3: /(?:[a-z][\w+.-]*:\/\/|\d[\w.-]*:)(?:(?!\|\||&&)[^\s()\[\]{}"\\]|\\.)+/is
+VALUE: /(?![<>])(?:(?!\|\||&&)[^\s()\[\]{}"\\]|\\.)+/s
 PHRASE: /"(?:[^"\\]|\\.)*"/s
 OPERATOR.2: />=|<=|>|</
 BEGIN: /[\[{]/

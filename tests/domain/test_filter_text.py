@@ -38,6 +38,10 @@ AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
         pytest.param(" * ", Everything(), id="everything"),
         pytest.param("a b", And((A, B)), id="blanks join"),
         pytest.param("a AND b && c", And((A, B, C)), id="so do signs"),
+        pytest.param("a&&b", And((A, B)), id="signs need no blanks"),
+        pytest.param("a||b", Or((A, B)), id="neither of them"),
+        pytest.param("type:a||-x:b", Or((is_("type", "a"), Not(is_("x", "b")))), id="nor after a value"),
+        pytest.param(r"a|b&c\||d", is_(None, "a|b&c||d"), id="what is no sign"),
         pytest.param("a b OR c", Or((And((A, B)), C)), id="and binds tighter than or"),
         pytest.param("a || (b OR c)", Or((A, Or((B, C)))), id="groups"),
         pytest.param("NOT a !b -c", And((Not(A), Not(B), Not(C))), id="three ways to exclude"),
@@ -57,6 +61,15 @@ AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
         pytest.param("*h?p", Match(None, Term((Wildcard.ANY, "h", Wildcard.ONE, "p"))), id="several"),
         pytest.param(r"sho\*\:p", is_(None, "sho*:p"), id="escapes"),
         pytest.param(r"data.my\ key:a", is_("data.my key", "a"), id="escapes in a field"),
+        pytest.param(
+            "a https://a.example/b:c", And((A, is_(None, "https://a.example/b:c"))), id="a URL is a word"
+        ),
+        pytest.param("-10.0.0.7:443", Not(is_(None, "10.0.0.7:443")), id="so is an address with its port"),
+        pytest.param(
+            "date:(2026-11-22T10:00 OR 11:30)",
+            Or((is_("date", "2026-11-22T10:00"), is_("date", "11:30"))),
+            id="and a time in a group",
+        ),
         pytest.param("value:*", Exists("value"), id="any value"),
         pytest.param("_exists_:value", Exists("value"), id="a value exists"),
         pytest.param("_missing_:value", Not(Exists("value")), id="none exists"),
