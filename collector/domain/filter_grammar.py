@@ -10,8 +10,8 @@ from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
 from collector.domain.errors import BadRequest
 
 # Words that follow one another are joined by AND, which binds tighter than OR. After `field:` a word may hold
-# colons, so that times and addresses need no quotes there; nor elsewhere do URLs and what begins with a digit,
-# an address with its port: no field is called like that.
+# colons, so that times and addresses need no quotes there; nor elsewhere do URLs and what begins with a
+# digit, as an address with its port does: no field is called like that.
 _GRAMMAR: Final = r"""
 start: disjunction
 disjunction: conjunction (_OR conjunction)*
