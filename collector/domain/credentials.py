@@ -67,7 +67,9 @@ def _basic(value: str) -> Credentials | None:
 
 
 def _from_query(query: Mapping[str, str]) -> TokenCredentials | None:
+    # The first of a name counts, in whatever case.
+    given = {name.lower(): text for name, text in reversed(list(query.items()))}
     for name in _QUERY_NAMES:
-        if found := _token(query.get(name, "")):
+        if found := _token(given.get(name, "")):
             return found
     return None

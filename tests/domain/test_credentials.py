@@ -3,6 +3,7 @@
 import base64
 
 import pytest
+from multidict import MultiDict
 
 from collector.domain.credentials import (
     Credentials,
@@ -34,6 +35,7 @@ def _basic(text: str) -> str:
         pytest.param(None, {"access_token": "abcdefghij"}, TOKEN, id="query access_token"),
         pytest.param(None, {"api_key": "abcdefghij"}, TOKEN, id="query api_key"),
         pytest.param(None, {"apikey": "abcdefghij"}, TOKEN, id="query apikey"),
+        pytest.param(None, {"Access_Token": "abcdefghij"}, TOKEN, id="a query name in any case"),
         pytest.param(None, {"apikey": "other", "access_token": "abcdefghij"}, TOKEN, id="access_token first"),
         pytest.param("Digest x", {"access_token": "abcdefghij"}, TOKEN, id="query beside an unknown scheme"),
         pytest.param("Bearer abcdefghij", {"access_token": "other"}, TOKEN, id="header before query"),
@@ -53,3 +55,10 @@ def test_credentials_are_read_from_header_then_query(
 ) -> None:
     """A known scheme decides, even one that cannot be read; only then does the query string count."""
     assert credentials_of(authorization, query) == expected
+
+
+def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
+    """As everywhere in a query string."""
+    query = MultiDict([("access_token", "abcdefghij"), ("ACCESS_TOKEN", "another-one")])
+
+    assert credentials_of(None, query) == TOKEN
