@@ -4,11 +4,12 @@ from collections.abc import Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import asyncpg
 import msgspec
 from aiohttp import hdrs, web
+from msgspec import Meta
 
 from collector.api.absolute_urls import absolute_url
 from collector.api.authentication import IDENTITY, Identity
@@ -33,6 +34,9 @@ from collector.http.responses import json_response
 _EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_EXPIRY: Final = datetime.max.replace(tzinfo=UTC)
 """The driver takes it for infinity."""
+_AN_EXPIRY: Final = "a moment of the years 1970 to 9999 such as 2030-01-31T12:00:00Z"
+
+Expiry = Annotated[datetime, Meta(description=_AN_EXPIRY)]
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +46,7 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
     project_id: ObjectId | None = None
     default_project_id: ObjectId | None = None
     scopes: list[str] = []
-    expires_utc: datetime | None = None
+    expires_utc: Expiry | None = None
     notes: Notes | None = None
 
 
@@ -208,9 +212,7 @@ def _in_utc(moment: datetime | None) -> datetime | None:
         moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
         if _EARLIEST_EXPIRY <= moment < _LATEST_EXPIRY:
             return moment
-    raise Invalid(
-        fields={"expires_utc": ["The expires_utc field must be a moment of the years 1970 to 9999."]}
-    )
+    raise Invalid(fields={"expires_utc": [f"The expires_utc field must be {_AN_EXPIRY}."]})
 
 
 ROUTES: Final = (
