@@ -22,6 +22,7 @@ from collector.domain.outcome import Event
 from collector.domain.stack import title_of
 from collector.domain.version import is_older
 
+_CRITICAL: Final = "Critical"
 _stack_id: Final = attrgetter("stack.id")
 _date: Final = attrgetter("date")
 _id: Final = attrgetter("id")
@@ -37,12 +38,15 @@ class Stacking:
         self._fixed_in: dict[bytes, str] = {}
 
     async def begin(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The events to be stored, first occurrences marked; those of discarded stacks are in `discarded`."""
+        """The events to be stored, first occurrences and critical ones marked.
+
+        Those of discarded stacks are in `discarded`.
+        """
         stack_ids = set(map(_stack_id, events))
         if not stack_ids:
             return events
         known = await self._known(stack_ids)
-        events = self._without_discarded(events, known)
+        events = _with_critical(self._without_discarded(events, known), known)
         self._fixed_in = {id_: row["fixed_in"] for id_, row in known.items() if row["fixed_in"] is not None}
         unknown = stack_ids - known.keys()
         return await self._with_new(events, unknown) if unknown else events
@@ -124,6 +128,19 @@ class Stacking:
         )
 
 
+def _with_critical(events: Sequence[Event], known: Mapping[bytes, asyncpg.Record]) -> Sequence[Event]:
+    """The events with the tag for it where their stack is marked as critical."""
+    ids = {id_ for id_, row in known.items() if row["is_critical"]}
+    return [_critical(event) if event.stack.id in ids else event for event in events] if ids else events
+
+
+def _critical(event: Event) -> Event:
+    """No two tags of an event differ in case only."""
+    if any(tag.lower() == _CRITICAL.lower() for tag in event.tags):
+        return event
+    return msgspec.structs.replace(event, tags=(*event.tags, _CRITICAL))
+
+
 class _Total(NamedTuple):
     """What a transaction adds to a stack; `is_back` says that an event is of the version that mended it."""
 
@@ -167,7 +184,7 @@ def _row(event: Event) -> dict[str, Any]:
 
 
 _KNOWN: Final = """
-    SELECT id, status = 'discarded' AS is_discarded,
+    SELECT id, status = 'discarded' AS is_discarded, occurrences_are_critical AS is_critical,
         CASE status WHEN 'fixed' THEN fixed_in_version END AS fixed_in
     FROM stacks WHERE id = ANY($1)
 """

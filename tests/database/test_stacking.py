@@ -192,6 +192,23 @@ async def test_events_of_a_discarded_stack_are_dropped_and_counted(
     assert await pool.fetchval("SELECT events FROM finished") == 4
 
 
+async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """From when it was marked on, and once whatever the case of a tag that was sent."""
+    other = an_event(source="basket")
+    await store.save([understood(a_log(tags=("a",)), other)])
+    await pool.execute("UPDATE stacks SET occurrences_are_critical = true WHERE id = $1", STACK_ID)
+
+    await store.save([understood(a_log(tags=("b",)), a_log(tags=("CRITICAL",)), an_event(source="basket"))])
+
+    assert sorted(row["tags"] for row in await stored(pool)) == [
+        [],
+        [],
+        ["CRITICAL"],
+        ["a"],
+        ["b", "Critical"],
+    ]
+
+
 @pytest.mark.parametrize(
     ("members", "version", "status"),
     [
