@@ -1,4 +1,7 @@
-"""Health and metrics, the same for every process: `/health/live`, `/health/ready`, `/metrics`."""
+"""Health and metrics, the same for every process: `/health/live`, `/health/ready`, `/metrics`.
+
+`/health` is the official server's path, for what watches one already: ready, in one word (contract 6).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,10 +18,11 @@ Check = Callable[[], Awaitable[str | None]]
 """Answers what is wrong, in words for an operator, or None."""
 
 _CHECK_SECONDS: Final = 3.0
+_AGAIN: Final = {"Retry-After": "5"}
 
 
 def add_health(app: web.Application, checks: Mapping[str, Check], registry: CollectorRegistry) -> None:
-    """Add the three routes. Live: the process answers. Ready: every check is content."""
+    """Add the routes. Live: the process answers. Ready: every check is content."""
 
     async def live(_request: web.Request) -> web.Response:
         return json_response({"status": "live"})
@@ -28,13 +32,19 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
         found = {name: answer or "ok" for name, answer in answers.items()}
         if any(answers.values()):
             return json_response(
-                {"status": "not ready", "checks": found}, HTTPStatus.SERVICE_UNAVAILABLE, {"Retry-After": "5"}
+                {"status": "not ready", "checks": found}, HTTPStatus.SERVICE_UNAVAILABLE, _AGAIN
             )
         return json_response({"status": "ready", "checks": found})
+
+    async def healthy(_request: web.Request) -> web.Response:
+        if any((await outcomes(checks)).values()):
+            return web.Response(text="Unhealthy", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=_AGAIN)
+        return web.Response(text="Healthy")
 
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
 
+    app.router.add_get("/health", healthy)
     app.router.add_get("/health/live", live)
     app.router.add_get("/health/ready", ready)
     app.router.add_get("/metrics", metrics)

@@ -1,0 +1,47 @@
+"""Health, as an application on a real port tells it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+from prometheus_client import CollectorRegistry
+
+from collector.http.health import add_health
+from collector.http.server import Address, application, listen
+
+
+@asynccontextmanager
+async def telling(wrong: str | None) -> AsyncIterator[str]:
+    """The address of a server whose only check says that."""
+
+    async def queue() -> str | None:
+        return wrong
+
+    app = application()
+    add_health(app, {"queue": queue}, CollectorRegistry())
+    running = await listen(app, Address("127.0.0.1", 0))
+    try:
+        yield f"http://127.0.0.1:{running.port}"
+    finally:
+        await running.close()
+
+
+async def ask(url: str) -> tuple[int, str, str | None]:
+    """Status, text and when to ask again."""
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text(), answer.headers.get("Retry-After")
+
+
+async def test_who_is_ready_is_healthy() -> None:
+    """In one word on the official server's path, in detail on ours."""
+    async with telling(None) as url:
+        assert await ask(url + "/health") == (200, "Healthy", None)
+        assert await ask(url + "/health/ready") == (200, '{"status":"ready","checks":{"queue":"ok"}}', None)
+
+
+async def test_who_is_not_ready_is_unhealthy_but_alive() -> None:
+    """Both paths say 503; restarting it would mend nothing."""
+    async with telling("it is full") as url:
+        assert await ask(url + "/health") == (503, "Unhealthy", "5")
+        assert (await ask(url + "/health/ready"))[0] == 503
+        assert (await ask(url + "/health/live"))[0] == 200
