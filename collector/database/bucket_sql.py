@@ -35,10 +35,9 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     column = _column(part.field.places[0])
     if part.is_moment:
         return f"{_FUNCTIONS[part.operator]}({column})"
-    number = column
     if part.parameter.isdigit() and part.parameter.isascii():
-        number = f"coalesce({number}, {arguments.add(part.parameter)}::text::numeric)"
-    return f"{_FUNCTIONS[part.operator]}({number})::numeric"
+        column = f"coalesce({column}, {arguments.add(part.parameter)}::text::numeric)"
+    return f"{_FUNCTIONS[part.operator]}({column})::numeric"
 
 
 def key_of(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
