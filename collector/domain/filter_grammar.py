@@ -11,7 +11,8 @@ from collector.domain.errors import BadRequest
 
 # Words that follow one another are joined by AND, which binds tighter than OR. After `field:` a word may hold
 # colons, so that times and addresses need no quotes there; nor elsewhere do URLs and what begins with a
-# digit, as an address with its port does: no field is called like that.
+# digit, as an address with its port does: no field is called like that. Two bars after
+# a date are part of it where it is moved or rounded: `2026-11-20||+1d`.
 _GRAMMAR: Final = r"""
 start: disjunction
 disjunction: conjunction (_OR conjunction)*
@@ -39,9 +40,12 @@ _NOT.3: /NOT(?=[\s()"]|$)|!/
 _MINUS.3: "-"
 _PLUS.3: "+"
 FIELD.2: /(?:[\w@]|\\.)(?:[\w.@$#\/-]|\\.)*:/
-TERM: /(?![-+!<>]|(?:AND|OR|NOT)(?:[\s()"]|$))(?:(?!\|\||&&)[^\s:()\[\]{}"\\]|\\.)+/s
-LINK.3: /(?:[a-z][\w+.-]*:\/\/|\d[\w.-]*:)(?:(?!\|\||&&)[^\s()\[\]{}"\\]|\\.)+/is
-VALUE: /(?![<>])(?:(?!\|\||&&)[^\s()\[\]{}"\\]|\\.)+/s
+TERM: /(?![-+!<>]|(?:AND|OR|NOT)(?:[\s()"]|$))/ (/(?!&&|\|\|)[^\s:()\[\]{}"\\]/ | _MOVED | _ESCAPED)+
+LINK.3: /(?:[a-zA-Z][\w+.-]*:\/\/|\d[\w.-]*:)/ _PART+
+VALUE: /(?![<>])/ _PART+
+_PART: /(?!&&|\|\|)[^\s()\[\]{}"\\]/ | _MOVED | _ESCAPED
+_MOVED: /(?<=[\dZ])\|\|(?=[+-]\d|\/[yMwdDhHms])/
+_ESCAPED: /\\./s
 PHRASE: /"(?:[^"\\]|\\.)*"/s
 OPERATOR.2: />=|<=|>|</
 BEGIN: /[\[{]/

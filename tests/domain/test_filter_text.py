@@ -70,6 +70,18 @@ AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
             Or((is_("date", "2026-11-22T10:00"), is_("date", "11:30"))),
             id="and a time in a group",
         ),
+        pytest.param("date:2026-11-22||+1d", is_("date", "2026-11-22||+1d"), id="a date that is moved"),
+        pytest.param(
+            "date:(2026-11-22||/M||-x OR 2026-11-22T10:00Z||-1d/d)",
+            Or(
+                (
+                    is_("date", "2026-11-22||/M"),
+                    Not(is_("date", "x")),
+                    is_("date", "2026-11-22T10:00Z||-1d/d"),
+                )
+            ),
+            id="dates that are rounded",
+        ),
         pytest.param("value:*", Exists("value"), id="any value"),
         pytest.param("_exists_:value", Exists("value"), id="a value exists"),
         pytest.param("_missing_:value", Not(Exists("value")), id="none exists"),
