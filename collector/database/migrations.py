@@ -11,6 +11,8 @@ from collector.process.lifecycle import StartError
 
 _LOCK: Final = 0x48656164  # any number that is ours: two migrating at once take turns
 _LOCK_WAIT: Final = "50s"
+_FILE_SECONDS: Final = 3600.0
+"""One that makes an index reads all events that there are."""
 
 
 async def migrate(database_url: str) -> list[str]:
@@ -53,7 +55,7 @@ async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
     missing = [name for name in migration_names() if name not in applied]
     for name in missing:
         async with connection.transaction():
-            await connection.execute(_text(name))
+            await connection.execute(_text(name), timeout=_FILE_SECONDS)
             await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
     return missing
 

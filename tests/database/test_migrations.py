@@ -59,6 +59,17 @@ async def test_a_failed_file_leaves_nothing_of_itself(
     await connection.close()
 
 
+async def test_a_file_may_take_longer_than_any_other_command(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An index over all events does, where there are many."""
+    monkeypatch.setattr("collector.database.migrations.migration_names", lambda: ["0001_long.sql"])
+    monkeypatch.setattr("collector.database.migrations._text", lambda _: "SELECT pg_sleep(1.5)")
+    monkeypatch.setattr("collector.database.pool._COMMAND_SECONDS", 1.0)
+
+    assert await migrate(empty_database_url) == ["0001_long.sql"]
+
+
 async def test_data_is_compressed_by_lz4_where_the_server_has_it(empty_database_url: str) -> None:
     """In every leaf; elsewhere by what the server has."""
     await migrate(empty_database_url)
