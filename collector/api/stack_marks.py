@@ -53,7 +53,7 @@ async def post_snoozed(request: web.Request) -> web.Response:
 
 @documented("Stack", {200: Answer()})
 async def post_critical(request: web.Request) -> web.Response:
-    """Mark all occurrences of stacks as critical."""
+    """Mark all occurrences of stacks as critical. Events from now on have the tag `Critical`."""
     return await _mark_critical(request, is_critical=True)
 
 
