@@ -7,6 +7,7 @@ from typing import Final, NoReturn
 from lark import Token, Tree
 
 from collector.domain.errors import BadRequest
+from collector.domain.filter_fields import ANY_SEPARATOR
 from collector.domain.filter_grammar import parsed
 from collector.domain.filter_tree import (
     And,
@@ -32,6 +33,7 @@ _INVERSION_HINT: Final = re.compile(r"^(\s*)@!")
 _OPEN: Final = "*"
 _PIECE: Final = re.compile(r"\\(.)|([*?])|([^\\*?]+)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+_SIGNS: Final = frozenset(ANY_SEPARATOR) - {"*", "?", "\\"}
 _VALUES: Final = frozenset({"term", "phrase", "comparison", "range"})
 _LEVELS: Final = frozenset({"group", "negation", "requirement", "in_field"})
 
@@ -87,7 +89,10 @@ def _only(node: _Node, field: str | None) -> Filter:
 
 
 def _conjunction(node: _Node, field: str | None) -> Filter:
-    return _joined(And, [_filter(child, field) for child in _trees(node)])
+    """Signs between words, as in `50 % off`, are no words; one by itself, or escaped, is looked for."""
+    sides = list(_trees(node))
+    words = [side for side in sides if not _is_sign(side)] if field is None else sides
+    return _joined(And, [_filter(side, field) for side in words or sides])
 
 
 def _disjunction(node: _Node, field: str | None) -> Filter:
@@ -100,6 +105,10 @@ def _disjunction(node: _Node, field: str | None) -> Filter:
 
 def _joined(kind: Callable[[tuple[Filter, ...]], Filter], children: list[Filter]) -> Filter:
     return children[0] if len(children) == 1 else kind(tuple(children))
+
+
+def _is_sign(side: _Node) -> bool:
+    return side.data == "term" and _SIGNS.issuperset(_token(side, 0))
 
 
 def _is_required(side: _Node) -> bool:
