@@ -20,6 +20,7 @@ from collector.database.client_settings import (
     remove_setting,
 )
 from collector.database.pool import connected
+from collector.database.row_lock import RowLock
 from collector.domain.errors import BadRequest
 from collector.http.operation import Answer, Parameter, documented, json_body
 
@@ -47,8 +48,9 @@ async def post_setting(request: web.Request) -> web.Response:
     key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
     if not value or len(value) > MAXIMUM_VALUE_LENGTH:
         raise BadRequest(f"The value must have 1 to {MAXIMUM_VALUE_LENGTH} characters.")
-    async with connected(api.pool) as connection:
-        project = await reachable_project(connection, identity, request.match_info["id"])
+    async with connected(api.pool) as connection, connection.transaction():
+        # Locked, or one that is deleted meanwhile would seem to have too many.
+        project = await reachable_project(connection, identity, request.match_info["id"], RowLock.CHANGE)
         if not await put_setting(connection, project.id, key, value):
             raise BadRequest(
                 f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."

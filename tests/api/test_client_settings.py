@@ -10,6 +10,7 @@ from collector.database.client_settings import BYTES_AT_MOST
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -146,3 +147,19 @@ async def test_a_change_that_the_doors_cannot_be_told_of_is_503(api_without_redi
         "SELECT config_version FROM projects WHERE id = $1", PROJECT
     )
     assert version == 2
+
+
+async def test_of_a_project_that_is_deleted_meanwhile_nothing_is_set(api: RunningApi) -> None:
+    """It is 404 then, too, and never said to have too many settings."""
+
+    async def is_waiting() -> bool:
+        waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return bool(await api.pool.fetchval(f"{waits} AND datname = current_database())"))
+
+    async with asyncio.TaskGroup() as tasks, api.pool.acquire() as connection, connection.transaction():
+        await connection.execute("DELETE FROM projects WHERE id = $1", PROJECT)
+        setting = tasks.create_task(put(api, "k", "v"))
+        await until(is_waiting)
+
+    answer = setting.result()
+    assert (answer.status, answer.json["title"]) == (404, "There is no such project.")
