@@ -1,12 +1,15 @@
 """Connections are bounded: how many there are, and how long one may say nothing."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 from aiohttp import web
 
 from collector.http import connection
+from collector.http.connection import unread_bytes
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from collector.process.lifecycle import StartError
@@ -188,20 +191,31 @@ async def test_a_client_that_reads_nothing_is_cut_off(
 async def test_a_client_that_reads_slowly_gets_its_answer(
     large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it pauses."""
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.5)
-    listener, _ = large_answers
-    reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
-    writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    size = 0
-    async with asyncio.timeout(20):
-        await reader.readuntil(b"\r\n\r\n")
-        while piece := await reader.read(200_000):
-            size += len(piece)
-            await asyncio.sleep(0.01)
-    writer.close()
+    """However often it is looked at: it has read something each time."""
+    listener, requests = large_answers
+    client = socket.create_connection(("127.0.0.1", listener.port))
+    client.settimeout(0)
+    received = bytearray()
+    looks = 0
 
-    assert size == 20_000_000
+    def read_then_look(transport: asyncio.WriteTransport) -> int:
+        nonlocal looks
+        looks += 1
+        with suppress(BlockingIOError):
+            while piece := client.recv(65_536):
+                received.extend(piece)
+        return unread_bytes(transport)
+
+    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "unread_bytes", read_then_look)
+    client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    await until(lambda: bool(requests) and requests[0].transport is None)
+    with client:
+        while piece := await asyncio.get_running_loop().sock_recv(client, 65_536):
+            received.extend(piece)
+
+    assert len(received) > 20_000_000
+    assert looks > 2
 
 
 async def test_little_that_is_read_is_noticed(large_answers: tuple[Listener, list[web.Request]]) -> None:
