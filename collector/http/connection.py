@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
@@ -170,12 +171,12 @@ class _Connection(RequestHandler):
             raise ConnectionError("part of an answer is out already; nothing more can be said")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("request failed outside its handler", exc_info=exc)
-            response = problem(request, status, "Something went wrong on our side.")
+            said = problem(request, status, "Something went wrong on our side.")
+        elif isinstance(exc, LineTooLong):
+            said = problem(request, status, "The request's address, or one of its headers, is too long.")
         else:
-            response = problem(request, status, "The request is no valid HTTP.")
-        response.headers.update(SECURITY_HEADERS)
-        # No application prepares this answer, so nothing else would remove or replace aiohttp's own name.
-        response.headers[hdrs.SERVER] = "headrace"
+            said = problem(request, status, "The request is no valid HTTP.")
+        response = _Nameless(body=said.body, status=status, headers={**said.headers, **SECURITY_HEADERS})
         response.force_close()
         return response
 
@@ -258,6 +259,14 @@ class _Connection(RequestHandler):
     def _close_if_silent(self) -> None:
         if not self._request_count:
             self.force_close()
+
+
+class _Nameless(web.Response):
+    """Without aiohttp's name for the server: no application is there to remove it."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        del self.headers[hdrs.SERVER]
 
 
 def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, DirectWay]) -> Callable[[Any], Any]:

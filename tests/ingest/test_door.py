@@ -405,8 +405,16 @@ async def test_what_is_no_http_is_answered_with_problem_json(door: RunningDoor, 
 
     assert b" 400 Bad Request" in head.partition(b"\r\n")[0]
     assert b"application/problem+json" in head
-    assert b"aiohttp" not in head
+    assert b"Server:" not in head
     assert b'"status":400' in body
+
+
+async def test_what_is_too_long_to_be_read_is_told(door: RunningDoor) -> None:
+    """A long filter is valid HTTP; it says what is wrong with it."""
+    answer = await door.raw(b"GET /?filter=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b"address, or one of its headers, is too long" in answer
 
 
 async def test_a_revoked_token_is_refused_at_once(door: RunningDoor) -> None:
