@@ -356,7 +356,7 @@ async def test_a_body_whose_chunks_break_is_refused_at_once(door: RunningDoor) -
         answer = await reader.read()
         writer.close()
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b" 400 Bad Request" in answer.partition(b"\r\n")[0]
     assert answer.count(b"HTTP/1.") == 1
     assert await door.queued() == []
 
@@ -413,7 +413,7 @@ async def test_what_is_too_long_to_be_read_is_told(door: RunningDoor) -> None:
     """A long filter is valid HTTP; it says what is wrong with it."""
     answer = await door.raw(b"GET /?filter=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
-    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert b" 400 Bad Request" in answer.partition(b"\r\n")[0]
     assert b"address, or one of its headers, is too long" in answer
 
 
