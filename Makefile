@@ -45,7 +45,7 @@ faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a r
 	@$(BIN)/python -m loadtests.revocation
 
 nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of, and the crash tests
-	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest $(ARGS)
+	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)
 	@$(MAKE) --no-print-directory faults ARGS=
 
 image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
