@@ -44,7 +44,7 @@ faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a r
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
 
-nightly: $(VENV)/.dev ## the long counts that CI runs a tenth of, and the crash tests
+nightly: $(VENV)/.dev $(CLIENTS) ## the long counts that CI runs a tenth of, and the crash tests
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)
 	@$(MAKE) --no-print-directory faults ARGS=
 

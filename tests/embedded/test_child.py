@@ -94,8 +94,11 @@ async def test_it_is_gone_even_when_whoever_waits_is_cancelled_and_it_ignores_th
     assert not psutil.pid_exists(child.pid)
 
 
-async def test_one_that_must_not_be_killed_is_asked_to_hurry_before(tmp_path: Path) -> None:
+async def test_one_that_must_not_be_killed_is_asked_to_hurry_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It can still end what it has started."""
+    monkeypatch.setattr("collector.embedded.child._HURRY_SECONDS", 30.0)
     script = "trap '' TERM; trap 'echo in a hurry; exit 6' QUIT; echo up; while :; do sleep 0.01; done"
     program = shell(script, tmp_path / "log", stop_seconds=0.1, hurry_signal=signal.SIGQUIT)
     child = Child.start(program)
