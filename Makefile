@@ -77,13 +77,13 @@ $(BIN)/python:
 
 $(VENV)/.up: requirements/up.txt pyproject.toml | $(BIN)/python
 	@echo "Installing the locked dependencies ..."
-	@$(PIP) install --require-hashes -r requirements/up.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/up.txt
 	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python
 	@echo "Installing the locked development tools ..."
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
 # Without PyPI or npm the tests of the official clients say so and are skipped; in CI they fail.
