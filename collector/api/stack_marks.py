@@ -13,15 +13,21 @@ from collector.api.service import API
 from collector.api.stacks import reachable_stacks
 from collector.database.pool import connected
 from collector.database.stacks import change_status, mark_critical
-from collector.domain.errors import Invalid
+from collector.domain.errors import BadRequest, Invalid
 from collector.domain.filter_text import is_storable
 from collector.domain.moments import LocalClock, span_of
 from collector.domain.stack import StackStatus
+from collector.domain.version import is_version
 from collector.http.operation import Answer, Parameter, documented
 
 _LONGEST_VERSION: Final = 200
 _SHORTEST_SNOOZE: Final = timedelta(minutes=5)
-_VERSION: Final = Parameter("version", "The version that it is mended in: older ones may still show it.")
+_NO_VERSION: Final = (
+    f"The version field must be a version of at most {_LONGEST_VERSION} characters, as 1.2.3 or 2.0.0-beta.1."
+)
+_VERSION: Final = Parameter(
+    "version", "The version that fixes it; older ones may still show it. Compared by SemVer precedence."
+)
 _UNTIL: Final = Parameter(
     "snoozeUntilUtc",
     "Until when; at least five minutes from now.",
@@ -30,14 +36,12 @@ _UNTIL: Final = Parameter(
 )
 
 
-@documented("Stack", {200: Answer()}, parameters=(_VERSION,), refusals=(Invalid,))
+@documented("Stack", {200: Answer()}, parameters=(_VERSION,), refusals=(BadRequest,))
 async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Newer events make them regressed."""
     version = parameters_of(request).get("version", "").strip() or None
-    if version is not None and (len(version) > _LONGEST_VERSION or not is_storable(version)):
-        raise Invalid(
-            fields={"version": [f"The version field must have {_LONGEST_VERSION} characters at most."]}
-        )
+    if version is not None and not _is_acceptable(version):
+        raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
 
 
@@ -61,6 +65,10 @@ async def post_critical(request: web.Request) -> web.Response:
 async def delete_critical(request: web.Request) -> web.Response:
     """Take the mark away again."""
     return await _mark_critical(request, is_critical=False)
+
+
+def _is_acceptable(version: str) -> bool:
+    return len(version) <= _LONGEST_VERSION and is_storable(version) and is_version(version)
 
 
 async def _mark(

@@ -17,13 +17,30 @@ from collector.domain.filter_terms import (
     TextBetween,
     VersionBetween,
 )
+from collector.domain.version import NUMBERS, PATTERN, RELEASE
 
 _NUMBER_TEXT: Final = "^[+-]?[0-9]{1,100}([.][0-9]{1,100})?$"
 _MOMENT_TEXT: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
 )
-_VERSION_TEXT: Final = "^[0-9]{1,9}(?:[.][0-9]{1,9}){0,5}"
+PRECEDENCE: Final = f"""(
+    SELECT (
+        SELECT array_agg(lpad(n.text, 9, '0') ORDER BY n.place)
+        FROM string_to_table(v.parts[1] || repeat('.0', {NUMBERS}), '.') WITH ORDINALITY AS n (text, place)
+        WHERE n.place <= {NUMBERS}
+    ) || CASE WHEN v.parts[2] IS NULL THEN ARRAY['{RELEASE}'] ELSE (
+        SELECT array_agg(
+            CASE WHEN i.text ~ '^[0-9]+$' THEN '0' || lpad(length(i.digits)::text, 3, '0') || i.digits
+            ELSE '1' || i.text END ORDER BY i.place)
+        FROM (
+            SELECT s.text, s.place, coalesce(nullif(ltrim(s.text, '0'), ''), '0') AS digits
+            FROM string_to_table(v.parts[2], '.') WITH ORDINALITY AS s (text, place)
+        ) AS i
+    ) END COLLATE "C"
+    FROM (SELECT regexp_match({{value}}, '{PATTERN.replace("{", "{{").replace("}", "}}")}') AS parts) AS v
+    WHERE v.parts IS NOT NULL)"""  # noqa: S608 - constants only
+"""What `collector.domain.version.precedence` makes of a version; null where it cannot be read."""
 
 Add = Callable[[Any], str]
 """Takes an argument and answers where it stands in the statement."""
@@ -69,13 +86,12 @@ def _text_test(value: str, test: Test, add: Add) -> str:
                 "text",
             )
         case VersionBetween():
-            parts = f"string_to_array(substring({value} from '{_VERSION_TEXT}'), '.')::bigint[]"
             return _between(
                 add,
-                parts,
+                PRECEDENCE.format(value=value),
                 (">=" if test.includes_low else ">", test.low and list(test.low)),
                 ("<=" if test.includes_high else "<", test.high and list(test.high)),
-                "bigint[]",
+                "text[]",
             )
         case _:
             raise TypeError(f"{test} is no test of a text")

@@ -16,11 +16,9 @@ from collector.domain.filter_fields import Field, Kind
 from collector.domain.filter_tree import Bound, Range, Term, Wildcard
 from collector.domain.identifiers import uuid_of
 from collector.domain.moments import LocalClock, Span, span_of
+from collector.domain.version import is_version, precedence
 
 Pieces = tuple[str | Wildcard, ...]
-
-VERSION_PARTS: Final = re.compile(r"[0-9]{1,9}(?:[.][0-9]{1,9}){0,5}")
-"""The numbers that a version begins with; what follows does not count in comparisons."""
 
 _NUMBER: Final = re.compile(r"[+-]?\d{1,60}(?:\.\d{1,60})?", re.ASCII)
 _FLAGS: Final = {"true": True, "false": False}
@@ -100,10 +98,10 @@ class MomentBetween:
 
 @dataclass(frozen=True, slots=True)
 class VersionBetween:
-    """The numbers that the version begins with lie between these two."""
+    """The precedence of the version lies between these two."""
 
-    low: tuple[int, ...] | None
-    high: tuple[int, ...] | None
+    low: tuple[str, ...] | None
+    high: tuple[str, ...] | None
     includes_low: bool = True
     includes_high: bool = True
 
@@ -223,7 +221,7 @@ def _of_range(field: Field, value: Range, clock: LocalClock) -> Test:
             return _numbers(value)
         case Kind.MOMENT:
             return _moments(value, clock)
-        case Kind.VERSION if all(map(VERSION_PARTS.match, texts)):
+        case Kind.VERSION if all(map(is_version, texts)):
             return _versions(value)
         case Kind.FLAG | Kind.ID:
             return Nothing()
@@ -263,16 +261,11 @@ def _moments(value: Range, clock: LocalClock) -> MomentBetween:
 def _versions(value: Range) -> VersionBetween:
     low, high = value.low, value.high
     return VersionBetween(
-        None if low is None else _parts(low.text),
-        None if high is None else _parts(high.text),
+        None if low is None else precedence(low.text),
+        None if high is None else precedence(high.text),
         includes_low=low is None or low.is_included,
         includes_high=high is None or high.is_included,
     )
-
-
-def _parts(text: str) -> tuple[int, ...]:
-    found = VERSION_PARTS.match(text)
-    return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def _number(text: str, at: int) -> Decimal:

@@ -1,27 +1,52 @@
-"""Versions as applications write them, compared number by number; a pre-release is older than its release."""
+"""Versions of applications, in the order of SemVer 2: numbers as numbers, a pre-release before its release.
+
+What others write is read as well: fewer numbers or up to six, as .NET has four; a `v` in front; a pre-release
+without its hyphen, as in `1.2rc1`. Build metadata, and whatever follows a blank, does not count.
+"""
 
 import re
 from functools import lru_cache
 from typing import Final
 
-_PARTS: Final = 4
-_VERSION: Final = re.compile(r"\s*[vV]?(\d{1,9}(?:\.\d{1,9}){0,3})(?!\d)(?:[-+ ](.{0,100}))?", re.ASCII)
-_RELEASE: Final = "\U0010ffff"
-"""Greater than the name of any pre-release."""
+NUMBERS: Final = 6
+PATTERN: Final = (
+    r"^[ \t]*[vV]?([0-9]{1,9}(?:[.][0-9]{1,9}){0,5})(?![0-9])(?:(?:-|(?=[A-Za-z]))([0-9A-Za-z.-]{1,100}))?"
+)
+"""Also understood by Postgres: the numbers, and the pre-release where it is one."""
+RELEASE: Final = "2"
+"""Greater than any identifier of a pre-release."""
 
-Version = tuple[tuple[int, ...], str]
+_VERSION: Final = re.compile(PATTERN)
+
+
+def is_version(text: str) -> bool:
+    """Whether its place among versions is known."""
+    return bool(precedence(text))
 
 
 def is_older(version: str | None, than: str) -> bool:
     """Whether it is; no version, or one that cannot be read, is the oldest of all."""
-    return _parsed(version or "") < _parsed(than)
+    return precedence(version or "") < precedence(than)
 
 
 @lru_cache(maxsize=256)
-def _parsed(text: str) -> Version:
+def precedence(text: str) -> tuple[str, ...]:
+    """Texts whose order, one after another and by code points, is that of the versions.
+
+    Empty where it cannot be read. `collector.database.value_sql` makes the same of stored texts.
+    """
     found = _VERSION.match(text)
     if found is None:
-        return (0,) * _PARTS, ""
-    numbers = [int(part) for part in found[1].split(".")]
-    is_pre_release = text[found.end(1) : found.end(1) + 1] == "-"
-    return tuple(numbers + [0] * (_PARTS - len(numbers))), found[2] if is_pre_release else _RELEASE
+        return ()
+    numbers = [number.zfill(9) for number in found[1].split(".")]
+    numbers += ["0" * 9] * (NUMBERS - len(numbers))
+    identifiers = [RELEASE] if found[2] is None else map(_identifier, found[2].split("."))
+    return (*numbers, *identifiers)
+
+
+def _identifier(text: str) -> str:
+    """Numeric identifiers come before others, the one with fewer digits first."""
+    if not text.isdigit():
+        return f"1{text}"
+    digits = text.lstrip("0") or "0"
+    return f"0{len(digits):03}{digits}"

@@ -183,8 +183,15 @@ async def test_a_stack_is_fixed_in_a_version(api: RunningApi) -> None:
         assert (view["status"], view.get("fixed_in_version")) == ("fixed", version)
         assert view["date_fixed"] == view["updated_utc"]
 
-    assert (await api.post(f"{path}/mark-fixed?version={'1' * 201}", api.people.user)).status == 422
-    assert (await api.post(f"{path}/mark-fixed?version=%00", api.people.user)).status == 422
+
+@pytest.mark.parametrize("version", ["garbage", "1." + "1" * 199, "%00", "1.0%00"])
+async def test_a_stack_is_not_fixed_in_what_is_no_version(api: RunningApi, version: str) -> None:
+    """No event's version could be compared with it."""
+    answer = await api.post(f"/api/v2/stacks/{MINE.hex}/mark-fixed?version={version}", api.people.user)
+
+    assert answer.status == 400
+    assert "1.2.3" in answer.json["errors"]["version"][0]
+    assert await status_of(api, MINE) == "open"
 
 
 @pytest.mark.parametrize("until", ["", "soon", "2020-01-01", "now"])

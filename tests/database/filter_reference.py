@@ -211,12 +211,12 @@ def identity(found: str, value: Term | Range, clock: LocalClock) -> bool:
 
 
 def version(found: str, value: Term | Range, clock: LocalClock) -> bool:
-    """Part by part."""
+    """Part by part; in ranges by SemVer's precedence."""
     if isinstance(value, Range):
-        bounds = [_parts(bound.text) for bound in (value.low, value.high) if bound is not None]
+        bounds = [_semver(bound.text) for bound in (value.low, value.high) if bound is not None]
         if not all(bounds):
             return whole(found, value, clock)
-        return bool(_parts(found)) and _between(_parts(found), value, _parts)
+        return bool(_semver(found)) and _between(_semver(found), value, _semver)
     if value.has_wildcards:
         return whole(found, value, clock)
     sought, there = _low(value.text), _low(found)
@@ -224,9 +224,20 @@ def version(found: str, value: Term | Range, clock: LocalClock) -> bool:
     return there.startswith(sought) and not re.fullmatch("[a-z0-9]", following)
 
 
-def _parts(text: str) -> list[int]:
-    found = re.match(r"[0-9]{1,9}(\.[0-9]{1,9}){0,5}", text)
-    return [int(part) for part in found[0].split(".")] if found else []
+def _semver(text: str) -> tuple[Any, ...]:
+    found = re.match(r"[ \t]*[vV]?([0-9.]+)(.*)", text, re.DOTALL)
+    parts = re.match(r"([0-9]{1,9}(?:\.[0-9]{1,9}){0,5})(?![0-9])", found[1]) if found else None
+    if found is None or parts is None:
+        return ()
+    numbers = [int(part) for part in parts[1].split(".")]
+    rest = found[1][parts.end() :] + found[2]
+    named = re.match(r"-?(?<=-)[0-9A-Za-z.-]+|[A-Za-z][0-9A-Za-z.-]*", rest[:101])
+    identifiers = named[0].removeprefix("-").split(".") if named else []
+    return (
+        *(numbers + [0] * (6 - len(numbers))),
+        named is None,
+        [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in identifiers],
+    )
 
 
 def number(found: Any, value: Term | Range, _clock: LocalClock) -> bool:

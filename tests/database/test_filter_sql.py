@@ -13,14 +13,16 @@ from hypothesis import HealthCheck, given, settings
 
 from collector.database.filter_sql import MAXIMUM_EVENT_TERMS, Arguments, EventConditions, StackConditions
 from collector.database.store import BatchStore
+from collector.database.value_sql import PRECEDENCE
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import ALIASES, FIELDS
 from collector.domain.filter_text import filter_of
 from collector.domain.filter_tree import And, Bound, Exists, Filter, Match, Range, Term, Wildcard
 from collector.domain.moments import LocalClock
+from collector.domain.version import precedence
 from tests.conftest import SCALE
 from tests.database.filter_reference import holds
-from tests.database.random_filters import Chance
+from tests.database.random_filters import VERSIONS, Chance
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, today, understood
 from tests.domain.filter_trees import trees, written
 
@@ -176,3 +178,15 @@ def test_a_filter_of_stacks_asks_only_so_much_of_their_events(terms: int, is_ref
 
     with pytest.raises(BadRequest) if is_refused else nullcontext():
         conditions.of(tree)
+
+
+async def test_versions_have_the_same_order_in_sql(pool: asyncpg.Pool) -> None:
+    """What is stored and what a filter says are compared by the same texts."""
+    pair = f"jsonb_build_array(v, {PRECEDENCE.format(value='v')})"
+    found = await pool.fetchval(
+        f"SELECT array_agg({pair}) FROM unnest($1::text[]) AS v",  # noqa: S608 - constants only
+        [*VERSIONS, "", " 	V1-0", "1.0--.00.A"],
+    )
+
+    for version, precedence_there in map(orjson.loads, found):
+        assert tuple(precedence_there or ()) == precedence(version)

@@ -217,6 +217,12 @@ async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: as
         pytest.param({"fixed_in_version": "1.2"}, "1.2.0", "regressed", id="the version that was to mend it"),
         pytest.param({"fixed_in_version": "1.2"}, "1.10", "regressed", id="a newer version"),
         pytest.param({"fixed_in_version": "1.2"}, "1.1.9", "fixed", id="an older version"),
+        pytest.param(
+            {"fixed_in_version": "1.0.0-beta.11"}, "1.0.0-beta.2", "fixed", id="an older pre-release"
+        ),
+        pytest.param(
+            {"fixed_in_version": "1.0.0-beta.2"}, "1.0.0-beta.11", "regressed", id="a newer pre-release"
+        ),
         pytest.param({"fixed_in_version": "1.2"}, None, "fixed", id="no version"),
         pytest.param({"fixed_in_version": "1.2"}, 7, "fixed", id="a version that is none"),
         pytest.param(

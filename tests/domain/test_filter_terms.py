@@ -32,6 +32,7 @@ from collector.domain.filter_terms import (
 from collector.domain.filter_text import filter_of
 from collector.domain.filter_tree import Match, Wildcard
 from collector.domain.moments import LocalClock
+from collector.domain.version import precedence
 
 CLOCK = LocalClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
 DAY = MomentBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
@@ -60,7 +61,9 @@ def meaning(text: str) -> Test:
         pytest.param("date:>2026-11-20", MomentBetween(DAY.end, None), id="after a day"),
         pytest.param("date:<=2026-11-20", MomentBetween(None, DAY.end), id="until its end"),
         pytest.param("version:1.2B", BeginsWithParts("1.2b"), id="a version"),
-        pytest.param("version:<2.10", VersionBetween(None, (2, 10), includes_high=False), id="older ones"),
+        pytest.param(
+            "version:<2.10", VersionBetween(None, precedence("2.10"), includes_high=False), id="older ones"
+        ),
         pytest.param("data.x:12", AnyOf((IsText(("12",), is_folded=True), TWELVE)), id="text or number"),
         pytest.param(
             "data.x:2026-11-20", AnyOf((IsText(("2026-11-20",), is_folded=True), DAY)), id="text or date"

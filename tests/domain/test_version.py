@@ -2,14 +2,19 @@
 
 import pytest
 
-from collector.domain.version import is_older
+from collector.domain.version import is_older, is_version
 
-ORDERED = ["", "0.0.1", "1", "1.2", "1.2.0.1", "1.9", "1.10-alpha", "1.10-beta", "1.10", "v2.0-rc1", "2.0.0"]
+ORDERED = [
+    *("", "0.0.0-0", "0.0.1", "1", "1.2", "1.2.0.1", "1.9", "1.10-alpha", "1.10-beta", "1.10"),
+    *("2.0.0-alpha", "2.0.0-alpha.1", "2.0.0-alpha.beta", "2.0.0-beta", "2.0.0-beta.2", "2.0.0-beta.11"),
+    *("2.0.0-rc.1", "2.0.0", "2.0.0.1-9", "2.0.0.1-010", "2.0.0.1--", "2.0.0.1-Z.1", "2.0.0.1-a"),
+    *("2.0.0.1-a.99999999999999999999", "2.0.0.1-a.100000000000000000000", "2.0.0.1", "v3.0-rc1", "3.0.0"),
+]
 
 
 @pytest.mark.parametrize("place", range(len(ORDERED) - 1))
 def test_versions_have_an_order(place: int) -> None:
-    """Numbers as numbers, and a pre-release before its release."""
+    """Numbers as numbers, and a pre-release before its release: among them SemVer's own examples."""
     older, newer = ORDERED[place : place + 2]
 
     assert is_older(older, newer)
@@ -24,7 +29,10 @@ def test_versions_have_an_order(place: int) -> None:
         pytest.param("1.2+build.7", "1.2", id="a build"),
         pytest.param("latest", "", id="no version at all"),
         pytest.param("9" * 5000, "", id="a number beyond any version"),
-        pytest.param("1.2.3.4.5", "1.2.3.4", id="more numbers than count"),
+        pytest.param("1.2.3.4.5.6.7", "1.2.3.4.5.6", id="more numbers than count"),
+        pytest.param("1.2.3rc1", "1.2.3-rc1", id="a pre-release without its hyphen"),
+        pytest.param("1.2.3-rc.1+77", "1.2.3-rc.1+5", id="builds of a pre-release"),
+        pytest.param("1.2.3 (of Monday)", "1.2.3", id="a remark"),
     ],
 )
 def test_some_spellings_are_one_version(one: str, other: str) -> None:
@@ -36,3 +44,9 @@ def test_some_spellings_are_one_version(one: str, other: str) -> None:
 def test_no_version_is_the_oldest() -> None:
     """Of an event that names none nobody knows that it is new."""
     assert is_older(None, "0.1")
+
+
+@pytest.mark.parametrize("text", ["garbage", "", "-1", "v", ".5", "9999999999", "\u0661.\u0662"])
+def test_what_has_no_place_among_versions_is_none(text: str) -> None:
+    """So nothing can be fixed in it."""
+    assert not is_version(text)
