@@ -1,17 +1,19 @@
 """What people say of stacks besides their status: mended in a version, put off, critical (contract 9)."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
+from uuid import UUID
 
+import asyncpg
 from aiohttp import web
 
-from collector.api.authentication import IDENTITY
+from collector.api.deletion import CHANGED_IN_PART
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
 from collector.api.service import API
-from collector.api.stacks import reachable_stacks
-from collector.database.pool import connected
+from collector.api.stacks import change_stacks
 from collector.database.stacks import change_status, mark_critical
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.filter_text import is_storable
@@ -36,7 +38,7 @@ _UNTIL: Final = Parameter(
 )
 
 
-@documented("Stack", {200: Answer()}, parameters=(_VERSION,), refusals=(BadRequest,))
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_VERSION,), refusals=(BadRequest,))
 async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Newer events make them regressed."""
     version = parameters_of(request).get("version", "").strip() or None
@@ -45,7 +47,7 @@ async def post_fixed(request: web.Request) -> web.Response:
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
 
 
-@documented("Stack", {200: Answer()}, parameters=(_UNTIL,), refusals=(Invalid,))
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_UNTIL,), refusals=(Invalid,))
 async def post_snoozed(request: web.Request) -> web.Response:
     """Put stacks off for a while. The first event after that opens them again."""
     now = request.app[API].clock.now()
@@ -55,13 +57,13 @@ async def post_snoozed(request: web.Request) -> web.Response:
     return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=span.begin)
 
 
-@documented("Stack", {200: Answer()})
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART})
 async def post_critical(request: web.Request) -> web.Response:
     """Mark all occurrences of stacks as critical. Events from now on have the tag `Critical`."""
     return await _mark_critical(request, is_critical=True)
 
 
-@documented("Stack", {204: Answer()})
+@documented("Stack", {204: Answer(), **CHANGED_IN_PART})
 async def delete_critical(request: web.Request) -> web.Response:
     """Take the mark away again."""
     return await _mark_critical(request, is_critical=False)
@@ -78,28 +80,23 @@ async def _mark(
     fixed_in_version: str | None = None,
     snooze_until_utc: datetime | None = None,
 ) -> web.Response:
-    api = request.app[API]
-    async with connected(api.pool) as connection:
-        stacks = await reachable_stacks(connection, request[IDENTITY], request.match_info["ids"].split(","))
+    now = request.app[API].clock.now()
+
+    async def change(connection: asyncpg.Connection, ids: Sequence[UUID]) -> None:
         await change_status(
-            connection,
-            [stack.id for stack in stacks],
-            status,
-            api.clock.now(),
-            fixed_in_version=fixed_in_version,
-            snooze_until_utc=snooze_until_utc,
+            connection, ids, status, now, fixed_in_version=fixed_in_version, snooze_until_utc=snooze_until_utc
         )
-    return web.Response(status=HTTPStatus.OK)
+
+    return await change_stacks(request, change)
 
 
 async def _mark_critical(request: web.Request, *, is_critical: bool) -> web.Response:
-    api = request.app[API]
-    async with connected(api.pool) as connection:
-        stacks = await reachable_stacks(connection, request[IDENTITY], request.match_info["ids"].split(","))
-        await mark_critical(
-            connection, [stack.id for stack in stacks], api.clock.now(), is_critical=is_critical
-        )
-    return web.Response(status=HTTPStatus.OK if is_critical else HTTPStatus.NO_CONTENT)
+    now = request.app[API].clock.now()
+
+    async def change(connection: asyncpg.Connection, ids: Sequence[UUID]) -> None:
+        await mark_critical(connection, ids, now, is_critical=is_critical)
+
+    return await change_stacks(request, change, HTTPStatus.OK if is_critical else HTTPStatus.NO_CONTENT)
 
 
 ROUTES: Final = (

@@ -1,15 +1,17 @@
 """Stacks: one by its id, and what people say of them (contract 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Final, Literal
+from uuid import UUID
 
 import asyncpg
 import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
+from collector.api.deletion import CHANGED_IN_PART, Verdict, asked_ids, verdict_response
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
 from collector.api.service import API
@@ -25,7 +27,7 @@ from collector.http.responses import json_response
 _SETTABLE: Final = (StackStatus.OPEN, StackStatus.FIXED, StackStatus.IGNORED, StackStatus.DISCARDED)
 """`regressed` is found by the worker, and a snooze needs its end."""
 _QUIET: Final = (StackStatus.FIXED, StackStatus.SNOOZED, StackStatus.IGNORED, StackStatus.DISCARDED)
-_NO_STACK: Final = "One or more stacks could not be found."
+NO_STACK: Final = "There is no such stack."
 
 
 class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,13 +64,15 @@ async def get_stack(request: web.Request) -> web.Response:
     api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=("offset",))
     async with connected(api.pool) as connection:
-        (stack,) = await reachable_stacks(connection, identity, [request.match_info["id"]])
-    return json_response(stack_view(stack))
+        stacks = await reachable_stacks(connection, identity, [request.match_info["id"]])
+    if not stacks:
+        raise NotFound(NO_STACK)
+    return json_response(stack_view(stacks[0]))
 
 
 @documented(
     "Stack",
-    {200: Answer()},
+    {200: Answer(), **CHANGED_IN_PART},
     parameters=(
         Parameter(
             "status",
@@ -80,13 +84,29 @@ async def get_stack(request: web.Request) -> web.Response:
     refusals=(Invalid,),
 )
 async def post_status(request: web.Request) -> web.Response:
-    """Set the status of all stacks that are named, or of none; a worker's next transaction heeds it."""
-    api, identity = request.app[API], request[IDENTITY]
-    status = _status_in(parameters_of(request))
-    async with connected(api.pool) as connection:
-        stacks = await reachable_stacks(connection, identity, request.match_info["ids"].split(","))
-        await change_status(connection, [stack.id for stack in stacks], status, api.clock.now())
-    return web.Response(status=HTTPStatus.OK)
+    """Set the status of stacks; a worker's next transaction heeds it."""
+    status, now = _status_in(parameters_of(request)), request.app[API].clock.now()
+    return await change_stacks(request, lambda connection, ids: change_status(connection, ids, status, now))
+
+
+async def change_stacks(
+    request: web.Request,
+    change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[None]],
+    status: HTTPStatus = HTTPStatus.OK,
+) -> web.Response:
+    """Change those of the path's stacks that the identity reaches; `status` is the answer if it is all."""
+    verdict = Verdict()
+    async with connected(request.app[API].pool) as connection:
+        asked = asked_ids(request)
+        stacks = await reachable_stacks(connection, request[IDENTITY], asked)
+        ids = [stack.id for stack in stacks]
+        await change(connection, ids)
+    for text in asked:
+        if uuid_of(text) in ids:
+            verdict.success.append(text)
+        else:
+            verdict.is_absent(text, NO_STACK)
+    return verdict_response(verdict, web.Response(status=status))
 
 
 def stack_view(stack: StoredStack) -> StackView:
@@ -121,18 +141,15 @@ def stack_view(stack: StoredStack) -> StackView:
 async def reachable_stacks(
     connection: asyncpg.Connection, identity: Identity, asked: Sequence[str]
 ) -> list[StoredStack]:
-    """All stacks that a path names; NotFound also when one is another organization's.
+    """Those of the stacks that exist for the identity: of its organizations and of their readable projects.
 
-    Likewise for one of a suspended organization, which shows nothing, and of a project that is deleted.
+    A suspended organization shows none, nor does a project that is deleted.
     """
     ids = {uuid_of(text) for text in asked}
-    stacks = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
-    if len(stacks) < len(ids) or not all(identity.reaches(stack.organization_id) for stack in stacks):
-        raise NotFound(_NO_STACK)
-    readable = await readable_projects(connection, {stack.organization_id for stack in stacks})
-    if not {stack.project_id for stack in stacks}.issubset(readable):
-        raise NotFound(_NO_STACK)
-    return stacks
+    found = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
+    stacks = [stack for stack in found if identity.reaches(stack.organization_id)]
+    readable = set(await readable_projects(connection, {stack.organization_id for stack in stacks}))
+    return [stack for stack in stacks if stack.project_id in readable]
 
 
 def _status_in(parameters: dict[str, str]) -> StackStatus:

@@ -120,22 +120,41 @@ async def test_the_same_status_again_changes_nothing(api: RunningApi) -> None:
     assert await api.pool.fetchrow("SELECT * FROM stacks WHERE id = $1", MINE) == before
 
 
-@pytest.mark.parametrize(
-    "ids",
-    [
-        pytest.param([FOREIGN], id="another organization's"),
-        pytest.param([MINE, FOREIGN], id="one of them is"),
-        pytest.param([MINE, UUID(int=99)], id="one of them is unknown"),
-    ],
-)
-async def test_a_foreign_stack_does_not_exist(api: RunningApi, ids: list[UUID]) -> None:
-    """Nor is anything done to the others."""
+async def test_a_foreign_stack_does_not_exist(api: RunningApi) -> None:
+    """Nor is it changed."""
     for token in (api.people.user, api.people.program):
-        assert (await change(api, "discarded", *ids, token=token)).status == 404
+        assert (await change(api, "discarded", FOREIGN, token=token)).status == 404
 
-    assert await status_of(api, MINE) == "open"
     assert await status_of(api, FOREIGN) == "open"
-    assert (await api.get(f"/api/v2/stacks/{ids[-1].hex}", api.people.user)).status == 404
+    assert (await api.get(f"/api/v2/stacks/{FOREIGN.hex}", api.people.user)).status == 404
+
+
+MARKS = [
+    ("POST", "change-status?status=fixed", 200),
+    ("POST", "mark-fixed?version=1.2", 200),
+    ("POST", "mark-snoozed?snoozeUntilUtc=2999-01-01", 200),
+    ("POST", "mark-critical", 200),
+    ("DELETE", "mark-critical", 204),
+]
+
+
+@pytest.mark.parametrize(("method", "mark", "status"), MARKS)
+async def test_what_can_be_marked_is(api: RunningApi, method: str, mark: str, status: int) -> None:
+    """All of it: the usual answer. Some: 400 with what became of each id. None: 404."""
+    await api.pool.execute("UPDATE stacks SET occurrences_are_critical = $1", method == "DELETE")
+    unknown = [UUID(int=99).hex, FOREIGN.hex, "f" * 24, "x" * 32]
+    some = ",".join([MINE.hex, *unknown, MINE_TOO.hex.upper(), MINE.hex])
+
+    mixed = await api.request(method, f"/api/v2/stacks/{some}/{mark}", api.people.user)
+    none = await api.request(method, f"/api/v2/stacks/{','.join(unknown)}/{mark}", api.people.user)
+    whole = await api.request(method, f"/api/v2/stacks/{MINE.hex},{MINE.hex}/{mark}", api.people.user)
+
+    assert (mixed.status, mixed.json["success"]) == (400, [MINE.hex, MINE_TOO.hex.upper()])
+    assert [failure["id"] for failure in mixed.json["failure"]] == unknown
+    assert {failure["status_code"] for failure in mixed.json["failure"]} == {404}
+    assert (none.status, whole.status, whole.body) == (404, status, b"")
+    changed = await api.pool.fetch("SELECT id FROM stacks WHERE updated_utc > created_utc ORDER BY id")
+    assert [row["id"] for row in changed] == [MINE, MINE_TOO]
 
 
 @pytest.mark.parametrize("path", ["not-an-id-at-all-but-long-enough", "f" * 24, "short"])
