@@ -20,6 +20,16 @@ class QueryTooSlow(DatabaseUnavailable):
     """The statement timeout was over: at another time, or about less, it may be answered."""
 
 
+class SessionNotKept(DatabaseUnavailable):
+    """A pooler in transaction mode stands between: at the start a reason to end, later one to wait."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "a pooler in transaction or statement mode stands between, and sessions are needed;"
+            " set pool_mode = session there, or connect to Postgres itself"
+        )
+
+
 class MostlyRefused(Exception):  # noqa: N818 - a state of the world
     """Postgres refuses most of the rows that it is given: the fault is ours or its own, not the data's.
 

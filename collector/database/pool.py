@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 
 import asyncpg
 
-from collector.database.errors import translated
+from collector.database.errors import DatabaseUnavailable, SessionNotKept, translated
+from collector.database.pooler import SESSION_FAULTS, SessionConnection, check_session
 from collector.process.lifecycle import ServerError
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
@@ -16,6 +17,7 @@ OLDEST_MAJOR: Final = 16
 START_SECONDS: Final = 10.0
 """How long a start waits for a server that is not there yet."""
 
+_NAME: Final = "headrace"
 _CONNECT_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 60.0
 _ACQUIRE_SECONDS: Final = 5.0
@@ -31,7 +33,7 @@ async def create_pool(
     database_url: str,
     *,
     max_size: int,
-    application_name: str = "headrace",
+    application_name: str = _NAME,
     statement_timeout_seconds: int = 0,
     command_timeout_seconds: float = _COMMAND_SECONDS,
     wait_seconds: float = START_SECONDS,
@@ -42,15 +44,20 @@ async def create_pool(
     Raises StartError, with one line for the person who started the process.
     """
 
+    async def prepare(connection: asyncpg.Connection) -> None:
+        await _prepare(connection, database_url, application_name, statement_timeout_seconds)
+
     async def connect() -> asyncpg.Pool:
         return await asyncpg.create_pool(
             database_url,
             min_size=1,
             max_size=max_size,
-            init=_prepare,
+            init=prepare,
+            reset=_reset,
             timeout=_CONNECT_SECONDS,
             command_timeout=command_timeout_seconds,
-            server_settings=_server_settings(application_name, statement_timeout_seconds),
+            connection_class=SessionConnection,
+            server_settings={"application_name": application_name},
         )
 
     pool = await _reach(database_url, connect, wait_seconds)
@@ -76,17 +83,23 @@ async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS
     """One connection outside of any pool, for a command that ends; raises StartError likewise."""
 
     async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
+        connection = await asyncpg.connect(
             database_url,
             timeout=_CONNECT_SECONDS,
             command_timeout=_COMMAND_SECONDS,
-            server_settings=_server_settings("headrace", 0),
+            connection_class=SessionConnection,
+            server_settings={"application_name": _NAME},
         )
+        try:
+            await _prepare(connection, database_url, _NAME, statement_timeout_seconds=0)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     connection = await _reach(database_url, connect, wait_seconds)
     try:
         _check_version(connection)
-        await _prepare(connection)
     except BaseException:
         connection.terminate()
         raise
@@ -97,11 +110,16 @@ async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS
 async def connected(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
     """A connection for one unit of work. Raises DatabaseUnavailable where repeating can help."""
     with translated():
-        connection = await pool.acquire(timeout=_ACQUIRE_SECONDS)
         try:
-            yield connection
-        finally:
-            await pool.release(connection, timeout=_RELEASE_SECONDS)
+            connection = await pool.acquire(timeout=_ACQUIRE_SECONDS)
+            try:
+                yield connection
+            finally:
+                await pool.release(connection, timeout=_RELEASE_SECONDS)
+        except (SessionNotKept, *SESSION_FAULTS) as error:
+            # A pooler was switched, below the other connections, too: all are replaced when next used.
+            await pool.expire_connections()
+            raise SessionNotKept from error
 
 
 async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_seconds: float) -> Reached:
@@ -117,9 +135,11 @@ async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_secon
             raise ServerError(f"Postgres at {shown} has no such database: {error}.", "database_url") from None
         except asyncpg.ClientConfigurationError as error:
             raise ServerError(f"{shown} cannot be used: {error}.", "database_url") from None
+        except SessionNotKept as error:
+            raise ServerError(f"Postgres at {shown} cannot be used: {error}.", "database_url") from None
         except ValueError:  # whose text may hold a piece of the password
             raise ServerError(f"{shown} {NOT_UNDERSTOOD}", "database_url") from None
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DatabaseUnavailable) as error:
             if time.monotonic() >= until:
                 raise ServerError(_not_reached(shown, wait_seconds, error), "database_url") from None
         await asyncio.sleep(_PAUSE_SECONDS)
@@ -136,21 +156,33 @@ def _check_version(connection: asyncpg.Connection) -> None:
         raise ServerError(f"This is PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed.", "database_url")
 
 
-def _server_settings(application_name: str, statement_timeout_seconds: int) -> dict[str, str]:
-    return {
-        "application_name": application_name,
-        "statement_timeout": f"{statement_timeout_seconds}s",
-        "timezone": "UTC",
+async def _prepare(
+    connection: asyncpg.Connection, database_url: str, application_name: str, statement_timeout_seconds: int
+) -> None:
+    """`jsonb` goes in and out as its UTF-8 bytes: callers that need values decode them.
+
+    Settings are made here, not while connecting, where a pooler refuses or ignores them.
+    """
+
+    async def connect_again() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            database_url, timeout=_CONNECT_SECONDS, server_settings={"application_name": application_name}
+        )
+
+    await check_session(connection, connect_again)
+    await connection.execute(
+        f"SET statement_timeout = '{statement_timeout_seconds}s'; SET timezone = 'UTC';"
         # Our statements are short; compiling one over many leaves costs more than it saves.
-        "jit": "off",
-    }
-
-
-async def _prepare(connection: asyncpg.Connection) -> None:
-    """`jsonb` goes in and out as its UTF-8 bytes: whoever needs values decodes them himself."""
+        " SET jit = off"
+    )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
     )
+
+
+async def _reset(connection: asyncpg.Connection) -> None:
+    """What the driver does on release, but for RESET ALL: the settings of `_prepare` are to stay."""
+    await connection.execute("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *")
 
 
 def _to_jsonb(text: bytes) -> bytes:

@@ -5,7 +5,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +31,7 @@ from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
+from tests.poolers import a_pooler, needs_pgbouncer
 from tests.waiting import until
 from tests.worker.fakes import understood
 from worker import process
@@ -146,6 +147,39 @@ async def test_a_worker_says_when_it_is_ready_and_what_it_did(spine: Spine) -> N
     assert 'headrace_events_total{outcome="stored"} 1.0' in metrics
     assert 'headrace_projection_sweeps_total{result="done"} 1.0' in metrics
     assert await spine.redis.exists(spine.keys.swept)
+
+
+@needs_pgbouncer
+async def test_a_pooler_that_is_switched_while_a_worker_runs_keeps_events_waiting(spine: Spine) -> None:
+    """Readiness names what to set; once that is done everything is stored, once."""
+    async with a_pooler(spine.environ["DATABASE_URL"]) as pooler:
+        await pooler.start("session")
+        behind = replace(spine, environ=spine.environ | {"DATABASE_URL": pooler.url})
+        await spine.post(a_post())
+        async with _worker(behind) as address:
+            await until(spine.is_drained)
+            await pooler.start("transaction")
+            await spine.post(a_post())
+
+            async def is_named() -> bool:
+                return "set pool_mode = session there" in (await _get(f"{address}/health/ready"))[1]
+
+            await until(is_named)
+            assert not await spine.is_drained()
+            await pooler.start("session")
+            await until(spine.is_drained, 30)
+
+    assert len(await spine.rows("SELECT FROM events")) == 2
+
+
+@needs_pgbouncer
+async def test_a_worker_behind_a_pooler_that_keeps_no_sessions_does_not_start(spine: Spine) -> None:
+    """One line says what to set."""
+    async with a_pooler(spine.environ["DATABASE_URL"]) as pooler:
+        await pooler.start("transaction")
+        behind = spine.environ | {"DATABASE_URL": pooler.url, "HEADRACE_PORT": str(_free_port())}
+        with pytest.raises(StartError, match="set pool_mode = session there, or connect to Postgres itself"):
+            await process.run(behind, Stop())
 
 
 async def test_the_settings_of_a_project_hold_for_its_next_events(spine: Spine) -> None:
