@@ -6,7 +6,7 @@ from typing import Final
 
 from collector.database.event_lists import Selection
 from collector.database.filter_sql import CAUSES, Arguments
-from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of
+from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, missing_of
 from collector.domain.filter_fields import Column, ErrorMember, Member, Place, StackColumn
 
 _ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
@@ -35,8 +35,8 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     column = _column(part.field.places[0])
     if part.is_moment:
         return f"{_FUNCTIONS[part.operator]}({column})"
-    if part.parameter.isdigit() and part.parameter.isascii():
-        column = f"coalesce({column}, {arguments.add(part.parameter)}::text::numeric)"
+    if (missing := missing_of(part)) is not None:
+        column = f"coalesce({column}, {arguments.add(missing)}::numeric)"
     return f"{_FUNCTIONS[part.operator]}({column})::numeric"
 
 

@@ -19,7 +19,9 @@ from collector.domain.filter_terms import (
 )
 from collector.domain.version import NUMBERS, PATTERN, RELEASE
 
-_NUMBER_TEXT: Final = "^[+-]?[0-9]{1,100}([.][0-9]{1,100})?$"
+_NUMBER_TEXT: Final = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$"
+_NUMBER_LENGTH: Final = 1010
+"""Of a number's text: a number that is stored has 1,000 digits at most, and `numeric` takes all of these."""
 _MOMENT_TEXT: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
@@ -56,10 +58,20 @@ def value_condition(value: str, test: Test, add: Add, *, is_native: bool) -> str
         case IsFlag(flag):
             return f"{value} = {add(flag)}" if is_native else f"{value} = {add(str(flag).lower())}::text"
         case NumberBetween():
-            number = value if is_native else _guarded(value, _NUMBER_TEXT, "numeric")
+            number = (
+                value
+                if is_native
+                else _guarded(value, _NUMBER_TEXT, f"octet_length({value}) <= {_NUMBER_LENGTH}", "numeric")
+            )
             return _number_between(number, test, add)
         case MomentBetween():
-            moment = value if is_native else _guarded(value, _MOMENT_TEXT, "timestamptz")
+            moment = (
+                value
+                if is_native
+                else _guarded(
+                    value, _MOMENT_TEXT, f"pg_input_is_valid({value}, 'timestamptz')", "timestamptz"
+                )
+            )
             return _between(add, moment, (">=", test.begin), ("<", test.end), "timestamptz")
         case _:
             text = f"replace({value}::text, '-', '')" if is_native else value
@@ -120,7 +132,6 @@ def _between(add: Add, value: str, low: tuple[str, Any], high: tuple[str, Any], 
     return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
 
 
-def _guarded(value: str, pattern: str, type_: str) -> str:
+def _guarded(value: str, pattern: str, is_valid: str, type_: str) -> str:
     """A text as a value of a type where it is written like one, else null."""
-    is_valid = f" AND pg_input_is_valid({value}, '{type_}')" if type_ == "timestamptz" else ""
-    return f"CASE WHEN {value} ~ '{pattern}'{is_valid} THEN ({value})::{type_} END"
+    return f"CASE WHEN {value} ~ '{pattern}' AND {is_valid} THEN ({value})::{type_} END"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
@@ -16,6 +17,7 @@ from lark import Lark, Token, Tree
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import Column, Field, Kind, NamedMember, StackState, field_of
 from collector.domain.filter_grammar import parsed_by
+from collector.domain.filter_terms import number_of
 from collector.domain.time_range import offset_of
 
 MAXIMUM_LENGTH: Final = 2000
@@ -137,6 +139,16 @@ def size_of(aggregation: Aggregation) -> int:
     return max(1, min(int(aggregation.parameter[:9]), MAXIMUM_TERMS))
 
 
+def missing_of(aggregation: Aggregation) -> Decimal | None:
+    """What counts where an event has no value; None where such events do not count. Raises BadRequest."""
+    if not aggregation.parameter:
+        return None
+    missing = number_of(aggregation.parameter)
+    if missing is None:
+        raise BadRequest(f"The aggregation `{aggregation.key}` takes a number after `~`.")
+    return missing
+
+
 def _check_size(tree: Tree[Token]) -> None:
     found = list(_levels(tree))
     if len(found) > MAXIMUM_OPERATIONS:
@@ -179,6 +191,8 @@ def _aggregation(node: Tree[Token]) -> Aggregation:
         interval_of(found)
     if operator is Operator.TERMS:
         size_of(found)
+    if operator in _NUMERIC and not found.is_moment:
+        missing_of(found)
     return found
 
 

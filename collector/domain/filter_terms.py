@@ -20,7 +20,10 @@ from collector.domain.version import is_version, precedence
 
 Pieces = tuple[str | Wildcard, ...]
 
-_NUMBER: Final = re.compile(r"[+-]?\d{1,60}(?:\.\d{1,60})?", re.ASCII)
+_NUMBER: Final = re.compile(
+    r"[+-]?(?:\d{1,1000}(?:\.\d{0,1000})?|\.\d{1,1000})(?:[eE][+-]?\d{1,4})?", re.ASCII
+)
+"""`numeric` holds all of these; no event has a number of more than 1,000 digits."""
 _FLAGS: Final = {"true": True, "false": False}
 
 
@@ -140,6 +143,11 @@ def folded(text: str) -> str:
     return "".join(low if len(low := character.lower()) == 1 else character for character in text)
 
 
+def number_of(text: str) -> Decimal | None:
+    """The number that a text spells: `-1`, `.5`, `1e3`. Words such as `NaN` spell none."""
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
 def _of_term(field: Field, term: Term, clock: LocalClock) -> Test:
     match field.kind:
         case Kind.NUMBER:
@@ -205,8 +213,7 @@ def _any(term: Term, clock: LocalClock) -> Test:
     """The same value may be text in one event and a number or a date in another."""
     tests: list[Test] = [_folded_whole(term)]
     if not term.has_wildcards:
-        if _NUMBER.fullmatch(term.text):
-            number = Decimal(term.text)
+        if (number := number_of(term.text)) is not None:
             tests.append(NumberBetween(number, number))
         elif span := span_of(term.text, clock):
             tests.append(MomentBetween(span.begin, span.end))
@@ -231,7 +238,7 @@ def _of_range(field: Field, value: Range, clock: LocalClock) -> Test:
 
 def _kind_of(texts: list[str], clock: LocalClock) -> Kind:
     """What values look like: all of them are numbers, or dates, or else they are just texts."""
-    if texts and all(map(_NUMBER.fullmatch, texts)):
+    if texts and all(number_of(text) is not None for text in texts):
         return Kind.NUMBER
     return Kind.MOMENT if texts and all(span_of(text, clock) for text in texts) else Kind.WHOLE
 
@@ -269,9 +276,10 @@ def _versions(value: Range) -> VersionBetween:
 
 
 def _number(text: str, at: int) -> Decimal:
-    if _NUMBER.fullmatch(text) is None:
+    number = number_of(text)
+    if number is None:
         raise BadRequest(f"The filter is wrong at character {at + 1}: `{text[:40]}` is not a number.")
-    return Decimal(text)
+    return number
 
 
 def _span(text: str, at: int, clock: LocalClock) -> Span:

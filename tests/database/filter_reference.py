@@ -288,7 +288,10 @@ def anything(found: str, value: Term | Range, clock: LocalClock) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?", text) is not None
+    return (
+        len(text) <= 1010
+        and re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,4})?", text) is not None
+    )
 
 
 def _is_moment_like(found: str, value: Term | Range, clock: LocalClock) -> bool:

@@ -47,7 +47,24 @@ VERSIONS = [
     "1.2.3-beta.2", "1.2.3-beta.11+a", "1.2.3-beta.011", "1.2.3-alpha-7", "1.2.3.4.5.6.7-b", "1.2.3-",
     "1.2-a..b",
 ]  # fmt: skip
-NUMBERS = ["0", "1", "-1", "42", "4.2", "1.50", "007", "+3"]
+NUMBERS = [
+    "0",
+    "1",
+    "-1",
+    "42",
+    "4.2",
+    "1.50",
+    "007",
+    "+3",
+    ".5",
+    "-.5",
+    "5.",
+    "1e3",
+    "1000",
+    "42E-1",
+    "1e-30",
+]
+NO_NUMBERS = ["NaN", "Infinity", "1_0", "0x1f", "1e", ".", "1e99999", "\uff14\uff12"]
 DATES = [
     "2026-11-20", "2026-11-20T10:00:00Z", "2026-11-20T10:00:00.123+02:00", "2026-11-21T23:59:59.999999",
     "2026-02-30", "2026-11", "now", "now-1d", "now/d",
@@ -152,6 +169,10 @@ class Chance:
                 False,
                 None,
                 *NUMBERS,
+                1e3,
+                0.5,
+                2**63,
+                self._random.choice(NO_NUMBERS),
                 self._random.choice(DATES),
                 {"b": 1},
                 "true",
@@ -198,7 +219,7 @@ class Chance:
             "10.0.0.1",
         ]
         return self._random.choice(
-            [self.text(), *known, *self._random.sample(VERSIONS + NUMBERS + DATES + FLAGS, 3)]
+            [self.text(), *known, *self._random.sample(VERSIONS + NUMBERS + NO_NUMBERS + DATES + FLAGS, 3)]
         )
 
     def term(self, text: str, name: str = "") -> Term:

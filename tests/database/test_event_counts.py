@@ -79,6 +79,14 @@ async def test_numbers_are_found_out_of_all(pool: asyncpg.Pool) -> None:
     assert whole.values["cardinality_user"] == 2
 
 
+@pytest.mark.parametrize(
+    ("missing", "total"), [("~.5", "4.0"), ("~-1", "-0.5"), ("~1e3", "3002.5"), ("~+2", "8.5")]
+)
+async def test_what_is_missing_counts_in_any_spelling(pool: asyncpg.Pool, missing: str, total: str) -> None:
+    """Three of the events have no value."""
+    assert (await counted(pool, f"sum:value{missing}")).values == {"sum_value": Decimal(total)}
+
+
 async def test_the_first_and_the_last_moment_are_found_out(pool: asyncpg.Pool) -> None:
     """As the official server's page of a stack asks; a parameter means nothing for them."""
     whole = await counted(pool, "min:date max:date~1 terms:(type max:date) min:created")

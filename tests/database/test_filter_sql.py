@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext, suppress
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -190,3 +191,40 @@ async def test_versions_have_the_same_order_in_sql(pool: asyncpg.Pool) -> None:
 
     for version, precedence_there in map(orjson.loads, found):
         assert tuple(precedence_there or ()) == precedence(version)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("data.n:1e3", ["1000", "1000.0", '"1E+3"', '"1000"'], id="an exponent"),
+        pytest.param("data.n:1000", ["1000", "1000.0", '"1E+3"', '"1000"'], id="none"),
+        pytest.param("data.n:.5", ["0.50", '".5"'], id="only a fraction"),
+        pytest.param("data.n:-.5", ["-5e-1"], id="below zero"),
+        pytest.param("data.n:[-.5 TO +.5]", ["0.50", "-5e-1", '".5"'], id="a range"),
+        pytest.param("data.n:(>1e3 AND <1e25)", ["18446744073709551617"], id="beyond 64 bits"),
+        pytest.param("data.n:18446744073709551617", ["18446744073709551617"], id="such a one"),
+        pytest.param("data.n:>1e998", ["1" + "0" * 999], id="a very large one"),
+        pytest.param("data.n:nan", ['"NaN"'], id="a word"),
+        pytest.param("data.n:>=NaN", ['"NaN"'], id="texts after a word"),
+        pytest.param("value:1e3", ["1000"], id="a column"),
+    ],
+)
+async def test_numbers_are_compared_in_every_spelling(
+    pool: asyncpg.Pool, text: str, found: list[str]
+) -> None:
+    """Of the filter, and of the data, also where they were sent as text."""
+    stored = [
+        "1000", "1000.0", '"1E+3"', '"1000"', "0.50", '".5"', "-5e-1", "18446744073709551617", '"NaN"',
+        "1" + "0" * 999, '"1e9999999"', '"' + "1" * 2000 + '"', '"-"',
+    ]  # fmt: skip
+    events = [
+        an_event(data=b'{"n":%s}' % text.encode(), value=Decimal(1000) if text == "1000" else None)
+        for text in stored
+    ]
+    await BatchStore(pool).save([understood(*events)])
+
+    sql, arguments = condition(filter_of(text))
+    rows = await pool.fetch(SELECT + sql, *arguments)
+
+    ids = {UUID(bytes=event.id): text for event, text in zip(events, stored, strict=True)}
+    assert {ids[row["id"]] for row in rows} == set(found)

@@ -78,6 +78,14 @@ def test_terms_have_a_size() -> None:
         pytest.param("terms:type~x", "The aggregation `terms_type` takes a number", id="no number"),
         pytest.param("terms:(type", "The aggregation ends too early", id="an open bracket"),
         pytest.param("terms", "The aggregation ", id="no field"),
+        pytest.param(
+            "sum:value~x",
+            "The aggregation `sum_value` takes a number after `~`",
+            id="no number for what is missing",
+        ),
+        pytest.param(
+            "avg:value~NaN", "The aggregation `avg_value` takes a number after `~`", id="not a number"
+        ),
         pytest.param("sum:count " * 11, "There are too many aggregations: 10", id="too many"),
         pytest.param(
             "terms:type terms:tags terms:source terms:level", "There are too many", id="too many terms"

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from collector.domain import filter_terms
+from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import (
     ALIASES,
     DEFAULT_FIELDS,
@@ -75,6 +76,34 @@ def meaning(text: str) -> Test:
 def test_a_value_means_what_its_field_can_have(text: str, test: Test) -> None:
     """And nothing else."""
     assert meaning(text) == test
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e3", "1000"), ("1E+3", "1000"), (".5", "0.5"), ("-.5", "-0.5"), ("+1", "1"), ("5.", "5"),
+        ("18446744073709551617", "18446744073709551617"), ("-2.5e-9999", "-2.5e-9999"),
+    ],
+)  # fmt: skip
+def test_a_number_is_meant_in_every_spelling(text: str, number: str) -> None:
+    """As a value, a bound and in data, where it may be a text as well."""
+    exactly = NumberBetween(Decimal(number), Decimal(number))
+    assert meaning(f"value:{text}") == exactly
+    assert meaning(f"value:>={text}") == meaning(f"value:[{text} TO *]")
+    assert meaning(f"value:>={text}") == NumberBetween(Decimal(number), None)
+    assert meaning(f"value:[{text} TO {text}]") == exactly
+    assert meaning(f"data.n:{text}") == AnyOf((IsText((text.lower(),), is_folded=True), exactly))
+    assert meaning(f"data.n:<{text}") == NumberBetween(None, Decimal(number), includes_high=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-inf", "1_000", "0x1f", "1e", "e3", ".", "\uff11", "1e99999"]
+)
+def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
+    """Also what other languages take for one; and a number is bounded, as those of events are."""
+    assert meaning(f"data.n:{text}") == IsText((text.lower(),), is_folded=True)
+    with pytest.raises(BadRequest, match="is not a number"):
+        meaning(f"value:{text}")
 
 
 def test_words_are_cut_at_the_fields_own_separators() -> None:
