@@ -1,6 +1,7 @@
 """Ingest and api on one port: how most people run it at first, and what `headrace up` starts."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
@@ -9,6 +10,7 @@ from collector.api.pages.routes import add_pages
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.document import whole_document
+from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
@@ -41,4 +43,11 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
         add_health(app, door.readiness.checks, registry)
         address = Address(settings.host, settings.port)
-        await serve(app, address, stop, reuse_port=settings.reuse_port, connections=settings.connections)
+        await serve(
+            app,
+            address,
+            stop,
+            reuse_port=settings.reuse_port,
+            connections=settings.connections,
+            on_refused=partial(door.reasons.note, CONNECTIONS),
+        )

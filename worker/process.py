@@ -20,6 +20,7 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
+from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
@@ -36,7 +37,7 @@ from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
 from collector.process.faults import Faults, read_faults
-from collector.process.lifecycle import Stop
+from collector.process.lifecycle import Stop, vital
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
@@ -113,23 +114,25 @@ async def _work(
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
     listener = await listen(app, Address(settings.host, settings.port))
     _log.info("working", consumer=consumer.name, host=settings.host, port=listener.port)
-    async with asyncio.TaskGroup() as tasks:
-        jobs = [
-            tasks.create_task(keep_doing(job, stop, metrics))
-            for job in [
-                *_jobs(settings, stream, pool, sweep, metrics),
-                *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
-                Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            jobs = [
+                tasks.create_task(vital(job.name, keep_doing(job, stop, metrics), stop))
+                for job in [
+                    *_jobs(settings, stream, pool, sweep, metrics),
+                    *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
+                    Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
+                ]
             ]
-        ]
-        consuming = tasks.create_task(consumer.run(stop))
-        await stop.wait()
-        _log.info("stopping")
-        await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
-        for task in (consuming, *jobs):
-            task.cancel()
-    await _tell_the_last(store)
-    await listener.close()
+            consuming = tasks.create_task(vital("consumer", consumer.run(stop), stop))
+            await stop.wait()
+            _log.info("stopping")
+            await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
+            for task in (consuming, *jobs):
+                task.cancel()
+        await _tell_the_last(store)
+    finally:
+        await listener.close()
 
 
 async def _tell_the_last(store: BatchStore) -> None:
@@ -220,7 +223,8 @@ async def _redis(settings: WorkerSettings) -> AsyncIterator[Redis]:
     timeout = settings.read_block_ms / 1000 + _SOCKET_MARGIN_SECONDS
     redis = connect(settings.redis_url, socket_timeout_seconds=timeout)
     try:
-        await check_server(redis, settings.redis_url)
+        keys = Keys(settings.redis_key_prefix, settings.shards)
+        await check_server(redis, settings.redis_url, worker_commands(keys))
         yield redis
     finally:
         await redis.aclose()

@@ -17,6 +17,7 @@ from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
+from collector.broker.permissions import api_commands
 from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
@@ -101,8 +102,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         await check_migrated(pool)
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
-        await check_server(redis, settings.redis_url)
         clock, keys = SystemClock(), Keys(settings.redis_key_prefix, settings.shards)
+        await check_server(redis, settings.redis_url, api_commands(keys))
         yield Api(
             settings=settings,
             clock=clock,

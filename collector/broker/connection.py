@@ -9,7 +9,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-from collector.broker.errors import BrokerUnavailable, translated
+from collector.broker.errors import BrokerUnavailable, is_final, is_reply, translated
+from collector.broker.permissions import Commands, denied_commands
 from collector.process.lifecycle import ServerError
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
@@ -43,27 +44,41 @@ def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 1
     return Redis.from_pool(pool)
 
 
-async def check_server(redis: Redis, url: str) -> None:
-    """Wait a bounded time for the server and refuse one that is too old; one that is loading will do.
+async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:
+    """Wait a bounded time for the server, and refuse one that is too old or does not let us do the commands.
 
-    Raises ServerError with one line that says what was tried.
+    One that answers but can do nothing just now (loading, busy with a script, a replica that has lost its
+    primary ...) will do: the process starts and says in its readiness what it waits for. Raises ServerError
+    with one line that says what was tried.
     """
     try:
         async with asyncio.timeout(_START_WAIT_SECONDS):
             info = await _server_info(redis)
+            denied = await denied_commands(redis, commands)
     except (BrokerUnavailable, TimeoutError) as error:
-        raise ServerError(
-            f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
-            f"{_START_WAIT_SECONDS:.0f} s); is a Valkey or Redis running there?",
-            "redis_url",
-        ) from error
+        raise ServerError(_why(error, url), "redis_url") from error
     except exceptions.RedisError as error:
         raise ServerError(f"Redis at {without_password(url)} refused us: {error}.", "redis_url") from error
     _check_version(info, url)
+    if denied:
+        raise ServerError(
+            f"Redis at {without_password(url)} does not let our user do {', '.join(denied)}; "
+            "allow it with ACL SETUSER.",
+            "redis_url",
+        )
+
+
+def _why(error: Exception, url: str) -> str:
+    if isinstance(error, BrokerUnavailable) and is_final(error):
+        return f"Redis at {without_password(url)} refused us: {error}."
+    return (
+        f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
+        f"{_START_WAIT_SECONDS:.0f} s); is a Valkey or Redis running there?"
+    )
 
 
 async def _server_info(redis: Redis) -> dict[str, Any] | None:
-    """`INFO server`, or None while the server is loading its data."""
+    """`INFO server`, or None where the server does not tell, because of its state or of our rights."""
     last: BrokerUnavailable | None = None
     try:
         while True:
@@ -71,8 +86,9 @@ async def _server_info(redis: Redis) -> dict[str, Any] | None:
                 with translated():
                     return dict(await redis.info("server"))
             except BrokerUnavailable as error:
-                _raise_if_final(error)
-                if "LOADING" in str(error) or "loading" in str(error):
+                if is_final(error):
+                    raise
+                if is_reply(error):
                     return None
                 last = error
             await asyncio.sleep(0.1)
@@ -80,12 +96,6 @@ async def _server_info(redis: Redis) -> dict[str, Any] | None:
         if last is not None:
             raise last from None
         raise
-
-
-def _raise_if_final(error: BrokerUnavailable) -> None:
-    """A wrong password or a name that is not there will not mend itself by waiting."""
-    if isinstance(error.__cause__, (exceptions.AuthenticationError, exceptions.AuthorizationError)):
-        raise error.__cause__
 
 
 def _check_version(info: dict[str, Any] | None, url: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker.errors import translated
+from collector.broker.errors import BrokerForbidden, translated
 
 UNKNOWN: Final = "unknown"
 
@@ -33,11 +33,11 @@ async def durability_of(redis: Redis) -> Durability:
     try:
         with translated():
             config: Any = await redis.config_get("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
-    except exceptions.ResponseError:
+    except (BrokerForbidden, exceptions.ResponseError):  # renamed away, as managed servers do, or denied
         return Durability(UNKNOWN, 0, UNKNOWN)
     facts = {_text(name): _text(value) for name, value in config.items()}
     fsync = facts.get("appendfsync", UNKNOWN) if facts.get("appendonly") == "yes" else "off"
-    return Durability(fsync, int(facts.get("maxmemory", "0")), facts.get("maxmemory-policy", UNKNOWN))
+    return Durability(fsync, int(facts.get("maxmemory") or 0), facts.get("maxmemory-policy", UNKNOWN))
 
 
 def _text(value: Any) -> str:

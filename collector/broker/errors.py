@@ -7,20 +7,42 @@ from typing import Final
 from redis import exceptions
 
 _STATES: Final = (
+    "ASK ",
+    "BUSY ",
     "CLUSTERDOWN",
+    "EXECABORT",
     "LOADING",
     "MASTERDOWN",
     "MISCONF",
+    "MOVED",
     "NOREPLICAS",
     "READONLY",
     "TRYAGAIN",
     "UNBLOCKED",
+    "UNKILLABLE",
 )
-"""How a reply begins that tells of the server's state, not of a mistake of ours."""
+"""How a reply begins that tells of the server's state, not of a mistake of ours (`BUSYGROUP` is another)."""
+
+_STATE_ERRORS: Final = (
+    exceptions.AskError,
+    exceptions.ClusterDownError,
+    exceptions.ExecAbortError,
+    exceptions.ReadOnlyError,
+    exceptions.TryAgainError,
+)
+"""The same where the driver has a class for the reply and takes its first word away."""
+
+_OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
+
+_FORBIDDEN_IN_SCRIPT: Final = "ACL failure in script"
 
 
 class BrokerUnavailable(Exception):  # noqa: N818 - a state of the world
-    """Redis is out of reach, loading, read-only or cannot write its disk. A write may have happened."""
+    """Redis is out of reach, or says that it cannot do this just now. A write may have happened."""
+
+
+class BrokerForbidden(BrokerUnavailable):
+    """Redis does not let our user do this. Nothing was written; its operator can change that meanwhile."""
 
 
 class BrokerFull(Exception):  # noqa: N818 - a state of the world
@@ -32,15 +54,27 @@ def translated() -> Iterator[None]:
     """Turn the driver's errors into ours. Whatever else Redis objects to is a bug and passes as it is."""
     try:
         yield
-    except (exceptions.ConnectionError, exceptions.TimeoutError, OSError) as error:
+    except _OUTAGES as error:
         raise BrokerUnavailable(_reason(error)) from error
     except exceptions.ResponseError as error:
         reason = _reason(error)
         if isinstance(error, exceptions.OutOfMemoryError) or "OOM " in reason:
             raise BrokerFull(reason) from error
-        if isinstance(error, exceptions.ReadOnlyError) or reason.startswith(_STATES):
+        if isinstance(error, exceptions.NoPermissionError) or _FORBIDDEN_IN_SCRIPT in reason:
+            raise BrokerForbidden(reason) from error
+        if isinstance(error, _STATE_ERRORS) or reason.startswith(_STATES):
             raise BrokerUnavailable(reason) from error
         raise
+
+
+def is_reply(error: BrokerUnavailable) -> bool:
+    """Whether the server has answered: it is there, and only cannot do this just now."""
+    return isinstance(error.__cause__, (exceptions.ResponseError, exceptions.BusyLoadingError))
+
+
+def is_final(error: BrokerUnavailable) -> bool:
+    """Whether waiting does not help: the user or the password of the URL is wrong."""
+    return isinstance(error.__cause__, (exceptions.AuthenticationError, exceptions.AuthorizationError))
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,18 @@
 """How full the queue is, and how fast workers empty it: what backpressure goes by."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker.errors import translated
+from collector.broker.errors import BrokerForbidden, translated
 from collector.broker.keys import Keys
+
+_WRITE_NOTHING: Final = """#!lua
+return 0
+"""
+"""Without the flag `no-writes` a script is refused as a write is: read-only, full, too few replicas ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +27,23 @@ class QueueLoad:
     limit_bytes: int
     entries: int
     added: int
+    shows_memory: bool = True
+    """Whether the server tells its memory at all; managed ones and an ACL without `INFO` do not."""
 
     @property
     def drained(self) -> int:
         """How many entries have ever left the streams."""
         return self.added - self.entries
 
+    def bounded_by(self, limit_bytes: int) -> "QueueLoad":
+        """The same where the limit is known otherwise, from `CONFIG`."""
+        if self.limit_bytes or not limit_bytes:
+            return self
+        return replace(self, limit_bytes=limit_bytes, shows_memory=self.used_bytes > 0)
+
 
 async def queue_load(redis: Redis, keys: Keys) -> QueueLoad:
-    """Look once. Raises BrokerUnavailable when the server does not answer."""
+    """Look once. Raises BrokerUnavailable when the server does not answer, or can do nothing just now."""
     streams = [keys.stream(shard) for shard in range(keys.shards)]
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
@@ -37,16 +51,36 @@ async def queue_load(redis: Redis, keys: Keys) -> QueueLoad:
             for stream in streams:
                 pipeline.execute_command("XINFO STREAM", stream)
             # A stream that nobody has made yet is an error of its own look only.
-            memory, *found = await pipeline.execute(raise_on_error=False)
-        if isinstance(memory, Exception):
-            raise memory
+            reply, *found = await pipeline.execute(raise_on_error=False)
+        memory = _shown(reply)
     facts = [stream for stream in found if isinstance(stream, dict)]
     return QueueLoad(
-        used_bytes=int(memory["used_memory"]) - int(memory.get("mem_not_counted_for_evict", 0)),
-        limit_bytes=int(memory["maxmemory"]),
+        used_bytes=int(memory.get("used_memory", 0)) - int(memory.get("mem_not_counted_for_evict", 0)),
+        limit_bytes=int(memory.get("maxmemory", 0)),
         entries=sum(_number(stream, "length") for stream in facts),
         added=sum(_number(stream, "entries-added") for stream in facts),
+        shows_memory="used_memory" in memory and "maxmemory" in memory,
     )
+
+
+async def check_writable(redis: Redis, keys: Keys) -> None:
+    """Return where the server would take a post batch; nothing is written, and nothing goes to its disk.
+
+    Raises BrokerUnavailable and BrokerFull, as the write would.
+    """
+    with translated():
+        await redis.eval(_WRITE_NOTHING, 1, keys.stream(0))
+
+
+def _shown(reply: Any) -> dict[str, Any]:
+    """What `INFO memory` says; nothing where the server has no such command for our user."""
+    if not isinstance(reply, Exception):
+        return dict(reply)
+    try:
+        with translated():
+            raise reply
+    except (BrokerForbidden, exceptions.ResponseError):
+        return {}
 
 
 def _number(facts: dict[Any, Any], name: str) -> int:

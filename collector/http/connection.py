@@ -54,14 +54,17 @@ _log = structlog.get_logger()
 
 
 def protocols(
-    runner: web.AppRunner, direct: Mapping[str, DirectWay], connections: int
+    runner: web.AppRunner,
+    direct: Mapping[str, DirectWay],
+    connections: int,
+    on_refused: Callable[[], None],
 ) -> Callable[[], asyncio.Protocol]:
     """What makes the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
     manager.request_handler = _dispatched(manager.request_handler, direct)
     manager.request_factory = _understood(manager.request_factory)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
-    return lambda: _Connection(manager, connections, direct, options)
+    return lambda: _Connection(manager, connections, direct, options, on_refused)
 
 
 def unread_bytes(transport: asyncio.WriteTransport) -> int:
@@ -89,7 +92,7 @@ def while_connected(request: web.BaseRequest) -> Iterator[None]:
 class _Connection(RequestHandler):
     """One connection; aiohttp's, with bounds and with errors for our clients."""
 
-    __slots__ = ("_asking", "_connections", "_direct", "_first_request", "_stalled", "_taken")
+    __slots__ = ("_asking", "_connections", "_direct", "_first_request", "_on_refused", "_stalled", "_taken")
 
     def __init__(
         self,
@@ -97,8 +100,10 @@ class _Connection(RequestHandler):
         connections: int,
         direct: Mapping[str, DirectWay],
         options: Mapping[str, Any],
+        on_refused: Callable[[], None],
     ) -> None:
         super().__init__(manager, **options)
+        self._on_refused = on_refused
         self._connections = connections
         self._direct = direct
         self._asking: asyncio.Task[Any] | None = None
@@ -109,6 +114,7 @@ class _Connection(RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         if len(self._manager._connections) > self._connections:  # type: ignore[union-attr]  # noqa: SLF001
+            self._on_refused()
             self.transport.write(_TOO_MANY)  # type: ignore[union-attr]
             self.force_close()
         else:

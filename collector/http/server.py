@@ -6,7 +6,7 @@ Bodies arrive as they were sent (nothing is inflated) and the security headers a
 import asyncio
 import errno
 import resource
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -28,6 +28,10 @@ _KEEPALIVE_SECONDS: Final = 75.0
 _BACKLOG: Final = 1024
 
 _log = structlog.get_logger()
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
 
 
 def application(middlewares: Iterable[Any] = ()) -> web.Application:
@@ -69,24 +73,35 @@ async def serve(
     *,
     reuse_port: bool = False,
     connections: int = CONNECTIONS,
+    on_refused: Callable[[], None] = _ignore,
 ) -> None:
     """Serve the application until told to stop, then answer what is under way.
 
     Raises StartError when the address cannot be had.
     """
-    listener = await listen(app, address, reuse_port=reuse_port, connections=connections)
+    listener = await listen(
+        app, address, reuse_port=reuse_port, connections=connections, on_refused=on_refused
+    )
     _log.info("serving", host=address.host, port=listener.port)
-    await stop.wait()
-    _log.info("stopping")
-    await listener.close()
+    try:
+        await stop.wait()
+        _log.info("stopping")
+    finally:  # also where a background task has died: what is under way gets its answer
+        await listener.close()
 
 
 async def listen(
-    app: web.Application, address: Address, *, reuse_port: bool = False, connections: int = CONNECTIONS
+    app: web.Application,
+    address: Address,
+    *,
+    reuse_port: bool = False,
+    connections: int = CONNECTIONS,
+    on_refused: Callable[[], None] = _ignore,
 ) -> Listener:
     """Serve the application on so many connections at once; one more is answered 503 and closed.
 
-    Several processes may share a port with `reuse_port`. Raises StartError when the address cannot be had.
+    `on_refused` is called for each of those. Several processes may share a port with `reuse_port`. Raises
+    StartError when the address cannot be had.
     """
     runner = web.AppRunner(
         app,
@@ -98,7 +113,7 @@ async def listen(
     await runner.setup()
     try:
         server = await asyncio.get_running_loop().create_server(
-            protocols(runner, app.get(DIRECT, {}), _affordable(connections)),
+            protocols(runner, app.get(DIRECT, {}), _affordable(connections), on_refused),
             address.host,
             address.port,
             backlog=_BACKLOG,

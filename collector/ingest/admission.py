@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from collector.domain.errors import MonthlyLimitReached, Unavailable
+from collector.domain.errors import MonthlyLimitReached
 from collector.domain.token import TokenEntry
 from collector.http.throttle import counted_organization
 from collector.ingest.auth import Target, refuse_suspended, target_of, token_of
@@ -39,9 +39,7 @@ async def admit(
     check = door.senders.begin_check()
     token = await token_of(request, door.cache, door.clock)
     await door.throttle.count(request, _counted_as(token))
-    if door.settings.submission_disabled:
-        raise Unavailable("This server takes no events at the moment.")
-    door.backpressure.check()
+    door.reasons.check()
     if check_length is not None:
         check_length(request, door.settings.body_limit_bytes)
     await refuse_suspended(token, door.cache)

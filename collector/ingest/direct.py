@@ -42,7 +42,8 @@ class DirectPosts:
         self._door = door
         self._limit_bytes = door.settings.body_limit_bytes
         # Whoever is counted is counted the routed way.
-        self._is_disabled = door.settings.submission_disabled or door.settings.request_limit > 0
+        self._is_counted = door.settings.request_limit > 0
+        self._reasons = door.reasons
 
     def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
         """Queue a post whose body is there; one future answers all posts of a batch."""
@@ -65,9 +66,9 @@ class DirectPosts:
     def _sender(self, message: RawRequestMessage) -> KnownSender | None:
         """Who sends it, where nothing about it needs a decision."""
         authorization = message.headers.get(hdrs.AUTHORIZATION)
-        if message.method != hdrs.METH_POST or authorization is None or self._is_disabled:
+        if message.method != hdrs.METH_POST or authorization is None or self._is_counted:
             return None
-        if self._door.backpressure.refuses:
+        if self._reasons.refuses:
             return None
         sender = self._door.senders.find(authorization)
         return sender if sender is not None and self._is_ordinary(message) else None

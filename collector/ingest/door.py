@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +13,13 @@ from prometheus_client import CollectorRegistry
 from collector.broker.connection import check_server, connect
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
+from collector.broker.permissions import ingest_commands
 from collector.broker.post_stream import PostStream
-from collector.broker.queue_load import queue_load
 from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
+from collector.domain.reasons import SUBMISSION_DISABLED
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.errors import STATUS
 from collector.http.throttle import Throttle
@@ -29,13 +29,14 @@ from collector.ingest.fault_points import with_fault_points
 from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
+from collector.ingest.reasons import Reasons
 from collector.ingest.settings import IngestSettings
 from collector.ingest.strict import StrictChecks
 from collector.ingest.token_cache import TokenCache
 from collector.ingest.turns import Turns
 from collector.process.clock import Clock, SystemClock
 from collector.process.faults import NO_FAULTS, Faults
-from collector.process.lifecycle import cancelled
+from collector.process.lifecycle import cancelled, vital
 from collector.process.metrics import IngestMetrics
 
 
@@ -55,6 +56,7 @@ class Door:
     bodies: BodiesUnderWay
     turns: Turns
     strict_checks: StrictChecks
+    reasons: Reasons
     readiness: Readiness
     metrics: IngestMetrics
     throttle: Throttle
@@ -66,6 +68,9 @@ class Door:
 
 LOOK_UP_SECONDS: Final = 1.0
 """How long a token is looked for before the door goes by what it remembers."""
+
+LOOK_SECONDS: Final = 2.0
+"""How long the queue's server may take to tell its state before it counts as unavailable."""
 
 DOOR: Final = web.AppKey("door", Door)
 
@@ -82,18 +87,31 @@ async def open_door(
     networks = trusted_networks(settings.trusted_proxies)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
     looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
+    watching = connect(settings.redis_url, socket_timeout_seconds=LOOK_SECONDS, max_connections=1)
+    readiness: Readiness | None = None
     try:
-        await check_server(redis, settings.redis_url)
+        await check_server(redis, settings.redis_url, ingest_commands(keys))
         metrics = IngestMetrics(registry)
         projection, ids = TokenProjection(looking_up, keys), PostIds()
         cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
-        backpressure = Backpressure(_marks(settings), clock, metrics)
+        reasons = Reasons(clock, metrics)
+        if settings.submission_disabled:
+            reasons.put(SUBMISSION_DISABLED, "HEADRACE_SUBMISSION_DISABLED is true")
+        backpressure = Backpressure(_marks(settings), clock, metrics, reasons)
         sink = with_fault_points(PostStream(redis, keys), faults)
         queue = PostQueue(sink, ids, clock, metrics, backpressure, shards=settings.shards)
-        readiness = Readiness(redis, projection, SystemClock(), metrics, settings.durability)
+        readiness = Readiness(
+            watching,
+            keys,
+            SystemClock(),
+            metrics,
+            backpressure,
+            durability=settings.durability,
+        )
+        await readiness.look()
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(cache.follow())
-            looking = tasks.create_task(backpressure.keep_looking(partial(queue_load, redis, keys)))
+            following = tasks.create_task(vital("evictions", cache.follow()))
+            looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
             senders, turns = KnownSenders(cache, clock), Turns()
             try:
                 async with queue.open():
@@ -110,6 +128,7 @@ async def open_door(
                         bodies_within(settings.body_limit_bytes),
                         turns,
                         StrictChecks(settings.body_limit_bytes, turns),
+                        reasons,
                         readiness,
                         metrics,
                         Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock),
@@ -117,6 +136,9 @@ async def open_door(
             finally:
                 await cancelled(following, looking)
     finally:
+        if readiness is not None:
+            await readiness.close()
+        await watching.aclose()
         await looking_up.aclose()
         await redis.aclose()
 

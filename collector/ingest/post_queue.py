@@ -19,6 +19,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
 from collector.domain.identifiers import PostIds
 from collector.domain.post import Post, PostBatch
+from collector.domain.reasons import POSTS_WAITING, QUEUE_FULL, QUEUE_UNAVAILABLE, STOPPING
 from collector.ingest.backpressure import Backpressure
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
@@ -75,7 +76,9 @@ class _Batch:
         return len(self.posts) >= _POSTS_WORTH_A_WRITE or self.size_bytes >= _BYTES_WORTH_A_WRITE
 
     def settle(self, refusal: Unavailable | None) -> None:
-        """Tell every waiting post."""
+        """Tell every waiting post, once: a second word comes too late."""
+        if self.written.done():
+            return
         if refusal is None:
             self.written.set_result(None)
         else:
@@ -101,6 +104,7 @@ class PostQueue:
         self._clock = clock
         self._metrics = metrics
         self._backpressure = backpressure
+        self._reasons = backpressure.reasons
         self._shards = shards
         self._batches: list[_Batch] = []
         self._waiting_bytes = 0
@@ -108,7 +112,6 @@ class PostQueue:
         self._is_open = False
         self._writes_under_way = 0
         self._next_shard = 0
-        self._trouble: str | None = None
 
     async def append(self, post: Post) -> None:
         """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
@@ -121,9 +124,10 @@ class PostQueue:
         """
         size_bytes = len(post.body)
         if not self._is_open:
-            raise Unavailable("The server is stopping; please repeat the post.")
+            raise self._reasons.refusal(STOPPING)
         if self._waiting_bytes + size_bytes > _WAITING_BYTES and self._waiting_bytes:
-            raise Unavailable("More posts are waiting for the queue's disk than this server can hold.")
+            self._reasons.note(POSTS_WAITING)
+            raise self._reasons.refusal(POSTS_WAITING)
         if not self._batches or not self._batches[-1].takes(size_bytes):
             self._batches.append(_Batch())
         batch = self._batches[-1]
@@ -137,17 +141,22 @@ class PostQueue:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Take posts inside the block; it ends when those that were taken are written."""
-        async with asyncio.TaskGroup() as self._group:
-            self._is_open = True
-            try:
-                yield
-            finally:
-                self.close()
+        """Take posts inside the block; it ends when those that were taken are written, or refused."""
+        try:
+            async with asyncio.TaskGroup() as self._group:
+                self._is_open = True
+                try:
+                    yield
+                finally:
+                    self.close()
+        finally:
+            # Only where the tasks that write were cancelled: whoever waits must not wait for ever.
+            self._refuse_waiting(self._reasons.refusal(STOPPING))
 
     def close(self) -> None:
         """Take no more posts; those that wait are written."""
         self._is_open = False
+        self._reasons.put(STOPPING, "")
 
     @property
     def _is_write_due(self) -> bool:
@@ -158,27 +167,42 @@ class PostQueue:
     def _begin_write(self) -> None:
         """Write in a task of its own, which takes along what comes before it gets its turn."""
         self._writes_under_way += 1
-        self._group.create_task(self._write_next())
+        writing = self._write_next()
+        try:
+            self._group.create_task(writing)
+        except RuntimeError:  # the group is being cancelled: nothing is written any more
+            writing.close()
+            self._writes_under_way -= 1
+            self._refuse_waiting(self._reasons.refusal(STOPPING))
 
     async def _write_next(self) -> None:
-        if self._batches:
-            batch = self._batches.pop(0)
-            self._waiting_bytes -= batch.size_bytes
-            refusal = await self._attempt(batch)
-            batch.settle(refusal)
-            if refusal is not None:
-                self._refuse_waiting(refusal)
-        self._writes_under_way -= 1
+        try:
+            if self._batches:
+                batch = self._batches.pop(0)
+                self._waiting_bytes -= batch.size_bytes
+                refusal = await self._attempt(batch)
+                if refusal is not None:
+                    self._refuse_waiting(refusal)
+        finally:
+            self._writes_under_way -= 1
         if self._is_write_due:
             self._begin_write()
 
     async def _attempt(self, batch: _Batch) -> Unavailable | None:
-        """Write one batch; whatever happens becomes a refusal, because posts wait for an answer."""
+        """Write one batch and tell its posts; answers why it failed.
+
+        Whatever happens becomes a refusal, a cancellation, too, because posts wait for an answer.
+        """
+        refusal: Unavailable | None = self._reasons.refusal(QUEUE_UNAVAILABLE)
         try:
-            return await self._write(batch)
-        except Exception:  # noqa: BLE001 - whatever it was, it is our fault
+            refusal = await self._write(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is our fault
+            self._metrics.background_failures.labels("append").inc()
+            self._reasons.note(QUEUE_UNAVAILABLE, f"an unforeseen {type(error).__name__}; see the log")
             _log.exception("append failed", posts=len(batch.posts))
-            return Unavailable("The queue did not take the post.")
+        finally:
+            batch.settle(refusal)
+        return refusal
 
     async def _write(self, collected: _Batch) -> Unavailable | None:
         """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
@@ -189,28 +213,21 @@ class PostQueue:
             try:
                 await self._sink.append(shard, batch)
             except BrokerFull:
-                self._notice("queue is full")
-                wait = self._backpressure.retry_after_seconds()
-                return Unavailable("The queue is full.", retry_after_seconds=wait)
+                self._backpressure.refused()
+                return self._reasons.refusal(QUEUE_FULL)
             except BrokerUnavailable as error:
                 if self._clock.monotonic() - started > APPEND_SECONDS:
-                    self._notice("queue is unavailable", reason=str(error))
-                    return Unavailable("The queue is unavailable.")
+                    self._reasons.note(QUEUE_UNAVAILABLE, str(error))
+                    return self._reasons.refusal(QUEUE_UNAVAILABLE)
             else:
-                self._notice(None)
+                self._reasons.forget(QUEUE_UNAVAILABLE)
                 self._count(collected, self._clock.monotonic() - started)
                 return None
             self._metrics.appends_repeated.inc()
             await asyncio.sleep(_REPEAT_PAUSE_SECONDS)
 
-    def _notice(self, trouble: str | None, **facts: str) -> None:
-        """One line when a trouble begins and one when it is over, not one a batch."""
-        if trouble != self._trouble:
-            _log.warning(trouble or "queue takes posts again", **facts)
-        self._trouble = trouble
-
     def _refuse_waiting(self, refusal: Unavailable) -> None:
-        """What waited behind a failed write would only wait as long again."""
+        """What waits behind a failed write would only wait as long again."""
         waiting, self._batches = self._batches, []
         self._waiting_bytes = 0
         for batch in waiting:

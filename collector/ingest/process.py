@@ -1,9 +1,11 @@
 """The ingest process: the door alone, on a port of its own; it reaches Redis and nothing else."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry
 
+from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
@@ -29,4 +31,11 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)
         address = Address(settings.host, settings.port)
-        await serve(app, address, stop, reuse_port=settings.reuse_port, connections=settings.connections)
+        await serve(
+            app,
+            address,
+            stop,
+            reuse_port=settings.reuse_port,
+            connections=settings.connections,
+            on_refused=partial(door.reasons.note, CONNECTIONS),
+        )

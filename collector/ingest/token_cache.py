@@ -17,6 +17,7 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.token_projection import EVERYTHING, ORGANIZATION, PROJECT, TOKEN, Eviction, Found
 from collector.domain.errors import Unavailable
 from collector.domain.projection import OrganizationEntry, ProjectEntry
+from collector.domain.reasons import QUEUE_UNAVAILABLE, TOKENS
 from collector.domain.token import TokenEntry
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
@@ -120,7 +121,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
             return self._stale(held, stale_seconds)
         self._metrics.projection_age_seconds.set(found.swept_seconds_ago or 0.0)
         if found.entry is None and not _is_fresh(found.swept_seconds_ago):
-            raise Unavailable("Credentials cannot be checked right now: the token projection is not fresh.")
+            raise Unavailable(TOKENS.sentence)
         if evictions == self._evictions:
             self._remember(key, found.entry)
         return found.entry
@@ -129,7 +130,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         """What was known before Redis went away, while that may still count."""
         age = self._clock.monotonic() - held.since if held is not None else 0.0
         if held is None or held.entry is None or age > stale_seconds:
-            raise Unavailable("Credentials cannot be checked right now.")
+            raise Unavailable(QUEUE_UNAVAILABLE.sentence)
         self._metrics.stale_tokens_used.inc()
         return held.entry
 
@@ -149,6 +150,7 @@ class TokenCache:
         self._source = source
         self._clock = clock
         self._stale_seconds = stale_seconds
+        self._metrics = metrics
         self._heard = float("-inf")
         self.evictions = 0
         """How often anything was forgotten: unchanged means that what was found before still stands."""
@@ -170,7 +172,10 @@ class TokenCache:
         return await self._organizations.get(organization_id, self._counts_seconds, self._stale_seconds)
 
     async def follow(self) -> None:
-        """Evict what the channel announces, reconnecting for ever; a reconnect forgets everything."""
+        """Evict what the channel announces, reconnecting for ever; a reconnect forgets everything.
+
+        Whatever else goes wrong is survived as a lost channel is: entries count for a second meanwhile.
+        """
         while True:
             try:
                 async for eviction in self._source.evictions():
@@ -178,6 +183,9 @@ class TokenCache:
             except BrokerUnavailable as error:
                 if self._heard > float("-inf"):
                     _log.warning("eviction channel lost", reason=str(error))
+            except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
+                self._metrics.background_failures.labels("evictions").inc()
+                _log.exception("the eviction channel failed")
             self._heard = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
 

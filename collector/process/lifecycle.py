@@ -4,14 +4,18 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, TypeVar
 
+import structlog
 import uvloop
 
+EXIT_DIED: Final = 1
 EXIT_BAD_START: Final = 2
 
 _CANCEL_AGAIN_SECONDS: Final = 0.5
+
+AnyError = TypeVar("AnyError", bound=Exception)
 
 
 class StartError(Exception):
@@ -27,6 +31,10 @@ class ServerError(StartError):
     def __init__(self, why: str, field_name: str) -> None:
         super().__init__(why)
         self.field_name = field_name
+
+
+class TaskDied(Exception):  # noqa: N818 - a state of the process
+    """A background task has ended without which the process must not go on: exit status 1, and one line."""
 
 
 class Stop:
@@ -58,6 +66,25 @@ class Stop:
         return True
 
 
+async def vital(name: str, work: Coroutine[Any, Any, None], stop: Stop | None = None) -> None:
+    """Run a background task that ends only where `stop` is requested, or cancelled.
+
+    Raises TaskDied when it ends otherwise, so that the task group around it ends the process and a supervisor
+    starts it again; a process that lacks the task would neither do its work nor say so.
+    """
+    try:
+        await work
+    except Exception as error:
+        structlog.get_logger().exception("a background task died", task=name)
+        raise TaskDied(f"the background task {name!r} died of {type(error).__name__}: {error}") from error
+    else:
+        if stop is None or not stop.is_requested:
+            raise TaskDied(f"the background task {name!r} ended by itself")
+    finally:
+        if stop is not None:
+            stop.request()  # others may swallow the cancellation that follows; this they see
+
+
 async def cancelled(*tasks: asyncio.Task[None]) -> None:
     """Cancel tasks until they have ended.
 
@@ -82,10 +109,13 @@ def run_process(main: Callable[[Stop], Awaitable[None]], in_words: Callable[[Sta
         lines = in_words(first_of(group)).splitlines()
         sys.stderr.write("".join(f"headrace: {line}\n" for line in lines))
         status = EXIT_BAD_START
+    except* TaskDied as group:
+        sys.stderr.write(f"headrace: {first_of(group)}; see the log.\n")
+        status = EXIT_DIED
     return status
 
 
-def first_of(group: BaseExceptionGroup[StartError]) -> StartError:
+def first_of(group: BaseExceptionGroup[AnyError]) -> AnyError:
     """The first error in a group, however deep in it."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -27,6 +27,18 @@ class IngestMetrics:
             ["status"],
             registry=registry,
         )
+        self.refusing = Gauge(
+            "headrace_refusing",
+            "1 while posts are refused for a reason that is not theirs, by reason.",
+            ["reason"],
+            registry=registry,
+        )
+        self.background_failures = Counter(
+            "headrace_background_failures",
+            "Failures that a background task of ingest has survived.",
+            ["task"],
+            registry=registry,
+        )
         self.append_seconds = Histogram(
             "headrace_append_seconds",
             "Time that a post batch takes to reach the queue's disk.",

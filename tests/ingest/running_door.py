@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from collector.broker.post_stream import PostStream
 from collector.broker.token_projection import TokenProjection
 from collector.domain.post import Post
 from collector.domain.projection import Projection
+from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
@@ -85,9 +87,9 @@ class RunningDoor:
 
 @asynccontextmanager
 async def running_door(
-    redis_url: str, key_prefix: str, projection: Projection, **settings: Any
+    redis_url: str, key_prefix: str, projection: Projection | None, **settings: Any
 ) -> AsyncIterator[RunningDoor]:
-    """A door on a free port whose projection has just been swept."""
+    """A door on a free port whose projection has just been swept; None leaves it as it is."""
     redis, keys, registry = (
         connect(redis_url, socket_timeout_seconds=5),
         Keys(key_prefix),
@@ -95,15 +97,21 @@ async def running_door(
     )
 
     async def load() -> Projection:
-        return projection
+        return projection or Projection()
 
-    await TokenProjection(redis, keys).sweep(load)
+    if projection is not None:
+        await TokenProjection(redis, keys).sweep(load)
     values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | settings
     async with open_door(IngestSettings(**values), registry) as door, ClientSession() as session:
         app = application()
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)
-        listener = await listen(app, Address("127.0.0.1", 0))
+        listener = await listen(
+            app,
+            Address("127.0.0.1", 0),
+            connections=door.settings.connections,
+            on_refused=partial(door.reasons.note, CONNECTIONS),
+        )
         yield RunningDoor(session, redis, keys, listener.port)
         await listener.close()
     await redis.aclose()

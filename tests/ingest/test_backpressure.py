@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from collector.broker.queue_load import QueueLoad
 from collector.domain.errors import Unavailable
 from collector.ingest.backpressure import Backpressure, Marks
+from collector.ingest.reasons import Reasons
 from collector.process.metrics import IngestMetrics
 from tests.fakes import FakeClock
 
@@ -15,7 +16,8 @@ LIMIT = 1000
 
 
 def _backpressure(clock: FakeClock) -> Backpressure:
-    return Backpressure(Marks(0.8, Path("/"), 50), clock, IngestMetrics(CollectorRegistry()))
+    metrics = IngestMetrics(CollectorRegistry())
+    return Backpressure(Marks(0.8, Path("/"), 50), clock, metrics, Reasons(clock, metrics))
 
 
 def _load(used: int, *, entries: int = 100, added: int = 100, limit: int = LIMIT) -> QueueLoad:
@@ -29,7 +31,7 @@ def test_posts_are_refused_above_the_high_mark_and_taken_again_below_the_low_one
 
     for used in (0, 799, 801, 750, 719, 750):
         pressure.observe(_load(used))
-        judged.append(pressure.refuses)
+        judged.append(pressure.reasons.refuses)
 
     assert judged == [False, False, True, True, False, False]
 
@@ -45,12 +47,12 @@ def test_the_queues_memory_is_known_once_it_was_looked_at() -> None:
 
 
 def test_a_queue_without_a_limit_is_never_full() -> None:
-    """A given server may have none; then its operator watches."""
+    """Where the operator has accepted that (`relaxed`); otherwise that is a reason of its own."""
     pressure = _backpressure(FakeClock())
 
     pressure.observe(_load(10**12, limit=0))
 
-    assert not pressure.refuses
+    assert not pressure.reasons.refuses
 
 
 def test_what_was_taken_since_the_last_look_counts() -> None:
@@ -61,9 +63,9 @@ def test_what_was_taken_since_the_last_look_counts() -> None:
     judged = []
     for size_bytes in (50, 60):
         pressure.took(size_bytes)
-        judged.append(pressure.refuses)
+        judged.append(pressure.reasons.refuses)
     pressure.observe(_load(600))
-    judged.append(pressure.refuses)
+    judged.append(pressure.reasons.refuses)
 
     assert judged == [False, True, False]
 
@@ -77,7 +79,7 @@ def test_retry_after_is_what_the_workers_need() -> None:
     pressure.observe(_load(9000, entries=1000, added=2000, limit=10_000))
 
     with pytest.raises(Unavailable) as caught:
-        pressure.check()
+        pressure.reasons.check()
 
     assert caught.value.retry_after_seconds == 10
 
@@ -118,7 +120,7 @@ def test_posts_are_refused_while_the_disk_is_short(free_bytes: int | None, refus
 
     pressure.observe_disk(free_bytes)
 
-    assert pressure.refuses is refuses
+    assert pressure.reasons.refuses is refuses
     if refuses:
         with pytest.raises(Unavailable, match="disk"):
-            pressure.check()
+            pressure.reasons.check()

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from collector.domain.projection import ProjectEntry, Projection
+from collector.domain.reasons import REASONS
 from collector.domain.token import lookup_of
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.ingest.projections import (
@@ -469,7 +470,7 @@ async def test_health_and_metrics_tell_the_state(door: RunningDoor) -> None:
         assert live.status == 200
     assert await door.ready() == (
         200,
-        {"status": "ready", "checks": {"durability": "ok", "tokens": "ok", "clock": "ok"}},
+        {"status": "ready", "checks": {reason.name: "ok" for reason in REASONS}},
     )
     async with door.session.get(door.url + "/metrics") as metrics:
         text = await metrics.text()

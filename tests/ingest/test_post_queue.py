@@ -13,6 +13,7 @@ from collector.domain.identifiers import PostIds
 from collector.ingest import post_queue
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.post_queue import PostQueue
+from collector.ingest.reasons import Reasons
 from collector.process.metrics import IngestMetrics
 from tests.factories import a_post
 from tests.fakes import FakeClock, FakePostSink
@@ -22,7 +23,7 @@ from tests.waiting import until
 @asynccontextmanager
 async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> AsyncIterator[PostQueue]:
     metrics = IngestMetrics(CollectorRegistry())
-    backpressure = Backpressure(Marks(0.8, None, 0), clock, metrics)
+    backpressure = Backpressure(Marks(0.8, None, 0), clock, metrics, Reasons(clock, metrics))
     queue = PostQueue(sink, PostIds(), clock, metrics, backpressure, shards=shards)
     async with asyncio.timeout(10), queue.open():
         yield queue

@@ -1,0 +1,100 @@
+"""Which commands each process needs, so that a user whose ACL lacks one is told at the start.
+
+`INFO` and `CONFIG` are not among them: without them a process cannot see what the server promises, which is a
+matter of its readiness.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailable, is_final, translated
+from collector.broker.keys import GROUP, Keys
+
+Commands = Sequence[str]
+"""Each with the fewest words that make it a command, the names of its keys among them."""
+
+_CHECK: Final = """
+local denied = {}
+for _, line in ipairs(ARGV) do
+  local words = {}
+  for word in string.gmatch(line, '%S+') do words[#words + 1] = word end
+  local is_known, is_allowed = pcall(redis.acl_check_cmd, unpack(words))
+  if is_known and not is_allowed then denied[#denied + 1] = line end
+end
+return denied
+"""
+"""Does none of them, and may run whatever state the server's data are in."""
+
+
+def ingest_commands(keys: Keys) -> Commands:
+    """What taking posts needs."""
+    return (
+        f"EVALSHA sha 1 {keys.stream(0)}",
+        f"XADD {keys.stream(0)} * field value",
+        f"HINCRBY {keys.accepted(0)} posts 1",
+        *(f"HGET {name} key" for name in (keys.tokens, keys.projects, keys.organizations)),
+        f"GET {keys.swept}",
+        "TIME",
+        f"SUBSCRIBE {keys.evictions}",
+    )
+
+
+def api_commands(keys: Keys) -> Commands:
+    """What log-in and changes of tokens, projects and organizations need."""
+    tries = keys.login_tries("ip", "127.0.0.1")
+    return (
+        *(f"HSET {name} key value" for name in (keys.tokens, keys.projects, keys.organizations)),
+        *(f"HDEL {name} key" for name in (keys.tokens, keys.projects, keys.organizations)),
+        f"PUBLISH {keys.evictions} token:key",
+        f"INCR {tries}",
+        f"EXPIRE {tries} 900",
+        "MULTI",
+        "EXEC",
+    )
+
+
+def worker_commands(keys: Keys) -> Commands:
+    """What emptying the stream and sweeping the token projection need."""
+    return (
+        f"XREADGROUP GROUP {GROUP} consumer COUNT 1 STREAMS {keys.stream(0)} >",
+        f"XAUTOCLAIM {keys.stream(0)} {GROUP} consumer 1 0-0",
+        f"XACK {keys.stream(0)} {GROUP} 0-1",
+        f"XDEL {keys.stream(0)} 0-1",
+        f"XLEN {keys.stream(0)}",
+        f"HGETALL {keys.tokens}",
+        f"WATCH {keys.tokens}",
+        f"SET {keys.swept} 1",
+        "TIME",
+        *api_commands(keys),
+    )
+
+
+async def denied_commands(redis: Redis, commands: Commands) -> list[str]:
+    """Those that the server does not let our user do; none where its state keeps it from telling.
+
+    Raises BrokerUnavailable where it lets us do nothing at all.
+    """
+    if not commands:
+        return []
+    try:
+        with translated():
+            answer = await redis.eval(_CHECK, 0, *commands)
+    except BrokerForbidden:
+        return ["EVAL"]
+    except (BrokerUnavailable, BrokerFull) as error:
+        if isinstance(error, BrokerUnavailable) and is_final(error):
+            raise
+        return []
+    except exceptions.ResponseError:  # a server without `acl_check_cmd`
+        return []
+    return [_words(line) for line in answer]
+
+
+def _words(line: bytes | str) -> str:
+    """The command and its key, as a person writes them into an ACL."""
+    command, *words = (line.decode() if isinstance(line, bytes) else line).split()
+    key = next((word for word in words if "{" in word), "")
+    return f"{command} on {key}" if key else command

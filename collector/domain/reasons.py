@@ -1,0 +1,73 @@
+"""Every reason for refusing posts that is not about the post: one list, with a name and a sentence for each.
+
+The name is in the health route and the metric, the sentence is what clients and the landing page read. What
+an operator is told beside it, such as addresses and what a server said, is for the health route and the logs.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why posts are refused.
+
+    `refuses_all`: no post is taken while it holds. Otherwise a post finds out by itself whether it can be
+    taken: a known token is let in while the projection is not fresh, and a write is tried while the queue
+    does not answer.
+    """
+
+    name: str
+    sentence: str
+    refuses_all: bool
+    retry_after_seconds: int | None = None
+
+
+QUEUE_UNAVAILABLE: Final = Reason("queue_unavailable", "The queue is unavailable.", refuses_all=False)
+QUEUE_FULL: Final = Reason("queue_full", "The queue is full.", refuses_all=True)
+DISK_SHORT: Final = Reason(
+    "disk_short", "The queue's disk is almost full.", refuses_all=True, retry_after_seconds=120
+)
+SUBMISSION_DISABLED: Final = Reason(
+    "submission_disabled", "This server takes no events at the moment.", refuses_all=True
+)
+DURABILITY: Final = Reason(
+    "durability", "The queue would not keep events through a crash.", refuses_all=True, retry_after_seconds=60
+)
+MEMORY_LIMIT: Final = Reason(
+    "memory_limit", "The queue has no memory limit.", refuses_all=True, retry_after_seconds=60
+)
+TOKENS: Final = Reason("tokens", "The token projection is not fresh; is a worker running?", refuses_all=False)
+CLOCK: Final = Reason(
+    "clock",
+    "This machine's clock differs from the queue's by minutes.",
+    refuses_all=True,
+    retry_after_seconds=60,
+)
+CONNECTIONS: Final = Reason("connections", "Too many connections at once.", refuses_all=False)
+POSTS_WAITING: Final = Reason(
+    "posts_waiting",
+    "More posts are waiting for the queue's disk than this server can hold.",
+    refuses_all=False,
+)
+STOPPING: Final = Reason("stopping", "The server is stopping; please repeat the post.", refuses_all=False)
+
+REASONS: Final = (
+    QUEUE_UNAVAILABLE,
+    QUEUE_FULL,
+    DISK_SHORT,
+    SUBMISSION_DISABLED,
+    DURABILITY,
+    MEMORY_LIMIT,
+    TOKENS,
+    CLOCK,
+    CONNECTIONS,
+    POSTS_WAITING,
+    STOPPING,
+)
+"""All of them; of several that hold, a post is refused with the first."""
+
+
+def told(reason: Reason, detail: str = "") -> str:
+    """The reason for an operator: its sentence, and what is known beside it behind a colon."""
+    return f"{reason.sentence.rstrip('.')}: {detail}" if detail else reason.sentence

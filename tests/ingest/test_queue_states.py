@@ -1,0 +1,271 @@
+"""Every class of reply that the queue's server can give: what posts, readiness and metrics say, and that it passes."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from collector.domain.reasons import (
+    CLOCK,
+    CONNECTIONS,
+    DISK_SHORT,
+    DURABILITY,
+    MEMORY_LIMIT,
+    QUEUE_FULL,
+    QUEUE_UNAVAILABLE,
+    REASONS,
+    SUBMISSION_DISABLED,
+    TOKENS,
+    Reason,
+)
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
+from collector.ingest import post_queue, readiness
+from tests import queue_states
+from tests.ingest.projections import a_projection
+from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post, running_door
+from tests.queue_states import ClusterNode, Operator, SlowlyLoading, State
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
+    """A server of this module's own, which is put into every state."""
+    service = Valkey(tmp_path_factory.mktemp("valkey"))
+    child = await start_service(service)
+    yield service
+    await child.stop()
+
+
+@pytest.fixture
+async def operator(valkey: Valkey) -> AsyncIterator[Operator]:
+    """Its operator."""
+    async with _operating(valkey) as operator:
+        yield operator
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write is given up sooner than usual."""
+    monkeypatch.setattr(post_queue, "APPEND_SECONDS", 0.3)
+
+
+@asynccontextmanager
+async def _operating(valkey: Valkey) -> AsyncIterator[Operator]:
+    operator = Operator(valkey)
+    await operator.begin()
+    yield operator
+    await operator.close()
+
+
+async def _is_refused_for(door: RunningDoor, reason: Reason) -> None:
+    """By a post, in the readiness with the same sentence, and in the metric."""
+
+    async def is_seen() -> bool:
+        status, answer = await door.ready()
+        return status == 503 and answer["checks"][reason.name].startswith(reason.sentence.rstrip("."))
+
+    await until(is_seen, what=f"{reason.name} in the readiness")
+
+    async def is_refused() -> bool:
+        response = await door.post()
+        said = await response.json() if response.status != 202 else {}
+        return (response.status, said.get("title")) == (503, reason.sentence)
+
+    await until(is_refused, what=f"a post that is refused for {reason.name}")
+    assert f'headrace_refusing{{reason="{reason.name}"}} 1.0' in await _metrics(door)
+
+
+async def _is_taken(door: RunningDoor) -> None:
+    """Without a restart, and all that told of it is over."""
+
+    async def is_ready() -> bool:
+        return (await door.ready())[0] == 200
+
+    async def is_taken() -> bool:
+        return (await door.post()).status == 202
+
+    await until(is_taken, what="a post being taken again")
+    await until(is_ready, what="being ready again")
+    metrics = await _metrics(door)
+    assert all(f'headrace_refusing{{reason="{reason.name}"}} 0.0' in metrics for reason in REASONS)
+
+
+async def _metrics(door: RunningDoor) -> str:
+    async with door.session.get(door.url + "/metrics") as answer:
+        return await answer.text()
+
+
+REFUSED = [
+    pytest.param(queue_states.busy, QUEUE_UNAVAILABLE, "BUSY", id="BUSY"),
+    pytest.param(queue_states.full, QUEUE_FULL, "", id="OOM"),
+    pytest.param(queue_states.read_only, QUEUE_UNAVAILABLE, "read only replica", id="READONLY"),
+    pytest.param(queue_states.master_down, QUEUE_UNAVAILABLE, "MASTER is down", id="MASTERDOWN"),
+    pytest.param(queue_states.no_replicas, QUEUE_UNAVAILABLE, "NOREPLICAS", id="NOREPLICAS"),
+    pytest.param(queue_states.misconfigured, QUEUE_UNAVAILABLE, "MISCONF", id="MISCONF"),
+    pytest.param(queue_states.no_scripts, QUEUE_UNAVAILABLE, "no permissions", id="NOPERM"),
+    pytest.param(queue_states.no_appends, QUEUE_UNAVAILABLE, "no permissions", id="NOPERM in a script"),
+    pytest.param(queue_states.other_password, QUEUE_UNAVAILABLE, "invalid username-password", id="WRONGPASS"),
+    pytest.param(queue_states.no_info, MEMORY_LIMIT, "INFO does not tell", id="NOPERM INFO"),
+    pytest.param(queue_states.no_config, DURABILITY, "appendfsync is unknown", id="NOPERM CONFIG"),
+    pytest.param(queue_states.no_limit, MEMORY_LIMIT, "set maxmemory", id="no maxmemory"),
+    pytest.param(queue_states.less_durable, DURABILITY, "appendfsync is everysec", id="everysec"),
+    pytest.param(queue_states.evicting, DURABILITY, "allkeys-lru", id="eviction"),
+]
+
+
+@pytest.mark.parametrize(("state", "reason", "detail"), REFUSED)
+async def test_a_state_of_the_queue_refuses_posts_and_passes(
+    valkey: Valkey, operator: Operator, state: State, reason: Reason, detail: str
+) -> None:
+    """Each shows with its name and what the server said, and needs no restart."""
+    async with running_door(valkey.url, "", a_projection()) as door:
+        assert (await door.post()).status == 202
+        async with state(operator):
+            await _is_refused_for(door, reason)
+            assert detail in str((await door.ready())[1]["checks"][reason.name])
+        await _is_taken(door)
+
+
+@pytest.mark.parametrize(("state", "reason", "detail"), [each for each in REFUSED if each.id in {
+    "BUSY", "OOM", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "NOPERM INFO", "no maxmemory",
+}])  # fmt: skip
+async def test_a_start_in_a_state_of_the_queue_waits_for_its_end(
+    valkey: Valkey, operator: Operator, state: State, reason: Reason, detail: str
+) -> None:
+    """No restart fails until it passes."""
+    async with AsyncExitStack() as stack:
+        async with running_door(valkey.url, "", a_projection()):  # sweeps while it can
+            pass
+        async with state(operator):
+            opened = running_door(valkey.url, "", None)
+            door = await stack.enter_async_context(opened)
+            status, answer = await door.ready()
+            assert (status, answer["checks"][reason.name] == "ok") == (503, False)
+            assert detail in answer["checks"][reason.name]
+        await _is_taken(door)
+
+
+@pytest.mark.parametrize("state", [queue_states.no_limit, queue_states.no_info, queue_states.less_durable])
+async def test_an_operator_may_accept_less(valkey: Valkey, operator: Operator, state: State) -> None:
+    """`relaxed` is his word."""
+    async with running_door(valkey.url, "", a_projection(), durability="relaxed") as door, state(operator):
+        assert (await door.ready())[0] == 200
+        assert (await door.post()).status == 202
+
+
+async def test_a_cluster_without_slots_refuses_posts_and_passes(tmp_path: Path) -> None:
+    """CLUSTERDOWN; the driver takes the first word away."""
+    service = ClusterNode(tmp_path)
+    child = await start_service(service)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(child.stop)
+        operator = await stack.enter_async_context(_operating(service))
+        await queue_states.assign_slots(operator)
+        door = await stack.enter_async_context(running_door(service.url, "", a_projection()))
+        async with queue_states.cluster_down(operator):
+            await _is_refused_for(door, QUEUE_UNAVAILABLE)
+        await _is_taken(door)
+
+
+async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Path) -> None:
+    """LOADING, at the start of ingest, too."""
+    service = Valkey(tmp_path)
+    async with AsyncExitStack() as stack:
+        child = await start_service(service)
+        async with running_door(service.url, "", a_projection()) as door:
+            async with door.redis.pipeline(transaction=False) as pipeline:
+                for number in range(6000):
+                    pipeline.set(f"key:{number}", number)
+                await pipeline.execute()
+        await child.stop()
+        slow = SlowlyLoading(tmp_path)
+        stack.push_async_callback((await start_service(slow)).stop)
+        door = await stack.enter_async_context(running_door(slow.url, "", None))
+        status, answer = await door.ready()
+        assert status == 503
+        assert answer["checks"][QUEUE_UNAVAILABLE.name] != "ok"
+        await _is_taken(door)
+
+
+async def test_an_info_without_maxmemory_is_no_limit(valkey: Valkey) -> None:
+    """As managed servers answer; CONFIG may tell, and here it does not either."""
+    async with _censored(valkey.url, b"maxmemory") as url, running_door(url, "", a_projection()) as door:
+        await _is_refused_for(door, MEMORY_LIMIT)
+
+
+async def test_a_clock_that_is_off_refuses_posts(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events would be filed under the wrong day."""
+    async with running_door(valkey.url, "", a_projection()) as door:
+        monkeypatch.setattr(readiness, "CLOCK_SKEW_SECONDS", -1.0)
+        await _is_refused_for(door, CLOCK)
+        monkeypatch.undo()
+        await _is_taken(door)
+
+
+async def test_a_disk_that_is_short_refuses_posts(
+    valkey: Valkey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk the queue's server would stop."""
+    free = [100]
+    monkeypatch.setattr(readiness, "_free_bytes", lambda _folder: free[0])
+    settings = {"queue_disk": str(tmp_path), "queue_disk_free_bytes": 101}
+    async with running_door(valkey.url, "", a_projection(), **settings) as door:
+        await _is_refused_for(door, DISK_SHORT)
+        assert "HEADRACE_QUEUE_DISK_FREE_BYTES" in str(await door.ready())
+        free[0] = 200
+        await _is_taken(door)
+
+
+async def test_submission_that_is_switched_off_is_a_reason(valkey: Valkey) -> None:
+    """Like any other."""
+    async with running_door(valkey.url, "", a_projection(), submission_disabled=True) as door:
+        await _is_refused_for(door, SUBMISSION_DISABLED)
+
+
+async def test_tokens_that_are_not_fresh_refuse_unknown_ones(valkey: Valkey, operator: Operator) -> None:
+    """A known one is still let in."""
+    async with running_door(valkey.url, "", a_projection()) as door:
+        await operator.redis.delete("{projection}:swept")
+        unknown = await door.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
+        assert (unknown.status, (await unknown.json())["title"]) == (503, TOKENS.sentence)
+        assert TOKENS.name in str(await door.ready())
+        assert (await door.post(headers=JSON | BEARER)).status == 202
+
+
+async def test_too_many_connections_are_a_reason_for_a_while(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is turned away does not see the readiness, others do."""
+    async with running_door(valkey.url, "", a_projection(), connections=1) as door:
+        await door.ready()  # on a connection that stays open
+        answer = await door.raw(raw_post("Content-Length: 2", body=b"{}"))
+        assert CONNECTIONS.sentence.encode() in answer
+        assert (await door.ready())[1]["checks"][CONNECTIONS.name] == CONNECTIONS.sentence
+        assert f'headrace_refusing{{reason="{CONNECTIONS.name}"}} 1.0' in await _metrics(door)
+
+
+@asynccontextmanager
+async def _censored(url: str, word: bytes) -> AsyncIterator[str]:
+    """A server whose every answer has other letters in the place of a word, inside the block."""
+    address = urlsplit(url)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, requests = await asyncio.open_connection(address.hostname, address.port)
+
+        async def pass_on(source: asyncio.StreamReader, to: asyncio.StreamWriter, hidden: bytes) -> None:
+            while piece := await source.read(1 << 20):
+                to.write(piece.replace(hidden, b"x" * len(hidden)) if hidden else piece)
+            to.close()
+
+        await asyncio.gather(pass_on(reader, requests, b""), pass_on(answers, writer, word))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"redis://:{address.password}@127.0.0.1:{port}/0"
+        server.close()
