@@ -62,7 +62,7 @@ class SlowlyLoading(Valkey):
 
     async def prepare(self) -> Program:
         """The same server, only slower to start."""
-        return _configured(await super().prepare(), "key-load-delay 400")
+        return _configured(await super().prepare(), "key-load-delay 50")
 
     async def obstacle(self, _child: object) -> str | None:
         """It need only listen."""

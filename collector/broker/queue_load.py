@@ -10,6 +10,10 @@ from collector.broker.errors import BrokerForbidden, translated
 from collector.broker.keys import Keys
 
 _WRITE_NOTHING: Final = """#!lua
+local is_known, is_allowed = pcall(redis.acl_check_cmd, 'XADD', KEYS[1], '*', 'name', 'value')
+if is_known and not is_allowed then
+  return redis.error_reply("NOPERM User has no permissions to run the 'xadd' command")
+end
 return 0
 """
 """Without the flag `no-writes` a script is refused as a write is: read-only, full, too few replicas ..."""

@@ -15,7 +15,7 @@ from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
 NOTED_SECONDS: Final = 5.0
-"""How long a reason that shows only in single refusals counts after the last one, so that it does not flutter."""
+"""How long a reason that shows only in single refusals counts after the last one: it must not flutter."""
 
 _log = structlog.get_logger()
 

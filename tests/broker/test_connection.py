@@ -1,12 +1,21 @@
 """A start against the wrong server ends with one clear line."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+
 import pytest
 from redis.asyncio import Redis
 
 from collector.broker import connection
 from collector.broker.connection import check_server, connect
 from collector.broker.durability import durability_of
+from collector.broker.keys import Keys
+from collector.broker.permissions import api_commands, ingest_commands, worker_commands
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
 from collector.process.lifecycle import ServerError
+from tests import queue_states
+from tests.queue_states import Operator, State
 
 
 @pytest.mark.integration
@@ -79,3 +88,45 @@ async def test_the_embedded_server_keeps_the_promise(redis: Redis) -> None:
     assert found.fsync == "always"
     assert found.eviction == "noeviction"
     assert found.keeps_promise
+
+
+@pytest.fixture
+async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
+    """Of a server that may be put into any state."""
+    service = Valkey(tmp_path)
+    child = await start_service(service)
+    operator = Operator(service)
+    await operator.begin()
+    yield operator
+    await operator.close()
+    await child.stop()
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(
+    "state", [queue_states.busy, queue_states.read_only, queue_states.master_down, queue_states.full]
+)
+async def test_a_start_does_not_wait_for_a_state_to_pass(operator: Operator, state: State) -> None:
+    """The process says in its readiness what it waits for; a restart would meet the same."""
+    everything = [*ingest_commands(Keys()), *worker_commands(Keys())]
+    async with state(operator):
+        await check_server(operator.default, "redis://h", everything)
+
+
+@pytest.mark.integration
+async def test_a_user_that_lacks_a_command_is_told_which(operator: Operator) -> None:
+    """Of what is needed; `INFO` and `CONFIG` are a matter of the readiness."""
+    await operator.redis.execute_command("ACL", "SETUSER", "default", "-info", "-config")
+    for commands in (ingest_commands(Keys()), api_commands(Keys()), worker_commands(Keys())):
+        await check_server(operator.default, "redis://h", commands)
+    await operator.redis.execute_command("ACL", "SETUSER", "default", "-xadd", "-time")
+    with pytest.raises(ServerError) as refused:
+        await check_server(operator.default, "redis://h", ingest_commands(Keys()))
+    await operator.redis.execute_command("ACL", "SETUSER", "default", "-eval")
+    with pytest.raises(ServerError) as without_scripts:
+        await check_server(operator.default, "redis://h", ingest_commands(Keys()))
+
+    assert str(refused.value) == (
+        "Redis at redis://h does not let our user do XADD on posts:{0}, TIME; allow it with ACL SETUSER."
+    )
+    assert "does not let our user do EVAL;" in str(without_scripts.value)

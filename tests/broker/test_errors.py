@@ -3,7 +3,7 @@
 import pytest
 from redis import exceptions
 
-from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
+from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailable, translated
 
 
 @pytest.mark.parametrize(
@@ -16,6 +16,19 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
         (exceptions.ResponseError("MISCONF Errors writing to the AOF file"), BrokerUnavailable),
         (exceptions.ResponseError("MASTERDOWN Link with MASTER is down"), BrokerUnavailable),
         (exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."), BrokerUnavailable),
+        (exceptions.ResponseError("BUSY Valkey is busy running a script."), BrokerUnavailable),
+        (exceptions.ResponseError("BUSYGROUP Consumer Group name already exists"), exceptions.ResponseError),
+        (exceptions.ResponseError("UNKILLABLE Sorry the script already executed writes"), BrokerUnavailable),
+        (exceptions.ClusterDownError("Hash slot not served"), BrokerUnavailable),
+        (exceptions.MasterDownError("Link with MASTER is down"), BrokerUnavailable),
+        (exceptions.TryAgainError("Multiple keys request during rehashing of slot"), BrokerUnavailable),
+        (exceptions.MovedError("3999 127.0.0.1:6381"), BrokerUnavailable),
+        (exceptions.AskError("3999 127.0.0.1:6381"), BrokerUnavailable),
+        (exceptions.ExecAbortError("Transaction discarded because of previous errors."), BrokerUnavailable),
+        (exceptions.InvalidResponse("Protocol Error: b'x'"), BrokerUnavailable),
+        (exceptions.NoPermissionError("User u has no permissions to run the 'x' command"), BrokerForbidden),
+        (exceptions.ResponseError("ACL failure in script: User u has no permissions"), BrokerForbidden),
+        (exceptions.AuthenticationError("invalid username-password pair"), BrokerUnavailable),
         (OSError("no route"), BrokerUnavailable),
         (exceptions.OutOfMemoryError("command not allowed"), BrokerFull),
         (exceptions.ResponseError("OOM command not allowed when used memory > 'maxmemory'."), BrokerFull),

@@ -1,6 +1,7 @@
 """A door that listens on a real port, and the queue behind it."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -101,7 +102,8 @@ async def running_door(
 
     if projection is not None:
         await TokenProjection(redis, keys).sweep(load)
-    values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | settings
+    accepted = {"durability": os.environ.get("HEADRACE_DURABILITY", "strict")}
+    values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | accepted | settings
     async with open_door(IngestSettings(**values), registry) as door, ClientSession() as session:
         app = application()
         add_ingest(app, door)

@@ -128,6 +128,37 @@ async def test_what_cannot_be_repeated_is_refused_at_once_and_the_loop_goes_on(e
     assert len(sink.attempts) == 2
 
 
+async def test_every_post_gets_an_answer_when_the_process_ends_under_a_write() -> None:
+    """Another task has died: what is written, and what waits behind it, is refused and not left waiting."""
+    sink = FakePostSink()
+    sink.gate = asyncio.Semaphore(0)
+    waiting: list[asyncio.Future[None]] = []
+
+    async def serve() -> None:
+        async with _running(sink, FakeClock()) as queue:
+            waiting.append(queue.put(a_post()))
+            await until(lambda: len(sink.attempts) == 1)
+            waiting.append(queue.put(a_post()))
+            raise RuntimeError("another task died")
+
+    with pytest.raises(ExceptionGroup):
+        await serve()
+
+    assert [type(future.exception()) for future in waiting] == [Unavailable, Unavailable]
+
+
+async def test_a_write_that_is_cancelled_refuses_its_posts() -> None:
+    """Nothing but the end of the process does that, and then nobody must wait."""
+    sink = FakePostSink()
+    sink.failures = [asyncio.CancelledError()]  # type: ignore[list-item]
+    async with _running(sink, FakeClock()) as queue:
+        with pytest.raises(Unavailable):
+            await queue.append(a_post())
+        await queue.append(a_post())
+
+    assert len(sink.appended) == 1
+
+
 async def test_closing_writes_what_was_taken_and_takes_no_more() -> None:
     """SIGTERM loses nothing that was taken in."""
     sink = FakePostSink()

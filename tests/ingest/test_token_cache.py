@@ -169,6 +169,17 @@ async def test_a_channel_that_comes_back_finds_nothing_remembered() -> None:
     assert source.lookups == 2
 
 
+async def test_a_channel_that_fails_in_a_way_unforeseen_is_followed_again() -> None:
+    """Revoked tokens would count for a second longer than they must, and no longer than that."""
+    source, clock = _source(), FakeClock()
+    async with _followed(source, clock) as cache:
+        source.cut_channel(ValueError("surprise"))
+        await until(lambda: not source.has_followers)
+        assert cache.is_silent
+        await until(lambda: source.has_followers)
+        await until(lambda: not cache.is_silent)
+
+
 async def test_known_tokens_stay_valid_for_a_while_when_redis_is_gone() -> None:
     """Up to HEADRACE_STALE_TOKEN_SECONDS; unknown ones are 503, never 401."""
     source, clock = _source(), FakeClock()

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from collector.process.lifecycle import StartError, Stop, cancelled, run_process
+from collector.process.lifecycle import StartError, Stop, TaskDied, cancelled, run_process, vital
 from collector.process.settings import Settings, read_settings
 
 
@@ -75,3 +75,32 @@ def test_start_errors_inside_a_group_are_one_line_too(capsys: pytest.CaptureFixt
 
     assert run_process(main) == 2
     assert capsys.readouterr().err == "headrace: the port is taken.\n"
+
+
+def test_a_background_task_that_dies_ends_the_process_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """And status 1, so that a supervisor starts it again."""
+
+    async def work() -> None:
+        raise KeyError("x")
+
+    async def main(stop: Stop) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(vital("sweep", work(), stop))
+            await stop.wait()
+
+    assert run_process(main) == 1
+    line = "headrace: the background task 'sweep' died of KeyError: 'x'; see the log.\n"
+    assert capsys.readouterr().err.endswith(line)
+
+
+async def test_a_background_task_must_not_end_by_itself_but_may_when_it_is_told_to() -> None:
+    """A loop that returns has a fault, too."""
+
+    async def work() -> None:
+        return
+
+    stop = Stop()
+    with pytest.raises(TaskDied, match="ended by itself"):
+        await vital("loop", work())
+    stop.request()
+    await vital("loop", work(), stop)
