@@ -64,7 +64,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 async def _keeps_promise(redis_url: str) -> bool:
-    """A given server may have no `maxmemory`, or fsync less; then posts are taken only where that is accepted."""
+    """A given server may have no `maxmemory`, or fsync less; then that has to be accepted."""
     async with Redis.from_url(redis_url) as redis, asyncio.timeout(30):
         found = await durability_of(redis)
     return found.keeps_promise and found.maxmemory_bytes > 0
