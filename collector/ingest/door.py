@@ -62,7 +62,8 @@ class Door:
     throttle: Throttle
 
     def count_refusal(self, refusal: Refusal) -> None:
-        """One more refused post."""
+        """One more refused post; whatever reason it was given shows in the readiness, too."""
+        self.reasons.witness(refusal)
         self.metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 

@@ -9,13 +9,15 @@ from typing import Final
 
 import structlog
 
-from collector.domain.errors import Unavailable
+from collector.domain.errors import Refusal, Unavailable
 from collector.domain.reasons import REASONS, STOPPING, Reason, told
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
 NOTED_SECONDS: Final = 5.0
 """How long a reason that shows only in single refusals counts after the last one: it must not flutter."""
+
+_BY_SENTENCE: Final = {reason.sentence: reason for reason in REASONS}
 
 _log = structlog.get_logger()
 
@@ -47,6 +49,12 @@ class Reasons:
         """A post was refused for it: it holds for a while, or until `forget`."""
         self._noted[reason] = (self._clock.monotonic() + NOTED_SECONDS, detail)
         self._settle(reason)
+
+    def witness(self, refusal: Refusal) -> None:
+        """Note the reason of a refusal that nobody has found out otherwise, such as a look-up that failed."""
+        reason = _BY_SENTENCE.get(refusal.title)
+        if reason is not None and not self.holds(reason):
+            self.note(reason)
 
     def forget(self, reason: Reason) -> None:
         """What `note` was told is over: a post was taken where it would have been refused."""

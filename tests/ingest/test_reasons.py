@@ -92,6 +92,14 @@ def test_what_shows_in_single_refusals_counts_for_a_while(reasons: Reasons, cloc
     assert reasons.problem(QUEUE_UNAVAILABLE) is None
 
 
+def test_a_post_is_refused_for_no_reason_that_does_not_show(reasons: Reasons) -> None:
+    """A token that could not be looked up tells of the queue before anybody has looked at it."""
+    reasons.witness(Unavailable(QUEUE_UNAVAILABLE.sentence))
+    reasons.witness(Unavailable("Something else."))
+
+    assert [reason for reason in REASONS if reasons.holds(reason)] == [QUEUE_UNAVAILABLE]
+
+
 def test_what_was_found_out_twice_is_over_only_when_both_are(reasons: Reasons) -> None:
     """A look at the queue and a write each have their say."""
     reasons.put(QUEUE_UNAVAILABLE, "no answer")
