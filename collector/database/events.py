@@ -40,11 +40,8 @@ class StoredEvent:
     data: bytes | None
 
 
-_COLUMNS: Final = (
-    "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
-    " is_first_occurrence, reference_id, type, message, source, tags, value, geo, data"
-)
-_QUALIFIED: Final = ", ".join(f"e.{column.strip()}" for column in _COLUMNS.split(","))
+_COLUMNS: Final = ", ".join(StoredEvent.__slots__)
+_QUALIFIED: Final = ", ".join(f"e.{column}" for column in StoredEvent.__slots__)
 
 
 async def find_event(

@@ -5,6 +5,7 @@ It runs inside the storing transaction, at about half the speed of the direct wa
 
 import json
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, Protocol
 from uuid import UUID
 
@@ -12,12 +13,12 @@ import asyncpg
 
 from collector.database.errors import DatabaseUnavailable
 from collector.domain.identifiers import accepted_at
-from collector.domain.outcome import DeadLetter, DeadLetterReason, Event
+from collector.domain.outcome import EVENT_COLUMNS, SENT_COLUMNS, DeadLetter, DeadLetterReason, Event
 
-_COLUMNS: Final = (
-    "id, project_id, organization_id, stack_id, date, created_utc, count, date_offset_minutes,"
-    " is_first_occurrence, reference_id, type, message, source, tags, value, geo, data"
-)
+_IDS: Final = ("id", "project_id", "organization_id", "stack_id")
+_OTHERS: Final = tuple(name for name in EVENT_COLUMNS if name not in _IDS)
+_COLUMNS: Final = ", ".join(_IDS + _OTHERS)
+_others: Final = attrgetter(*_OTHERS)
 _STAGING: Final = "CREATE TEMP TABLE IF NOT EXISTS staging (LIKE events) ON COMMIT DELETE ROWS"
 _MOVE: Final = (
     f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM staging"  # noqa: S608 - constants only
@@ -80,24 +81,14 @@ class Staging:
             await self._connection.execute("TRUNCATE staging")
         self._is_used = True
         await self._connection.copy_records_to_table(
-            "staging", records=map(_row, events), columns=_COLUMNS.split(", ")
+            "staging", records=map(_row, events), columns=_IDS + _OTHERS
         )
         stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
 
 
 def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
     """The event as JSON, with its data as it was to be stored."""
-    members = {
-        "type": event.type,
-        "date": event.date,
-        "reference_id": event.reference_id,
-        "message": event.message,
-        "source": event.source,
-        "tags": event.tags,
-        "value": event.value,
-        "count": event.count,
-        "geo": event.geo,
-    }
+    members = {name: getattr(event, name) for name in SENT_COLUMNS if name != "data"}
     body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
     data = b"" if event.data is None else b', "data": ' + event.data
     return DeadLetter(
@@ -118,20 +109,8 @@ def _row(event: Event) -> tuple[object, ...]:
         UUID(bytes=event.id),
         UUID(bytes=event.project_id),
         UUID(bytes=event.organization_id),
-        UUID(bytes=event.stack.id),
-        event.date,
-        event.created_utc,
-        event.count,
-        event.date_offset_minutes,
-        event.is_first_occurrence,
-        event.reference_id,
-        event.type,
-        event.message,
-        event.source,
-        event.tags,
-        event.value,
-        event.geo,
-        event.data,
+        UUID(bytes=event.stack_id),
+        *_others(event),
     )
 
 

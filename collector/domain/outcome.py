@@ -87,6 +87,19 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return self.stack.id
 
 
+EVENT_COLUMNS: Final = tuple(
+    "stack_id" if name == "stack" else name for name in Event.__struct_fields__ if name != "session_key"
+)
+"""The columns of `events`. Every other list of them derives from this one or is compared with it by
+`tests/test_event_columns.py`."""
+SERVER_COLUMNS: Final = (
+    "id", "project_id", "organization_id", "date_offset_minutes", "created_utc", "stack_id",
+    "is_first_occurrence",
+)  # fmt: skip
+SENT_COLUMNS: Final = tuple(name for name in EVENT_COLUMNS if name not in SERVER_COLUMNS)
+"""Those with the value, and under the name, of a member that senders write."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
     """Something that can never be stored, kept with its bytes.
