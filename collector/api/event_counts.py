@@ -1,5 +1,6 @@
 """Counts of events, with what is found out of them: `events/count` (contract 4)."""
 
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -90,16 +91,19 @@ def _item(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
 
 def _key(text: str, part: Aggregation) -> str:
     """Ids as they are everywhere else, in 32 characters."""
-    is_id = part.field.kind is Kind.ID and isinstance(part.field.places[0], Column)
+    is_id = part.field.kind is Kind.ID and isinstance(part.field.places[0], Column) and text != part.missing
     return text.replace("-", "") if is_id else text
 
 
 def _number(value: Any) -> int | float | None:
+    """A sum of several may be more than a double holds: then it is the largest that one does."""
     if not isinstance(value, Decimal):
         return value if isinstance(value, int) else None
     if not value.is_finite():
         return None
-    return int(value) if value == value.to_integral_value() and abs(value) < 2**53 else float(value)
+    if value == value.to_integral_value() and abs(value) < 2**53:
+        return int(value)
+    return min(max(float(value), -sys.float_info.max), sys.float_info.max)
 
 
 ROUTES: Final = (

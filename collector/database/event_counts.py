@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from collector.database.bucket_sql import interval_in, is_list, key_of, lists_of, value_of
+from collector.database.bucket_sql import interval_in, key_of, lists_of, shown_in, value_of
 from collector.database.event_lists import Selection, located, where
 from collector.database.filter_sql import Arguments
 from collector.domain.aggregation import Aggregation, Interval, Operator, size_of
@@ -76,7 +76,7 @@ async def _take(
         bucket.values |= {part.key: _of_nothing(part) for part in values}
     for keys, row in await _rows(connection, selection, path, values, within=buckets):
         buckets[keys].values |= _values(row, values)
-        if not path and not any(map(is_list, values)):
+        if not path and not any(part.is_of_list for part in values):
             buckets[keys].total = row["total"]
 
 
@@ -124,12 +124,16 @@ async def _rows(
     columns += [f"{value_of(part, arguments)} AS v{number}" for number, part in enumerate(values)]
     names = [f"k{number}" for number in range(len(keys))]
     statement = f"SELECT {', '.join(columns)} FROM events AS e{lists_of(path, values)} WHERE {condition}"  # noqa: S608
-    statement += "".join(f" AND {key} IS NOT NULL" for key in keys)
+    statement += "".join(
+        f" AND {shown_in(part, key, arguments)}" for part, key in zip(path, keys, strict=True)
+    )
     if names:
         statement += f" GROUP BY {', '.join(names)}"
+    if is_ranked and path[-1].options.least > 1:
+        statement += f" HAVING count(*) >= {arguments.add(path[-1].options.least)}"
     statement = _within(statement, path, within, arguments)
     if is_ranked:
-        statement = _ranked(statement, names, path[-1], arguments)
+        statement = _ranked(statement, names, path[-1], values, arguments)
     rows = await connection.fetch(statement, *arguments.values)
     return [(tuple(row[name] for name in names), row) for row in rows]
 
@@ -152,21 +156,36 @@ def _within(
     return f"SELECT * FROM ({statement}) AS g WHERE ({names}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608
 
 
-def _ranked(statement: str, names: Sequence[str], last: Aggregation, arguments: Arguments) -> str:
-    """The same with no more buckets in each parent than its part may have, the first of them first."""
+def _ranked(
+    statement: str,
+    names: Sequence[str],
+    last: Aggregation,
+    values: Sequence[Aggregation],
+    arguments: Arguments,
+) -> str:
+    """The same with no more buckets in each parent than its part may have, the first of them first.
+
+    The largest are first, or what the signs before values say; a bucket without such a value is last.
+    """
     is_date = last.operator is Operator.DATE
-    order = f"{names[-1]} DESC" if is_date else f"total DESC, {names[-1]}"
+    signed = [
+        f"v{number} {'DESC' if part.sign == '-' else 'ASC'} NULLS LAST, "
+        for number, part in enumerate(values)
+        if part.sign
+    ]
+    by_size = f"{''.join(signed)}total DESC, {names[-1]}"
+    order = f"{names[-1]} DESC" if is_date else by_size
     window = f"PARTITION BY {', '.join(names[:-1])} " if names[:-1] else ""
     size = arguments.add(MAXIMUM_DATES if is_date else size_of(last))
     ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
-    shown = names[-1] if is_date else f"total DESC, {names[-1]}"
+    shown = names[-1] if is_date else by_size
     most = arguments.add(MAXIMUM_BUCKETS + 1)
     return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown} LIMIT {most}"  # noqa: S608
 
 
 def _is_plain(part: Aggregation) -> bool:
     """Whether it is one value that is found out along with others."""
-    return not part.has_buckets and not is_list(part)
+    return not part.has_buckets and not part.is_of_list
 
 
 def _of_nothing(part: Aggregation) -> int | None:

@@ -173,7 +173,10 @@ async def _prepare(
     await connection.execute(
         f"SET statement_timeout = '{statement_timeout_seconds}s'; SET timezone = 'UTC';"
         # Our statements are short; compiling one over many leaves costs more than it saves.
-        " SET jit = off"
+        " SET jit = off;"
+        # What a database or a role may be set to otherwise, and our statements rely on.
+        " SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET standard_conforming_strings = on;"
+        " SET default_transaction_isolation = 'read committed'"
     )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"

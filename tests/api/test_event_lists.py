@@ -1,6 +1,8 @@
 """Lists of events over the api: their ways on, in short, by stacks and sessions; counts; neighbours."""
 
+import sys
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -311,6 +313,28 @@ async def test_events_are_deleted_by_who_may_read_them(api: RunningApi) -> None:
     assert (some.status, some.json["success"]) == (400, [third])
     assert [failed["id"] for failed in some.json["failure"]] == [other]
     assert await api.pool.fetchval("SELECT count(*) FROM events") == 1
+
+
+async def test_no_number_makes_the_others_null(api: RunningApi) -> None:
+    """One that no double holds is left out; a sum that grows beyond all doubles is the greatest of them."""
+    values = ("1.5", "1e400", "-1e999")
+    await api.store(*[an_event(type="a", value=Decimal(value)) for value in values])
+    await api.store(*[an_event(type="b", value=Decimal("1.7e308")) for _ in range(2)])
+    aggregations = "sum:value avg:value min:value max:value"
+
+    found = (
+        await api.get(
+            f"/api/v2/events/count?filter=type:a&aggregations={aggregations.replace(' ', '%20')}",
+            api.people.user,
+        )
+    ).json["aggregations"]
+    large = await api.get(
+        "/api/v2/events/count?filter=type:b&aggregations=sum:value%20avg:value", api.people.user
+    )
+
+    assert {part["value"] for part in found.values()} == {1.5}
+    assert large.json["aggregations"]["sum_value"]["value"] == sys.float_info.max
+    assert large.json["aggregations"]["avg_value"]["value"] == 1.7e308
 
 
 async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:

@@ -88,8 +88,8 @@ async def test_what_is_missing_counts_in_any_spelling(pool: asyncpg.Pool, missin
 
 
 async def test_the_first_and_the_last_moment_are_found_out(pool: asyncpg.Pool) -> None:
-    """As the official server's page of a stack asks; a parameter means nothing for them."""
-    whole = await counted(pool, "min:date max:date~1 terms:(type max:date) min:created")
+    """As the official server's page of a stack asks."""
+    whole = await counted(pool, "min:date max:date terms:(type max:date) min:created")
 
     last = DAY + timedelta(days=2, hours=2)
     assert (whole.values["min_date"], whole.values["max_date"]) == (DAY, last)
@@ -163,6 +163,19 @@ async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
         ("terms:user", {"me": 2, "you": 1}),
         ("terms:first", {"false": 3, "true": 3}),
         ("terms:status", {"open": 6}),
+        ("terms:(first @include:true)", {"true": 3}),
+        ("terms:(type @include:LOG @include:none)", {"log": 3}),
+        ("terms:(type @exclude:Log)", {"error": 3}),
+        ("terms:(tags @missing:untagged)", {"untagged": 4, "x": 2, "y": 1}),
+        ("terms:(tags @missing:untagged @exclude:untagged)", {"x": 2, "y": 1}),
+        ("terms:(tags @exclude:x)", {"y": 1}),
+        ("terms:(error.code @exclude:7 @missing:none)", {"none": 5}),
+        ("terms:(level @missing:none @min:2)", {"none": 4}),
+        ("terms:tags^2", {"x": 2}),
+        ("terms:value", {"1.5": 1, "2": 1, "-1": 1}),
+        ("terms:(value @include:1.50)", {"1.5": 1}),
+        ("terms:(value @missing:none @exclude:+2.0 @exclude:-1)", {"none": 3, "1.5": 1}),
+        ("terms:occurrences", {"3": 3, "4": 2, "1": 1}),
         ("terms:data.@user.name.x", None),
     ],
 )
@@ -173,6 +186,79 @@ async def test_terms_are_the_most_frequent_values(
     (buckets,) = (await counted(pool, text)).buckets.values()
 
     assert shown(buckets) == (expected or {})
+
+
+async def test_terms_may_be_in_the_order_of_a_value(pool: asyncpg.Pool) -> None:
+    """As the official server's page of stacks by their users asks; what has no such value is last."""
+    falling = (await counted(pool, "terms:(source -sum:count~1)")).buckets["terms_source"]
+    rising = (await counted(pool, "terms:(type~1 +max:value)")).buckets["terms_type"]
+    nulls = (await counted(pool, "terms:(source -max:value)")).buckets["terms_source"]
+
+    assert [(bucket.key, bucket.values["sum_count"]) for bucket in falling[:2]] == [("a", 4), ("b", 1)]
+    assert [(bucket.key, bucket.values["max_value"]) for bucket in rising] == [("error", -1)]
+    assert [bucket.key for bucket in nulls] == ["a", "b"]
+
+
+async def test_what_is_missing_may_count_as_one_value(pool: asyncpg.Pool) -> None:
+    """In cardinalities, also of lists; equal numbers are one."""
+    await BatchStore(pool).save([understood(an_event(value=Decimal("2.00"), tags=(), date=DAY))])
+    whole = await counted(
+        pool, "cardinality:user~nobody cardinality:tags~none^100 cardinality:value", "type:log"
+    )
+
+    assert whole.values == {"cardinality_user": 2, "cardinality_tags": 3, "cardinality_value": 2}
+
+
+async def test_calendar_intervals_are_the_calendars(pool: asyncpg.Pool) -> None:
+    """A month is no minute, and buckets may begin at another hour."""
+    assert shown((await counted(pool, "date:date~1M")).buckets["date_date"]) == {DAY.replace(day=1): 6}
+    assert shown((await counted(pool, "date:date~1w")).buckets["date_date"]) == {DAY - timedelta(days=4): 6}
+    moved = (await counted(pool, "date:(date~1d @offset:+6h)")).buckets["date_date"]
+    assert shown(moved) == {
+        DAY - timedelta(hours=18): 1,
+        DAY + timedelta(hours=6): 1,
+        DAY + timedelta(days=1, hours=6): 4,
+    }
+    month = (await counted(pool, "date:(date~1M^+2h -@offset:1h)")).buckets["date_date"]
+    assert shown(month) == {DAY.replace(day=1) - timedelta(hours=3): 6}
+
+
+@pytest.mark.parametrize("value", ["1e400", "-1e999", "NaN", "Infinity"])
+async def test_a_number_beyond_all_doubles_spoils_no_other(pool: asyncpg.Pool, value: str) -> None:
+    """It is counted as an event, and not as a number."""
+    await BatchStore(pool).save([understood(an_event(value=Decimal(value), date=DAY))])
+
+    whole = await counted(pool, "sum:value avg:value min:value max:value terms:(type sum:value)")
+
+    assert whole.total == 7
+    assert whole.values["sum_value"] == Decimal("2.5")
+    assert whole.values["avg_value"].quantize(Decimal("0.001")) == Decimal("0.833")
+    assert (whole.values["min_value"], whole.values["max_value"]) == (-1, 2)
+
+
+async def test_keys_do_not_depend_on_the_databases_settings(pool: asyncpg.Pool, database_url: str) -> None:
+    """Dates of events and of stacks are written as they are everywhere else, in whatever session."""
+    await pool.execute("UPDATE events SET date = date + interval '1500 ms' WHERE type = 'error'")
+    name = await pool.fetchval("SELECT current_database()")
+    for setting in ("datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'", "extra_float_digits = -15"):
+        await pool.execute(f'ALTER DATABASE "{name}" SET {setting}')
+    selection = Selection([PROJECT], filter_of(""), TimeRange(), CLOCK)
+    asked = aggregations_of(
+        "terms:date terms:value date:date~1d terms:last cardinality:last cardinality:date"
+    )
+
+    connection = await asyncpg.connect(database_url)
+    try:
+        assert await connection.fetchval("SHOW datestyle") == "SQL, DMY"
+        whole = await count_in_buckets(connection, selection, asked)
+    finally:
+        await connection.close()
+
+    dates = shown(whole.buckets["terms_date"])
+    assert {"2026-11-20T00:00:00Z": 1, "2026-11-22T02:00:01.5Z": 1}.items() <= dates.items()
+    assert sum(dates.values()) == 6
+    async with pool.acquire() as connection:
+        assert await count_in_buckets(connection, selection, asked) == whole
 
 
 async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:

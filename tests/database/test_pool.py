@@ -153,3 +153,28 @@ async def test_connections_say_whose_they_are(database_url: str) -> None:
             assert await connection.fetchval("SHOW timezone") == "UTC"
     finally:
         await close_pool(pool)
+
+
+async def test_a_database_of_other_habits_changes_nothing(database_url: str) -> None:
+    """What our statements rely on is set for each connection, and stays when it is used again."""
+    habits = {
+        "datestyle": ("SQL, DMY", "ISO, YMD"),
+        "timezone": ("Asia/Kolkata", "UTC"),
+        "intervalstyle": ("iso_8601", "postgres"),
+        "standard_conforming_strings": ("off", "on"),
+        "default_transaction_isolation": ("serializable", "read committed"),
+    }
+    first = await asyncpg.connect(database_url)
+    for name, (habit, _) in habits.items():
+        database = await first.fetchval("SELECT current_database()")
+        await first.execute(f"ALTER DATABASE \"{database}\" SET {name} = '{habit}'")
+    await first.close()
+
+    pool = await create_pool(database_url, max_size=1)
+    try:
+        for _ in range(2):
+            async with pool.acquire() as connection:
+                shown = {name: await connection.fetchval(f"SHOW {name}") for name in habits}
+                assert shown == {name: ours for name, (_, ours) in habits.items()}
+    finally:
+        await close_pool(pool)

@@ -1,10 +1,20 @@
 """Aggregations are read into trees, or refused with a sentence."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.domain.aggregation import MAXIMUM_LEVELS, Operator, aggregations_of, interval_of, size_of
+from collector.domain.aggregation import (
+    MAXIMUM_LEVELS,
+    Interval,
+    Operator,
+    Options,
+    aggregations_of,
+    interval_of,
+    size_of,
+)
 from collector.domain.errors import BadRequest
 
 
@@ -29,24 +39,53 @@ def test_what_is_nested_is_found_where_it_was() -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "length", "unit"),
     [
-        "date:date~1d",
-        "date:date~month",
-        "date:(date~15m^-5h)",
-        "date:date^+2h",
-        "date:date~2w",
-        "date:date~q",
+        ("date:date~1d", timedelta(days=1), ""),
+        ("date:(date~15m^-5h)", timedelta(minutes=15), ""),
+        ("date:date~m", timedelta(minutes=1), ""),
+        ("date:date~1m", timedelta(minutes=1), ""),
+        ("date:date~1M", None, "M"),
+        ("date:date~M", None, "M"),
+        ("date:date~month", None, "M"),
+        ("date:date~1w", timedelta(weeks=1), ""),
+        ("date:date~2w", timedelta(weeks=2), ""),
+        ("date:date~1q", None, "q"),
+        ("date:date~Quarter", None, "q"),
+        ("date:date~1y", None, "y"),
+        ("date:date~90S", timedelta(seconds=90), ""),
+        ("date:date~day", timedelta(days=1), ""),
     ],
 )
-def test_intervals_are_lengths_or_the_calendars(text: str) -> None:
-    """And days may begin elsewhere."""
+def test_intervals_are_lengths_or_the_calendars(text: str, length: timedelta | None, unit: str) -> None:
+    """One letter depends on its case: `M` is a month, `m` a minute."""
     (part,) = aggregations_of(text)
 
     interval = interval_of(part)
 
     assert interval is not None
-    assert bool(interval.length) + bool(interval.unit) + (interval.offset is not None) >= 1
+    assert (interval.length, interval.unit) == (length, unit)
+
+
+def test_days_may_begin_elsewhere() -> None:
+    """By the reader's distance from UTC, and by an offset of the buckets."""
+    zone, moved = aggregations_of("date:date^+2h date:(date~1d -@offset:90m)")
+
+    assert interval_of(zone) == Interval(offset=timedelta(hours=2))
+    assert moved.options.shift == timedelta(minutes=-90)
+
+
+def test_terms_have_options() -> None:
+    """Keys as they are answered; what is given twice adds up."""
+    (first, value, type_) = aggregations_of(
+        "terms:(first @include:TRUE) terms:(value @exclude:+07.50 @exclude:-0)"
+        ' terms:(type~5^2 @include:"a \\"b\\"" @include:c @missing:none)'
+    )
+
+    assert first.options == Options(include=("true",))
+    assert value.options == Options(exclude=("7.5", "0"))
+    assert type_.options == Options(include=('a "b"', "c"), missing="none", least=2)
+    assert (size_of(type_), aggregations_of("terms:(type @min:3)")[0].options.least) == (5, 3)
 
 
 def test_terms_have_a_size() -> None:
@@ -61,7 +100,49 @@ def test_terms_have_a_size() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        pytest.param("avg:val", "The aggregation `avg` cannot be of `val`.", id="unknown field"),
+        pytest.param(
+            "avg:val",
+            "The aggregation `avg` cannot be of `val`. `val` is no field; did you mean `value`?",
+            id="unknown field",
+        ),
+        pytest.param(
+            "date:1h",
+            "The aggregation `date` takes a field, then its interval: write `date:date~1h`",
+            id="an interval for a field",
+        ),
+        pytest.param(
+            "date:month",
+            "The aggregation `date` takes a field, then its interval: write",
+            id="a month for a field",
+        ),
+        pytest.param("date:date~2M", "The aggregation has no interval `2M`: months", id="two months"),
+        pytest.param("date:date~2years", "The aggregation has no interval `2years`; there are", id="years"),
+        pytest.param("date:date~0d", "The aggregation has no interval `0d`: it must last", id="no length"),
+        pytest.param("date:date~1d^Mars", "The aggregation `date_date` takes a time span", id="no offset"),
+        pytest.param("date:(date @offset:1d)", "The aggregation `date_date` takes a time span", id="too far"),
+        pytest.param("date:(date @min:1)", "The aggregation `date_date` has no option `@min`", id="of terms"),
+        pytest.param("terms:(type @offset:1h)", "The aggregation `terms_type` has no option", id="of dates"),
+        pytest.param("terms:(type @order:x)", "The aggregation `terms_type` has no option", id="unknown"),
+        pytest.param("sum:(value @missing:1)", "The aggregation `sum_value` has no option", id="of a number"),
+        pytest.param("terms:(type @include:)", "The option `@include` of `terms_type` is wrong", id="empty"),
+        pytest.param("terms:(type -@include:x)", "The option `-@include` of `terms_type`", id="negated"),
+        pytest.param("terms:(first @include:yes)", "The option `@include` of `terms_first`", id="no flag"),
+        pytest.param("terms:(value @include:x)", "The option `@include` of `terms_value`", id="not a number"),
+        pytest.param("terms:(stack @exclude:7)", "The option `@exclude` of `terms_stack`", id="no id"),
+        pytest.param("terms:(date @include:now)", "The option `@include` of `terms_date`", id="of moments"),
+        pytest.param(
+            "terms:(type @min:0)", "The aggregation `terms_type` takes a number of events", id="min"
+        ),
+        pytest.param("terms:type^x", "The aggregation `terms_type` takes a number of events", id="minimum"),
+        pytest.param(
+            "cardinality:user^x", "The aggregation `cardinality_user` takes a number", id="precision"
+        ),
+        pytest.param("max:date~1", "The aggregation `max_date` takes nothing", id="a missing date"),
+        pytest.param("-sum:count", "The `-` before `sum_count` can only order", id="nothing to order"),
+        pytest.param("date:(date +sum:count)", "The `+` before `sum_count` cannot order", id="ordered dates"),
+        pytest.param("terms:(type -terms:tags)", "The `-` before `terms_tags` cannot order", id="by buckets"),
+        pytest.param("terms:(type -cardinality:tags)", "The `-` before `cardinality_tags`", id="by a list"),
+        pytest.param("terms:data.a\0", "The aggregations hold a character", id="no character"),
         pytest.param("avg:type", "The aggregation `avg` cannot be of `type`.", id="average of texts"),
         pytest.param("sum:date", "The aggregation `sum` cannot be of `date`.", id="sum of dates"),
         pytest.param("min:last", "The aggregation `min` cannot be of `last`.", id="first date of stacks"),
@@ -105,7 +186,7 @@ def test_what_cannot_be_found_out_is_refused(text: str, sentence: str) -> None:
     assert refusal.value.title.startswith(sentence)
 
 
-_TEXT = "date: ( ) date terms: type ~ 1d ^ -5h @include:true - + : sum: value x"
+_TEXT = 'date: ( ) date terms: type ~ 1d 1M ^ -5h @include:true @min:2 @offset: "a - + : sum: value x'
 PARTS = _TEXT.split()
 
 
