@@ -30,6 +30,8 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     async with open_api(settings, registry) as api:
         app = application()
         add_api(app, api)
-        add_pages(app, document, {"Events are read and managed": api.checks})
+        add_pages(
+            app, document, {"Events are taken": api.queue_checks, "Events are read and managed": api.checks}
+        )
         add_health(app, api.checks, registry)
         await serve(app, Address(settings.host, settings.port), stop)

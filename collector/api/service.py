@@ -10,20 +10,24 @@ from uuid import UUID
 import asyncpg
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from redis.asyncio import Redis
 
 from collector.api.passwords import Passwords, open_passwords
 from collector.api.search_turns import SearchTurns
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
+from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
 from collector.broker.permissions import api_commands
+from collector.broker.queue_load import check_writable
 from collector.broker.request_counters import RequestCounters
-from collector.broker.token_projection import TokenProjection
+from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.database.errors import DatabaseUnavailable
 from collector.database.migrations import check_migrated
 from collector.database.pool import close_pool, connected, create_pool
 from collector.domain.identifiers import PostIds
+from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, told
 from collector.http.client_address import Networks, trusted_networks
 from collector.http.health import Check
 from collector.http.throttle import Throttle
@@ -48,6 +52,8 @@ class Api:
     settings: ApiSettings
     clock: Clock
     pool: asyncpg.Pool
+    redis: Redis
+    keys: Keys
     projection: TokenProjection
     login_counters: LoginCounters
     trusted_proxies: Networks
@@ -69,6 +75,40 @@ class Api:
     def checks(self) -> dict[str, Check]:
         """By name, for the health route. Without Redis the api still reads, so that is no reason to stop."""
         return {"database": self._database}
+
+    @property
+    def queue_checks(self) -> dict[str, Check]:
+        """Whether events are taken, as far as can be seen from here: what ingest alone knows is not in it."""
+        return {
+            QUEUE_UNAVAILABLE.name: self._queue,
+            QUEUE_FULL.name: self._room,
+            TOKENS.name: self._tokens,
+        }
+
+    async def _queue(self) -> str | None:
+        try:
+            await check_writable(self.redis, self.keys)
+        except BrokerFull:
+            return None  # which is what the next one says
+        except BrokerUnavailable as error:
+            return told(QUEUE_UNAVAILABLE, str(error))
+        return None
+
+    async def _room(self) -> str | None:
+        try:
+            await check_writable(self.redis, self.keys)
+        except BrokerFull as error:
+            return told(QUEUE_FULL, str(error))
+        except BrokerUnavailable:
+            return None
+        return None
+
+    async def _tokens(self) -> str | None:
+        try:
+            age = await TokenProjection(self.redis, self.keys).swept_seconds_ago()
+        except BrokerUnavailable:
+            return None
+        return None if is_fresh(age) else told(TOKENS)
 
     async def _database(self) -> str | None:
         try:
@@ -108,6 +148,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             settings=settings,
             clock=clock,
             pool=pool,
+            redis=redis,
+            keys=keys,
             projection=TokenProjection(redis, keys),
             login_counters=LoginCounters(redis, keys),
             trusted_proxies=networks,

@@ -27,6 +27,9 @@ EVERYTHING: Final = "everything"
 CHANNEL_HEARTBEAT_SECONDS: Final = 0.25
 """How often the eviction channel is asked for a sign of life."""
 
+FRESH_SECONDS: Final = 120.0
+"""So old may the last sweep be for an unknown token to be surely none."""
+
 _SWEEP_ATTEMPTS: Final = 5
 _SWEPT_KEPT_SECONDS: Final = 86_400
 _ANNOUNCED_AT_MOST: Final = 200
@@ -211,6 +214,11 @@ class TokenProjection:
             changed = [(EVERYTHING, b"")]
         for kind, key in changed:
             self._announce(pipeline, kind, key)
+
+
+def is_fresh(swept_seconds_ago: float | None) -> bool:
+    """Whether what the projection does not hold is surely not there."""
+    return swept_seconds_ago is not None and swept_seconds_ago < FRESH_SECONDS
 
 
 def _packed(projection: Projection) -> dict[str, dict[bytes, bytes]]:

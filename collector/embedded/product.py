@@ -42,16 +42,23 @@ class ProductProcess:
         )
 
     async def obstacle(self, child: Child) -> str | None:
-        """Ready once this very process listens, and whoever answers on its port says it is ready.
+        """It serves once this very process listens, and whoever answers on its port is alive.
 
-        Which of several sharers answers is the kernel's choice for each connection, so there are many tries.
+        Whether it is ready, too, is no reason to end it: what it waits for may take its time.
         """
         if not _listens(child.pid, self.port):
             return "it does not listen yet"
+        return await _obstacle_at(f"{base_url(self.host, self.port)}/health/live")
+
+    async def problem(self) -> str | None:
+        """Why it is not ready, or None where whoever answers on its port says that it is.
+
+        Which of several sharers answers is the kernel's choice for each connection, so there are many tries.
+        """
         probes = 1 if self.sharers == 1 else self.sharers * _PROBES_PER_SHARER
         for _ in range(probes):
-            if obstacle := await _obstacle_at(f"{base_url(self.host, self.port)}/health/ready"):
-                return obstacle
+            if problem := await _obstacle_at(f"{base_url(self.host, self.port)}/health/ready"):
+                return problem
         return None
 
 

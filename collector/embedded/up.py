@@ -28,6 +28,7 @@ from collector.embedded.ready_file import ReadyFile, clear_ready_file
 from collector.embedded.service import NotStarted
 from collector.embedded.settings import UpSettings
 from collector.embedded.valkey import Valkey
+from collector.embedded.watch import Watch
 from collector.embedded.welcome import welcome
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
@@ -114,12 +115,13 @@ class Up:
     async def _serve_on(self, port: int, begun: float) -> None:
         async with self._servers() as urls:
             credentials = await self._prepare_database(urls)
-            async with self._product(urls, port):
+            async with self._product(urls, port) as watch:
+                await watch.until_ready()
                 ready = self._ready_file(urls, port, credentials)
                 self._household.publish(ready)
                 self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
                 try:
-                    await asyncio.Event().wait()  # the end is a cancellation
+                    await watch.keep_telling()  # the end is a cancellation
                 finally:
                     self._household.withdraw()
 
@@ -158,19 +160,21 @@ class Up:
         return in_force
 
     @asynccontextmanager
-    async def _product(self, urls: Urls, port: int) -> AsyncIterator[None]:
-        """Doors and worker, inside the block; the doors are the first to stop."""
+    async def _product(self, urls: Urls, port: int) -> AsyncIterator[Watch]:
+        """Doors and worker, inside the block; the doors are the first to stop. They serve, ready or not."""
         environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
         if not self._settings.redis_url:
             environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))
         logs = self._directory / "logs"
         own_doors = doors(self._options.doors, self._settings.host, port, environ, logs)
-        worker_keepers = self._household.keepers(WORKER, [worker(environ, logs)], _PRODUCT_PATIENCE)
+        own_worker = worker(environ, logs)
+        worker_keepers = self._household.keepers(WORKER, [own_worker], _PRODUCT_PATIENCE)
         door_keepers = self._household.keepers(DOORS, own_doors, _PRODUCT_PATIENCE)
         async with kept(worker_keepers), kept(door_keepers):
             with self._console.step("Starting the collector and its worker"):
                 await all_ready([*worker_keepers, *door_keepers])
-            yield
+            # One door answers for all that share its port.
+            yield Watch(own_doors[:1], [own_worker], self._console, self._clock)
 
     def _ready_file(self, urls: Urls, port: int, credentials: Seed) -> ReadyFile:
         return ReadyFile(

@@ -17,7 +17,7 @@ from collector.broker.durability import Durability, durability_of
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
 from collector.broker.keys import Keys
 from collector.broker.queue_load import QueueLoad, check_writable, queue_load
-from collector.broker.token_projection import TokenProjection
+from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.domain.reasons import (
     CLOCK,
     DURABILITY,
@@ -29,7 +29,6 @@ from collector.domain.reasons import (
 )
 from collector.http.health import Check
 from collector.ingest.backpressure import Backpressure
-from collector.ingest.token_cache import FRESH_SECONDS
 from collector.process.clock import Clock
 from collector.process.lifecycle import cancelled
 from collector.process.metrics import IngestMetrics
@@ -168,7 +167,7 @@ class Readiness:
 def _stale(age: float | None) -> str | None:
     if age is None:
         return "it has not been swept yet"
-    return f"it was last swept {age:.0f} seconds ago" if age >= FRESH_SECONDS else None
+    return None if is_fresh(age) else f"it was last swept {age:.0f} seconds ago"
 
 
 def _free_bytes(folder: Path) -> int | None:

@@ -14,7 +14,15 @@ import msgspec
 import structlog
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.token_projection import EVERYTHING, ORGANIZATION, PROJECT, TOKEN, Eviction, Found
+from collector.broker.token_projection import (
+    EVERYTHING,
+    ORGANIZATION,
+    PROJECT,
+    TOKEN,
+    Eviction,
+    Found,
+    is_fresh,
+)
 from collector.domain.errors import Unavailable
 from collector.domain.projection import OrganizationEntry, ProjectEntry
 from collector.domain.reasons import QUEUE_UNAVAILABLE, TOKENS
@@ -22,7 +30,6 @@ from collector.domain.token import TokenEntry
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
-FRESH_SECONDS: Final = 120.0
 KNOWN_SECONDS: Final = 60.0
 UNKNOWN_SECONDS: Final = 5.0
 SILENT_CHANNEL_SECONDS: Final = 1.0
@@ -120,7 +127,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
             self._outage.note()
             return self._stale(held, stale_seconds)
         self._metrics.projection_age_seconds.set(found.swept_seconds_ago or 0.0)
-        if found.entry is None and not _is_fresh(found.swept_seconds_ago):
+        if found.entry is None and not is_fresh(found.swept_seconds_ago):
             raise Unavailable(TOKENS.sentence)
         if evictions == self._evictions:
             self._remember(key, found.entry)
@@ -225,7 +232,3 @@ class TokenCache:
         self._tokens.clear()
         self._projects.clear()
         self._organizations.clear()
-
-
-def _is_fresh(swept_seconds_ago: float | None) -> bool:
-    return swept_seconds_ago is not None and swept_seconds_ago < FRESH_SECONDS

@@ -2,12 +2,17 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import aiohttp
 import pytest
 
 from collector.api.process import run
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
 from collector.process.lifecycle import StartError, Stop
+from tests import queue_states
+from tests.queue_states import Operator
 from tests.waiting import until
 
 
@@ -45,6 +50,48 @@ async def test_it_serves_until_it_is_told_to_stop(database_url: str, redis_url: 
         await process
     with socket.create_server(("127.0.0.1", port)):
         pass
+
+
+@pytest.mark.integration
+async def test_its_landing_page_does_not_say_that_events_are_taken_while_they_are_refused(
+    database_url: str, tmp_path: Path
+) -> None:
+    """As far as it can see: what the queue's server says to a write, and whether a worker sweeps."""
+    service = Valkey(tmp_path)
+    child = await start_service(service)
+    operator = Operator(service)
+    await operator.begin()
+    port, stop = free_port(), Stop()
+    environ = {"DATABASE_URL": database_url, "REDIS_URL": service.url, "HEADRACE_PORT": str(port)}
+    process = asyncio.create_task(run(environ, stop, {}))
+    session = aiohttp.ClientSession()
+
+    async def shows(text: str) -> None:
+        async def is_shown() -> bool:
+            try:
+                async with session.get(f"http://127.0.0.1:{port}/") as page:
+                    return text in await page.text()
+            except aiohttp.ClientError:
+                return False
+
+        await until(is_shown, what=text)
+
+    try:
+        await shows("not now: tokens: The token projection is not fresh")
+        seconds, _ = await operator.redis.time()
+        await operator.redis.set("{projection}:swept", seconds * 1000)
+        await shows('class="good"><strong>Events are taken')
+        async with queue_states.busy(operator):
+            await shows("not now: queue_unavailable: The queue is unavailable<")
+        async with queue_states.full(operator):
+            await shows("not now: queue_full: The queue is full<")
+        await shows('class="good"><strong>Events are taken')
+    finally:
+        stop.request()
+        await process
+        await session.close()
+        await operator.close()
+        await child.stop()
 
 
 @pytest.mark.integration

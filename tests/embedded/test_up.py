@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from collector.embedded.console import Console
+from collector.embedded.ports import free_port
 from collector.embedded.ready_file import ReadyFile
 from collector.embedded.service import NotStarted, start_service
 from collector.embedded.up import Options, _cause, run
@@ -45,6 +46,41 @@ async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
     assert not in_data_dir.exists()
     assert f"ready at {ready.url}" in output.getvalue()
     assert output.getvalue().endswith("Stopping.\n")
+
+
+async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
+    tmp_path: Path, servers: Servers, database_url: str
+) -> None:
+    """Reading works; the ready file comes once an event posted would be stored."""
+    stop, output = Stop(), io.StringIO()
+    ready_path, clock = tmp_path / "ready.json", SystemClock()
+    port = free_port()
+    options = Options(tmp_path / "data", port=port, ready_file=ready_path)
+    disk = tmp_path / "disk"
+    environ = {
+        "REDIS_URL": servers.redis_url,
+        "DATABASE_URL": database_url,
+        "HEADRACE_QUEUE_DISK": str(disk),
+        "HEADRACE_QUEUE_DISK_FREE_BYTES": str(1 << 60),
+    }
+    disk.mkdir()
+    async with asyncio.TaskGroup() as tasks, aiohttp.ClientSession() as session:
+        tasks.create_task(run(options, environ, stop, console=Console(output, clock), clock=clock))
+        await until(lambda: "The queue's disk is almost full" in output.getvalue(), 60)
+        async with session.get(f"http://127.0.0.1:{port}/health/ready") as ready:
+            assert ready.status == 503
+            assert "HEADRACE_QUEUE_DISK_FREE_BYTES" in (await ready.json())["checks"]["disk_short"]
+        async with session.get(f"http://127.0.0.1:{port}/") as landing:
+            text = await landing.text()
+            assert "not now: disk_short: The queue&#x27;s disk is almost full" in text
+        assert not ready_path.exists()
+        assert "Headrace is ready" not in output.getvalue()
+        disk.rmdir()  # what cannot be seen is not short
+        await until(ready_path.exists, 30)
+        stop.request()
+
+    assert "Events are taken again." in output.getvalue()
+    assert "Headrace is ready at" in output.getvalue()
 
 
 async def refusal(tmp_path: Path, environ: Mapping[str, str]) -> str:

@@ -1,0 +1,80 @@
+"""What a person is told of a start whose posts are refused, and of refusals later."""
+
+import asyncio
+import io
+
+import pytest
+
+from collector.embedded import watch as watch_module
+from collector.embedded.console import Console
+from collector.embedded.watch import Watch
+from collector.process.clock import SystemClock
+from tests.waiting import until
+
+
+class Door:
+    """It has the problem that a test gives it."""
+
+    def __init__(self, problem: str | None = None) -> None:
+        self.found = problem
+
+    async def problem(self) -> str | None:
+        return self.found
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    """What is told."""
+    return io.StringIO()
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits before telling or looking."""
+    monkeypatch.setattr(watch_module, "_TELL_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(watch_module, "_LOOK_SECONDS", 0.001)
+
+
+def _watch(output: io.StringIO, *doors: Door, worker: Door | None = None) -> Watch:
+    clock = SystemClock()
+    return Watch(doors, [worker or Door()], Console(output, clock), clock)
+
+
+async def test_a_start_that_is_ready_says_nothing(output: io.StringIO) -> None:
+    """The welcome does."""
+    await _watch(output, Door()).until_ready()
+
+    assert not output.getvalue()
+
+
+@pytest.mark.parametrize("is_worker", [False, True])
+async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
+    output: io.StringIO,
+    is_worker: bool,  # noqa: FBT001
+) -> None:
+    """However often the figures in it change."""
+    troubled = Door("The queue's disk is almost full: 1 bytes are free")
+    started = _watch(output, Door(), worker=troubled) if is_worker else _watch(output, troubled)
+    async with asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(started.until_ready())
+        await until(lambda: "disk" in output.getvalue())
+        troubled.found = "The queue's disk is almost full: 2 bytes are free"
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        troubled.found = None
+
+    first, last = output.getvalue().splitlines()
+    assert first.endswith("not stored: The queue's disk is almost full: 1 bytes are free")
+    assert last.endswith("Events are taken again.")
+
+
+async def test_refusals_later_are_told_too(output: io.StringIO) -> None:
+    """And that they are over."""
+    door = Door()
+    telling = asyncio.ensure_future(_watch(output, door).keep_telling())
+    door.found = "The queue is full."
+    await until(lambda: "The queue is full." in output.getvalue())
+    door.found = None
+    await until(lambda: "Events are taken again." in output.getvalue())
+    telling.cancel()
+    await asyncio.wait([telling])
