@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects
+from collector.api.filter_warnings import FILTER_WARNING_HEADER, with_warnings
 from collector.api.parameters import parameters_of
 from collector.api.route import Role, Route
 from collector.api.searching import searching
@@ -40,7 +41,7 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented(
     "Event",
-    {200: Answer(CountView)},
+    {200: Answer(CountView, headers=(FILTER_WARNING_HEADER,))},
     parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE),
     refusals=(OrganizationSuspended,),
 )
@@ -52,7 +53,8 @@ async def get_count(request: web.Request) -> web.Response:
     async with searching(request) as connection:
         selection = await of_projects(request, connection, asked)
         whole = await count_in_buckets(connection, selection, aggregations)
-    return json_response(CountView(total=whole.total, aggregations=_results(whole, aggregations)))
+    view = CountView(total=whole.total, aggregations=_results(whole, aggregations))
+    return with_warnings(request, json_response(view))
 
 
 def _in_mode(selection: Selection, mode: str) -> Selection:

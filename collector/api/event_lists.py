@@ -15,7 +15,7 @@ from aiohttp import web
 from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects, of_stack
 from collector.api.events import event_view
 from collector.api.listed_event import ListedEvent
-from collector.api.lists import LIST_HEADERS, add_link, list_response
+from collector.api.lists import FILTERED_LIST_HEADERS, add_link, list_response
 from collector.api.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
 from collector.api.searching import looking_up, searching
@@ -37,7 +37,7 @@ _MAXIMUM_LIMIT: Final = 100
 _AT_ONCE: Final = 10
 """Events that are read at once: a small row may hold a large event."""
 
-_LISTED: Final = {200: Answer(list[ListedEvent], headers=LIST_HEADERS)}
+_LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS)}
 _PLACES: Final = (
     Parameter("before", "The page before this place, from a `Link`."),
     Parameter("after", "The page after this place, from a `Link`."),

@@ -9,6 +9,7 @@ import asyncpg
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
+from collector.api.filter_warnings import note_warnings
 from collector.api.organizations import reachable_organization
 from collector.api.projects import reachable_project
 from collector.api.service import API
@@ -35,9 +36,11 @@ TIME: Final = (
 def asked_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
     """What the parameters name, of no project yet. Raises BadRequest."""
     clock = clock_of(request, parameters)
+    tree = filter_of(parameters.get("filter", ""))
+    note_warnings(request, tree)
     return Selection(
         project_ids=(),
-        filter=filter_of(parameters.get("filter", "")),
+        filter=tree,
         time=time_range_of(parameters.get("time", ""), clock),
         clock=clock,
     )

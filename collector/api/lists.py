@@ -6,11 +6,13 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from collector.api.absolute_urls import absolute_url
+from collector.api.filter_warnings import FILTER_WARNING_HEADER, with_warnings
 from collector.api.parameters import Page
 from collector.http.responses import json_response
 
 RESULT_COUNT_HEADER: Final = "X-Result-Count"
 LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
+FILTERED_LIST_HEADERS: Final = (*LIST_HEADERS, FILTER_WARNING_HEADER)
 
 _PLACES: Final = frozenset({"page", "before", "after"})
 
@@ -20,7 +22,7 @@ def list_response(
 ) -> web.Response:
     """One page of a list, and where it goes on; each `Link` is a header of its own."""
     headers = {} if total is None else {RESULT_COUNT_HEADER: str(total)}
-    response = json_response(entries, headers=headers)
+    response = with_warnings(request, json_response(entries, headers=headers))
     if page.number > 1:
         response.headers.add(hdrs.LINK, _link(request, page, page.previous, "previous"))
     if following is not None:

@@ -1,9 +1,11 @@
 """Which of the reader's organizations or projects a list is about: those that its filter leaves."""
 
+from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
 
+from collector.api.filter_warnings import note_warnings
 from collector.api.service import API
 from collector.database.owner_filters import Narrowing
 from collector.domain.filter_text import filter_of
@@ -17,7 +19,13 @@ FILTER: Final = Parameter(
 )
 
 
-def narrowing_of(request: web.Request, parameters: dict[str, str]) -> Narrowing | None:
-    """What the filter says, if there is one. Raises BadRequest."""
+def narrowing_of(
+    request: web.Request, parameters: dict[str, str], fields: Collection[str]
+) -> Narrowing | None:
+    """What the filter says, if there is one; it can be about these `fields`. Raises BadRequest."""
     text = parameters.get("filter")
-    return None if text is None else Narrowing(filter_of(text), LocalClock(request.app[API].clock.now()))
+    if text is None:
+        return None
+    tree = filter_of(text)
+    note_warnings(request, tree, fields)
+    return Narrowing(tree, LocalClock(request.app[API].clock.now()))

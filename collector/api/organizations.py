@@ -11,6 +11,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
+from collector.api.filter_warnings import FILTER_WARNING_HEADER, with_warnings
 from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.parameters import STATISTICS, parameters_of, wants_statistics
 from collector.api.route import Role, Route
@@ -25,6 +26,7 @@ from collector.database.statistics import NOTHING, Statistics, statistics_of_org
 from collector.database.usage import usage_of_organizations
 from collector.domain.errors import NotFound
 from collector.domain.identifiers import uuid_of
+from collector.domain.owner_fields import ORGANIZATION_FIELDS
 from collector.domain.usage import NO_USAGE, Usage
 from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
@@ -72,17 +74,21 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
     is_over_request_limit: bool
 
 
-@documented("Organization", {200: Answer(list[OrganizationView])}, parameters=(FILTER, STATISTICS))
+@documented(
+    "Organization",
+    {200: Answer(list[OrganizationView], headers=(FILTER_WARNING_HEADER,))},
+    parameters=(FILTER, STATISTICS),
+)
 async def get_organizations(request: web.Request) -> web.Response:
     """All of them, or those that a filter selects, in one array without paging."""
     api, parameters = request.app[API], parameters_of(request)
-    narrowing = narrowing_of(request, parameters)
+    narrowing = narrowing_of(request, parameters, ORGANIZATION_FIELDS)
     async with looking_up(request) as connection:
         found = await list_organizations(connection, request[IDENTITY].organization_ids, narrowing)
         views = await organization_views(
             api, connection, request[IDENTITY], found, with_statistics=wants_statistics(parameters)
         )
-    return json_response(views)
+    return with_warnings(request, json_response(views))
 
 
 @documented("Organization", {200: Answer(OrganizationView)}, parameters=(STATISTICS,))

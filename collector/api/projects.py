@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.authentication import IDENTITY, Identity
-from collector.api.lists import LIST_HEADERS, list_response
+from collector.api.lists import FILTERED_LIST_HEADERS, list_response
 from collector.api.narrowing import FILTER, narrowing_of
 from collector.api.organizations import reachable_organization
 from collector.api.parameters import STATISTICS, page_of, paging, parameters_of, wants_statistics
@@ -25,6 +25,7 @@ from collector.database.statistics import NOTHING, Statistics, statistics_of_pro
 from collector.database.usage import usage_of_projects
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.identifiers import uuid_of
+from collector.domain.owner_fields import PROJECT_FIELDS
 from collector.domain.usage import NO_USAGE, Usage
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
@@ -61,7 +62,7 @@ class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
     usage: tuple[MonthlyUsageView, ...]
 
 
-_LISTED: Final = {200: Answer(list[ProjectView], headers=LIST_HEADERS)}
+_LISTED: Final = {200: Answer(list[ProjectView], headers=FILTERED_LIST_HEADERS)}
 _PARAMETERS: Final = (
     FILTER,
     *paging(_MAXIMUM_LIMIT),
@@ -159,7 +160,7 @@ def _view(project: Project, counted: Statistics, usage: Usage, now: datetime) ->
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:
     api, parameters = request.app[API], parameters_of(request)
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
-    meant = organization_ids, narrowing_of(request, parameters)
+    meant = organization_ids, narrowing_of(request, parameters, PROJECT_FIELDS)
     async with looking_up(request) as connection:
         total = await count_projects(connection, *meant)
         found: list[Project] = []

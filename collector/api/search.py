@@ -10,6 +10,7 @@ from collector.api.route import Role, Route
 from collector.api.service import API
 from collector.database.filter_sql import Arguments, EventConditions
 from collector.domain.errors import BadRequest
+from collector.domain.filter_hints import hints_of, unknown_fields_of
 from collector.domain.filter_text import filter_of
 from collector.domain.moments import LocalClock
 from collector.http.operation import Answer, Parameter, documented
@@ -18,17 +19,29 @@ from collector.http.responses import json_response
 _QUERY: Final = Parameter("query", "The filter.", example="type:error", is_required=True)
 
 
+class UnknownFieldView(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that is no field's, and the field that may be meant."""
+
+    name: str
+    nearest: str | None = None
+
+
 class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether it can be, and otherwise what is wrong with it, and where. Nothing is premium here."""
+    """Whether it can be, and otherwise what is wrong with it, and where. Nothing is premium here.
+
+    What is valid and yet finds nothing, as an unknown field does, is in `unknown_fields` and `warnings`.
+    """
 
     is_valid: bool
     uses_premium_features: bool = False
     message: str | msgspec.UnsetType = msgspec.UNSET
+    unknown_fields: list[UnknownFieldView] | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
 
 
 @documented("Event", {200: Answer(ValidationView)}, parameters=(_QUERY,))
 async def get_validation(request: web.Request) -> web.Response:
-    """Whether a filter can be understood."""
+    """Whether a filter can be understood, and what in it finds nothing because no field is called so."""
     query = parameters_of(request).get("query")
     if query is None:
         raise BadRequest("The parameter `query` holds the filter; it is missing.")
@@ -40,10 +53,14 @@ def _judged(query: str, clock: LocalClock) -> ValidationView:
     arguments = Arguments()
     projects: list[Any] = []
     try:
-        EventConditions(arguments, arguments.add(projects), clock).of(filter_of(query))
+        tree = filter_of(query)
+        EventConditions(arguments, arguments.add(projects), clock).of(tree)
     except BadRequest as refusal:
         return ValidationView(is_valid=False, message=refusal.title)
-    return ValidationView(is_valid=True)
+    unknown = [UnknownFieldView(name=field.name, nearest=field.nearest) for field in unknown_fields_of(tree)]
+    return ValidationView(
+        is_valid=True, unknown_fields=unknown or msgspec.UNSET, warnings=list(hints_of(tree)) or msgspec.UNSET
+    )
 
 
 ROUTES: Final = (Route("GET", "/search/validate", get_validation, Role.USER),)

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.event_selection import FILTER, TIME, asked_selection, of_projects
-from collector.api.lists import LIST_HEADERS, list_response
+from collector.api.lists import FILTERED_LIST_HEADERS, list_response
 from collector.api.parameters import TOTAL, includes_total, page_of, paging, parameters_of
 from collector.api.route import Role, Route
 from collector.api.searching import searching
@@ -76,7 +76,7 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented(
     "Stack",
-    {200: Answer(list[StackView], headers=LIST_HEADERS)},
+    {200: Answer(list[StackView], headers=FILTERED_LIST_HEADERS)},
     parameters=_PARAMETERS,
     refusals=(OrganizationSuspended,),
 )

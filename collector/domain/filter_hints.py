@@ -5,9 +5,10 @@ whatever they are called.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Final
 
 from collector.domain.filter_fields import ALIASES, FIELDS, field_of
@@ -15,6 +16,7 @@ from collector.domain.filter_tree import And, Everything, Exists, Filter, Match,
 from collector.domain.stack import StackStatus
 
 MAXIMUM_HINTS: Final = 5
+"""Looking for the nearest name takes up to a millisecond each, on the loop."""
 _LONGEST_NAME: Final = 50
 _ALIKE: Final = 0.7
 """How much of two names must be the same."""
@@ -47,45 +49,50 @@ class UnknownField:
 
 def unknown_field(name: str) -> str:
     """A sentence about a name that is no event's field."""
-    return _sentence(UnknownField(name, _nearest(name, _KNOWN)))
+    return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=True)
 
 
 def unknown_fields_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
-    """The unknown fields of a filter, each once: of events and stacks, or else not one of `fields`."""
+    """The first unknown fields of a filter, each once: of events and stacks, or else not one of `fields`."""
     known = _KNOWN if fields is None else fields
-    is_known: Callable[[str], bool] = (
-        (lambda name: field_of(name) is not None) if fields is None else lambda name: name.lower() in known
-    )
     names = dict.fromkeys(
         part.field for part in _parts(tree) if isinstance(part, Match | Exists) and part.field is not None
     )
-    return tuple(UnknownField(name, _nearest(name, known)) for name in names if not is_known(name))
+    unknown = islice((name for name in names if not _is_known(name, fields)), MAXIMUM_HINTS)
+    return tuple(UnknownField(name, _nearest(name, known)) for name in unknown)
 
 
 def hints_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
     """Sentences about what would find nothing in silence; a few of them at most."""
-    sentences = [_sentence(unknown) for unknown in unknown_fields_of(tree, fields)]
+    sentences = [_sentence(unknown, has_data=fields is None) for unknown in unknown_fields_of(tree, fields)]
     for part in _parts(tree):
         if isinstance(part, Match) and isinstance(part.value, Term) and not part.value.is_quoted:
-            sentences += _of_term(part.field, part.value.text)
+            sentences += _of_term(part.field, part.value.text, fields)
     return tuple(dict.fromkeys(sentences))[:MAXIMUM_HINTS]
 
 
-def _of_term(field: str | None, text: str) -> Iterator[str]:
+def _is_known(name: str, fields: Collection[str] | None) -> bool:
+    return field_of(name) is not None if fields is None else name.lower() in fields
+
+
+def _of_term(field: str | None, text: str, fields: Collection[str] | None) -> Iterator[str]:
     if field is None and text in _OPERATORS:
         yield f"`{text}` is looked for as a word; operators are in capitals: `{text.upper()}`."
     found = _COMPARED.fullmatch(text) if field is None else None
-    if found and field_of(found[1]) is not None:
+    if found and _is_known(found[1], fields):
         yield f"`{_short(text)}` is looked for as words; a field is compared by `{_short(found[1])}:`."
-    is_status = field is not None and field.lower() == "status" and not {"*", "?"} & set(text)
+    is_status = (
+        fields is None and field is not None and field.lower() == "status" and not {"*", "?"} & set(text)
+    )
     if is_status and text.lower() not in set(StackStatus):
         yield f"`{_short(text)}` is no status; there are {', '.join(StackStatus)}."
 
 
-def _sentence(unknown: UnknownField) -> str:
+def _sentence(unknown: UnknownField, *, has_data: bool) -> str:
     said = f"`{_short(unknown.name)}` is no field"
     meant = f"; did you mean `{unknown.nearest}`?" if unknown.nearest else "."
-    return f"{said}{meant} Data of your own is named `data.{_short(unknown.name)}`."
+    own = f" Data of your own is named `data.{_short(unknown.name)}`." if has_data else ""
+    return f"{said}{meant}{own}"
 
 
 def _nearest(name: str, known: Collection[str]) -> str | None:

@@ -10,7 +10,8 @@ from typing import Final
 from aiohttp import hdrs, web
 
 _EXPOSED: Final = (
-    "ETag, v, X-Exceptionless-ConfigVersion, Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-Result-Count"
+    "ETag, v, X-Exceptionless-ConfigVersion, Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-Result-Count,"
+    " X-Headrace-Filter-Warning"
 )
 _PREFLIGHT_SECONDS: Final = 300
 

@@ -57,6 +57,10 @@ _HEADERS: Final[Mapping[str, tuple[str, type]]] = {
     "Preference-Applied": ("`handling=strict` where the post was checked.", str),
     "X-Exceptionless-ConfigVersion": ("The version of the project's settings.", int),
     "X-Result-Count": ("How many there are on all pages.", int),
+    "X-Headrace-Filter-Warning": (
+        "What the filter probably means where it finds nothing as it stands: unknown fields, for instance.",
+        str,
+    ),
     RETRY_AFTER: ("In how many seconds to repeat it.", int),
     "v": ("The version of the project's settings.", int),
 }

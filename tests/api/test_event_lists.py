@@ -337,6 +337,31 @@ async def test_no_number_makes_the_others_null(api: RunningApi) -> None:
     assert large.json["aggregations"]["avg_value"]["value"] == 1.7e308
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "events",
+        "events/count",
+        "events?mode=stack_recent",
+        "events/sessions",
+        "stacks",
+        f"projects/{PROJECT.hex}/events",
+        "organizations",
+        "projects",
+    ],
+)
+async def test_a_filter_that_finds_nothing_in_silence_has_a_warning(api: RunningApi, path: str) -> None:
+    """In a header that pages may read; a filter of known fields has none."""
+    path = f"/api/v2/{path}{'&' if '?' in path else '?'}filter="
+
+    silent = await api.get(f"{path}mesage%5C%09%C3%A4:x", api.people.user)
+    known = await api.get(f"{path}id:x", api.people.user)
+
+    assert (silent.status, known.status) == (200, 200)
+    assert r"`mesage\t\xe4` is no field" in silent.headers["X-Headrace-Filter-Warning"]
+    assert "X-Headrace-Filter-Warning" not in known.headers
+
+
 async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
     """As charts take it."""
     await api.store(an_event(source="a", date=days_ago(1)), an_event(source="b", date=days_ago(1), count=3))
@@ -404,7 +429,30 @@ async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> No
 @pytest.mark.parametrize(
     ("query", "verdict"),
     [
-        ("type:error", {"is_valid": True, "uses_premium_features": False}),
+        ("type:error data.msg:x", {"is_valid": True, "uses_premium_features": False}),
+        (
+            "msg:declined basket:7",
+            {
+                "is_valid": True,
+                "uses_premium_features": False,
+                "unknown_fields": [
+                    {"name": "msg", "nearest": "message"},
+                    {"name": "basket", "nearest": None},
+                ],
+                "warnings": [
+                    "`msg` is no field; did you mean `message`? Data of your own is named `data.msg`.",
+                    "`basket` is no field. Data of your own is named `data.basket`.",
+                ],
+            },
+        ),
+        (
+            "type=error",
+            {
+                "is_valid": True,
+                "uses_premium_features": False,
+                "warnings": ["`type=error` is looked for as words; a field is compared by `type:`."],
+            },
+        ),
         (
             "type:(error",
             {

@@ -85,4 +85,5 @@ def test_other_lists_have_fields_of_their_own() -> None:
     assert hints_of(filter_of("name:shop created:>2026-01-01"), PROJECT_FIELDS) == ()
     (unknown,) = unknown_fields_of(filter_of("nmae:shop"), PROJECT_FIELDS)
     assert unknown == UnknownField("nmae", "name")
+    assert hints_of(filter_of("nmae:shop"), PROJECT_FIELDS) == ("`nmae` is no field; did you mean `name`?",)
     assert unknown_fields_of(filter_of("name:shop"))[0].name == "name"
