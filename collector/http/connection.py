@@ -1,8 +1,8 @@
 """A connection of the HTTP server, tuned so that every answer keeps the contract.
 
-A request says what its sender means: doubled slashes are folded, a method may be overridden. The parser's own
-errors are problem JSON, a connection must say something soon and read its answers, and only so many are open
-at once. What an application's direct ways take is answered in its turn.
+A request says what its sender means: doubled slashes are folded, paths have other spellings, a method may be
+overridden. The parser's own errors are problem JSON, a connection must say something soon and read its
+answers, and only so many are open at once. What an application's direct ways take is answered in its turn.
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 from collector.http.direct_way import DirectWay, Taken, as_bytes
 from collector.http.errors import problem
 from collector.http.method_override import as_meant
+from collector.http.path_spelling import PathSpelling, spelled_as_usual
 
 if TYPE_CHECKING:
     from collector.domain.errors import Refusal
@@ -61,8 +62,9 @@ def protocols(
 ) -> Callable[[], asyncio.Protocol]:
     """What makes the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
+    spelling = PathSpelling(runner.app.router.resources())
     manager.request_handler = _dispatched(manager.request_handler, direct)
-    manager.request_factory = _understood(manager.request_factory)
+    manager.request_factory = _understood(manager.request_factory, spelling)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
     return lambda: _Connection(manager, connections, direct, options, on_refused)
 
@@ -206,7 +208,7 @@ class _Connection(RequestHandler):
         message, content = self._messages[0]
         if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
             return False
-        way = self._direct.get(message.path)
+        way = _direct_way(self._direct, message.path)
         taken = None if way is None else way.take(as_meant(message), content, self._peer())
         if taken is None:
             return False
@@ -277,7 +279,7 @@ class _Nameless(web.Response):
 
 def _dispatched(routed: Callable[[Any], Any], direct: Mapping[str, DirectWay]) -> Callable[[Any], Any]:
     def dispatch(request: web.BaseRequest) -> Any:
-        way = direct.get(request._message.path)  # noqa: SLF001
+        way = _direct_way(direct, request._message.path)  # noqa: SLF001
         answer = None if way is None else way(request)
         if answer is not None:
             return answer
@@ -297,9 +299,16 @@ async def _expectation_failed(request: web.BaseRequest) -> web.StreamResponse:
     return response
 
 
-def _understood(make_request: Callable[..., web.BaseRequest]) -> Callable[..., web.BaseRequest]:
+def _direct_way(ways: Mapping[str, DirectWay], path: str) -> DirectWay | None:
+    """In another spelling, too: a client that writes one does so in each of its posts."""
+    return ways.get(path) or ways.get(path.removesuffix("/").lower())
+
+
+def _understood(
+    make_request: Callable[..., web.BaseRequest], spelling: PathSpelling
+) -> Callable[..., web.BaseRequest]:
     def understand(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
-        return make_request(_folded(as_meant(message)), *rest)
+        return make_request(spelled_as_usual(_folded(as_meant(message)), spelling), *rest)
 
     return understand
 

@@ -1,11 +1,13 @@
 """What holds for every route of the door."""
 
 import asyncio
+import json
 import re
 from typing import Any
 
 import pytest
 
+from collector.domain.token import TokenEntry
 from collector.ingest.post_queue import PostQueue
 from collector.ingest.routes import ROUTES
 from collector.ingest.token_cache import TokenCache
@@ -95,6 +97,68 @@ async def test_odd_targets_and_closing_connections_are_served(
         assert head.split(b" ", 2)[1] in {b"200", b"202"}
         assert b"\r\nConnection: close" in head
         assert content == b"" or (content[:1] == b"{" and path.endswith("config"))
+
+
+@pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
+async def test_paths_have_other_spellings(any_door: RunningDoor, method: str, path: str) -> None:
+    """A slash at the end and capitals; a client drops its events on 404."""
+    fixed = {part for part in path.split("/") if part not in {*VALUES.values(), "0" * 32}}
+    capitals = "/".join(part.upper() if part in fixed else part for part in path.split("/"))
+    body = None if method == "GET" else BODY
+    for target in (f"{path}/", capitals, f"{capitals}/", f"{capitals}/?x=1"):
+        taken = await any_door.request(method, target, headers=JSON | BEARER, data=body)
+        refused = await any_door.request(method, target, headers=JSON)
+        assert taken.status in {200, 202}, target
+        assert refused.status == 401
+
+
+@pytest.mark.parametrize("path", ["/api/v2/events/", "/API/V2/Events"])
+async def test_the_fast_path_takes_other_spellings(
+    any_door: RunningDoor, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A client that writes its server's address so does it in each post."""
+    looked_up: list[str] = []
+    look_up = TokenCache.token
+
+    async def counted(cache: TokenCache, lookup: str) -> TokenEntry | None:
+        looked_up.append(lookup)
+        return await look_up(cache, lookup)
+
+    monkeypatch.setattr(TokenCache, "token", counted)
+    async with asyncio.timeout(10):
+        while True:
+            known = len(looked_up)
+            assert (await any_door.post(path)).status == 202
+            if len(looked_up) == known:
+                break
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/v2/event\u017f",
+        "/api/v2/events/submit/a/b/",
+        "/api/v2/projects/short/events/",
+        "/HEALTH",
+        "/api/v3/",
+    ],
+)
+async def test_what_no_route_has_in_any_spelling_is_not_found(any_door: RunningDoor, path: str) -> None:
+    """A letter that only looks like one, and what breaks a constraint."""
+    answer = await any_door.request("GET", path)
+
+    assert (answer.status, answer.content_type) == (404, "application/problem+json")
+
+
+async def test_ids_and_references_keep_their_case(any_door: RunningDoor) -> None:
+    """Only what the route fixes is in any case."""
+    path = "/API/V2/Events/BY-REF/AbCd-1234/User-Description/"
+    assert (await any_door.post(path, data=BODY)).status == 202
+    assert (await any_door.request("GET", "/API/v2/EVENTS/Submit/MyType/?message=Hi%2FHo")).status == 200
+
+    described, submitted = await any_door.queued()
+    assert described.reference_id == "AbCd-1234"
+    assert json.loads(submitted.body) == {"type": "MyType", "message": "Hi/Ho"}
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
