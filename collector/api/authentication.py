@@ -15,7 +15,7 @@ from collector.domain.credentials import PasswordCredentials, TokenCredentials, 
 from collector.domain.errors import Forbidden, Unauthenticated
 from collector.domain.scope import GLOBAL, USER, effective
 from collector.domain.token import present
-from collector.http.client_address import client_address
+from collector.http.client_address import counted_address
 from collector.http.throttle import counted_organization
 
 
@@ -59,7 +59,7 @@ async def admit(request: web.Request, role: Role) -> None:
     """
     api = request.app[API]
     if role is Role.ANYONE:
-        await api.throttle.count(request, f"ip:{client_address(request, api.trusted_proxies)}")
+        await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
         return
     identity = await _identity_of(request)
     if USER not in identity.scopes:

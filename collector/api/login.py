@@ -20,7 +20,7 @@ from collector.database.users import User, is_still_known, normal_email
 from collector.domain.errors import Unauthenticated, Unavailable
 from collector.domain.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
 from collector.domain.token import new_token
-from collector.http.client_address import client_address
+from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
@@ -80,7 +80,7 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
     While tries cannot be counted nobody is let in (contract 10, row 21).
     """
     api = request.app[API]
-    address, client_ip = normal_email(email_address), client_address(request, api.trusted_proxies)
+    address, client_ip = normal_email(email_address), counted_address(request, api.trusted_proxies)
     try:
         tries = await api.login_counters.count(address, client_ip, api.clock.now())
         if tries.of_address > _TRIES_OF_ADDRESS or tries.from_ip > _TRIES_FROM_IP:

@@ -28,7 +28,7 @@ from collector.database.migrations import check_migrated
 from collector.database.pool import close_pool, connected, create_pool
 from collector.domain.identifiers import PostIds
 from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, told
-from collector.http.client_address import Networks, trusted_networks
+from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.health import Check
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock, SystemClock
@@ -56,7 +56,7 @@ class Api:
     keys: Keys
     projection: TokenProjection
     login_counters: LoginCounters
-    trusted_proxies: Networks
+    trusted_proxies: TrustedProxies
     passwords: Passwords
     metrics: ApiMetrics
     throttle: Throttle
@@ -129,7 +129,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
     Raises StartError when one of them is out of reach or too old, the database is not migrated, or a setting
     is wrong.
     """
-    networks = trusted_networks(settings.trusted_proxies)
+    proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
     async with AsyncExitStack() as stack:
         pool = await create_pool(
             settings.database_url,
@@ -152,7 +152,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             keys=keys,
             projection=TokenProjection(redis, keys),
             login_counters=LoginCounters(redis, keys),
-            trusted_proxies=networks,
+            trusted_proxies=proxies,
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from collector.process.settings import DatabaseUrl, Port, RedisSettings, RequestLimit
+from collector.process.settings import DatabaseUrl, Port, ProxyHeader, RedisSettings, RequestLimit
 
 
 class ApiSettings(RedisSettings, frozen=True, kw_only=True):
@@ -17,6 +17,7 @@ class ApiSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1000, description="a number of connections, 1 to 1000")
     ] = 8
     trusted_proxies: tuple[str, ...] = ()
+    proxy_header: ProxyHeader = "x-forwarded-for"
     sign_up_enabled: bool = True
     request_limit: RequestLimit = 0
     retention_days: Annotated[int, Meta(ge=1, le=3650, description="a number of days, 1 to 3650")] = 30

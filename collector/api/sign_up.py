@@ -18,7 +18,7 @@ from collector.database.pool import connected
 from collector.database.users import User, find_user
 from collector.domain.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from collector.domain.user_address import fault_in_address
-from collector.http.client_address import client_address
+from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 
 _SIGN_UPS_AN_HOUR: Final = 10
@@ -91,7 +91,7 @@ async def _count(request: web.Request, kind: str) -> int:
     """How many did this from the same IP in this hour."""
     api = request.app[API]
     try:
-        client_ip = client_address(request, api.trusted_proxies)
+        client_ip = counted_address(request, api.trusted_proxies)
         return await api.login_counters.count_in_hour(kind, client_ip, api.clock.now())
     except (BrokerUnavailable, BrokerFull) as error:
         raise Unavailable("This is not answered while tries cannot be counted; please repeat it.") from error

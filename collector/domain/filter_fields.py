@@ -22,6 +22,8 @@ class Kind(Enum):
     """The whole text, in any case."""
     WORDS = auto()
     """Words that follow one another in the text, in any case."""
+    ADDRESS = auto()
+    """Likewise; an IPv4 address also finds itself as an IPv4-mapped one, and the other way round."""
     IDENTITY = auto()
     """Likewise, the last of them perhaps only begun; an e-mail address also finds its own local part."""
     VERSION = auto()
@@ -141,7 +143,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "version": _member(Kind.VERSION, "@version"),
     "submission": _member(Kind.EXACT, "@submission_method"),
     "ip": Field(
-        Kind.WORDS,
+        Kind.ADDRESS,
         tuple(Member(path) for path in (*_ADDRESSES, ("@environment", "ip_address"))),
         _LIST_SEPARATORS,
     ),

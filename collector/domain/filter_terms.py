@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from collector.domain.addresses import MAPPED_PREFIX, spellings
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import Field, Kind
 from collector.domain.filter_tree import Bound, Range, Term, Wildcard
@@ -24,6 +25,7 @@ _NUMBER: Final = re.compile(
     r"[+-]?(?:\d{1,1000}(?:\.\d{0,1000})?|\.\d{1,1000})(?:[eE][+-]?\d{1,4})?", re.ASCII
 )
 """`numeric` holds all of these; no event has a number of more than 1,000 digits."""
+_IPV4_BEGINS: Final = re.compile(r"[0-9]{1,3}[.*?]", re.ASCII)
 _FLAGS: Final = {"true": True, "false": False}
 
 
@@ -190,6 +192,16 @@ def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Test
     return HasWords(words, field.separators, is_begun) if words else _folded_whole(term)
 
 
+def _address(field: Field, term: Term) -> Test:
+    """In each spelling of the address; the beginning of an IPv4 address also behind a mapped one's prefix."""
+    found = [folded(term.text), *spellings(term.text)]
+    terms = [term, *(Term((text,)) for text in dict.fromkeys(found[1:]) if text != found[0])]
+    if term.has_wildcards and _IPV4_BEGINS.match(term.text):
+        terms.append(Term((MAPPED_PREFIX, *term.pieces)))
+    words = tuple(_words_or_whole(field, one) for one in terms)
+    return AnyOf(words) if len(words) > 1 else words[0]
+
+
 def _identity(field: Field, term: Term) -> Test:
     """`a@example.com` also finds who is known as `a` alone."""
     words = _words_or_whole(field, term, is_begun=True)
@@ -315,6 +327,7 @@ _OF_TEXT: Final[Mapping[Kind, Callable[[Field, Term], Test]]] = {
     Kind.EXACT: _exact,
     Kind.WHOLE: _whole,
     Kind.WORDS: _words,
+    Kind.ADDRESS: _address,
     Kind.IDENTITY: _identity,
     Kind.VERSION: _version,
     Kind.FLAG: _flag,

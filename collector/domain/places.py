@@ -5,10 +5,10 @@ Coordinates that the sender gives stand. Else the first address counts that has 
 """
 
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
+from collector.domain.addresses import address_in
 from collector.domain.event_data import SUBMISSION_CLIENT
 
 LOCATION: Final = "@location"
@@ -44,13 +44,7 @@ def place_of(data: Mapping[str, Any], places: Places) -> Place | None:
 
 def is_address(value: Any) -> bool:
     """Whether it is the text of an IPv4 or IPv6 address."""
-    if not isinstance(value, str) or len(value) > _LONGEST_ADDRESS:
-        return False
-    try:
-        ip_address(value)
-    except ValueError:
-        return False
-    return True
+    return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and address_in(value) is not None
 
 
 def _addresses(data: Mapping[str, Any]) -> Iterator[str]:
@@ -60,4 +54,5 @@ def _addresses(data: Mapping[str, Any]) -> Iterator[str]:
         texts.append(known.get(member) if isinstance(known, dict) else None)
     for text in texts:
         if isinstance(text, str):
-            yield from filter(is_address, map(str.strip, text.split(",", _MOST_ADDRESSES)))
+            named = map(str.strip, text.split(",", _MOST_ADDRESSES))
+            yield from (str(address) for one in named if (address := address_in(one)) is not None)

@@ -12,7 +12,7 @@ from collector.broker.connection import check_server, connect
 from collector.database.pool import connect_once
 from collector.embedded.console import Console
 from collector.embedded.settings import UpSettings
-from collector.http.client_address import trusted_networks
+from collector.http.client_address import trusted_proxies
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.known_settings import unknown_variables
@@ -39,7 +39,8 @@ def given_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
         if not environ.get(variable := variable_of(name, environ)):
             filled[variable] = url
     check_settings((UpSettings, IngestSettings, ApiSettings, WorkerSettings), filled)
-    trusted_networks(read_settings(IngestSettings, filled).trusted_proxies)
+    ingest = read_settings(IngestSettings, filled)
+    trusted_proxies(ingest.trusted_proxies, ingest.proxy_header)
     read_faults(environ)
     return read_settings(UpSettings, environ)
 

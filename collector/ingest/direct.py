@@ -5,13 +5,14 @@ the limit. Everything else, every refusal above all, goes the routed way, so eac
 """
 
 import asyncio
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from email.utils import formatdate
 from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from aiohttp import StreamReader, hdrs, web
 from aiohttp.http_parser import RawRequestMessage
+from multidict import MultiMapping
 
 from collector.domain.errors import Refusal
 from collector.domain.post import Post
@@ -117,7 +118,7 @@ def post_of(request: web.BaseRequest, door: Door, target: Target, body: bytes) -
     return _post(request.headers, request.remote or "", door, target, body)
 
 
-def _post(headers: Mapping[str, str], peer: str, door: Door, target: Target, body: bytes) -> Post:
+def _post(headers: MultiMapping[str], peer: str, door: Door, target: Target, body: bytes) -> Post:
     return Post(
         door.ids.next(door.clock.now_ms()),
         target.organization_id,

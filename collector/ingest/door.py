@@ -20,7 +20,7 @@ from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
 from collector.domain.reasons import SUBMISSION_DISABLED
-from collector.http.client_address import Networks, trusted_networks
+from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.errors import STATUS
 from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
@@ -45,7 +45,7 @@ class Door:
     """Everything that the door needs to answer its clients."""
 
     settings: IngestSettings
-    trusted_proxies: Networks
+    trusted_proxies: TrustedProxies
     clock: Clock
     ids: PostIds
     cache: TokenCache
@@ -85,7 +85,7 @@ async def open_door(
     Raises StartError when Redis is out of reach or too old.
     """
     clock, keys = faults.clock, Keys(settings.redis_key_prefix, settings.shards)
-    networks = trusted_networks(settings.trusted_proxies)
+    proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
     looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
     watching = connect(settings.redis_url, socket_timeout_seconds=LOOK_SECONDS, max_connections=1)
@@ -118,7 +118,7 @@ async def open_door(
                 async with queue.open():
                     yield Door(
                         settings,
-                        networks,
+                        proxies,
                         clock,
                         ids,
                         cache,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from collector.process.settings import Port, RedisSettings, RequestLimit
+from collector.process.settings import Port, ProxyHeader, RedisSettings, RequestLimit
 
 
 class IngestSettings(RedisSettings, frozen=True, kw_only=True):
@@ -29,3 +29,4 @@ class IngestSettings(RedisSettings, frozen=True, kw_only=True):
         int, Meta(ge=1, le=1_000_000, description="a number of connections, 1 or more")
     ] = 10_000
     trusted_proxies: tuple[str, ...] = ()
+    proxy_header: ProxyHeader = "x-forwarded-for"

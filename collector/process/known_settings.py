@@ -29,6 +29,7 @@ FIELDS: Final = (
     "log_level",
     "max_event_age_days",
     "port",
+    "proxy_header",
     "queue_disk",
     "queue_disk_free_bytes",
     "queue_high_percent",

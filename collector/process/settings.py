@@ -33,6 +33,9 @@ DatabaseUrl = Annotated[
 RequestLimit = Annotated[
     int, Meta(ge=0, le=1_000_000_000, description="a number of requests, 0 to 1000000000")
 ]
+ProxyHeader = Annotated[
+    str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="the name of one header, like x-forwarded-for")
+]
 KeyPrefix = Annotated[
     str, Meta(pattern=r"^[\w.:-]{0,64}$", description="at most 64 of letters, digits and _.:-")
 ]

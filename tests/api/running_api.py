@@ -12,7 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 from aiohttp import ClientSession, ClientTimeout
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
@@ -92,15 +92,16 @@ class RunningApi:
         """POST a value as JSON, or bytes as they are."""
         if body is not None:
             content = body if isinstance(body, bytes) else orjson.dumps(body)
-            headers = {"Content-Type": "application/json"} | options.pop("headers", {})
+            headers = CIMultiDict(options.pop("headers", {}))
+            headers.setdefault("Content-Type", "application/json")
             options |= {"data": BytesIO(content), "headers": headers}
         return await self.request("POST", path, token, **options)
 
     async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
         """Any request."""
-        headers = options.pop("headers", {})
+        headers = CIMultiDict(options.pop("headers", {}))
         if token is not None:
-            headers = {"Authorization": f"Bearer {token}"} | headers
+            headers.setdefault("Authorization", f"Bearer {token}")
         async with self._session.request(method, self.url + path, headers=headers, **options) as response:
             answer = Answer(response.status, response.headers, await response.read())
         content_type = answer.headers.get("Content-Type", "")

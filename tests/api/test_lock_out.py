@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
+from multidict import CIMultiDict
 
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, running_api
 from tests.fakes import FakeClock
@@ -57,6 +58,24 @@ async def test_after_fifteen_tries_an_address_of_the_net_is_out(api: RunningApi)
 
     assert (denied.status, denied.json["title"]) == (401, "Login denied.")
     assert (await log_in(api, EMAIL, PASSWORD, "192.0.2.2")).status == 200
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param(["198.51.100.{number}", "203.0.113.9"], id="a forged line in front"),
+        pytest.param(["203.0.113.9:{number}"], id="another port each time"),
+        pytest.param(["[2001:db8::{number}]:1"], id="another address of one network"),
+    ],
+)
+async def test_tries_from_one_client_are_counted_together(api: RunningApi, lines: list[str]) -> None:
+    """Whatever it writes into the header that the proxy appends to."""
+    for number in range(16):
+        headers = CIMultiDict([("X-Forwarded-For", line.format(number=number)) for line in lines])
+        body = {"email": f"nobody{number}@example.com", "password": "wrong horse"}
+        last = await api.post(PATH, body=body, headers=headers)
+
+    assert (last.status, last.json["title"]) == (401, "Login denied.")
 
 
 async def test_who_knows_the_password_is_forgiven(api: RunningApi) -> None:

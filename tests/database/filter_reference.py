@@ -200,6 +200,19 @@ def _with_wildcards(
     return re.search(pattern.replace("$)", r"\Z)"), found, re.DOTALL) is not None
 
 
+def addresses(found: str, value: Term | Range, clock: LocalClock) -> bool:
+    """Words, of which an IPv4 address may be written as a mapped one, in the filter or in the event."""
+    compare = words(", \t\r\n")
+    if compare(found, value, clock) or isinstance(value, Range):
+        return compare(found, value, clock)
+    plain = value.text.lower().removeprefix("::ffff:")
+    if re.fullmatch(r"[0-9]+(\.[0-9]+){3}", plain):
+        value = Term((plain,))
+    elif not (value.has_wildcards and re.match(r"[0-9]{1,3}[.*?]", value.text)):
+        return False
+    return compare(re.sub(r"(?i)(?<![^ ,\t\r\n])::ffff:(?=[0-9]+\.)", "", found), value, clock)
+
+
 def identity(found: str, value: Term | Range, clock: LocalClock) -> bool:
     """Words, the last one perhaps begun; an address is also who is called by its first part."""
     if words(PUNCTUATION, is_begun=True)(found, value, clock):
@@ -370,7 +383,7 @@ TABLE: dict[str, tuple[Compare, Find]] = {
     "version": (version, member("@version")),
     "submission": (exact, member("@submission_method")),
     "ip": (
-        words(", \t\r\n"),
+        addresses,
         member("@submission_client/ip_address", "@request/client_ip_address", "@environment/ip_address"),
     ),
     "client.useragent": (whole, member("@submission_client/user_agent")),

@@ -69,6 +69,7 @@ DATES = [
     "2026-11-20", "2026-11-20T10:00:00Z", "2026-11-20T10:00:00.123+02:00", "2026-11-21T23:59:59.999999",
     "2026-02-30", "2026-11", "now", "now-1d", "now/d",
 ]  # fmt: skip
+ADDRESSES = ["10.0.0.1", "::ffff:10.0.0.1", "::FFFF:10.0.0.1, 10.0.0.2", "2001:db8::1", "10.0.0.12"]
 REFERENCES = ["Order-4711", "invalid-reference-id", *(f"order-{number}" for number in range(4711, 4800))]
 FLAGS = ["true", "false", "True"]
 OWN = ["data.Age", "data.age", "data.when", "data.nested.a", "data.list.0", "data.x_y", "ref.session"]
@@ -126,7 +127,7 @@ class Chance:
         request: dict[str, Any] = {
             "path": self.text(),
             "user_agent": self.text(),
-            "client_ip_address": self.text(),
+            "client_ip_address": self._random.choice(ADDRESSES),
         }
         request["data"] = {
             "@browser": self.text(),
@@ -216,7 +217,7 @@ class Chance:
             "x64",
             "a@b.c",
             "b",
-            "10.0.0.1",
+            self._random.choice(ADDRESSES),
         ]
         return self._random.choice(
             [self.text(), *known, *self._random.sample(VERSIONS + NUMBERS + NO_NUMBERS + DATES + FLAGS, 3)]

@@ -106,6 +106,32 @@ def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
         meaning(f"value:{text}")
 
 
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("ip:10.0.0.1", ["10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"]),
+        ('ip:"::FFFF:10.0.0.1"', ["::ffff:10.0.0.1", "10.0.0.1", "::ffff:a00:1"]),
+        ('ip:"2001:DB8:0::1"', ["2001:db8:0::1", "2001:db8::1"]),
+        ("ip:unknown", ["unknown"]),
+    ],
+)
+def test_an_address_is_found_in_each_spelling(text: str, spellings: list[str]) -> None:
+    """Programs write an IPv4 address as their socket shows it."""
+    found = meaning(text)
+    tests = found.tests if isinstance(found, AnyOf) else (found,)
+    assert [one.words for one in tests if isinstance(one, HasWords)] == [((one,),) for one in spellings]
+
+
+def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
+    """With wildcards, too."""
+    found = meaning("ip:10.0.*")
+    assert isinstance(found, AnyOf)
+    assert [one.words for one in found.tests if isinstance(one, HasWords)] == [
+        (("10.0.", Wildcard.ANY),),
+        (("::ffff:", "10.0.", Wildcard.ANY),),
+    ]
+
+
 def test_words_are_cut_at_the_fields_own_separators() -> None:
     """A wildcard belongs to its word; an address finds who is called by its first part."""
     words = meaning("source:Shop.Orders-*,Save")

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import pytest
+from multidict import CIMultiDict
 
 from collector.domain.projection import ProjectEntry, Projection
 from collector.domain.reasons import REASONS
@@ -461,6 +462,26 @@ async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str,
 
     assert trusted.client_ip == "203.0.113.9"
     assert untrusted.client_ip == "127.0.0.1"
+
+
+@pytest.mark.parametrize("prefer", ["handling=strict", None], ids=["slow path", "fast path"])
+async def test_all_lines_of_the_believed_header_count_on_both_paths(
+    redis_url: str, key_prefix: str, prefer: str | None
+) -> None:
+    """A forged line in front, ports and mapped addresses change nothing."""
+    lines = [
+        ("X-Forwarded-For", "198.51.100.66"),
+        ("X-Real-IP", "198.51.100.66"),
+        ("X-Forwarded-For", "[::ffff:203.0.113.9]:5123, 127.0.0.2:80"),
+    ]
+    headers = CIMultiDict([*(JSON | BEARER).items(), *lines])
+    if prefer:
+        headers["Prefer"] = prefer
+    async with running_door(redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)) as door:
+        for _ in range(3):  # the first one makes the sender known
+            assert (await door.post(headers=headers)).status == 202
+
+        assert [post.client_ip for post in await door.queued()] == ["203.0.113.9"] * 3
 
 
 async def test_health_and_metrics_tell_the_state(door: RunningDoor) -> None:
