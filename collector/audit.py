@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
-from collector.broker.stream_account import read_shards
+from collector.broker.stream_account import is_empty, read_shards
 from collector.database.account import read_finished, read_ledger
 from collector.database.errors import DatabaseUnavailable
 from collector.database.migrations import check_migrated
@@ -70,7 +70,7 @@ async def look(environ: Mapping[str, str], options: Options, clock: Clock) -> Su
     Raises StartError when Redis or Postgres cannot be read.
     """
     settings = read_settings(AuditSettings, environ)
-    keys = Keys(settings.redis_key_prefix, settings.shards)
+    keys = Keys(settings.redis_key_prefix)
     async with _redis(settings.redis_url) as redis, _pool(settings.database_url) as pool:
         try:
             is_drained = await _until_drained(redis, keys, options.wait_seconds, clock)
@@ -159,7 +159,7 @@ async def _cancel_at(stop: Stop, task: asyncio.Task[Sums]) -> None:
 async def _until_drained(redis: Redis, keys: Keys, wait_seconds: float, clock: Clock) -> bool:
     """Whether the stream got empty in time; without a wait nobody asks."""
     until = clock.monotonic() + wait_seconds
-    while wait_seconds and any(queue.length for queue in await read_shards(redis, keys)):
+    while wait_seconds and not await is_empty(redis, keys):
         if clock.monotonic() > until:
             return False
         await asyncio.sleep(_POLL_SECONDS)

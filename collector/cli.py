@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from collector.operate import organization_commands, project_commands, token_commands, user_commands
+from collector.operate import (
+    organization_commands,
+    project_commands,
+    shard_commands,
+    token_commands,
+    user_commands,
+)
 from collector.operate.running import DataDir
 
 if TYPE_CHECKING:
@@ -32,6 +38,7 @@ app.add_typer(user_commands.app, name="user")
 app.add_typer(organization_commands.app, name="organization")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(token_commands.app, name="token")
+app.add_typer(shard_commands.app, name="shards")
 
 
 def main() -> None:

@@ -14,6 +14,8 @@ _PAUSE_SECONDS: Final = 1.5
 _LONG_PAUSE_SECONDS: Final = 4.0
 """More than a door waits for the queue, and than a worker's entries are left alone."""
 _TIMEOUT_SECONDS: Final = 10.0
+_MOST_SHARDS: Final = 8
+"""Of those that the faults set."""
 _LITTLE_BYTES: Final = 1_000_000
 
 Fault = Callable[[Plant], Awaitable[None]]
@@ -75,6 +77,19 @@ async def replies_lost(plant: Plant) -> None:
         cutter.is_cutting = False
 
 
+def shards_changed(*numbers: int, killing: str = "") -> Fault:
+    """The number of shards changes while everything runs, and a process of a kind dies after each change."""
+
+    async def fault(plant: Plant) -> None:
+        for number in numbers:
+            await plant.set_shards(number)
+            if killing:
+                await plant.kill(killing)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    return fault
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "Valkey killed": killed("valkey"),
     "worker killed": killed("worker"),
@@ -85,6 +100,9 @@ FAULTS: Final[dict[str, Fault]] = {
     "worker dies between read and commit": dies_at("after_read"),
     "worker dies between claim and commit": dies_at("after_read", "after_claim"),
     "door dies between append and answer": dies_at("after_append"),
+    "shards changed up and down": shards_changed(4, 2, 8, 1),
+    "shards changed, workers killed": shards_changed(6, 1, killing="worker"),
+    "shards changed, doors killed": shards_changed(5, 3, killing="proxied_door"),
     "replies lost between door and Valkey": replies_lost,
     "memory full": memory_full,
     "memory full, workers killed": memory_full_and_worker_killed,
@@ -112,7 +130,7 @@ async def _full(redis: "Redis") -> AsyncIterator[None]:
 
 async def _is_empty(redis: "Redis") -> bool:
     try:
-        return int(await redis.xlen("posts:{0}")) == 0
+        return not any([await redis.xlen(f"posts:{{{shard}}}") for shard in range(_MOST_SHARDS)])
     except exceptions.RedisError:
         return False
 

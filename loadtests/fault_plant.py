@@ -126,6 +126,19 @@ class Plant:
             said, _ = await process.communicate()
         return process.returncode or 0, said.decode()
 
+    async def set_shards(self, number: int) -> None:
+        """`headrace shards set` on the running system. Raises PlantError with what it said."""
+        process = await asyncio.create_subprocess_exec(
+            *_command("shards", "set", str(number)),
+            env={**self.environ, "REDIS_URL": self.ready.redis_url},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        async with asyncio.timeout(START_SECONDS):
+            said, _ = await process.communicate()
+        if process.returncode:
+            raise PlantError(f"headrace shards set {number}: {said.decode()}")
+
     def log(self) -> str:
         """What `headrace up` has printed."""
         return (self.folder / "up.log").read_text(errors="replace")
@@ -194,13 +207,17 @@ async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subproc
 
 
 def _own_keepers(plant: Plant, redis_url: str) -> list[Coroutine[Any, Any, None]]:
-    """A second worker, and a door that reaches Valkey by the proxy; started again whenever they die."""
+    """A second worker, and a door that reaches Valkey by the proxy; started again whenever they die.
+
+    Their settings name different numbers of shards, of which at most one is the stored one.
+    """
     ready, door_port = plant.ready, _free_port()
     plant.proxied_url = f"http://127.0.0.1:{door_port}"
-    worker = {"DATABASE_URL": ready.database_url, "REDIS_URL": ready.redis_url}
+    worker = {"DATABASE_URL": ready.database_url, "REDIS_URL": ready.redis_url, "HEADRACE_SHARDS": "1"}
+    door = {"REDIS_URL": redis_url, "HEADRACE_PORT": str(door_port), "HEADRACE_SHARDS": "4"}
     return [
         _keep(plant, "second_worker", "worker", {**worker, "HEADRACE_PORT": str(_free_port())}),
-        _keep(plant, "proxied_door", "ingest", {"REDIS_URL": redis_url, "HEADRACE_PORT": str(door_port)}),
+        _keep(plant, "proxied_door", "ingest", door),
     ]
 
 

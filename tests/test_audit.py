@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from collector import audit
 from collector.audit import Options
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import GROUP, Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import Shards, set_shards
 from collector.database.pool import create_pool
 from collector.database.store import BatchStore
 from collector.domain.post import PostBatch
@@ -68,15 +69,15 @@ class Books:
 async def books(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Books]:
     """Empty."""
     redis = connect(redis_url, socket_timeout_seconds=5)
-    keys = Keys(key_prefix, 2)
+    keys = Keys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
     environ = {
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
         "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
-        "HEADRACE_SHARDS": "2",
     }
-    stream = PostStream(redis, keys)
+    await set_shards(redis, keys, 2)
+    stream = PostStream(redis, keys, Shards(redis, keys))
     await stream.ensure_group()
     yield Books(redis, stream, pool, environ, keys)
     await pool.close()
@@ -200,3 +201,24 @@ async def test_a_server_that_goes_away_is_a_clear_error(
 
     with pytest.raises(StartError, match="cannot reach Redis"):
         await audit.look(environ, Options(), SystemClock())
+
+
+async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:
+    """Those above the number, too; what is finished of one that Redis forgot is named."""
+    await books.accept(0)
+    await books.accept(9)
+    await books.accept(200)
+    await books.redis.xgroup_create(books.keys.stream(200), GROUP, id="0", mkstream=True)
+    waiting = await books.look(wait_seconds=0.01)
+    await books.stream.ensure_group()
+    await books.finish()
+    finished = await books.look()
+    await books.redis.delete(books.keys.accepted(9))
+    forgotten = await books.look()
+
+    assert (waiting.accepted["batches"], waiting.stream["unread"]) == (3, 3)
+    assert waiting.differences == ["the stream is not empty after 0.01 s"]
+    assert (finished.is_sound, finished.finished["batches"]) == (True, 3)
+    assert forgotten.differences == [
+        "shard 9: 1 batches were finished and none accepted; Redis may have lost its counters"
+    ]

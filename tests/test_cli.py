@@ -67,11 +67,11 @@ def test_a_missing_setting_is_a_line_and_exit_status_2(command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "port", "others"),
     [
-        ("ingest", "8080", ["REDIS_URL", "BODY_LIMIT_BYTES"]),
+        ("ingest", "8080", ["REDIS_URL", "BODY_LIMIT_BYTES", "SHARDS"]),
         ("api", "8081", ["REDIS_URL", "DATABASE_URL"]),
         ("serve", "8080", ["REDIS_URL", "DATABASE_URL", "BODY_LIMIT_BYTES", "DATABASE_CONNECTIONS"]),
         ("worker", "8082", ["REDIS_URL", "DATABASE_URL", "CLAIM_IDLE_SECONDS"]),
-        ("audit", "", ["REDIS_URL", "DATABASE_URL", "SHARDS"]),
+        ("audit", "", ["REDIS_URL", "DATABASE_URL", "REDIS_KEY_PREFIX"]),
         ("migrate", "", ["DATABASE_URL"]),
     ],
 )

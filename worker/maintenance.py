@@ -112,8 +112,14 @@ class Sweep:
 
 
 async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
-    """Publish what waits in the stream; an unknown lag counts as all that is not in hand."""
-    for shard in await stream.backlog():
+    """Publish what waits in the stream; an unknown lag counts as all that is not in hand.
+
+    A stream that is no longer in use is left out: its last figure would stay.
+    """
+    backlog = await stream.backlog()
+    metrics.stream_lag.clear()
+    metrics.stream_pending.clear()
+    for shard in backlog:
         lag = shard.length - shard.pending if shard.lag is None else shard.lag
         metrics.stream_lag.labels(shard.shard).set(lag)
         metrics.stream_pending.labels(shard.shard).set(shard.pending)

@@ -22,6 +22,7 @@ from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import FIND_SECONDS, FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
 from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
@@ -97,8 +98,9 @@ async def _work(
 ) -> None:
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
-    keys = Keys(settings.redis_key_prefix, settings.shards)
-    stream = PostStream(redis, keys)
+    keys = Keys(settings.redis_key_prefix)
+    shards = Shards(redis, keys, settings.shards)
+    stream = PostStream(redis, keys, shards)
     sweep = Sweep(
         partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
         metrics,
@@ -122,6 +124,8 @@ async def _work(
                     *_jobs(settings, stream, pool, sweep, metrics),
                     *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
                     Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
+                    Job("shards", FOLLOW_SECONDS, shards.follow),
+                    Job("streams", FIND_SECONDS, shards.find),
                 ]
             ]
             consuming = tasks.create_task(vital("consumer", consumer.run(stop), stop))
@@ -223,7 +227,7 @@ async def _redis(settings: WorkerSettings) -> AsyncIterator[Redis]:
     timeout = settings.read_block_ms / 1000 + _SOCKET_MARGIN_SECONDS
     redis = connect(settings.redis_url, socket_timeout_seconds=timeout)
     try:
-        keys = Keys(settings.redis_key_prefix, settings.shards)
+        keys = Keys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, worker_commands(keys))
         yield redis
     finally:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from collector.process.settings import DatabaseUrl, Port, RedisSettings
+from collector.process.settings import DatabaseUrl, Port, RedisSettings, ShardCount
 
 
 class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
@@ -13,6 +13,7 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8082
     database_url: DatabaseUrl
+    shards: ShardCount | None = None
     max_event_age_days: Annotated[
         int, Meta(ge=0, le=36_500, description="a number of days, 0 (no limit) to 36500")
     ] = 3

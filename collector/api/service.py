@@ -142,7 +142,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         await check_migrated(pool)
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
-        clock, keys = SystemClock(), Keys(settings.redis_key_prefix, settings.shards)
+        clock, keys = SystemClock(), Keys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, api_commands(keys))
         yield Api(
             settings=settings,

@@ -14,7 +14,6 @@ class Keys:
     """The key names of one installation; `prefix` keeps several apart on one server."""
 
     prefix: str = ""
-    shards: int = 1
 
     def stream(self, shard: int) -> str:
         """The stream of post batches of one shard."""
@@ -23,6 +22,11 @@ class Keys:
     def accepted(self, shard: int) -> str:
         """A hash that counts what was appended to the shard's stream: batches, posts, bytes."""
         return f"{self.prefix}accepted:{{{shard}}}"
+
+    @property
+    def settings(self) -> str:
+        """A hash: what ingest and workers must agree on, by the setting's name."""
+        return f"{self.prefix}settings"
 
     @property
     def tokens(self) -> str:

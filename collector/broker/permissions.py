@@ -35,6 +35,7 @@ def ingest_commands(keys: Keys) -> Commands:
         f"EVALSHA sha 1 {keys.stream(0)}",
         f"XADD {keys.stream(0)} * field value",
         f"HINCRBY {keys.accepted(0)} posts 1",
+        *_shard_commands(keys),
         *(f"HGET {name} key" for name in (keys.tokens, keys.projects, keys.organizations)),
         f"GET {keys.swept}",
         "TIME",
@@ -63,12 +64,23 @@ def worker_commands(keys: Keys) -> Commands:
         f"XAUTOCLAIM {keys.stream(0)} {GROUP} consumer 1 0-0",
         f"XACK {keys.stream(0)} {GROUP} 0-1",
         f"XDEL {keys.stream(0)} 0-1",
-        f"XLEN {keys.stream(0)}",
+        *_shard_commands(keys),
         f"HGETALL {keys.tokens}",
         f"WATCH {keys.tokens}",
         f"SET {keys.swept} 1",
         "TIME",
         *api_commands(keys),
+    )
+
+
+def _shard_commands(keys: Keys) -> Commands:
+    """What following the number of shards needs."""
+    return (
+        f"HGET {keys.settings} shards",
+        f"HSETNX {keys.settings} shards 1",
+        f"XGROUP CREATE {keys.stream(0)} {GROUP} 0 MKSTREAM",
+        f"XINFO GROUPS {keys.stream(0)}",
+        f"XLEN {keys.stream(0)}",
     )
 
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from collector.broker import post_batch
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, Keys
+from collector.broker.shards import Shards
 from collector.broker.write_connections import WriteConnections
 from collector.domain.post import PostBatch
 
@@ -70,11 +71,12 @@ class ShardBacklog:
 class PostStream:
     """All shards of the stream. Raises BrokerUnavailable and, from writes only, BrokerFull."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: Keys, shards: Shards) -> None:
+        """Appends to any shard; reads those that `shards` says are in use."""
         self._redis = redis
         self._writes = WriteConnections(redis)
         self._keys = keys
-        self._shard_of = {keys.stream(shard).encode(): shard for shard in range(keys.shards)}
+        self._shards = shards
 
     async def append(self, shard: int, batch: PostBatch) -> None:
         """Write one batch and count it, in one step.
@@ -92,18 +94,13 @@ class PostStream:
                 await self._writes.run("EVAL", _APPEND, len(keys), *keys, *values)
 
     async def ensure_group(self) -> None:
-        """Make the consumer group where it is missing; it begins with the oldest entry."""
-        for stream in self._shard_of:
-            try:
-                with translated():
-                    await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
-            except exceptions.ResponseError as error:
-                if not str(error).startswith("BUSYGROUP"):
-                    raise
+        """Find the streams, and make the group where it is missing; it begins with the oldest entry."""
+        await self._shards.reopen()
 
     async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
         """Up to `count` new entries of each shard for this consumer; none when `block_ms` passed without."""
-        streams = dict.fromkeys(self._shard_of, ">")
+        shard_of = await self._readable()
+        streams = dict.fromkeys(shard_of, ">")
         try:
             with translated():
                 reply = await self._redis.xreadgroup(GROUP, consumer, cast("Any", streams), count, block_ms)
@@ -112,14 +109,12 @@ class PostStream:
                 raise
             await self.ensure_group()
             return []
-        return [
-            _entry(self._shard_of[stream], *item) for stream, items in _by_stream(reply) for item in items
-        ]
+        return [_entry(shard_of[stream], *item) for stream, items in _by_stream(reply) for item in items]
 
     async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
         """Take over up to `count` entries of each shard that another consumer has held for `idle_ms`."""
         claimed: list[Entry] = []
-        for stream, shard in self._shard_of.items():
+        for stream, shard in (await self._readable()).items():
             with translated():
                 reply: Any = await self._redis.xautoclaim(stream, GROUP, consumer, idle_ms, "0-0", count)
             claimed += [_entry(shard, *item) for item in reply[1] if item[1] is not None]
@@ -145,10 +140,21 @@ class PostStream:
                 removed += int(await call)
         return removed
 
+    async def _readable(self) -> dict[bytes, int]:
+        """The streams to read, once there are some."""
+        if not self._shard_of:  # Nothing was found yet, or no group could be made: the queue was full.
+            await self.ensure_group()
+        return self._shard_of
+
+    @property
+    def _shard_of(self) -> dict[bytes, int]:
+        """The streams in use, as they are now."""
+        return {self._keys.stream(shard).encode(): shard for shard in self._shards.in_use}
+
     async def backlog(self) -> list[ShardBacklog]:
         """What waits in each shard; nothing for a shard whose group does not exist yet."""
         found: list[ShardBacklog] = []
-        for stream, shard in self._shard_of.items():
+        for stream, shard in (await self._readable()).items():
             with translated():
                 if not await self._redis.exists(stream):
                     continue

@@ -8,12 +8,26 @@ from redis.asyncio import Redis
 
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, Keys
+from collector.broker.shards import stream_lengths
 from collector.domain.account import ShardQueue
+from collector.process.settings import MOST_SHARDS
 
 
 async def read_shards(redis: Redis, keys: Keys) -> tuple[ShardQueue, ...]:
-    """Every shard as it is now. Raises BrokerUnavailable."""
-    return tuple([await _read_shard(redis, keys, shard) for shard in range(keys.shards)])
+    """Every shard that was ever written to, as it is now. Raises BrokerUnavailable."""
+    lengths = await stream_lengths(redis, keys)
+    with translated():
+        async with redis.pipeline(transaction=False) as pipeline:
+            for shard in range(MOST_SHARDS):
+                pipeline.exists(keys.accepted(shard))
+            counted = await pipeline.execute()
+    used = [shard for shard in range(MOST_SHARDS) if lengths[shard] or counted[shard]]
+    return tuple([await _read_shard(redis, keys, shard) for shard in used])
+
+
+async def is_empty(redis: Redis, keys: Keys) -> bool:
+    """Whether no stream holds an entry. Raises BrokerUnavailable."""
+    return not any(await stream_lengths(redis, keys))
 
 
 async def _read_shard(redis: Redis, keys: Keys, shard: int) -> ShardQueue:

@@ -97,7 +97,11 @@ def _of_shards(account: Account) -> Iterator[str]:
         after = account.finished_after.get(queue.shard, Finished())
         yield from _of_shard(queue, before, after)
     for shard in sorted(set(account.finished_after) - shards):
-        yield f"shard {shard}: finished batches of a shard that HEADRACE_SHARDS does not reach"
+        finished = account.finished_after[shard].all_batches
+        yield (
+            f"shard {shard}: {finished} batches were finished and none accepted;"
+            " Redis may have lost its counters"
+        )
 
 
 def _of_shard(queue: ShardQueue, before: Finished, after: Finished) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,11 +11,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from collector.broker.connection import check_server, connect
+from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.permissions import ingest_commands
 from collector.broker.post_stream import PostStream
 from collector.broker.request_counters import RequestCounters
+from collector.broker.shards import FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.identifiers import PostIds
@@ -84,7 +86,7 @@ async def open_door(
 
     Raises StartError when Redis is out of reach or too old.
     """
-    clock, keys = faults.clock, Keys(settings.redis_key_prefix, settings.shards)
+    clock, keys = faults.clock, Keys(settings.redis_key_prefix)
     proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
     looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
@@ -99,11 +101,13 @@ async def open_door(
         if settings.submission_disabled:
             reasons.put(SUBMISSION_DISABLED, "HEADRACE_SUBMISSION_DISABLED is true")
         backpressure = Backpressure(_marks(settings), clock, metrics, reasons)
-        sink = with_fault_points(PostStream(redis, keys), faults)
-        queue = PostQueue(sink, ids, clock, metrics, backpressure, shards=settings.shards)
+        shards = Shards(looking_up, keys, settings.shards)
+        await _look_at(shards)
+        sink = with_fault_points(PostStream(redis, keys, shards), faults)
+        queue = PostQueue(sink, ids, clock, metrics, backpressure, lambda: shards.number)
         readiness = Readiness(
             watching,
-            keys,
+            shards,
             SystemClock(),
             metrics,
             backpressure,
@@ -112,6 +116,7 @@ async def open_door(
         await readiness.look()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(vital("evictions", cache.follow()))
+            sharding = tasks.create_task(vital("shards", _keep_looking_at(shards)))
             looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
             senders, turns = KnownSenders(cache, clock), Turns()
             try:
@@ -135,13 +140,25 @@ async def open_door(
                         Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock),
                     )
             finally:
-                await cancelled(following, looking)
+                await cancelled(following, looking, sharding)
     finally:
         if readiness is not None:
             await readiness.close()
         await watching.aclose()
         await looking_up.aclose()
         await redis.aclose()
+
+
+async def _keep_looking_at(shards: Shards) -> None:
+    while True:
+        await asyncio.sleep(FOLLOW_SECONDS)
+        await _look_at(shards)
+
+
+async def _look_at(shards: Shards) -> None:
+    """While Redis does not tell, or has no room for a new stream, the last number stays."""
+    with suppress(BrokerUnavailable, BrokerFull):
+        await shards.follow()
 
 
 def _marks(settings: IngestSettings) -> Marks:

@@ -9,7 +9,7 @@ posts are refused, though they may have been stored: what counts is the 202.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Protocol
 
@@ -96,9 +96,9 @@ class PostQueue:
         clock: Clock,
         metrics: IngestMetrics,
         backpressure: Backpressure,
-        *,
-        shards: int,
+        shards: Callable[[], int] = lambda: 1,
     ) -> None:
+        """`shards` says how many there are: asked for each batch, because that may change."""
         self._sink = sink
         self._ids = ids
         self._clock = clock
@@ -207,7 +207,7 @@ class PostQueue:
     async def _write(self, collected: _Batch) -> Unavailable | None:
         """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
         batch = PostBatch(self._ids.next(self._clock.now_ms()), tuple(collected.posts))
-        self._next_shard = shard = (self._next_shard + 1) % self._shards
+        self._next_shard = shard = (self._next_shard + 1) % self._shards()
         started = self._clock.monotonic()
         while True:
             try:

@@ -15,8 +15,8 @@ from redis.asyncio import Redis
 
 from collector.broker.durability import Durability, durability_of
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
-from collector.broker.keys import Keys
 from collector.broker.queue_load import QueueLoad, check_writable, queue_load
+from collector.broker.shards import Shards
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.domain.reasons import (
     CLOCK,
@@ -54,7 +54,7 @@ class Readiness:
     def __init__(
         self,
         redis: Redis,
-        keys: Keys,
+        shards: Shards,
         clock: Clock,
         metrics: IngestMetrics,
         backpressure: Backpressure,
@@ -62,7 +62,8 @@ class Readiness:
         durability: Literal["strict", "relaxed"],
     ) -> None:
         self._redis = redis
-        self._keys = keys
+        self._shards = shards
+        self._keys = keys = shards.keys
         self._projection = TokenProjection(redis, keys)
         self._clock = clock
         self._metrics = metrics
@@ -115,7 +116,7 @@ class Readiness:
             self._reasons.put(QUEUE_UNAVAILABLE, None)
 
     async def _look_at_queue(self) -> None:
-        load = await queue_load(self._redis, self._keys)
+        load = await queue_load(self._redis, self._keys, self._shards.in_use)
         durability = await durability_of(self._redis)
         load = load.bounded_by(durability.maxmemory_bytes)
         self._judge_durability(durability)

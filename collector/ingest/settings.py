@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from collector.process.settings import Port, ProxyHeader, RedisSettings, RequestLimit
+from collector.process.settings import Port, ProxyHeader, RedisSettings, RequestLimit, ShardCount
 
 
 class IngestSettings(RedisSettings, frozen=True, kw_only=True):
@@ -13,6 +13,7 @@ class IngestSettings(RedisSettings, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Port = 8080
     reuse_port: bool = False
+    shards: ShardCount | None = None
     body_limit_bytes: Annotated[
         int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
     ] = 200_000

@@ -3,14 +3,17 @@
 import getpass
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from collector.api.service import Api
+    from collector.operate.queue import Queue
     from collector.process.lifecycle import Stop
 
 DataDir = Annotated[
@@ -24,11 +27,28 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 View = TypeVar("View")
+System = TypeVar("System")
 
 
 def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View:
     """What the work answers. A failure is told in one line and ends the command with status 2."""
     from collector.operate.system import open_system  # noqa: PLC0415
+
+    return _run(open_system, work, data_dir)
+
+
+def run_on_queue(work: "Callable[[Queue], Awaitable[View]]", data_dir: Path | None) -> View:
+    """The same for work that needs no Postgres."""
+    from collector.operate.queue import open_queue  # noqa: PLC0415
+
+    return _run(open_queue, work, data_dir)
+
+
+def _run(
+    opened: "Callable[[Mapping[str, str], Path | None], AbstractAsyncContextManager[System]]",
+    work: "Callable[[System], Awaitable[View]]",
+    data_dir: Path | None,
+) -> View:
     from collector.process.known_settings import unknown_variables  # noqa: PLC0415
     from collector.process.lifecycle import run_process  # noqa: PLC0415
     from collector.process.settings import in_words  # noqa: PLC0415
@@ -36,8 +56,8 @@ def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View
     done: list[View] = []
 
     async def main(_stop: "Stop") -> None:
-        async with open_system(os.environ, data_dir) as api:
-            done.append(await work(api))
+        async with opened(os.environ, data_dir) as system:
+            done.append(await work(system))
 
     _check_arguments()
     for unknown in unknown_variables(os.environ):

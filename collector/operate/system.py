@@ -32,13 +32,14 @@ async def open_system(environ: Mapping[str, str], data_dir: Path | None) -> Asyn
     with found_servers(environ, data_dir) as found:
         settings = read_settings(ApiSettings, found)
         configure_logging(settings, "operator")
-        with _in_one_line():
+        with told_in_one_line():
             async with open_api(settings, CollectorRegistry()) as api:
                 yield api
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
+def told_in_one_line() -> Iterator[None]:
+    """Turn what goes wrong in the block into a StartError with one line."""
     try:
         yield
     except Refusal as refusal:

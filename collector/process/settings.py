@@ -6,7 +6,8 @@ also read from `REDIS_URL` and `DATABASE_URL`, where the prefixed name wins.
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -36,6 +37,10 @@ RequestLimit = Annotated[
 ProxyHeader = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="the name of one header, like x-forwarded-for")
 ]
+MOST_SHARDS: Final = 256
+ShardCount = Annotated[
+    int, Meta(ge=1, le=MOST_SHARDS, description=f"the number of streams, 1 to {MOST_SHARDS}")
+]
 KeyPrefix = Annotated[
     str, Meta(pattern=r"^[\w.:-]{0,64}$", description="at most 64 of letters, digits and _.:-")
 ]
@@ -53,7 +58,6 @@ class RedisSettings(Settings, frozen=True, kw_only=True):
 
     redis_url: RedisUrl
     redis_key_prefix: KeyPrefix = ""
-    shards: Annotated[int, Meta(ge=1, le=256, description="the number of streams, 1 to 256")] = 1
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -105,7 +109,7 @@ def _read(kind: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, A
     problems: dict[str, str] = {}
     for field in msgspec.structs.fields(kind):
         variable, text = _lookup(field.name, environ)
-        hint = hints[field.name]
+        hint = stated(hints[field.name])
         if text is None:
             if field.required:
                 problems[variable] = f"{variable} is not set; it must be {allowed(hint)}."
@@ -147,8 +151,15 @@ def _bare(hint: Any) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
+def stated(hint: Any) -> Any:
+    """What a variable may hold that is set; None stands for one that is not."""
+    parts = [part for part in get_args(hint) if part is not NoneType]
+    return parts[0] if get_origin(hint) is UnionType or get_origin(hint) is Union else hint
+
+
 def allowed(hint: Any) -> str:
     """What a setting may hold, in words."""
+    hint = stated(hint)
     if get_origin(hint) is Annotated:
         described = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, Meta)]
         if described and described[0]:

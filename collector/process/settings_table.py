@@ -26,6 +26,6 @@ def settings_table(kinds: Iterable[type[Settings]]) -> str:
 def _default(field: Any) -> str:
     if field.required:
         return _REQUIRED
-    if field.default in {"", ()}:
+    if field.default in {None, "", ()}:
         return "-"
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

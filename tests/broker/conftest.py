@@ -19,5 +19,5 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def keys(key_prefix: str) -> Keys:
-    """Two shards under this test's own prefix."""
-    return Keys(key_prefix, shards=2)
+    """Under this test's own prefix."""
+    return Keys(key_prefix)

@@ -7,6 +7,7 @@ from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import GROUP, Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import Shards
 from tests.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
@@ -14,8 +15,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def stream(redis: Redis, keys: Keys) -> PostStream:
-    """Streams with their group."""
-    made = PostStream(redis, keys)
+    """Two shards with their group."""
+    made = PostStream(redis, keys, Shards(redis, keys, 2))
     await made.ensure_group()
     return made
 
@@ -140,7 +141,8 @@ async def test_the_backlog_tells_unread_from_in_hand(stream: PostStream) -> None
 async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None:
     """Adapters translate at their boundary."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    stream = PostStream(gone, Keys("gone:"))
+    keys = Keys("gone:")
+    stream = PostStream(gone, keys, Shards(gone, keys))
 
     with pytest.raises(BrokerUnavailable):
         await stream.append(0, a_batch())

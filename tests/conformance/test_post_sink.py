@@ -9,6 +9,7 @@ from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import Shards
 from collector.domain.post import PostBatch
 from collector.ingest.post_queue import PostSink
 from tests.factories import a_batch, a_post
@@ -42,8 +43,8 @@ async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
     """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    keys = Keys(key_prefix, shards=2)
-    stream = PostStream(redis, keys)
+    keys = Keys(key_prefix)
+    stream = PostStream(redis, keys, Shards(redis, keys, 2))
     await stream.ensure_group()
 
     async def written() -> AsyncIterator[tuple[int, PostBatch]]:
@@ -51,7 +52,7 @@ async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
             assert entry.batch is not None
             yield entry.shard, entry.batch
 
-    yield Subject(stream, written, PostStream(gone, keys))
+    yield Subject(stream, written, PostStream(gone, keys, Shards(gone, keys)))
     await redis.aclose()
     await gone.aclose()
 

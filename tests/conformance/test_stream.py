@@ -9,6 +9,7 @@ from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
 from collector.broker.post_stream import Entry, PostStream
+from collector.broker.shards import Shards
 from collector.ingest.post_queue import PostSink
 from tests.factories import a_batch
 from tests.worker.fakes import FakeStream
@@ -44,9 +45,9 @@ async def real_stream(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     keys = Keys(key_prefix)
-    stream = PostStream(redis, keys)
+    stream = PostStream(redis, keys, Shards(redis, keys))
     await stream.ensure_group()
-    yield Subject(stream, stream, PostStream(gone, keys))
+    yield Subject(stream, stream, PostStream(gone, keys, Shards(gone, keys)))
     await redis.aclose()
     await gone.aclose()
 

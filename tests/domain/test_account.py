@@ -112,8 +112,8 @@ def test_each_difference_is_named(account: Account, said: str) -> None:
     assert said in difference
 
 
-def test_a_shard_that_was_left_out_is_named() -> None:
-    """The audit was run with fewer shards than the workers."""
+def test_a_shard_that_redis_does_not_know_is_named() -> None:
+    """Something was finished of it that was never accepted, as far as Redis knows."""
     account = Account(Ledger({0: DONE, 3: DONE}), (EMPTY,), {0: DONE, 3: DONE})
 
     assert any(said.startswith("shard 3: ") for said in differences(account))

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import Shards
 from collector.broker.token_projection import TokenProjection
 from collector.domain.post import Post
 from collector.domain.projection import Projection
@@ -47,7 +48,7 @@ class RunningDoor:
         self.redis = redis
         self.port = port
         self.projection = TokenProjection(redis, keys)
-        self._stream = PostStream(redis, keys)
+        self._stream = PostStream(redis, keys, Shards(redis, keys))
 
     async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
         """Post; the body and headers of a valid post unless said otherwise."""

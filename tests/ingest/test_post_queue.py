@@ -24,7 +24,7 @@ from tests.waiting import until
 async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> AsyncIterator[PostQueue]:
     metrics = IngestMetrics(CollectorRegistry())
     backpressure = Backpressure(Marks(0.8, None, 0), clock, metrics, Reasons(clock, metrics))
-    queue = PostQueue(sink, PostIds(), clock, metrics, backpressure, shards=shards)
+    queue = PostQueue(sink, PostIds(), clock, metrics, backpressure, lambda: shards)
     async with asyncio.timeout(10), queue.open():
         yield queue
 

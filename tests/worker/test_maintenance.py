@@ -106,20 +106,26 @@ async def test_a_worker_is_ready_where_only_a_full_queue_keeps_it_from_sweeping(
 
 
 async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) -> None:
-    """A lag that Redis cannot tell is what is neither read nor gone."""
+    """A lag that Redis cannot tell is what is neither read nor gone; a shard that was left has none."""
+    shards = [ShardBacklog(0, length=9, lag=4, pending=2), ShardBacklog(1, length=9, lag=None, pending=2)]
 
-    class TwoShards:
+    class Shards:
         async def backlog(self) -> list[ShardBacklog]:
-            return [
-                ShardBacklog(0, length=9, lag=4, pending=2),
-                ShardBacklog(1, length=9, lag=None, pending=2),
-            ]
+            return shards
 
-    await measure_backlog(TwoShards(), WorkerMetrics(registry))
+    metrics = WorkerMetrics(registry)
 
-    lags = [registry.get_sample_value("headrace_stream_lag", {"shard": shard}) for shard in "01"]
-    assert lags == [4, 7]
-    assert registry.get_sample_value("headrace_stream_pending", {"shard": "0"}) == 2
+    def lags() -> list[float | None]:
+        return [registry.get_sample_value("headrace_stream_lag", {"shard": shard}) for shard in "01"]
+
+    await measure_backlog(Shards(), metrics)
+    both = lags()
+    pending = registry.get_sample_value("headrace_stream_pending", {"shard": "0"})
+    shards.pop()
+    await measure_backlog(Shards(), metrics)
+
+    assert (both, pending) == ([4, 7], 2)
+    assert lags() == [4, None]
 
 
 class ManyHeartbeats:

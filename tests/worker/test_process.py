@@ -17,10 +17,13 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from collector import audit
 from collector.broker.connection import connect
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
+from collector.broker.shards import Shards, set_shards, stream_lengths
+from collector.broker.stream_account import is_empty
 from collector.database.organizations import add_organization
 from collector.database.pool import create_pool
 from collector.database.projects import add_project
@@ -31,6 +34,8 @@ from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
+from tests.ingest.projections import a_projection
+from tests.ingest.running_door import running_door
 from tests.poolers import a_pooler, needs_pgbouncer
 from tests.waiting import until
 from tests.worker.fakes import understood
@@ -55,7 +60,7 @@ class Spine:
 
     async def is_drained(self) -> bool:
         """Whether everything was acknowledged."""
-        return int(await self.redis.xlen(self.keys.stream(0))) == 0
+        return await is_empty(self.redis, self.keys)
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
         """What the database holds."""
@@ -81,7 +86,7 @@ async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIter
         "HEADRACE_RETENTION_DAYS": "36500",
         "HEADRACE_LOG_LEVEL": "error",
     }
-    yield Spine(redis, PostStream(redis, keys), pool, environ, keys)
+    yield Spine(redis, PostStream(redis, keys, Shards(redis, keys)), pool, environ, keys)
     await pool.close()
     await redis.aclose()
 
@@ -93,10 +98,12 @@ def _free_port() -> int:
 
 
 @asynccontextmanager
-async def _worker(spine: Spine, stop: Stop | None = None) -> AsyncIterator[str]:
+async def _worker(
+    spine: Spine, stop: Stop | None = None, settings: dict[str, str] | None = None
+) -> AsyncIterator[str]:
     """A worker at work; gives its address, and tells it to stop at the end, if not before."""
     stop, port = stop or Stop(), _free_port()
-    environ = spine.environ | {"HEADRACE_PORT": str(port)}
+    environ = spine.environ | (settings or {}) | {"HEADRACE_PORT": str(port)}
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(process.run(environ, stop))
         yield f"http://127.0.0.1:{port}"
@@ -227,6 +234,35 @@ async def test_a_batch_read_by_a_worker_that_was_killed_is_stored_by_another(spi
         await until(spine.is_drained)
 
     assert len(await spine.rows("SELECT id FROM events")) == 1
+
+
+async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key_prefix: str) -> None:
+    """Ingest says 4 and the worker 1: all eight posts are stored, and the audit counts all of them."""
+    redis_url = spine.environ["REDIS_URL"]
+    async with running_door(redis_url, key_prefix, a_projection(), shards=4) as door:
+        statuses = [(await door.post()).status for _ in range(8)]
+    lengths = await stream_lengths(spine.redis, spine.keys)
+
+    async with _worker(spine, settings={"HEADRACE_SHARDS": "1"}):
+        await until(spine.is_drained, seconds=30)
+
+    assert statuses == [202] * 8
+    assert lengths[:5] == [2, 2, 2, 2, 0]
+    assert len(await spine.rows("SELECT id FROM events")) == 8
+    sums = await audit.look({**spine.environ, "HEADRACE_SHARDS": "1"}, audit.Options(), SystemClock())
+    assert (sums.is_sound, sums.accepted["posts"], sums.finished["posts"]) == (True, 8, 8)
+
+
+async def test_a_worker_follows_the_number_of_shards_while_it_runs(spine: Spine) -> None:
+    """Up and down; what an ingest that has not followed yet writes above the number is found, too."""
+    async with _worker(spine):
+        for number in (3, 1):
+            await set_shards(spine.redis, spine.keys, number)
+            for shard in range(3):
+                await spine.stream.append(shard, a_batch(a_post()))
+            await until(spine.is_drained, seconds=30)
+
+    assert len(await spine.rows("SELECT id FROM events")) == 6
 
 
 async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> None:

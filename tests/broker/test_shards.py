@@ -1,0 +1,202 @@
+"""The number of shards on a real server: the first start decides, all follow, no stream is overlooked."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from collector.broker.connection import connect
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.broker.keys import GROUP, Keys
+from collector.broker.post_stream import PostStream
+from collector.broker.queue_load import queue_load
+from collector.broker.shards import Shards, set_shards, stored_number
+from tests.factories import a_batch
+
+pytestmark = pytest.mark.integration
+
+
+async def _followed(redis: Redis, keys: Keys, setting: int | None = None) -> Shards:
+    shards = Shards(redis, keys, setting)
+    await shards.follow()
+    return shards
+
+
+async def test_the_first_process_stores_its_setting(redis: Redis, keys: Keys) -> None:
+    """Whichever it is."""
+    shards = await _followed(redis, keys, 4)
+
+    assert (shards.number, shards.in_use) == (4, [0, 1, 2, 3])
+    assert await stored_number(redis, keys) == 4
+
+
+async def test_later_settings_are_only_compared(redis: Redis, keys: Keys) -> None:
+    """One line names both values and what changes the stored one; the stored one counts."""
+    await _followed(redis, keys, 1)
+    with capture_logs() as lines:
+        shards = await _followed(redis, keys, 4)
+        await shards.follow()
+
+    assert shards.number == 1
+    (line,) = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert line == (
+        "HEADRACE_SHARDS is 4 here, but 1 is stored in Redis and counts; `headrace shards set 4` changes it"
+    )
+
+
+async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: Keys) -> None:
+    """It has no opinion that could differ."""
+    await _followed(redis, keys, 4)
+    with capture_logs() as lines:
+        shards = await _followed(redis, keys)
+
+    assert shards.number == 4
+    assert not [line for line in lines if line["log_level"] == "warning"]
+
+
+async def test_a_raised_number_has_its_consumer_groups_before_anybody_follows(
+    redis: Redis, keys: Keys
+) -> None:
+    """An entry in a stream without a group could not be read while the queue is full."""
+    shards = await _followed(redis, keys, 1)
+
+    await set_shards(redis, keys, 3)
+    groups = [await redis.xinfo_groups(keys.stream(shard)) for shard in range(3)]
+    await shards.follow()
+
+    assert [len(found) for found in groups] == [1, 1, 1]
+    assert shards.in_use == [0, 1, 2]
+
+
+async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(redis: Redis, keys: Keys) -> None:
+    """What stands above it is still read."""
+    shards = await _followed(redis, keys, 3)
+    stream = PostStream(redis, keys, shards)
+    await stream.append(2, a_batch())
+    await set_shards(redis, keys, 1)
+    await shards.follow()
+    await shards.find()
+    before = shards.in_use
+
+    entries = await stream.read("worker", 10, 1)
+    await shards.find()
+    in_hand = shards.in_use
+    await stream.acknowledge(entries)
+    await shards.find()
+
+    assert (before, in_hand, shards.in_use) == ([0, 2], [0, 2], [0])
+
+
+async def test_an_entry_above_the_number_is_found(redis: Redis, keys: Keys) -> None:
+    """Of an ingest that has not followed yet, or of an older version; also where the group is missing."""
+    shards = await _followed(redis, keys, 1)
+    stream = PostStream(redis, keys, shards)
+    await stream.append(255, a_batch())
+    assert await stream.read("worker", 10, 1) == []
+
+    await shards.find()
+
+    assert [entry.shard for entry in await stream.read("worker", 10, 1)] == [255]
+
+
+async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis, keys: Keys) -> None:
+    """Not the setting of a process that happens to look first."""
+    shards = await _followed(redis, keys, 1)
+    await set_shards(redis, keys, 2)
+    await shards.follow()
+    await redis.delete(keys.settings)
+
+    await shards.follow()
+
+    assert (shards.number, await stored_number(redis, keys)) == (2, 2)
+
+
+@pytest.mark.parametrize("stored", ["0", "257", "many", ""])
+async def test_what_is_no_number_of_shards_is_not_followed(redis: Redis, keys: Keys, stored: str) -> None:
+    """Somebody wrote it by hand."""
+    shards = await _followed(redis, keys, 2)
+    await redis.hset(keys.settings, "shards", stored)
+
+    await shards.follow()
+
+    assert shards.number == 2
+
+
+@asynccontextmanager
+async def _full(url: str) -> AsyncIterator[None]:
+    async with Redis.from_url(url) as admin:
+        limit = str((await admin.config_get("maxmemory"))["maxmemory"])
+        await admin.config_set("maxmemory", "1mb")
+        try:
+            yield
+        finally:
+            await admin.config_set("maxmemory", limit)
+
+
+async def test_a_full_queue_keeps_its_number_and_is_emptied(redis: Redis, keys: Keys, redis_url: str) -> None:
+    """A worker that starts then reads what has a group; a new stream waits for room."""
+    old = await _followed(redis, keys, 2)
+    await PostStream(redis, keys, old).append(1, a_batch())
+    await PostStream(redis, keys, old).append(7, a_batch())
+    await redis.hset(keys.settings, "shards", "4")
+    starting = Shards(redis, keys)
+    stream = PostStream(redis, keys, starting)
+
+    async with _full(redis_url):
+        with pytest.raises(BrokerFull):
+            await old.follow()
+        with pytest.raises(BrokerFull):
+            await stream.ensure_group()
+        read = await stream.read("worker", 10, 1)
+
+    assert old.number == 2
+    assert starting.in_use == [0, 1]
+    assert [entry.shard for entry in read] == [1]
+    await stream.ensure_group()
+    assert starting.in_use == [0, 1, 2, 3, 7]
+
+
+async def test_a_worker_reads_a_full_queue_of_before_the_number_was_stored(
+    redis: Redis, keys: Keys, redis_url: str
+) -> None:
+    """An update in the worst moment: nothing can be written, and the old streams must be emptied."""
+    await redis.xgroup_create(keys.stream(3), GROUP, id="0", mkstream=True)
+    shards = Shards(redis, keys, 1)
+    stream = PostStream(redis, keys, shards)
+    await stream.append(3, a_batch())
+
+    async with _full(redis_url):
+        with pytest.raises(BrokerFull):
+            await stream.ensure_group()
+        assert [entry.shard for entry in await stream.read("worker", 10, 1)] == [3]
+
+
+async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: Keys) -> None:
+    """Entries of all streams, those above the number too, and what was ever appended."""
+    shards = await _followed(redis, keys, 2)
+    stream = PostStream(redis, keys, shards)
+    for _ in range(3):
+        await stream.append(1, a_batch())
+    await set_shards(redis, keys, 1)
+    await shards.follow()
+    await stream.acknowledge((await stream.read("worker", 10, 1))[:1])
+
+    load = await queue_load(redis, keys, shards.in_use)
+
+    assert (load.entries, load.added, load.drained) == (2, 3, 1)
+
+
+async def test_a_server_that_is_gone_is_broker_unavailable() -> None:
+    """And the number stays one that every installation has."""
+    gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
+    shards = Shards(gone, Keys("gone:"), 4)
+
+    with pytest.raises(BrokerUnavailable):
+        await shards.follow()
+    with pytest.raises(BrokerUnavailable):
+        await shards.find()
+
+    assert shards.number == 1
+    await gone.aclose()
