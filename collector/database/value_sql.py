@@ -1,6 +1,6 @@
 """What a value must be like, as SQL: a test becomes a condition on an expression, and arguments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from collector.database.text_patterns import holding_pattern, like_pattern, parts_pattern, words_pattern
@@ -17,7 +17,7 @@ from collector.domain.filter_terms import (
     TextBetween,
     VersionBetween,
 )
-from collector.domain.version import NUMBERS, PATTERN, RELEASE
+from collector.domain.version import LONGEST_PRE_RELEASE, NUMBERS, RELEASE
 
 _NUMBER_TEXT: Final = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$"
 _NUMBER_LENGTH: Final = 1010
@@ -26,23 +26,26 @@ _MOMENT_TEXT: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
 )
-PRECEDENCE: Final = f"""(
-    SELECT (
-        SELECT array_agg(lpad(n.text, 9, '0') ORDER BY n.place)
-        FROM string_to_table(v.parts[1] || repeat('.0', {NUMBERS}), '.') WITH ORDINALITY AS n (text, place)
-        WHERE n.place <= {NUMBERS}
-    ) || CASE WHEN v.parts[2] IS NULL THEN ARRAY['{RELEASE}'] ELSE (
+_VERSION: Final = "^[ \\t]*[vV]?"
+_TOO_LONG: Final = f"{_VERSION}[0-9.]*[0-9]{{10}}"
+_NUMBERS_TEXT: Final = f"{_VERSION}([0-9]{{{{1,9}}}}(?:[.][0-9]{{{{1,9}}}}){{{{0,5}}}})"
+_NUMBERS: Final = f"string_to_array(substring({{value}} from '{_NUMBERS_TEXT}'), '.')::bigint[]"
+_IDENTIFIERS: Final = f"""(
+    SELECT CASE WHEN r.rest !~ '^(-[0-9A-Za-z.-]|[A-Za-z])' THEN ARRAY['{RELEASE}'] ELSE (
         SELECT array_agg(
             CASE WHEN i.text ~ '^[0-9]+$' THEN '0' || lpad(length(i.digits)::text, 3, '0') || i.digits
             ELSE '1' || i.text END ORDER BY i.place)
         FROM (
             SELECT s.text, s.place, coalesce(nullif(ltrim(s.text, '0'), ''), '0') AS digits
-            FROM string_to_table(v.parts[2], '.') WITH ORDINALITY AS s (text, place)
+            FROM string_to_table(
+                left(substring(r.rest from '^-?([0-9A-Za-z.-]+)'), {LONGEST_PRE_RELEASE}), '.'
+            ) WITH ORDINALITY AS s (text, place)
         ) AS i
     ) END COLLATE "C"
-    FROM (SELECT regexp_match({{value}}, '{PATTERN.replace("{", "{{").replace("}", "}}")}') AS parts) AS v
-    WHERE v.parts IS NOT NULL)"""  # noqa: S608 - constants only
-"""What `collector.domain.version.precedence` makes of a version; null where it cannot be read."""
+    FROM (SELECT substr({{value}}, 1 + length(
+        substring({{value}} from '{_VERSION}[0-9]+(?:[.][0-9]+){{{{0,5}}}}'))) AS rest OFFSET 0) AS r
+    WHERE r.rest IS NOT NULL)"""  # noqa: S608 - constants only
+"""What `collector.domain.version.precedence` makes of a pre-release; null where no version can be read."""
 
 Add = Callable[[Any], str]
 """Takes an argument and answers where it stands in the statement."""
@@ -98,15 +101,36 @@ def _text_test(value: str, test: Test, add: Add) -> str:
                 "text",
             )
         case VersionBetween():
-            return _between(
-                add,
-                PRECEDENCE.format(value=value),
-                (">=" if test.includes_low else ">", test.low and list(test.low)),
-                ("<=" if test.includes_high else "<", test.high and list(test.high)),
-                "text[]",
-            )
+            sides = [
+                _version_side(value, operator, bound, add)
+                for operator, bound in (
+                    (">=" if test.includes_low else ">", test.low),
+                    ("<=" if test.includes_high else "<", test.high),
+                )
+                if bound is not None
+            ]
+            return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
         case _:
             raise TypeError(f"{test} is no test of a text")
+
+
+def _version_side(value: str, operator: str, bound: Sequence[str], add: Add) -> str:
+    """A version beside a bound. Most differ in their numbers, which costs a third.
+
+    All spellings of the bound's numbers, with fewer zeros or more, lie between `least` and `most`.
+    """
+    most = [int(number) for number in bound[:NUMBERS]]
+    least = most.copy()
+    while least and least[-1] == 0:
+        least.pop()
+    numbers = _NUMBERS.format(value=value)
+    is_above = operator.startswith(">")
+    return (
+        f"CASE WHEN {value} ~ '{_TOO_LONG}' THEN NULL"
+        f" WHEN {numbers} < {add(least)}::bigint[] THEN {not is_above}"
+        f" WHEN {numbers} > {add(most)}::bigint[] THEN {is_above}"
+        f" ELSE {_IDENTIFIERS.format(value=value)} {operator} {add(list(bound[NUMBERS:]))}::text[] END"
+    )
 
 
 def _has_words(value: str, test: HasWords, add: Add) -> str:

@@ -9,14 +9,15 @@ from functools import lru_cache
 from typing import Final
 
 NUMBERS: Final = 6
-PATTERN: Final = (
-    r"^[ \t]*[vV]?([0-9]{1,9}(?:[.][0-9]{1,9}){0,5})(?![0-9])(?:(?:-|(?=[A-Za-z]))([0-9A-Za-z.-]{1,100}))?"
-)
-"""Also understood by Postgres: the numbers, and the pre-release where it is one."""
+LONGEST_PRE_RELEASE: Final = 100
+"""What follows does not count."""
 RELEASE: Final = "2"
 """Greater than any identifier of a pre-release."""
 
-_VERSION: Final = re.compile(PATTERN)
+_VERSION: Final = re.compile(
+    r"[ \t]*[vV]?(?![0-9.]*[0-9]{10})([0-9]{1,9}(?:[.][0-9]{1,9}){0,5})"
+    r"(?:(?:-|(?=[A-Za-z]))([0-9A-Za-z.-]+))?"
+)
 
 
 def is_version(text: str) -> bool:
@@ -33,14 +34,17 @@ def is_older(version: str | None, than: str) -> bool:
 def precedence(text: str) -> tuple[str, ...]:
     """Texts whose order, one after another and by code points, is that of the versions.
 
-    Empty where it cannot be read. `collector.database.value_sql` makes the same of stored texts.
+    Empty where it cannot be read; else the numbers, then the identifiers of a pre-release, or `RELEASE`.
+    `collector.database.value_sql` compares stored texts by the same rule.
     """
     found = _VERSION.match(text)
     if found is None:
         return ()
     numbers = [number.zfill(9) for number in found[1].split(".")]
     numbers += ["0" * 9] * (NUMBERS - len(numbers))
-    identifiers = [RELEASE] if found[2] is None else map(_identifier, found[2].split("."))
+    identifiers = (
+        [RELEASE] if found[2] is None else map(_identifier, found[2][:LONGEST_PRE_RELEASE].split("."))
+    )
     return (*numbers, *identifiers)
 
 
