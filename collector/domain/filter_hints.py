@@ -48,8 +48,8 @@ class UnknownField:
 
 
 def unknown_field(name: str) -> str:
-    """A sentence about a name that is no event's field."""
-    return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=True)
+    """A sentence about a name that is no event's field, where `data` cannot be named either."""
+    return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=False)
 
 
 def unknown_fields_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
