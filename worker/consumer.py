@@ -16,7 +16,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
 from collector.domain.outcome import Outcome, Tally, UnderstoodBatch
 from collector.domain.project_rules import ProjectRules
-from collector.domain.understanding import Rules
+from collector.domain.understanding import UNPACKED_TO_SENT, Rules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
@@ -107,6 +107,7 @@ class Consumer:
     _understanding: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _in_hand: set[tuple[int, str]] = field(default_factory=set, init=False)
     _is_member: bool = field(default=False, init=False)
+    _largest_limit_bytes: int = field(default=0, init=False)
     _claim_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -192,10 +193,23 @@ class Consumer:
         self, entry: Entry, first_post: int, projects: Mapping[bytes, ProjectRules]
     ) -> Piece:
         """A large one in a thread: health, the sweep and another lane's rows do not wait for it."""
+        rules = self.rules.accepting(entry.body_limit_bytes)
+        if rules is not self.rules:
+            self._notice_limit(entry.body_limit_bytes)
         if is_large(entry):
-            return await asyncio.to_thread(understand_piece, entry, first_post, self.rules, projects)
+            return await asyncio.to_thread(understand_piece, entry, first_post, rules, projects)
         await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
-        return understand_piece(entry, first_post, self.rules, projects)
+        return understand_piece(entry, first_post, rules, projects)
+
+    def _notice_limit(self, body_limit_bytes: int) -> None:
+        """Once for each larger limit: it is no reason to store less than was accepted."""
+        if body_limit_bytes > self._largest_limit_bytes:
+            self._largest_limit_bytes = body_limit_bytes
+            own = self.rules.unpacked_limit_bytes // UNPACKED_TO_SENT
+            _log.warning(
+                f"HEADRACE_BODY_LIMIT_BYTES is {own} here and {body_limit_bytes} at an ingest;"
+                " its posts are unpacked within its limit"
+            )
 
     async def _join(self) -> None:
         try:

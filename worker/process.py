@@ -24,9 +24,11 @@ from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import FIND_SECONDS, FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
+from collector.database.agreed_settings import FOLLOW_SECONDS as SETTINGS_SECONDS
 from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
 from collector.database.left_behind import remove_left_behind
+from collector.database.migrations import check_migrated
 from collector.database.pool import connected, create_pool
 from collector.database.project_rules import StoredProjects
 from collector.database.projection import load_projection
@@ -38,10 +40,11 @@ from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
 from collector.process.faults import Faults, read_faults
-from collector.process.lifecycle import Stop, vital
+from collector.process.lifecycle import StartError, Stop, vital
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
+from worker.agreement import Agreement
 from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
 from worker.maintenance import (
@@ -90,12 +93,22 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     warn_of_unknown_settings(environ)
     faults = read_faults(environ)
     async with _redis(settings) as redis, _database(settings) as pool:
-        await _work(settings, redis, pool, stop, faults)
+        await _work(await _agreed(settings, pool, environ), redis, pool, stop, faults)
 
 
-async def _work(
-    settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: Faults
-) -> None:
+async def _agreed(settings: WorkerSettings, pool: asyncpg.Pool, environ: Mapping[str, str]) -> Agreement:
+    """The settings, once they are agreed on with the other workers."""
+    agreement = Agreement(settings, pool)
+    try:
+        await check_migrated(pool)
+        await agreement.join(environ)
+    except DatabaseUnavailable as error:
+        raise StartError(f"the settings in Postgres could not be read: {error}.") from error
+    return agreement
+
+
+async def _work(agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: Faults) -> None:
+    settings = agreement.settings
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
     keys = Keys(settings.redis_key_prefix)
@@ -121,8 +134,9 @@ async def _work(
             jobs = [
                 tasks.create_task(vital(job.name, keep_doing(job, stop, metrics), stop))
                 for job in [
-                    *_jobs(settings, stream, pool, sweep, metrics),
-                    *_event_jobs(settings, Heartbeats(redis, keys), pool, metrics),
+                    *_jobs(agreement, stream, pool, sweep, metrics),
+                    *_event_jobs(agreement, Heartbeats(redis, keys), pool, metrics),
+                    Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumer)),
                     Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
                     Job("streams", FIND_SECONDS, shards.find),
@@ -137,6 +151,20 @@ async def _work(
         await _tell_the_last(store)
     finally:
         await listener.close()
+
+
+async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -> None:
+    """Go by what another worker was started with, from the next transaction on."""
+    if await agreement.follow():
+        settings = agreement.settings
+        store.follow(
+            reference_window=timedelta(minutes=settings.reference_window_minutes),
+            retention_days=settings.retention_days,
+            has_sessions=settings.sessions == "on",
+        )
+        consumer.rules = rules_of(
+            settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.places
+        )
 
 
 async def _tell_the_last(store: BatchStore) -> None:
@@ -167,12 +195,14 @@ def _consumer(
 
 
 def _jobs(
-    settings: WorkerSettings, stream: PostStream, pool: asyncpg.Pool, sweep: Sweep, metrics: WorkerMetrics
+    agreement: Agreement, stream: PostStream, pool: asyncpg.Pool, sweep: Sweep, metrics: WorkerMetrics
 ) -> list[Job]:
     return [
         Job("sweep", SWEEP_SECONDS, sweep),
         Job(
-            "leaves", LEAVES_SECONDS, partial(maintain_leaves, pool, settings.retention_days, LEAF_DAYS_AHEAD)
+            "leaves",
+            LEAVES_SECONDS,
+            lambda: maintain_leaves(pool, agreement.settings.retention_days, LEAF_DAYS_AHEAD),
         ),
         Job("stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)),
         Job("left_behind", LEFT_BEHIND_SECONDS, partial(remove_left_behind, pool)),
@@ -181,16 +211,19 @@ def _jobs(
 
 
 def _event_jobs(
-    settings: WorkerSettings, heartbeats: Heartbeats, pool: asyncpg.Pool, metrics: WorkerMetrics
+    agreement: Agreement, heartbeats: Heartbeats, pool: asyncpg.Pool, metrics: WorkerMetrics
 ) -> list[Job]:
     """What becomes of stored events later: sessions and descriptions."""
-    days = settings.retention_days
+
+    def days() -> int:
+        return agreement.settings.retention_days
+
     return [
         Job("heartbeats", HEARTBEATS_SECONDS, partial(hear_heartbeats, heartbeats, pool)),
         Job("sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
-        Job("old_sessions", FORGET_SECONDS, partial(forget_sessions, pool, days)),
+        Job("old_sessions", FORGET_SECONDS, lambda: forget_sessions(pool, days())),
         Job("descriptions", DESCRIPTIONS_SECONDS, partial(describe_events, pool, metrics)),
-        Job("old_descriptions", FORGET_SECONDS, partial(forget_old_descriptions, pool, days, metrics)),
+        Job("old_descriptions", FORGET_SECONDS, lambda: forget_old_descriptions(pool, days(), metrics)),
     ]
 
 

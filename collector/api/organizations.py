@@ -170,7 +170,7 @@ def _view(
         created_utc=organization.created_utc,
         updated_utc=organization.updated_utc,
         name=organization.name,
-        retention_days=api.settings.retention_days,
+        retention_days=api.retention.days,
         is_suspended=organization.is_suspended,
         max_events_per_month=organization.monthly_event_limit or UNLIMITED,
         is_over_monthly_limit=organization.is_over_limit,

@@ -28,6 +28,7 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     warn_of_unknown_settings(environ)
     registry = CollectorRegistry()
     async with open_api(settings, registry) as api:
+        await api.throttle.compare()
         app = application()
         add_api(app, api)
         add_pages(

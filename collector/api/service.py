@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from collector.api.passwords import Passwords, open_passwords
+from collector.api.retention import Retention
 from collector.api.search_turns import SearchTurns
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
@@ -54,6 +55,7 @@ class Api:
     pool: asyncpg.Pool
     redis: Redis
     keys: Keys
+    retention: Retention
     projection: TokenProjection
     login_counters: LoginCounters
     trusted_proxies: TrustedProxies
@@ -65,7 +67,7 @@ class Api:
     @property
     def oldest_kept(self) -> datetime:
         """What was accepted before is no longer kept."""
-        return self.clock.now() - timedelta(days=self.settings.retention_days)
+        return self.clock.now() - timedelta(days=self.retention.days)
 
     def new_id(self) -> UUID:
         """An id for something new."""
@@ -140,6 +142,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         )
         stack.push_async_callback(close_pool, pool)
         await check_migrated(pool)
+        retention = Retention(pool, settings.retention_days)
+        await stack.enter_async_context(retention.followed())
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
         clock, keys = SystemClock(), Keys(settings.redis_key_prefix)
@@ -150,6 +154,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             pool=pool,
             redis=redis,
             keys=keys,
+            retention=retention,
             projection=TokenProjection(redis, keys),
             login_counters=LoginCounters(redis, keys),
             trusted_proxies=proxies,

@@ -4,7 +4,14 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from collector.process.settings import DatabaseUrl, Port, ProxyHeader, RedisSettings, RequestLimit
+from collector.process.settings import (
+    DatabaseUrl,
+    Port,
+    ProxyHeader,
+    RedisSettings,
+    RequestLimit,
+    RetentionDays,
+)
 
 
 class ApiSettings(RedisSettings, frozen=True, kw_only=True):
@@ -20,4 +27,4 @@ class ApiSettings(RedisSettings, frozen=True, kw_only=True):
     proxy_header: ProxyHeader = "x-forwarded-for"
     sign_up_enabled: bool = True
     request_limit: RequestLimit = 0
-    retention_days: Annotated[int, Meta(ge=1, le=3650, description="a number of days, 1 to 3650")] = 30
+    retention_days: RetentionDays | None = None

@@ -42,14 +42,15 @@ class UnreadableEntry(Exception):  # noqa: N818 - a state of the world
     """The entry is no post batch that this version can read."""
 
 
-def encode(batch: PostBatch) -> dict[bytes, bytes]:
-    """The fields of the batch's entry."""
+def encode(batch: PostBatch, body_limit_bytes: int = 0) -> dict[bytes, bytes]:
+    """The fields of the batch's entry, with the limit that its posts were accepted under (0: not known)."""
     body = _encoder.encode(batch)
     compressed = len(body) > _COMPRESS_ABOVE_BYTES
     return {
         b"v": FORMAT_VERSION,
         b"id": batch.id,
         b"n": b"%d" % len(batch.posts),
+        b"l": b"%d" % body_limit_bytes,
         b"e": b"zstd" if compressed else b"",
         b"b": _compressor.compress(body, _compressor.FLUSH_FRAME) if compressed else body,
     }
@@ -68,7 +69,16 @@ def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
 
 def post_count(fields: Mapping[bytes, bytes]) -> int:
     """How many posts the entry says it holds, which even an unreadable one may; 0 where it does not say."""
-    count = fields.get(b"n", b"")
+    return _count(fields, b"n")
+
+
+def body_limit_bytes(fields: Mapping[bytes, bytes]) -> int:
+    """The limit that the entry's posts were accepted under; 0 where it does not say."""
+    return _count(fields, b"l")
+
+
+def _count(fields: Mapping[bytes, bytes], name: bytes) -> int:
+    count = fields.get(name, b"")
     return int(count) if count.isdigit() and len(count) <= _COUNT_DIGITS else 0
 
 

@@ -47,7 +47,8 @@ class Entry:
     """One entry as read.
 
     `batch` is None when this version cannot read it: then `raw` has its bytes and `problem` says why.
-    `post_count` is what was counted as accepted with it.
+    `post_count` is what was counted as accepted with it, `body_limit_bytes` the limit that its posts were
+    accepted under (0: an older version wrote it).
     """
 
     shard: int
@@ -56,6 +57,7 @@ class Entry:
     raw: bytes = b""
     problem: str = ""
     post_count: int = 0
+    body_limit_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,16 @@ class ShardBacklog:
 class PostStream:
     """All shards of the stream. Raises BrokerUnavailable and, from writes only, BrokerFull."""
 
-    def __init__(self, redis: Redis, keys: Keys, shards: Shards) -> None:
-        """Appends to any shard; reads those that `shards` says are in use."""
+    def __init__(self, redis: Redis, keys: Keys, shards: Shards, body_limit_bytes: int = 0) -> None:
+        """Appends to any shard; reads those that `shards` says are in use.
+
+        `body_limit_bytes` is noted in every entry, so that no worker is stricter with it than ingest was.
+        """
         self._redis = redis
         self._writes = WriteConnections(redis)
         self._keys = keys
         self._shards = shards
+        self._body_limit_bytes = body_limit_bytes
 
     async def append(self, shard: int, batch: PostBatch) -> None:
         """Write one batch and count it, in one step.
@@ -86,7 +92,7 @@ class PostStream:
         """
         size = sum(len(post.body) for post in batch.posts)
         keys = (self._keys.stream(shard), self._keys.accepted(shard))
-        values = (len(batch.posts), size, *_flat(post_batch.encode(batch)))
+        values = (len(batch.posts), size, *_flat(post_batch.encode(batch, self._body_limit_bytes)))
         with translated():
             try:
                 await self._writes.run("EVALSHA", _APPEND_SHA, len(keys), *keys, *values)
@@ -182,9 +188,9 @@ def _by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, Mapping[bytes,
 
 
 def _entry(shard: int, entry_id: bytes, fields: Mapping[bytes, bytes]) -> Entry:
-    post_count = post_batch.post_count(fields)
+    post_count, limit = post_batch.post_count(fields), post_batch.body_limit_bytes(fields)
     try:
-        return Entry(shard, entry_id.decode(), post_batch.decode(fields), post_count=post_count)
+        return Entry(shard, entry_id.decode(), post_batch.decode(fields), b"", "", post_count, limit)
     except post_batch.UnreadableEntry as error:
         raw = b"\n".join(b"%b: %b" % item for item in fields.items())
         return Entry(shard, entry_id.decode(), None, raw, str(error), post_count)

@@ -13,6 +13,7 @@ from collector.broker.errors import translated
 from collector.broker.keys import Keys
 
 WINDOW_SECONDS: Final = 900
+_LIMIT: Final = "request_limit"
 
 
 class RequestCounters:
@@ -32,6 +33,13 @@ class RequestCounters:
                 pipeline.expire(key, WINDOW_SECONDS - gone_by)
                 number, _ = await pipeline.execute()
         return int(number)
+
+    async def note_limit(self, limit: int) -> int | None:
+        """Store the limit that a process counts to; answers the one that was stored before."""
+        with translated():
+            before = await self._redis.hget(self._keys.settings, _LIMIT)
+            await self._redis.hset(self._keys.settings, _LIMIT, str(limit))
+        return int(before) if before is not None and before.isdigit() else None
 
     async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
         """How many each has made, who is not counted by this."""

@@ -62,10 +62,17 @@ class BatchStore:
         self._pool = pool
         self._midnight = Midnight(reference_window)
         self._retention_days = retention_days
-        self._active = ActiveSessions() if has_sessions else None
+        self._has_sessions = has_sessions
+        self._active = ActiveSessions()
         self._clock = clock or SystemClock()
         self._watch = RefusalWatch()
         self._is_direct = True
+
+    def follow(self, *, reference_window: timedelta, retention_days: int, has_sessions: bool) -> None:
+        """Go by other settings from the next transaction on."""
+        self._midnight = Midnight(reference_window)
+        self._retention_days = retention_days
+        self._has_sessions = has_sessions
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
         """Store events, dead letters and counts of all batches in one transaction, each batch id once.
@@ -80,7 +87,7 @@ class BatchStore:
             without_leaf = await make_leaves_for(connection, days, self._retention_days)
             arrived = _sorted_out(batches, without_leaf)[0]
             await widen_leaf_dates(connection, _by_day(arrived, days))
-            joining = Joining(connection, self._active, self._clock)
+            joining = Joining(connection, self._active if self._has_sessions else None, self._clock)
             await joining.begin(arrived)
             async with connection.transaction():
                 remembered = await remember(connection, batches)
@@ -114,8 +121,7 @@ class BatchStore:
 
     async def tell_activity(self) -> None:
         """Tell sessions what their rows were not told of yet."""
-        if self._active is not None:
-            await tell_activity(self._pool, self._active)
+        await tell_activity(self._pool, self._active)
 
 
 def _sorted_out(

@@ -4,7 +4,7 @@ Pure: the same post and rules give the same result, ids included, so that a repl
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -45,6 +45,11 @@ class Rules:
     unpacked_limit_bytes: int
     max_age: timedelta | None
     places: Places | None = None
+
+    def accepting(self, body_limit_bytes: int) -> "Rules":
+        """The rules for a post that was accepted under this limit: never stricter than ingest was."""
+        unpacked = body_limit_bytes * UNPACKED_TO_SENT
+        return self if unpacked <= self.unpacked_limit_bytes else replace(self, unpacked_limit_bytes=unpacked)
 
 
 def rules_of(body_limit_bytes: int, max_event_age_days: int, places: Places | None = None) -> Rules:

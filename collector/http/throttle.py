@@ -37,6 +37,10 @@ class Counters(Protocol):
         """How many each has made."""
         ...
 
+    async def note_limit(self, limit: int) -> int | None:
+        """Store the limit that a process counts to; answers the one that was stored before."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -58,6 +62,18 @@ class Throttle:
         self._limit = limit
         self._clock = clock
         self._asks_again_at = float("-inf")
+
+    async def compare(self) -> None:
+        """Say in one line where the process that started before has another limit: they count together."""
+        try:
+            before = await self._counters.note_limit(self._limit)
+        except (BrokerUnavailable, BrokerFull):
+            return
+        if before not in {None, self._limit}:
+            _log.warning(
+                f"HEADRACE_REQUEST_LIMIT is {self._limit} here and {before} where a process started before;"
+                " they count the same requests"
+            )
 
     async def count(self, request: web.BaseRequest, who: str) -> None:
         """Count one more request of somebody. Raises TooManyRequests, with the time until the next window."""

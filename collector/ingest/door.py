@@ -103,7 +103,7 @@ async def open_door(
         backpressure = Backpressure(_marks(settings), clock, metrics, reasons)
         shards = Shards(looking_up, keys, settings.shards)
         await _look_at(shards)
-        sink = with_fault_points(PostStream(redis, keys, shards), faults)
+        sink = with_fault_points(PostStream(redis, keys, shards, settings.body_limit_bytes), faults)
         queue = PostQueue(sink, ids, clock, metrics, backpressure, lambda: shards.number)
         readiness = Readiness(
             watching,
@@ -119,6 +119,8 @@ async def open_door(
             sharding = tasks.create_task(vital("shards", _keep_looking_at(shards)))
             looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
             senders, turns = KnownSenders(cache, clock), Turns()
+            throttle = Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock)
+            await throttle.compare()
             try:
                 async with queue.open():
                     yield Door(
@@ -137,7 +139,7 @@ async def open_door(
                         reasons,
                         readiness,
                         metrics,
-                        Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock),
+                        throttle,
                     )
             finally:
                 await cancelled(following, looking, sharding)

@@ -37,6 +37,7 @@ RequestLimit = Annotated[
 ProxyHeader = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="the name of one header, like x-forwarded-for")
 ]
+RetentionDays = Annotated[int, Meta(ge=1, le=36_500, description="a number of days, 1 to 36500")]
 MOST_SHARDS: Final = 256
 ShardCount = Annotated[
     int, Meta(ge=1, le=MOST_SHARDS, description=f"the number of streams, 1 to {MOST_SHARDS}")
@@ -81,6 +82,11 @@ def check_settings(kinds: Iterable[type[Settings]], environ: Mapping[str, str]) 
         problems = _read(kind, environ)[1] | problems
     if problems:
         raise StartError("\n".join(problems.values()))
+
+
+def given_settings(settings: Settings, environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """Those of the settings that the environment names, as texts; a default is nobody's wish."""
+    return {name: str(getattr(settings, name)) for name in names if _lookup(name, environ)[1] is not None}
 
 
 def variable_of(field_name: str, environ: Mapping[str, str]) -> str:

@@ -74,3 +74,11 @@ def test_a_count_that_is_none_is_zero(count: bytes) -> None:
     """A foreign entry stops nobody."""
     assert post_batch.post_count({b"n": count}) == 0
     assert post_batch.post_count({}) == 0
+
+
+def test_an_entry_says_which_limit_its_posts_were_accepted_under() -> None:
+    """One of an older version does not."""
+    fields = post_batch.encode(a_batch(), 1_000_000)
+
+    assert post_batch.body_limit_bytes(fields) == 1_000_000
+    assert post_batch.body_limit_bytes({b"v": b"1"}) == 0

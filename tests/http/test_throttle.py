@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from structlog.testing import capture_logs
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import TooManyRequests
@@ -21,6 +22,7 @@ class FakeCounters:
         self.asked = 0
         self.numbers: dict[str, int] = {}
         self.outage: Exception | None = None
+        self.limit: int | None = None
 
     async def count(self, who: str, now_seconds: int) -> int:
         self.asked += 1
@@ -29,6 +31,12 @@ class FakeCounters:
             raise self.outage
         self.numbers[who] = self.numbers.get(who, 0) + 1
         return self.numbers[who]
+
+    async def note_limit(self, limit: int) -> int | None:
+        if self.outage is not None:
+            raise self.outage
+        before, self.limit = self.limit, limit
+        return before
 
     async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
         self.asked += 1
@@ -108,3 +116,19 @@ async def test_who_has_none_left_is_known_without_counting(counters: FakeCounter
     assert await Throttle(counters, 0, clock).used_up(asked) == set()
     counters.outage = BrokerUnavailable("gone")
     assert await throttle.used_up(asked) == set()
+
+
+async def test_a_limit_that_differs_is_told_with_both_values() -> None:
+    """Once where a process starts, and not for the same value or while Redis is gone."""
+    counters = FakeCounters()
+    with capture_logs() as lines:
+        for limit in (10, 10, 20):
+            await Throttle(counters, limit, FakeClock()).compare()
+        counters.outage = BrokerUnavailable("gone")
+        await Throttle(counters, 30, FakeClock()).compare()
+
+    (line,) = lines
+    assert line["event"] == (
+        "HEADRACE_REQUEST_LIMIT is 20 here and 10 where a process started before;"
+        " they count the same requests"
+    )

@@ -32,6 +32,10 @@ class FakeStream:
     async def append(self, shard: int, batch: PostBatch) -> None:
         self._add(Entry(shard, self._new_id(), batch))
 
+    def add(self, batch: PostBatch, body_limit_bytes: int) -> None:
+        """An entry of an ingest with this limit."""
+        self._add(Entry(0, self._new_id(), batch, body_limit_bytes=body_limit_bytes))
+
     def add_unreadable(self, raw: bytes) -> None:
         """An entry that only a later version can read."""
         self._add(Entry(0, self._new_id(), None, raw, "format version 9 is unknown"))

@@ -150,3 +150,16 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
 def test_what_may_take_long_is_known_before(entry: Entry, *, is_so: bool) -> None:
     """By its size, and by what a compressed one could open to."""
     assert is_large(entry) is is_so
+
+
+def test_an_entry_is_unpacked_within_the_limit_that_it_was_accepted_under() -> None:
+    """An ingest that takes larger posts than a worker knows of strands none of them."""
+    batch = a_batch(a_post(body=gzip.compress(b"x" * 5_000), content_encoding="gzip"))
+    rules = rules_of(body_limit_bytes=100, max_event_age_days=3)
+
+    (by_own,) = understood([Entry(0, ENTRY_ID, batch)], rules.accepting(0))
+    (by_entry,) = understood([Entry(0, ENTRY_ID, batch)], rules.accepting(1_000))
+
+    assert [letter.reason for letter in by_own.dead_letters] == [DeadLetterReason.TOO_LARGE]
+    assert len(by_entry.events) == 1
+    assert rules.accepting(100) is rules

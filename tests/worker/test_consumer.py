@@ -11,6 +11,7 @@ from typing import Any
 import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
@@ -516,3 +517,20 @@ async def test_nothing_waits_while_a_large_entry_is_understood(
         await until(lambda: scene.stream.is_drained)
 
     assert sorted(threads) == [False, False, True]
+
+
+async def test_a_larger_limit_of_an_ingest_is_told_once(scene: Scene) -> None:
+    """With both values; its posts are stored."""
+    body = gzip.compress(b"x" * 3_000_000)
+    with capture_logs() as lines:
+        for _ in range(2):
+            scene.stream.add(a_batch(a_post(body=body, content_encoding="gzip")), body_limit_bytes=1_000_000)
+        async with _running(scene):
+            await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 2
+    (line,) = [line["event"] for line in lines if line["log_level"] == "warning"]
+    assert line == (
+        "HEADRACE_BODY_LIMIT_BYTES is 200000 here and 1000000 at an ingest;"
+        " its posts are unpacked within its limit"
+    )

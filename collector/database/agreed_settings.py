@@ -1,0 +1,54 @@
+"""Settings that decide what is stored and kept: beside the data, so that all processes go by the same value.
+
+A start that names a value stores it, and running processes follow; one that names none stores nothing.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+import asyncpg
+
+from collector.database.pool import connected
+
+FOLLOW_SECONDS: Final = 30.0
+"""How soon a running process follows."""
+
+
+async def agreed_settings(pool: asyncpg.Pool) -> dict[str, str]:
+    """What is stored, by the setting's name. Raises DatabaseUnavailable."""
+    async with connected(pool) as connection:
+        return dict(await connection.fetch("SELECT name, value FROM settings"))
+
+
+async def agree_on(
+    pool: asyncpg.Pool, values: Mapping[str, str], defaults: Mapping[str, str]
+) -> dict[str, str]:
+    """Store these values, and the defaults where there is none. Raises DatabaseUnavailable.
+
+    Answers the values that were stored before and are others now.
+    """
+    async with connected(pool) as connection, connection.transaction():
+        # In the order of their names, so that two starts never wait for each other in a circle.
+        names = sorted(values)
+        before = dict(
+            await connection.fetch(
+                "SELECT name, value FROM settings WHERE name = ANY($1) ORDER BY name FOR UPDATE", names
+            )
+        )
+        await connection.execute(
+            """
+            INSERT INTO settings AS stored (name, value)
+            SELECT * FROM unnest($1::text[], $2::text[]) ORDER BY 1
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_utc = now()
+            WHERE stored.value <> excluded.value
+            """,
+            names,
+            [values[name] for name in names],
+        )
+        await connection.execute(
+            "INSERT INTO settings (name, value) SELECT * FROM unnest($1::text[], $2::text[]) ORDER BY 1"
+            " ON CONFLICT DO NOTHING",
+            list(defaults),
+            list(defaults.values()),
+        )
+    return {name: value for name, value in before.items() if value != values[name]}
