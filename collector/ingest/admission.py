@@ -37,7 +37,7 @@ async def admit(
     """
     door = request.app[DOOR]
     check = door.senders.begin_check()
-    token = await token_of(request, door.cache, door.clock)
+    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
     await door.throttle.count(request, _counted_as(token))
     door.reasons.check()
     if check_length is not None:
@@ -69,5 +69,5 @@ async def target_still(request: web.Request, admission: Admission) -> Target:
     door = request.app[DOOR]
     if door.cache.evictions == admission.check.evictions:
         return admission.target
-    token = await token_of(request, door.cache, door.clock)
+    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
     return await target_of(token, request.match_info.get("projectId"), door.cache)

@@ -14,6 +14,7 @@ from collector.domain.identifiers import uuid_of
 from collector.domain.projection import ProjectEntry
 from collector.domain.scope import CLIENT, GLOBAL, USER
 from collector.domain.token import TokenEntry, present
+from collector.ingest.failed_lookups import FailedLookups
 from collector.ingest.token_cache import TokenCache
 from collector.process.clock import Clock
 
@@ -31,17 +32,20 @@ class Target:
     settings: Mapping[str, str]
 
 
-async def token_of(request: web.BaseRequest, cache: TokenCache, clock: Clock) -> TokenEntry:
+async def token_of(
+    request: web.BaseRequest, cache: TokenCache, clock: Clock, failed_lookups: FailedLookups
+) -> TokenEntry:
     """The enabled client token that the request carries.
 
-    Raises Unauthenticated, Forbidden, or Unavailable where the token cannot be checked. The door knows no
-    passwords: Basic with an e-mail address is 401 here.
+    Raises Unauthenticated, Forbidden, TooManyRequests where the client has sent too many unknown ones, or
+    Unavailable where the token cannot be checked. The door knows no passwords: Basic with an e-mail address
+    is 401 here.
     """
     credentials = credentials_of(request.headers.get("Authorization"), request.query)
     presented = present(credentials.token) if isinstance(credentials, TokenCredentials) else None
     if presented is None:
         raise Unauthenticated
-    token = await cache.token(presented.lookup)
+    token = await cache.token(presented.lookup, failed_lookups.guard(request))
     if token is None or not token.matches(presented) or token.is_expired(clock.now_ms()):
         raise Unauthenticated
     if not token.organization_ids:

@@ -35,7 +35,7 @@ class Configuration(msgspec.Struct, frozen=True):
 async def get_config(request: web.Request) -> web.StreamResponse:
     """The project's settings and their version; 304 for a client that has exactly that one."""
     door = request.app[DOOR]
-    token = await token_of(request, door.cache, door.clock)
+    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
     if (named := request.match_info.get("id")) is not None:
         target = await readable_target_of(token, named, door.cache)
     else:

@@ -109,8 +109,9 @@ class DirectPosts:
         """The sender's target, checked again where its token may have been revoked while the body came in."""
         if self._door.senders.find(request.headers[hdrs.AUTHORIZATION]) is sender:
             return sender.target
-        token = await token_of(request, self._door.cache, self._door.clock)
-        return await target_of(token, None, self._door.cache)
+        door = self._door
+        token = await token_of(request, door.cache, door.clock, door.failed_lookups)
+        return await target_of(token, None, door.cache)
 
 
 def post_of(request: web.BaseRequest, door: Door, target: Target, body: bytes) -> Post:

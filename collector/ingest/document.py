@@ -6,11 +6,9 @@ from typing import Final
 from collector.domain.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from collector.http.openapi import DocumentedRoute
 from collector.http.operation import operation_of
-from collector.ingest import configuration, heartbeats
 from collector.ingest.routes import ROUTES
 
-_REFUSALS: Final = (Unauthenticated, Forbidden, NotFound, Unavailable)
-_UNCOUNTED: Final = (*configuration.ROUTES, *heartbeats.ROUTES)
+_REFUSALS: Final = (Unauthenticated, Forbidden, NotFound, TooManyRequests, Unavailable)
 _NEEDS: Final = "Needs a token with the scope `client`, which `user` implies."
 
 
@@ -19,5 +17,4 @@ def documented_routes() -> Iterator[DocumentedRoute]:
     for route in ROUTES:
         operation = operation_of(route.handler)
         if operation is not None:
-            refusals = _REFUSALS if route in _UNCOUNTED else (*_REFUSALS, TooManyRequests)
-            yield DocumentedRoute(route.method, route.path, operation, refusals, _NEEDS)
+            yield DocumentedRoute(route.method, route.path, operation, _REFUSALS, _NEEDS)

@@ -27,6 +27,7 @@ from collector.http.errors import STATUS
 from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.bodies_under_way import BodiesUnderWay, bodies_within
+from collector.ingest.failed_lookups import FailedLookups
 from collector.ingest.fault_points import with_fault_points
 from collector.ingest.known_senders import KnownSenders
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
@@ -51,6 +52,7 @@ class Door:
     clock: Clock
     ids: PostIds
     cache: TokenCache
+    failed_lookups: FailedLookups
     senders: KnownSenders
     backpressure: Backpressure
     queue: PostQueue
@@ -129,6 +131,7 @@ async def open_door(
                         clock,
                         ids,
                         cache,
+                        FailedLookups(clock, proxies, settings.request_limit),
                         senders,
                         backpressure,
                         queue,

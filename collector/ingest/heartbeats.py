@@ -25,7 +25,7 @@ from collector.ingest.guard import at_the_door
 async def get_heartbeat(request: web.Request) -> web.StreamResponse:
     """Keep the sign of life; 200 without a body, also where no session is named."""
     door = request.app[DOOR]
-    token = await token_of(request, door.cache, door.clock)
+    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
     target = await own_target_of(token, door.cache)
     heartbeat = heartbeat_in(request.rel_url.raw_query_string)
     if heartbeat is not None and not door.settings.submission_disabled:

@@ -13,6 +13,10 @@ from collector.ingest.token_cache import KNOWN_SECONDS, TokenCache
 from collector.process.clock import Clock
 
 _SENDERS_AT_MOST: Final = 10_000
+_SPELLINGS_AT_MOST: Final = 4
+"""Of one token (`Bearer`, `bearer`, `Basic`): written in ever new ways it pushes out itself, no other."""
+_LONGEST_HEADER: Final = 256
+"""Twice what a token needs in the longest way to write it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +43,7 @@ class KnownSenders:
         self._cache = cache
         self._clock = clock
         self._senders: dict[str, KnownSender] = {}
+        self._spellings: dict[bytes, list[str]] = {}
 
     def begin_check(self) -> Check:
         """To be called before the first look at anything that `remember` is told later."""
@@ -46,9 +51,18 @@ class KnownSenders:
 
     def remember(self, authorization: str, token: TokenEntry, target: Target, check: Check) -> None:
         """Keep what a check has found."""
-        if len(self._senders) >= _SENDERS_AT_MOST:
-            self._senders.clear()
+        if len(authorization) > _LONGEST_HEADER:
+            return
+        self._spellings[token.digest] = spellings = self._spellings.pop(token.digest, [])
+        if authorization not in spellings:
+            spellings.append(authorization)
+            if len(spellings) > _SPELLINGS_AT_MOST:
+                self._senders.pop(spellings.pop(0), None)
+        self._senders.pop(authorization, None)
         self._senders[authorization] = KnownSender(target, token.expires_ms, check)
+        if len(self._spellings) > _SENDERS_AT_MOST:
+            for oldest in self._spellings.pop(next(iter(self._spellings))):
+                self._senders.pop(oldest, None)
 
     def find(self, authorization: str) -> KnownSender | None:
         """The sender, if what is known of it still counts."""

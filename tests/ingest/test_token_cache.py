@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.token_projection import ORGANIZATION, PROJECT, TOKEN, Eviction
-from collector.domain.errors import Unavailable
+from collector.broker.token_projection import ORGANIZATION, PROJECT, TOKEN, Eviction, Found
+from collector.domain.errors import TooManyRequests, Unavailable
 from collector.domain.projection import OrganizationEntry, ProjectEntry
-from collector.domain.token import lookup_of
+from collector.domain.token import TokenEntry, lookup_of
 from collector.ingest.token_cache import TokenCache
 from collector.process.metrics import IngestMetrics
 from tests import factories
@@ -216,12 +216,136 @@ async def test_redis_that_does_not_answer_is_asked_once_a_second() -> None:
     assert source.lookups == asked + 2
 
 
-async def test_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of wrong tokens costs no memory; the oldest entries go first."""
+async def test_unknown_tokens_push_out_no_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flood of wrong tokens costs no memory either; the oldest of them go first."""
+    monkeypatch.setattr("collector.ingest.token_cache._UNKNOWN_AT_MOST", 10)
     monkeypatch.setattr("collector.ingest.token_cache._ENTRIES_AT_MOST", 10)
     source, clock = _source(), FakeClock()
+    async with _followed(source, clock) as cache:
+        await cache.token(KNOWN)
+        for number in range(50):
+            await cache.token(f"{number:024}")
+        asked = source.lookups
+        await cache.token(KNOWN)
+
+        assert source.lookups == asked
+        assert list(cache._tokens._unknown) == [f"{number:024}" for number in range(40, 50)]
+
+
+async def test_known_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest go first."""
+    monkeypatch.setattr("collector.ingest.token_cache._ENTRIES_AT_MOST", 10)
+    source, clock = _source(), FakeClock()
+    source.projection.tokens.update({f"{number:024}": a_token_entry() for number in range(50)})
     async with _followed(source, clock) as cache:
         for number in range(50):
             await cache.token(f"{number:024}")
 
-        assert len(cache._tokens._entries) == 10
+        assert list(cache._tokens._entries) == [f"{number:024}" for number in range(40, 50)]
+
+
+class _SlowSource(FakeTokenProjection):
+    """One that answers when a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.projection = _source().projection
+        self.go_on = asyncio.Event()
+
+    async def find_token(self, lookup: str) -> Found[TokenEntry]:
+        found = await super().find_token(lookup)
+        await self.go_on.wait()
+        return found
+
+
+class _Guard:
+    """Counts what passes it; refuses if a test says so."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.counted = 0
+        self._refuses = refuses
+
+    def count(self) -> None:
+        if self._refuses:
+            raise TooManyRequests
+        self.counted += 1
+
+    def take_back(self) -> None:
+        self.counted -= 1
+
+
+@pytest.mark.parametrize(("lookup", "counted"), [(KNOWN, 0), (UNKNOWN, 1)], ids=["known", "unknown"])
+async def test_a_thousand_at_once_look_a_token_up_once(lookup: str, counted: int) -> None:
+    """After a start, or when the minute of a busy token is over; and it counts once."""
+    source, guard = _SlowSource(), _Guard()
+    async with _followed(source, FakeClock()) as cache:
+        asking = [asyncio.ensure_future(cache.token(lookup, guard)) for _ in range(1000)]
+        await until(lambda: source.lookups > 0)
+        source.go_on.set()
+        found = await asyncio.gather(*asking)
+
+    assert found == [a_token_entry() if lookup == KNOWN else None] * 1000
+    assert (source.lookups, guard.counted) == (1, counted)
+
+
+async def test_who_leaves_takes_nobodys_answer_along() -> None:
+    """The first one makes the look-up for all; without it the next one does."""
+    source, guard = _SlowSource(), _Guard()
+    async with _followed(source, FakeClock()) as cache:
+        asking = [asyncio.ensure_future(cache.token(KNOWN, guard)) for _ in range(10)]
+        await until(lambda: source.lookups == 1)
+        asking[0].cancel()
+        asking[5].cancel()
+        await until(lambda: source.lookups == 2)
+        source.go_on.set()
+        found = await asyncio.gather(*asking, return_exceptions=True)
+
+    assert [type(one).__name__ for one in found].count("CancelledError") == 2
+    assert found.count(a_token_entry()) == 8
+    assert guard.counted == 0
+
+
+async def test_who_asks_after_an_eviction_gets_no_answer_from_before() -> None:
+    """A look-up that has begun may have found what is revoked since."""
+    source = _SlowSource()
+    async with _followed(source, FakeClock()) as cache:
+        before = asyncio.ensure_future(cache.token(KNOWN))
+        await until(lambda: source.lookups == 1)
+        del source.projection.tokens[KNOWN]
+        source.announce(Eviction(TOKEN, KNOWN.encode()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        after = asyncio.ensure_future(cache.token(KNOWN))
+        await until(lambda: source.lookups == 2)
+        source.go_on.set()
+
+        assert await before == a_token_entry()
+        assert await after is None
+        assert await cache.token(KNOWN) is None
+
+
+async def test_all_who_wait_learn_that_redis_is_gone() -> None:
+    """From one look-up; what was known still counts."""
+    source, clock = _source(), FakeClock()
+    async with _followed(source, clock) as cache:
+        await cache.token(KNOWN)
+        asked = source.lookups
+        clock.advance(2)
+        source.failure = BrokerUnavailable("gone")
+        found = await asyncio.gather(*(cache.token(KNOWN) for _ in range(10)))
+
+    assert found == [a_token_entry()] * 10
+    assert source.lookups == asked + 1
+
+
+async def test_what_was_known_passes_no_guard() -> None:
+    """Its minute is over: strangers behind the same address do not matter to it."""
+    source, clock = _source(), FakeClock()
+    async with _followed(source, clock) as cache:
+        await cache.token(KNOWN)
+        clock.advance(2)
+
+        assert await cache.token(KNOWN, _Guard(refuses=True)) == a_token_entry()
+        with pytest.raises(TooManyRequests):
+            await cache.token(UNKNOWN, _Guard(refuses=True))
+        assert source.lookups == 2
