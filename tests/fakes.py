@@ -33,6 +33,11 @@ class FakeClock:
         self._monotonic += seconds
 
 
+def clock_of(now: datetime) -> FakeClock:
+    """One that stands at this time."""
+    return FakeClock(round(now.timestamp() * 1000))
+
+
 class FakePostSink:
     """Keeps batches in memory. Hold `gate` to keep writes under way; `failures` are raised one by one."""
 

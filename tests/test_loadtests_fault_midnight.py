@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from loadtests.fault_midnight import plant_before_midnight
 from loadtests.fault_plant import PlantError
+from tests.real_clock import real_now
 
 
 class SlowStart:
@@ -39,7 +40,7 @@ class SlowStart:
 
 def clock_of(settings: Mapping[str, str]) -> datetime:
     """What a door with these settings shows at its start."""
-    return datetime.now(UTC) + timedelta(seconds=int(settings["HEADRACE_CLOCK_OFFSET_SECONDS"]))
+    return real_now() + timedelta(seconds=int(settings["HEADRACE_CLOCK_OFFSET_SECONDS"]))
 
 
 @pytest.mark.parametrize(

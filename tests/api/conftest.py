@@ -5,13 +5,23 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from collector.process.clock import Clock, SystemClock
 from tests.api.running_api import RunningApi, running_api
 
 
 @pytest.fixture
-async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+def clock() -> Clock:
+    """The api's. Modules about events set the day on which those of `tests.database.rows` happen.
+
+    For all others it is the real time: Postgres decides by its own which log-ins have ended.
+    """
+    return SystemClock()
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, key_prefix: str, clock: Clock) -> AsyncIterator[RunningApi]:
     """An api that runs."""
-    async with running_api(database_url, redis_url, key_prefix) as running:
+    async with running_api(database_url, redis_url, key_prefix, clock=clock) as running:
         yield running
 
 

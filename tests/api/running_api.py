@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cache
 from io import BytesIO
 from typing import Any
@@ -21,6 +20,7 @@ from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
+from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.organizations import add_member, add_organization
 from collector.database.projects import add_project
@@ -33,9 +33,11 @@ from collector.domain.password import hash_password
 from collector.domain.token import new_token
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
+from collector.http.throttle import Throttle
 from collector.process.clock import Clock
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
 from tests.documented import check_answer
+from tests.real_clock import real_now
 
 OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
 PASSWORD = "correct horse"
@@ -145,8 +147,11 @@ async def running_api(
         open_api(settings, registry) as opened,
         ClientSession(timeout=ClientTimeout(total=30)) as session,
     ):
-        api, people = replace(opened, clock=clock or opened.clock), await _settle(opened.pool)
         elsewhere = connect(projection_url or redis_url, socket_timeout_seconds=1)
+        api, people = opened, await _settle(opened.pool)
+        if clock is not None:
+            counters = RequestCounters(elsewhere, Keys(key_prefix))
+            api = replace(api, clock=clock, throttle=Throttle(counters, settings.request_limit, clock))
         if projection_url is not None:
             keys = Keys(key_prefix)
             api = replace(
@@ -172,7 +177,7 @@ async def add_login(pool: asyncpg.Pool, organization_id: UUID, email: str, *role
             connection, User(user_id, email, "Somebody", roles, is_active=True, password_hash=_hash())
         )
         await add_member(connection, organization_id, user_id)
-        await add_token(connection, login_token(token, user_id, datetime.now(UTC)))
+        await add_token(connection, login_token(token, user_id, real_now()))
     return token
 
 
@@ -183,7 +188,7 @@ async def add_program(
     token = new_token()
     owner = {"organization_id": organization_id, "project_id": project_id} | members
     async with pool.acquire() as connection:
-        await add_token(connection, access_token(token, scopes, datetime.now(UTC), **owner))
+        await add_token(connection, access_token(token, scopes, real_now(), **owner))
     return token
 
 

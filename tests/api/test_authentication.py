@@ -2,12 +2,13 @@
 
 from base64 import b64encode
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from tests.api.running_api import EMAIL, PASSWORD, People, RunningApi, add_program
 from tests.database.rows import ORGANIZATION, PROJECT
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -123,7 +124,7 @@ async def test_a_login_ends_with_its_person(api: RunningApi, change: str) -> Non
 
 async def test_an_expiry_in_the_future_is_no_obstacle(api: RunningApi) -> None:
     """A token lives to its last moment."""
-    soon = datetime.now(UTC) + timedelta(minutes=5)
+    soon = real_now() + timedelta(minutes=5)
     token = await add_program(api.pool, ORGANIZATION, PROJECT, "user", expires_utc=soon)
 
     assert (await api.get(PATH, token)).status == 200

@@ -1,7 +1,7 @@
 """Who may do what: every route of the api, asked by everybody."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from collector.database.organizations import add_organization
 from collector.database.projects import add_project
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, add_program, running_api
 from tests.database.rows import ORGANIZATION, PROJECT, an_event
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -218,7 +219,7 @@ async def no_longer_valid(pool: asyncpg.Pool, column: str) -> str:
             await add_project(connection, SUSPENDED_PROJECT, SUSPENDED, "Gone")
         await pool.execute("UPDATE organizations SET is_suspended = true WHERE id = $1", SUSPENDED)
         return await add_program(pool, SUSPENDED, SUSPENDED_PROJECT, "user")
-    expired = {"expires_utc": datetime.now(UTC) - timedelta(hours=1)} if column == "expired" else {}
+    expired = {"expires_utc": real_now() - timedelta(hours=1)} if column == "expired" else {}
     token = await add_program(
         pool, ORGANIZATION, PROJECT, "user", is_disabled=column == "disabled", **expired
     )

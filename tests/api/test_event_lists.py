@@ -9,8 +9,15 @@ import pytest
 
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago, today
+from tests.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of the day on which the events happen."""
+    return clock_of(today())
 
 
 def ids(answer: Answer) -> list[str]:

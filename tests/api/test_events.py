@@ -13,12 +13,19 @@ import pytest
 from collector.api.events import event_view
 from collector.database.events import EventKey, StoredEvent, events_at
 from tests.api.running_api import OTHER_ORGANIZATION, RunningApi
-from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, today
+from tests.fakes import FakeClock, clock_of
 
 BY_REFERENCE = "/api/v2/events/by-ref/order-4711"
 BY_FILTER = "/api/v2/events?filter=reference:order-4711"
 IN_PROJECT = f"/api/v2/projects/{PROJECT.hex}/events/by-ref/order-4711"
 IN_PROJECT_BY_FILTER = f"/api/v2/projects/{PROJECT.hex}/events?filter=reference:order-4711"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of the day on which the events happen."""
+    return clock_of(today())
 
 
 @pytest.mark.integration
@@ -393,7 +400,7 @@ async def test_what_is_not_there_is_404(api: RunningApi, path: str) -> None:
 async def test_events_of_both_projects_come_by_date(api: RunningApi) -> None:
     """A token sees all projects of its organization, the latest date first."""
     await api.pool.execute("UPDATE projects SET organization_id = $1", ORGANIZATION)
-    now = datetime.now(UTC)
+    now = today()
     late = an_event(reference_id="order-4711", project_id=OTHER_PROJECT, date=now)
     early = an_event(reference_id="order-4711", date=now - timedelta(minutes=5))
     await api.store(late, early)

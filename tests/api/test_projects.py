@@ -7,9 +7,17 @@ import pytest
 
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
-from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, today
+from tests.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of the day on which the events happen."""
+    return clock_of(today())
+
 
 PATH = f"/api/v2/projects/{PROJECT.hex}"
 OF_ORGANIZATION = f"/api/v2/organizations/{ORGANIZATION.hex}/projects"

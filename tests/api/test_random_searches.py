@@ -9,8 +9,16 @@ from tests.conftest import SCALE
 from tests.database.random_filters import Chance
 from tests.database.rows import today
 from tests.domain.filter_trees import written
+from tests.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of the day on which the events happen."""
+    return clock_of(today())
+
 
 REQUESTS = 150 * SCALE
 CHOICES = {

@@ -8,8 +8,16 @@ import pytest
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, today
 from tests.database.stack_rows import a_stack_row
+from tests.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Noon of the day on which the events happen."""
+    return clock_of(today())
+
 
 MINE, MINE_TOO, FOREIGN = UUID(int=7), UUID(int=8), UUID(int=9)
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.api.running_api import RunningApi, running_api
+from tests.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 
@@ -13,8 +14,10 @@ LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
 
 @pytest.fixture
 async def limited(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """Two requests in a quarter of an hour, for each."""
-    async with running_api(database_url, redis_url, key_prefix, request_limit=2) as running:
+    """Two requests in a quarter of an hour, for each; none is about to end."""
+    async with running_api(
+        database_url, redis_url, key_prefix, request_limit=2, clock=FakeClock()
+    ) as running:
         yield running
 
 

@@ -1,7 +1,6 @@
 """Heartbeats wait in Redis for a worker, one value for each session key."""
 
 import asyncio
-import time
 
 import pytest
 from redis.asyncio import Redis
@@ -12,6 +11,7 @@ from collector.broker.keys import Keys
 from collector.domain.session import Beat
 from collector.domain.session_key import digest_of_key
 from tests.factories import PROJECT
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +25,7 @@ def beats(redis: Redis, keys: Keys) -> Heartbeats:
 
 
 def _now_ms() -> int:
-    return time.time_ns() // 1_000_000 - 5_000
+    return round(real_now().timestamp() * 1000) - 5_000
 
 
 def _beat(beaten_ms: int = 0, closed_ms: int = 0, key: str = USER) -> Beat:
@@ -145,7 +145,7 @@ async def test_a_moment_ahead_of_the_queues_clock_is_now(beats: Heartbeats) -> N
     """A door whose clock is fast must not keep a session alive beyond its time."""
     await beats.beat(PROJECT, USER, _now_ms() + 3_600_000, closes=False)
 
-    assert (await beats.due(10))[0].beaten_ms <= time.time_ns() // 1_000_000 + 1000
+    assert (await beats.due(10))[0].beaten_ms <= round(real_now().timestamp() * 1000) + 1000
 
 
 def _with_room_for(number: int, redis: Redis, keys: Keys) -> Heartbeats:

@@ -1,12 +1,13 @@
 """What the .NET client puts on the wire, byte by byte."""
 
 import json
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import Any, Final
 
 from tests.clients.messages import Message
 from tests.clients.raw_http import answers_to, chunked, gzipped, request_of
 from tests.end_to_end.running import RunningUp
+from tests.real_clock import real_now
 
 AGENT: Final = {"ip_address": "127.0.0.1", "user_agent": "exceptionless", "version": "6.2.0.0"}
 """What is stored of who it is."""
@@ -15,7 +16,7 @@ _COMPRESSED_ABOVE: Final = 4096
 
 def ticks_now(hours: int = 2) -> str:
     """A moment that has passed, as .NET writes it: seven digits of a second, and the offset."""
-    moment = (datetime.now(UTC) - timedelta(seconds=1)).astimezone(timezone(timedelta(hours=hours)))
+    moment = (real_now() - timedelta(seconds=1)).astimezone(timezone(timedelta(hours=hours)))
     return f"{moment:%Y-%m-%dT%H:%M:%S}.1234567{moment:%z}"[:-2] + ":00"
 
 

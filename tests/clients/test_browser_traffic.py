@@ -1,7 +1,6 @@
 """What browsers put on the wire for the two JavaScript clients, imitated: the preflight, and the post."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from tests.clients.messages import Message, status_of
 from tests.clients.raw_http import answers_to, request_of
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
 from tests.end_to_end.running import RunningUp
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.end_to_end
 
@@ -19,7 +19,7 @@ AGENT = "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Fi
 
 def event(**members: Any) -> dict[str, Any]:
     """An event with a date as browsers write it."""
-    date = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    date = real_now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"type": "log", "date": date, "message": "from a page", "tags": [], "data": {}, **members}
 
 

@@ -1,13 +1,13 @@
 """What a third party's Python client sends, imitated: one object a post, with members that are none."""
 
 import json
-from datetime import UTC, datetime
 
 import aiohttp
 import pytest
 
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
 from tests.end_to_end.running import RunningUp
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.end_to_end
 
@@ -45,7 +45,7 @@ async def test_members_beside_the_type_are_data(
     root = {
         "type": "error",
         "message": "division by zero",
-        "date": f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z",
+        "date": f"{real_now().replace(tzinfo=None).isoformat()}Z",
         "reference_id": own,
     }
     stack = "Traceback (most recent call last):\n  File ...\nZeroDivisionError: division by zero\n"

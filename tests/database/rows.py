@@ -1,7 +1,6 @@
 """Events and batches that are valid as they stand; a test names only what it is about."""
 
 import dataclasses
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -17,18 +16,24 @@ PROJECT = UUID("01a00000-0000-7000-8000-000000000001")
 OTHER_PROJECT = UUID("01a00000-0000-7000-8000-000000000002")
 ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000a")
 
+_TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
 _ids = PostIds()
 
 
 def today() -> datetime:
-    """Noon of this UTC day: never close to a leaf's edge."""
-    return datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0)
+    """Noon, never close to a leaf's edge, of the day on which events happen; it is the same in every run."""
+    return _TODAY
+
+
+def days_ago(number: int) -> datetime:
+    """Noon of a day in the past."""
+    return today() - timedelta(days=number)
 
 
 def post_id(accepted: datetime | None = None) -> bytes:
-    """The id of a post that was accepted then, or just now."""
+    """The id of a post that was accepted then, or else today, one after another."""
     if accepted is None:
-        return _ids.next(time.time_ns() // 1_000_000)
+        return _ids.next(int(today().timestamp() * 1000))
     return PostIds().next(int(accepted.timestamp() * 1000))
 
 
@@ -94,8 +99,3 @@ async def usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
         "SELECT outcome, reason, sum(events)::int AS events FROM usage GROUP BY outcome, reason"
     )
     return {(row["outcome"], row["reason"]): row["events"] for row in rows}
-
-
-def days_ago(number: int) -> datetime:
-    """Noon of a day in the past."""
-    return today() - timedelta(days=number)

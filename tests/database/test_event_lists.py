@@ -1,7 +1,7 @@
 """Lists of events have everything that is asked for, once and in order, also while more is stored."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -29,7 +29,7 @@ def a_selection(text: str = "", **members: Any) -> Selection:
         "project_ids": [PROJECT, OTHER_PROJECT],
         "filter": filter_of(text),
         "time": TimeRange(),
-        "clock": LocalClock(datetime.now(UTC)),
+        "clock": LocalClock(today()),
     }
     return Selection(**(values | members))
 

@@ -8,7 +8,7 @@ import pytest
 
 from collector.database.leaves import leaf_days, leaf_name, maintain_leaves, make_missing_leaves
 from collector.domain.identifiers import first_id_at
-from tests.database.rows import days_ago
+from tests.real_clock import real_days_ago, real_now
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +38,7 @@ async def set_last_run(pool: asyncpg.Pool, ago: timedelta) -> None:
 
 async def test_today_and_the_days_ahead_have_leaves(pool: asyncpg.Pool) -> None:
     """Midnight finds its leaf ready; the second run makes nothing."""
-    today = datetime.now(UTC).date()
+    today = real_now().date()
 
     changes = await maintain_leaves(pool, retention_days=30, days_ahead=2)
 
@@ -86,8 +86,8 @@ async def test_a_leaf_is_made_while_somebody_reads(pool: asyncpg.Pool) -> None:
 
 async def test_the_oldest_expired_leaf_is_dropped_one_a_run(pool: asyncpg.Pool) -> None:
     """Retention is DROP of whole leaves, never more than one at a time."""
-    old, older = days_ago(41).date(), days_ago(42).date()
-    kept = days_ago(30).date()
+    old, older = real_days_ago(41).date(), real_days_ago(42).date()
+    kept = real_days_ago(30).date()
     await make(pool, older, old, kept)
     await set_last_run(pool, timedelta(hours=1))
 
@@ -111,7 +111,7 @@ async def test_nothing_is_dropped_after_the_clock_moved_more_than_a_day(
     pool: asyncpg.Pool, ago: timedelta
 ) -> None:
     """A wrong clock costs no data before somebody can look; the next run goes on."""
-    old = days_ago(40).date()
+    old = real_days_ago(40).date()
     await make(pool, old)
     await set_last_run(pool, ago)
 
@@ -121,7 +121,7 @@ async def test_nothing_is_dropped_after_the_clock_moved_more_than_a_day(
 
 async def test_nothing_is_dropped_by_the_very_first_run(pool: asyncpg.Pool) -> None:
     """There is no earlier time to compare the clock with."""
-    old = days_ago(40).date()
+    old = real_days_ago(40).date()
     await make(pool, old)
 
     assert (await maintain_leaves(pool, retention_days=30, days_ahead=0)).dropped is None
@@ -131,7 +131,7 @@ async def test_nothing_is_dropped_by_the_very_first_run(pool: asyncpg.Pool) -> N
 async def test_a_drop_gives_way_to_readers(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long query keeps its leaf; a later run drops it."""
     monkeypatch.setattr("collector.database.leaves._DROP_PAUSE_SECONDS", 0.01)
-    old = days_ago(40).date()
+    old = real_days_ago(40).date()
     await make(pool, old)
     await set_last_run(pool, timedelta(hours=1))
 
@@ -144,7 +144,7 @@ async def test_a_drop_gives_way_to_readers(pool: asyncpg.Pool, monkeypatch: pyte
 
 async def test_two_that_drop_the_same_leaf_do_not_collide(pool: asyncpg.Pool) -> None:
     """Several workers run maintenance."""
-    old = days_ago(40).date()
+    old = real_days_ago(40).date()
     await make(pool, old)
     await set_last_run(pool, timedelta(hours=1))
 

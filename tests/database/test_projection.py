@@ -14,6 +14,7 @@ from collector.database.users import User, add_user
 from collector.domain.projection import OrganizationEntry, ProjectEntry
 from collector.domain.token import TokenEntry, digest_of
 from tests.database.rows import ORGANIZATION, PROJECT
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -54,7 +55,7 @@ async def test_all_that_the_door_must_know_is_there(filled: asyncpg.Pool) -> Non
             expires_utc=expires,
         ),
     )
-    await add(filled, login_token("u" * 40, USER, datetime.now(UTC)))
+    await add(filled, login_token("u" * 40, USER, real_now()))
 
     found = await load_projection(filled)
 
@@ -91,10 +92,10 @@ async def test_a_program_that_acts_for_a_person_has_the_persons_organizations(fi
 async def test_tokens_that_no_longer_count_are_left_out(filled: asyncpg.Pool) -> None:
     """Expired, disabled, or of a person who was deactivated."""
     owner = {"organization_id": ORGANIZATION, "project_id": PROJECT}
-    past = datetime.now(UTC) - timedelta(seconds=1)
+    past = real_now() - timedelta(seconds=1)
     await add(filled, access_token("e" * 40, ("client",), NOW, expires_utc=past, **owner))
     await add(filled, access_token("d" * 40, ("client",), NOW, is_disabled=True, **owner))
-    await add(filled, login_token("u" * 40, USER, datetime.now(UTC)))
+    await add(filled, login_token("u" * 40, USER, real_now()))
     await filled.execute("UPDATE users SET is_active = false")
 
     assert (await load_projection(filled)).tokens == {}

@@ -25,6 +25,8 @@ from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
+from collector.process.clock import Clock, SystemClock
+from collector.process.faults import Faults
 from tests.clients.raw_http import request_of
 from tests.documented import check_answer
 from tests.factories import CLIENT_TOKEN
@@ -89,7 +91,12 @@ class RunningDoor:
 
 @asynccontextmanager
 async def running_door(
-    redis_url: str, key_prefix: str, projection: Projection | None, **settings: Any
+    redis_url: str,
+    key_prefix: str,
+    projection: Projection | None,
+    *,
+    clock: Clock | None = None,
+    **settings: Any,
 ) -> AsyncIterator[RunningDoor]:
     """A door on a free port whose projection has just been swept; None leaves it as it is."""
     redis, keys, registry = (
@@ -105,7 +112,8 @@ async def running_door(
         await TokenProjection(redis, keys).sweep(load)
     accepted = {"durability": os.environ.get("HEADRACE_DURABILITY", "strict")}
     values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | accepted | settings
-    async with open_door(IngestSettings(**values), registry) as door, ClientSession() as session:
+    faults = Faults(clock=clock or SystemClock())
+    async with open_door(IngestSettings(**values), registry, faults) as door, ClientSession() as session:
         app = application()
         add_ingest(app, door)
         add_health(app, door.readiness.checks, registry)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.factories import CLIENT_TOKEN
+from tests.fakes import FakeClock
 from tests.ingest.projections import LOGIN, READER, a_projection
 from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
 
@@ -16,8 +17,10 @@ PROJECT_EVENTS = "/api/v2/projects/02020202020202020202020202020202/events"
 
 @pytest.fixture
 async def door(redis_url: str, key_prefix: str) -> AsyncIterator[RunningDoor]:
-    """Three requests in a quarter of an hour, for each."""
-    async with running_door(redis_url, key_prefix, a_projection(), request_limit=3) as running:
+    """Three requests in a quarter of an hour, for each; none is about to end."""
+    async with running_door(
+        redis_url, key_prefix, a_projection(), request_limit=3, clock=FakeClock()
+    ) as running:
         yield running
 
 

@@ -1,6 +1,6 @@
 """What operators do with organizations, beside an api that runs."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -12,10 +12,9 @@ from collector.domain.projection import OrganizationEntry
 from collector.operate import organizations
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
-
-NOW = datetime.now(UTC)
 
 
 async def test_an_organization_belongs_to_its_owner_at_once(api: RunningApi) -> None:
@@ -56,8 +55,9 @@ async def test_a_suspended_organization_is_refused_everywhere_until_it_is_enable
 
 async def test_an_organization_is_over_its_limit_once_so_many_events_are_stored(api: RunningApi) -> None:
     """Of this month: the doors know when the limit is set, and by the next sweep when it is reached."""
-    await add_stored(api, 5, NOW)
-    await add_stored(api, 100, NOW - timedelta(days=32))
+    now = real_now()
+    await add_stored(api, 5, now)
+    await add_stored(api, 100, now - timedelta(days=32))
 
     below = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=6)
     reached = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=5)

@@ -2,7 +2,6 @@
 
 import asyncio
 import socket
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -37,6 +36,7 @@ from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.ingest.projections import a_projection
 from tests.ingest.running_door import running_door
 from tests.poolers import a_pooler, needs_pgbouncer
+from tests.real_clock import real_now
 from tests.waiting import until
 from tests.worker.fakes import understood
 from worker import process
@@ -488,7 +488,7 @@ async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
         await spine.pool.execute(
             "UPDATE sessions SET last_utc = now(), start_utc = now() - interval '1 minute'"
         )
-        now_ms = time.time_ns() // 1_000_000
+        now_ms = round(real_now().timestamp() * 1000)
         await heartbeats.beat(a_post().project_id, "jane", now_ms, closes=True)
         await until(is_told, seconds=30)
         _, metrics = await _get(f"{address}/metrics")
