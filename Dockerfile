@@ -6,15 +6,15 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /src
 RUN python -m venv /opt/headrace
-COPY requirements/service.txt requirements/
+COPY requirements/service.txt requirements/install.sh requirements/
 # Wheels only: a dependency that wants a compiler fails here instead of bringing one along.
-RUN /opt/headrace/bin/pip install --quiet --require-hashes --only-binary :all: -r requirements/service.txt
+RUN sh requirements/install.sh /opt/headrace/bin/python requirements/service.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY collector collector
 COPY worker worker
 # What only builds (setuptools, pip) stays behind; byte code is made now because the root may be read-only later.
-RUN /opt/headrace/bin/pip install --quiet --no-deps --no-build-isolation . \
-    && /opt/headrace/bin/pip uninstall --quiet --yes setuptools pip \
+RUN sh requirements/install.sh /opt/headrace/bin/python --project . \
+    && /opt/headrace/bin/python -m pip uninstall --quiet --yes setuptools pip \
     && /opt/headrace/bin/python -m compileall -q /opt/headrace/lib
 
 FROM ${PYTHON_IMAGE}

@@ -1,17 +1,17 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load bench bench-read faults image lock nightly swagger-ui clean
+.PHONY: help up setup test check format load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
 	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo "$$p" && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := sh requirements/install.sh $(BIN)/python
 CLIENTS := tests/clients/node_modules/.package-lock.json
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT=8080 DATA_DIR=.headrace)
 	@$(BIN)/headrace up $(if $(PORT),--port '$(PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
@@ -44,8 +44,9 @@ faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a r
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
 
-nightly: $(VENV)/.dev $(CLIENTS) ## the long counts that CI runs a tenth of, and the crash tests
+nightly: $(VENV)/.dev $(CLIENTS) ## the long counts that CI runs a tenth of, the locks with old pips, and the crash tests
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)
+	@$(MAKE) --no-print-directory try-locks ARGS=
 	@$(MAKE) --no-print-directory faults ARGS=
 
 image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
@@ -61,6 +62,15 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrad
 	of_ours --constraint dev.txt --output-file service.txt && \
 	compile --output-file node.txt $(UPGRADE) node.in
 
+try-locks: $(VENV)/.dev ## install every lock with old pips, beside made-up newer releases of everything (ARGS="--pip 22.3")
+	@$(BIN)/python -m tests.installing.trial locks $(ARGS)
+
+test-lowest: $(VENV)/.dev ## run tests with the lowest versions that pyproject.toml allows, set up apart (ARGS=tests/domain)
+	@$(BIN)/python -m tests.installing.trial lowest $(ARGS)
+
+canary: $(VENV)/.dev ## run tests with the newest versions that it allows, and list what is newer than locked (ARGS=tests/domain)
+	@$(BIN)/python -m tests.installing.trial newest $(ARGS)
+
 swagger-ui: ## renew the files of the API page from npm (VERSION=5.35.0)
 	@test -n "$(VERSION)" || { echo "Which one? VERSION=5.35.0" >&2; exit 2; }
 	@cd $$(mktemp -d) && npm pack --silent swagger-ui-dist@$(VERSION) && tar -xzf swagger-ui-dist-$(VERSION).tgz && cd package && \
@@ -75,15 +85,14 @@ $(BIN)/python:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.up: requirements/up.txt pyproject.toml | $(BIN)/python
+$(VENV)/.up: requirements/up.txt requirements/install.sh pyproject.toml | $(BIN)/python
 	@echo "Installing the locked dependencies ..."
-	@$(PIP) install --no-deps --require-hashes -r requirements/up.txt
-	@PYTHONWARNINGS=ignore::UserWarning $(PIP) install --no-deps --no-build-isolation --editable .
+	@$(INSTALL) requirements/up.txt --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python
 	@echo "Installing the locked development tools ..."
-	@$(PIP) install --no-deps --require-hashes -r requirements/dev.txt
+	@$(INSTALL) requirements/dev.txt
 	@touch $@
 
 # Without PyPI or npm the tests of the official clients say so and are skipped; in CI they fail.

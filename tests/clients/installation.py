@@ -16,11 +16,10 @@ HERE: Final = Path(__file__).parent
 INSTALLED: Final = HERE / "node_modules" / ".package-lock.json"
 """What npm writes last."""
 
-_LOCKED_NODE: Final = HERE.parents[1] / "requirements" / "node.txt"
+_REQUIREMENTS: Final = HERE.parents[1] / "requirements"
 _OLDEST_NODE: Final = 20
 """What the clients' own dependencies ask for."""
 _INSTALL_SECONDS: Final = 300
-_LOCKED: Final = ("--quiet", "--disable-pip-version-check", "--require-hashes", "-r")
 _QUIETLY: Final = ("--no-audit", "--no-fund", "--loglevel=error")
 
 
@@ -35,7 +34,7 @@ class Node:
 def install() -> None:
     """Put the clients in `node_modules`, and Node in the virtual environment where the machine has none."""
     if found_node() is None:
-        _run(sys.executable, "-m", "pip", "install", *_LOCKED, str(_LOCKED_NODE))
+        _run("sh", str(_REQUIREMENTS / "install.sh"), sys.executable, str(_REQUIREMENTS / "node.txt"))
         importlib.invalidate_caches()
     node = found_node()
     if node is None:

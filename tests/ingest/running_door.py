@@ -25,7 +25,7 @@ from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
 from collector.ingest.door import open_door
 from collector.ingest.settings import IngestSettings
-from collector.process.clock import Clock, SystemClock
+from collector.process.clock import SystemClock
 from collector.process.faults import Faults
 from tests.clients.raw_http import request_of
 from tests.documented import check_answer
@@ -91,14 +91,13 @@ class RunningDoor:
 
 @asynccontextmanager
 async def running_door(
-    redis_url: str,
-    key_prefix: str,
-    projection: Projection | None,
-    *,
-    clock: Clock | None = None,
-    **settings: Any,
+    redis_url: str, key_prefix: str, projection: Projection | None, **settings: Any
 ) -> AsyncIterator[RunningDoor]:
-    """A door on a free port whose projection has just been swept; None leaves it as it is."""
+    """A door on a free port whose projection has just been swept; None leaves it as it is.
+
+    Among the settings may be a `clock`.
+    """
+    faults = Faults(clock=settings.pop("clock", None) or SystemClock())
     redis, keys, registry = (
         connect(redis_url, socket_timeout_seconds=5),
         Keys(key_prefix),
@@ -112,7 +111,6 @@ async def running_door(
         await TokenProjection(redis, keys).sweep(load)
     accepted = {"durability": os.environ.get("HEADRACE_DURABILITY", "strict")}
     values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | accepted | settings
-    faults = Faults(clock=clock or SystemClock())
     async with open_door(IngestSettings(**values), registry, faults) as door, ClientSession() as session:
         app = application()
         add_ingest(app, door)

@@ -1,0 +1,32 @@
+"""The repository's files, apart from what the tools made."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.installing.locks import ROOT
+
+
+def known_files() -> list[str]:
+    """What git has, or would take."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - whichever git
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return sorted(name for name in listed.stdout.split("\0") if name and (ROOT / name).is_file())
+
+
+def copy_of_the_tree(target: Path) -> Path:
+    """Those files elsewhere; answers where."""
+    for name in known_files():
+        copy(ROOT / name, target / name)
+    return target
+
+
+def copy(origin: Path, target: Path) -> None:
+    """A file or a folder, into folders that are made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if origin.is_dir():
+        shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__"))
+    else:
+        shutil.copy(origin, target)
