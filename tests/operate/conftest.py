@@ -1,5 +1,5 @@
 """Operators work beside an api that runs."""
 
-from tests.api.conftest import api
+from tests.api.conftest import api, clock
 
-__all__ = ["api"]
+__all__ = ["api", "clock"]
