@@ -10,7 +10,7 @@ import gc
 import statistics
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from collector.broker import post_batch
-from collector.broker.post_stream import Entry
+from collector.broker.post_stream import Entry, PackedEntry
 from collector.database.leaves import leaf_name
 from collector.database.migrations import migrate
 from collector.database.organizations import add_organization
@@ -192,17 +192,30 @@ class MemoryStream:
     async def ensure_group(self) -> None:
         """There is but one consumer."""
 
-    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:  # noqa: ARG002
-        """Decodes, as the real one does."""
+    async def read(
+        self,
+        consumer: str,  # noqa: ARG002
+        count: int,
+        block_ms: int,
+        worth_bytes: int,
+    ) -> list[PackedEntry]:
+        """As many as the real one hands out."""
         if not self._waiting:
             await self._stop.sleep(block_ms / 1000)
-        return [self._entry(self._waiting.popleft()) for _ in range(min(count, len(self._waiting)))]
+        found: list[PackedEntry] = []
+        while self._waiting and len(found) < count and worth_bytes > 0:
+            found.append(PackedEntry(0, f"{next(self._numbers)}-0", self._waiting.popleft()))
+            worth_bytes -= found[-1].unpacked_bytes
+        return found
 
-    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:  # noqa: ARG002
+    async def claim(self, *_: object) -> list[PackedEntry]:
         """Nobody else holds anything."""
         return []
 
-    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+    async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
+        """Nobody else could take it."""
+
+    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
         """Count."""
         self._unfinished -= len(entries)
         if not self._unfinished:
@@ -211,10 +224,6 @@ class MemoryStream:
     async def remove_dead_consumers(self, idle_ms: int) -> int:  # noqa: ARG002
         """There are none."""
         return 0
-
-    def _entry(self, fields: Mapping[bytes, bytes]) -> Entry:
-        number = next(self._numbers)
-        return Entry(0, f"{number}-0", post_batch.decode(fields), post_count=post_batch.post_count(fields))
 
 
 @dataclass(slots=True)

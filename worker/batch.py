@@ -117,11 +117,15 @@ def _has_sound_ids(batch: PostBatch) -> bool:
 def _unreadable(entry: Entry) -> UnderstoodBatch:
     milliseconds = min(int(entry.id.partition("-")[0]), _LAST_MS)
     body = entry.raw if entry.batch is None else msgspec.msgpack.encode(entry.batch)
+    is_given_up = len(entry.batch_id) == _ID_LENGTH
+    id_ = derived_id(milliseconds, hashlib.sha256(f"{entry.shard}:{entry.id}:".encode() + body).digest())
     letter = DeadLetter(
-        id=derived_id(milliseconds, hashlib.sha256(f"{entry.shard}:{entry.id}:".encode() + body).digest()),
-        reason=DeadLetterReason.UNREADABLE_ENTRY,
+        id=id_,
+        reason=DeadLetterReason.NEVER_FINISHED if is_given_up else DeadLetterReason.UNREADABLE_ENTRY,
         detail=entry.problem or _MALFORMED,
         body=body,
         accepted_utc=datetime.fromtimestamp(milliseconds / 1000, UTC),
     )
-    return UnderstoodBatch(letter.id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])
+    # Of one that was given up the batch may be stored: then the store knows its id, and there is no letter.
+    batch_id = UUID(bytes=entry.batch_id) if is_given_up else id_
+    return UnderstoodBatch(batch_id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])

@@ -5,34 +5,40 @@ stop. Entries that a dead worker left behind are taken over; met twice, they are
 """
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 import structlog
 
+from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import Entry
+from collector.broker.post_stream import Entry, PackedEntry
 from collector.domain.outcome import Outcome, Tally, UnderstoodBatch
 from collector.domain.project_rules import ProjectRules
 from collector.domain.understanding import UNPACKED_TO_SENT, Rules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from worker.batch import TRANSACTION_WEIGHT, Piece, bytes_of, is_large, projects_of, understand_piece
+from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, projects_of, understand_piece
 from worker.insistence import Insistence, Stopped
+from worker.retry import Cause
+from worker.room import Room
 
 FORGET_CONSUMER_MS: Final = 3_600_000
 """A consumer that holds nothing and was silent for an hour is dead, or comes back as if it were new."""
 LANES: Final = 3
 """With two Postgres is idle for a sixth of the time, with three never: 7 to 20 % more events."""
 _CLAIMS_PER_IDLE_TIME: Final = 3
-_ENTRIES_AT_ONCE: Final = 32
-"""Each may hold 4 MB: so many can be in hand, however many small ones make a transaction."""
+MOST_DELIVERIES: Final = 10
+"""An entry that no worker has finished by then is a dead letter: the last of them had it alone in hand."""
 _WORTH_A_TRANSACTION_BYTES: Final = 1 << 20
 """128 entries of 32 small events in place of 32 cost the worker 1.7 us and Postgres 2 us less an event."""
-_NO_WAIT_MS: Final = 1
+_QUICK_BYTES: Final = 1 << 20
+"""Unpacked in a millisecond or two."""
+_KEPT_SECONDS: Final = 300.0
+"""Longer than any entry takes: another worker may have what is in hand for longer."""
 
 _log = structlog.get_logger()
 
@@ -44,15 +50,26 @@ class Stream(Protocol):
         """Make the consumer group where it is missing."""
         ...
 
-    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
-        """New entries, or none when the time is up."""
+    async def read(self, consumer: str, count: int, block_ms: int, worth_bytes: int) -> list[PackedEntry]:
+        """New entries, until they are worth so many bytes unpacked, or none when the time is up."""
         ...
 
-    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
-        """Entries that another consumer has held for too long."""
+    async def claim(
+        self,
+        consumer: str,
+        idle_ms: int,
+        count: int,
+        worth_bytes: int,
+        in_hand: Collection[tuple[int, str]],
+    ) -> list[PackedEntry]:
+        """Entries that were held for too long, but not those in hand; one delivered often comes alone."""
         ...
 
-    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+    async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
+        """Let nobody take over these entries for a while."""
+        ...
+
+    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
         """Remove entries for good."""
         ...
 
@@ -79,11 +96,12 @@ class Projects(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How much at once, how long to wait for it, and when a silent consumer counts as dead."""
+    """How much at once, how long to wait for it, when a silent consumer is dead, how much to unpack."""
 
     batch_entries: int = 256
     read_block_ms: int = 1000
     claim_idle_seconds: float = 15.0
+    unpacked_bytes: int = 32 << 20
 
 
 @dataclass(slots=True)
@@ -105,13 +123,16 @@ class Consumer:
     _lanes: list[Insistence] = field(init=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _understanding: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
-    _in_hand: set[tuple[int, str]] = field(default_factory=set, init=False)
+    room: Room = field(init=False)
+    in_hand: dict[tuple[int, str], "_Held"] = field(default_factory=dict, init=False)
+    _finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _is_member: bool = field(default=False, init=False)
     _largest_limit_bytes: int = field(default=0, init=False)
     _claim_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
         self._lanes = [Insistence(self.metrics) for _ in range(LANES)]
+        self.room = Room(self.pace.unpacked_bytes)
 
     @property
     def trouble(self) -> str | None:
@@ -124,8 +145,11 @@ class Consumer:
         Cancelled at any moment, what is not acknowledged stays in the stream for another worker.
         """
         async with asyncio.TaskGroup() as tasks:
-            for lane in self._lanes:
-                tasks.create_task(self._work(lane, stop))
+            keeping = tasks.create_task(self._keep())
+            async with asyncio.TaskGroup() as working:
+                for lane in self._lanes:
+                    working.create_task(self._work(lane, stop))
+            keeping.cancel()
 
     async def _work(self, lane: Insistence, stop: Stop) -> None:
         try:
@@ -134,7 +158,7 @@ class Consumer:
         except Stopped:
             _log.warning("stopped in trouble; what was in hand stays in the stream", trouble=lane.trouble)
 
-    async def _read(self, lane: Insistence, stop: Stop) -> list[Entry]:
+    async def _read(self, lane: Insistence, stop: Stop) -> list[PackedEntry]:
         """The next entries, for one lane at a time; none when the worker is told to stop."""
         async with self._reading:
             if not self._is_member:
@@ -142,25 +166,50 @@ class Consumer:
                 self._is_member = True
             while not stop.is_requested:
                 if entries := await lane.insist(self._next_entries, stop):
-                    self._in_hand.update(map(_place, entries))
-                    return entries
+                    held = _Held(lane, self.clock.monotonic())
+                    self.in_hand.update(dict.fromkeys(map(_place, entries), held))
+                    if entries[0].deliveries <= SHARED_DELIVERIES:
+                        return entries
+                    await self._finish_alone(entries, lane, stop)
         return []
 
-    async def _finish(self, entries: Sequence[Entry], lane: Insistence, stop: Stop) -> None:
+    async def _finish_alone(self, entries: Sequence[PackedEntry], lane: Insistence, stop: Stop) -> None:
+        """With nothing else in hand, while no lane reads: if the worker dies now, it dies of this entry."""
+        entry = entries[0]
+        _log.warning(
+            "an entry was delivered often and is worked on alone",
+            shard=entry.shard,
+            entry=entry.id,
+            deliveries=entry.deliveries,
+        )
+        while len(self.in_hand) > len(entries):
+            self._finished.clear()
+            await self._finished.wait()
+        await self._finish(entries, lane, stop)
+
+    async def _finish(self, entries: Sequence[PackedEntry], lane: Insistence, stop: Stop) -> None:
+        """Unpack the entries, as many as there is room for, and store what became of them."""
+        try:
+            for some in _fitting(entries, self.pace.unpacked_bytes):
+                async with self.room.hold(_size(some)):
+                    await self._finish_unpacked(await _unpacked(some), lane, stop)
+        finally:
+            for entry in entries:
+                self.in_hand.pop(_place(entry), None)
+            self._finished.set()
+
+    async def _finish_unpacked(self, entries: Sequence[Entry], lane: Insistence, stop: Stop) -> None:
         """Store what became of the entries, as a rule in one transaction, then acknowledge them.
 
         A crash in between replays them; the store knows their batch ids and repeats nothing.
         """
-        try:
-            begin = _Position(0, 0)
-            while begin.entry < len(entries):
-                tally, end = await lane.insist(partial(self._save, entries, begin), stop)
-                self._count(tally)
-                if finished := entries[begin.entry : end.entry]:
-                    await lane.insist(partial(self.stream.acknowledge, finished), stop)
-                begin = end
-        finally:
-            self._in_hand.difference_update(map(_place, entries))
+        begin = _Position(0, 0)
+        while begin.entry < len(entries):
+            tally, end = await lane.insist(partial(self._save, entries, begin), stop)
+            self._count(tally)
+            if finished := entries[begin.entry : end.entry]:
+                await lane.insist(partial(self.stream.acknowledge, finished), stop)
+            begin = end
 
     async def _save(self, entries: Sequence[Entry], begin: "_Position") -> tuple[Tally, "_Position"]:
         """Store one transaction's worth, and say where the next one begins.
@@ -218,43 +267,58 @@ class Consumer:
             # No group can be made now; as a rule it exists, and reading tells otherwise.
             _log.warning("the queue is full; the consumer group could not be checked")
 
-    async def _next_entries(self) -> list[Entry]:
+    async def _next_entries(self) -> list[PackedEntry]:
         """What a dead worker left behind, when it is time to look; else new entries, or none for a while."""
-        if self.clock.monotonic() >= self._claim_at:
+        if self.clock.monotonic() >= self._claim_at and not self._is_database_gone:
             if claimed := await self._claim():
                 return claimed
-            self._claim_at = self.clock.monotonic() + self.pace.claim_idle_seconds / _CLAIMS_PER_IDLE_TIME
-        return await self._read_on()
+            self._claim_at = self.clock.monotonic() + self._keep_seconds
+        return await self.stream.read(
+            self.name, self.pace.batch_entries, self.pace.read_block_ms, _WORTH_A_TRANSACTION_BYTES
+        )
 
-    async def _read_on(self) -> list[Entry]:
-        """New entries, a few at a time until they are worth a transaction: small ones are to be many."""
-        at_once = min(_ENTRIES_AT_ONCE, self.pace.batch_entries)
-        entries = found = await self.stream.read(self.name, at_once, self.pace.read_block_ms)
-        missing_bytes = _WORTH_A_TRANSACTION_BYTES
-        while len(found) >= at_once and len(entries) < self.pace.batch_entries:
-            missing_bytes -= sum(map(bytes_of, found))
-            if missing_bytes <= 0:
-                break
-            try:
-                found = await self.stream.read(self.name, at_once, _NO_WAIT_MS)
-            except BrokerUnavailable:
-                break  # the next read tells; what is in hand is stored first
-            entries += found
-        return entries
-
-    async def _claim(self) -> list[Entry]:
+    async def _claim(self) -> list[PackedEntry]:
         idle_ms = int(self.pace.claim_idle_seconds * 1000)
-        claimed = [
-            entry
-            for entry in await self.stream.claim(self.name, idle_ms, self.pace.batch_entries)
-            if _place(entry) not in self._in_hand  # of another lane that takes its time
-        ]
+        claimed = await self.stream.claim(
+            self.name, idle_ms, self.pace.batch_entries, _WORTH_A_TRANSACTION_BYTES, self.in_hand
+        )
         if claimed:
             self.metrics.entries_claimed.inc(len(claimed))
             _log.info("took over entries of a silent worker", entries=len(claimed))
         else:
             await self.stream.remove_dead_consumers(FORGET_CONSUMER_MS)
         return claimed
+
+    @property
+    def _is_database_gone(self) -> bool:
+        """Then entries would only be delivered once more: nobody can store them."""
+        gone = (Cause.DATABASE_UNAVAILABLE, Cause.BROKER_UNAVAILABLE)
+        return any(lane.trouble is not None and lane.trouble.startswith(gone) for lane in self._lanes)
+
+    @property
+    def _keep_seconds(self) -> float:
+        return self.pace.claim_idle_seconds / _CLAIMS_PER_IDLE_TIME
+
+    async def _keep(self) -> None:
+        """Again and again, so that no other worker computes what this one does."""
+        while True:
+            await asyncio.sleep(self._keep_seconds)
+            await self.keep_in_hand()
+
+    async def keep_in_hand(self) -> None:
+        """Tell other workers of what takes long here, for a bounded time; what fails here they may have."""
+        now = self.clock.monotonic()
+        kept = [
+            place
+            for place, held in self.in_hand.items()
+            if held.lane.trouble is None and self._keep_seconds <= now - held.since <= _KEPT_SECONDS
+        ]
+        if not kept:
+            return
+        try:
+            await self.stream.keep(self.name, kept)
+        except (BrokerUnavailable, BrokerFull) as error:
+            _log.warning("entries in hand could not be kept from other workers", error=str(error))
 
     def _count(self, tally: Tally) -> None:
         counts = {
@@ -283,5 +347,43 @@ class _Position(NamedTuple):
         )
 
 
-def _place(entry: Entry) -> tuple[int, str]:
+class _Held(NamedTuple):
+    """Who has an entry in hand, and since when."""
+
+    lane: Insistence
+    since: float
+
+
+def _place(entry: PackedEntry) -> tuple[int, str]:
     return entry.shard, entry.id
+
+
+def _size(entries: Sequence[PackedEntry]) -> int:
+    return sum(entry.unpacked_bytes for entry in entries)
+
+
+def _fitting(entries: Sequence[PackedEntry], limit_bytes: int) -> Iterator[list[PackedEntry]]:
+    """The entries in order, together as many as fit; one that is too large for that alone."""
+    some: list[PackedEntry] = []
+    room = limit_bytes
+    for entry in entries:
+        room -= entry.unpacked_bytes
+        if some and room < 0:
+            yield some
+            some, room = [], limit_bytes - entry.unpacked_bytes
+        some.append(entry)
+    if some:
+        yield some
+
+
+async def _unpacked(entries: Sequence[PackedEntry]) -> list[Entry]:
+    """Many bytes in a thread: nothing else waits for them."""
+    if _size(entries) < _QUICK_BYTES:
+        return list(map(_open, entries))
+    return await asyncio.to_thread(lambda: list(map(_open, entries)))
+
+
+def _open(entry: PackedEntry) -> Entry:
+    if entry.deliveries > MOST_DELIVERIES:
+        return entry.given_up(f"{entry.deliveries} deliveries, and no worker has finished it.")
+    return entry.unpacked()

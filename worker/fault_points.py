@@ -1,9 +1,9 @@
 """Where crash tests can make the worker die."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from collector.broker.post_stream import Entry
+from collector.broker.post_stream import Entry, PackedEntry
 from collector.domain.outcome import Tally, UnderstoodBatch
 from collector.process.faults import FaultPoint, Faults
 from worker.consumer import Store, Stream
@@ -24,19 +24,29 @@ class _MortalStream:
     async def ensure_group(self) -> None:
         await self.stream.ensure_group()
 
-    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
-        entries = await self.stream.read(consumer, count, block_ms)
+    async def read(self, consumer: str, count: int, block_ms: int, worth_bytes: int) -> list[PackedEntry]:
+        entries = await self.stream.read(consumer, count, block_ms, worth_bytes)
         if entries:
             self.faults.reach(FaultPoint.AFTER_READ)
         return entries
 
-    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
-        entries = await self.stream.claim(consumer, idle_ms, count)
+    async def claim(
+        self,
+        consumer: str,
+        idle_ms: int,
+        count: int,
+        worth_bytes: int,
+        in_hand: Collection[tuple[int, str]],
+    ) -> list[PackedEntry]:
+        entries = await self.stream.claim(consumer, idle_ms, count, worth_bytes, in_hand)
         if entries:
             self.faults.reach(FaultPoint.AFTER_CLAIM)
         return entries
 
-    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+    async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
+        await self.stream.keep(consumer, in_hand)
+
+    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
         await self.stream.acknowledge(entries)
 
     async def remove_dead_consumers(self, idle_ms: int) -> int:

@@ -190,7 +190,12 @@ def _consumer(
         ),
         metrics=metrics,
         clock=SystemClock(),
-        pace=Pace(settings.batch_entries, settings.read_block_ms, settings.claim_idle_seconds),
+        pace=Pace(
+            settings.batch_entries,
+            settings.read_block_ms,
+            settings.claim_idle_seconds,
+            settings.unpacked_memory_mb << 20,
+        ),
     )
 
 

@@ -35,3 +35,6 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
     claim_idle_seconds: Annotated[
         int, Meta(ge=1, le=86_400, description="a number of seconds, 1 to 86400")
     ] = 15
+    unpacked_memory_mb: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="a number of megabytes, 1 or more")
+    ] = 32

@@ -1,5 +1,7 @@
 """How a post batch is written in one stream entry: format version, batch id, count, msgpack (zstd if large).
 
+It says how large the msgpack is, so that readers know what they will have in hand. Entries of before do not.
+
 Readers accept the previous format version, so a rolling update loses nothing.
 """
 
@@ -52,6 +54,7 @@ def encode(batch: PostBatch, body_limit_bytes: int = 0) -> dict[bytes, bytes]:
         b"n": b"%d" % len(batch.posts),
         b"l": b"%d" % body_limit_bytes,
         b"e": b"zstd" if compressed else b"",
+        b"u": b"%d" % len(body),
         b"b": _compressor.compress(body, _compressor.FLUSH_FRAME) if compressed else body,
     }
 
@@ -80,6 +83,18 @@ def body_limit_bytes(fields: Mapping[bytes, bytes]) -> int:
 def _count(fields: Mapping[bytes, bytes], name: bytes) -> int:
     count = fields.get(name, b"")
     return int(count) if count.isdigit() and len(count) <= _COUNT_DIGITS else 0
+
+
+def unpacked_bytes(fields: Mapping[bytes, bytes]) -> int:
+    """How large the entry's batch is unpacked; where the frame does not say, as large as it may be."""
+    body = fields.get(b"b", b"")
+    if fields.get(b"e") != b"zstd":
+        return len(body)
+    try:
+        size: int | None = zstd.get_frame_info(body).decompressed_size
+    except zstd.ZstdError:  # what it is will be found out without unpacking anything
+        return len(body)
+    return min(size or _DECODED_LIMIT_BYTES, _DECODED_LIMIT_BYTES)
 
 
 def _body(fields: Mapping[bytes, bytes]) -> bytes:

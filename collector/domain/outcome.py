@@ -43,6 +43,7 @@ class DeadLetterReason(StrEnum):
     """Why an entry, a post or an event can never be stored."""
 
     UNREADABLE_ENTRY = "unreadable_entry"
+    NEVER_FINISHED = "never_finished"
     UNSUPPORTED_ENCODING = "unsupported_encoding"
     CORRUPT_ENCODING = "corrupt_encoding"
     TOO_LARGE = "too_large"

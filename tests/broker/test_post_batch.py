@@ -1,11 +1,18 @@
 """A post batch survives its way through the stream byte for byte, and damage is named."""
 
+import sys
+
 import pytest
 
 from collector.broker import post_batch
 from collector.broker.post_batch import UnreadableEntry
 from collector.domain.post import Post
 from tests.factories import a_batch, a_post
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 
 @pytest.mark.parametrize(
@@ -82,3 +89,27 @@ def test_an_entry_says_which_limit_its_posts_were_accepted_under() -> None:
 
     assert post_batch.body_limit_bytes(fields) == 1_000_000
     assert post_batch.body_limit_bytes({b"v": b"1"}) == 0
+
+
+@pytest.mark.parametrize("posts", [(a_post(),), tuple(a_post(body=b"x" * 200_000) for _ in range(9))])
+def test_an_entry_says_how_large_it_is_unpacked(posts: tuple[Post, ...]) -> None:
+    """Without being unpacked; so does one of before this version, in its frame only."""
+    fields = post_batch.encode(a_batch(*posts))
+    bodies = sum(len(post.body) for post in posts)
+
+    size = post_batch.unpacked_bytes(fields)
+
+    assert bodies < size < bodies + 200 * len(posts)
+    assert int(fields.pop(b"u")) == size
+    assert post_batch.unpacked_bytes(fields) == size
+    assert len(post_batch.decode(fields).posts) == len(posts)
+
+
+def test_an_entry_that_cannot_be_unpacked_is_as_large_as_it_is() -> None:
+    """A foreign one; and one whose frame does not say counts as the largest there can be."""
+    unknown = zstd.ZstdCompressor()
+    frame = unknown.compress(b"x" * 10) + unknown.flush()
+
+    assert post_batch.unpacked_bytes({b"what": b"ever"}) == 0
+    assert post_batch.unpacked_bytes({b"e": b"zstd", b"b": b"nonsense"}) == 8
+    assert post_batch.unpacked_bytes({b"e": b"zstd", b"b": frame}) == 256 << 20

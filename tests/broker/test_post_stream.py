@@ -1,13 +1,19 @@
 """The streams on a real server: nothing is lost, nothing lingers, and states become our errors."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from redis.asyncio import Redis
 
+from collector.broker import post_batch
 from collector.broker.connection import connect
-from collector.broker.errors import BrokerUnavailable
+from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import GROUP, Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
 from tests.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
@@ -29,7 +35,7 @@ async def test_a_batch_is_read_once_and_gone_when_acknowledged(
     await stream.append(1, batch)
 
     entries = await stream.read("worker", 10, 100)
-    assert [(entry.shard, entry.batch) for entry in entries] == [(1, batch)]
+    assert [(entry.shard, entry.unpacked().batch) for entry in entries] == [(1, batch)]
     assert await stream.read("worker", 10, 1) == []
     await stream.acknowledge(entries)
     await stream.acknowledge(entries)
@@ -75,7 +81,7 @@ async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -
     assert await stream.claim("other", 60_000, 10) == []
     claimed = await stream.claim("other", 0, 10)
 
-    assert [entry.batch for entry in claimed] == [batch]
+    assert [entry.unpacked().batch for entry in claimed] == [batch]
 
 
 async def test_an_entry_that_vanished_while_pending_is_no_entry(
@@ -96,7 +102,7 @@ async def test_a_foreign_entry_is_handed_on_with_its_bytes(
     """It can be dead-lettered, never lost."""
     await redis.xadd(keys.stream(0), {"what": "ever"})
 
-    [entry] = await stream.read("worker", 10, 100)
+    [entry] = [each.unpacked() for each in await stream.read("worker", 10, 100)]
 
     assert entry.batch is None
     assert b"ever" in entry.raw
@@ -149,3 +155,63 @@ async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None
     with pytest.raises(BrokerUnavailable):
         await stream.read("worker", 1, 1)
     await gone.aclose()
+
+
+async def test_streams_are_read_in_turn(stream: PostStream) -> None:
+    """A full one does not keep the others waiting, wherever a read begins."""
+    for shard in (0, 0, 0, 1):
+        await stream.append(shard, a_batch())
+
+    shards = [entry.shard for entry in await stream.read("worker", 3, 1)]
+
+    assert sorted(shards) == [0, 0, 1]
+
+
+async def test_an_entry_that_does_not_say_how_large_it_is_counts_as_large(
+    stream: PostStream, redis: Redis, keys: Keys
+) -> None:
+    """Those of before this version: they are read a few at a time, not by guess."""
+    fields: dict[Any, Any] = {**post_batch.encode(a_batch())}
+    del fields[b"u"]
+    for _ in range(2):
+        await redis.xadd(keys.stream(0), fields)
+
+    assert len(await stream.read("worker", 10, 1, 1000)) == 1
+
+
+async def test_what_is_kept_is_not_idle(stream: PostStream, redis: Redis, keys: Keys) -> None:
+    """Nor is it delivered once more; what another worker has taken over stays with that one."""
+    for _ in range(2):
+        await stream.append(1, a_batch())
+    first, second = await stream.read("slow", 10, 1)
+    for name, entry in (("slow", first), ("quick", second)):
+        await redis.xclaim(keys.stream(1), GROUP, name, 0, [entry.id], idle=60_000, justid=True)
+
+    await stream.keep("slow", [(1, first.id), (1, second.id), (1, "1-1")])
+
+    assert [entry.id for entry in await stream.claim("other", 30_000, 10)] == [second.id]
+    [kept, _] = await redis.xpending_range(keys.stream(1), GROUP, "-", "+", 10)
+    assert (kept["consumer"], kept["times_delivered"]) == (b"slow", 1)
+
+
+async def test_a_server_without_memory_lets_workers_go_on(tmp_path: Path) -> None:
+    """What they do empties it."""
+    valkey = Valkey(tmp_path)
+    child = await start_service(valkey)
+    try:
+        async with Redis.from_url(valkey.url) as redis:
+            stream = PostStream(redis, Keys(), Shards(redis, Keys(), 1))
+            await stream.ensure_group()
+            await stream.append(0, a_batch())
+            await redis.config_set("maxmemory", "1")
+            with pytest.raises(BrokerFull):
+                await stream.append(0, a_batch())
+
+            entries = await stream.read("one", 10, 1)
+            await stream.keep("one", [(entry.shard, entry.id) for entry in entries])
+            assert await stream.claim("two", 0, 10) == entries
+            await stream.acknowledge(entries)
+
+            assert await redis.xlen(Keys().stream(0)) == 0
+    finally:
+        await child.stop()

@@ -1,17 +1,18 @@
 """What every stream does for the worker: the fake that unit tests use, and the one on a real server."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 
 import pytest
 
+from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
-from collector.broker.post_stream import Entry, PostStream
+from collector.broker.post_stream import MANY_BYTES, PackedEntry, PostStream
 from collector.broker.shards import Shards
 from collector.ingest.post_queue import PostSink
-from tests.factories import a_batch
+from tests.factories import a_batch, a_post
 from tests.worker.fakes import FakeStream
 from worker.consumer import Stream
 
@@ -27,9 +28,9 @@ class Subject:
     sink: PostSink
     broken: Stream
 
-    async def read(self, consumer: str, count: int = 100) -> list[Entry]:
+    async def read(self, consumer: str, count: int = 100) -> list[PackedEntry]:
         """Without waiting."""
-        return await self.stream.read(consumer, count, 1)
+        return await self.stream.read(consumer, count, 1, MANY_BYTES)
 
 
 @pytest.fixture
@@ -59,7 +60,11 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     return found
 
 
-def _ids(entries: Sequence[Entry]) -> list[str]:
+def _claim(stream: Stream, consumer: str, idle_ms: int, count: int) -> Awaitable[list[PackedEntry]]:
+    return stream.claim(consumer, idle_ms, count, MANY_BYTES, ())
+
+
+def _ids(entries: Sequence[PackedEntry]) -> list[str]:
     return [entry.id for entry in entries]
 
 
@@ -71,8 +76,8 @@ async def test_each_entry_goes_to_one_consumer(subject: Subject) -> None:
 
     first, second = await subject.read("one", 2), await subject.read("two", 2)
 
-    assert [entry.batch for entry in first] == batches[:2]
-    assert [entry.batch for entry in second] == batches[2:]
+    assert [entry.unpacked().batch for entry in first] == batches[:2]
+    assert [entry.unpacked().batch for entry in second] == batches[2:]
     assert await subject.read("one") == []
 
 
@@ -91,8 +96,8 @@ async def test_an_entry_that_was_not_acknowledged_can_be_claimed(subject: Subjec
     await subject.sink.append(0, a_batch())
     entries = await subject.read("dead")
 
-    assert await subject.stream.claim("alive", NEVER_MS, 10) == []
-    assert await subject.stream.claim("alive", 0, 10) == entries
+    assert await _claim(subject.stream, "alive", NEVER_MS, 10) == []
+    assert await _claim(subject.stream, "alive", 0, 10) == entries
 
 
 async def test_a_claim_takes_no_more_than_it_asks_for(subject: Subject) -> None:
@@ -101,7 +106,7 @@ async def test_a_claim_takes_no_more_than_it_asks_for(subject: Subject) -> None:
         await subject.sink.append(0, a_batch())
     entries = await subject.read("dead")
 
-    assert await subject.stream.claim("alive", 0, 2) == entries[:2]
+    assert await _claim(subject.stream, "alive", 0, 2) == entries[:2]
 
 
 async def test_an_entry_that_was_acknowledged_never_comes_back(subject: Subject) -> None:
@@ -112,7 +117,7 @@ async def test_an_entry_that_was_acknowledged_never_comes_back(subject: Subject)
 
     await subject.stream.acknowledge([first])
 
-    assert _ids(await subject.stream.claim("two", 0, 10)) == [second.id]
+    assert _ids(await _claim(subject.stream, "two", 0, 10)) == [second.id]
     assert await subject.read("one") == []
 
 
@@ -120,12 +125,12 @@ async def test_acknowledging_twice_changes_nothing(subject: Subject) -> None:
     """Two workers may have stored the same entry; also one that another has claimed can be acknowledged."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("one")
-    await subject.stream.claim("two", 0, 10)
+    await _claim(subject.stream, "two", 0, 10)
 
     await subject.stream.acknowledge(entries)
     await subject.stream.acknowledge(entries)
 
-    assert await subject.stream.claim("three", 0, 10) == []
+    assert await _claim(subject.stream, "three", 0, 10) == []
 
 
 async def test_a_consumer_that_holds_entries_is_never_forgotten(subject: Subject) -> None:
@@ -135,7 +140,7 @@ async def test_a_consumer_that_holds_entries_is_never_forgotten(subject: Subject
 
     await subject.stream.remove_dead_consumers(0)
 
-    assert await subject.stream.claim("alive", 0, 10) == entries
+    assert await _claim(subject.stream, "alive", 0, 10) == entries
 
 
 async def test_a_consumer_that_is_not_idle_for_long_is_kept(subject: Subject) -> None:
@@ -151,8 +156,53 @@ async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> 
     entries = await subject.read("one")
 
     with pytest.raises(BrokerUnavailable):
-        await subject.broken.read("one", 1, 1)
+        await subject.broken.read("one", 1, 1, 1)
     with pytest.raises(BrokerUnavailable):
-        await subject.broken.claim("one", 0, 1)
+        await _claim(subject.broken, "one", 0, 1)
     with pytest.raises(BrokerUnavailable):
         await subject.broken.acknowledge(entries)
+
+
+async def test_a_read_ends_once_it_is_worth_enough(subject: Subject) -> None:
+    """By what its entries hold unpacked, however small they are in the stream; with one at least."""
+    for _ in range(4):
+        await subject.sink.append(0, a_batch(a_post(body=b"x" * 100_000)))
+
+    counts = [len(await subject.stream.read("one", 100, 1, worth)) for worth in (1, 150_000, MANY_BYTES)]
+
+    assert counts == [1, 2, 1]
+
+
+async def test_a_claim_ends_once_it_is_worth_enough(subject: Subject) -> None:
+    """As reading does."""
+    for _ in range(4):
+        await subject.sink.append(0, a_batch(a_post(body=b"x" * 100_000)))
+    await subject.read("dead")
+
+    assert len(await subject.stream.claim("alive", 0, 100, 150_000, ())) == 2
+
+
+async def test_a_claim_leaves_what_is_in_hand(subject: Subject) -> None:
+    """Its own consumer's, who knows of it; what that one never got to see is taken over by itself."""
+    for _ in range(2):
+        await subject.sink.append(0, a_batch())
+    first, second = await subject.read("one")
+
+    claimed = await subject.stream.claim("one", 0, 10, MANY_BYTES, [(first.shard, first.id)])
+
+    assert _ids(claimed) == [second.id]
+
+
+async def test_an_entry_that_was_delivered_often_is_handed_out_alone(subject: Subject) -> None:
+    """And says how often; the others come together."""
+    await subject.sink.append(0, a_batch())
+    [often] = await subject.read("one")
+    for number in range(SHARED_DELIVERIES - 1):
+        assert [each.deliveries for each in await _claim(subject.stream, "one", 0, 10)] == [number + 2]
+    for _ in range(2):
+        await subject.sink.append(0, a_batch())
+    others = await subject.read("two")
+
+    assert [each.deliveries for each in await _claim(subject.stream, "one", 0, 10)] == [SHARED_DELIVERIES + 1]
+    await subject.stream.acknowledge([often])
+    assert await _claim(subject.stream, "one", 0, 10) == others

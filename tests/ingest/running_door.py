@@ -74,7 +74,7 @@ class RunningDoor:
     async def queued(self) -> list[Post]:
         """The posts that stand in the stream and were not looked at yet."""
         await self._stream.ensure_group()
-        entries = await self._stream.read("test", 100, 1)
+        entries = [entry.unpacked() for entry in await self._stream.read("test", 100, 1)]
         return [post for entry in entries if entry.batch for post in entry.batch.posts]
 
     async def raw(self, request: bytes) -> bytes:

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from collector.broker.post_stream import Entry
+from collector.broker import post_batch
+from collector.broker.bounded_reads import SHARED_DELIVERIES
+from collector.broker.post_stream import MANY_BYTES, Entry, PackedEntry
 from collector.domain.event import INVALID_REFERENCE_ID
 from collector.domain.outcome import DeadLetter, Event, Tally, UnderstoodBatch
 from collector.domain.post import PostBatch
@@ -25,20 +27,21 @@ class FakeStream:
     failures: dict[str, list[Exception | None]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     consumers: dict[str, float] = field(default_factory=dict)
-    _entries: dict[str, Entry] = field(default_factory=dict)
+    kept: list[str] = field(default_factory=list)
+    _entries: dict[str, PackedEntry] = field(default_factory=dict)
     _holders: dict[str, tuple[str, float]] = field(default_factory=dict)
     _next: int = 1
 
     async def append(self, shard: int, batch: PostBatch) -> None:
-        self._add(Entry(shard, self._new_id(), batch))
+        self._add(PackedEntry(shard, self._new_id(), post_batch.encode(batch)))
 
     def add(self, batch: PostBatch, body_limit_bytes: int) -> None:
         """An entry of an ingest with this limit."""
-        self._add(Entry(0, self._new_id(), batch, body_limit_bytes=body_limit_bytes))
+        self._add(PackedEntry(0, self._new_id(), post_batch.encode(batch, body_limit_bytes)))
 
     def add_unreadable(self, raw: bytes) -> None:
         """An entry that only a later version can read."""
-        self._add(Entry(0, self._new_id(), None, raw, "format version 9 is unknown"))
+        self._add(PackedEntry(0, self._new_id(), {b"v": b"9", b"b": raw}))
 
     @property
     def is_drained(self) -> bool:
@@ -47,22 +50,42 @@ class FakeStream:
     async def ensure_group(self) -> None:
         self._meet("ensure_group")
 
-    async def read(self, consumer: str, count: int, block_ms: int) -> list[Entry]:
+    async def read(
+        self, consumer: str, count: int, block_ms: int, worth_bytes: int = MANY_BYTES
+    ) -> list[PackedEntry]:
         self._meet("read")
         self.consumers[consumer] = self.clock.monotonic()
-        new = [entry for entry in self._entries.values() if entry.id not in self._holders][:count]
+        new = [entry for entry in self._entries.values() if entry.id not in self._holders]
         if not new:
             await asyncio.sleep(block_ms / 1000)
-        return self._hand_over(new, consumer)
+        return self._hand_over(new[:count], consumer, worth_bytes)
 
-    async def claim(self, consumer: str, idle_ms: int, count: int) -> list[Entry]:
+    async def claim(
+        self,
+        consumer: str,
+        idle_ms: int,
+        count: int,
+        worth_bytes: int = MANY_BYTES,
+        in_hand: Collection[tuple[int, str]] = (),
+    ) -> list[PackedEntry]:
         self._meet("claim")
         self.consumers[consumer] = self.clock.monotonic()
         until = self.clock.monotonic() - idle_ms / 1000
         idle = [self._entries[id_] for id_, (_, since) in self._holders.items() if since <= until]
-        return self._hand_over(idle[:count], consumer)
+        idle = [entry for entry in idle if (entry.shard, entry.id) not in in_hand]
+        often = [entry for entry in idle if entry.deliveries > SHARED_DELIVERIES]
+        if idle and idle[0] in often:
+            return self._hand_over(idle[:1], consumer, worth_bytes)
+        return self._hand_over([each for each in idle if each not in often][:count], consumer, worth_bytes)
 
-    async def acknowledge(self, entries: Sequence[Entry]) -> None:
+    async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
+        self._meet("keep")
+        for _, id_ in in_hand:
+            if self._holders.get(id_, ("", 0.0))[0] == consumer:
+                self._holders[id_] = (consumer, self.clock.monotonic())
+                self.kept.append(id_)
+
+    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
         self._meet("acknowledge")
         for entry in entries:
             if self._entries.pop(entry.id, None) is not None:
@@ -78,12 +101,18 @@ class FakeStream:
             del self.consumers[name]
         return len(dead)
 
-    def _hand_over(self, entries: list[Entry], consumer: str) -> list[Entry]:
+    def _hand_over(self, entries: list[PackedEntry], consumer: str, worth_bytes: int) -> list[PackedEntry]:
+        handed: list[PackedEntry] = []
         for entry in entries:
+            if worth_bytes <= 0:
+                break
+            handed.append(entry)
+            worth_bytes -= entry.unpacked_bytes
             self._holders[entry.id] = (consumer, self.clock.monotonic())
-        return entries
+            self._entries[entry.id] = replace(entry, deliveries=entry.deliveries + 1)
+        return handed
 
-    def _add(self, entry: Entry) -> None:
+    def _add(self, entry: PackedEntry) -> None:
         self._entries[entry.id] = entry
 
     def _new_id(self) -> str:
@@ -166,10 +195,11 @@ class FakeProjects:
         return {id_: rules for id_, rules in self.rules.items() if id_ in project_ids}
 
 
-def understood(entries: Sequence[Entry], rules: Rules) -> list[UnderstoodBatch]:
+def understood(entries: Sequence[Entry | PackedEntry], rules: Rules) -> list[UnderstoodBatch]:
     """Everything that becomes of the entries, as if it were stored at once."""
     batches: list[UnderstoodBatch] = []
-    for entry in entries:
+    for each in entries:
+        entry = each.unpacked() if isinstance(each, PackedEntry) else each
         post: int | None = 0
         while post is not None:
             piece = understand_piece(entry, post, rules, {PROJECT: ORDINARY})

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
+from collector.broker import post_batch
+from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
@@ -27,7 +29,7 @@ from tests.fakes import FakeClock
 from tests.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, understood
 from worker.batch import TRANSACTION_WEIGHT, Piece, understand_piece
-from worker.consumer import FORGET_CONSUMER_MS, LANES, Consumer, Pace
+from worker.consumer import FORGET_CONSUMER_MS, LANES, MOST_DELIVERIES, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
 
@@ -58,7 +60,7 @@ class Scene:
             rules_of(200_000, 3),
             metrics,
             self.clock,
-            Pace(batch_entries=2, read_block_ms=5, claim_idle_seconds=15),
+            Pace(batch_entries=2, read_block_ms=5, claim_idle_seconds=15, unpacked_bytes=400_000),
         )
 
     def counted(self, name: str, **labels: str) -> float:
@@ -94,8 +96,8 @@ async def test_what_is_in_the_stream_is_stored_and_acknowledged(scene: Scene) ->
     assert scene.counted("events", outcome="stored") == 5
 
 
-async def test_small_entries_are_read_on_until_they_are_worth_a_transaction(scene: Scene) -> None:
-    """They come 32 at a time, because they may be large; what waits already is taken along."""
+async def test_small_entries_are_read_until_they_are_worth_a_transaction(scene: Scene) -> None:
+    """As many as the pace allows."""
     scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
     for _ in range(150):
         await scene.stream.append(0, a_batch())
@@ -107,30 +109,39 @@ async def test_small_entries_are_read_on_until_they_are_worth_a_transaction(scen
     assert len(scene.store.events) == 150
 
 
-async def test_large_entries_are_not_read_on(scene: Scene) -> None:
-    """32 of them are enough to hold at once."""
+async def test_large_entries_are_read_until_they_are_worth_a_transaction(scene: Scene) -> None:
+    """By what they hold unpacked: in the stream these are a few hundred bytes each."""
     for _ in range(40):
-        await scene.stream.append(0, a_batch(a_post(body=b"x" * 50_000)))
+        await scene.stream.append(0, a_batch(a_post(body=b"x" * 100_000)))
     scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
 
     async with _running(scene):
         await until(lambda: scene.stream.is_drained)
 
-    assert scene.store.attempts == 2
+    assert scene.store.attempts == 4
 
 
-async def test_what_was_read_is_stored_though_reading_on_fails(scene: Scene) -> None:
-    """Else it would wait in this worker's hand until it counts as left behind."""
-    scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
-    for _ in range(32):
-        await scene.stream.append(0, a_batch())
-    scene.stream.failures = {"read": [None, BrokerUnavailable("gone")]}
+async def test_no_more_is_unpacked_than_there_is_room_for(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all lanes together; an entry that is larger than all of it is alone."""
+    used: list[int] = []
+
+    def understand_noted(*arguments: Any) -> Piece:
+        used.append(scene.consumer.room.used_bytes)
+        return understand_piece(*arguments)
+
+    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    for number in range(24):
+        await scene.stream.append(0, a_batch(a_post(body=b"x" * (900_000 if number == 7 else 90_000))))
 
     async with _running(scene):
         await until(lambda: scene.stream.is_drained)
 
-    assert len(scene.store.events) == 32
-    assert scene.counted("entries_claimed") == 0
+    [large] = [each for each in used if each > 400_000]
+    assert 900_000 < large < 901_000
+    assert sorted(used)[-2] > 360_000  # two lanes at a time, with two entries each
+    assert scene.consumer.room.used_bytes == 0
 
 
 async def test_lanes_take_turns_to_understand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -534,3 +545,149 @@ async def test_a_larger_limit_of_an_ingest_is_told_once(scene: Scene) -> None:
         "HEADRACE_BODY_LIMIT_BYTES is 200000 here and 1000000 at an ingest;"
         " its posts are unpacked within its limit"
     )
+
+
+async def test_what_takes_long_is_kept_from_other_workers(scene: Scene) -> None:
+    """They would all compute it; what is in trouble, or takes longer than anything should, they may have."""
+    scene.store.gate = asyncio.Semaphore(0)
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.store.attempts == 1)
+        await scene.consumer.keep_in_hand()
+        assert scene.stream.kept == []
+        for _ in range(59):
+            scene.clock.advance(5)
+            await scene.consumer.keep_in_hand()
+        assert len(scene.stream.kept) == 59
+        assert await scene.stream.claim("other", 15_000, 10) == []
+        scene.clock.advance(16)
+        await scene.consumer.keep_in_hand()
+        assert len(await scene.stream.claim("other", 15_000, 10)) == 1
+        scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+
+async def test_what_fails_is_not_kept_from_other_workers(scene: Scene) -> None:
+    """Perhaps they reach a server that this one does not."""
+    scene.store.failures = [GONE] * 1000
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.consumer.trouble is not None)
+        scene.clock.advance(15)
+        await scene.consumer.keep_in_hand()
+        assert scene.stream.kept == []
+        scene.store.failures.clear()
+        await until(lambda: scene.stream.is_drained)
+
+
+async def test_nothing_is_claimed_while_postgres_is_gone(scene: Scene) -> None:
+    """An outage must not count as deliveries that came to nothing."""
+    scene.store.failures = [GONE] * 1000
+    await scene.stream.append(0, a_batch())
+    await scene.stream.append(0, a_batch())
+    await scene.stream.read("dead", 1, 1)
+
+    async with _running(scene):
+        await until(lambda: scene.consumer.trouble is not None)
+        scene.clock.advance(15)
+        looks, reads = scene.stream.calls.count("claim"), scene.stream.calls.count("read")
+        await until(lambda: scene.stream.calls.count("read") > reads + 3)
+        assert scene.stream.calls.count("claim") == looks
+        scene.store.failures.clear()
+        await until(lambda: scene.stream.is_drained)
+
+
+async def _deliver(scene: Scene, times: int) -> None:
+    """The only entry goes from one dead worker to the next."""
+    await scene.stream.read("dead", 1, 1)
+    for _ in range(times - 1):
+        await scene.stream.claim("dead", 0, 1)
+
+
+async def test_an_entry_that_was_delivered_often_is_worked_on_alone(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else is in hand is finished first, and nothing is read meanwhile."""
+    in_hand: list[tuple[bool, int]] = []
+
+    def understand_noted(entry: Entry, *arguments: Any) -> Piece:
+        in_hand.append((entry.id == often.id, len(scene.consumer.in_hand)))
+        return understand_piece(entry, *arguments)
+
+    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    await scene.stream.append(0, a_batch())
+    [often] = await scene.stream.read("dead", 1, 1)
+    for _ in range(SHARED_DELIVERIES - 1):
+        await scene.stream.claim("dead", 0, 1)
+    for _ in range(9):
+        await scene.stream.append(0, a_batch())
+    scene.store.gate = asyncio.Semaphore(0)
+
+    async with _running(scene):
+        await until(lambda: scene.store.attempts == LANES)
+        scene.clock.advance(15)
+        scene.store.gate.release()
+        await until(lambda: (often.shard, often.id) in scene.consumer.in_hand)
+        assert len(scene.consumer.in_hand) == 2 * (LANES - 1) + 1
+        for _ in range(9):
+            scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert [number for is_often, number in in_hand if is_often] == [1]
+    assert len(scene.store.events) == 10
+
+
+async def test_an_entry_that_no_worker_can_finish_is_a_dead_letter(scene: Scene) -> None:
+    """With its bytes and a reason, after many deliveries and none before; the queue goes on."""
+    await scene.stream.append(0, a_batch())
+    await _deliver(scene, MOST_DELIVERIES)
+    await scene.stream.append(0, a_batch())
+    scene.clock.advance(15)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    [letter] = scene.store.dead_letters
+    assert (letter.reason, letter.detail) == (
+        DeadLetterReason.NEVER_FINISHED,
+        "11 deliveries, and no worker has finished it.",
+    )
+    assert b"hello" in letter.body
+    assert len(scene.store.events) == 1
+
+
+async def test_an_entry_that_was_stored_and_never_acknowledged_is_no_dead_letter(scene: Scene) -> None:
+    """However often it was delivered."""
+    await scene.stream.append(0, a_batch())
+    [entry] = await scene.stream.read("dead", 1, 1)
+    await scene.store.save(understood([entry], rules_of(200_000, 3)))
+    for _ in range(MOST_DELIVERIES):
+        await scene.stream.claim("dead", 0, 1)
+    scene.clock.advance(15)
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert (len(scene.store.events), scene.store.dead_letters) == (1, [])
+    assert scene.counted("batches_replayed") == 1
+
+
+async def test_many_bytes_are_unpacked_beside_the_loop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few are not worth the change of threads."""
+    threads: list[bool] = []
+
+    def decode_noted(fields: Mapping[bytes, bytes]) -> PostBatch:
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decode(fields)
+
+    decode = post_batch.decode
+    monkeypatch.setattr(post_batch, "decode", decode_noted)
+    await scene.stream.append(0, a_batch(a_post(body=b"x" * 2_000_000)))
+    await scene.stream.append(0, a_batch())
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert sorted(threads) == [False, True]
