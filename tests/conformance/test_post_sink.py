@@ -49,8 +49,9 @@ async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
 
     async def written() -> AsyncIterator[tuple[int, PostBatch]]:
         for entry in await stream.read("looking", 100, 1):
-            assert entry.unpacked().batch is not None
-            yield entry.shard, entry.unpacked().batch
+            batch = entry.unpacked().batch
+            assert batch is not None
+            yield entry.shard, batch
 
     yield Subject(stream, written, PostStream(gone, keys, Shards(gone, keys)))
     await redis.aclose()
