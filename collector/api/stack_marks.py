@@ -20,6 +20,7 @@ from collector.domain.filter_text import is_storable
 from collector.domain.moments import LocalClock, span_of
 from collector.domain.stack import StackStatus
 from collector.domain.version import is_version
+from collector.domain.written_date import written_date
 from collector.http.operation import Answer, Parameter, documented
 
 _LONGEST_VERSION: Final = 200
@@ -51,10 +52,12 @@ async def post_fixed(request: web.Request) -> web.Response:
 async def post_snoozed(request: web.Request) -> web.Response:
     """Put stacks off for a while. The first event after that opens them again."""
     now = request.app[API].clock.now()
-    span = span_of(parameters_of(request).get("snoozeuntilutc", ""), LocalClock(now))
-    if span is None or span.begin < now + _SHORTEST_SNOOZE:
+    text = parameters_of(request).get("snoozeuntilutc", "")
+    span = span_of(text, LocalClock(now))
+    until = written_date(text, now) if span is None else span.begin
+    if until is None or until < now + _SHORTEST_SNOOZE:
         raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})
-    return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=span.begin)
+    return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=until)
 
 
 @documented("Stack", {200: Answer(), **CHANGED_IN_PART})

@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from collector.domain.event_date import parsed_date
 from collector.domain.patterns import Patterns
+from collector.domain.written_date import written_date
 
 _CREDENTIALS: Final = frozenset({"access_token", "api_key", "apikey"})
 _TEXTS: Final = {
@@ -13,9 +16,9 @@ _TEXTS: Final = {
     "source": "source",
     "message": "message",
     "reference": "reference_id",
-    "date": "date",
     "geo": "geo",
 }
+_DATE: Final = "date"
 _NUMBERS: Final = ("count", "value")
 _TAGS: Final = "tags"
 _USER: Final = {"identity": "identity", "identity.name": "name", "identityname": "name"}
@@ -23,9 +26,9 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 
 
 def submitted_event(
-    parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Patterns
+    parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Patterns, now: datetime
 ) -> dict[str, Any] | None:
-    """The event in version 2's form; None where no parameter says anything.
+    """The event in version 2's form; None where no parameter says anything. `now` is the time of acceptance.
 
     Unknown parameters become data, unless `exclusions` name them.
     """
@@ -36,7 +39,9 @@ def submitted_event(
     data: dict[str, Any] = {}
     user: dict[str, str] = {}
     for name, (written, values) in given.items():
-        if name in _TEXTS:
+        if name == _DATE:
+            event[name] = _date(values[0], now)
+        elif name in _TEXTS:
             event[_TEXTS[name]] = values[0]
         elif name in _NUMBERS:
             event[name] = _number(values[0])
@@ -58,6 +63,14 @@ def _given(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, list[s
         if name and value and name.lower() not in _CREDENTIALS:
             given.setdefault(name.lower(), (name, []))[1].append(value)
     return given
+
+
+def _date(text: str, now: datetime) -> str:
+    """In ISO 8601, in which events are posted; what names no date stays as it is."""
+    if parsed_date(text, now) is not None:
+        return text
+    moment = written_date(text, now)
+    return text if moment is None else moment.isoformat()
 
 
 def _number(text: str) -> Decimal | str:

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from collector.domain import errors
 from collector.domain.errors import Refusal
+from collector.http.malformed_ids import fault_in_path
 from collector.http.responses import escaped
 from collector.process.logging import masked
 
@@ -96,6 +97,9 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
     """Turn whatever a handler raises into problem JSON."""
     try:
         return await handler(request)
+    except errors.NotFound as refusal:
+        fault = fault_in_path(request)
+        return refused(request, refusal if fault is None else errors.NotFound(f"{refusal.title} {fault}"))
     except Refusal as refusal:
         return refused(request, refusal)
     except web.HTTPException as error:
@@ -108,8 +112,10 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
     if error.status < HTTPStatus.BAD_REQUEST:
         raise error
+    if error.status == HTTPStatus.NOT_FOUND:
+        title = " ".join(filter(None, (errors.NotFound().title, fault_in_path(request))))
+        return problem(request, error.status, title)
     title = {
-        HTTPStatus.NOT_FOUND: errors.NotFound().title,
         HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed().title,
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge().title,
     }.get(HTTPStatus(error.status), error.reason)

@@ -22,7 +22,10 @@ _PARAMETERS: Final = (
     Parameter("source", "Where the event comes from."),
     Parameter("message", "What happened.", example="Hello"),
     Parameter("reference", "A reference id, by which the event is found.", example="hello-0002"),
-    Parameter("date", "When it happened; now when left out."),
+    Parameter(
+        "date",
+        "When it happened, in ISO 8601 or as `Mon, 30 Nov 2026 07:39:00 GMT`; now when left out.",
+    ),
     Parameter("count", "How many events it stands for.", int),
     Parameter("value", "A number of your own.", float),
     Parameter("geo", "`latitude,longitude`."),
@@ -46,6 +49,7 @@ async def get_submit(request: web.Request) -> web.StreamResponse:
         [(text_of(name), text_of(value)) for name, value in request.query.items()],
         text_of(request.match_info.get("type", "")),
         patterns_in(target.settings, DATA_EXCLUSIONS),
+        door.clock.now(),
     )
     if event is not None:
         post = post_of(request, door, target, encoded(event))

@@ -1,5 +1,6 @@
 """Events written into a query string."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 from collector.domain.patterns import Patterns
 from collector.domain.submission import submitted_event
+
+NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +31,10 @@ from collector.domain.submission import submitted_event
         ),
         pytest.param([("value", "much")], {"value": "much"}, id="a value that is no number stays a text"),
         pytest.param([("value", "9" * 5000)], {"value": "9" * 5000}, id="nor is one without bounds"),
+        pytest.param(
+            [("date", "Mon, 30 Nov 2026 07:39:00 GMT")], {"date": "2026-11-30T07:39:00+00:00"}, id="a date"
+        ),
+        pytest.param([("date", "perhaps")], {"date": "perhaps"}, id="what is no date stays a text"),
         pytest.param([("tags", "a, b,,"), ("tags", "c")], {"tags": ["a", "b", "c"]}, id="tags"),
         pytest.param(
             [("identity", "me@example.com"), ("identity.name", "Me")],
@@ -46,7 +53,7 @@ from collector.domain.submission import submitted_event
 )  # fmt: skip
 def test_parameters_become_an_event(parameters: list[tuple[str, str]], event: dict[str, Any]) -> None:
     """Contract 3.7."""
-    assert submitted_event(parameters, "", Patterns()) == event
+    assert submitted_event(parameters, "", Patterns(), NOW) == event
 
 
 @pytest.mark.parametrize(
@@ -59,19 +66,22 @@ def test_parameters_become_an_event(parameters: list[tuple[str, str]], event: di
 )
 def test_nothing_usable_is_no_event(parameters: list[tuple[str, str]]) -> None:
     """Also where the path has a type."""
-    assert submitted_event(parameters, "usage", Patterns()) is None
+    assert submitted_event(parameters, "usage", Patterns(), NOW) is None
 
 
 def test_the_type_of_the_path_is_overruled_by_the_parameter() -> None:
     """As the official server has it."""
-    assert submitted_event([("message", "hi")], "usage", Patterns()) == {"type": "usage", "message": "hi"}
-    assert submitted_event([("type", "log")], "usage", Patterns()) == {"type": "log"}
+    assert submitted_event([("message", "hi")], "usage", Patterns(), NOW) == {
+        "type": "usage",
+        "message": "hi",
+    }
+    assert submitted_event([("type", "log")], "usage", Patterns(), NOW) == {"type": "log"}
 
 
 def test_excluded_names_are_left_out() -> None:
     """They must not even reach the queue."""
     parameters = [("Password", "x"), ("card_number", "1"), ("color", "red"), ("message", "hi")]
 
-    event = submitted_event(parameters, "", Patterns(["password", "card*", "mess*"]))
+    event = submitted_event(parameters, "", Patterns(["password", "card*", "mess*"]), NOW)
 
     assert event == {"message": "hi", "data": {"color": "red"}}

@@ -120,9 +120,9 @@ async def test_the_fast_path_takes_other_spellings(
     looked_up: list[str] = []
     look_up = TokenCache.token
 
-    async def counted(cache: TokenCache, lookup: str) -> TokenEntry | None:
+    async def counted(cache: TokenCache, lookup: str, *rest: Any) -> TokenEntry | None:
         looked_up.append(lookup)
-        return await look_up(cache, lookup)
+        return await look_up(cache, lookup, *rest)
 
     monkeypatch.setattr(TokenCache, "token", counted)
     async with asyncio.timeout(10):
@@ -148,6 +148,38 @@ async def test_what_no_route_has_in_any_spelling_is_not_found(any_door: RunningD
     answer = await any_door.request("GET", path)
 
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        (
+            "projects/short/events",
+            "`projectId` in the path is malformed: an id has 32 hexadecimal characters.",
+        ),
+        (
+            f"projects/{'z' * 24}/events",
+            "`projectId` in the path is malformed: an id has 32 hexadecimal characters.",
+        ),
+        (
+            "events/by-ref/a_b/user-description",
+            "`referenceId` in the path is malformed: a reference id has 8 to 100 letters, digits or `-`.",
+        ),
+    ],
+)
+async def test_a_malformed_id_says_so(any_door: RunningDoor, path: str, sentence: str) -> None:
+    """Still 404, as the official server has it."""
+    answer = await any_door.post(f"/api/v2/{path}", data=BODY)
+
+    assert answer.status == 404
+    assert (await answer.json())["title"].endswith(sentence)
+
+
+async def test_an_id_that_nothing_has_is_just_not_found(any_door: RunningDoor) -> None:
+    """It could have been one."""
+    answer = await any_door.post(f"/api/v2/projects/{'ab' * 16}/events")
+
+    assert (answer.status, (await answer.json())["title"]) == (404, "Project not found.")
 
 
 async def test_ids_and_references_keep_their_case(any_door: RunningDoor) -> None:
