@@ -4,7 +4,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from collector.process.settings import DatabaseUrl, Port, RedisSettings, RetentionDays, ShardCount
+from collector.process.settings import (
+    DatabaseUrl,
+    EventAgeDays,
+    Port,
+    RedisSettings,
+    RetentionDays,
+    ShardCount,
+)
 
 
 class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
@@ -14,9 +21,7 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
     port: Port = 8082
     database_url: DatabaseUrl
     shards: ShardCount | None = None
-    max_event_age_days: Annotated[
-        int, Meta(ge=0, le=36_500, description="a number of days, 0 (no limit) to 36500")
-    ] = 3
+    max_event_age_days: EventAgeDays = 3
     retention_days: RetentionDays = 30
     reference_window_minutes: Annotated[
         int, Meta(ge=0, le=720, description="a number of minutes, 0 (off) to 720")

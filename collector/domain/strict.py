@@ -1,13 +1,13 @@
 """What is wrong with a post, for a sender who wants to be told before the answer (contract 10, row 13).
 
 A fault is whatever the worker would cut, replace or move to `data` because it cannot be what its member is
-for. Unknown members are no fault: they are data. An event that is too old is one for the worker to judge.
+for, and an event that is so old that it would be discarded. Unknown members are no fault: they are data.
 """
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from itertools import islice
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from collector.domain.body import LEVELS_OF_ARRAY, MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
 from collector.domain.errors import BadRequest
 from collector.domain.event_data import object_in_text
-from collector.domain.event_date import parsed_date
+from collector.domain.event_date import is_too_old, parsed_date
 from collector.domain.event_members import (
     MAXIMUM_COUNT,
     MAXIMUM_TAG_LENGTH,
@@ -28,7 +28,7 @@ from collector.domain.event_members import (
     as_number,
     as_object,
 )
-from collector.domain.identifiers import is_reference_id
+from collector.domain.identifiers import accepted_at, is_reference_id
 from collector.domain.json_text import (
     MAXIMUM_DEPTH,
     elements_of,
@@ -57,8 +57,10 @@ def is_strict(preferences: Iterable[str]) -> bool:
     return found is not None and found["value"].lower() == "strict"
 
 
-def faults_in(post: Post, limit_bytes: int) -> Faults:
+def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> Faults:
     """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
+
+    An event that is older than `max_age` at its acceptance would be discarded.
 
     Raises BadRequest for a body that cannot be read at all: not unpacked, in another charset, no JSON.
     """
@@ -69,7 +71,8 @@ def faults_in(post: Post, limit_bytes: int) -> Faults:
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
         return {}  # lines of text, of which each is an event
     faults: Faults = {}
-    for field, rule in islice(_faults(text, is_legacy=post.api_version == LEGACY_API), FAULTS_AT_MOST):
+    found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
+    for field, rule in islice(found, FAULTS_AT_MOST):
         faults.setdefault(field, []).append(rule)
     return faults
 
@@ -86,7 +89,9 @@ def _text(post: Post, limit_bytes: int) -> str:
     return decoded(body, post.content_type)
 
 
-def _faults(text: str, *, is_legacy: bool) -> Iterator[tuple[str, str]]:
+def _faults(
+    text: str, now: datetime, max_age: timedelta | None, *, is_legacy: bool
+) -> Iterator[tuple[str, str]]:
     """One by one, so that whoever has enough of them stops the work."""
     if with_escapes_mended(text) != text:
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
@@ -97,7 +102,7 @@ def _faults(text: str, *, is_legacy: bool) -> Iterator[tuple[str, str]]:
             continue
         has_event = True
         if not is_legacy:
-            for field, rule in _event_faults(event):
+            for field, rule in chain(_event_faults(event), _faults_of_age(event, now, max_age)):
                 yield f"{place}.{field}" if place else field, rule
     if not has_event:
         yield _WHOLE, "There is no event in it."
@@ -150,6 +155,17 @@ def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         for name in KNOWN_OBJECTS:
             if not _is_object(container.get(name)):
                 yield prefix + name, f"The {name} member must be an object."
+
+
+def _faults_of_age(
+    event: Mapping[str, Any], now: datetime, max_age: timedelta | None
+) -> Iterator[tuple[str, str]]:
+    """Of a date that is one."""
+    written = Members(event).take("date", lambda value: value)
+    date = parsed_date(written, now) if isinstance(written, str) else None
+    if date is not None and is_too_old(date.utc, now, max_age):
+        days = (max_age or timedelta()).days
+        yield "date", f"The date must not lie more than {days} days back: older events are discarded."
 
 
 def _is_text(longest: int) -> Callable[[Any], bool]:

@@ -2,7 +2,7 @@
 
 `Mon, 30 Nov 2026 07:39:00 GMT`, `11/30/2026 7:39 AM`, `30-Nov-2026`, `2026/11/30 07:39 +01:00`: the month
 comes before the day where only numbers tell, names are English, and what is left out is taken from the time
-of acceptance. No offset means UTC. A parser made for any text, such as dateutil's, guesses where .NET refuses.
+of acceptance. No offset means UTC. A parser for any text, like dateutil's, guesses where .NET refuses.
 """
 
 import re

@@ -138,7 +138,7 @@ async def open_door(
                         Heartbeats(looking_up, keys, backpressure.limit_bytes),
                         bodies_within(settings.body_limit_bytes),
                         turns,
-                        StrictChecks(settings.body_limit_bytes, turns),
+                        StrictChecks(settings.body_limit_bytes, settings.max_event_age_days, turns),
                         reasons,
                         readiness,
                         metrics,

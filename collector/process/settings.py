@@ -34,6 +34,7 @@ DatabaseUrl = Annotated[
 RequestLimit = Annotated[
     int, Meta(ge=0, le=1_000_000_000, description="a number of requests, 0 to 1000000000")
 ]
+EventAgeDays = Annotated[int, Meta(ge=0, le=36_500, description="a number of days, 0 (no limit) to 36500")]
 ProxyHeader = Annotated[
     str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="the name of one header, like x-forwarded-for")
 ]

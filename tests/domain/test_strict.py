@@ -1,6 +1,7 @@
 """Faults of a post, for senders who ask for strict handling."""
 
 import gzip
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -157,6 +158,16 @@ def test_version_1_is_checked_for_its_form_only() -> None:
     """Its members are others."""
     assert faults({"Tags": "a", "Date": 5}, api_version=1) == {}
     assert faults(b"[5]", api_version=1).keys() == {"body", "[0]"}
+
+
+def test_an_event_that_would_be_discarded_for_its_age_is_a_fault() -> None:
+    """As the worker judges it: by the time of acceptance, and the sender's offset."""
+    post = a_post(body=b'[{"date":"2020-01-01T00:00:00+02:00"},{},{"date":"9999-01-01"}]')
+
+    found = faults_in(post, LIMIT, timedelta(days=3))
+
+    assert found == {"[0].date": ["The date must not lie more than 3 days back: older events are discarded."]}
+    assert faults_in(post, LIMIT, None) == {}
 
 
 def test_faults_are_bounded() -> None:
