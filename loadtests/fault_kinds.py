@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from loadtests.fault_plant import START_SECONDS, Plant, until
 
@@ -17,6 +20,9 @@ _TIMEOUT_SECONDS: Final = 10.0
 _MOST_SHARDS: Final = 8
 """Of those that the faults set."""
 _LITTLE_BYTES: Final = 1_000_000
+_BUSY_MS: Final = 100
+_ENDLESS: Final = "while true do end"
+_NOTHING_FREE: Final = Path("/proc")
 
 Fault = Callable[[Plant], Awaitable[None]]
 
@@ -90,6 +96,31 @@ def shards_changed(*numbers: int, killing: str = "") -> Fault:
     return fault
 
 
+async def script_that_does_not_end(plant: Plant) -> None:
+    """Valkey answers BUSY to everything until the script is killed; every door says so."""
+    never_again = Retry(NoBackoff(), 0)
+    async with (
+        _redis(plant) as redis,
+        Redis.from_url(plant.ready.redis_url, socket_timeout=2 * START_SECONDS, retry=never_again) as caller,
+    ):
+        await redis.config_set("busy-reply-threshold", _BUSY_MS)
+        running: asyncio.Future[Any] = asyncio.ensure_future(caller.execute_command("EVAL", _ENDLESS, 0))
+        try:
+            await plant.until_refusing("queue_unavailable")
+            await asyncio.sleep(_PAUSE_SECONDS)
+        finally:
+            with suppress(exceptions.ResponseError):  # it may have ended
+                await redis.script_kill()
+            await asyncio.wait([running])
+            running.exception()
+
+
+async def disk_short(plant: Plant) -> None:
+    """The queue's disk is another one for a while, which has nothing free."""
+    with plant.other_queue_disk(_NOTHING_FREE):
+        await plant.until_refusing("disk_short")
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "Valkey killed": killed("valkey"),
     "worker killed": killed("worker"),
@@ -112,6 +143,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "worker and Postgres killed": killed("worker", "postgres"),
     "door and Valkey killed": killed("ingest", "valkey"),
     "everything killed": killed("ingest", "worker", "second_worker", "valkey", "postgres"),
+    "Valkey busy with a script": script_that_does_not_end,
+    "disk short": disk_short,
     "Valkey stopped for longer": paused("valkey", _LONG_PAUSE_SECONDS),
     "Postgres stopped for longer": paused("postgres", _LONG_PAUSE_SECONDS),
 }

@@ -9,9 +9,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from inspect import isawaitable
 from pathlib import Path
@@ -27,6 +28,7 @@ START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.02
 _RESTART_SECONDS: Final = 0.2
+_SHARERS_ASKED: Final = 8
 _PROBE: Final = aiohttp.ClientTimeout(total=5)
 
 
@@ -54,6 +56,7 @@ class Plant:
     up: asyncio.subprocess.Process
     environ: Mapping[str, str]
     fault_points: Path
+    queue_disk: Path
     own: dict[str, asyncio.subprocess.Process] = field(default_factory=dict)
     cutter: ReplyCutter | None = None
     proxied_url: str = ""
@@ -103,6 +106,21 @@ class Plant:
                 with suppress(psutil.NoSuchProcess):
                     member.resume()
 
+    @contextmanager
+    def other_queue_disk(self, folder: Path) -> Iterator[None]:
+        """Doors find the queue's disk where `folder` is, inside the block."""
+        usual = self.queue_disk.readlink()
+        _point(self.queue_disk, folder)
+        try:
+            yield
+        finally:
+            _point(self.queue_disk, usual)
+
+    async def until_refusing(self, reason: str) -> None:
+        """Return once the readiness and the metrics of every door have named the reason."""
+        for url in (self.ready.url, self.proxied_url):
+            await until(partial(_refuses, url, reason), START_SECONDS, f"{reason} in the readiness of {url}")
+
     async def die_at(self, *points: str) -> None:
         """Arm fault points and return once a process has died at each."""
         for point in points:
@@ -149,16 +167,19 @@ async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncItera
     """Everything started and ready inside the block, and stopped at its end."""
     fault_points = folder / "fault_points"
     fault_points.mkdir()
+    queue_disk = folder / "queue_disk"
+    queue_disk.symlink_to(folder)
     environ = {
         **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "PYTHONPATH") if name in os.environ},
         "HEADRACE_FAULTS": "on",
         "HEADRACE_FAULTS_DIRECTORY": str(fault_points),
+        "HEADRACE_QUEUE_DISK": str(queue_disk),
         "HEADRACE_CLAIM_IDLE_SECONDS": "1",
         "HEADRACE_READ_BLOCK_MS": "100",
         "HEADRACE_LOG_LEVEL": "warning",
         **settings,
     }
-    plant = Plant(folder, await _start_up(folder, environ), environ, fault_points)
+    plant = Plant(folder, await _start_up(folder, environ), environ, fault_points, queue_disk)
     try:
         await until(lambda: _is_ready(plant), START_SECONDS, "headrace up")
         async with proxied(plant.ready.redis_url) as (cutter, redis_url), asyncio.TaskGroup() as tasks:
@@ -269,6 +290,37 @@ async def _answers(url: str) -> bool:
             return found.status == HTTPStatus.OK
     except (aiohttp.ClientError, OSError, TimeoutError):
         return False
+
+
+async def _refuses(url: str, reason: str) -> bool:
+    """Whether those who answer there say so: several may share the port, so many are asked."""
+    connector = aiohttp.TCPConnector(force_close=True)
+    try:
+        async with aiohttp.ClientSession(timeout=_PROBE, connector=connector) as session:
+            for _ in range(_SHARERS_ASKED):
+                async with (
+                    session.get(f"{url}/health/ready") as ready,
+                    session.get(f"{url}/metrics") as found,
+                ):
+                    named = msgspec.json.decode(await ready.read(), type=_Checks).checks.get(reason, "ok")
+                    if named == "ok" or f'headrace_refusing{{reason="{reason}"}}' not in await found.text():
+                        return False
+    except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
+        return False
+    return True
+
+
+class _Checks(msgspec.Struct):
+    """What is read of a door's readiness."""
+
+    checks: dict[str, str] = {}
+
+
+def _point(link: Path, folder: Path) -> None:
+    """Replace the link in one step."""
+    new = link.with_suffix(".new")
+    new.symlink_to(folder)
+    new.replace(link)
 
 
 def _free_port() -> int:

@@ -37,7 +37,10 @@ class Door:
 
 @dataclass(slots=True)
 class Senders:
-    """Send until told to stop. `answers` counts statuses, 0 for none; `refused` is what clients drop."""
+    """Send until told to stop.
+
+    `answers` counts statuses, 0 for none; `refused` is what clients drop, `reasons` why they were to repeat.
+    """
 
     auditor: Auditor
     doors: Sequence[Door]
@@ -45,6 +48,7 @@ class Senders:
     answers: Counter[int] = field(default_factory=Counter)
     accepted_by: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
     _numbers: "count[int]" = field(default_factory=count)
     _accepted: deque[tuple[Sent, bytes]] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
     _is_over: bool = False
@@ -105,6 +109,8 @@ class Senders:
         if status == ACCEPTED:
             self.accepted_by[door.url] += 1
             return Answer.ACCEPTED
+        if status == REPEATED:
+            self.reasons[json.loads(text)["title"]] += 1
         if status not in {0, REPEATED}:
             self.refused.append(f"{status}: {text[:200]}")
         return Answer.UNKNOWN

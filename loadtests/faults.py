@@ -22,6 +22,7 @@ from loadtests.fault_kinds import FAULTS
 from loadtests.fault_midnight import plant_before_midnight
 from loadtests.fault_plant import Plant, PlantError, until
 from loadtests.fault_sender import Door, Senders
+from loadtests.fault_watch import Watch
 
 RECOVER_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 60.0
@@ -61,6 +62,8 @@ class Run:
     seconds: float = 0.0
     answers: Counter[int] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
+    reasons: Counter[str] = field(default_factory=Counter)
+    unseen: list[str] = field(default_factory=list)
     findings: Findings | None = None
     audit_status: int = -1
     audit_said: str = "{}"
@@ -72,9 +75,9 @@ class Run:
 
     @property
     def is_good(self) -> bool:
-        """Nothing lost, nothing twice, everything adds up, and no client was told to drop its events."""
+        """Nothing lost or twice, all adds up, no client was told to drop its events, every refusal showed."""
         kept = self.findings is not None and self.findings.is_good
-        return kept and self.audit_status == 0 and not self.refused
+        return kept and self.audit_status == 0 and not self.refused and not self.unseen
 
     def text(self) -> str:
         """The report."""
@@ -85,7 +88,9 @@ class Run:
             *(f"{number:6}  {name}" for name, number in sorted(self.faults.items())),
             f"longest until every door took posts again: {seconds:.1f} s ({fault})",
             f"answers: {answers} (0: none)",
+            *(f"{number:6}  503: {title}" for title, number in sorted(self.reasons.items())),
             *(f"dropped by clients: {text}" for text in self.refused[:5]),
+            *(f"in no readiness and metric: {title}" for title in self.unseen),
             self.findings.text() if self.findings else "no findings",
             f"headrace audit: exit status {self.audit_status}",
             (
@@ -139,8 +144,10 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
     async with plant_before_midnight(folder, plan.midnight_after_seconds) as (plant, midnight):
         ready = plant.ready
         doors = [Door(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
-        senders = Senders(auditor, doors, plan.seed, run.answers, refused=run.refused)
+        senders = Senders(auditor, doors, plan.seed, run.answers, refused=run.refused, reasons=run.reasons)
+        watch = Watch([door.url for door in doors])
         async with asyncio.TaskGroup() as tasks:
+            watching = tasks.create_task(watch.run())
             tasks.create_task(senders.run(_SENDERS, plan.posts_per_second))
             try:
                 for name in _chosen(plan):
@@ -154,6 +161,8 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
                     await _until_posts_are_taken(senders, _NEXT_DAY, "midnight")
             finally:
                 senders.stop()
+                watching.cancel()
+        run.unseen = watch.unseen(run.reasons)
         run.audit_status, run.audit_said = await plant.audit(DRAIN_SECONDS)
         run.findings = await auditor.look(ready.database_url)
     run.seconds = time.monotonic() - began

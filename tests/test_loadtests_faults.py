@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 from loadtests.fault_auditor import Answer, Auditor, Findings, Kind
 from loadtests.fault_kinds import FAULTS
 from loadtests.fault_proxy import proxied
+from loadtests.fault_watch import Watch
 from loadtests.faults import Plan, Run, parse
 from tests.conftest import Servers
 
@@ -165,6 +166,23 @@ def test_a_run_is_good_only_when_everything_is() -> None:
     assert not Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").is_good
     assert "DIFFERENCE: x" in Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").text()
     assert not Run(1, findings=kept, audit_status=0, refused=["401: "]).is_good
+
+
+def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
+    """What stands behind a colon is for operators; a run with such a refusal is not good."""
+    watch = Watch([])
+    watch.see_readiness(
+        b'{"checks":{"queue_full":"The queue is full: 9 bytes","clock":"It is off.","x":"ok"}}'
+    )
+    watch.see_metrics('headrace_refusing{reason="queue_full"} 1.0\nheadrace_refusing{reason="clock"} 0.0\n')
+
+    assert watch.shows("queue_full")
+    assert not watch.shows("clock")
+    assert watch.unseen(["The queue is full.", "It is off.", "Surprise."]) == ["It is off.", "Surprise."]
+    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [])
+    run = Run(1, findings=kept, audit_status=0, unseen=["Surprise."])
+    assert not run.is_good
+    assert "in no readiness and metric: Surprise." in run.text()
 
 
 def test_a_report_has_its_figures() -> None:

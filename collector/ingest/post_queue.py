@@ -193,10 +193,13 @@ class PostQueue:
 
         Whatever happens becomes a refusal, a cancellation, too, because posts wait for an answer.
         """
-        refusal: Unavailable | None = self._reasons.refusal(QUEUE_UNAVAILABLE)
+        refusal: Unavailable | None = None
         try:
             refusal = await self._write(batch)
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is our fault
+        except BaseException as error:
+            refusal = self._reasons.refusal(QUEUE_UNAVAILABLE)
+            if not isinstance(error, Exception):
+                raise
             self._metrics.background_failures.labels("append").inc()
             self._reasons.note(QUEUE_UNAVAILABLE, f"an unforeseen {type(error).__name__}; see the log")
             _log.exception("append failed", posts=len(batch.posts))

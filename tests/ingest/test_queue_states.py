@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientError, ClientSession
 
 from collector.domain.reasons import (
     CLOCK,
@@ -21,9 +22,12 @@ from collector.domain.reasons import (
     TOKENS,
     Reason,
 )
+from collector.embedded.ports import free_port
 from collector.embedded.service import start_service
 from collector.embedded.valkey import Valkey
-from collector.ingest import post_queue, readiness
+from collector.ingest import post_queue, process, readiness
+from collector.ingest.token_cache import TokenCache
+from collector.process.lifecycle import Stop, TaskDied
 from tests import queue_states
 from tests.ingest.projections import a_projection
 from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post, running_door
@@ -269,3 +273,37 @@ async def _censored(url: str, word: bytes) -> AsyncIterator[str]:
         port = server.sockets[0].getsockname()[1]
         yield f"redis://:{address.password}@127.0.0.1:{port}/0"
         server.close()
+
+
+async def test_an_ingest_whose_background_task_dies_answers_what_waits_and_ends(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a line and status 1, and nobody is left waiting for an answer."""
+    died = asyncio.Event()
+
+    async def die(_cache: TokenCache) -> None:
+        await died.wait()
+        raise KeyError("x")
+
+    monkeypatch.setattr(TokenCache, "follow", die)
+    port = free_port()
+    environ = {"REDIS_URL": valkey.url, "HEADRACE_PORT": str(port)}
+    running = asyncio.ensure_future(process.run(environ, Stop()))
+
+    async def is_alive() -> bool:
+        try:
+            async with (
+                ClientSession() as session,
+                session.get(f"http://127.0.0.1:{port}/health/live") as live,
+            ):
+                return live.status == 200
+        except ClientError:
+            return False
+
+    await until(is_alive)
+    died.set()
+    async with asyncio.timeout(20):
+        with pytest.raises(ExceptionGroup) as ended:
+            await running
+
+    assert ended.group_contains(TaskDied, match="the background task 'evictions' died of KeyError: 'x'")

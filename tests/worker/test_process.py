@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -29,17 +30,22 @@ from collector.database.projects import add_project
 from collector.database.store import BatchStore
 from collector.domain.post import Post
 from collector.domain.understanding import rules_of
+from collector.embedded.service import start_service
+from collector.embedded.valkey import Valkey
 from collector.process.clock import SystemClock
-from collector.process.lifecycle import StartError, Stop
+from collector.process.lifecycle import StartError, Stop, TaskDied
+from tests import queue_states
 from tests.conftest import Servers
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.ingest.projections import a_projection
 from tests.ingest.running_door import running_door
 from tests.poolers import a_pooler, needs_pgbouncer
+from tests.queue_states import Operator, State
 from tests.real_clock import real_now
 from tests.waiting import until
 from tests.worker.fakes import understood
 from worker import process
+from worker.consumer import Consumer
 
 pytestmark = pytest.mark.integration
 
@@ -329,6 +335,81 @@ async def _postgres_gone(spine: Spine, servers: Servers) -> AsyncIterator[None]:
     yield
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
     await admin.close()
+
+
+@pytest.mark.parametrize(
+    ("state", "is_stored_meanwhile"),
+    [
+        pytest.param(queue_states.busy, False, id="BUSY"),
+        pytest.param(queue_states.full, True, id="OOM"),
+        pytest.param(queue_states.read_only, False, id="READONLY"),
+        pytest.param(queue_states.master_down, False, id="MASTERDOWN"),
+        pytest.param(queue_states.no_replicas, False, id="NOREPLICAS"),
+        pytest.param(queue_states.misconfigured, False, id="MISCONF"),
+        pytest.param(queue_states.no_scripts, False, id="NOPERM"),
+        pytest.param(queue_states.other_password, False, id="WRONGPASS"),
+    ],
+)
+async def test_a_worker_lives_through_every_state_of_the_queue(
+    spine: Spine, tmp_path: Path, state: State, *, is_stored_meanwhile: bool
+) -> None:
+    """It stores and acknowledges as far as the queue lets it, goes on by itself, and loses nothing."""
+    service = Valkey(tmp_path)
+    child = await start_service(service)
+    operator = Operator(service)
+    await operator.begin()
+    keys = Keys()
+    own = replace(
+        spine,
+        redis=operator.redis,
+        stream=PostStream(operator.redis, keys),
+        keys=keys,
+        environ=spine.environ | {"REDIS_URL": service.url, "HEADRACE_REDIS_KEY_PREFIX": ""},
+    )
+    try:
+        async with _worker(own) as address:
+            await own.post(a_post())
+            await until(own.is_drained)
+            await own.post(a_post())
+
+            async def is_not_ready() -> bool:
+                return (await _get(f"{address}/health/ready"))[0] == 503
+
+            async with state(operator):
+                if is_stored_meanwhile:
+                    await until(own.is_drained, 30)
+                else:
+                    await until(is_not_ready, 30)
+                assert (await _get(f"{address}/health/live"))[0] == 200
+            await own.post(a_post())
+            await until(own.is_drained, 30)
+
+            async def is_ready() -> bool:
+                return (await _get(f"{address}/health/ready"))[0] == 200
+
+            await until(is_ready, 30)
+    finally:
+        await operator.close()
+        await child.stop()
+
+    assert len(await spine.rows("SELECT FROM events")) == 3
+
+
+async def test_a_worker_whose_consumer_dies_ends_with_a_line(
+    spine: Spine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And does not go on as a process that only sweeps."""
+
+    async def die(*_: object) -> None:
+        raise KeyError("x")
+
+    monkeypatch.setattr(Consumer, "run", die)
+    environ = spine.environ | {"HEADRACE_PORT": str(_free_port())}
+    async with asyncio.timeout(30):
+        with pytest.raises(ExceptionGroup) as ended:
+            await process.run(environ, Stop())
+
+    assert ended.group_contains(TaskDied, match="the background task 'consumer' died of KeyError: 'x'")
 
 
 async def test_a_worker_makes_the_group_again_when_the_stream_was_lost(spine: Spine) -> None:

@@ -1,0 +1,72 @@
+"""Whether refusals show: every ingest process is asked for its readiness and metrics all through a fault run.
+
+What a post is refused with must be a reason that a readiness named with the same sentence, and a metric by
+the same name. This shares no code with the product.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Final
+
+import aiohttp
+import msgspec
+
+_PAUSE_SECONDS: Final = 0.2
+_PROBE: Final = aiohttp.ClientTimeout(total=5)
+_HELD: Final = re.compile(r'^headrace_refusing\{reason="(\w+)"\} 1\.0$', re.MULTILINE)
+
+
+class _Ready(msgspec.Struct):
+    checks: dict[str, str] = {}
+
+
+@dataclass(slots=True)
+class Watch:
+    """What was seen so far: sentences of the readiness by their reason's name, and names in the metrics."""
+
+    urls: Sequence[str]
+    sentences: dict[str, str] = field(default_factory=dict)
+    metrics: set[str] = field(default_factory=set)
+
+    async def run(self) -> None:
+        """Look again and again until cancelled; who cannot be asked just now is asked the next time."""
+        connector = aiohttp.TCPConnector(force_close=True)  # which of those that share a port is chance
+        async with aiohttp.ClientSession(timeout=_PROBE, connector=connector) as session:
+            while True:
+                await asyncio.gather(*(self._look(session, url) for url in self.urls))
+                await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _look(self, session: aiohttp.ClientSession, url: str) -> None:
+        try:
+            async with session.get(f"{url}/health/ready") as answer:
+                if answer.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                    self.see_readiness(await answer.read())
+            async with session.get(f"{url}/metrics") as answer:
+                self.see_metrics(await answer.text())
+        except (aiohttp.ClientError, OSError, TimeoutError):
+            pass
+
+    def see_readiness(self, body: bytes) -> None:
+        """Remember the reasons of one answer."""
+        checks = msgspec.json.decode(body, type=_Ready).checks
+        self.sentences |= {name: _sentence(text) for name, text in checks.items() if text != "ok"}
+
+    def see_metrics(self, text: str) -> None:
+        """Remember the reasons of one answer."""
+        self.metrics.update(_HELD.findall(text))
+
+    def shows(self, name: str) -> bool:
+        """Whether the reason was seen in both."""
+        return name in self.sentences and name in self.metrics
+
+    def unseen(self, titles: Iterable[str]) -> list[str]:
+        """Those of the sentences that posts were refused with that did not show in both."""
+        shown = {sentence for name, sentence in self.sentences.items() if name in self.metrics}
+        return sorted(title for title in titles if _sentence(title) not in shown)
+
+
+def _sentence(text: str) -> str:
+    return text.partition(": ")[0].rstrip(".")
