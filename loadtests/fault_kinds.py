@@ -104,7 +104,7 @@ async def script_that_does_not_end(plant: Plant) -> None:
         Redis.from_url(plant.ready.redis_url, socket_timeout=2 * START_SECONDS, retry=never_again) as caller,
     ):
         await redis.config_set("busy-reply-threshold", _BUSY_MS)
-        running: asyncio.Future[Any] = asyncio.ensure_future(caller.execute_command("EVAL", _ENDLESS, 0))
+        running: asyncio.Future[Any] = asyncio.ensure_future(caller.eval(_ENDLESS, 0))
         try:
             await plant.until_refusing("queue_unavailable")
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -7,6 +7,7 @@ at the rate at which they have been emptying the queue.
 
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Final
 
@@ -48,6 +49,7 @@ class Backpressure:
         self.reasons = reasons
         self._looks: deque[tuple[float, QueueLoad]] = deque()
         self._taken_bytes = 0
+        self._room_bytes = inf
         self._is_full = False
         reasons.wait_for(QUEUE_FULL, self.retry_after_seconds)
 
@@ -63,7 +65,7 @@ class Backpressure:
     def took(self, size_bytes: int) -> None:
         """Count what went to the queue since the last look: it may come faster than looks do."""
         self._taken_bytes += size_bytes
-        if self._looks and not self._is_full:
+        if self._taken_bytes > self._room_bytes and not self._is_full:
             self._judge(self._looks[-1][1])
 
     def observe(self, load: QueueLoad, *, is_over: bool = False) -> None:
@@ -73,6 +75,7 @@ class Backpressure:
         while now - self._looks[0][0] > _RATE_WINDOW_SECONDS:
             self._looks.popleft()
         self._taken_bytes = 0
+        self._room_bytes = self._high_mark(load) - load.used_bytes if load.limit_bytes else inf
         self._judge(load, is_over=is_over)
         self._metrics.queue_used_bytes.set(load.used_bytes)
         self._metrics.queue_limit_bytes.set(load.limit_bytes)

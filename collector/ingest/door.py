@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import structlog
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -77,6 +78,8 @@ LOOK_UP_SECONDS: Final = 1.0
 LOOK_SECONDS: Final = 2.0
 """How long the queue's server may take to tell its state before it counts as unavailable."""
 
+_log = structlog.get_logger()
+
 DOOR: Final = web.AppKey("door", Door)
 
 
@@ -104,7 +107,7 @@ async def open_door(
             reasons.put(SUBMISSION_DISABLED, "HEADRACE_SUBMISSION_DISABLED is true")
         backpressure = Backpressure(_marks(settings), clock, metrics, reasons)
         shards = Shards(looking_up, keys, settings.shards)
-        await _look_at(shards)
+        await _look_at(shards, metrics)
         sink = with_fault_points(PostStream(redis, keys, shards, settings.body_limit_bytes), faults)
         queue = PostQueue(sink, ids, clock, metrics, backpressure, lambda: shards.number)
         readiness = Readiness(
@@ -118,7 +121,7 @@ async def open_door(
         await readiness.look()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(vital("evictions", cache.follow()))
-            sharding = tasks.create_task(vital("shards", _keep_looking_at(shards)))
+            sharding = tasks.create_task(vital("shards", _keep_looking_at(shards, metrics)))
             looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
             senders, turns = KnownSenders(cache, clock), Turns()
             throttle = Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock)
@@ -154,16 +157,21 @@ async def open_door(
         await redis.aclose()
 
 
-async def _keep_looking_at(shards: Shards) -> None:
+async def _keep_looking_at(shards: Shards, metrics: IngestMetrics) -> None:
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        await _look_at(shards)
+        await _look_at(shards, metrics)
 
 
-async def _look_at(shards: Shards) -> None:
+async def _look_at(shards: Shards, metrics: IngestMetrics) -> None:
     """While Redis does not tell, or has no room for a new stream, the last number stays."""
-    with suppress(BrokerUnavailable, BrokerFull):
+    try:
         await shards.follow()
+    except (BrokerUnavailable, BrokerFull):
+        pass  # which is a reason of the readiness
+    except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
+        metrics.background_failures.labels("shards").inc()
+        _log.exception("a look at the number of shards failed")
 
 
 def _marks(settings: IngestSettings) -> Marks:

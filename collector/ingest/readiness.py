@@ -1,12 +1,13 @@
 """Whether ingest can keep its promise: the queue answers, takes and keeps writes, is bounded, has our tokens.
 
-One look at the queue's server tells, twice a second and whenever somebody asks for the readiness.
+One look at the queue's server tells, twice a second, and all of it whenever somebody asks for the readiness.
 """
 
 import asyncio
 import shutil
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -37,6 +38,7 @@ LOOK_SECONDS: Final = 0.5
 CLOCK_SKEW_SECONDS: Final = 300.0
 """Ids carry this process's time; leaves, ages and retention go by it."""
 
+_WHOLE_ONE_IN: Final = 4
 _ANSWER_SECONDS: Final = 2.5
 """How long somebody who asks waits for a look; then the last one stands."""
 _NO_LIMIT: Final = "set maxmemory, and maxmemory-policy noeviction, on the queue's server"
@@ -72,6 +74,8 @@ class Readiness:
         self._is_strict = durability == "strict"
         self._disk = backpressure.disk
         self._looking: asyncio.Task[None] | None = None
+        self._is_whole = True
+        self._durability: Durability | None = None
 
     @property
     def checks(self) -> dict[str, Check]:
@@ -80,14 +84,22 @@ class Readiness:
 
     async def keep_looking(self) -> None:
         """Look twice a second, for ever, whatever a look meets."""
-        while True:
-            await self.look()
+        for number in count():
+            await self.look(is_whole=number % _WHOLE_ONE_IN == 0)
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def look(self) -> None:
-        """Look once; who asks meanwhile shares it. While the queue cannot be asked, the last look stands."""
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+    async def look(self, *, is_whole: bool = True) -> None:
+        """Look once; who asks meanwhile shares it. While the queue cannot be asked, the last look stands.
+
+        Only a whole one looks at what seldom changes: durability, tokens and the clock.
+        """
+        while self._looking is not None and not self._looking.done():
+            is_enough = self._is_whole or not is_whole
+            await asyncio.wait([self._looking])
+            if is_enough:
+                return
+        self._is_whole = is_whole
+        self._looking = asyncio.create_task(self._look())
         await asyncio.wait([self._looking])
 
     async def close(self) -> None:
@@ -117,11 +129,12 @@ class Readiness:
 
     async def _look_at_queue(self) -> None:
         load = await queue_load(self._redis, self._keys, self._shards.in_use)
-        durability = await durability_of(self._redis)
-        load = load.bounded_by(durability.maxmemory_bytes)
-        self._judge_durability(durability)
+        if self._is_whole or self._durability is None:
+            self._durability = await durability_of(self._redis)
+            self._judge_durability(self._durability)
+            await self._look_at_tokens_and_clock()
+        load = load.bounded_by(self._durability.maxmemory_bytes)
         self._reasons.put(MEMORY_LIMIT, self._unbounded(load))
-        await self._look_at_tokens_and_clock()
         try:
             await check_writable(self._redis, self._keys)
         except BrokerFull:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,6 +61,7 @@ async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
     environ = {
         "REDIS_URL": servers.redis_url,
         "DATABASE_URL": database_url,
+        "HEADRACE_DURABILITY": os.environ.get("HEADRACE_DURABILITY", "strict"),
         "HEADRACE_QUEUE_DISK": str(disk),
         "HEADRACE_QUEUE_DISK_FREE_BYTES": str(1 << 60),
     }

@@ -362,7 +362,7 @@ async def test_a_worker_lives_through_every_state_of_the_queue(
     own = replace(
         spine,
         redis=operator.redis,
-        stream=PostStream(operator.redis, keys),
+        stream=PostStream(operator.redis, keys, Shards(operator.redis, keys)),
         keys=keys,
         environ=spine.environ | {"REDIS_URL": service.url, "HEADRACE_REDIS_KEY_PREFIX": ""},
     )
