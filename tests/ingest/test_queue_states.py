@@ -186,7 +186,7 @@ async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Pa
             running_door(service.url, "", a_projection()) as door,
             door.redis.pipeline(transaction=False) as pipeline,
         ):
-            for number in range(15_000):
+            for number in range(60_000):
                 pipeline.set(f"key:{number}", number)
             await pipeline.execute()
         await child.stop()
