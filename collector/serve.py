@@ -9,6 +9,8 @@ from collector.api.app import add_api
 from collector.api.pages.routes import add_pages
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
+from collector.broker.owner import compare_database
+from collector.database.agreed_settings import database_id
 from collector.document import whole_document
 from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
@@ -35,6 +37,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     warn_of_unknown_settings(environ)
     registry, faults = CollectorRegistry(), read_faults(environ)
     async with open_api(api_settings, registry) as api, open_door(settings, registry, faults) as door:
+        await compare_database(api.redis, api.keys, await database_id(api.pool), api_settings.database_url)
         app = application()
         add_ingest(app, door)
         add_api(app, api)

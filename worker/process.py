@@ -20,11 +20,13 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
+from collector.broker.owner import compare_database
 from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import FIND_SECONDS, FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
 from collector.database.agreed_settings import FOLLOW_SECONDS as SETTINGS_SECONDS
+from collector.database.agreed_settings import database_id
 from collector.database.errors import DatabaseUnavailable
 from collector.database.leaves import maintain_leaves
 from collector.database.left_behind import remove_left_behind
@@ -93,15 +95,19 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     warn_of_unknown_settings(environ)
     faults = read_faults(environ)
     async with _redis(settings) as redis, _database(settings) as pool:
-        await _work(await _agreed(settings, pool, environ), redis, pool, stop, faults)
+        await _work(await _agreed(settings, redis, pool, environ), redis, pool, stop, faults)
 
 
-async def _agreed(settings: WorkerSettings, pool: asyncpg.Pool, environ: Mapping[str, str]) -> Agreement:
+async def _agreed(
+    settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, environ: Mapping[str, str]
+) -> Agreement:
     """The settings, once they are agreed on with the other workers."""
     agreement = Agreement(settings, pool)
     try:
         await check_migrated(pool)
         await agreement.join(environ)
+        keys = Keys(settings.redis_key_prefix)
+        await compare_database(redis, keys, await database_id(pool), settings.database_url)
     except DatabaseUnavailable as error:
         raise StartError(f"the settings in Postgres could not be read: {error}.") from error
     return agreement

@@ -9,6 +9,8 @@ from collector.api.app import add_api
 from collector.api.pages.routes import add_pages
 from collector.api.service import open_api
 from collector.api.settings import ApiSettings
+from collector.broker.owner import compare_database
+from collector.database.agreed_settings import database_id
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.process.lifecycle import Stop
@@ -29,6 +31,7 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     registry = CollectorRegistry()
     async with open_api(settings, registry) as api:
         await api.throttle.compare()
+        await compare_database(api.redis, api.keys, await database_id(api.pool), settings.database_url)
         app = application()
         add_api(app, api)
         add_pages(

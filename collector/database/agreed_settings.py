@@ -10,6 +10,7 @@ import asyncpg
 
 from collector.database.pool import connected
 
+_DATABASE_ID: Final = "database_id"
 FOLLOW_SECONDS: Final = 30.0
 """How soon a running process follows."""
 
@@ -18,6 +19,16 @@ async def agreed_settings(pool: asyncpg.Pool) -> dict[str, str]:
     """What is stored, by the setting's name. Raises DatabaseUnavailable."""
     async with connected(pool) as connection:
         return dict(await connection.fetch("SELECT name, value FROM settings"))
+
+
+async def database_id(pool: asyncpg.Pool) -> str:
+    """What tells this database from others; a dump takes it along. Raises DatabaseUnavailable."""
+    async with connected(pool) as connection:
+        await connection.execute(
+            "INSERT INTO settings (name, value) VALUES ($1, gen_random_uuid()) ON CONFLICT DO NOTHING",
+            _DATABASE_ID,
+        )
+        return str(await connection.fetchval("SELECT value FROM settings WHERE name = $1", _DATABASE_ID))
 
 
 async def agree_on(

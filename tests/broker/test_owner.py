@@ -1,0 +1,47 @@
+"""Which database a queue belongs to: another one is told with both."""
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+from structlog.testing import capture_logs
+
+from collector.broker.connection import connect
+from collector.broker.keys import Keys
+from collector.broker.owner import compare_database
+from collector.database.agreed_settings import database_id
+from tests.database.conftest import pool
+
+__all__ = ["pool"]
+
+pytestmark = pytest.mark.integration
+
+
+async def test_a_database_keeps_its_id(pool: asyncpg.Pool) -> None:
+    """Whichever process asks first."""
+    first, second = await database_id(pool), await database_id(pool)
+
+    assert first == second
+    assert len(first) == 36
+
+
+async def test_another_database_is_told_with_both(redis: Redis, keys: Keys) -> None:
+    """In one line of each process that differs from the one before, without passwords."""
+    with capture_logs() as lines:
+        for name in ("one", "one", "two"):
+            await compare_database(redis, keys, name, f"postgresql://headrace:secret@h/{name}")
+
+    (line,) = lines
+    assert line["log_level"] == "error"
+    assert line["event"].startswith(
+        "this queue belonged to the database one until now, and postgresql://headrace:***@h/two is two;"
+    )
+
+
+async def test_a_queue_that_is_gone_says_nothing() -> None:
+    """It is compared at the next start."""
+    gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
+    with capture_logs() as lines:
+        await compare_database(gone, Keys(), "one", "postgresql://h/one")
+    await gone.aclose()
+
+    assert lines == []
