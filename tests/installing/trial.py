@@ -70,7 +70,7 @@ def _try_pip(version: str, folder: Path, newer: Path) -> None:
         _run("bash", "-euc", command, cwd=folder / "src", env=beside)
         if "-m venv" in command:
             _run(of_image, "-m", "pip", "install", "--quiet", f"pip=={version}")
-    _run(image / "bin" / OURS, "--help")
+    _run(of_image, "-c", "import collector.cli, worker.process")
 
 
 def _image_commands(image: Path, source: Path) -> Iterator[str]:
