@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from collector.embedded.account import Account
+from collector.embedded.logs import bound_log
 from collector.process.lifecycle import StartError
 
-_LOG_LIMIT_BYTES: Final = 10_000_000
 _TAIL_BYTES: Final = 16_384
 _HURRY_SECONDS: Final = 1.0
 
@@ -59,7 +59,8 @@ class Child:
     def start(cls, program: Program) -> "Child":
         """Start the program. Raises StartError when the system refuses."""
         try:
-            _bound_log(program.log)
+            program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            bound_log(program.log)
             with program.log.open("ab") as log:
                 log_start = log.tell()
                 process = subprocess.Popen(  # noqa: S603 - our own programs with our own arguments
@@ -135,8 +136,9 @@ class Child:
     def last_lines(self, count: int = 10) -> list[str]:
         """The end of what it wrote since it was started."""
         with self.log.open("rb") as log:
-            log.seek(0, os.SEEK_END)
-            log.seek(max(self._log_start, log.tell() - _TAIL_BYTES))
+            end = log.seek(0, os.SEEK_END)
+            start = self._log_start if self._log_start <= end else 0  # else it was emptied meanwhile
+            log.seek(max(start, end - _TAIL_BYTES))
             return log.read().decode(errors="replace").splitlines()[-count:]
 
 
@@ -168,10 +170,3 @@ async def end_of(pid: int) -> None:
 
 def _as(account: Account | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
-
-
-def _bound_log(log: Path) -> None:
-    """Keep one older log when this one has grown large."""
-    log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if log.exists() and log.stat().st_size > _LOG_LIMIT_BYTES:
-        log.replace(log.with_suffix(".log.1"))

@@ -21,6 +21,7 @@ from collector.embedded.given import given_settings, reach_given_servers
 from collector.embedded.household import DOORS, POSTGRES, VALKEY, WORKER, Household
 from collector.embedded.keeper import Patience, all_ready, kept
 from collector.embedded.left_overs import ProcessRecord
+from collector.embedded.logs import bound_logs
 from collector.embedded.ports import reserve_port
 from collector.embedded.postgres import Postgres
 from collector.embedded.product import base_url, doors, worker
@@ -108,7 +109,12 @@ class Up:
         port = self._settings.port if self._options.port is None else self._options.port
         try:
             with reserve_port(self._settings.host, port) as reserved:
-                await self._serve_on(reserved.getsockname()[1], begun)
+                async with asyncio.TaskGroup() as tasks:
+                    bounding = tasks.create_task(bound_logs(self._directory / "logs"))
+                    try:
+                        await self._serve_on(reserved.getsockname()[1], begun)
+                    finally:
+                        bounding.cancel()
         finally:
             self._record.clear()
 
