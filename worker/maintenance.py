@@ -1,12 +1,14 @@
 """What the worker does beside the stream, each job in a loop of its own that survives its failures.
 
-Every worker runs every job: each is safe to run twice at once, so none has to be chosen.
+Most jobs are the installation's: every worker asks for them, and one of them runs each in its time. What
+only one worker knows that worker does for itself.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final, Protocol
 
 import asyncpg
@@ -14,6 +16,7 @@ import structlog
 
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
+from collector.database.job_runs import run_once
 from collector.database.session_upkeep import hear, tell_start_events
 from collector.database.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session import Beat
@@ -90,16 +93,37 @@ async def keep_doing(job: Job, stop: Stop, metrics: WorkerMetrics) -> None:
         await stop.sleep(pause)
 
 
-class Sweep:
-    """The sweep of the token projection; the doors' knowledge of tokens is only as fresh as its last run."""
+def once(pool: asyncpg.Pool, name: str, every_seconds: float, run: Callable[[], Awaitable[object]]) -> Job:
+    """A job of the installation: one of its workers runs it in its time."""
+    return Job(name, every_seconds, partial(run_once, pool, name, every_seconds, run))
 
-    def __init__(self, sweep: Callable[[], Awaitable[None]], metrics: WorkerMetrics) -> None:
+
+class Sweep:
+    """The sweep of the token projection; the doors' knowledge of tokens is only as fresh as its last run.
+
+    The first one is this worker's own: it is ready only when the doors know their tokens. Of the later ones
+    `share` says whose turn it is.
+    """
+
+    def __init__(
+        self,
+        sweep: Callable[[], Awaitable[None]],
+        metrics: WorkerMetrics,
+        share: Callable[[Callable[[], Awaitable[None]]], Awaitable[object]] | None = None,
+    ) -> None:
         self.is_done = False
         self._sweep = sweep
         self._metrics = metrics
+        self._share = share
 
     async def __call__(self) -> None:
-        """Sweep once and count how it went."""
+        """Sweep once, unless another worker has, and count how it went."""
+        if self.is_done and self._share is not None:
+            await self._share(self._counted)
+        else:
+            await self._counted()
+
+    async def _counted(self) -> None:
         try:
             await self._sweep()
         except BaseException as error:

@@ -28,6 +28,7 @@ from collector.broker.token_projection import TokenProjection
 from collector.database.agreed_settings import FOLLOW_SECONDS as SETTINGS_SECONDS
 from collector.database.agreed_settings import database_id
 from collector.database.errors import DatabaseUnavailable
+from collector.database.job_runs import run_once
 from collector.database.leaves import maintain_leaves
 from collector.database.left_behind import remove_left_behind
 from collector.database.migrations import check_migrated
@@ -69,6 +70,7 @@ from worker.maintenance import (
     keep_doing,
     keep_sessions,
     measure_backlog,
+    once,
 )
 from worker.places import open_places
 from worker.settings import WorkerSettings
@@ -76,8 +78,8 @@ from worker.settings import WorkerSettings
 DRAIN_SECONDS: Final = 8.0
 """How long the batch in hand may take once the worker was told to stop."""
 
-_POOL_SIZE: Final = LANES + 6
-"""One for each lane, some for maintenance and the question whether we are ready."""
+_POOL_SIZE: Final = LANES + 10
+"""One for each lane, some for maintenance, whose runs hold a lock each, and whether we are ready."""
 _CLOSE_SECONDS: Final = 5.0
 _LAST_WORD_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
@@ -123,6 +125,7 @@ async def _work(agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: St
     sweep = Sweep(
         partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
         metrics,
+        partial(run_once, pool, "sweep", SWEEP_SECONDS),
     )
     store = BatchStore(
         pool,
@@ -210,14 +213,17 @@ def _jobs(
 ) -> list[Job]:
     return [
         Job("sweep", SWEEP_SECONDS, sweep),
-        Job(
+        Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
+        once(
+            pool,
             "leaves",
             LEAVES_SECONDS,
             lambda: maintain_leaves(pool, agreement.settings.retention_days, LEAF_DAYS_AHEAD),
         ),
-        Job("stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)),
-        Job("left_behind", LEFT_BEHIND_SECONDS, partial(remove_left_behind, pool)),
-        Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
+        once(
+            pool, "stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)
+        ),
+        once(pool, "left_behind", LEFT_BEHIND_SECONDS, partial(remove_left_behind, pool)),
     ]
 
 
@@ -230,11 +236,16 @@ def _event_jobs(
         return agreement.settings.retention_days
 
     return [
-        Job("heartbeats", HEARTBEATS_SECONDS, partial(hear_heartbeats, heartbeats, pool)),
-        Job("sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
-        Job("old_sessions", FORGET_SECONDS, lambda: forget_sessions(pool, days())),
-        Job("descriptions", DESCRIPTIONS_SECONDS, partial(describe_events, pool, metrics)),
-        Job("old_descriptions", FORGET_SECONDS, lambda: forget_old_descriptions(pool, days(), metrics)),
+        once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(hear_heartbeats, heartbeats, pool)),
+        once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
+        once(pool, "old_sessions", FORGET_SECONDS, lambda: forget_sessions(pool, days())),
+        once(pool, "descriptions", DESCRIPTIONS_SECONDS, partial(describe_events, pool, metrics)),
+        once(
+            pool,
+            "old_descriptions",
+            FORGET_SECONDS,
+            lambda: forget_old_descriptions(pool, days(), metrics),
+        ),
     ]
 
 

@@ -24,10 +24,14 @@ _SETTLED: Final = timedelta(minutes=15)
 
 _PLAIN_TABLES: Final = {"stacks": "id", "sessions": "start_event_id", "user_descriptions": "id"}
 """And the key that their locks are sorted by."""
+_OF_PROJECT: Final = "project_id = $1"
+_BY_PURGE_INDEX: Final = "uuid_send(project_id) = uuid_send($1)"
+"""As the tables have it whose index by project is for this alone."""
+_CONDITIONS: Final = {"sessions": _BY_PURGE_INDEX, "user_descriptions": _BY_PURGE_INDEX}
 _DELETE_SOME: Final = """
     DELETE FROM {table} WHERE project_id = $1 AND {key} = ANY(ARRAY(
         SELECT {key} FROM {table} WHERE project_id = $1 AND {key} = ANY(ARRAY(
-            SELECT {key} FROM {table} WHERE project_id = $1 LIMIT $2))
+            SELECT {key} FROM {table} WHERE {condition} LIMIT $2))
         ORDER BY {key} FOR UPDATE))
 """
 
@@ -109,7 +113,7 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
 async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> int:
     rows = await connection.fetch(
         f"""
-        {_DELETE_SOME.format(table="dead_letters", key="id")} RETURNING reason
+        {delete_some("dead_letters", "id")} RETURNING reason
         """,
         project_id,
         ROWS_AT_ONCE,
@@ -128,8 +132,12 @@ async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> i
 
 
 async def _remove_from(connection: asyncpg.Connection, table: str, key: str, project_id: UUID) -> int:
-    statement = _DELETE_SOME.format(table=table, key=key)
-    return _number(await connection.execute(statement, project_id, ROWS_AT_ONCE))
+    return _number(await connection.execute(delete_some(table, key), project_id, ROWS_AT_ONCE))
+
+
+def delete_some(table: str, key: str) -> str:
+    """The statement that removes some rows of a project ($1), $2 at most, locked in the order of `key`."""
+    return _DELETE_SOME.format(table=table, key=key, condition=_CONDITIONS.get(table, _OF_PROJECT))
 
 
 def _number(status: str) -> int:

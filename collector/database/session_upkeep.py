@@ -14,6 +14,7 @@ import asyncpg
 from collector.database.event_changes import EventChange, change_events
 from collector.database.pool import connected
 from collector.database.sessions import SESSION_COLUMNS, columns_of, id_of, session_of, tell_sessions
+from collector.domain.identifiers import first_id_at
 from collector.domain.json_text import encoded
 from collector.domain.session import IDLE, Beat, Session, is_heard, told_of
 from collector.domain.session_key import SessionKey
@@ -34,13 +35,17 @@ _ALIVE: Final = f"""
         ORDER BY s.last_utc DESC LIMIT {_LATEST_SESSIONS}
     ) AS found
 """  # noqa: S608 - constants only
-_DUE: Final = f"""
+DUE: Final = f"""
     SELECT project_id, digest, is_manual, is_idle, heard_utc, now() AS now, {SESSION_COLUMNS} FROM sessions
     WHERE due_utc <= now() ORDER BY due_utc LIMIT $1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - constants only
-_FORGET: Final = """
-    DELETE FROM sessions WHERE ctid IN (
-        SELECT ctid FROM sessions WHERE heard_utc < now() - $1::interval LIMIT $2 FOR UPDATE SKIP LOCKED
+# By the primary key, which begins with the time that the session's first event was accepted: few are heard of
+# for so long. An index over what is heard would be written with every change of a row.
+FORGET: Final = """
+    DELETE FROM sessions WHERE (start_event_id, project_id) IN (
+        SELECT start_event_id, project_id FROM sessions
+        WHERE start_event_id < $3 AND heard_utc < now() - $1::interval
+        ORDER BY start_event_id LIMIT $2 FOR UPDATE SKIP LOCKED
     ) RETURNING 1
 """
 _TOLD: Final = """
@@ -74,7 +79,7 @@ async def tell_start_events(pool: asyncpg.Pool, limit: int) -> int:
     Answers how many were due. Several workers share the work: each takes sessions that no other one holds.
     """
     async with connected(pool) as connection, connection.transaction():
-        rows = await connection.fetch(_DUE, limit)
+        rows = await connection.fetch(DUE, limit)
         if not rows:
             return 0
         idle = [row["is_idle"] or row["heard_utc"] <= row["now"] - SILENCE for row in rows]
@@ -90,10 +95,11 @@ async def tell_start_events(pool: asyncpg.Pool, limit: int) -> int:
 
 async def forget_sessions(pool: asyncpg.Pool, retention_days: int) -> int:
     """Delete the sessions that were not heard of for so long, and answer how many."""
-    forgotten = 0
+    forgotten, age = 0, timedelta(days=retention_days)
     while True:
         async with connected(pool) as connection:
-            rows = await connection.fetch(_FORGET, timedelta(days=retention_days), _FORGET_CHUNK)
+            now: datetime = await connection.fetchval("SELECT now()")
+            rows = await connection.fetch(FORGET, age, _FORGET_CHUNK, first_id_at(now - age))
         forgotten += len(rows)
         if len(rows) < _FORGET_CHUNK:
             return forgotten

@@ -7,15 +7,25 @@ too much for one transaction each part is remembered under its post's id, the ba
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import asyncpg
 
 from collector.database.pool import connected
+from collector.domain.identifiers import first_id_at
 from collector.domain.outcome import UnderstoodBatch
 
 _CHUNK: Final = 10_000
+
+# By the primary key, since ids begin with their time. What brin knows of a page that is used again is how old
+# it was at first: by `stored_utc` alone all of the table would be read in the end.
+FORGET: Final = """
+    DELETE FROM stored_batches WHERE batch_id IN (
+        SELECT batch_id FROM stored_batches WHERE batch_id < $3 AND stored_utc < now() - $1::interval
+        ORDER BY batch_id LIMIT $2
+    ) RETURNING 1
+"""
 
 _Entry = tuple[int, str]
 """Shard and entry id."""
@@ -66,15 +76,8 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
     forgotten = 0
     while True:
         async with connected(pool) as connection:
-            rows = await connection.fetch(
-                """
-                DELETE FROM stored_batches WHERE batch_id IN
-                    (SELECT batch_id FROM stored_batches WHERE stored_utc < now() - $1::interval LIMIT $2)
-                RETURNING 1
-                """,
-                older_than,
-                _CHUNK,
-            )
+            now: datetime = await connection.fetchval("SELECT now()")
+            rows = await connection.fetch(FORGET, older_than, _CHUNK, first_id_at(now - older_than))
         forgotten += len(rows)
         if len(rows) < _CHUNK:
             break

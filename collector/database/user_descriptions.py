@@ -29,7 +29,7 @@ _KEEP: Final = """
     INSERT INTO user_descriptions (id, project_id, reference_id, description)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[]) ON CONFLICT DO NOTHING
 """
-_DUE: Final = """
+DUE: Final = """
     SELECT id, project_id, reference_id, description, tries, now() AS now FROM user_descriptions
     WHERE due_utc <= now() ORDER BY due_utc, id LIMIT $1 FOR UPDATE SKIP LOCKED
 """
@@ -42,6 +42,7 @@ _BY_REFERENCE: Final = """
     ) AS event_ids
     FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (id, project_id, reference_id)
 """
+FORGET: Final = "DELETE FROM user_descriptions WHERE stored_utc < now() - $1::interval RETURNING 1"
 _AGAIN: Final = """
     UPDATE user_descriptions
     SET tries = tries + 1, due_utc = now() + least(interval '1 second' * 2 ^ least(tries, 20), $2::interval)
@@ -76,7 +77,7 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
     Several workers share the work: each takes descriptions that no other one holds.
     """
     async with connected(pool) as connection, connection.transaction():
-        rows = await connection.fetch(_DUE, limit)
+        rows = await connection.fetch(DUE, limit)
         if not rows:
             return Described()
         event_of = await _find_events(connection, rows)
@@ -91,10 +92,7 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
 async def forget_descriptions(pool: asyncpg.Pool, retention_days: int) -> int:
     """Delete the descriptions whose event did not come within retention, and answer how many."""
     async with connected(pool) as connection:
-        rows = await connection.fetch(
-            "DELETE FROM user_descriptions WHERE stored_utc < now() - $1::interval RETURNING 1",
-            timedelta(days=retention_days),
-        )
+        rows = await connection.fetch(FORGET, timedelta(days=retention_days))
     return len(rows)
 
 

@@ -16,7 +16,7 @@ from collector.domain.session import Beat
 from collector.domain.session_assignment import Assignment
 from collector.domain.session_key import digest_of_key
 from collector.process.clock import SystemClock
-from tests.database.rows import PROJECT, today
+from tests.database.rows import PROJECT, days_ago, today
 from tests.database.session_rows import a_user_event, in_sessions, make_older, sessions
 from tests.waiting import until
 
@@ -245,7 +245,9 @@ async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> Non
 
 async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: asyncpg.Pool) -> None:
     """Whoever tells sessions holds many of them: waiting for each other could end in a circle."""
-    await in_sessions(pool, a_user_event(today()), a_user_event(today(), "john"))
+    accepted = days_ago(3)
+    events = [a_user_event(today(), user, accepted=accepted) for user in ("jane", "john")]
+    await in_sessions(pool, *events)
     await make_older(pool, timedelta(days=3))
     async with pool.acquire() as worker, worker.transaction():
         await worker.execute("SELECT FROM sessions LIMIT 1 FOR UPDATE")
@@ -256,10 +258,10 @@ async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: 
 
 
 async def test_old_sessions_are_forgotten(pool: asyncpg.Pool) -> None:
-    """A user that comes back begins anew."""
-    await in_sessions(pool, a_user_event(today()))
+    """A user that comes back begins anew; one that was heard of all the time does not."""
+    await in_sessions(pool, a_user_event(today(), accepted=days_ago(3)))
     await make_older(pool, timedelta(days=3))
-    await in_sessions(pool, a_user_event(today(), "john"))
+    await in_sessions(pool, a_user_event(today(), "john", accepted=days_ago(3)))
 
     assert await forget_sessions(pool, 2) == 1
     assert len(await sessions(pool)) == 1

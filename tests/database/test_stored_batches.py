@@ -1,6 +1,7 @@
 """Batch ids are forgotten when nothing can bring their batch back."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from collector.database.store import BatchStore
 from collector.database.stored_batches import forget_stored_batches
 from collector.domain.outcome import Tally
-from tests.database.rows import an_event, understood
+from tests.database.rows import an_event, days_ago, post_id, understood
 
 pytestmark = pytest.mark.integration
 
@@ -17,8 +18,8 @@ async def test_only_old_ids_are_forgotten(pool: asyncpg.Pool, monkeypatch: pytes
     """What was stored recently is still known as stored; chunks are followed to their end."""
     monkeypatch.setattr("collector.database.stored_batches._CHUNK", 3)
     await pool.execute(
-        "INSERT INTO stored_batches SELECT gen_random_uuid(), now() - interval '3 days'"
-        " FROM generate_series(1, 7)"
+        "INSERT INTO stored_batches SELECT id, now() - interval '3 days' FROM unnest($1::uuid[]) AS id",
+        [UUID(bytes=post_id(days_ago(3))) for _ in range(7)],
     )
     await pool.execute(
         "INSERT INTO repeated_entries SELECT 0, n::text, gen_random_uuid(), now() - make_interval(days => n)"

@@ -1,0 +1,88 @@
+"""What runs again and again reads no large table whole: by the plans that Postgres makes for it."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from collector.database import left_behind, session_upkeep, stored_batches, user_descriptions
+from collector.domain.identifiers import first_id_at
+from tests.database.rows import PROJECT, today
+
+pytestmark = pytest.mark.integration
+
+_ROWS = 20_000
+_AGE = timedelta(days=2)
+_FILL = {
+    "sessions": """
+        INSERT INTO sessions (project_id, start_event_id, digest, is_manual, session_id, start_utc, last_utc,
+                              has_error)
+        SELECT gen_random_uuid(), id, sha256(id::text::bytea), false, '', now(), now(), false
+        FROM unnest($1::uuid[]) AS id
+    """,
+    "user_descriptions": """
+        INSERT INTO user_descriptions (id, project_id, reference_id, description)
+        SELECT id, gen_random_uuid(), 'order-4711', '{}' FROM unnest($1::uuid[]) AS id
+    """,
+    "stored_batches": "INSERT INTO stored_batches SELECT id FROM unnest($1::uuid[]) AS id",
+    "dead_letters": """
+        INSERT INTO dead_letters (id, project_id, reason, detail, body, content_type, content_encoding,
+                                  user_agent, client_ip, accepted_utc)
+        SELECT id, gen_random_uuid(), 'too_large', '', '', '', '', '', '', now()
+        FROM unnest($1::uuid[]) AS id
+    """,
+    "stacks": """
+        INSERT INTO stacks (id, project_id, organization_id, type, signature_hash, signature_info, title,
+                            first_occurrence, last_occurrence)
+        SELECT id, gen_random_uuid(), gen_random_uuid(), 'log', id::text, '{}', '', now(), now()
+        FROM unnest($1::uuid[]) AS id
+    """,
+}
+
+
+@pytest.fixture
+async def large(pool: asyncpg.Pool) -> asyncpg.Pool:
+    """Tables of young rows, as the server knows them."""
+    ids = [first_id_at(today() + timedelta(milliseconds=number)) for number in range(_ROWS)]
+    for table, fill in _FILL.items():
+        await pool.execute(fill, ids)
+        await pool.execute(f"ANALYZE {table}")
+    return pool
+
+
+async def _plan(pool: asyncpg.Pool, statement: str, *arguments: Any) -> str:
+    return "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *arguments))
+
+
+async def test_forgetting_reads_no_table_whole(large: asyncpg.Pool) -> None:
+    """Sessions, ids of batches, descriptions: each finds what is old by an index."""
+    old = first_id_at(datetime.now(UTC) - _AGE)
+    plans = [
+        await _plan(large, session_upkeep.FORGET, _AGE, 1000, old),
+        await _plan(large, stored_batches.FORGET, _AGE, 1000, old),
+        await _plan(large, user_descriptions.FORGET, _AGE),
+    ]
+
+    assert [plan for plan in plans if "Seq Scan" in plan] == []
+
+
+@pytest.mark.parametrize("table", ["sessions", "user_descriptions", "dead_letters", "stacks"])
+async def test_emptying_a_project_reads_no_table_whole(large: asyncpg.Pool, table: str) -> None:
+    """Every 15 seconds, for as long as there is one to be emptied."""
+    key = "start_event_id" if table == "sessions" else "id"
+
+    plan = await _plan(large, left_behind.delete_some(table, key), PROJECT, 1000)
+
+    assert "Seq Scan" not in plan
+
+
+async def test_what_is_due_is_found_by_an_index(large: asyncpg.Pool) -> None:
+    """Every few seconds."""
+    await large.execute("UPDATE sessions SET due_utc = now() + interval '1 hour'")
+    await large.execute("UPDATE user_descriptions SET due_utc = now() + interval '1 hour'")
+    await large.execute("ANALYZE sessions, user_descriptions")
+
+    plans = [await _plan(large, module.DUE, 100) for module in (session_upkeep, user_descriptions)]
+
+    assert [plan for plan in plans if "Seq Scan" in plan] == []
