@@ -6,7 +6,7 @@ Which it is depends on the posts alone.
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -72,11 +72,15 @@ def projects_of(entries: Iterable[Entry]) -> set[bytes]:
 
 
 def understand_piece(
-    entry: Entry, first_post: int, rules: Rules, projects: Mapping[bytes, ProjectRules]
+    entry: Entry,
+    first_post: int,
+    rules: Rules,
+    projects: Mapping[bytes, ProjectRules],
+    held: Collection[bytes] = (),
 ) -> Piece:
     """What became of the entry's posts from one of them on; one that cannot be read is a dead letter.
 
-    `projects` are those that there are.
+    `projects` are those that there are; posts of the `held` ones are kept as they came.
     """
     if entry.batch is None or not _has_sound_ids(entry.batch):
         return Piece([_unreadable(entry)], 1)
@@ -84,7 +88,8 @@ def understand_piece(
     found: list[UnderstoodPost] = []
     weight = 0
     for post in posts:
-        found.append(understand(post, rules, projects.get(post.project_id)))
+        is_held = post.project_id in held
+        found.append(understand(post, rules, projects.get(post.project_id), is_held=is_held))
         weight += found[-1].weight
         if weight >= TRANSACTION_WEIGHT:
             break

@@ -81,8 +81,15 @@ class Stream(Protocol):
 class Store(Protocol):
     """What the worker needs of the store."""
 
+    def held_projects(self) -> Collection[bytes]:
+        """The projects whose posts are to be held."""
+        ...
+
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
-        """Store each batch once, all or nothing. Raises DatabaseUnavailable and MostlyRefused."""
+        """Store each batch once, all or nothing. Raises DatabaseUnavailable and MostlyRefused.
+
+        After MostlyRefused the project is among the held ones: repeated without its events, it succeeds.
+        """
         ...
 
 
@@ -245,10 +252,11 @@ class Consumer:
         rules = self.rules.accepting(entry.body_limit_bytes)
         if rules is not self.rules:
             self._notice_limit(entry.body_limit_bytes)
+        held = self.store.held_projects()
         if is_large(entry):
-            return await asyncio.to_thread(understand_piece, entry, first_post, rules, projects)
+            return await asyncio.to_thread(understand_piece, entry, first_post, rules, projects, held)
         await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
-        return understand_piece(entry, first_post, rules, projects)
+        return understand_piece(entry, first_post, rules, projects, held)
 
     def _notice_limit(self, body_limit_bytes: int) -> None:
         """Once for each larger limit: it is no reason to store less than was accepted."""

@@ -58,6 +58,9 @@ class _MortalStore:
     store: Store
     faults: Faults
 
+    def held_projects(self) -> Collection[bytes]:
+        return self.store.held_projects()
+
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
         tally = await self.store.save(batches)
         self.faults.reach(FaultPoint.AFTER_COMMIT)

@@ -53,9 +53,7 @@ class Insistence:
         if cause is Cause.UNFORESEEN:
             _log.error("unforeseen failure; it is repeated until it succeeds", exc_info=error)
         elif cause is Cause.MOSTLY_REFUSED:
-            _log.error(
-                "storing stopped: Postgres refuses most events, which is not their fault", error=str(error)
-            )
+            _log.error("Postgres refuses most events of a project; its posts are held", error=str(error))
         elif self.trouble is None:
             _log.warning("waiting", cause=cause, error=str(error))
         self.trouble = f"{cause}: {error}"

@@ -32,6 +32,7 @@ SESSIONS_SECONDS: Final = 5.0
 ACTIVITY_SECONDS: Final = 10.0
 LEFT_BEHIND_SECONDS: Final = 15.0
 DESCRIPTIONS_SECONDS: Final = 1.0
+HELD_POSTS_SECONDS: Final = 15.0
 LEAF_DAYS_AHEAD: Final = 3
 STORED_BATCHES_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""

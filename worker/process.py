@@ -50,12 +50,14 @@ from collector.process.settings import read_settings
 from worker.agreement import Agreement
 from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
+from worker.held_posts import measure_held_posts, try_held_posts
 from worker.maintenance import (
     ACTIVITY_SECONDS,
     BACKLOG_SECONDS,
     DESCRIPTIONS_SECONDS,
     FORGET_SECONDS,
     HEARTBEATS_SECONDS,
+    HELD_POSTS_SECONDS,
     LEAF_DAYS_AHEAD,
     LEAVES_SECONDS,
     LEFT_BEHIND_SECONDS,
@@ -149,6 +151,13 @@ async def _work(agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: St
                     Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
                     Job("streams", FIND_SECONDS, shards.find),
+                    once(
+                        pool,
+                        "held_posts",
+                        HELD_POSTS_SECONDS,
+                        lambda: try_held_posts(pool, store, consumer.projects, consumer.rules),
+                    ),
+                    Job("held_posts_number", HELD_POSTS_SECONDS, partial(measure_held_posts, pool, metrics)),
                 ]
             ]
             consuming = tasks.create_task(vital("consumer", consumer.run(stop), stop))

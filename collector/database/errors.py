@@ -31,9 +31,9 @@ class SessionNotKept(DatabaseUnavailable):
 
 
 class MostlyRefused(Exception):  # noqa: N818 - a state of the world
-    """Postgres refuses most of the rows that it is given: the fault is ours or its own, not the data's.
+    """Postgres refuses most of a project's rows: its data as a whole, our code or the schema is wrong.
 
-    Nothing of the transaction is stored; repeating it is safe.
+    Nothing of the transaction is stored; repeating it without the project's events is safe.
     """
 
 

@@ -11,6 +11,7 @@ from collector.database.dead_letters import keep_dead_letters
 from collector.database.endings import Endings
 from collector.database.event_writer import EventWriter
 from collector.database.finished import count_finished
+from collector.database.held_posts import hold_posts
 from collector.database.leaf_dates import widen_leaf_dates
 from collector.database.leaves import make_leaves_for
 from collector.database.midnight import Midnight
@@ -65,7 +66,7 @@ class BatchStore:
         self._has_sessions = has_sessions
         self._active = ActiveSessions()
         self._clock = clock or SystemClock()
-        self._watch = RefusalWatch()
+        self._watch = RefusalWatch(self._clock)
         self._is_direct = True
 
     def follow(self, *, reference_window: timedelta, retention_days: int, has_sessions: bool) -> None:
@@ -74,12 +75,16 @@ class BatchStore:
         self._retention_days = retention_days
         self._has_sessions = has_sessions
 
-    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+    def held_projects(self) -> frozenset[bytes]:
+        """The projects whose posts are to be held: most of their last events were refused."""
+        return self._watch.held()
+
+    async def save(self, batches: Sequence[UnderstoodBatch], *, may_refuse_all: bool = False) -> Tally:
         """Store events, dead letters and counts of all batches in one transaction, each batch id once.
 
         Raises DatabaseUnavailable when it should be repeated; then either nothing or all of it is stored, and
         repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself;
-        MostlyRefused is raised when most would.
+        MostlyRefused is raised when most of a project would, unless all may be refused.
         """
         moments = _moments(batches)
         days = {moment.date() for moment in moments}
@@ -98,7 +103,7 @@ class BatchStore:
                 sessions = joining.assigned(events)
                 stacking = Stacking(connection)
                 to_store = await stacking.begin([*sessions.events, *sessions.derived])
-                refused = self._watch.begin(len(to_store))
+                refused = RefusedRows(to_store, None) if may_refuse_all else self._watch.begin(to_store)
                 writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
                 await writer.write(_by_day(to_store, days))
                 lost = _lost(writer, refused)
@@ -109,13 +114,17 @@ class BatchStore:
                 await keep_descriptions(
                     connection, [each for batch in remembered.new for each in batch.descriptions]
                 )
+                await hold_posts(
+                    connection, [(batch.shard, post) for batch in remembered.new for post in batch.held]
+                )
                 await stacking.end(to_store, lost)
                 await joining.tell()
                 await add_usage(connection, endings.counts())
                 await count_finished(connection, remembered)
         if remembered.new:  # otherwise nothing was written, and what others wrote may not be on the disk
             joining.remember()
-        self._watch.note(refused)
+        if not may_refuse_all:
+            self._watch.note(refused)
         self._is_direct = writer.is_direct
         return _tally(batches, remembered, endings)
 
@@ -179,6 +188,7 @@ def _tally(batches: Iterable[UnderstoodBatch], remembered: Remembered, endings: 
         replayed=_whole(batches) - _whole(remembered.new) - len(remembered.repeated),
         repeated=len(remembered.repeated),
         derived=len(endings.derived),
+        held=sum(len(batch.held) for batch in remembered.new),
     )
 
 

@@ -136,6 +136,19 @@ class UserDescription:
     description: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class HeldPost:
+    """A post of a project whose events are mostly refused: kept as it came (msgpack) until it is tried again.
+
+    What comes out of it is counted then; it may unpack to what was its limit when it was met.
+    """
+
+    id: bytes
+    project_id: bytes
+    post: bytes
+    unpacked_limit_bytes: int
+
+
 class Discard(NamedTuple):
     """The key that discarded events are counted under."""
 
@@ -160,6 +173,7 @@ class UnderstoodBatch:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     discarded: Counter[Discard] = field(default_factory=Counter)
     descriptions: list[UserDescription] = field(default_factory=list)
+    held: list[HeldPost] = field(default_factory=list)
     is_part: bool = False
 
 
@@ -167,7 +181,7 @@ class UnderstoodBatch:
 class Tally:
     """What one transaction stored, in events; `replayed` and `repeated` are in batches.
 
-    `derived` events were made by the worker itself and are in no other number.
+    `derived` events were made by the worker itself and are in no other number. `held` is in posts.
     A replay is an entry met again, a repeat is another entry of a stored batch, met for the first time.
     """
 
@@ -178,3 +192,4 @@ class Tally:
     replayed: int = 0
     repeated: int = 0
     derived: int = 0
+    held: int = 0

@@ -22,6 +22,7 @@ from collector.domain.outcome import (
     Discard,
     DiscardReason,
     Event,
+    HeldPost,
     UnderstoodBatch,
     UserDescription,
 )
@@ -32,10 +33,14 @@ from collector.domain.project_rules import ORDINARY, ProjectRules
 from collector.domain.unpacking import Unstorable, unpacked
 from collector.domain.user_description import described
 
+_encoder: Final = msgspec.msgpack.Encoder()
 UNPACKED_TO_SENT: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
 BYTES_OF_AN_EVENT: Final = 1600
 """So many bytes of a post weigh as much as one event."""
+
+
+Result = Event | DeadLetter | Discard | UserDescription | HeldPost
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class UnderstoodPost(msgspec.Struct, frozen=True, gc=False):
     hold and to store; which of them are too old does not matter.
     """
 
-    results: list[Event | DeadLetter | Discard | UserDescription]
+    results: list[Result]
     weight: int
 
 
@@ -83,13 +88,20 @@ def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatc
                 batch.dead_letters.append(result)
             elif isinstance(result, UserDescription):
                 batch.descriptions.append(result)
+            elif isinstance(result, HeldPost):
+                batch.held.append(result)
             else:
                 batch.discarded[result] += 1
     return batch
 
 
-def understand(post: Post, rules: Rules, project: ProjectRules | None = ORDINARY) -> UnderstoodPost:
-    """What becomes of a post; `project` is what its project's settings say, None when the project is gone."""
+def understand(
+    post: Post, rules: Rules, project: ProjectRules | None = ORDINARY, *, is_held: bool = False
+) -> UnderstoodPost:
+    """What becomes of a post; `project` is what its project's settings say, None when the project is gone.
+
+    Its weight does not depend on whether it is held: a replay parts an entry as the first time.
+    """
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
@@ -99,12 +111,13 @@ def understand(post: Post, rules: Rules, project: ProjectRules | None = ORDINARY
     if project is None:
         gone = _discard(sender, DiscardReason.PROJECT_GONE)
         results = [gone for result in results if not isinstance(result, UserDescription)]
-    return UnderstoodPost(results, max(len(results), len(body) // BYTES_OF_AN_EVENT))
+    weight = max(len(results), len(body) // BYTES_OF_AN_EVENT)
+    if is_held and not post.kind:
+        return UnderstoodPost([HeldPost(post.id, post.project_id, _encoder.encode(post))], weight)
+    return UnderstoodPost(results, weight)
 
 
-def _results(
-    post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules
-) -> list[Event | DeadLetter | Discard | UserDescription]:
+def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:
     if post.kind == USER_DESCRIPTION:
         return list(described(post, body, project))
     if post.kind:
@@ -118,8 +131,8 @@ def _results(
 
 def _of_plain(
     found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
-) -> list[Event | DeadLetter | Discard | UserDescription]:
-    results: list[Event | DeadLetter | Discard | UserDescription] = []
+) -> list[Result]:
+    results: list[Result] = []
     for place, plain in enumerate(found):
         if plain is not None:
             result = event_of_plain(plain, place, sender, rules.max_age, project)

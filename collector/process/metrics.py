@@ -118,6 +118,11 @@ class WorkerMetrics:
             ["cause"],
             registry=registry,
         )
+        self.posts_held = Gauge(
+            "headrace_posts_held",
+            "Posts of projects whose events are mostly refused, held until they are tried again.",
+            registry=registry,
+        )
         self.stream_lag = Gauge(
             "headrace_stream_lag",
             "Entries in the stream that no worker has read yet.",

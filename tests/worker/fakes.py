@@ -133,11 +133,15 @@ class FakeStore:
     events: list[Event] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
+    held: set[bytes] = field(default_factory=set)
     attempts: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
     _entry_of: dict[UUID, tuple[int, str]] = field(default_factory=dict)
     _repeats: set[tuple[int, str]] = field(default_factory=set)
     _references: set[tuple[bytes, str]] = field(default_factory=set)
+
+    def held_projects(self) -> Collection[bytes]:
+        return self.held
 
     async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
         self.attempts += 1

@@ -1,0 +1,168 @@
+"""One project's rubbish: its posts are held, others' are stored, and nothing is lost or counted twice."""
+
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from collector.broker.post_stream import Entry
+from collector.database.account import read_ledger
+from collector.database.errors import MostlyRefused
+from collector.database.held_posts import LONGEST_HOLD, number_held
+from collector.database.organizations import add_organization
+from collector.database.pool import close_pool, create_pool
+from collector.database.project_rules import StoredProjects
+from collector.database.projects import add_project
+from collector.database.store import BatchStore
+from collector.domain.outcome import Tally
+from collector.domain.post import Post
+from collector.domain.understanding import rules_of
+from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
+from tests.fakes import FakeClock
+from worker.batch import understand_piece
+from worker.held_posts import try_held_posts
+
+pytestmark = pytest.mark.integration
+
+BAD = b"\x03" * 16
+RULES = rules_of(200_000, 3)
+
+
+@pytest.fixture
+async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
+    """Two projects, and a schema that refuses some messages."""
+    pool = await create_pool(database_url, max_size=3)
+    async with pool.acquire() as connection:
+        await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")
+        for project_id in (PROJECT, BAD):
+            await add_project(connection, UUID(bytes=project_id), UUID(bytes=ORGANIZATION), "Shop")
+    await pool.execute("ALTER TABLE events ADD CONSTRAINT no_rubbish CHECK (message <> 'rubbish')")
+    yield pool
+    await close_pool(pool)
+
+
+@pytest.fixture
+def store(pool: asyncpg.Pool) -> BatchStore:
+    """On a clock that stands still."""
+    return BatchStore(pool, clock=FakeClock())
+
+
+def rubbish(events: int = 150) -> Post:
+    """A post that is refused, but for one event in five."""
+    bodies = [b"good" if number % 5 == 0 else b"rubbish" for number in range(events)]
+    return a_post(body=b"\n".join(bodies), project_id=BAD, content_type="text/plain")
+
+
+class Reader:
+    """Stores entries as a worker does."""
+
+    def __init__(self, pool: asyncpg.Pool, store: BatchStore) -> None:
+        self.pool, self.store = pool, store
+
+    async def save(self, entry: Entry) -> Tally:
+        """Once refused, again with the project held."""
+        projects = await StoredProjects(self.pool).rules_of([PROJECT, BAD])
+        while True:
+            piece = understand_piece(entry, 0, RULES, projects, self.store.held_projects())
+            try:
+                return await self.store.save(piece.batches)
+            except MostlyRefused:
+                continue
+
+
+@pytest.fixture
+def reader(pool: asyncpg.Pool, store: BatchStore) -> Reader:
+    """A worker's way from an entry to the store."""
+    return Reader(pool, store)
+
+
+async def _try(pool: asyncpg.Pool) -> None:
+    """As another worker would, that has seen nothing of it."""
+    await try_held_posts(pool, BatchStore(pool), StoredProjects(pool), RULES)
+
+
+async def _usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
+    rows = await pool.fetch("SELECT project_id, outcome, sum(events)::int AS n FROM usage GROUP BY 1, 2")
+    return {("bad" if row["project_id"].bytes == BAD else "good", row["outcome"]): row["n"] for row in rows}
+
+
+async def _differs(pool: asyncpg.Pool) -> bool:
+    """Whether what came out of the posts is not what was counted as ended."""
+    ledger = await read_ledger(pool, counts_events=True)
+    return sum(each.events for each in ledger.finished.values()) != sum(ledger.outcomes.values())
+
+
+def entry(*posts: Post, number: int = 1) -> Entry:
+    """Of the first shard."""
+    return Entry(0, f"{ACCEPTED_MS}-{number}", a_batch(*posts))
+
+
+async def test_one_projects_rubbish_does_not_stop_the_others(pool: asyncpg.Pool, reader: Reader) -> None:
+    """Its post is held as it came; its neighbours in the same entry are stored."""
+    mixed = entry(a_post(), rubbish(), a_post())
+
+    assert await reader.save(mixed) == Tally(stored=2, held=1)
+    assert await reader.save(entry(rubbish(), a_post(), number=2)) == Tally(stored=1, held=1)
+
+    assert await reader.save(mixed) == Tally(replayed=1)
+    assert await number_held(pool) == 2
+    assert await _usage(pool) == {("good", "stored"): 3}
+    assert not await _differs(pool)
+
+
+async def test_held_posts_are_stored_once_the_cause_is_gone(pool: asyncpg.Pool, reader: Reader) -> None:
+    """All of them, each event once, whatever crashes in between."""
+    await reader.save(entry(rubbish(), a_post()))
+    [held] = await pool.fetch("SELECT * FROM held_posts")
+    await pool.execute("ALTER TABLE events DROP CONSTRAINT no_rubbish")
+    await _try(pool)
+    assert await number_held(pool) == 1  # it is not its time
+
+    for _ in range(2):
+        await pool.execute("UPDATE held_posts SET due_utc = now()")
+        await _try(pool)
+        assert await number_held(pool) == 0
+        assert await _usage(pool) == {("good", "stored"): 1, ("bad", "stored"): 150}
+        # As after a crash before it was let go.
+        await pool.execute("INSERT INTO held_posts SELECT ($1::held_posts).*", held)
+
+    assert await pool.fetchval("SELECT count(*) FROM events") == 151
+    assert not await _differs(pool)
+
+
+async def test_held_posts_that_are_still_refused_are_put_off(pool: asyncpg.Pool, reader: Reader) -> None:
+    """Ever longer, and none of their events is written off."""
+    await reader.save(entry(rubbish(), rubbish()))
+    await pool.execute("UPDATE held_posts SET due_utc = now()")
+
+    await _try(pool)
+
+    rows = await pool.fetch("SELECT tries, due_utc > now() AS is_later FROM held_posts")
+    assert [tuple(row) for row in rows] == [(1, True)] * 2
+    assert await _usage(pool) == {}
+
+
+async def test_after_a_day_what_is_refused_is_written_off(pool: asyncpg.Pool, reader: Reader) -> None:
+    """Event by event: the good ones are stored, the others are dead letters."""
+    await reader.save(entry(rubbish()))
+    await pool.execute("UPDATE held_posts SET due_utc = now(), held_utc = now() - $1::interval", LONGEST_HOLD)
+    await pool.execute("UPDATE held_posts SET held_utc = held_utc - interval '1 second'")
+
+    await _try(pool)
+
+    assert await number_held(pool) == 0
+    assert await _usage(pool) == {("bad", "stored"): 30, ("bad", "dead_lettered"): 120}
+    assert not await _differs(pool)
+
+
+async def test_held_posts_of_a_deleted_project_are_discarded(pool: asyncpg.Pool, reader: Reader) -> None:
+    """And counted as such."""
+    await reader.save(entry(rubbish()))
+    await pool.execute("DELETE FROM projects WHERE id = $1", UUID(bytes=BAD))
+    await pool.execute("UPDATE held_posts SET due_utc = now()")
+
+    await _try(pool)
+
+    assert await number_held(pool) == 0
+    assert await _usage(pool) == {("bad", "discarded"): 150}

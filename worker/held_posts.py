@@ -1,0 +1,72 @@
+"""Trying held posts again: one project after the other, a few posts at a time.
+
+A project whose events are still mostly refused is left immediately. Where the cause was our code or the
+schema, all of its posts are stored once that has changed. Where it was the data, the events that Postgres
+takes are stored after a day, and the others become dead letters.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, Protocol
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import structlog
+
+from collector.database.errors import MostlyRefused
+from collector.database.held_posts import DuePost, let_go, number_held, posts_due, projects_due, put_off
+from collector.domain.identifiers import accepted_ms, derived_id
+from collector.domain.outcome import Tally, UnderstoodBatch
+from collector.domain.post import Post
+from collector.domain.project_rules import ProjectRules
+from collector.domain.understanding import Rules, batch_of, understand
+from collector.process.metrics import WorkerMetrics
+from worker.consumer import Projects
+
+_AT_ONCE: Final = 20
+"""Each may hold a hundred thousand events; most hold one."""
+_MOST_TRANSACTIONS: Final = 100
+"""Of one run; the next one goes on."""
+
+_decoder: Final = msgspec.msgpack.Decoder(Post)
+_log = structlog.get_logger()
+
+
+class JudgingStore(Protocol):
+    """What held posts need of the store."""
+
+    async def save(self, batches: Sequence[UnderstoodBatch], *, may_refuse_all: bool = False) -> Tally:
+        """Store each batch once. Raises MostlyRefused, unless all rows may be refused."""
+        ...
+
+
+async def try_held_posts(pool: asyncpg.Pool, store: JudgingStore, projects: Projects, rules: Rules) -> None:
+    """Store what came out of the posts that are due, as far as it is taken now."""
+    left = _MOST_TRANSACTIONS
+    for project_id in await projects_due(pool):
+        known = await projects.rules_of([project_id.bytes])
+        try:
+            while left and (due := await posts_due(pool, project_id, _AT_ONCE)):
+                left -= 1
+                for post in due:
+                    batch = _batch(post, rules, known.get(project_id.bytes))
+                    await store.save([batch], may_refuse_all=post.is_over)
+                    await let_go(pool, [post.id])
+        except MostlyRefused as error:
+            _log.warning("held posts are put off", project=str(project_id), error=str(error))
+            await put_off(pool, project_id)
+
+
+async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
+    """Publish how many posts are held."""
+    metrics.posts_held.set(await number_held(pool))
+
+
+def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> UnderstoodBatch:
+    """What came out of the post, under an id of its own: its batch, or that part of it, is stored already."""
+    post = _decoder.decode(due.post)
+    id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
+    found = batch_of(id_.bytes, [understand(post, rules, project)])
+    return replace(found, shard=due.shard, entry_id=f"held:{UUID(bytes=post.id)}", is_part=True)
