@@ -67,6 +67,7 @@ async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None
 def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> UnderstoodBatch:
     """What came out of the post, under an id of its own: its batch, or that part of it, is stored already."""
     post = _decoder.decode(due.post)
+    rules = replace(rules, unpacked_limit_bytes=max(rules.unpacked_limit_bytes, due.unpacked_limit_bytes))
     id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
     found = batch_of(id_.bytes, [understand(post, rules, project)])
     return replace(found, shard=due.shard, entry_id=f"held:{UUID(bytes=post.id)}", is_part=True)

@@ -20,11 +20,12 @@ LONGEST_HOLD: Final = timedelta(hours=24)
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
 
 _HOLD: Final = """
-    INSERT INTO held_posts (id, project_id, shard, post)
-    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bytea[]) ON CONFLICT DO NOTHING
+    INSERT INTO held_posts (id, project_id, shard, post, unpacked_limit_bytes)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $4::bytea[], $5::bigint[])
+    ON CONFLICT DO NOTHING
 """
 _DUE: Final = """
-    SELECT id, shard, post, held_utc < now() - $2::interval AS is_over FROM held_posts
+    SELECT id, shard, post, unpacked_limit_bytes, held_utc < now() - $2::interval AS is_over FROM held_posts
     WHERE project_id = $1 AND due_utc <= now() ORDER BY due_utc LIMIT $3
 """
 _PUT_OFF: Final = """
@@ -41,6 +42,7 @@ class DuePost:
     id: UUID
     shard: int
     post: bytes
+    unpacked_limit_bytes: int
     is_over: bool
 
 
@@ -53,6 +55,7 @@ async def hold_posts(connection: asyncpg.Connection, posts: Sequence[tuple[int, 
             [UUID(bytes=post.project_id) for _, post in posts],
             [shard for shard, _ in posts],
             [post.post for _, post in posts],
+            [post.unpacked_limit_bytes for _, post in posts],
         )
 
 
@@ -67,7 +70,7 @@ async def posts_due(pool: asyncpg.Pool, project_id: UUID, limit: int) -> list[Du
     """Some posts of the project, those that have waited longest."""
     async with connected(pool) as connection:
         rows = await connection.fetch(_DUE, project_id, LONGEST_HOLD, limit)
-    return [DuePost(row["id"], row["shard"], row["post"], row["is_over"]) for row in rows]
+    return [DuePost(*row) for row in rows]
 
 
 async def put_off(pool: asyncpg.Pool, project_id: UUID) -> None:

@@ -113,8 +113,12 @@ def understand(
         results = [gone for result in results if not isinstance(result, UserDescription)]
     weight = max(len(results), len(body) // BYTES_OF_AN_EVENT)
     if is_held and not post.kind:
-        return UnderstoodPost([HeldPost(post.id, post.project_id, _encoder.encode(post))], weight)
+        return UnderstoodPost([_held(post, rules)], weight)
     return UnderstoodPost(results, weight)
+
+
+def _held(post: Post, rules: Rules) -> HeldPost:
+    return HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
 
 
 def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:

@@ -5,6 +5,7 @@ CREATE TABLE held_posts (
     project_id uuid NOT NULL,
     shard      integer NOT NULL,
     post       bytea NOT NULL,                     -- msgpack
+    unpacked_limit_bytes bigint NOT NULL,
     held_utc   timestamptz NOT NULL DEFAULT now(),
     due_utc    timestamptz NOT NULL DEFAULT now() + interval '1 minute',
     tries      integer NOT NULL DEFAULT 0
