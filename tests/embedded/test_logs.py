@@ -69,7 +69,7 @@ async def test_a_child_goes_on_writing_into_its_log(tmp_path: Path) -> None:
     await until((log.parent / "x.log.2").exists)
     (tmp_path / "full").touch()
     with log.open("ab") as same:
-        same.write(b"." * 1000)
+        same.write(b"." * 1001)
     await until(lambda: log.stat().st_size < 1000)
     (tmp_path / "go").touch()
     assert await child.wait() == 0
