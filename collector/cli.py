@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from collector.operate import (
+    event_commands,
     organization_commands,
     project_commands,
     shard_commands,
@@ -39,6 +40,9 @@ app.add_typer(organization_commands.app, name="organization")
 app.add_typer(project_commands.app, name="project")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(shard_commands.app, name="shards")
+app.command()(event_commands.events)
+app.command()(event_commands.stacks)
+app.command()(event_commands.trace)
 
 
 def main() -> None:

@@ -43,6 +43,9 @@ def test_help_names_every_command() -> None:
         "organization",
         "project",
         "token",
+        "events",
+        "stacks",
+        "trace",
     ):
         assert f" {command} " in text
 

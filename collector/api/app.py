@@ -30,6 +30,7 @@ from collector.api import (
     stack_marks,
     stacks,
     tokens,
+    trace,
     users,
 )
 from collector.api.authentication import admit
@@ -60,6 +61,7 @@ ROUTES: Final = (
     *stacks.ROUTES,
     *stack_marks.ROUTES,
     *about.ROUTES,
+    *trace.ROUTES,
 )
 """Everything that the api does."""
 

@@ -66,6 +66,8 @@ async def admit(request: web.Request, role: Role) -> None:
         raise Forbidden("This needs the scope `user`; a token with the scope `client` can only post events.")
     if role is Role.PERSON and identity.is_token:
         raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
+    if role is Role.GLOBAL and not identity.is_global:
+        raise Forbidden("This needs the scope `global`.")
     request[IDENTITY] = identity
     await api.throttle.count(request, counted_as(identity))
 

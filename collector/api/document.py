@@ -24,6 +24,7 @@ _NEEDS: Final = {
     Role.ANYONE: "Needs no credentials.",
     Role.USER: "Needs a token with the scope `user`, or a login.",
     Role.PERSON: "Needs a login, or Basic with an address and a password: no other token can do it.",
+    Role.GLOBAL: "Needs a login or a token with the scope `global`.",
 }
 
 

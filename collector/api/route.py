@@ -35,6 +35,8 @@ class Role(enum.Enum):
     """Whoever has the scope `user`, a program too."""
     PERSON = "person"
     """Likewise, but by a login or a password: a program cannot, whatever its scopes."""
+    GLOBAL = "global"
+    """Those who may do everything: a login or a token with the scope `global`."""
 
 
 @dataclass(frozen=True, slots=True)

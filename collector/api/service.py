@@ -22,6 +22,7 @@ from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
 from collector.broker.permissions import api_commands
 from collector.broker.queue_load import check_writable
+from collector.broker.queue_look import QueueLook
 from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.database.errors import DatabaseUnavailable
@@ -57,6 +58,7 @@ class Api:
     keys: Keys
     retention: Retention
     projection: TokenProjection
+    queue_look: QueueLook
     login_counters: LoginCounters
     trusted_proxies: TrustedProxies
     passwords: Passwords
@@ -156,6 +158,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             keys=keys,
             retention=retention,
             projection=TokenProjection(redis, keys),
+            queue_look=QueueLook(redis, keys),
             login_counters=LoginCounters(redis, keys),
             trusted_proxies=proxies,
             passwords=stack.enter_context(open_passwords()),

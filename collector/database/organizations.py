@@ -58,6 +58,14 @@ async def all_organizations(connection: asyncpg.Connection) -> list[Organization
     return [_organization(row) for row in await connection.fetch(f"{_SELECT} ORDER BY o.name, o.id")]
 
 
+async def organizations_called(connection: asyncpg.Connection, name: str, limit: int) -> list[Organization]:
+    """Those that have the name, in any case."""
+    rows = await connection.fetch(
+        f"{_SELECT} WHERE lower(o.name) = lower($1) ORDER BY o.id LIMIT $2", storable(name), limit
+    )
+    return [_organization(row) for row in rows]
+
+
 async def find_organization(
     connection: asyncpg.Connection, organization_id: UUID, lock: RowLock = RowLock.NONE
 ) -> Organization | None:

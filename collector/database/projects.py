@@ -93,6 +93,14 @@ async def count_projects(
     return number
 
 
+async def projects_called(connection: asyncpg.Connection, name: str, limit: int) -> list[Project]:
+    """Those that have the name, in any case."""
+    rows = await connection.fetch(
+        f"{_SELECT} WHERE lower(p.name) = lower($1) ORDER BY p.id LIMIT $2", storable(name), limit
+    )
+    return [_project(row) for row in rows]
+
+
 async def readable_projects(
     connection: asyncpg.Connection, organization_ids: Iterable[UUID] | None
 ) -> list[UUID]:

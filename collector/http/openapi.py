@@ -36,6 +36,7 @@ _TAGS: Final = {
     "Organization": "Who projects belong to, and its people.",
     "User": "People.",
     "Status": "What runs here.",
+    "Admin": "For those who may do everything.",
 }
 _SECURITY_SCHEMES: Final = {
     "Bearer": {"type": "http", "scheme": "bearer", "description": "A token, of a login or of a program."},

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from collector.domain.errors import Refusal
 
-Tag = Literal["Event", "Stack", "Project", "Organization", "Token", "Auth", "User", "Status"]
+Tag = Literal["Event", "Stack", "Project", "Organization", "Token", "Auth", "User", "Status", "Admin"]
 
 AnyHandler = TypeVar("AnyHandler", bound=Callable[..., Any])
 

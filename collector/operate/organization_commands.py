@@ -21,7 +21,7 @@ _MEMBERS: Final = (
 
 app = typer.Typer(help="The owners of projects.", no_args_is_help=True)
 
-_Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="The id.")]
+_Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="The id or the name.")]
 
 
 @app.command()

@@ -4,7 +4,7 @@ import asyncpg
 
 from collector.api.doors import tell_of_gone, tell_of_organization
 from collector.api.organization_changes import NewOrganization, make_organization
-from collector.api.organizations import OrganizationView, organization_views, reachable_organization
+from collector.api.organizations import OrganizationView, organization_views
 from collector.api.request_body import converted
 from collector.api.service import Api
 from collector.database.deletion import delete_organizations
@@ -17,6 +17,7 @@ from collector.database.organizations import (
 from collector.database.pool import connected
 from collector.database.users import find_user
 from collector.domain.errors import NotFound
+from collector.operate.naming import meant_organization
 from collector.operate.system import OPERATOR
 
 
@@ -40,13 +41,13 @@ async def list_all(api: Api) -> list[OrganizationView]:
 async def show(api: Api, name: str) -> OrganizationView:
     """One of them, with what it has."""
     async with connected(api.pool) as connection:
-        return await _view(api, connection, await reachable_organization(connection, OPERATOR, name))
+        return await _view(api, connection, await meant_organization(connection, name))
 
 
 async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView:
     """Suspend an organization: its tokens are refused and its events not shown; or let it go on."""
     async with connected(api.pool) as connection:
-        found = await reachable_organization(connection, OPERATOR, name)
+        found = await meant_organization(connection, name)
         await suspend_organization(connection, found.id, api.clock.now(), is_suspended=is_suspended)
     await tell_of_organization(api, found.id)
     return await show(api, name)
@@ -55,7 +56,7 @@ async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView
 async def limit(api: Api, name: str, *, events_a_month: int) -> OrganizationView:
     """Take no more posts once so many events of a month (UTC) are stored; 0 is no limit."""
     async with connected(api.pool) as connection:
-        found = await reachable_organization(connection, OPERATOR, name)
+        found = await meant_organization(connection, name)
         await limit_organization(connection, found.id, api.clock.now(), events_a_month or None)
     await tell_of_organization(api, found.id)
     return await show(api, name)
@@ -64,7 +65,7 @@ async def limit(api: Api, name: str, *, events_a_month: int) -> OrganizationView
 async def delete(api: Api, name: str) -> OrganizationView:
     """Delete an organization with all that belongs to it; a worker removes what is left behind."""
     async with connected(api.pool) as connection:
-        found = await reachable_organization(connection, OPERATOR, name)
+        found = await meant_organization(connection, name)
         view = await _view(api, connection, found)
         gone = await delete_organizations(connection, [found.id])
     await tell_of_gone(api, gone, [found.id])

@@ -3,12 +3,14 @@
 Texts in tables come from people's requests: no control character of theirs reaches a terminal.
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any, Final
 
 import msgspec
+import orjson
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +22,29 @@ _WIDTH_OF_PIPES: Final = 1000
 
 def json_of(view: Any) -> str:
     """The view, or a list of them."""
-    return msgspec.json.format(msgspec.json.encode(view), indent=2).decode() + "\n"
+    # Events hold JSON of their own, which only orjson takes as it is.
+    text = orjson.dumps(view, default=msgspec.to_builtins, option=orjson.OPT_UTC_Z).decode()
+    return _harmless(msgspec.json.format(text, indent=2)) + "\n"
+
+
+def json_line_of(view: Any) -> str:
+    """The view on one line, for a program that reads them as they come."""
+    return _harmless(orjson.dumps(view, option=orjson.OPT_UTC_Z).decode()) + "\n"
+
+
+def lines_of(texts: Iterable[str]) -> str:
+    """Sentences, each on a line of its own."""
+    return "".join(f"{printable(text)}\n" for text in texts)
+
+
+def row_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """Some members of one thing, on a line of its own."""
+    return lines_of(["  ".join(_words(row[column]) for column in columns if row[column])])
+
+
+def printable(text: str) -> str:
+    """The text with U+FFFD in place of what a terminal could take for a command, or not show."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
 def table_of(views: Sequence[Any], columns: Sequence[str]) -> str:
@@ -54,7 +78,17 @@ def _members(view: Any) -> dict[str, Any]:
 
 
 def _cell(value: Any) -> Text:
-    return Text("".join(character if character.isprintable() else "\ufffd" for character in _words(value)))
+    return Text(printable(_words(value)))
+
+
+def _harmless(text: str) -> str:
+    """The same JSON: what is not printable is always in a string, where it can be escaped."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        for character in text
+    )
 
 
 def _words(value: Any) -> str:

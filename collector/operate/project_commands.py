@@ -12,14 +12,14 @@ _MEMBERS: Final = (*_COLUMNS, "delete_bot_data_enabled", "promoted_tabs", "stack
 
 app = typer.Typer(help="What events belong to.", no_args_is_help=True)
 
-_Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The id.")]
+_Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The id or the name.")]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="What it is called.")],
     *,
-    organization: Annotated[str, typer.Option(help="The organization that it is of, by id.")],
+    organization: Annotated[str, typer.Option(help="The organization that it is of, by id or name.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -33,7 +33,7 @@ def create(
 @app.command("list")
 def list_all(
     *,
-    organization: Annotated[str | None, typer.Option(help="Only those of this one, by id.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only those of this one, by id or name.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:

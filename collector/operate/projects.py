@@ -3,15 +3,15 @@
 from typing import Final
 
 from collector.api.doors import tell_of_gone
-from collector.api.organizations import reachable_organization
 from collector.api.project_changes import NewProject, make_project
-from collector.api.projects import ProjectView, project_views, reachable_project
+from collector.api.projects import ProjectView, project_views
 from collector.api.request_body import converted
 from collector.api.service import Api
 from collector.database.deletion import delete_projects
 from collector.database.organizations import all_organizations
 from collector.database.pool import connected
 from collector.database.projects import list_projects
+from collector.operate.naming import meant_organization, meant_project
 from collector.operate.system import OPERATOR
 
 _AT_MOST: Final = 1_000_000
@@ -19,7 +19,9 @@ _AT_MOST: Final = 1_000_000
 
 async def create(api: Api, name: str, organization: str) -> ProjectView:
     """A new project of an organization."""
-    wanted = converted({"name": name, "organization_id": organization}, NewProject)
+    async with connected(api.pool) as connection:
+        owner = await meant_organization(connection, organization)
+    wanted = converted({"name": name, "organization_id": owner.id.hex}, NewProject)
     made = await make_project(api, OPERATOR, wanted)
     return await show(api, made.id.hex)
 
@@ -30,7 +32,7 @@ async def list_all(api: Api, organization: str | None) -> list[ProjectView]:
         if organization is None:
             owners = await all_organizations(connection)
         else:
-            owners = [await reachable_organization(connection, OPERATOR, organization)]
+            owners = [await meant_organization(connection, organization)]
         ids = [owner.id for owner in owners]
         found = await list_projects(connection, ids, limit=_AT_MOST, offset=0)
         return await project_views(api, connection, found)
@@ -39,7 +41,7 @@ async def list_all(api: Api, organization: str | None) -> list[ProjectView]:
 async def show(api: Api, name: str) -> ProjectView:
     """One of them, with what it has."""
     async with connected(api.pool) as connection:
-        found = await reachable_project(connection, OPERATOR, name)
+        found = await meant_project(connection, name)
         (view,) = await project_views(api, connection, [found], with_statistics=True)
         return view
 
@@ -48,7 +50,7 @@ async def delete(api: Api, name: str) -> ProjectView:
     """Delete a project with all that belongs to it; a worker removes what is left behind."""
     view = await show(api, name)
     async with connected(api.pool) as connection:
-        found = await reachable_project(connection, OPERATOR, name)
+        found = await meant_project(connection, name)
         gone = await delete_projects(connection, [found.id])
     await tell_of_gone(api, gone)
     return view

@@ -1,5 +1,6 @@
 """How one command of operators runs: asked first where it cannot be undone, then done, then printed."""
 
+import asyncio
 import getpass
 import os
 import sys
@@ -49,15 +50,42 @@ def _run(
     work: "Callable[[System], Awaitable[View]]",
     data_dir: Path | None,
 ) -> View:
-    from collector.process.known_settings import unknown_variables  # noqa: PLC0415
-    from collector.process.lifecycle import run_process  # noqa: PLC0415
-    from collector.process.settings import in_words  # noqa: PLC0415
-
     done: list[View] = []
 
     async def main(_stop: "Stop") -> None:
         async with opened(os.environ, data_dir) as system:
             done.append(await work(system))
+
+    _run_process(main)
+    return done[0]
+
+
+def run_until_stopped(work: "Callable[[Api, Stop], Awaitable[None]]", data_dir: Path | None) -> None:
+    """Work until Ctrl-C, which is no failure. Any other is told likewise."""
+    from collector.operate.system import open_system  # noqa: PLC0415
+
+    async def main(stop: "Stop") -> None:
+        async with open_system(os.environ, data_dir) as api, asyncio.TaskGroup() as tasks:
+            working = tasks.create_task(_awaited(work(api, stop)))
+            stopping = tasks.create_task(_cancel_at(stop, working))
+            working.add_done_callback(lambda _: stopping.cancel())
+
+    _run_process(main)
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+async def _cancel_at(stop: "Stop", task: asyncio.Task[None]) -> None:
+    await stop.wait()
+    task.cancel()
+
+
+def _run_process(main: "Callable[[Stop], Awaitable[None]]") -> None:
+    from collector.process.known_settings import unknown_variables  # noqa: PLC0415
+    from collector.process.lifecycle import run_process  # noqa: PLC0415
+    from collector.process.settings import in_words  # noqa: PLC0415
 
     _check_arguments()
     for unknown in unknown_variables(os.environ):
@@ -65,7 +93,6 @@ def _run(
     status = run_process(main, lambda error: in_words(error, os.environ))
     if status:
         raise typer.Exit(status)
-    return done[0]
 
 
 def show_one(view: Any, members: Sequence[str], *, as_json: bool) -> None:

@@ -17,8 +17,9 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.errors import DatabaseUnavailable
 from collector.domain.errors import Refusal
 from collector.domain.scope import GLOBAL, effective
+from collector.operate.output import printable
 from collector.operate.servers import found_servers
-from collector.process.lifecycle import StartError
+from collector.process.lifecycle import StartError, ungrouped
 from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
 
@@ -41,10 +42,11 @@ async def open_system(environ: Mapping[str, str], data_dir: Path | None) -> Asyn
 def told_in_one_line() -> Iterator[None]:
     """Turn what goes wrong in the block into a StartError with one line."""
     try:
-        yield
+        with ungrouped():
+            yield
     except Refusal as refusal:
         faults = [fault for faults in refusal.fields.values() for fault in faults]
-        raise StartError(" ".join(faults) or refusal.title) from refusal
+        raise StartError(printable(" ".join(faults) or refusal.title)) from refusal
     except DatabaseUnavailable as error:
         raise StartError(f"Postgres cannot do it right now ({error}); it may have been done.") from error
     except (BrokerUnavailable, BrokerFull) as error:

@@ -38,9 +38,9 @@ _Token = Annotated[str, typer.Argument(metavar="TOKEN", help="The first 24 chara
 @app.command()
 def create(  # noqa: PLR0913 - options of a command
     *,
-    project: Annotated[str | None, typer.Option(help="The project that it is for, by id.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project that it is for, by id or name.")] = None,
     organization: Annotated[
-        str | None, typer.Option(help="The organization all of whose projects it is for, by id.")
+        str | None, typer.Option(help="The organization all of whose projects it is for, by id or name.")
     ] = None,
     scope: Annotated[
         list[str] | None,
@@ -73,9 +73,10 @@ def create(  # noqa: PLR0913 - options of a command
 @app.command("list")
 def list_all(
     *,
-    project: Annotated[str | None, typer.Option(help="Only those for this project, by id.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only those for this project, by id or name.")] = None,
     organization: Annotated[
-        str | None, typer.Option(help="Only those for this organization or one of its projects, by id.")
+        str | None,
+        typer.Option(help="Only those for this organization or one of its projects, by id or name."),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,

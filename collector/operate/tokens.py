@@ -8,8 +8,6 @@ import asyncpg
 
 from collector.api.doors import revoke_at_doors, tell_of_new_token
 from collector.api.new_tokens import Made, NewToken, make_token, make_token_for_project
-from collector.api.organizations import reachable_organization
-from collector.api.projects import reachable_project
 from collector.api.request_body import converted
 from collector.api.service import Api
 from collector.api.token_view import TokenView, token_view
@@ -20,6 +18,7 @@ from collector.database.tokens import all_access_tokens, delete_tokens, find_tok
 from collector.domain.errors import Conflict, Invalid
 from collector.domain.scope import CLIENT
 from collector.domain.token import fault_in_brought, lookup_of
+from collector.operate.naming import meant_organization, meant_project
 from collector.operate.system import OPERATOR
 
 _AT_MOST: Final = 1_000_000
@@ -59,9 +58,9 @@ async def list_all(api: Api, project: str | None = None, organization: str | Non
     """Every token of programs, or those of one project or organization, the oldest first."""
     async with connected(api.pool) as connection:
         if project is not None:
-            owner = (await reachable_project(connection, OPERATOR, project)).id
+            owner = (await meant_project(connection, project)).id
         elif organization is not None:
-            owner = (await reachable_organization(connection, OPERATOR, organization)).id
+            owner = (await meant_organization(connection, organization)).id
         else:
             return [token_view(token) for token in await all_access_tokens(connection)]
         found = await list_tokens(connection, owner, limit=_AT_MOST, offset=0)
@@ -90,9 +89,9 @@ async def delete(api: Api, name: str) -> TokenView:
 
 async def _make(api: Api, connection: asyncpg.Connection, wanted: Wanted, asked: NewToken) -> Made:
     if wanted.project is not None:
-        project = await reachable_project(connection, OPERATOR, wanted.project, RowLock.KEEP)
+        project = await meant_project(connection, wanted.project, RowLock.KEEP)
         return await make_token_for_project(api, connection, OPERATOR, asked, project, wanted.value)
-    owner = await reachable_organization(connection, OPERATOR, wanted.organization or "", RowLock.KEEP)
+    owner = await meant_organization(connection, wanted.organization or "", RowLock.KEEP)
     owned = {"organization_id": owner.id, "is_suspended": owner.is_suspended}
     return await make_token(api, connection, OPERATOR, asked, wanted.value, **owned)
 

@@ -21,7 +21,8 @@ def create(
     *,
     name: Annotated[str | None, typer.Option(help="The person's name.", show_default="the address")] = None,
     organization: Annotated[
-        list[str] | None, typer.Option(help="An organization that the user belongs to, by id; repeatable.")
+        list[str] | None,
+        typer.Option(help="An organization that the user belongs to, by id or name; repeatable."),
     ] = None,
     is_global: Annotated[bool, typer.Option("--global", help="May do everything.")] = False,
     data_dir: DataDir = None,

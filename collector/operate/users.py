@@ -6,7 +6,6 @@ import asyncpg
 
 from collector.api.accounts import add_account
 from collector.api.doors import revoke_at_doors, tell_of_member
-from collector.api.organizations import reachable_organization
 from collector.api.request_body import converted
 from collector.api.service import Api
 from collector.api.sign_up import SignUp
@@ -29,7 +28,7 @@ from collector.domain.errors import Conflict, Invalid, NotFound
 from collector.domain.identifiers import uuid_of
 from collector.domain.scope import CLIENT, GLOBAL, USER
 from collector.domain.user_address import fault_in_address
-from collector.operate.system import OPERATOR
+from collector.operate.naming import meant_organization
 
 
 async def create(
@@ -41,14 +40,14 @@ async def create(
         raise Invalid(fields={"email": [fault]})
     async with connected(api.pool) as connection:
         for organization in organizations:
-            await reachable_organization(connection, OPERATOR, organization)
+            await meant_organization(connection, organization)
     roles = (GLOBAL,) if is_global else (USER, CLIENT)
     user = await add_account(api, wanted.email, wanted.name, wanted.password, roles)
     if user is None:
         raise Conflict(f"Somebody has the address {wanted.email} already.")
     async with connected(api.pool) as connection, connection.transaction():
         for organization in organizations:
-            found = await reachable_organization(connection, OPERATOR, organization, RowLock.KEEP)
+            found = await meant_organization(connection, organization, RowLock.KEEP)
             await add_member(connection, found.id, user.id)
     return await show(api, user.id.hex)
 

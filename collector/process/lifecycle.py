@@ -4,7 +4,8 @@ import asyncio
 import gc
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import structlog
@@ -119,6 +120,15 @@ def first_of(group: BaseExceptionGroup[AnyError]) -> AnyError:
     """The first error in a group, however deep in it."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+
+
+@contextmanager
+def ungrouped() -> Iterator[None]:
+    """Raise what a task group in the block raises as the error that it is."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise first_of(group) from group
 
 
 async def _until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:

@@ -20,6 +20,7 @@ from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.login_counters import LoginCounters
+from collector.broker.queue_look import QueueLook
 from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
 from collector.database.organizations import add_member, add_organization
@@ -28,7 +29,7 @@ from collector.database.store import BatchStore
 from collector.database.tokens import access_token, add_token, login_token
 from collector.database.users import User, add_user
 from collector.domain.identifiers import PostIds
-from collector.domain.outcome import Event
+from collector.domain.outcome import Event, UnderstoodBatch
 from collector.domain.password import hash_password
 from collector.domain.token import new_token
 from collector.http.health import add_health
@@ -114,6 +115,10 @@ class RunningApi:
         """Store events as a worker does."""
         await BatchStore(self.pool).save([understood(*events)])
 
+    async def save(self, batch: UnderstoodBatch) -> None:
+        """Store whatever a post batch turned into."""
+        await BatchStore(self.pool).save([batch])
+
     async def start_over(self) -> None:
         """The same organizations and projects as at first, and new people and tokens."""
         await self.pool.execute("TRUNCATE organizations, users CASCADE")
@@ -157,6 +162,7 @@ async def running_api(
             api = replace(
                 api,
                 projection=TokenProjection(elsewhere, keys),
+                queue_look=QueueLook(elsewhere, keys),
                 login_counters=LoginCounters(elsewhere, keys),
             )
         app = application()

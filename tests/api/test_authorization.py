@@ -91,6 +91,7 @@ TABLE = {
     "DELETE /stacks/{ids}/mark-critical":          "401 401 403 204 204 204 404 401 401 401 401",
     "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
     "GET /about":                                  "200 200 200 200 200 200 200 200 200 200 200",
+    "GET /admin/trace":                            "401 401 403 403 403 200 403 401 401 401 401",
     "GET /notifications/system":                   "401 401 403 204 204 204 204 401 401 401 401",
 }  # fmt: skip
 
@@ -112,6 +113,7 @@ BODIES: dict[str, Any] = {
 QUERIES = {
     "POST /stacks/{ids}/mark-snoozed": {"snoozeUntilUtc": "2999-01-01"},
     "GET /search/validate": {"query": "type:error"},
+    "GET /admin/trace": {"reference": "order-4711"},
     "GET /events": {"filter": "reference:order-4711"},
     "GET /projects/{projectId}/events": {"filter": "reference:order-4711"},
     "POST /projects/{id}/config": {"key": "k"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -10,7 +11,8 @@ import msgspec
 import pytest
 
 from tests.api.running_api import EMAIL, RunningApi
-from tests.database.rows import ORGANIZATION, PROJECT
+from tests.database.rows import ORGANIZATION, PROJECT, an_event
+from tests.real_clock import real_now
 from tests.test_cli import headrace
 
 BROUGHT = "my-own-client-key-0123456789abcdef"
@@ -35,7 +37,7 @@ class Shell:
     async def refused(self, *arguments: str, typed: str = "") -> str:
         """The one line of a run that must fail."""
         done = await self.run(*arguments, typed=typed)
-        assert (done.returncode, done.stdout) == (2, "")
+        assert (done.returncode, done.stdout) == (2, ""), done.stderr
         (line,) = done.stderr.splitlines()
         return line
 
@@ -100,6 +102,59 @@ async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: Runni
     assert "There is no such project." in await shell.refused("project", "show", PROJECT.hex)
 
 
+HOSTILE = "\x1b]0;owned\x07\u202e\x9b2J\r\n\tx"
+
+
+@pytest.mark.integration
+async def test_hostile_events_are_harmless_on_a_terminal(shell: Shell, api: RunningApi) -> None:
+    """No control character of theirs comes through, in tables, sentences, JSON or errors."""
+    await api.pool.execute("UPDATE projects SET name = $1", HOSTILE)
+    await api.store(an_event(message=HOSTILE, source=HOSTILE, type=HOSTILE, reference_id="order-4711"))
+
+    table = await shell.run("events")
+    tables = [table, await shell.run("stacks"), await shell.run("trace", "order-4711")]
+    as_json = await shell.run("events", "--json")
+    refused = await shell.refused("events", "--project", HOSTILE)
+
+    assert [done.returncode for done in (*tables, as_json)] == [0, 0, 0, 0]
+    for text in (*(done.stdout for done in (*tables, as_json)), refused):
+        assert text.replace("\n", "").isprintable()
+    assert "\ufffd]0;owned\ufffd" in table.stdout
+    assert "Several projects" in refused
+    assert msgspec.json.decode(as_json.stdout)[0]["message"] == HOSTILE
+
+
+@pytest.mark.integration
+async def test_a_trace_that_finds_nothing_is_status_1(shell: Shell) -> None:
+    """A script sees it, and a person reads what was looked at."""
+    done = await shell.run("trace", "order-4711")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("Not found: ")
+
+
+@pytest.mark.integration
+async def test_following_ends_with_ctrl_c(shell: Shell, api: RunningApi) -> None:
+    """Without a traceback, and with status 0; each event is a line."""
+    await api.store(an_event(message="first"))
+    inherited = {name: text for name, text in os.environ.items() if name in {"PATH", "HOME"}}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "collector.cli", "events", "type:log", "--follow", "--json"),
+        env=inherited | shell.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(60):
+        assert msgspec.json.decode(await process.stdout.readline())["message"] == "first"
+        await api.store(an_event(message="second", accepted=real_now()))
+        assert msgspec.json.decode(await process.stdout.readline())["message"] == "second"
+        process.send_signal(signal.SIGINT)
+        rest, errors = await process.communicate()
+
+    assert (process.returncode, rest, errors) == (0, b"", b"")
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize(
     ("arguments", "line"),
@@ -117,6 +172,10 @@ async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: Runni
             ("token", "create", "--project", PROJECT.hex, "--scope", "all"), "Invalid token scope", id="scope"
         ),
         pytest.param(("token", "list", "--project", "x"), "There is no such project.", id="no such owner"),
+        pytest.param(("events", "--time", "today", "-f"), "only one of --time and --follow", id="two times"),
+        pytest.param(("events", "message:("), "filter", id="no filter"),
+        pytest.param(("stacks", "--project", "x"), "There is no such project.", id="no such project"),
+        pytest.param(("trace", "x" * 1001), "must be a reference id", id="no reference"),
         pytest.param(
             ("token", "list", "--project", "x", "--organization", "y"), "only one of", id="two owners"
         ),

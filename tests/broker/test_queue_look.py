@@ -1,0 +1,102 @@
+"""A look at the streams, which changes nothing in them."""
+
+import pytest
+from redis.asyncio import Redis
+
+from collector.broker.keys import Keys
+from collector.broker.post_stream import PostStream
+from collector.broker.queue_look import QueueLook, WaitingEntry
+from collector.broker.shards import Shards
+from tests.factories import a_batch, a_post
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+async def stream(redis: Redis, keys: Keys) -> PostStream:
+    """Two shards, without a stream yet."""
+    return PostStream(redis, keys, Shards(redis, keys, 2))
+
+
+async def seen(look: QueueLook) -> list[WaitingEntry]:
+    """Every entry."""
+    return [entry async for entry in look.entries()]
+
+
+async def test_entries_are_seen_in_order_with_what_is_before_them(
+    redis: Redis, keys: Keys, stream: PostStream
+) -> None:
+    """In every shard, whether they were given out or not."""
+    look = QueueLook(redis, keys)
+    await stream.ensure_group()
+    for shard in (0, 0, 0, 1):
+        await stream.append(shard, a_batch(a_post()))
+    given = await stream.read("worker-1", 1, 1)
+    await stream.append(1, a_batch(a_post()))
+
+    entries = await seen(look)
+
+    assert [(entry.shard, entry.before, entry.is_in_hand) for entry in entries] == [
+        (0, 0, True),
+        (0, 1, False),
+        (0, 2, False),
+        (1, 0, True),
+        (1, 1, False),
+    ]
+    assert {entry.id for entry in entries if entry.is_in_hand} == {entry.id for entry in given}
+    assert all(entry.batch is not None for entry in entries)
+    assert await look.length() == 5
+    assert len(await look.oldest()) == 2
+
+
+async def test_who_holds_an_entry_is_known(redis: Redis, keys: Keys, stream: PostStream) -> None:
+    """And how often it was given out; of one that waits nobody."""
+    look = QueueLook(redis, keys)
+    await stream.append(0, a_batch(a_post()))
+    (waiting,) = await seen(look)
+    assert await look.delivery(0, waiting.id) is None
+
+    await stream.ensure_group()
+    await stream.read("worker-1", 10, 1)
+    await stream.claim("worker-2", 0, 10)
+
+    delivery = await look.delivery(0, waiting.id)
+    assert delivery is not None
+    assert (delivery.consumer, delivery.deliveries) == ("worker-2", 2)
+
+
+async def test_a_look_changes_nothing(redis: Redis, keys: Keys, stream: PostStream) -> None:
+    """Neither what waits nor what is in hand, nor does it make a group or a stream."""
+    look = QueueLook(redis, keys)
+    assert await seen(look) == []
+    assert await look.oldest() == []
+    assert not await redis.exists(keys.stream(0))
+
+    await stream.append(0, a_batch(a_post()))
+    await seen(look)
+
+    assert await redis.xlen(keys.stream(0)) == 1
+    assert await redis.xinfo_groups(keys.stream(0)) == []
+
+
+async def test_many_entries_are_read_in_parts(
+    redis: Redis, keys: Keys, stream: PostStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the weight of the largest so far; none is left out."""
+    monkeypatch.setattr("collector.broker.queue_look._PAGE_BYTES", 2000)
+    for number in range(30):
+        await stream.append(0, a_batch(a_post(body=b'{"message":"%d"}' % number * (1 + number % 7))))
+
+    entries = await seen(QueueLook(redis, keys))
+
+    assert [entry.before for entry in entries] == list(range(30))
+    assert len({entry.id for entry in entries}) == 30
+
+
+async def test_an_entry_that_cannot_be_read_is_seen_without_its_posts(redis: Redis, keys: Keys) -> None:
+    """It may be of a later version."""
+    await redis.xadd(keys.stream(0), {b"v": b"99", b"b": b"?"})
+
+    (entry,) = await seen(QueueLook(redis, keys))
+
+    assert entry.batch is None
