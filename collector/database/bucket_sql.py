@@ -9,7 +9,8 @@ from collector.database.filter_sql import CAUSES, Arguments
 from collector.database.value_sql import value_condition
 from collector.domain.aggregation import Aggregation, Interval, Operator, interval_of, missing_of
 from collector.domain.filter_fields import Column, ErrorMember, Field, Kind, Member, Place, StackColumn
-from collector.domain.filter_terms import IsText, folded
+from collector.domain.filter_terms import IsText
+from collector.domain.filter_words import folded
 
 _ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
 """Where buckets are counted from: a Monday."""

@@ -12,7 +12,7 @@ import asyncpg
 from collector.database.filter_sql import Arguments
 from collector.database.owner_filters import Narrowing, OrganizationConditions, narrowed
 from collector.database.row_lock import RowLock
-from collector.database.text import storable
+from collector.database.text import lowered, storable
 from collector.domain.outcome import Outcome
 from collector.domain.projection import OrganizationEntry
 
@@ -135,10 +135,10 @@ async def has_organization_named(
 ) -> bool:
     """Whether one of these, but that one, has the name in any case."""
     found: bool = await connection.fetchval(
-        """
+        f"""
         SELECT EXISTS (SELECT FROM organizations
-                       WHERE id = ANY($1) AND lower(name) = lower($2) AND id IS DISTINCT FROM $3)
-        """,
+                       WHERE id = ANY($1) AND {lowered("name")} = {lowered("$2")} AND id IS DISTINCT FROM $3)
+        """,  # noqa: S608 - constants only
         list(among),
         storable(name),
         but,

@@ -13,7 +13,8 @@ from collector.database.pooler import SESSION_FAULTS, SessionConnection, check_s
 from collector.process.lifecycle import ServerError
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
-OLDEST_MAJOR: Final = 16
+OLDEST_MAJOR: Final = 17
+"""The first one with `pg_c_utf8`, by which texts are folded."""
 START_SECONDS: Final = 10.0
 """How long a start waits for a server that is not there yet."""
 
@@ -154,6 +155,9 @@ def _check_version(connection: asyncpg.Connection) -> None:
     major = connection.get_server_version().major
     if major < OLDEST_MAJOR:
         raise ServerError(f"This is PostgreSQL {major}; {OLDEST_MAJOR} or newer is needed.", "database_url")
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise ServerError(f"The database's encoding is {encoding}; it must be UTF8.", "database_url")
 
 
 async def _prepare(

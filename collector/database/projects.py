@@ -13,7 +13,7 @@ import msgspec
 from collector.database.filter_sql import Arguments
 from collector.database.owner_filters import Narrowing, ProjectConditions, narrowed
 from collector.database.row_lock import RowLock
-from collector.database.text import storable
+from collector.database.text import lowered, storable
 from collector.domain.client_settings import NEW_PROJECT_SETTINGS
 from collector.domain.projection import ProjectEntry
 
@@ -149,10 +149,11 @@ async def has_project_named(
 ) -> bool:
     """Whether a project of the organization, but that one, has the name in any case."""
     found: bool = await connection.fetchval(
-        """
+        f"""
         SELECT EXISTS (SELECT FROM projects
-                       WHERE organization_id = $1 AND lower(name) = lower($2) AND id IS DISTINCT FROM $3)
-        """,
+                       WHERE organization_id = $1 AND {lowered("name")} = {lowered("$2")}
+                           AND id IS DISTINCT FROM $3)
+        """,  # noqa: S608 - constants only
         organization_id,
         storable(name),
         but,

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from collector.database.text import lowered
 from collector.database.text_patterns import holding_pattern, like_pattern, parts_pattern, words_pattern
 from collector.domain.filter_terms import (
     AnyOf,
@@ -17,6 +18,7 @@ from collector.domain.filter_terms import (
     TextBetween,
     VersionBetween,
 )
+from collector.domain.filter_words import is_folded_by_store
 from collector.domain.version import LONGEST_PRE_RELEASE, NUMBERS, RELEASE
 
 _NUMBER_TEXT: Final = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$"
@@ -81,25 +83,34 @@ def value_condition(value: str, test: Test, add: Add, *, is_native: bool) -> str
             return _text_test(text, test, add)
 
 
+def folded_argument(argument: str, add: Add) -> str:
+    """A text in lower case, or a pattern of such a text, as an argument."""
+    place = f"{add(argument)}::text"
+    return lowered(place) if is_folded_by_store(argument) else place
+
+
 def _text_test(value: str, test: Test, add: Add) -> str:
     match test:
         case IsText(pieces, is_folded):
-            text = f"lower({value})" if is_folded else value
-            if all(isinstance(piece, str) for piece in pieces):
-                return f"{text} = {add(''.join(map(str, pieces)))}::text"
-            return f"{text} LIKE {add(like_pattern(pieces))}::text"
+            is_whole = all(isinstance(piece, str) for piece in pieces)
+            operator, argument = (
+                ("=", "".join(map(str, pieces))) if is_whole else ("LIKE", like_pattern(pieces))
+            )
+            if is_folded:
+                return f"{lowered(value)} {operator} {folded_argument(argument, add)}"
+            return f"{value} {operator} {add(argument)}::text"
         case HasWords():
             return _has_words(value, test, add)
         case BeginsWithParts(text):
-            return f"lower({value}) ~ {add(parts_pattern(text))}::text"
+            return f"{lowered(value)} ~ {folded_argument(parts_pattern(text), add)}"
         case TextBetween(low, high):
-            return _between(
-                add,
-                f'lower({value}) COLLATE "C"',
-                (">=" if low is None or low.is_included else ">", low and low.text),
-                ("<=" if high is None or high.is_included else "<", high and high.text),
-                "text",
-            )
+            text = f'{lowered(value)} COLLATE "C"'
+            sides = [
+                f"{text} {sign}{'=' if bound.is_included else ''} {folded_argument(bound.text, add)}"
+                for sign, bound in ((">", low), ("<", high))
+                if bound is not None
+            ]
+            return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
         case VersionBetween():
             sides = [
                 _version_side(value, operator, bound, add)
@@ -134,9 +145,10 @@ def _version_side(value: str, operator: str, bound: Sequence[str], add: Add) -> 
 
 
 def _has_words(value: str, test: HasWords, add: Add) -> str:
-    """Most texts have not even a piece of the words in them: to see that takes a fifth of the time."""
-    words = f"lower({value}) ~ {add(words_pattern(test))}::text"
-    return f"(lower({value}) LIKE {add(holding_pattern(test.words))}::text AND {words})"
+    """Most texts have not even the pieces of the words in them: to see that takes a fifth of the time."""
+    text = lowered(value)
+    holds = f"{text} LIKE {folded_argument(holding_pattern(test.words), add)}"
+    return f"({holds} AND {text} ~ {folded_argument(words_pattern(test), add)})"
 
 
 def _number_between(value: str, test: NumberBetween, add: Add) -> str:

@@ -84,7 +84,7 @@ Place = Column | StackColumn | StackState | Member | NamedMember | ErrorMember
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where values are, and how they are compared. Words end at each of the `separators`."""
+    """Where values are, and how they are compared. Words end at each of the `separators` of ASCII."""
 
     kind: Kind
     places: tuple[Place, ...]
@@ -96,7 +96,10 @@ class Field:
         return isinstance(self.places[0], StackColumn | StackState)
 
 
-ANY_SEPARATOR: Final = "\t\n\r !\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~\u00a0"
+ANY_SEPARATOR: Final = "".join(
+    character for character in map(chr, range(1, 128)) if not character.isalnum() and character != "_"
+)
+"""All of ASCII that is in no word."""
 SOURCE_SEPARATORS: Final = "\t\n\r ,./\\()[]{}?=&;:<>"
 _PATH_SEPARATORS: Final = "/-."
 _LIST_SEPARATORS: Final = "\t\n\r ,"

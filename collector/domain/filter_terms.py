@@ -14,12 +14,11 @@ from uuid import UUID
 from collector.domain.addresses import MAPPED_PREFIX, spellings
 from collector.domain.errors import BadRequest
 from collector.domain.filter_fields import Field, Kind
-from collector.domain.filter_tree import Bound, Range, Term, Wildcard
+from collector.domain.filter_tree import Bound, Range, Term
+from collector.domain.filter_words import Pieces, folded, words_of
 from collector.domain.identifiers import uuid_of
 from collector.domain.moments import LocalClock, Span, span_of
 from collector.domain.version import is_version, precedence
-
-Pieces = tuple[str | Wildcard, ...]
 
 _NUMBER: Final = re.compile(
     r"[+-]?(?:\d{1,1000}(?:\.\d{0,1000})?|\.\d{1,1000})(?:[eE][+-]?\d{1,4})?", re.ASCII
@@ -60,7 +59,8 @@ class IsText:
 class HasWords:
     """These words follow one another in the text, in any case; `pieces` of each are in lower case.
 
-    Words end at each of the `separators`; the last one may go on if `is_begun`.
+    Words end at each of the `separators`, which are of ASCII, and at those beyond; the last one may go on if
+    `is_begun`.
     """
 
     words: tuple[Pieces, ...]
@@ -138,13 +138,6 @@ def test_of(field: Field, value: Term | Range, clock: LocalClock) -> Test:
     return _of_range(field, value, clock) if isinstance(value, Range) else _of_term(field, value, clock)
 
 
-def folded(text: str) -> str:
-    """In lower case, character by character, as the store does it."""
-    if text.isascii():
-        return text.lower()
-    return "".join(low if len(low := character.lower()) == 1 else character for character in text)
-
-
 def number_of(text: str) -> Decimal | None:
     """The number that a text spells: `-1`, `.5`, `1e3`. Words such as `NaN` spell none."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
@@ -188,7 +181,7 @@ def _words(field: Field, term: Term) -> Test:
 
 
 def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Test:
-    words = _split(_folded_pieces(term.pieces), field.separators)
+    words = words_of(_folded_pieces(term.pieces), field.separators)
     return HasWords(words, field.separators, is_begun) if words else _folded_whole(term)
 
 
@@ -307,19 +300,6 @@ def _folded_bound(bound: Bound | None) -> Bound | None:
 
 def _folded_pieces(pieces: Pieces) -> Pieces:
     return tuple(folded(piece) if isinstance(piece, str) else piece for piece in pieces)
-
-
-def _split(pieces: Pieces, separators: str) -> tuple[Pieces, ...]:
-    """The words of a term. A wildcard is part of a word."""
-    words: list[list[str | Wildcard]] = [[]]
-    for piece in pieces:
-        if isinstance(piece, Wildcard):
-            words[-1].append(piece)
-            continue
-        first, *others = re.split(f"[{re.escape(separators)}]+", piece)
-        words[-1] += [first] if first else []
-        words += [[word] if word else [] for word in others]
-    return tuple(tuple(word) for word in words if word)
 
 
 _OF_TEXT: Final[Mapping[Kind, Callable[[Field, Term], Test]]] = {

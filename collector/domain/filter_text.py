@@ -22,6 +22,7 @@ from collector.domain.filter_tree import (
     Term,
     Wildcard,
 )
+from collector.domain.filter_words import words_of
 
 MAXIMUM_LENGTH: Final = 8000
 MAXIMUM_TERMS: Final = 200
@@ -33,7 +34,7 @@ _INVERSION_HINT: Final = re.compile(r"^(\s*)@!")
 _OPEN: Final = "*"
 _PIECE: Final = re.compile(r"\\(.)|([*?])|([^\\*?]+)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
-_SIGNS: Final = frozenset(ANY_SEPARATOR) - {"*", "?", "\\"}
+_MEANT: Final = re.compile(r"[*?\\]")
 _VALUES: Final = frozenset({"term", "phrase", "comparison", "range"})
 _LEVELS: Final = frozenset({"group", "negation", "requirement", "in_field"})
 
@@ -108,7 +109,10 @@ def _joined(kind: Callable[[tuple[Filter, ...]], Filter], children: list[Filter]
 
 
 def _is_sign(side: _Node) -> bool:
-    return side.data == "term" and _SIGNS.issuperset(_token(side, 0))
+    if side.data != "term":
+        return False
+    token = _token(side, 0)
+    return _MEANT.search(token) is None and not words_of((token,), ANY_SEPARATOR)
 
 
 def _is_required(side: _Node) -> bool:

@@ -1,6 +1,7 @@
 """An embedded Postgres: loopback TCP with a password, its cluster made whole before it is used."""
 
 import asyncio
+import locale
 import shutil
 import signal
 from pathlib import Path
@@ -100,6 +101,7 @@ class Postgres:
             str(programs.initdb),
             *("-D", _HERE, "--username", _USER, f"--pwfile={_HERE}/../password", "--auth=scram-sha-256"),
             *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *(["--lc-ctype=C.UTF-8"] if _has_utf8_locale() else []),
             *([] if self._is_durable else ["--no-sync"]),
         ]
         create_database = [str(programs.postgres), "--single", "-D", _HERE, "postgres"]
@@ -131,6 +133,17 @@ class Postgres:
             stop_seconds=_STOP_SECONDS,
             hurry_signal=signal.SIGQUIT,
         )
+
+
+def _has_utf8_locale() -> bool:
+    """Whether the machine knows letters beyond ASCII: extensions ask it, as that for trigrams does."""
+    former = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_CTYPE, former)
+    return True
 
 
 async def _outlive_former_server(lock_file: Path) -> None:

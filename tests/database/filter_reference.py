@@ -5,6 +5,7 @@ Nothing here is shared with the product but the tree itself, the reading of date
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -27,7 +28,7 @@ from collector.domain.moments import LocalClock, Span, span_of
 
 Row = Mapping[str, Any]
 
-PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^`{|}~\u00a0 \t\r\n"
+PUNCTUATION = "".join(chr(code) for code in range(128) if not (chr(code).isalnum() or chr(code) == "_"))
 OF_SOURCES = "./\\()[]{}?=&;:<>, \t\r\n"
 OF_TYPES = ".()[]{}<>+:`, \t\r\n"
 BARE = [
@@ -133,7 +134,7 @@ def _sorted(value: Any) -> Any:
 
 
 def _low(text: str) -> str:
-    return "".join(one.lower() if len(one.lower()) == 1 else one for one in text)
+    return "".join(one.lower()[0] for one in text)
 
 
 def _like(pieces: Sequence[str | Wildcard], change: Callable[[str], str]) -> str:
@@ -166,7 +167,7 @@ def words(separators: str, *, is_begun: bool = False) -> Compare:
             return whole(found, value, clock)
         if value.has_wildcards:
             return _with_wildcards(_low(found), wanted, separators, is_begun=is_begun)
-        there = [word for word in re.split(f"[{re.escape(separators)}]+", _low(found)) if word]
+        there = ["".join(map(str, word)) for word in _split(Term((found,)), separators)]
         sought = ["".join(map(str, word)) for word in wanted]
         for start in range(len(there) - len(sought) + 1):
             part = there[start : start + len(sought)]
@@ -179,25 +180,105 @@ def words(separators: str, *, is_begun: bool = False) -> Compare:
     return compare
 
 
+def _kind(one: str | Wildcard, separators: str) -> str:
+    """A letter, a Han ideograph or Hiragana, a mark, an apostrophe, a separator, a wildcard."""
+    if isinstance(one, Wildcard):
+        return "W"
+    if one.isascii():
+        return "S" if one in separators else "L"
+    category, name = unicodedata.category(one), unicodedata.name(one, "")
+    if one == "\u2019":
+        return "A"
+    if category[0] == "M":
+        return "M" if name.startswith(("COMBINING ", "VARIATION SELECTOR", "IDEOGRAPHIC ")) else "L"
+    if category[0] == "L" and name.startswith(("CJK ", "HIRAGANA ")):
+        return "H"
+    return "L" if category[0] == "L" or category in {"Nd", "Nl"} else "S"
+
+
 def _split(term: Term, separators: str) -> list[list[str | Wildcard]]:
-    found: list[list[str | Wildcard]] = [[]]
-    for piece in term.pieces:
-        for character in [piece] if isinstance(piece, Wildcard) else _low(piece):
-            if isinstance(character, str) and character in separators:
-                found.append([])
+    atoms = [
+        one for piece in term.pieces for one in ([piece] if isinstance(piece, Wildcard) else _low(piece))
+    ]
+    kinds = [_kind(atom, separators) for atom in atoms]
+    words: list[list[str | Wildcard]] = []
+    before = "S"
+    for atom, kind, following in zip(atoms, kinds, [*kinds[1:], "S"], strict=True):
+        here = kind
+        if kind == "A":
+            here = "L" if before in "LW" and following in "LW" else "S"
+        if here == "M":
+            if before != "S":
+                words[-1].append(atom)
+            continue
+        if here != "S":
+            if before != "S" and ("W" in (before, here) or before + here == "LL"):
+                words[-1].append(atom)
             else:
-                found[-1].append(character)
-    return [word for word in found if word]
+                words.append([atom])
+        before = here
+    return words
 
 
 def _with_wildcards(
     found: str, wanted: list[list[str | Wildcard]], separators: str, *, is_begun: bool
 ) -> bool:
-    separator = f"[{re.escape(separators)}]"
-    pattern = f"(?:^|{separator})" + f"{separator}+".join(_like(word, str) for word in wanted)
-    if not is_begun:
-        pattern += f"(?:{separator}|$)"
-    return re.search(pattern.replace("$)", r"\Z)"), found, re.DOTALL) is not None
+    kinds = "".join(_kind(one, separators) for one in found)
+    words = ["".join(_kind(atom, separators) for atom in word).rstrip("M") for word in wanted]
+    is_open = wanted[0][0] is Wildcard.ANY or words[0][0] == "H"
+    ends = {
+        end
+        for start in range(len(found) + 1)
+        if is_open or _is_beginning(kinds, start)
+        for end in _ends(found, start, wanted[0])
+    }
+    for word, before, here in zip(wanted[1:], words, words[1:], strict=False):
+        is_beside = before[-1] == "H" or here[0] == "H"
+        ends = {
+            end
+            for former in ends
+            for start in range(former, len(found) + 1)
+            if _is_gap(kinds[former:start], is_beside=is_beside)
+            for end in _ends(found, start, word)
+        }
+    if is_begun or wanted[-1][-1] is Wildcard.ANY:
+        return bool(ends)
+    if words[-1][-1] == "H":
+        return any(kinds[end : end + 1] != "M" for end in ends)
+    return any(_is_end(kinds, end) for end in ends)
+
+
+def _ends(found: str, start: int, word: list[str | Wildcard]) -> set[int]:
+    ends = {start}
+    for atom in word:
+        if atom is Wildcard.ANY:
+            ends = set(range(min(ends), len(found) + 1)) if ends else set()
+        else:
+            ends = {
+                end + 1 for end in ends if end < len(found) and (atom is Wildcard.ONE or found[end] == atom)
+            }
+    return ends
+
+
+def _is_beginning(kinds: str, place: int) -> bool:
+    """Whether a word may begin there with a letter."""
+    before = kinds[:place].rstrip("M")
+    if before.endswith("A") and len(before) == place:
+        before = before[:-1].rstrip("M")
+        return not before or before[-1] in "SHA"
+    return not before or before[-1] in "SHA"
+
+
+def _is_end(kinds: str, place: int) -> bool:
+    """Whether a word may end there with a letter."""
+    following = kinds[place : place + 2]
+    return following[:1] in ("", "S", "H") or following in ("A", "AS", "AH", "AA", "AM")
+
+
+def _is_gap(kinds: str, *, is_beside: bool) -> bool:
+    if set(kinds) - set("SAM") or kinds[:1] == "M":
+        return False
+    return is_beside or kinds not in ("", "A")
 
 
 def addresses(found: str, value: Term | Range, clock: LocalClock) -> bool:

@@ -42,6 +42,11 @@ WORDS = [
     "(b)",
 ]
 JOINTS = [" ", ".", ", ", "/", "-", ":", "@", "[", " \\ ", "%", "_", "'", "\n", "?", "*", "+", "\u00a0", '"']
+OF_SCRIPTS = [
+    "登录", "录", "失败x", "ひらがな", "カナ", "한국어", "Мир", "мир", "İx", "i", "e\u0301", "か\u3099",
+    "x’y", "ΣΣ", "२",
+]  # fmt: skip
+JOINTS_OF_SCRIPTS = ["", "—", "“", "’", "🎉", "⚠\ufe0f", "，", "\u3000", "\u200b", "\u0301", "²"]
 VERSIONS = [
     "1", "1.2", "1.2.3", "1.2.3-beta1", "1.10", "2.0.0.1", "v1.2", "1.2b", "999999999.1", "x", "1.2.0+5",
     "1.2.3-beta.2", "1.2.3-beta.11+a", "1.2.3-beta.011", "1.2.3-alpha-7", "1.2.3.4.5.6.7-b", "1.2.3-",
@@ -92,8 +97,12 @@ class Chance:
 
     def text(self) -> str:
         """Some words, joined in some way."""
-        words = [self._random.choice(WORDS) for _ in range(self._random.randrange(1, 4))]
-        return "".join(word + self._random.choice(JOINTS) for word in words)[: self._random.choice([99, -1])]
+        is_of_scripts = self._random.random() < 0.3
+        words = [*WORDS, *OF_SCRIPTS] if is_of_scripts else WORDS
+        joints = [*JOINTS, *JOINTS_OF_SCRIPTS] if is_of_scripts else JOINTS
+        chosen = [self._random.choice(words) for _ in range(self._random.randrange(1, 4))]
+        text = "".join(word + self._random.choice(joints) for word in chosen)
+        return text[: self._random.choice([99, -1])] or text
 
     def maybe(self, value: Any) -> Any:
         """The value or nothing."""

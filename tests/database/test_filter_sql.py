@@ -1,9 +1,14 @@
 """A filter's SQL selects exactly the events that the filter means."""
 
+import secrets
+import sys
+from collections.abc import AsyncIterator
 from contextlib import nullcontext, suppress
 from datetime import timedelta
+from decimal import Decimal
 from random import Random
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -12,16 +17,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from collector.database.filter_sql import MAXIMUM_EVENT_TERMS, Arguments, EventConditions, StackConditions
+from collector.database.migrations import migrate
+from collector.database.pool import close_pool, create_pool
 from collector.database.store import BatchStore
+from collector.database.text import lowered
 from collector.database.value_sql import value_condition
 from collector.domain.errors import BadRequest
-from collector.domain.filter_fields import ALIASES, FIELDS
-from collector.domain.filter_terms import VersionBetween
+from collector.domain.filter_fields import ALIASES, ANY_SEPARATOR, FIELDS
+from collector.domain.filter_terms import HasWords, VersionBetween
 from collector.domain.filter_text import filter_of
 from collector.domain.filter_tree import And, Bound, Exists, Filter, Match, Range, Term, Wildcard
+from collector.domain.filter_words import (
+    APOSTROPHE,
+    IDEOGRAPHS,
+    MARKS,
+    SEPARATORS,
+    folded,
+    is_folded_by_store,
+    words_of,
+)
 from collector.domain.moments import LocalClock
 from collector.domain.version import is_version, precedence
-from tests.conftest import SCALE
+from tests.conftest import SCALE, Servers
 from tests.database.filter_reference import holds
 from tests.database.random_filters import VERSIONS, Chance
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, today, understood
@@ -198,3 +215,188 @@ async def test_versions_have_the_same_order_in_sql(pool: asyncpg.Pool) -> None:
         expected = [precedence(version) >= key if is_version(version) else None for version in versions]
         assert list(row[0]) == expected
         assert list(row[1]) == [None if found is None else not found for found in expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("data.n:1e3", ["1000", "1000.0", '"1E+3"', '"1000"'], id="an exponent"),
+        pytest.param("data.n:1000", ["1000", "1000.0", '"1E+3"', '"1000"'], id="none"),
+        pytest.param("data.n:.5", ["0.50", '".5"'], id="only a fraction"),
+        pytest.param("data.n:-.5", ["-5e-1"], id="below zero"),
+        pytest.param("data.n:[-.5 TO +.5]", ["0.50", "-5e-1", '".5"'], id="a range"),
+        pytest.param("data.n:(>1e3 AND <1e25)", ["18446744073709551617"], id="beyond 64 bits"),
+        pytest.param("data.n:18446744073709551617", ["18446744073709551617"], id="such a one"),
+        pytest.param("data.n:>1e998", ["1" + "0" * 999], id="a very large one"),
+        pytest.param("data.n:nan", ['"NaN"'], id="a word"),
+        pytest.param("data.n:>=NaN", ['"NaN"'], id="texts after a word"),
+        pytest.param("value:1e3", ["1000"], id="a column"),
+    ],
+)
+async def test_numbers_are_compared_in_every_spelling(
+    pool: asyncpg.Pool, text: str, found: list[str]
+) -> None:
+    """Of the filter, and of the data, also where they were sent as text."""
+    stored = [
+        "1000", "1000.0", '"1E+3"', '"1000"', "0.50", '".5"', "-5e-1", "18446744073709551617", '"NaN"',
+        "1" + "0" * 999, '"1e9999999"', '"' + "1" * 2000 + '"', '"-"',
+    ]  # fmt: skip
+    events = [
+        an_event(data=b'{"n":%s}' % text.encode(), value=Decimal(1000) if text == "1000" else None)
+        for text in stored
+    ]
+    await BatchStore(pool).save([understood(*events)])
+
+    sql, arguments = condition(filter_of(text))
+    rows = await pool.fetch(SELECT + sql, *arguments)
+
+    ids = {UUID(bytes=event.id): text for event, text in zip(events, stored, strict=True)}
+    assert {ids[row["id"]] for row in rows} == set(found)
+
+
+SCRIPTS = [
+    "调用接口跳转到登录地址失败", "登录 地址", "“hello” alpha—beta", "⚠\ufe0fWarning: done🎉", "don’t ‘stop’",
+    "Ärger mit ÖL", "Мир", "İstanbul", "カタカナとひらがな", "한국어 오류", "१२३ नमस्ते", "x登录y",
+    "\U00010d50aray", "cafe\u0301",
+]  # fmt: skip
+
+
+SEARCHES: list[tuple[str, list[int]]] = [
+    ("message:登录地址", [0, 1]),
+    ("message:登录", [0, 1, 11]),
+    ("message:地址登录", []),
+    ("message:登录*失败", [0]),
+    ("message:登?地址", [0]),
+    ('message:"到登录"', [0]),
+    ("登录地址", [0, 1]),
+    ("message:登", [0, 1, 11]),
+    ("message:x", [11]),
+    ("message:hello", [2]),
+    ("message:“hello”", [2]),
+    ("message:alpha", [2]),
+    ('message:"ALPHA beta"', [2]),
+    ("message:alpha—beta", [2]),
+    ("message:al*", [2]),
+    ("message:warning", [3]),
+    ("message:done", [3]),
+    ("message:done — 🎉", [3]),
+    ("message:don’t", [4]),
+    ("message:DON’T", [4]),
+    ("message:t", []),
+    ("message:stop", [4]),
+    ("message:ärger", [5]),
+    ("message:ÄRGER", [5]),
+    ("message:öl", [5]),
+    ("message:мир", [6]),
+    ("message:МИР", [6]),
+    ("message:м*", [6]),
+    ("message:İstanbul", [7]),
+    ("message:istanbul", [7]),
+    ("message:ISTANBUL", [7]),
+    ("message:カタカナ", [8]),
+    ("message:カタ", []),
+    ("message:ひらがな", [8]),
+    ("message:らが", [8]),
+    ("message:오류", [9]),
+    ("message:오", []),
+    ("message:नमस्ते", [10]),
+    ("message:\U00010d50aray", [12]),
+    ("message:\U00010d50*", [12]),
+    ("message:cafe", []),
+    ("message:cafe\u0301", [13]),
+    ("title:登录地址", [0, 1]),
+    ("title:МИР", [6]),
+    ("data.Größe:МИР", [6]),
+    ("data.GRÖSSE:мир", []),
+    ("data.grÖße:м*р", [6]),
+    ("tag:İSTANBUL", [7]),
+    ("tag:\U00010d50*", [12]),
+    ("data.größe:[мира TO мис]", []),
+    ("data.größe:[МИ TO МИС]", [6]),
+]
+
+
+@pytest.fixture(params=["LOCALE_PROVIDER libc LOCALE 'C'", "LOCALE_PROVIDER builtin LOCALE 'C.UTF-8'"])
+async def pool_of_locale(servers: Servers, request: pytest.FixtureRequest) -> AsyncIterator[asyncpg.Pool]:
+    """On a database of this locale."""
+    name = f"headrace_test_{secrets.token_hex(6)}"
+    url = urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
+    admin = await asyncpg.connect(servers.database_url)
+    try:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' {request.param}")
+        await migrate(url)
+        pool = await create_pool(url, max_size=1)
+        yield pool
+        await close_pool(pool)
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
+
+
+async def test_words_of_any_script_are_found_in_any_case(pool_of_locale: asyncpg.Pool) -> None:
+    """Whatever the locale of the database is."""
+    events = [
+        an_event(
+            message=text,
+            source=text,
+            tags=(text,),
+            data=orjson.dumps({"Größe": text}),
+        )
+        for text in SCRIPTS
+    ]
+    await BatchStore(pool_of_locale).save([understood(*events)])
+    numbers = {UUID(bytes=event.id): number for number, event in enumerate(events)}
+    for number, event in enumerate(events):
+        await pool_of_locale.execute(
+            "UPDATE stacks SET title = $1 WHERE id = (SELECT stack_id FROM events WHERE id = $2)",
+            SCRIPTS[number],
+            UUID(bytes=event.id),
+        )
+    selected = {}
+    for text, _ in SEARCHES:
+        sql, arguments = condition(filter_of(text))
+        rows = await pool_of_locale.fetch(SELECT + sql, *arguments)
+        selected[text] = sorted(numbers[row["id"]] for row in rows)
+
+    assert selected == dict(SEARCHES)
+
+
+async def test_case_is_folded_as_the_store_does_it(pool: asyncpg.Pool) -> None:
+    """Of all characters, but for capitals since Unicode 14: those are left to the store."""
+    rows = await pool.fetch(
+        f"""
+        SELECT chr(code) AS character, {lowered("chr(code)")} AS low FROM generate_series(1, $1::int) AS code
+        WHERE code NOT BETWEEN 55296 AND 57343
+        """,  # noqa: S608 - constants only
+        sys.maxunicode,
+    )
+
+    assert len(rows) == sys.maxunicode - 2048
+    odd = {row["character"] for row in rows if folded(row["character"]) != row["low"]}
+    assert all(map(is_folded_by_store, odd))
+
+
+async def test_words_end_in_the_store_where_they_end_in_a_filter(pool: asyncpg.Pool) -> None:
+    """At and next to all ends of what the tables hold: between letters, and before one."""
+    ends = {
+        character
+        for table in (SEPARATORS, MARKS, IDEOGRAPHS, APOSTROPHE)
+        for end in table
+        for code in (ord(end) - 1, ord(end), ord(end) + 1)
+        if (character := chr(code)) not in "\0\x7f"
+        and not 0xD800 <= code <= 0xDFFF
+        and folded(character) == character
+    }
+    texts = [text for one in sorted(ends) for text in (f"x{one}y", f" {one}y", f"x{one} ", f"登{one}y")]
+    for word in ("x", "y", "登"):
+        test = HasWords(((word,),), ANY_SEPARATOR)
+        arguments = Arguments()
+        sql = value_condition("t.text", test, arguments.add, is_native=False)
+        number = arguments.add(texts)
+        rows = await pool.fetch(
+            f"SELECT text FROM unnest({number}::text[]) AS t (text) WHERE {sql}",  # noqa: S608
+            *arguments.values,
+        )
+
+        meant = {text for text in texts if (word,) in words_of((text,), ANY_SEPARATOR)}
+        assert {row["text"] for row in rows} == meant

@@ -119,7 +119,7 @@ async def test_random_filters_select_what_they_mean(pool: asyncpg.Pool, kind: Ki
         assert selected == meant, f"{written(tree)}\n{tree}"
         selective += 0 < len(selected) < len(rows)
 
-    assert selective >= FILTERS / 6
+    assert selective >= FILTERS / 8
 
 
 def is_meant(tree: Filter, kind: Kind, row: Mapping[str, Any]) -> bool:

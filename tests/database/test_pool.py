@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import signal
 import socket
 from pathlib import Path
@@ -15,6 +16,7 @@ from collector.database.pool import close_pool, connected, create_pool
 from collector.embedded.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.process.lifecycle import ServerError
+from tests.conftest import Servers
 
 
 @pytest.fixture
@@ -83,6 +85,22 @@ async def test_a_server_that_is_too_old_ends_the_start(
 
     with pytest.raises(ServerError, match=r"This is PostgreSQL \d+; 99 or newer is needed\."):
         await create_pool(database_url, max_size=1)
+
+
+@pytest.mark.integration
+async def test_a_database_of_another_encoding_ends_the_start(servers: Servers) -> None:
+    """It could not hold what clients send, nor fold its case."""
+    name = f"headrace_test_{secrets.token_hex(6)}"
+    admin = await asyncpg.connect(servers.database_url)
+    try:
+        await admin.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+        with pytest.raises(ServerError, match=r"The database's encoding is LATIN1; it must be UTF8\."):
+            await create_pool(urlsplit(servers.database_url)._replace(path=f"/{name}").geturl(), max_size=1)
+    finally:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.close()
 
 
 @pytest.mark.integration

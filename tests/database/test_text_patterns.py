@@ -3,21 +3,19 @@
 import pytest
 
 from collector.database.text_patterns import holding_pattern
-from collector.domain.filter_terms import Pieces
 from collector.domain.filter_tree import Wildcard
+from collector.domain.filter_words import Pieces
 
 
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
         pytest.param([("shop",)], "%shop%", id="a word"),
-        pytest.param(
-            [("a",), ("longer", Wildcard.ANY, "one")], "%longer%", id="the longest piece of all words"
-        ),
+        pytest.param([("a",), ("longer", Wildcard.ANY, "one")], "%a%longer%one%", id="all pieces"),
         pytest.param([("50%_\\",)], "%50\\%\\_\\\\%", id="characters that mean something"),
         pytest.param([(Wildcard.ANY, Wildcard.ONE)], "%%", id="only wildcards"),
     ],
 )
-def test_whatever_has_words_in_it_holds_their_longest_piece(words: list[Pieces], pattern: str) -> None:
+def test_whatever_has_words_in_it_holds_their_pieces_in_order(words: list[Pieces], pattern: str) -> None:
     """So that most texts need not be looked at twice."""
     assert holding_pattern(words) == pattern

@@ -28,10 +28,10 @@ from collector.domain.filter_terms import (
     NumberBetween,
     Test,
     VersionBetween,
-    folded,
 )
 from collector.domain.filter_text import filter_of
 from collector.domain.filter_tree import Match, Wildcard
+from collector.domain.filter_words import folded
 from collector.domain.moments import LocalClock
 from collector.domain.version import precedence
 
@@ -128,7 +128,7 @@ def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
     assert isinstance(found, AnyOf)
     assert [one.words for one in found.tests if isinstance(one, HasWords)] == [
         (("10.0.", Wildcard.ANY),),
-        (("::ffff:", "10.0.", Wildcard.ANY),),
+        (("::ffff:10.0.", Wildcard.ANY),),
     ]
 
 
@@ -159,7 +159,7 @@ def test_a_session_is_named_in_one_way_only() -> None:
     assert field_of("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
 
 
-@pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "İx"), ("ß", "ß")])
+@pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "ix"), ("ß", "ß")])
 def test_case_is_folded_character_by_character(text: str, low: str) -> None:
     """So that a text never gets longer or shorter."""
     assert folded(text) == low

@@ -43,6 +43,8 @@ AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
         pytest.param("type:a||-x:b", Or((is_("type", "a"), Not(is_("x", "b")))), id="nor after a value"),
         pytest.param(r"a|b&c\||d", is_(None, "a|b&c||d"), id="what is no sign"),
         pytest.param("a % b => ...", And((A, B)), id="signs between words"),
+        pytest.param("a — b 🎉 “ ，", And((A, B)), id="and those beyond ASCII"),
+        pytest.param("🎉", is_(None, "🎉"), id="one of these by itself"),
         pytest.param("%", is_(None, "%"), id="a sign by itself"),
         pytest.param(r"a \%", And((A, is_(None, "%"))), id="a sign that is meant"),
         pytest.param("type:(a %)", And((is_("type", "a"), is_("type", "%"))), id="and one in a field"),

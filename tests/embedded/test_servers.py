@@ -16,6 +16,8 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
+from collector.database.migrations import migrate
+from collector.database.text import lowered
 from collector.embedded.account import Account, server_account
 from collector.embedded.binaries import postgres_programs, valkey_program
 from collector.embedded.child import Child, Program
@@ -31,6 +33,12 @@ NOT_ROOT = next(
     Account(user.pw_uid, user.pw_gid) for user in pwd.getpwall() if user.pw_uid not in {0, 65_534}
 )
 """Somebody the system knows: initdb wants to know its own name."""
+
+
+LOCALE = """
+    SELECT (datcollate, datctype, datlocprovider::text)
+    FROM pg_database WHERE datname = current_database()
+"""
 
 
 async def killed(child: Child) -> None:
@@ -112,11 +120,31 @@ async def test_postgres_asks_for_the_password_and_listens_on_loopback_alone(tmp_
         assert await connection.fetchval("SHOW unix_socket_directories") == ""
         assert await connection.fetchval("SHOW server_encoding") == "UTF8"
         assert await connection.fetchval("SELECT lower('Ä')") == "ä"
+        assert await connection.fetchval(LOCALE) == ("C", "C.UTF-8", "b")
         await connection.close()
 
         password = postgres.url.split("@")[0].split(":")[-1]
         with pytest.raises(asyncpg.InvalidPasswordError):
             await asyncpg.connect(postgres.url.replace(password, "guessed"))
+    finally:
+        await child.stop()
+
+
+async def test_a_cluster_made_before_goes_on_working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Former versions made them with LC_CTYPE C, as this one does on a machine that knows no other one."""
+    monkeypatch.setattr("collector.embedded.postgres._has_utf8_locale", lambda: False)
+    former = Postgres(tmp_path, is_durable=False)
+    await (await start_service(former)).stop()
+    monkeypatch.undo()
+
+    postgres = Postgres(tmp_path, is_durable=False)
+    child = await start_service(postgres)
+    try:
+        await migrate(postgres.url)
+        connection = await asyncpg.connect(postgres.url)
+        assert await connection.fetchval(LOCALE) == ("C", "C", "b")
+        assert await connection.fetchval(f"SELECT {lowered('$1::text')}", "ÄRGER МИР") == "ärger мир"
+        await connection.close()
     finally:
         await child.stop()
 
