@@ -13,7 +13,9 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.api.settings import ApiSettings
+from collector.domain.known_objects import KNOWN_OBJECTS
 from collector.embedded.settings import UpSettings
+from collector.http.event_form import EventForm
 from collector.ingest.settings import IngestSettings
 from collector.process.metrics import ApiMetrics, IngestMetrics, WorkerMetrics
 from collector.process.settings import PREFIX
@@ -126,3 +128,15 @@ def test_links_between_documents_lead_somewhere(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
 
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_page_of_events_has_every_member_and_every_known_object() -> None:
+    """And no member of theirs is missing."""
+    page = (ROOT / "docs" / "events.md").read_text()
+    members, known = page.split("## What `data` knows")
+    rows = set(re.findall(r"^\| `(\w+)` \|", members, re.MULTILINE))
+
+    assert rows - {"id"} == set(EventForm.__struct_fields__)
+    for name, names in KNOWN_OBJECTS.items():
+        [row] = re.findall(rf"^\| `{name}` \|.*", known, re.MULTILINE)
+        assert {member for member in names if f"`{member}`" not in row} == set(), name

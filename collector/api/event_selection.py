@@ -25,7 +25,7 @@ from collector.domain.time_range import offset_of, time_range_of
 from collector.http.operation import Parameter
 
 FILTER: Final = Parameter(
-    "filter", "Which events, in the language of `docs/filtering.md`.", example="reference:hello-0001"
+    "filter", "Which events, in the language of `docs/filtering.md`.", example="type:error tag:checkout"
 )
 TIME: Final = (
     Parameter("time", "Of which time: `last 24 hours`, `today`, `2026-01-01-2026-02-01`, `[now-1d TO now]`."),

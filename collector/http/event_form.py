@@ -64,11 +64,45 @@ class DescriptionForm(msgspec.Struct, frozen=True, kw_only=True):
     data: dict[str, Any] | UnsetType | None = UNSET
 
 
+EXAMPLE_REFERENCE = "hello-0001"
+"""In examples of the document. The API page puts another one in its place each time: one is stored once."""
+
 SENT_EVENT = {
     "type": "log",
     "message": "Hello",
-    "reference_id": "hello-0001",
+    "reference_id": EXAMPLE_REFERENCE,
     "tags": ["first"],
     "data": {"colour": "blue"},
 }
 """An example that is accepted as it stands."""
+
+SENT_ERROR = {
+    "type": "error",
+    "reference_id": EXAMPLE_REFERENCE,
+    "data": {
+        "@error": {
+            "type": "ZeroDivisionError",
+            "message": "division by zero",
+            "stack_trace": [
+                {"declaring_type": "shop", "name": "share", "file_name": "shop.py", "line_number": 7},
+                {"declaring_type": "shop", "name": "pay", "file_name": "shop.py", "line_number": 12},
+            ],
+        },
+        "@user": {"identity": "7", "name": "Ann"},
+    },
+}
+SENT_SIMPLE_ERROR = {
+    "reference_id": EXAMPLE_REFERENCE,
+    "data": {
+        "@simple_error": {
+            "type": "ZeroDivisionError",
+            "message": "division by zero",
+            "stack_trace": (
+                "Traceback (most recent call last):\n"
+                '  File "shop.py", line 12, in pay\n'
+                "ZeroDivisionError: division by zero"
+            ),
+        }
+    },
+}
+"""Errors with their stack traces: by their parts, and as a language prints them."""

@@ -23,7 +23,8 @@ _INFO: Final = {
         "Collects events and gives them back. It speaks the Exceptionless API.\n\n"
         "**Try it**: open `POST /api/v2/auth/login` below, *Try it out*, fill in your address and password, "
         "*Execute*. Give the token from the answer to *Authorize*, under Bearer. With it, "
-        "`POST /api/v2/projects/{projectId}/tokens` makes a token for a program."
+        "`POST /api/v2/events` sends the example to the first of your projects, `GET /api/v2/events` reads "
+        "it back, and `POST /api/v2/projects/{projectId}/tokens` makes a token for a program."
     ),
     "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }

@@ -14,7 +14,7 @@ from collector.domain.errors import (
     OrganizationSuspended,
     UnsupportedContent,
 )
-from collector.http.event_form import SENT_EVENT, EventForm
+from collector.http.event_form import SENT_ERROR, SENT_EVENT, SENT_SIMPLE_ERROR, EventForm
 from collector.http.operation import Answer, Body, Content, Parameter, documented
 from collector.ingest.admission import admit, target_still
 from collector.ingest.direct import PATH, post_of
@@ -33,7 +33,13 @@ from collector.ingest.strict import APPLIED, is_strict_post
 _BODY: Final = Body(
     {
         "application/json": Content(
-            EventForm | list[EventForm], {"event": SENT_EVENT, "events": [SENT_EVENT, {"message": "Again"}]}
+            EventForm | list[EventForm],
+            {
+                "event": SENT_EVENT,
+                "error": SENT_ERROR,
+                "simple error": SENT_SIMPLE_ERROR,
+                "events": [SENT_EVENT, {"message": "Again"}],
+            },
         ),
         "text/plain": Content(str, {"lines": "Hello\nOne event for each line"}),
     },
@@ -64,7 +70,11 @@ _BODY: Final = Body(
 )
 @at_the_door
 async def post_events(request: web.Request) -> web.StreamResponse:
-    """Queue one post. 202 means it is on the queue's disk, not yet in Postgres."""
+    """Queue one post. 202 means it is on the queue's disk, not yet in Postgres.
+
+    A login has no project of its own: with one, post to `/api/v2/projects/{projectId}/events`. The API page
+    does that by itself, with the first of your projects.
+    """
     door = request.app[DOOR]
     admission = await admit(request, check_length, check_content)
     if request.path == PATH and not request.query_string:

@@ -57,6 +57,20 @@ class Reader:
 
         return await asyncio.gather(*map(one, reference_ids))
 
+    async def only(self, query: str) -> dict[str, Any]:
+        """The one event that a filter selects, once it is stored."""
+        found: list[dict[str, Any]] = []
+
+        async def is_there() -> bool:
+            async with self._session.get("/api/v2/events", params={"filter": query}) as response:
+                assert response.status == 200
+                found[:] = await response.json()
+            return bool(found)
+
+        await until(is_there, _STORED_SECONDS, f"an event of {query}")
+        [event] = found
+        return event
+
     async def found(self, reference_id: str) -> list[dict[str, Any]]:
         """The events with this reference id now."""
         async with self._session.get(f"/api/v2/events/by-ref/{reference_id}") as response:

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 
 class ApiPage:
@@ -24,11 +24,19 @@ class ApiPage:
         await part.get_by_role("button", name="Close").click()
         await expect(dialog).to_have_count(0)
 
-    async def execute(self, method: str, path: str, body: Any = None, **parameters: str) -> tuple[int, Any]:
-        """Open an operation, try it out; answers the status and the body that the page shows."""
-        operation = self._page.locator(f".opblock-{method.lower()}").filter(
+    async def body(self, method: str, path: str) -> str:
+        """What stands in the field for the body of an operation that is open."""
+        field = self._operation(method, path).locator("textarea.body-param__text")
+        return await field.input_value()
+
+    def _operation(self, method: str, path: str) -> Locator:
+        return self._page.locator(f".opblock-{method.lower()}").filter(
             has=self._page.locator(f'[data-path="{path}"]')
         )
+
+    async def execute(self, method: str, path: str, body: Any = None, **parameters: str) -> tuple[int, Any]:
+        """Open an operation, try it out; answers the status and the body that the page shows."""
+        operation = self._operation(method, path)
         clear = operation.get_by_role("button", name="Clear")
         if await clear.count():  # it stands open since the last time
             await clear.click()

@@ -50,7 +50,7 @@ async def a_page(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)  # a click on the API page takes 3 s of an idle core
     page = await context.new_page()
     page.on("console", lambda message: _note(complaints, message.type, message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))

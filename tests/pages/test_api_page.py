@@ -1,9 +1,11 @@
 """The API page, from the log-in to the revoked token, as the documentation walks through it."""
 
+import json
 import secrets
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from playwright.async_api import Browser, expect
 
 from tests.end_to_end.running import RunningUp
@@ -54,6 +56,43 @@ async def test_the_whole_walk_is_done_on_the_page(up: RunningUp, browser: Browse
         assert revoked == (202, {"workers": []})
         await api.authorize("Bearer", made["id"])
         assert (await api.execute("GET", by_reference, referenceId=reference_id))[0] == 401
+
+
+async def test_the_first_try_works_as_it_stands_and_so_does_the_second(
+    up: RunningUp, browser: Browser
+) -> None:
+    """With the login that the page tells its reader to authorize with, and nothing filled in."""
+    ready = up.ready
+    async with a_page(browser, ready.url) as page:
+        await page.goto("/docs")
+        api = ApiPage(page)
+        login = {"email": ready.email, "password": ready.password}
+        _, answer = await api.execute("POST", "/api/v2/auth/login", login)
+        await api.authorize("Bearer", answer["token"])
+
+        ids = []
+        for _ in range(3):
+            assert await api.execute("POST", "/api/v2/events") == (202, None)
+            ids.append(json.loads(await api.body("POST", "/api/v2/events"))["reference_id"])
+        of_project = "/api/v2/projects/{projectId}/events"
+        for _ in range(2):
+            assert await api.execute("POST", of_project, projectId=ready.project_id) == (202, None)
+            ids.append(json.loads(await api.body("POST", of_project))["reference_id"])
+
+        assert len(set(ids)) == 5
+    async with ClientSession() as session:
+        for reference_id in ids:
+            await up.until_found(session, reference_id)
+
+
+async def test_the_example_works_with_a_token_of_a_project(up: RunningUp, browser: Browser) -> None:
+    """Which has a project: nothing is put in its place."""
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto("/docs")
+        api = ApiPage(page)
+        await api.authorize("Bearer", up.ready.client_token)
+        async with page.expect_request(f"{up.ready.url}/api/v2/events"):
+            assert await api.execute("POST", "/api/v2/events") == (202, None)
 
 
 async def until_found(api: ApiPage, path: str, **parameters: str) -> None:

@@ -70,6 +70,7 @@ async def test_it_says_all_without_javascript(up: RunningUp, browser: Browser) -
     [
         pytest.param("curl", ["sh", "-c"], id="curl"),
         pytest.param("python", [sys.executable, "-c"], id="Python"),
+        pytest.param("error", [sys.executable, "-c"], id="an error"),
     ],
 )
 async def test_what_it_says_works_as_it_stands(

@@ -15,7 +15,46 @@ const beginsAtTheTop = () => ({
   },
 });
 
-SwaggerUIBundle({
+// A reference id is stored once: the examples get ids of their own, and one that was sent is replaced before it is
+// sent again, in the field, too.
+const example = /hello-0001/g;
+const ours = /hello-[0-9a-f]{12}/g;
+const sent = new Set();
+const fresh = () => "hello-" + Array.from(crypto.getRandomValues(new Uint8Array(6)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+const withFreshIds = (request) => {
+  const body = request.body.replace(ours, (id) => (sent.has(id) ? fresh() : id));
+  for (const [id] of body.matchAll(ours)) sent.add(id);
+  if (body === request.body) return;
+  request.body = body;
+  const path = new URL(request.url, location.href).pathname.replace(/\/projects\/[^/]+\/events$/, "/projects/{projectId}/events");
+  ui.oas3Actions.setRequestBodyValue({ value: body, pathMethod: [path, request.method.toLowerCase()] });
+};
+
+// A login has no project, as the missing settings of one tell: its events go to the first that it reaches.
+const withProject = async (request) => {
+  const url = new URL(request.url, location.href);
+  const { Authorization } = request.headers;
+  const asked = (path) => fetch(new URL(path + url.search, url), { headers: Authorization ? { Authorization } : {} });
+  if ((await asked("projects/config")).ok) return;
+  const reached = await asked("projects");
+  const [project] = reached.ok ? await reached.json() : [];
+  if (project) request.url = new URL(`projects/${project.id}/events${url.search}`, url).href;
+};
+
+const before = async (request) => {
+  if (request.method !== "POST") return request;
+  if (typeof request.body === "string") withFreshIds(request);
+  if (new URL(request.url, location.href).pathname.endsWith("/api/v2/events")) await withProject(request);
+  return request;
+};
+
+const after = (response) => {
+  if (response.url.endsWith("/openapi.json")) response.text = response.text.replace(example, fresh);
+  return response;
+};
+
+const ui = SwaggerUIBundle({
   url: "docs/v2/openapi.json",
   dom_id: "#api",
   presets: [SwaggerUIBundle.presets.apis],
@@ -25,4 +64,6 @@ SwaggerUIBundle({
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
+  requestInterceptor: before,
+  responseInterceptor: after,
 });

@@ -23,7 +23,8 @@ def landing_page(
 ) -> str:
     """The page; `found` is what is wrong by name, for each thing that a reader can do."""
     state = "\n".join(_item(name, outcomes) for name, outcomes in found.items())
-    return template.substitute(address=escape(origin or ANY_ADDRESS), state=state)
+    # The shell has a use of its own for the dollar.
+    return template.substitute(address=escape(origin or ANY_ADDRESS), state=state, dollar="$")
 
 
 def _item(name: str, outcomes: Mapping[str, str | None]) -> str:
