@@ -14,12 +14,12 @@ from redis.asyncio import Redis
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
-from collector.broker.stream_account import is_empty, read_shards
-from collector.database.account import read_finished, read_ledger
+from collector.broker.stream_ledger import is_empty, read_shards
+from collector.database.audit import read_finished, read_ledger
 from collector.database.errors import DatabaseUnavailable
-from collector.database.migrations import check_migrated
 from collector.database.pool import close_pool, create_pool
-from collector.domain.account import Account, Finished, differences
+from collector.database.schema.migrations import check_migrated
+from collector.domain.accounting.ledger import Account, Finished, differences
 from collector.process.clock import Clock
 from collector.process.lifecycle import StartError, Stop
 from collector.process.settings import DatabaseUrl, RedisSettings, read_settings

@@ -13,15 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from collector.operate import (
-    event_commands,
-    organization_commands,
-    project_commands,
-    shard_commands,
-    token_commands,
-    user_commands,
-)
-from collector.operate.running import DataDir
+from collector.admin.commands import events, organizations, projects, shards, tokens, users
+from collector.admin.running import DataDir
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,14 +28,14 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.add_typer(user_commands.app, name="user")
-app.add_typer(organization_commands.app, name="organization")
-app.add_typer(project_commands.app, name="project")
-app.add_typer(token_commands.app, name="token")
-app.add_typer(shard_commands.app, name="shards")
-app.command()(event_commands.events)
-app.command()(event_commands.stacks)
-app.command()(event_commands.trace)
+app.add_typer(users.app, name="user")
+app.add_typer(organizations.app, name="organization")
+app.add_typer(projects.app, name="project")
+app.add_typer(tokens.app, name="token")
+app.add_typer(shards.app, name="shards")
+app.command()(events.events)
+app.command()(events.stacks)
+app.command()(events.trace)
 
 
 def main() -> None:
@@ -160,7 +153,7 @@ def worker() -> None:
 @app.command(cls=ProcessCommand)
 def migrate() -> None:
     """Bring the database to this version."""
-    from collector.database import migrations  # noqa: PLC0415
+    from collector.database.schema import migrations  # noqa: PLC0415
     from collector.database.settings import DatabaseSettings  # noqa: PLC0415
     from collector.process.settings import read_settings  # noqa: PLC0415
 
@@ -183,7 +176,7 @@ def audit(
 ) -> None:
     """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
     from collector import audit as account  # noqa: PLC0415
-    from collector.operate.servers import found_servers  # noqa: PLC0415
+    from collector.admin.servers import found_servers  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415
 
     found: list[account.Sums | None] = []

@@ -6,8 +6,8 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.core.service import open_api
 from collector.api.pages.routes import add_pages
-from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.broker.owner import compare_database
 from collector.database.agreed_settings import database_id
@@ -16,7 +16,7 @@ from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
-from collector.ingest.door import open_door
+from collector.ingest.services import open_door
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop

@@ -26,9 +26,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from collector.embedded.service import NotStarted
 from collector.process.lifecycle import StartError
-from loadtests.benchmark_door import measure_door, measure_fsync, measure_memory
 from loadtests.benchmark_drain import measure_drain
 from loadtests.benchmark_error import BenchmarkError
+from loadtests.benchmark_ingest import measure_door, measure_fsync, measure_memory
 from loadtests.benchmark_machine import Cores, machine_facts, share_out
 from loadtests.benchmark_report import Figure, Report, as_json, as_markdown
 from loadtests.benchmark_sender import Sender

@@ -27,17 +27,17 @@ from prometheus_client import CollectorRegistry
 
 from collector.broker import post_batch
 from collector.broker.post_stream import Entry, PackedEntry
-from collector.database.leaves import leaf_name
-from collector.database.migrations import migrate
-from collector.database.organizations import add_organization
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.project_rules import StoredProjects
+from collector.database.owners.projects import add_project
 from collector.database.pool import close_pool, connected, create_pool
-from collector.database.project_rules import StoredProjects
-from collector.database.projects import add_project
-from collector.database.store import BatchStore
-from collector.domain.identifiers import PostIds
+from collector.database.schema.migrations import migrate
+from collector.database.schema.partitions import leaf_name
+from collector.database.writing.store import BatchStore
+from collector.domain.ids import PostIds
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post, PostBatch
-from collector.domain.understanding import rules_of
-from collector.embedded.postgres import Postgres
+from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import Stop

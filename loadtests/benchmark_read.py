@@ -19,17 +19,17 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from collector.api.events import event_view
-from collector.database.event_counts import count_in_buckets
-from collector.database.event_lists import Selection, find_events
-from collector.database.events import EventKey, events_at, find_event
-from collector.database.migrations import migrate
+from collector.api.events.events import event_view
 from collector.database.pool import close_pool, create_pool
-from collector.domain.aggregation import aggregations_of
-from collector.domain.filter_text import filter_of
-from collector.domain.moments import LocalClock
-from collector.domain.time_range import TimeRange
-from collector.embedded.postgres import Postgres
+from collector.database.schema.migrations import migrate
+from collector.database.search.event_counts import count_in_buckets
+from collector.database.search.event_lists import Selection, find_events
+from collector.database.search.events import EventKey, events_at, find_event
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.filter.aggregation import aggregations_of
+from collector.domain.filter.parser import filter_of
+from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import NotStarted, start_service
 from collector.process.lifecycle import StartError
 from loadtests.benchmark_machine import machine_facts

@@ -15,13 +15,13 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from collector.database.organizations import add_organization
-from collector.database.projects import add_project
-from collector.database.store import BatchStore
-from collector.domain.identifiers import PostIds
-from collector.domain.outcome import UnderstoodBatch
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.projects import add_project
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import UnderstoodBatch
+from collector.domain.ids import PostIds
+from collector.domain.intake.normalize import batch_of, rules_of, understand
 from collector.domain.post import Post
-from collector.domain.understanding import batch_of, rules_of, understand
 from loadtests.benchmark_posts import a_log, an_error
 
 ORGANIZATION: Final = UUID("01a00000-0000-7000-8000-00000000000a")

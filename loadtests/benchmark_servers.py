@@ -19,13 +19,13 @@ from collector.broker import post_batch
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.token_projection import TokenProjection
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import TokenEntry, digest_of, lookup_of
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import TokenEntry, digest_of, lookup_of
+from collector.embedded.app_processes import ProductProcess
 from collector.embedded.child import Child, Program
-from collector.embedded.ports import LOOPBACK, free_port
-from collector.embedded.product import ProductProcess
+from collector.embedded.servers.ports import LOOPBACK, free_port
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import Service, start_service
-from collector.embedded.valkey import Valkey
 from loadtests.benchmark_machine import Cores, pinned
 
 ROOT: Final = Path(__file__).parents[1]

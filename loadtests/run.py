@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from collector.embedded.ports import free_port
+from collector.embedded.servers.ports import free_port
 from loadtests.figures import judge, read_report
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")

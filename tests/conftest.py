@@ -18,10 +18,10 @@ from hypothesis import settings
 from redis.asyncio import Redis
 
 from collector.broker.durability import durability_of
-from collector.database.migrations import migrate
-from collector.embedded.postgres import Postgres
+from collector.database.schema.migrations import migrate
+from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 
 SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
 """`make nightly` sets 10: ten times the random cases, and other ones each time; CI always has the same."""

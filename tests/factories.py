@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from collector.domain.identifiers import PostIds
+from collector.domain.access.token import TokenEntry, digest_of
+from collector.domain.ids import PostIds
 from collector.domain.post import Post, PostBatch
-from collector.domain.token import TokenEntry, digest_of
 
 ACCEPTED_MS = 1_760_000_000_000
 """2025-10-09T08:53:20Z."""

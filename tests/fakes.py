@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 from collector.broker.token_projection import EVERYTHING, Eviction, Found
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import TokenEntry
 from collector.domain.post import PostBatch
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import TokenEntry
 from tests.factories import ACCEPTED_MS
 
 

@@ -14,7 +14,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.embedded.child import Program
-from collector.embedded.valkey import Valkey
+from collector.embedded.servers.valkey import Valkey
 from tests.waiting import until
 
 OPERATOR = "operator"

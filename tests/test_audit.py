@@ -18,9 +18,9 @@ from collector.broker.keys import GROUP, Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards, set_shards
 from collector.database.pool import create_pool
-from collector.database.store import BatchStore
+from collector.database.writing.store import BatchStore
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import PostBatch
-from collector.domain.understanding import rules_of
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.factories import a_batch, a_post

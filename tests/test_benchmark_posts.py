@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import orjson
 import pytest
 
-from collector.domain.outcome import Event
-from collector.domain.understanding import rules_of, understand
+from collector.domain.event.outcome import Event
+from collector.domain.intake.normalize import rules_of, understand
 from loadtests.benchmark_posts import Maker, a_log, an_error, posts
 from tests.factories import ACCEPTED_MS, a_post
 

@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.api.settings import ApiSettings
-from collector.domain.known_objects import KNOWN_OBJECTS
+from collector.domain.event.known_objects import KNOWN_OBJECTS
 from collector.embedded.settings import UpSettings
 from collector.http.event_form import EventForm
 from collector.ingest.settings import IngestSettings

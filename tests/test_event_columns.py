@@ -12,20 +12,21 @@ import msgspec
 import orjson
 import pytest
 
-from collector.api.events import event_view
-from collector.database import row_codec
-from collector.database.events import EventKey, StoredEvent, events_at
+from collector.api.events.events import event_view
 from collector.database.pool import close_pool, create_pool
-from collector.database.staging import dead_letter
-from collector.database.store import BatchStore
-from collector.domain import event_members, strict, submission
-from collector.domain.body import raw_events
-from collector.domain.event import Sender, event_of
-from collector.domain.filter_fields import FIELDS, Column
-from collector.domain.outcome import EVENT_COLUMNS, SENT_COLUMNS, DeadLetterReason, Event
-from collector.domain.plain_event import PlainEvent, event_of_plain, plain_events
+from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.writing import copy_format
+from collector.database.writing.staging import dead_letter
+from collector.database.writing.store import BatchStore
+from collector.domain.event import members
+from collector.domain.event.build import Sender, event_of
+from collector.domain.event.outcome import EVENT_COLUMNS, SENT_COLUMNS, DeadLetterReason, Event
+from collector.domain.filter.fields import FIELDS, Column
+from collector.domain.intake import strict, submission
+from collector.domain.intake.body import raw_events
+from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_events
 from collector.http.event_form import EventForm, StoredEventForm
-from collector.ingest import submissions
+from collector.ingest.handlers import submissions
 from tests.database.rows import ORGANIZATION, PROJECT, as_stored, post_id, understood
 from tests.factories import a_post
 
@@ -52,7 +53,7 @@ def test_every_column_has_a_value_here() -> None:
 @pytest.mark.parametrize(
     ("names", "columns"),
     [
-        pytest.param(row_codec.COLUMNS, EVENT_COLUMNS, id="the rows of a COPY"),
+        pytest.param(copy_format.COLUMNS, EVENT_COLUMNS, id="the rows of a COPY"),
         pytest.param(StoredEvent.__slots__, EVENT_COLUMNS, id="an event that is read back"),
         pytest.param(
             StoredEventForm.__struct_fields__,
@@ -60,9 +61,9 @@ def test_every_column_has_a_value_here() -> None:
             id="what the document says is read back",
         ),
         pytest.param(EventForm.__struct_fields__, SENT_COLUMNS, id="what the document says is sent"),
-        pytest.param(set(event_members._MEMBERS) - {"id"}, SENT_COLUMNS, id="the members of an event"),
+        pytest.param(set(members._MEMBERS) - {"id"}, SENT_COLUMNS, id="the members of an event"),
         pytest.param(
-            event_members._MEMBERS + event_members._OF_THE_SERVER,
+            members._MEMBERS + members._OF_THE_SERVER,
             (set(EVENT_COLUMNS) | {"idx"}) - {"date_offset_minutes"},
             id="the members that are known",
         ),

@@ -12,16 +12,16 @@ import asyncpg
 import orjson
 import pytest
 
-from collector.database.event_lists import Selection, count_events
-from collector.database.owner_filters import Narrowing
+from collector.database.owners.projects import count_projects
 from collector.database.pool import close_pool, create_pool
-from collector.database.projects import count_projects
-from collector.database.stack_lists import count_stacks
-from collector.database.store import BatchStore
-from collector.domain.aggregation import aggregations_of
-from collector.domain.filter_text import filter_of
-from collector.domain.moments import LocalClock
-from collector.domain.time_range import TimeRange
+from collector.database.search.event_lists import Selection, count_events
+from collector.database.search.owner_filters import Narrowing
+from collector.database.search.stack_lists import count_stacks
+from collector.database.writing.store import BatchStore
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.filter.aggregation import aggregations_of
+from collector.domain.filter.parser import filter_of
 from tests.database.rows import ORGANIZATION, PROJECT, an_event, understood
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "filtering.md").read_text()

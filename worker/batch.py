@@ -17,11 +17,11 @@ from uuid import UUID
 import msgspec
 
 from collector.broker.post_stream import Entry
-from collector.domain.identifiers import derived_id, first_id_of
-from collector.domain.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
+from collector.domain.ids import derived_id, first_id_of
+from collector.domain.intake.normalize import Rules, UnderstoodPost, batch_of, understand
 from collector.domain.post import Post, PostBatch
-from collector.domain.project_rules import ProjectRules
-from collector.domain.understanding import Rules, UnderstoodPost, batch_of, understand
+from collector.domain.project.rules import ProjectRules
 
 TRANSACTION_WEIGHT: Final = 20_000
 """In events: when so much is in hand it is stored."""

@@ -15,9 +15,9 @@ import structlog
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry, PackedEntry
-from collector.domain.outcome import Outcome, Tally, UnderstoodBatch
-from collector.domain.project_rules import ProjectRules
-from collector.domain.understanding import UNPACKED_TO_SENT, Rules
+from collector.domain.event.outcome import Outcome, Tally, UnderstoodBatch
+from collector.domain.intake.normalize import UNPACKED_TO_SENT, Rules
+from collector.domain.project.rules import ProjectRules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from collector.broker.post_stream import Entry, PackedEntry
-from collector.domain.outcome import Tally, UnderstoodBatch
+from collector.domain.event.outcome import Tally, UnderstoodBatch
 from collector.process.faults import FaultPoint, Faults
 from worker.consumer import Store, Stream
 

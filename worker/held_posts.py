@@ -16,12 +16,19 @@ import msgspec
 import structlog
 
 from collector.database.errors import MostlyRefused
-from collector.database.held_posts import DuePost, let_go, number_held, posts_due, projects_due, put_off
-from collector.domain.identifiers import accepted_ms, derived_id
-from collector.domain.outcome import Tally, UnderstoodBatch
+from collector.database.writing.held_posts import (
+    DuePost,
+    let_go,
+    number_held,
+    posts_due,
+    projects_due,
+    put_off,
+)
+from collector.domain.event.outcome import Tally, UnderstoodBatch
+from collector.domain.ids import accepted_ms, derived_id
+from collector.domain.intake.normalize import Rules, batch_of, understand
 from collector.domain.post import Post
-from collector.domain.project_rules import ProjectRules
-from collector.domain.understanding import Rules, batch_of, understand
+from collector.domain.project.rules import ProjectRules
 from collector.process.metrics import WorkerMetrics
 from worker.consumer import Projects
 

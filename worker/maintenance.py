@@ -17,9 +17,9 @@ import structlog
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
-from collector.database.session_upkeep import hear, tell_start_events
-from collector.database.user_descriptions import apply_descriptions, forget_descriptions
-from collector.domain.session import Beat
+from collector.database.sessions.upkeep import hear, tell_start_events
+from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
+from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 

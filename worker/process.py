@@ -29,16 +29,16 @@ from collector.database.agreed_settings import FOLLOW_SECONDS as SETTINGS_SECOND
 from collector.database.agreed_settings import database_id
 from collector.database.errors import DatabaseUnavailable
 from collector.database.job_runs import run_once
-from collector.database.leaves import maintain_leaves
-from collector.database.left_behind import remove_left_behind
-from collector.database.migrations import check_migrated
+from collector.database.owners.project_rules import StoredProjects
+from collector.database.owners.projection import load_projection
+from collector.database.owners.purge import remove_left_behind
 from collector.database.pool import connected, create_pool
-from collector.database.project_rules import StoredProjects
-from collector.database.projection import load_projection
-from collector.database.session_upkeep import forget_sessions
-from collector.database.store import BatchStore
-from collector.database.stored_batches import forget_stored_batches
-from collector.domain.understanding import rules_of
+from collector.database.schema.migrations import check_migrated
+from collector.database.schema.partitions import maintain_leaves
+from collector.database.sessions.upkeep import forget_sessions
+from collector.database.writing.batch_ids import forget_stored_batches
+from collector.database.writing.store import BatchStore
+from collector.domain.intake.normalize import rules_of
 from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
@@ -50,6 +50,7 @@ from collector.process.settings import read_settings
 from worker.agreement import Agreement
 from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
+from worker.geo_file import open_places
 from worker.held_posts import measure_held_posts, try_held_posts
 from worker.maintenance import (
     ACTIVITY_SECONDS,
@@ -74,7 +75,6 @@ from worker.maintenance import (
     measure_backlog,
     once,
 )
-from worker.places import open_places
 from worker.settings import WorkerSettings
 
 DRAIN_SECONDS: Final = 8.0

@@ -10,32 +10,31 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from collector.api import (
-    about,
-    client_settings,
+from collector.api.auth import login, password_change, sign_up, users
+from collector.api.auth.authentication import admit
+from collector.api.core.route import Handler, Route
+from collector.api.core.service import API, Api
+from collector.api.events import (
     event_counts,
     event_lists,
     events,
-    login,
+    search,
+    stack_lists,
+    stack_marks,
+    stacks,
+    trace,
+)
+from collector.api.manage import (
+    about,
+    client_settings,
     members,
     new_tokens,
     organization_changes,
     organizations,
-    password_change,
     project_changes,
     projects,
-    search,
-    sign_up,
-    stack_lists,
-    stack_marks,
-    stacks,
     tokens,
-    trace,
-    users,
 )
-from collector.api.authentication import admit
-from collector.api.route import Handler, Route
-from collector.api.service import API, Api
 from collector.database.errors import DatabaseUnavailable, QueryTooSlow
 from collector.domain.errors import Refusal, Unavailable
 from collector.http.errors import STATUS

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from collector.api.app import ROUTES
-from collector.api.route import Role, Route
+from collector.api.core.route import Role, Route
 from collector.domain.errors import (
     BadRequest,
     BodyTooLarge,

@@ -6,8 +6,8 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.core.service import open_api
 from collector.api.pages.routes import add_pages
-from collector.api.service import open_api
 from collector.api.settings import ApiSettings
 from collector.broker.owner import compare_database
 from collector.database.agreed_settings import database_id

@@ -14,8 +14,8 @@ from redis.commands.core import AsyncScript
 
 from collector.broker.errors import translated
 from collector.broker.keys import Keys
-from collector.domain.session import Beat
-from collector.domain.session_key import digest_of_key
+from collector.domain.event.session_key import digest_of_key
+from collector.domain.session.session import Beat
 
 KEPT_MS: Final = 2 * 3_600_000
 AGAIN_MS: Final = 60_000

@@ -16,8 +16,8 @@ from redis.asyncio.client import Pipeline
 
 from collector.broker.errors import BrokerUnavailable, translated
 from collector.broker.keys import Keys
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import TokenEntry
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import TokenEntry
 
 TOKEN: Final = "token"  # noqa: S105 - the kind of an eviction
 PROJECT: Final = "project"

@@ -10,6 +10,14 @@ _REPEATED_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", 
 """Connections, credentials and names that may be mended, rollbacks, resources, locks, operators, disks."""
 _READ_ONLY: Final = "25006"
 """A server that has become a standby."""
+DATA_FAULTS: Final = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,  # too deep or too long for jsonb
+    ValueError,  # what the driver cannot encode, before it reaches the server
+    OverflowError,
+)
+"""What a row can be refused for by its own values: the row's fault, not an outage."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world

@@ -35,7 +35,7 @@ def precedence(text: str) -> tuple[str, ...]:
     """Texts whose order, one after another and by code points, is that of the versions.
 
     Empty where it cannot be read; else the numbers, then the identifiers of a pre-release, or `RELEASE`.
-    `collector.database.value_sql` compares stored texts by the same rule.
+    `collector.database.search.value_sql` compares stored texts by the same rule.
     """
     found = _VERSION.match(text)
     if found is None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from collector.embedded.account import Account
 from collector.embedded.logs import bound_log
+from collector.embedded.servers.os_user import Account
 from collector.process.lifecycle import StartError
 
 _TAIL_BYTES: Final = 16_384

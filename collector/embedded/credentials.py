@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from collector.database.seed import Seed
-from collector.domain.token import new_token
+from collector.database.owners.seed import Seed
+from collector.domain.access.token import new_token
 from collector.embedded.private_files import write_private
 from collector.process.lifecycle import StartError
 

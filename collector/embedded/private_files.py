@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from collector.embedded.account import Account
+from collector.embedded.servers.os_user import Account
 from collector.process.lifecycle import StartError
 
 CHOOSE_DIRECTORY: Final = "`DATA_DIR=... make up` or `headrace up --data-dir ...`"

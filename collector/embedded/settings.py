@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from collector.embedded.valkey import QUEUE_MEMORY_MB
+from collector.embedded.servers.valkey import QUEUE_MEMORY_MB
 from collector.process.settings import DatabaseUrl, Port, RedisUrl, Settings
 
 

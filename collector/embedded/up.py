@@ -12,25 +12,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from collector.database.migrations import migrate
-from collector.database.seed import Seed, seed
+from collector.database.owners.seed import Seed, seed
+from collector.database.schema.migrations import migrate
+from collector.embedded.app_processes import base_url, doors, worker
+from collector.embedded.banner import welcome
 from collector.embedded.console import Console
 from collector.embedded.credentials import keep_credentials, kept_credentials
 from collector.embedded.data_directory import locked_directory
-from collector.embedded.given import given_settings, reach_given_servers
-from collector.embedded.household import DOORS, POSTGRES, VALKEY, WORKER, Household
-from collector.embedded.keeper import Patience, all_ready, kept
-from collector.embedded.left_overs import ProcessRecord
 from collector.embedded.logs import bound_logs
-from collector.embedded.ports import reserve_port
-from collector.embedded.postgres import Postgres
-from collector.embedded.product import base_url, doors, worker
+from collector.embedded.managed_process import Patience, all_ready, kept
+from collector.embedded.orphans import ProcessRecord
+from collector.embedded.preflight import given_settings, reach_given_servers
 from collector.embedded.ready_file import ReadyFile, clear_ready_file
+from collector.embedded.servers.ports import reserve_port
+from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import NotStarted
 from collector.embedded.settings import UpSettings
-from collector.embedded.valkey import Valkey
+from collector.embedded.supervisor import DOORS, POSTGRES, VALKEY, WORKER, Household
 from collector.embedded.watch import Watch
-from collector.embedded.welcome import welcome
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
 

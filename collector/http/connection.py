@@ -22,8 +22,8 @@ from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
-from collector.http.direct_way import DirectWay, Taken, as_bytes
 from collector.http.errors import problem
+from collector.http.fast_path import DirectWay, Taken, as_bytes
 from collector.http.method_override import as_meant
 from collector.http.path_spelling import PathSpelling, spelled_as_usual
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from collector.domain.identifiers import is_reference_id, uuid_of
+from collector.domain.ids import is_reference_id, uuid_of
 
 _TOKENS: Final = "tokens"
 _REFERENCES: Final = frozenset({"referenceId", "sessionId"})

@@ -14,8 +14,8 @@ from aiohttp import hdrs, web
 
 from collector.http.connection import SECURITY_HEADERS, protocols
 from collector.http.cors import add_cors_headers, preflights
-from collector.http.direct_way import DIRECT
 from collector.http.errors import problems
+from collector.http.fast_path import DIRECT
 from collector.http.throttle import add_allowance_headers
 from collector.process.lifecycle import StartError, Stop
 

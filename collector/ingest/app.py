@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from collector.http.direct_way import DIRECT, DirectWay
-from collector.ingest.direct import PATH, DirectPosts
-from collector.ingest.door import DOOR, Door
+from collector.http.fast_path import DIRECT, DirectWay
+from collector.ingest.fast_path.posts import PATH, DirectPosts
 from collector.ingest.routes import ROUTES
+from collector.ingest.services import DOOR, Door
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from collector.domain.errors import Refusal, Unavailable
-from collector.ingest.door import DOOR
+from collector.ingest.services import DOOR
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

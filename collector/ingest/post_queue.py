@@ -17,7 +17,7 @@ import structlog
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
-from collector.domain.identifiers import PostIds
+from collector.domain.ids import PostIds
 from collector.domain.post import Post, PostBatch
 from collector.domain.reasons import POSTS_WAITING, QUEUE_FULL, QUEUE_UNAVAILABLE, STOPPING
 from collector.ingest.backpressure import Backpressure

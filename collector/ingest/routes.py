@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.ingest import configuration, descriptions, events, heartbeats, submissions
+from collector.ingest.handlers import configuration, descriptions, events, heartbeats, submissions
 
 ROUTES: Final = [
     *events.ROUTES,

@@ -15,7 +15,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
-from collector.api.service import Api, open_api
+from collector.api.core.service import Api, open_api
 from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
 from collector.broker.keys import Keys
@@ -23,15 +23,15 @@ from collector.broker.login_counters import LoginCounters
 from collector.broker.queue_look import QueueLook
 from collector.broker.request_counters import RequestCounters
 from collector.broker.token_projection import TokenProjection
-from collector.database.organizations import add_member, add_organization
-from collector.database.projects import add_project
-from collector.database.store import BatchStore
-from collector.database.tokens import access_token, add_token, login_token
-from collector.database.users import User, add_user
-from collector.domain.identifiers import PostIds
-from collector.domain.outcome import Event, UnderstoodBatch
-from collector.domain.password import hash_password
-from collector.domain.token import new_token
+from collector.database.owners.organizations import add_member, add_organization
+from collector.database.owners.projects import add_project
+from collector.database.owners.tokens import access_token, add_token, login_token
+from collector.database.owners.users import User, add_user
+from collector.database.writing.store import BatchStore
+from collector.domain.access.password import hash_password
+from collector.domain.access.token import new_token
+from collector.domain.event.outcome import Event, UnderstoodBatch
+from collector.domain.ids import PostIds
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.http.throttle import Throttle

@@ -47,7 +47,7 @@ async def test_an_unforeseen_error_is_500_without_a_word_of_its_cause(
     async def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("collector.api.projects.count_projects", broken)
+    monkeypatch.setattr("collector.api.manage.projects.count_projects", broken)
 
     answer = await api.get("/api/v2/projects", api.people.user)
 

@@ -9,9 +9,9 @@ import asyncpg
 import pytest
 
 from collector.api.app import ROUTES
-from collector.api.route import Role, Route
-from collector.database.organizations import add_organization
-from collector.database.projects import add_project
+from collector.api.core.route import Role, Route
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.projects import add_project
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, add_program, running_api
 from tests.database.rows import ORGANIZATION, PROJECT, an_event
 from tests.real_clock import real_now

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from tests.api.running_api import EMAIL, PASSWORD, RunningApi, running_api
 from tests.database.rows import PROJECT
 

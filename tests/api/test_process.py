@@ -8,8 +8,8 @@ import aiohttp
 import pytest
 
 from collector.api.process import run
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from collector.process.lifecycle import StartError, Stop
 from tests import queue_states
 from tests.queue_states import Operator

@@ -11,8 +11,8 @@ from collector.broker.connection import check_server, connect
 from collector.broker.durability import durability_of
 from collector.broker.keys import Keys
 from collector.broker.permissions import api_commands, ingest_commands, worker_commands
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from collector.process.lifecycle import ServerError
 from tests import queue_states
 from tests.queue_states import Operator, State

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, most_kept_within
 from collector.broker.keys import Keys
-from collector.domain.session import Beat
-from collector.domain.session_key import digest_of_key
+from collector.domain.event.session_key import digest_of_key
+from collector.domain.session.session import Beat
 from tests.factories import PROJECT
 from tests.real_clock import real_now
 

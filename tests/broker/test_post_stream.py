@@ -12,8 +12,8 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import GROUP, Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from tests.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration

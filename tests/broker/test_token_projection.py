@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 
 from collector.broker.keys import Keys
 from collector.broker.token_projection import Eviction, SweepOvertaken, TokenProjection
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import lookup_of
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import lookup_of
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.waiting import until
 

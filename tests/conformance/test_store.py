@@ -8,10 +8,10 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import create_pool
-from collector.database.store import BatchStore
-from collector.domain.event import INVALID_REFERENCE_ID
-from collector.domain.outcome import Tally, UnderstoodBatch
-from collector.domain.understanding import batch_of, rules_of, understand
+from collector.database.writing.store import BatchStore
+from collector.domain.event.build import INVALID_REFERENCE_ID
+from collector.domain.event.outcome import Tally, UnderstoodBatch
+from collector.domain.intake.normalize import batch_of, rules_of, understand
 from tests.factories import a_batch, a_post
 from tests.worker.fakes import FakeStore
 from worker.consumer import Store

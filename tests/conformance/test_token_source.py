@@ -10,9 +10,9 @@ from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import Keys
 from collector.broker.token_projection import TOKEN, Eviction, TokenProjection
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import lookup_of
-from collector.ingest.token_cache import TokenSource
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import lookup_of
+from collector.ingest.senders.token_cache import TokenSource
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.fakes import FakeTokenProjection
 from tests.waiting import until

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from collector.domain.filter_tree import (
+from collector.domain.dates.datemath import LocalClock, Span, span_of
+from collector.domain.filter.tree import (
     And,
     Bound,
     Everything,
@@ -24,7 +25,6 @@ from collector.domain.filter_tree import (
     Term,
     Wildcard,
 )
-from collector.domain.moments import LocalClock, Span, span_of
 
 Row = Mapping[str, Any]
 

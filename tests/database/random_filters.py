@@ -8,7 +8,8 @@ from typing import Any
 
 import orjson
 
-from collector.domain.filter_tree import (
+from collector.domain.event.outcome import Event
+from collector.domain.filter.tree import (
     And,
     Bound,
     Everything,
@@ -21,7 +22,6 @@ from collector.domain.filter_tree import (
     Term,
     Wildcard,
 )
-from collector.domain.outcome import Event
 from tests.database.filter_reference import SAME, TABLE
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.database.events import StoredEvent
-from collector.domain.identifiers import PostIds, accepted_at, event_id
-from collector.domain.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
-from collector.domain.stack import plain_stack
+from collector.database.search.events import StoredEvent
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
+from collector.domain.event.stack import plain_stack
+from collector.domain.ids import PostIds, accepted_at, event_id
 
 PROJECT = UUID("01a00000-0000-7000-8000-000000000001")
 OTHER_PROJECT = UUID("01a00000-0000-7000-8000-000000000002")

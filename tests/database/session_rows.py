@@ -6,11 +6,11 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from collector.database.session_joining import Joining
-from collector.domain.active_sessions import ActiveSessions
-from collector.domain.outcome import Event
-from collector.domain.session_assignment import Assignment
-from collector.domain.session_key import session_key
+from collector.database.sessions.session_writer import Joining
+from collector.domain.event.outcome import Event
+from collector.domain.event.session_key import session_key
+from collector.domain.session.assignment import Assignment
+from collector.domain.session.cache import ActiveSessions
 from collector.process.clock import SystemClock
 from tests.database.rows import PROJECT, an_event
 

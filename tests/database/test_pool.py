@@ -13,7 +13,7 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, connected, create_pool
-from collector.embedded.postgres import Postgres
+from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.process.lifecycle import ServerError
 from tests.conftest import Servers

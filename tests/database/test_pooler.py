@@ -6,9 +6,9 @@ import asyncpg
 import pytest
 
 from collector.database.errors import DatabaseUnavailable, SessionNotKept
-from collector.database.migrations import check_migrated, migrate, migration_names
 from collector.database.pool import close_pool, connect_once, connected, create_pool
-from collector.database.store import BatchStore
+from collector.database.schema.migrations import check_migrated, migrate, migration_names
+from collector.database.writing.store import BatchStore
 from collector.process.lifecycle import ServerError
 from tests.database.rows import an_event, stored, understood
 from tests.poolers import Pooler, a_pooler, needs_pgbouncer

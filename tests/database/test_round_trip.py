@@ -10,13 +10,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.events import StoredEvent
-from collector.database.store import BatchStore
-from collector.domain.identifiers import PostIds
-from collector.domain.json_text import number_in
-from collector.domain.outcome import UnderstoodBatch
+from collector.database.search.events import StoredEvent
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import UnderstoodBatch
+from collector.domain.ids import PostIds
+from collector.domain.intake.normalize import batch_of, rules_of, understand
+from collector.domain.jsonb.text import number_in
 from collector.domain.post import Post
-from collector.domain.understanding import batch_of, rules_of, understand
 from tests.database.rows import as_stored, stored, today
 
 pytestmark = pytest.mark.integration

@@ -8,10 +8,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.session_upkeep import tell_start_events
-from collector.database.store import BatchStore
-from collector.domain.identifiers import accepted_at, derived_event_id
-from collector.domain.outcome import Event, Tally, UserDescription
+from collector.database.sessions.upkeep import tell_start_events
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Event, Tally, UserDescription
+from collector.domain.ids import accepted_at, derived_event_id
 from tests.database.rows import days_ago, stored, today, understood, usage
 from tests.database.session_rows import a_user_event, make_older, sessions
 

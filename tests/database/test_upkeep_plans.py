@@ -6,8 +6,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from collector.database import left_behind, session_upkeep, stored_batches, user_descriptions
-from collector.domain.identifiers import first_id_at
+from collector.database.owners import purge
+from collector.database.sessions import upkeep, user_descriptions
+from collector.database.writing import batch_ids
+from collector.domain.ids import first_id_at
 from tests.database.rows import PROJECT, today
 
 pytestmark = pytest.mark.integration
@@ -61,8 +63,8 @@ async def test_forgetting_reads_no_table_whole(large: asyncpg.Pool) -> None:
     async with large.acquire() as connection:
         await connection.execute("SET enable_seqscan = off")
         plans = [
-            await _plan(connection, session_upkeep.FORGET, _AGE, 1000, old),
-            await _plan(connection, stored_batches.FORGET, _AGE, 1000, old),
+            await _plan(connection, upkeep.FORGET, _AGE, 1000, old),
+            await _plan(connection, batch_ids.FORGET, _AGE, 1000, old),
             await _plan(connection, user_descriptions.FORGET, _AGE),
         ]
 
@@ -76,7 +78,7 @@ async def test_emptying_a_project_reads_no_table_whole(large: asyncpg.Pool, tabl
     """Every 15 seconds, for as long as there is one to be emptied."""
     key = "start_event_id" if table == "sessions" else "id"
 
-    plan = await _plan(large, left_behind.delete_some(table, key), PROJECT, 1000)
+    plan = await _plan(large, purge.delete_some(table, key), PROJECT, 1000)
 
     assert "Seq Scan" not in plan
 
@@ -87,6 +89,6 @@ async def test_what_is_due_is_found_by_an_index(large: asyncpg.Pool) -> None:
     await large.execute("UPDATE user_descriptions SET due_utc = now() + interval '1 hour'")
     await large.execute("ANALYZE sessions, user_descriptions")
 
-    plans = [await _plan(large, module.DUE, 100) for module in (session_upkeep, user_descriptions)]
+    plans = [await _plan(large, module.DUE, 100) for module in (upkeep, user_descriptions)]
 
     assert [plan for plan in plans if "Seq Scan" in plan] == []

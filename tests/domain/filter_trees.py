@@ -1,10 +1,10 @@
-"""Filter trees and how they are written: the way back from what `collector.domain.filter_text` reads."""
+"""Filter trees and how they are written: the way back from what `collector.domain.filter.parser` reads."""
 
 import re
 
 from hypothesis import strategies as st
 
-from collector.domain.filter_tree import (
+from collector.domain.filter.tree import (
     And,
     Bound,
     Everything,

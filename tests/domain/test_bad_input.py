@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from collector.domain.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
-from collector.domain.understanding import rules_of, understand
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
+from collector.domain.intake.normalize import rules_of, understand
 from tests.factories import ACCEPTED_MS, a_post
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)

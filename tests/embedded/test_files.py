@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.embedded.access import kept_access
 from collector.embedded.credentials import keep_credentials, kept_credentials
 from collector.embedded.data_directory import locked_directory
-from collector.embedded.ports import LOOPBACK
 from collector.embedded.private_files import make_private_directory, write_private
 from collector.embedded.ready_file import clear_ready_file
+from collector.embedded.servers.ports import LOOPBACK
+from collector.embedded.servers.server_credentials import kept_access
 from collector.process.lifecycle import StartError
 
 

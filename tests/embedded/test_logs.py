@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from collector.embedded import logs
 from collector.embedded.child import Child, Program
 from collector.embedded.logs import OLDER_FILES, bound_all, bound_log, bound_logs
-from collector.embedded.postgres import Postgres
+from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from tests.waiting import until
 
 

@@ -16,14 +16,14 @@ import psutil
 import pytest
 from redis.asyncio import Redis
 
-from collector.database.migrations import migrate
+from collector.database.schema.migrations import migrate
 from collector.database.text import lowered
-from collector.embedded.account import Account, server_account
-from collector.embedded.binaries import postgres_programs, valkey_program
 from collector.embedded.child import Child, Program
-from collector.embedded.postgres import Postgres
+from collector.embedded.servers.binaries import postgres_programs, valkey_program
+from collector.embedded.servers.os_user import Account, server_account
+from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from tests.embedded.shell import ShellService
 from tests.waiting import until
 
@@ -132,7 +132,7 @@ async def test_postgres_asks_for_the_password_and_listens_on_loopback_alone(tmp_
 
 async def test_a_cluster_made_before_goes_on_working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Former versions made them with LC_CTYPE C, as this one does on a machine that knows no other one."""
-    monkeypatch.setattr("collector.embedded.postgres._has_utf8_locale", lambda: False)
+    monkeypatch.setattr("collector.embedded.servers.postgres._has_utf8_locale", lambda: False)
     former = Postgres(tmp_path, is_durable=False)
     await (await start_service(former)).stop()
     monkeypatch.undo()
@@ -229,7 +229,7 @@ async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two on the same data would ruin them: Postgres itself says whose they are."""
-    monkeypatch.setattr("collector.embedded.postgres._FORMER_SECONDS", 0.1)
+    monkeypatch.setattr("collector.embedded.servers.postgres._FORMER_SECONDS", 0.1)
     postgres = Postgres(tmp_path, is_durable=False)
     running = await start_service(postgres)
 
@@ -287,7 +287,7 @@ _AS_ANOTHER_USER = """
 import asyncio, json, os, sys
 from pathlib import Path
 import encodings.idna, redis.asyncio, asyncpg, uuid, getpass, ssl
-from collector.embedded import postgres, valkey
+from collector.embedded.servers import postgres, valkey
 from collector.embedded.service import start_service
 
 directory, uid, valkey_path, initdb_path, postgres_path = sys.argv[1:]

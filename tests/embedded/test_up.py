@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from collector.embedded.console import Console
-from collector.embedded.ports import free_port
 from collector.embedded.ready_file import ReadyFile
+from collector.embedded.servers.ports import free_port
 from collector.embedded.service import NotStarted, start_service
 from collector.embedded.up import Options, _cause, run
 from collector.process.clock import SystemClock

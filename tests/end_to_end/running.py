@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 import psutil
 
-from collector.embedded.left_overs import ProcessRecord
+from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
 from tests.waiting import until
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import RunningDoor, running_door
+from tests.ingest.running_ingest import RunningDoor, running_door
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What doors know in most tests: a project with settings, one beside it, a stranger's, and who sends."""
 
-from collector.domain.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.token import lookup_of
+from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
+from collector.domain.access.token import lookup_of
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 
 SISTER_PROJECT, OTHER_PROJECT = b"\x03" * 16, b"\x04" * 16

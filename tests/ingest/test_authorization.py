@@ -7,8 +7,8 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from collector.domain.projection import ProjectEntry, Projection
-from collector.domain.token import lookup_of
+from collector.domain.access.projection import ProjectEntry, Projection
+from collector.domain.access.token import lookup_of
 from collector.ingest.routes import ROUTES
 from tests.factories import ACCEPTED_MS, CLIENT_TOKEN, PROJECT, a_token_entry
 from tests.ingest.projections import (
@@ -21,7 +21,7 @@ from tests.ingest.projections import (
     UPLOAD_ONLY,
     a_projection,
 )
-from tests.ingest.running_door import JSON, RunningDoor, running_door
+from tests.ingest.running_ingest import JSON, RunningDoor, running_door
 
 pytestmark = pytest.mark.integration
 

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from collector.domain.projection import OrganizationEntry
+from collector.domain.access.projection import OrganizationEntry
 from tests.factories import ORGANIZATION
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import RunningDoor, running_door
+from tests.ingest.running_ingest import RunningDoor, running_door
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
-from collector.domain.identifiers import PostIds
+from collector.domain.ids import PostIds
 from collector.ingest import post_queue
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.post_queue import PostQueue

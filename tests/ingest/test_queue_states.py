@@ -22,15 +22,15 @@ from collector.domain.reasons import (
     TOKENS,
     Reason,
 )
-from collector.embedded.ports import free_port
+from collector.embedded.servers.ports import free_port
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from collector.ingest import post_queue, process, readiness
-from collector.ingest.token_cache import TokenCache
+from collector.ingest.senders.token_cache import TokenCache
 from collector.process.lifecycle import Stop, TaskDied
 from tests import queue_states
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post, running_door
+from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post, running_door
 from tests.queue_states import ClusterNode, Operator, SlowlyLoading, State
 from tests.waiting import until
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from collector.domain.token import TokenEntry
+from collector.domain.access.token import TokenEntry
 from collector.ingest.post_queue import PostQueue
 from collector.ingest.routes import ROUTES
-from collector.ingest.token_cache import TokenCache
+from collector.ingest.senders.token_cache import TokenCache
 from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
-from tests.ingest.running_door import BEARER, JSON, RunningDoor, raw_post
+from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post
 
 pytestmark = pytest.mark.integration
 

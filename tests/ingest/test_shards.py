@@ -5,7 +5,7 @@ import pytest
 from collector.broker.keys import Keys
 from collector.broker.shards import set_shards, stream_lengths
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import RunningDoor, running_door
+from tests.ingest.running_ingest import RunningDoor, running_door
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration

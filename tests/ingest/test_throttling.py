@@ -7,7 +7,7 @@ import pytest
 from tests.factories import CLIENT_TOKEN
 from tests.fakes import FakeClock
 from tests.ingest.projections import LOGIN, READER, a_projection
-from tests.ingest.running_door import BEARER, JSON, RunningDoor, running_door
+from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, running_door
 
 pytestmark = pytest.mark.integration
 

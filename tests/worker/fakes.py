@@ -8,11 +8,11 @@ from uuid import UUID
 from collector.broker import post_batch
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.post_stream import MANY_BYTES, Entry, PackedEntry
-from collector.domain.event import INVALID_REFERENCE_ID
-from collector.domain.outcome import DeadLetter, Event, Tally, UnderstoodBatch
+from collector.domain.event.build import INVALID_REFERENCE_ID
+from collector.domain.event.outcome import DeadLetter, Event, Tally, UnderstoodBatch
+from collector.domain.intake.normalize import Rules
 from collector.domain.post import PostBatch
-from collector.domain.project_rules import ORDINARY, ProjectRules
-from collector.domain.understanding import Rules
+from collector.domain.project.rules import ORDINARY, ProjectRules
 from tests.factories import PROJECT
 from tests.fakes import FakeClock
 from worker.batch import understand_piece

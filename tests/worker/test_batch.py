@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from collector.broker.post_stream import Entry
-from collector.domain.outcome import DeadLetterReason
+from collector.domain.event.outcome import DeadLetterReason
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post, PostBatch
-from collector.domain.project_rules import ORDINARY
-from collector.domain.understanding import rules_of
+from collector.domain.project.rules import ORDINARY
 from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
 from tests.worker.fakes import understood
 from worker.batch import TRANSACTION_WEIGHT, is_large, projects_of, understand_piece

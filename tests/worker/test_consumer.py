@@ -18,10 +18,10 @@ from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import Entry
 from collector.database.errors import DatabaseUnavailable, MostlyRefused
-from collector.domain.outcome import DeadLetterReason
+from collector.domain.event.outcome import DeadLetterReason
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post, PostBatch
-from collector.domain.project_rules import ORDINARY
-from collector.domain.understanding import rules_of
+from collector.domain.project.rules import ORDINARY
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import a_batch, a_post

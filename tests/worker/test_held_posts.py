@@ -7,17 +7,17 @@ import asyncpg
 import pytest
 
 from collector.broker.post_stream import Entry
-from collector.database.account import read_ledger
+from collector.database.audit import read_ledger
 from collector.database.errors import MostlyRefused
-from collector.database.held_posts import LONGEST_HOLD, number_held
-from collector.database.organizations import add_organization
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.project_rules import StoredProjects
+from collector.database.owners.projects import add_project
 from collector.database.pool import close_pool, create_pool
-from collector.database.project_rules import StoredProjects
-from collector.database.projects import add_project
-from collector.database.store import BatchStore
-from collector.domain.outcome import Tally
+from collector.database.writing.held_posts import LONGEST_HOLD, number_held
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Tally
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post
-from collector.domain.understanding import rules_of
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.fakes import FakeClock
 from worker.batch import understand_piece

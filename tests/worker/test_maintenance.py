@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import ShardBacklog
 from collector.database.pool import close_pool, create_pool
-from collector.domain.session import Beat
+from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import PROJECT

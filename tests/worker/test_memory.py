@@ -13,11 +13,11 @@ from collector.broker.connection import connect
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
-from collector.database.organizations import add_organization
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.projects import add_project
 from collector.database.pool import create_pool
-from collector.database.projects import add_project
 from collector.embedded.child import Child, Program
-from collector.embedded.ports import free_port
+from collector.embedded.servers.ports import free_port
 from tests.conftest import SCALE
 from tests.factories import ORGANIZATION, PROJECT, a_batch, a_post
 from tests.waiting import until

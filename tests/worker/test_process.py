@@ -23,22 +23,22 @@ from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import Keys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards, set_shards, stream_lengths
-from collector.broker.stream_account import is_empty
-from collector.database.organizations import add_organization
+from collector.broker.stream_ledger import is_empty
+from collector.database.owners.organizations import add_organization
+from collector.database.owners.projects import add_project
 from collector.database.pool import create_pool
-from collector.database.projects import add_project
-from collector.database.store import BatchStore
+from collector.database.writing.store import BatchStore
+from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post
-from collector.domain.understanding import rules_of
+from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.embedded.valkey import Valkey
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop, TaskDied
 from tests import queue_states
 from tests.conftest import Servers
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.ingest.projections import a_projection
-from tests.ingest.running_door import running_door
+from tests.ingest.running_ingest import running_door
 from tests.poolers import a_pooler, needs_pgbouncer
 from tests.queue_states import Operator, State
 from tests.real_clock import real_now

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from collector.api.absolute_urls import origin_of
+from collector.api.core.absolute_urls import origin_of
 from collector.api.pages.assets import PATH, asset_response, compressed, load_assets
 from collector.api.pages.landing import landing_page, template_of
 from collector.domain.errors import NotFound

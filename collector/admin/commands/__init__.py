@@ -1,0 +1,1 @@
+"""The command lines of `headrace user`, `organization`, `project` and the others."""

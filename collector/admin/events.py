@@ -1,0 +1,223 @@
+"""Events and stacks, for operators: listed, or followed as they are stored."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.admin.naming import meant_project
+from collector.api.core.service import Api
+from collector.api.events.events import event_view
+from collector.api.events.stacks import StackView, stack_view
+from collector.broker.errors import BrokerUnavailable
+from collector.database.errors import DatabaseUnavailable
+from collector.database.pool import connected
+from collector.database.search.event_lists import Found, Selection, find_events
+from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.search.stack_lists import StackOrder, list_stacks
+from collector.database.search.traces import projects_to_trace
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import time_range_of
+from collector.domain.filter.parser import filter_of
+from collector.domain.filter.sorting import Place, order_of
+from collector.domain.ids import first_id_at
+from collector.process.lifecycle import Stop
+
+_LONGEST_TEXT: Final = 200
+"""So many characters of a message or title stand in a table."""
+_AT_ONCE: Final = 10
+"""Events that are read at once: a small row may hold a large event."""
+_PAGE: Final = 1000
+_REMEMBERED: Final = 100_000
+"""So many ids of events that were shown: about 10 MB."""
+_ROUND_SECONDS: Final = 1.0
+_CLOCKS_APART: Final = timedelta(seconds=10)
+_QUEUE_UNKNOWN: Final = timedelta(minutes=1)
+_OLDEST_FIRST: Final = order_of("created")
+_LAST_ID: Final = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is to be listed; `project` is an id or a name, `time` as in the API."""
+
+    filter: str = ""
+    project: str | None = None
+    time: str = ""
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An event with the name of its project."""
+
+    event: StoredEvent
+    project_name: str
+
+    @property
+    def view(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return event_view(self.event)
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As it stands in a table."""
+        event = self.event
+        text = event.message or event.source or ""
+        return {
+            "date": event.date,
+            "project": self.project_name,
+            "type": event.type,
+            "message": text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…",
+            "reference_id": event.reference_id,
+            "id": event.id.hex,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ListedStack:
+    """A stack, as the API shows it, with the name of its project."""
+
+    view: StackView
+    project_name: str
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """As it stands in a table."""
+        view = self.view
+        return {
+            "last_occurrence": view.last_occurrence,
+            "project": self.project_name,
+            "type": view.type,
+            "status": view.status.value,
+            "total": view.total_occurrences,
+            "title": view.title if len(view.title) <= _LONGEST_TEXT else f"{view.title[:_LONGEST_TEXT]}…",
+            "id": view.id,
+        }
+
+
+async def newest(api: Api, asked: Asked) -> AsyncGenerator[Listed]:
+    """The newest events, the newest first."""
+    async with connected(api.pool) as connection:
+        selection, names = await _selected(api, connection, asked)
+        found = await find_events(connection, selection, limit=asked.limit)
+        async for listed in _read(connection, found, names):
+            yield listed
+
+
+async def followed(api: Api, asked: Asked, stop: Stop) -> AsyncGenerator[Listed]:
+    """The newest events, the oldest of them first, then others as they are stored, until the stop.
+
+    What is not stored yet waits in the queue: after each look only those are new that were accepted since the
+    oldest of those that waited before it.
+    """
+    seen, begin = Seen(), await _oldest_waiting(api)
+    async with connected(api.pool) as connection:
+        selection, names = await _selected(api, connection, asked)
+        async for found in _accepted_since(connection, selection, begin):
+            seen.add(each.id for each in found)
+        found = await find_events(connection, selection, limit=asked.limit)
+        seen.add(each.id for each in found)
+        async for listed in _read(connection, found[::-1], names):
+            yield listed
+    while not await stop.sleep(_ROUND_SECONDS):
+        coming = await _oldest_waiting(api)
+        try:
+            async with connected(api.pool) as connection:
+                selection, names = await _selected(api, connection, asked)
+                async for found in _accepted_since(connection, selection, begin):
+                    async for listed in _read(connection, seen.new_of(found), names):
+                        seen.add([listed.event.id])
+                        yield listed
+        except DatabaseUnavailable:
+            continue  # the next round looks at the same time
+        begin = coming
+        seen.forget_before(first_id_at(begin))
+
+
+async def stacks(api: Api, asked: Asked) -> list[ListedStack]:
+    """The stacks that occurred last."""
+    async with connected(api.pool) as connection:
+        selection, names = await _selected(api, connection, asked)
+        found = await list_stacks(
+            connection, selection, StackOrder.LAST_DESCENDING, limit=asked.limit, offset=0
+        )
+    return [ListedStack(stack_view(stack), names.get(stack.project_id, "")) for stack in found]
+
+
+class Seen:
+    """Which events were shown, as far back as new ones can be; beyond `_REMEMBERED` only later ones are."""
+
+    def __init__(self) -> None:
+        self._ids: set[UUID] = set()
+        self._floor = UUID(int=0)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def add(self, ids: Iterable[UUID]) -> None:
+        """Count these as shown."""
+        self._ids.update(ids)
+        if len(self._ids) > _REMEMBERED:
+            self.forget_before(sorted(self._ids)[len(self._ids) // 2])
+
+    def new_of(self, found: Sequence[Found]) -> list[Found]:
+        """Those that were not."""
+        return [each for each in found if each.id >= self._floor and each.id not in self._ids]
+
+    def forget_before(self, event_id: UUID) -> None:
+        """Nothing before this id is new from now on."""
+        self._floor = max(self._floor, event_id)
+        self._ids = {each for each in self._ids if each >= self._floor}
+
+
+async def _selected(
+    api: Api, connection: asyncpg.Connection, asked: Asked
+) -> tuple[Selection, dict[UUID, str]]:
+    """What is asked for, and the names of the projects that it is in."""
+    names = await projects_to_trace(connection)
+    if asked.project is not None:
+        project = await meant_project(connection, asked.project)
+        names = {project.id: project.name}
+    clock = LocalClock(api.clock.now(), timedelta())
+    time = time_range_of(asked.time, clock)
+    return Selection(list(names), filter_of(asked.filter), time, clock), names
+
+
+async def _accepted_since(
+    connection: asyncpg.Connection, selection: Selection, begin: datetime
+) -> AsyncIterator[list[Found]]:
+    """Those of the selection's events, the oldest first, a page at a time."""
+    after = Place((begin,), UUID(int=0))
+    selection = replace(selection, ids=(first_id_at(begin), _LAST_ID))
+    while True:
+        found = await find_events(connection, selection, _OLDEST_FIRST, limit=_PAGE, after=after)
+        yield found
+        if len(found) < _PAGE:
+            return
+        after = found[-1].place
+
+
+async def _read(
+    connection: asyncpg.Connection, found: Sequence[Found], names: Mapping[UUID, str]
+) -> AsyncGenerator[Listed]:
+    """The events in this order, but those that are kept no longer."""
+    for begin in range(0, len(found), _AT_ONCE):
+        keys = [EventKey(each.project_id, each.id) for each in found[begin : begin + _AT_ONCE]]
+        events = {event.id: event for event in await events_at(connection, keys)}
+        for key in keys:
+            if key.id in events:
+                yield Listed(events[key.id], names.get(key.project_id, ""))
+
+
+async def _oldest_waiting(api: Api) -> datetime:
+    """When the oldest post in the queue was accepted, or now; some seconds before, as clocks differ."""
+    moment = api.clock.now()
+    try:
+        moment = min([moment, *await api.queue_look.oldest()])
+    except BrokerUnavailable:
+        moment -= _QUEUE_UNKNOWN
+    return moment - _CLOCKS_APART

@@ -1,0 +1,41 @@
+"""The queue alone, for commands that need no Postgres."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from redis.asyncio import Redis
+
+from collector.admin.servers import found_servers
+from collector.admin.system import told_in_one_line
+from collector.broker.connection import check_server, connect
+from collector.broker.keys import Keys
+from collector.process.logging import configure_logging
+from collector.process.settings import RedisSettings, read_settings
+
+_TIMEOUT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The server, and the names of the keys in it."""
+
+    redis: Redis
+    keys: Keys
+
+
+@asynccontextmanager
+async def open_queue(environ: Mapping[str, str], data_dir: Path | None) -> AsyncIterator[Queue]:
+    """The queue inside the block. Raises StartError for whatever goes wrong there."""
+    with found_servers(environ, data_dir) as found:
+        settings = read_settings(RedisSettings, found)
+        configure_logging(settings, "operator")
+        with told_in_one_line():
+            redis = connect(settings.redis_url, socket_timeout_seconds=_TIMEOUT_SECONDS)
+            try:
+                await check_server(redis, settings.redis_url)
+                yield Queue(redis, Keys(settings.redis_key_prefix))
+            finally:
+                await redis.aclose()

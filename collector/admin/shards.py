@@ -1,0 +1,42 @@
+"""The number of shards, for operators."""
+
+import msgspec
+
+from collector.admin.queue import Queue
+from collector.broker.shards import set_shards, stored_number
+from collector.broker.stream_ledger import read_shards
+from collector.process.lifecycle import StartError
+from collector.process.settings import MOST_SHARDS
+
+
+class StreamView(msgspec.Struct, frozen=True):
+    """A stream: what was ever written to it, what it holds now, and what of that a worker has read."""
+
+    shard: int
+    accepted_batches: int
+    entries: int
+    in_hand: int
+
+
+class ShardsView(msgspec.Struct, frozen=True):
+    """`shards` is None before the first start. `streams` are all that were ever used."""
+
+    shards: int | None
+    streams: list[StreamView]
+
+
+async def show(queue: Queue) -> ShardsView:
+    """The number, and what is in the streams. Raises BrokerUnavailable."""
+    found = await read_shards(queue.redis, queue.keys)
+    return ShardsView(
+        await stored_number(queue.redis, queue.keys),
+        [StreamView(stream.shard, stream.batches, stream.length, stream.pending) for stream in found],
+    )
+
+
+async def change(queue: Queue, number: int) -> ShardsView:
+    """Store another number. Raises StartError for too many, BrokerUnavailable and BrokerFull."""
+    if number > MOST_SHARDS:
+        raise StartError(f"there can be {MOST_SHARDS} shards at most.")
+    await set_shards(queue.redis, queue.keys, number)
+    return await show(queue)

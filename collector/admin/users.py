@@ -1,0 +1,105 @@
+"""Users, for operators. One is named by address or id; a new password ends all that the old one gave."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from collector.admin.naming import meant_organization
+from collector.api.auth.accounts import add_account
+from collector.api.auth.sign_up import SignUp
+from collector.api.auth.users import UserView, user_view
+from collector.api.core.projection_updates import revoke_at_doors, tell_of_member
+from collector.api.core.service import Api
+from collector.api.request.request_body import converted
+from collector.database.owners.organizations import add_member
+from collector.database.owners.tokens import delete_tokens_of_user
+from collector.database.owners.users import (
+    User,
+    all_users,
+    change_activity,
+    delete_user,
+    find_user,
+    lock_user,
+    set_password,
+    user_of,
+)
+from collector.database.pool import connected
+from collector.database.row_lock import RowLock
+from collector.domain.access.email import fault_in_address
+from collector.domain.access.scope import CLIENT, GLOBAL, USER
+from collector.domain.errors import Conflict, Invalid, NotFound
+from collector.domain.ids import uuid_of
+
+
+async def create(
+    api: Api, email: str, name: str, password: str, organizations: Sequence[str], *, is_global: bool
+) -> UserView:
+    """A new user who belongs to these organizations; the first of all may do everything."""
+    wanted = converted({"email": email, "name": name, "password": password}, SignUp)
+    if fault := fault_in_address(wanted.email):
+        raise Invalid(fields={"email": [fault]})
+    async with connected(api.pool) as connection:
+        for organization in organizations:
+            await meant_organization(connection, organization)
+    roles = (GLOBAL,) if is_global else (USER, CLIENT)
+    user = await add_account(api, wanted.email, wanted.name, wanted.password, roles)
+    if user is None:
+        raise Conflict(f"Somebody has the address {wanted.email} already.")
+    async with connected(api.pool) as connection, connection.transaction():
+        for organization in organizations:
+            found = await meant_organization(connection, organization, RowLock.KEEP)
+            await add_member(connection, found.id, user.id)
+    return await show(api, user.id.hex)
+
+
+async def list_all(api: Api) -> list[UserView]:
+    """Everybody, by address."""
+    async with connected(api.pool) as connection:
+        return [user_view(user) for user in await all_users(connection)]
+
+
+async def show(api: Api, name: str) -> UserView:
+    """One of them."""
+    async with connected(api.pool) as connection:
+        return user_view(await _named(connection, name))
+
+
+async def change(api: Api, name: str, *, is_active: bool) -> UserView:
+    """Lock a user out, or let one in again; with all tokens, which are kept."""
+    async with connected(api.pool) as connection:
+        user = await _named(connection, name)
+        await change_activity(connection, user.id, api.clock.now(), is_active=is_active)
+    await tell_of_member(api, user.id)
+    return await show(api, user.id.hex)
+
+
+async def change_password(api: Api, name: str, password: str) -> UserView:
+    """Give a user another password; every login and token of the user ends."""
+    wanted = converted({"email": "-", "name": "-", "password": password}, SignUp)
+    password_hash = await api.passwords.hashed(wanted.password)
+    async with connected(api.pool) as connection, connection.transaction():
+        user = await lock_user(connection, (await _named(connection, name)).id)
+        if user is None or not await set_password(connection, user, password_hash, api.clock.now()):
+            raise Conflict("The user is disabled, and stays as before: `headrace user enable` comes first.")
+        ended = await delete_tokens_of_user(connection, user.id)
+    await revoke_at_doors(api, ended)
+    return user_view(user)
+
+
+async def delete(api: Api, name: str) -> UserView:
+    """Delete a user with all tokens; what the user made stays."""
+    async with connected(api.pool) as connection, connection.transaction():
+        user = await _named(connection, name)
+        await lock_user(connection, user.id)  # or a login could come between
+        ended = await delete_tokens_of_user(connection, user.id)
+        await delete_user(connection, user.id)
+    await revoke_at_doors(api, ended)
+    return user_view(user)
+
+
+async def _named(connection: asyncpg.Connection, name: str) -> User:
+    user_id = uuid_of(name)
+    user = await find_user(connection, name) if user_id is None else await user_of(connection, user_id)
+    if user is None:
+        raise NotFound(f"There is no user {name}.")
+    return user

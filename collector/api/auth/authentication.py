@@ -1,0 +1,129 @@
+"""Who asks, and what that identity may see: contract 1.1, 1.2 and 10, checked against Postgres."""
+
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from aiohttp import web
+
+from collector.api.core.route import Role
+from collector.api.core.service import API, Api
+from collector.database.owners.tokens import find_access
+from collector.database.owners.users import User, find_user
+from collector.database.pool import connected
+from collector.domain.access.credentials import PasswordCredentials, TokenCredentials, credentials_of
+from collector.domain.access.scope import GLOBAL, USER, effective
+from collector.domain.access.token import present
+from collector.domain.errors import Forbidden, Unauthenticated
+from collector.http.client_address import counted_address
+from collector.http.throttle import counted_organization
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person (a login token or a password) or a program (`is_token`), and the organizations of either."""
+
+    scopes: frozenset[str]
+    organization_ids: tuple[UUID, ...]
+    user_id: UUID | None
+    is_token: bool
+    login: str | None = None
+    """The public part of the login token that a person is here with."""
+
+    @property
+    def person(self) -> UUID:
+        """Whose login or password it is. Raises Forbidden for a program's token."""
+        if self.user_id is None:
+            raise Forbidden("This needs a login: there is no person behind this token.")
+        return self.user_id
+
+    @property
+    def is_global(self) -> bool:
+        """Whether every organization is open to it."""
+        return GLOBAL in self.scopes
+
+    def reaches(self, organization_id: UUID | None) -> bool:
+        """Whether the organization's resources exist for this identity."""
+        return self.is_global or organization_id in self.organization_ids
+
+
+IDENTITY: Final = web.RequestKey("identity", Identity)
+"""Who an admitted request is from; on routes for anyone nobody has looked."""
+
+
+async def admit(request: web.Request, role: Role) -> None:
+    """Know who asks and let in whom the route is for, if that is not too often.
+
+    Raises Unauthenticated for missing or bad credentials, Forbidden for those that do not suffice, and
+    TooManyRequests.
+    """
+    api = request.app[API]
+    if role is Role.ANYONE:
+        await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
+        return
+    identity = await _identity_of(request)
+    if USER not in identity.scopes:
+        raise Forbidden("This needs the scope `user`; a token with the scope `client` can only post events.")
+    if role is Role.PERSON and identity.is_token:
+        raise Forbidden("This needs a login: a token cannot do it, whatever its scopes.")
+    if role is Role.GLOBAL and not identity.is_global:
+        raise Forbidden("This needs the scope `global`.")
+    request[IDENTITY] = identity
+    await api.throttle.count(request, counted_as(identity))
+
+
+async def known_user(api: Api, email_address: str, password: str) -> User | None:
+    """The active user with that address and password; takes the same time for unknown ones."""
+    async with connected(api.pool) as connection:
+        user = await find_user(connection, email_address)
+    is_right = await api.passwords.matches(user.password_hash if user else None, password)
+    return user if user is not None and user.is_active and is_right else None
+
+
+async def _identity_of(request: web.Request) -> Identity:
+    api = request.app[API]
+    match credentials_of(request.headers.get("Authorization"), request.query):
+        case TokenCredentials(token):
+            return await _by_token(api, token)
+        case PasswordCredentials(email, password):
+            return await _by_password(api, email, password)
+        case _:
+            raise Unauthenticated
+
+
+def counted_as(identity: Identity) -> str:
+    """Programs count for their organization, people for themselves."""
+    if identity.is_token and identity.organization_ids:
+        return counted_organization(identity.organization_ids[0].hex)
+    return f"user:{identity.user_id.hex if identity.user_id else ''}"
+
+
+async def _by_token(api: Api, text: str) -> Identity:
+    presented = present(text)
+    if presented is None:
+        raise Unauthenticated
+    async with connected(api.pool) as connection:
+        access = await find_access(connection, presented.lookup)
+    if access is None or not access.entry.matches(presented):
+        raise Unauthenticated
+    if access.is_suspended or access.entry.is_expired(api.clock.now_ms()):
+        raise Unauthenticated
+    return Identity(
+        scopes=frozenset(effective(access.entry.scopes)),
+        organization_ids=tuple(UUID(bytes=packed) for packed in access.entry.organization_ids),
+        user_id=access.user_id,
+        is_token=not access.entry.is_login,
+        login=presented.lookup if access.entry.is_login else None,
+    )
+
+
+async def _by_password(api: Api, email_address: str, password: str) -> Identity:
+    user = await known_user(api, email_address, password)
+    if user is None:
+        raise Unauthenticated
+    return Identity(
+        scopes=frozenset(effective(user.roles)),
+        organization_ids=user.organization_ids,
+        user_id=user.id,
+        is_token=False,
+    )

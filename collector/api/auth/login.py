@@ -1,0 +1,130 @@
+"""Logging in and out: an address and a password for a token (contract 1.3, 10 rows 4 and 21)."""
+
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from collector.api.auth.authentication import IDENTITY, known_user
+from collector.api.core.projection_updates import revoke_at_doors, tell_of_member, tell_of_new_token
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.api.request.request_body import read_body
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.database.errors import DatabaseUnavailable
+from collector.database.owners.invitations import accept
+from collector.database.owners.tokens import add_token, delete_expired_logins, delete_tokens, login_token
+from collector.database.owners.users import User, is_still_known, normal_email
+from collector.database.pool import connected
+from collector.domain.access.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
+from collector.domain.access.token import new_token
+from collector.domain.errors import Unauthenticated, Unavailable
+from collector.http.client_address import counted_address
+from collector.http.operation import Answer, documented, json_body
+from collector.http.responses import json_response
+
+_TRIES_OF_ADDRESS: Final = 5
+_TRIES_FROM_IP: Final = 15
+_FAILED: Final = "Login failed."
+_EXAMPLE: Final = {"email": "admin@headrace.local", "password": "your password"}
+
+Address = Annotated[str, Meta(pattern=r"\S", max_length=320, description="an e-mail address")]
+Password = Annotated[
+    str,
+    Meta(
+        min_length=MINIMUM_LENGTH,
+        max_length=MAXIMUM_LENGTH,
+        description=f"{MINIMUM_LENGTH} to {MAXIMUM_LENGTH} characters long",
+    ),
+]
+InviteToken = Annotated[str, Meta(min_length=40, max_length=40, description="40 characters long")]
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """Who logs in, perhaps with an invitation to an organization."""
+
+    email: Address
+    password: Password
+    invite_token: InviteToken | None = None
+
+
+class LoginToken(msgspec.Struct, frozen=True):
+    """The whole login token, shown this once."""
+
+    token: str
+
+
+@documented("Auth", {200: Answer(LoginToken)}, body=json_body(Login, _EXAMPLE), refusals=(Unauthenticated,))
+async def post_login(request: web.Request) -> web.Response:
+    """A login token that nobody has had before, valid for 3 months."""
+    body = await read_body(request, Login)
+    user = await let_in(request, body.email, body.password)
+    return await logged_in(request.app[API], user, body.invite_token)
+
+
+@documented("Auth", {200: Answer()})
+async def get_logout(request: web.Request) -> web.Response:
+    """End the login that the request is made with; with a password there is none to end."""
+    api, login = request.app[API], request[IDENTITY].login
+    if login is not None:
+        async with connected(api.pool) as connection:
+            await delete_tokens(connection, [login])
+        await revoke_at_doors(api, [login])
+    return web.Response()
+
+
+async def let_in(request: web.Request, email_address: str, password: str) -> User:
+    """Who that is. After too many tries not even the right password helps, and none is checked.
+
+    While tries cannot be counted nobody is let in (contract 10, row 21).
+    """
+    api = request.app[API]
+    address, client_ip = normal_email(email_address), counted_address(request, api.trusted_proxies)
+    try:
+        tries = await api.login_counters.count(address, client_ip, api.clock.now())
+        if tries.of_address > _TRIES_OF_ADDRESS or tries.from_ip > _TRIES_FROM_IP:
+            raise Unauthenticated("Login denied.")
+        try:
+            user = await known_user(api, email_address, password)
+        except (DatabaseUnavailable, Unavailable):
+            # Whoever tries again while we are out of order must not be locked out by it.
+            await api.login_counters.take_back(address, client_ip, api.clock.now())
+            raise
+        if user is None:
+            raise Unauthenticated(_FAILED)
+        await api.login_counters.forgive(address, client_ip, api.clock.now())
+    except (BrokerUnavailable, BrokerFull) as error:
+        raise Unavailable("Nobody can log in while tries cannot be counted; please repeat it.") from error
+    return user
+
+
+async def logged_in(api: Api, user: User, invite_token: str | None) -> web.Response:
+    """The answer with a new login of the person, who accepts the invitation if there is one.
+
+    Another invitation than a valid one changes nothing.
+    """
+    secret, now = new_token(), api.clock.now()
+    token, has_joined = login_token(secret, user.id, now), False
+    async with connected(api.pool) as connection, connection.transaction():
+        if not await is_still_known(connection, user):
+            raise Unauthenticated(_FAILED)
+        if invite_token is not None:
+            has_joined = await accept(connection, invite_token, user.id, now)
+        await delete_expired_logins(connection, user.id, now)
+        await add_token(connection, token)
+    await tell_of_new_token(api, token.id)
+    if has_joined:
+        await tell_of_member(api, user.id)
+    return login_response(secret)
+
+
+def login_response(secret: str) -> web.Response:
+    """The answer that shows a login token."""
+    return json_response(LoginToken(secret), headers={hdrs.CACHE_CONTROL: "no-store"})
+
+
+ROUTES: Final = (
+    Route("POST", "/auth/login", post_login, Role.ANYONE),
+    Route("GET", "/auth/logout", get_logout, Role.PERSON),
+)

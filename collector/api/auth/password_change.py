@@ -1,0 +1,67 @@
+"""Changing one's password, which ends every login and token of the person but the new one (contract 1.4)."""
+
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.authentication import IDENTITY
+from collector.api.auth.login import LoginToken, Password, let_in, login_response
+from collector.api.core.projection_updates import revoke_at_doors, tell_of_new_token
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.request.request_body import read_body
+from collector.database.owners.tokens import add_token, delete_tokens_of_user, login_token
+from collector.database.owners.users import User, set_password, user_of
+from collector.database.pool import connected
+from collector.domain.access.token import new_token
+from collector.domain.errors import Conflict, Invalid, Unauthenticated
+from collector.http.operation import Answer, documented, json_body
+
+
+class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The password that is, and the one that is to be."""
+
+    current_password: Password
+    password: Password
+
+
+@documented(
+    "Auth",
+    {200: Answer(LoginToken)},
+    body=json_body(
+        PasswordChange, {"current_password": "your password", "password": "correct horse battery"}
+    ),
+    refusals=(Conflict,),
+)
+async def post_password_change(request: web.Request) -> web.Response:
+    """A new login token in place of all that there were; wrong tries count like those to log in."""
+    api, body = request.app[API], await read_body(request, PasswordChange, is_required=True)
+    user = await _checked(request, request[IDENTITY].person, body.current_password)
+    if body.password == body.current_password:
+        raise Invalid(fields={"password": ["The new password must be different from the previous password."]})
+    password_hash, now, secret = await api.passwords.hashed(body.password), api.clock.now(), new_token()
+    token = login_token(secret, user.id, now)
+    async with connected(api.pool) as connection, connection.transaction():
+        if not await set_password(connection, user, password_hash, now):
+            raise Conflict("The password has been changed meanwhile.")
+        ended = await delete_tokens_of_user(connection, user.id)
+        await add_token(connection, token)
+    await revoke_at_doors(api, ended)
+    await tell_of_new_token(api, token.id)
+    return login_response(secret)
+
+
+async def _checked(request: web.Request, user_id: UUID, password: str) -> User:
+    async with connected(request.app[API].pool) as connection:
+        user = await user_of(connection, user_id)
+    try:
+        return await let_in(request, user.email_address if user else "", password)
+    except Unauthenticated:
+        raise Invalid(
+            fields={"current_password": ["The current password is wrong, or was tried too often."]}
+        ) from None
+
+
+ROUTES: Final = (Route("POST", "/auth/change-password", post_password_change, Role.PERSON),)

@@ -1,0 +1,103 @@
+"""Signing up (contract 1.4): the first user ever may do everything; who is there already logs in."""
+
+from http import HTTPStatus
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from collector.api.auth.accounts import add_account, sign_up_disabled
+from collector.api.auth.login import Address, InviteToken, LoginToken, Password, let_in, logged_in
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.api.request.request_body import read_body
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.database.owners.invitations import is_invited
+from collector.database.owners.users import User, find_user
+from collector.database.pool import connected
+from collector.domain.access.email import fault_in_address
+from collector.domain.errors import Forbidden, Invalid, Unauthenticated, Unavailable
+from collector.http.client_address import counted_address
+from collector.http.operation import Answer, documented, json_body
+
+_SIGN_UPS_AN_HOUR: Final = 10
+_QUESTIONS_AN_HOUR: Final = 3
+
+PersonName = Annotated[str, Meta(pattern=r"\S", max_length=255, description="a text of 1 to 255 characters")]
+
+
+class SignUp(msgspec.Struct, frozen=True, kw_only=True):
+    """Who signs up, perhaps with an invitation to an organization."""
+
+    name: PersonName
+    email: Address
+    password: Password
+    invite_token: InviteToken | None = None
+
+
+@documented(
+    "Auth",
+    {200: Answer(LoginToken)},
+    body=json_body(SignUp, {"name": "You", "email": "you@gmail.com", "password": "correct horse"}),
+    refusals=(Unauthenticated, Forbidden),
+)
+async def post_sign_up(request: web.Request) -> web.Response:
+    """A login token of a new user, or of the one who has that address and password."""
+    api, body = request.app[API], await read_body(request, SignUp)
+    if fault := fault_in_address(body.email):
+        raise Invalid(fields={"email": [fault]})
+    await _check_allowed(api, body.invite_token)
+    async with connected(api.pool) as connection:
+        is_there = await find_user(connection, body.email) is not None
+    user = None if is_there else await _new_user(request, body)
+    if user is None:  # or somebody else just took the address
+        user = await let_in(request, body.email, body.password)
+    return await logged_in(api, user, body.invite_token)
+
+
+@documented(
+    "Auth", {201: Answer(description="Somebody has the address."), 204: Answer(description="Nobody has it.")}
+)
+async def get_address_check(request: web.Request) -> web.Response:
+    """201 where the address is somebody's, 204 where it is nobody's; who asks too often always gets 204."""
+    api = request.app[API]
+    if await _count(request, "address_check") > _QUESTIONS_AN_HOUR:
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+    async with connected(api.pool) as connection:
+        user = await find_user(connection, request.match_info["email"])
+    return web.Response(status=HTTPStatus.NO_CONTENT if user is None else HTTPStatus.CREATED)
+
+
+async def _check_allowed(api: Api, invite_token: str | None) -> None:
+    """Where sign-up is switched off, whoever is invited may still."""
+    if api.settings.sign_up_enabled:
+        return
+    async with connected(api.pool) as connection:
+        if invite_token is None or not await is_invited(connection, invite_token, api.clock.now()):
+            raise sign_up_disabled()
+
+
+async def _new_user(request: web.Request, body: SignUp) -> User | None:
+    """The new user; None when somebody has just taken the address. Of two with one invitation one gets in."""
+    api = request.app[API]
+    if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
+        raise Unauthenticated("Too many have signed up from your address; please try again in an hour.")
+    let_in_by = None if api.settings.sign_up_enabled else body.invite_token
+    return await add_account(api, body.email, body.name, body.password, let_in_by=let_in_by)
+
+
+async def _count(request: web.Request, kind: str) -> int:
+    """How many did this from the same IP in this hour."""
+    api = request.app[API]
+    try:
+        client_ip = counted_address(request, api.trusted_proxies)
+        return await api.login_counters.count_in_hour(kind, client_ip, api.clock.now())
+    except (BrokerUnavailable, BrokerFull) as error:
+        raise Unavailable("This is not answered while tries cannot be counted; please repeat it.") from error
+
+
+ROUTES: Final = (
+    Route("POST", "/auth/signup", post_sign_up, Role.ANYONE),
+    Route("GET", "/auth/check-email-address/{email:text}", get_address_check, Role.ANYONE),
+)

@@ -1,0 +1,1 @@
+"""Events and stacks: lists, counts, look-ups, changes."""

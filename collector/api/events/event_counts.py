@@ -1,0 +1,115 @@
+"""Counts of events, with what is found out of them: `events/count` (contract 4)."""
+
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.searching import searching
+from collector.api.core.route import Role, Route
+from collector.api.events.event_selection import FILTER, TIME, asked_selection, of_projects
+from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
+from collector.api.request.parameters import parameters_of
+from collector.database.search.event_counts import Bucket, count_in_buckets
+from collector.database.search.event_lists import Selection
+from collector.domain.errors import BadRequest, OrganizationSuspended
+from collector.domain.filter.aggregation import Aggregation, Operator, aggregations_of
+from collector.domain.filter.fields import Column, Kind
+from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import json_response
+
+_AGGREGATIONS: Final = Parameter(
+    "aggregations",
+    "What to find out: avg, sum, min, max, cardinality, terms, date of a field, in buckets within buckets.",
+    example="date:(date~1d cardinality:stack) terms:type",
+)
+_MODE: Final = Parameter(
+    "mode", "`stack_new`: only of stacks that began within the time.", Literal["stack_new"]
+)
+
+
+class CountView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many, and what was found out by the name of each aggregation: `cardinality_stack`."""
+
+    total: int
+    aggregations: dict[str, Any]
+
+
+@documented(
+    "Event",
+    {200: Answer(CountView, headers=(FILTER_WARNING_HEADER,))},
+    parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE),
+    refusals=(OrganizationSuspended,),
+)
+async def get_count(request: web.Request) -> web.Response:
+    """How many events a filter selects, and what is found out of them for charts and numbers."""
+    parameters = parameters_of(request)
+    aggregations = aggregations_of(parameters.get("aggregations", ""))
+    asked = _in_mode(asked_selection(request, parameters), parameters.get("mode", "").strip().lower())
+    async with searching(request) as connection:
+        selection = await of_projects(request, connection, asked)
+        whole = await count_in_buckets(connection, selection, aggregations)
+    view = CountView(total=whole.total, aggregations=_results(whole, aggregations))
+    return with_warnings(request, json_response(view))
+
+
+def _in_mode(selection: Selection, mode: str) -> Selection:
+    if mode not in {"", "stack_new"}:
+        raise BadRequest("The parameter `mode` can only be `stack_new` here.")
+    return selection.of_new_stacks if mode else selection
+
+
+def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, Any]:
+    return {part.key: _result(bucket, part) for part in aggregations}
+
+
+def _result(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
+    if part.is_moment and (moment := bucket.values.get(part.key)):
+        return {"value": moment, "data": {"@type": "dvalue"}}
+    if not part.has_buckets:
+        return {"value": _number(bucket.values.get(part.key)), "data": {"@type": "value"}}
+    items = [_item(inner, part) for inner in bucket.buckets.get(part.key, [])]
+    return {"items": items, "total": len(items), "data": {"@type": "bucket"}}
+
+
+def _item(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
+    aggregations = _results(bucket, part.parts)
+    if part.operator is Operator.DATE:
+        moment: datetime = bucket.key
+        return {
+            "key": int(moment.timestamp() * 1000),
+            "key_as_string": moment.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "date": moment,
+            "total": bucket.total,
+            "aggregations": aggregations,
+        }
+    key = _key(str(bucket.key), part)
+    return {"key": key, "key_as_string": key, "total": bucket.total, "aggregations": aggregations}
+
+
+def _key(text: str, part: Aggregation) -> str:
+    """Ids as they are everywhere else, in 32 characters."""
+    is_id = part.field.kind is Kind.ID and isinstance(part.field.places[0], Column) and text != part.missing
+    return text.replace("-", "") if is_id else text
+
+
+def _number(value: Any) -> int | float | None:
+    """A sum of several may be more than a double holds: then it is the largest that one does."""
+    if not isinstance(value, Decimal):
+        return value if isinstance(value, int) else None
+    if not value.is_finite():
+        return None
+    if value == value.to_integral_value() and abs(value) < 2**53:
+        return int(value)
+    return min(max(float(value), -sys.float_info.max), sys.float_info.max)
+
+
+ROUTES: Final = (
+    Route("GET", "/events/count", get_count, Role.USER),
+    Route("GET", "/organizations/{organizationId:objectid}/events/count", get_count, Role.USER),
+    Route("GET", "/projects/{projectId:objectid}/events/count", get_count, Role.USER),
+)

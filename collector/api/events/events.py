@@ -1,0 +1,144 @@
+"""Single events: one by its id with its neighbours, and deleting some (contract 4)."""
+
+from datetime import timedelta, timezone
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+from aiohttp import hdrs, web
+
+from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.auth.searching import looking_up
+from collector.api.core.absolute_urls import absolute_url
+from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.events.event_selection import TIME, clock_of
+from collector.api.request.parameters import parameters_of
+from collector.database.owners.projects import readable_projects
+from collector.database.pool import connected
+from collector.database.search.event_lists import Selection, find_events
+from collector.database.search.event_removal import remove_events
+from collector.database.search.events import StoredEvent, find_event
+from collector.domain.dates.time_range import time_range_of
+from collector.domain.errors import BadRequest, NotFound
+from collector.domain.filter.sorting import NEWEST_FIRST, Place
+from collector.domain.filter.tree import Match, Term
+from collector.domain.ids import uuid_of
+from collector.http.event_form import StoredEventForm
+from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import json_response
+
+_NO_EVENT: Final = "There is no such event."
+_STACK: Final = Parameter("expected_stack_id", "Refuse the event where it belongs to another stack.")
+
+
+@documented("Event", {200: Answer(StoredEventForm, headers=(str(hdrs.LINK),))}, parameters=(_STACK, *TIME))
+async def get_event(request: web.Request) -> web.Response:
+    """One event by its id, from any project that the identity may read.
+
+    `Link` leads to its neighbours in its stack and, as `parent`, to the stack.
+    """
+    parameters = parameters_of(request)
+    async with looking_up(request) as connection:
+        projects = await _readable(connection, request[IDENTITY])
+        event_id = uuid_of(request.match_info["id"])
+        event = None if event_id is None else await find_event(connection, projects, event_id)
+        if event is None:
+            raise NotFound(_NO_EVENT)
+        _check_stack(event, parameters.get("expected_stack_id"))
+        neighbours = await _neighbours(request, connection, event, parameters)
+    response = json_response(event_view(event))
+    for relation, path in neighbours.items():
+        response.headers.add(hdrs.LINK, f'<{absolute_url(request, path)}>; rel="{relation}"')
+    return response
+
+
+@documented("Event", DELETED)
+async def delete_events(request: web.Request) -> web.Response:
+    """Delete events for good. Their stack keeps its total: they did occur."""
+    api, verdict = request.app[API], Verdict()
+    async with connected(api.pool) as connection:
+        projects = await _readable(connection, request[IDENTITY])
+        ids = {text: uuid_of(text) for text in asked_ids(request)}
+        known = [id_ for id_ in ids.values() if id_ is not None]
+        removed = await remove_events(connection, projects, known)
+    for text, id_ in ids.items():
+        if id_ in removed:
+            verdict.success.append(text)
+        else:
+            verdict.is_absent(text, _NO_EVENT)
+    return verdict_response(verdict)
+
+
+def event_view(event: StoredEvent) -> dict[str, Any]:
+    """An event as it was stored. `date` has its sender's offset; what is null is left out."""
+    members = {
+        "id": event.id.hex,
+        "organization_id": event.organization_id.hex,
+        "project_id": event.project_id.hex,
+        "stack_id": None if event.stack_id is None else event.stack_id.hex,
+        "is_first_occurrence": event.is_first_occurrence,
+        "created_utc": event.created_utc,
+        "type": event.type,
+        "source": event.source,
+        "date": date_view(event),
+        "tags": event.tags,
+        "message": event.message,
+        "geo": event.geo,
+        "value": _number(event.value),
+        "count": event.count,
+        "data": None if event.data is None else orjson.Fragment(event.data),
+        "reference_id": event.reference_id,
+    }
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def date_view(event: StoredEvent) -> str:
+    """The event's date as its sender wrote it, with his offset."""
+    try:
+        zone = timezone(timedelta(minutes=event.date_offset_minutes))
+        return event.date.astimezone(zone).isoformat()
+    except (OverflowError, ValueError):  # at the edges of the calendar, or with no such offset
+        return event.date.isoformat()
+
+
+async def _readable(connection: asyncpg.Connection, identity: Identity) -> list[UUID]:
+    everywhere = None if identity.is_global else identity.organization_ids
+    return await readable_projects(connection, everywhere)
+
+
+def _check_stack(event: StoredEvent, expected: str | None) -> None:
+    if expected is not None and (event.stack_id is None or event.stack_id != uuid_of(expected.strip())):
+        raise BadRequest("The event belongs to another stack than `expected_stack_id`.")
+
+
+async def _neighbours(
+    request: web.Request, connection: asyncpg.Connection, event: StoredEvent, parameters: dict[str, str]
+) -> dict[str, str]:
+    """The paths of the events before and after it in its stack, and of the stack."""
+    if event.stack_id is None:
+        return {}
+    clock = clock_of(request, parameters)
+    time = time_range_of(parameters.get("time", ""), clock)
+    stack = Match("stack", Term((event.stack_id.hex,), is_quoted=True))
+    selection = Selection([event.project_id], stack, time, clock)
+    place = Place((event.date,), event.id)
+    paths = {}
+    for relation, order in (("previous", NEWEST_FIRST), ("next", NEWEST_FIRST.reversed)):
+        for found in await find_events(connection, selection, order, limit=1, after=place):
+            paths[relation] = f"/api/v2/events/{found.id.hex}"
+    return paths | {"parent": f"/api/v2/stacks/{event.stack_id.hex}"}
+
+
+def _number(value: Decimal | None) -> orjson.Fragment | None:
+    """All the digits that were stored. `numeric` also knows NaN and infinity, JSON does not."""
+    return orjson.Fragment(f"{value:f}") if value is not None and value.is_finite() else None
+
+
+ROUTES: Final = (
+    Route("GET", "/events/{id:objectid}", get_event, Role.USER),
+    Route("DELETE", "/events/{ids:objectids}", delete_events, Role.USER),
+)

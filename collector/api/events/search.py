@@ -1,0 +1,66 @@
+"""Whether a filter can be understood, for whoever is still writing it (contract 5)."""
+
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.request.parameters import parameters_of
+from collector.database.search.filter_sql import Arguments, EventConditions
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.errors import BadRequest
+from collector.domain.filter.hints import hints_of, unknown_fields_of
+from collector.domain.filter.parser import filter_of
+from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import json_response
+
+_QUERY: Final = Parameter("query", "The filter.", example="type:error", is_required=True)
+
+
+class UnknownFieldView(msgspec.Struct, frozen=True, kw_only=True):
+    """A name that is no field's, and the field that may be meant."""
+
+    name: str
+    nearest: str | None = None
+
+
+class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether it can be, and otherwise what is wrong with it, and where. Nothing is premium here.
+
+    What is valid and yet finds nothing, as an unknown field does, is in `unknown_fields` and `warnings`.
+    """
+
+    is_valid: bool
+    uses_premium_features: bool = False
+    message: str | msgspec.UnsetType = msgspec.UNSET
+    unknown_fields: list[UnknownFieldView] | msgspec.UnsetType = msgspec.UNSET
+    warnings: list[str] | msgspec.UnsetType = msgspec.UNSET
+
+
+@documented("Event", {200: Answer(ValidationView)}, parameters=(_QUERY,))
+async def get_validation(request: web.Request) -> web.Response:
+    """Whether a filter can be understood, and what in it finds nothing because no field is called so."""
+    query = parameters_of(request).get("query")
+    if query is None:
+        raise BadRequest("The parameter `query` holds the filter; it is missing.")
+    return json_response(_judged(query, LocalClock(request.app[API].clock.now())))
+
+
+def _judged(query: str, clock: LocalClock) -> ValidationView:
+    """What is wrong may be in its text, or in what a value means for its field."""
+    arguments = Arguments()
+    projects: list[Any] = []
+    try:
+        tree = filter_of(query)
+        EventConditions(arguments, arguments.add(projects), clock).of(tree)
+    except BadRequest as refusal:
+        return ValidationView(is_valid=False, message=refusal.title)
+    unknown = [UnknownFieldView(name=field.name, nearest=field.nearest) for field in unknown_fields_of(tree)]
+    return ValidationView(
+        is_valid=True, unknown_fields=unknown or msgspec.UNSET, warnings=list(hints_of(tree)) or msgspec.UNSET
+    )
+
+
+ROUTES: Final = (Route("GET", "/search/validate", get_validation, Role.USER),)

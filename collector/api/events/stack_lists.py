@@ -1,0 +1,154 @@
+"""Lists of stacks: all that a filter selects, and those that some events belong to (contract 4 and 9)."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.searching import searching
+from collector.api.core.route import Role, Route
+from collector.api.events.event_selection import FILTER, TIME, asked_selection, of_projects
+from collector.api.events.stacks import StackView, stack_view
+from collector.api.events.summaries import stack_members, stack_template
+from collector.api.request.lists import FILTERED_LIST_HEADERS, list_response
+from collector.api.request.parameters import TOTAL, includes_total, page_of, paging, parameters_of
+from collector.database.owners.projects import project_names
+from collector.database.search.event_lists import Selection
+from collector.database.search.stack_lists import (
+    StackMode,
+    StackOfEvents,
+    StackOrder,
+    count_stacks,
+    count_stacks_of_events,
+    count_users,
+    find_stacks_of_events,
+    list_stacks,
+)
+from collector.domain.errors import BadRequest, OrganizationSuspended
+from collector.http.operation import Answer, Parameter, documented
+
+STACK_MODES: Final = {
+    "stack_recent": StackMode.RECENT,
+    "stack_frequent": StackMode.FREQUENT,
+    "stack_new": StackMode.NEW,
+    "stack_users": StackMode.USERS,
+}
+
+_MAXIMUM_LIMIT: Final = 100
+_ORDERS: Final = {
+    "": StackOrder.LAST_DESCENDING,
+    "-last_occurrence": StackOrder.LAST_DESCENDING,
+    "last_occurrence": StackOrder.LAST,
+    "-first_occurrence": StackOrder.FIRST_DESCENDING,
+    "first_occurrence": StackOrder.FIRST,
+    "-total_occurrences": StackOrder.TOTAL_DESCENDING,
+    "total_occurrences": StackOrder.TOTAL,
+}
+_ALIASES: Final = {"last": "last_occurrence", "first": "first_occurrence", "occurrences": "total_occurrences"}
+_PARAMETERS: Final = (
+    FILTER,
+    *TIME,
+    Parameter("sort", "`-last_occurrence` when left out; also first_occurrence, total_occurrences."),
+    *paging(_MAXIMUM_LIMIT),
+    TOTAL,
+)
+
+
+class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A stack in short, with what some events say of it."""
+
+    id: str
+    template_key: str
+    data: dict[str, Any]
+    project_id: str
+    project_name: str
+    tags: list[str]
+    title: str
+    status: str
+    first_occurrence: datetime
+    last_occurrence: datetime
+    total: int
+    users: int
+    total_users: int
+
+
+@documented(
+    "Stack",
+    {200: Answer(list[StackView], headers=FILTERED_LIST_HEADERS)},
+    parameters=_PARAMETERS,
+    refusals=(OrganizationSuspended,),
+)
+async def get_stacks(request: web.Request) -> web.Response:
+    """The stacks that a filter selects, those that occurred last first."""
+    parameters = parameters_of(request, unsupported=("before", "after"))
+    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
+    asked = asked_selection(request, parameters)
+    async with searching(request) as connection:
+        selection = await of_projects(request, connection, asked)
+        stacks = []
+        if not page.is_too_deep:
+            stacks = await list_stacks(connection, selection, order, limit=page.limit + 1, offset=page.offset)
+        total = await count_stacks(connection, selection) if includes_total(parameters) else None
+    following = page.after(page.limit) if len(stacks) > page.limit else None
+    views = [stack_view(stack) for stack in stacks[: page.limit]]
+    return list_response(request, views, page, following, total)
+
+
+async def stacks_of_events(
+    request: web.Request, connection: asyncpg.Connection, selection: Selection, parameters: dict[str, str]
+) -> web.Response:
+    """The answer to `mode=stack_...`: the stacks of a selection's events, in the mode's own order."""
+    if "sort" in parameters:
+        raise BadRequest("The parameter `sort` cannot be given with this `mode`, which is an order itself.")
+    page = page_of(parameters, maximum=_MAXIMUM_LIMIT)
+    mode = STACK_MODES[parameters["mode"].strip().lower()]
+    found = []
+    if not page.is_too_deep:
+        found = await find_stacks_of_events(
+            connection, selection, mode, limit=page.limit + 1, offset=page.offset
+        )
+    total = None
+    if includes_total(parameters):
+        total = await count_stacks_of_events(connection, selection, mode)
+    users = await count_users(connection, selection) if found else 0
+    names = await project_names(connection, {each.stack.project_id for each in found})
+    views = [_summary(each, names.get(each.stack.project_id, ""), users) for each in found[: page.limit]]
+    following = page.after(page.limit) if len(found) > page.limit else None
+    return list_response(request, views, page, following, total)
+
+
+def _summary(each: StackOfEvents, project_name: str, total_users: int) -> StackSummary:
+    stack = each.stack
+    return StackSummary(
+        id=stack.id.hex,
+        template_key=stack_template(stack),
+        data=stack_members(stack),
+        project_id=stack.project_id.hex,
+        project_name=project_name,
+        tags=list(stack.tags),
+        title=stack.title,
+        status=stack.status,
+        first_occurrence=each.first,
+        last_occurrence=each.last,
+        total=each.total,
+        users=each.users,
+        total_users=total_users,
+    )
+
+
+def _order(text: str) -> StackOrder:
+    name = text.strip().lower()
+    sign, name = name[:1] * name.startswith("-"), name.lstrip("-")
+    order = _ORDERS.get(sign + _ALIASES.get(name, name))
+    if order is None:
+        raise BadRequest(f"The parameter `sort` must be one of {', '.join(filter(None, _ORDERS))}.")
+    return order
+
+
+ROUTES: Final = (
+    Route("GET", "/stacks", get_stacks, Role.USER),
+    Route("GET", "/organizations/{organizationId:objectid}/stacks", get_stacks, Role.USER),
+    Route("GET", "/projects/{projectId:objectid}/stacks", get_stacks, Role.USER),
+)

@@ -1,0 +1,110 @@
+"""What people say of stacks besides their status: mended in a version, put off, critical (contract 9)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from aiohttp import web
+
+from collector.api.core.deletion import CHANGED_IN_PART
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.events.stacks import change_stacks
+from collector.api.request.parameters import parameters_of
+from collector.database.search.stacks import change_status, mark_critical
+from collector.domain.dates.datemath import LocalClock, span_of
+from collector.domain.dates.written_date import written_date
+from collector.domain.errors import BadRequest, Invalid
+from collector.domain.event.stack import StackStatus
+from collector.domain.filter.parser import is_storable
+from collector.domain.version import is_version
+from collector.http.operation import Answer, Parameter, documented
+
+_LONGEST_VERSION: Final = 200
+_SHORTEST_SNOOZE: Final = timedelta(minutes=5)
+_NO_VERSION: Final = (
+    f"The version field must be a version of at most {_LONGEST_VERSION} characters, as 1.2.3 or 2.0.0-beta.1."
+)
+_VERSION: Final = Parameter(
+    "version", "The version that fixes it; older ones may still show it. Compared by SemVer precedence."
+)
+_UNTIL: Final = Parameter(
+    "snoozeUntilUtc",
+    "Until when; at least five minutes from now.",
+    example="2027-01-01T00:00:00Z",
+    is_required=True,
+)
+
+
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_VERSION,), refusals=(BadRequest,))
+async def post_fixed(request: web.Request) -> web.Response:
+    """Mark stacks as fixed, in a version or from now on. Newer events make them regressed."""
+    version = parameters_of(request).get("version", "").strip() or None
+    if version is not None and not _is_acceptable(version):
+        raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
+    return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
+
+
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_UNTIL,), refusals=(Invalid,))
+async def post_snoozed(request: web.Request) -> web.Response:
+    """Put stacks off for a while. The first event after that opens them again."""
+    now = request.app[API].clock.now()
+    text = parameters_of(request).get("snoozeuntilutc", "")
+    span = span_of(text, LocalClock(now))
+    until = written_date(text, now) if span is None else span.begin
+    if until is None or until < now + _SHORTEST_SNOOZE:
+        raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})
+    return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=until)
+
+
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART})
+async def post_critical(request: web.Request) -> web.Response:
+    """Mark all occurrences of stacks as critical. Events from now on have the tag `Critical`."""
+    return await _mark_critical(request, is_critical=True)
+
+
+@documented("Stack", {204: Answer(), **CHANGED_IN_PART})
+async def delete_critical(request: web.Request) -> web.Response:
+    """Take the mark away again."""
+    return await _mark_critical(request, is_critical=False)
+
+
+def _is_acceptable(version: str) -> bool:
+    return len(version) <= _LONGEST_VERSION and is_storable(version) and is_version(version)
+
+
+async def _mark(
+    request: web.Request,
+    status: StackStatus,
+    *,
+    fixed_in_version: str | None = None,
+    snooze_until_utc: datetime | None = None,
+) -> web.Response:
+    now = request.app[API].clock.now()
+
+    async def change(connection: asyncpg.Connection, ids: Sequence[UUID]) -> None:
+        await change_status(
+            connection, ids, status, now, fixed_in_version=fixed_in_version, snooze_until_utc=snooze_until_utc
+        )
+
+    return await change_stacks(request, change)
+
+
+async def _mark_critical(request: web.Request, *, is_critical: bool) -> web.Response:
+    now = request.app[API].clock.now()
+
+    async def change(connection: asyncpg.Connection, ids: Sequence[UUID]) -> None:
+        await mark_critical(connection, ids, now, is_critical=is_critical)
+
+    return await change_stacks(request, change, HTTPStatus.OK if is_critical else HTTPStatus.NO_CONTENT)
+
+
+ROUTES: Final = (
+    Route("POST", "/stacks/{ids:objectids}/mark-fixed", post_fixed, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/mark-snoozed", post_snoozed, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/mark-critical", post_critical, Role.USER),
+    Route("DELETE", "/stacks/{ids:objectids}/mark-critical", delete_critical, Role.USER),
+)

@@ -1,0 +1,165 @@
+"""Stacks: one by its id, and what people say of them (contract 9)."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final, Literal
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.core.deletion import CHANGED_IN_PART, Verdict, asked_ids, verdict_response
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.request.parameters import parameters_of
+from collector.database.owners.projects import readable_projects
+from collector.database.pool import connected
+from collector.database.search.stacks import StoredStack, change_status, find_stacks
+from collector.domain.errors import Invalid, NotFound
+from collector.domain.event.stack import StackStatus
+from collector.domain.ids import uuid_of
+from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import json_response
+
+_SETTABLE: Final = (StackStatus.OPEN, StackStatus.FIXED, StackStatus.IGNORED, StackStatus.DISCARDED)
+"""`regressed` is found by the worker, and a snooze needs its end."""
+_QUIET: Final = (StackStatus.FIXED, StackStatus.SNOOZED, StackStatus.IGNORED, StackStatus.DISCARDED)
+NO_STACK: Final = "There is no such stack."
+
+
+class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A stack as the clients of the official server know it; what is null is left out."""
+
+    id: str
+    organization_id: str
+    project_id: str
+    type: str
+    status: StackStatus
+    snooze_until_utc: datetime | None = None
+    signature_hash: str
+    signature_info: dict[str, str]
+    fixed_in_version: str | None = None
+    date_fixed: datetime | None = None
+    title: str
+    total_occurrences: int
+    first_occurrence: datetime
+    last_occurrence: datetime
+    description: str | None = None
+    occurrences_are_critical: bool
+    references: list[str]
+    tags: list[str]
+    duplicate_signature: str
+    created_utc: datetime
+    updated_utc: datetime
+    is_deleted: bool
+    allow_notifications: bool
+
+
+@documented("Stack", {200: Answer(StackView)})
+async def get_stack(request: web.Request) -> web.Response:
+    """One stack, of any project that the identity may read."""
+    api, identity = request.app[API], request[IDENTITY]
+    parameters_of(request, unsupported=("offset",))
+    async with connected(api.pool) as connection:
+        stacks = await reachable_stacks(connection, identity, [request.match_info["id"]])
+    if not stacks:
+        raise NotFound(NO_STACK)
+    return json_response(stack_view(stacks[0]))
+
+
+@documented(
+    "Stack",
+    {200: Answer(), **CHANGED_IN_PART},
+    parameters=(
+        Parameter(
+            "status",
+            "What they are from now on.",
+            Literal["open", "fixed", "ignored", "discarded"],
+            is_required=True,
+        ),
+    ),
+    refusals=(Invalid,),
+)
+async def post_status(request: web.Request) -> web.Response:
+    """Set the status of stacks; a worker's next transaction heeds it."""
+    status, now = _status_in(parameters_of(request)), request.app[API].clock.now()
+    return await change_stacks(request, lambda connection, ids: change_status(connection, ids, status, now))
+
+
+async def change_stacks(
+    request: web.Request,
+    change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[None]],
+    status: HTTPStatus = HTTPStatus.OK,
+) -> web.Response:
+    """Change those of the path's stacks that the identity reaches; `status` is the answer if it is all."""
+    verdict = Verdict()
+    async with connected(request.app[API].pool) as connection:
+        asked = asked_ids(request)
+        stacks = await reachable_stacks(connection, request[IDENTITY], asked)
+        ids = [stack.id for stack in stacks]
+        await change(connection, ids)
+    for text in asked:
+        if uuid_of(text) in ids:
+            verdict.success.append(text)
+        else:
+            verdict.is_absent(text, NO_STACK)
+    return verdict_response(verdict, web.Response(status=status))
+
+
+def stack_view(stack: StoredStack) -> StackView:
+    """The stack as answers show it."""
+    return StackView(
+        id=stack.id.hex,
+        organization_id=stack.organization_id.hex,
+        project_id=stack.project_id.hex,
+        type=stack.type,
+        status=stack.status,
+        snooze_until_utc=stack.snooze_until_utc,
+        signature_hash=stack.signature_hash,
+        signature_info=stack.signature_info,
+        fixed_in_version=stack.fixed_in_version,
+        date_fixed=stack.date_fixed,
+        title=stack.title,
+        total_occurrences=stack.total_occurrences,
+        first_occurrence=stack.first_occurrence,
+        last_occurrence=stack.last_occurrence,
+        description=stack.description,
+        occurrences_are_critical=stack.occurrences_are_critical,
+        references=list(stack.references),
+        tags=list(stack.tags),
+        duplicate_signature=f"{stack.project_id.hex}:{stack.signature_hash}",
+        created_utc=stack.created_utc,
+        updated_utc=stack.updated_utc,
+        is_deleted=False,
+        allow_notifications=stack.status not in _QUIET,
+    )
+
+
+async def reachable_stacks(
+    connection: asyncpg.Connection, identity: Identity, asked: Sequence[str]
+) -> list[StoredStack]:
+    """Those of the stacks that exist for the identity: of its organizations and of their readable projects.
+
+    A suspended organization shows none, nor does a project that is deleted.
+    """
+    ids = {uuid_of(text) for text in asked}
+    found = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
+    stacks = [stack for stack in found if identity.reaches(stack.organization_id)]
+    readable = set(await readable_projects(connection, {stack.organization_id for stack in stacks}))
+    return [stack for stack in stacks if stack.project_id in readable]
+
+
+def _status_in(parameters: dict[str, str]) -> StackStatus:
+    text = parameters.get("status", "").strip().lower()
+    if text in _SETTABLE:
+        return StackStatus(text)
+    raise Invalid(fields={"status": [f"The status field must be one of {', '.join(_SETTABLE)}."]})
+
+
+ROUTES: Final = (
+    Route("GET", "/stacks/{id:objectid}", get_stack, Role.USER),
+    Route("POST", "/stacks/{ids:objectids}/change-status", post_status, Role.USER),
+)

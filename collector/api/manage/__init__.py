@@ -1,0 +1,1 @@
+"""Organizations, projects, members, tokens and their settings."""

@@ -1,0 +1,84 @@
+"""The client configuration of a project, as people change it; clients read it at the door (contract 6)."""
+
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta
+
+from collector.api.auth.authentication import IDENTITY
+from collector.api.core.projection_updates import tell_of_settings
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.manage.projects import reachable_project
+from collector.api.request.parameters import parameters_of
+from collector.api.request.request_body import read_body
+from collector.database.owners.client_settings import (
+    BYTES_AT_MOST,
+    SETTINGS_AT_MOST,
+    put_setting,
+    remove_setting,
+)
+from collector.database.pool import connected
+from collector.database.row_lock import RowLock
+from collector.domain.errors import BadRequest
+from collector.http.operation import Answer, Parameter, documented, json_body
+
+MAXIMUM_KEY_LENGTH: Final = 255
+MAXIMUM_VALUE_LENGTH: Final = 10_000
+
+_KEY: Final = Parameter("key", "The name of the setting.", example="@@DataExclusions", is_required=True)
+
+
+class NewSetting(msgspec.Struct, frozen=True):
+    """The value of a setting."""
+
+    value: Annotated[str, Meta(description="a text")] = ""
+
+
+@documented(
+    "Project",
+    {200: Answer()},
+    body=json_body(NewSetting, {"value": "password, *secret*"}),
+    parameters=(_KEY,),
+)
+async def post_setting(request: web.Request) -> web.Response:
+    """Set one. 200 once the doors know; 503 means set, but the doors could not be told."""
+    api, identity = request.app[API], request[IDENTITY]
+    key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
+    if not value or len(value) > MAXIMUM_VALUE_LENGTH:
+        raise BadRequest(f"The value must have 1 to {MAXIMUM_VALUE_LENGTH} characters.")
+    async with connected(api.pool) as connection, connection.transaction():
+        # Locked, or one that is deleted meanwhile would seem to have too many.
+        project = await reachable_project(connection, identity, request.match_info["id"], RowLock.CHANGE)
+        if not await put_setting(connection, project.id, key, value):
+            raise BadRequest(
+                f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."
+            )
+    await tell_of_settings(api, project.id)
+    return web.Response()
+
+
+@documented("Project", {200: Answer()}, parameters=(_KEY,))
+async def delete_setting(request: web.Request) -> web.Response:
+    """Remove one, likewise; also 200 where it was not there, so that a repeat after a 503 mends it."""
+    api, identity = request.app[API], request[IDENTITY]
+    key = _key(request)
+    async with connected(api.pool) as connection:
+        project = await reachable_project(connection, identity, request.match_info["id"])
+        await remove_setting(connection, project.id, key)
+    await tell_of_settings(api, project.id)
+    return web.Response()
+
+
+def _key(request: web.Request) -> str:
+    key = parameters_of(request).get("key", "").strip()
+    if not key or len(key) > MAXIMUM_KEY_LENGTH:
+        raise BadRequest(f"The parameter `key` must have 1 to {MAXIMUM_KEY_LENGTH} characters.")
+    return key
+
+
+ROUTES: Final = (
+    Route("POST", "/projects/{id:objectid}/config", post_setting, Role.USER),
+    Route("DELETE", "/projects/{id:objectid}/config", delete_setting, Role.USER),
+)

@@ -1,0 +1,108 @@
+"""Who belongs to an organization: listed, invited, removed. No mail is sent: invitations are in its view.
+
+Only people do this. Whoever is let in may make tokens; a program must not get at those by inviting.
+"""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.auth.users import UserView, user_view
+from collector.api.core.projection_updates import tell_of_member
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.manage.organizations import reachable_organization
+from collector.api.request.lists import LIST_HEADERS, list_response
+from collector.api.request.parameters import page_of, paging, parameters_of
+from collector.database.owners.invitations import Invitation, invite, withdraw
+from collector.database.owners.organizations import add_member, remove_member
+from collector.database.owners.users import User, count_members, find_user, list_members, normal_email
+from collector.database.pool import connected
+from collector.database.row_lock import RowLock
+from collector.domain.access.email import fault_in_address
+from collector.domain.access.token import new_token
+from collector.domain.errors import BadRequest, Invalid
+from collector.http.operation import Answer, documented
+from collector.http.responses import json_response
+
+_MAXIMUM_LIMIT: Final = 100
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """Who belongs to the organization now, or is invited to."""
+
+    email_address: str
+
+
+@documented("User", {200: Answer(list[UserView], headers=LIST_HEADERS)}, parameters=paging(_MAXIMUM_LIMIT))
+async def get_members(request: web.Request) -> web.Response:
+    """A page of the people, by address."""
+    page = page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
+    async with connected(request.app[API].pool) as connection:
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["organizationId"]
+        )
+        total = await count_members(connection, organization.id)
+        found: list[User] = []
+        if not page.is_too_deep:
+            found = await list_members(connection, organization.id, limit=page.limit, offset=page.offset)
+    following = page.after(len(found)) if found and page.offset + len(found) < total else None
+    views = [user_view(_seen_by(request[IDENTITY], user)) for user in found]
+    return list_response(request, views, page, following, total)
+
+
+@documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))
+async def post_member(request: web.Request) -> web.Response:
+    """Let a user belong to the organization, or invite whoever is none yet."""
+    api, email = request.app[API], request.match_info["email"].strip()
+    if fault := fault_in_address(email):
+        raise Invalid(fields={"email": [fault]})
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.KEEP
+        )
+        user = await find_user(connection, email)
+        if user is None:
+            await invite(connection, Invitation(organization.id, email, new_token(), api.clock.now()))
+        else:
+            await add_member(connection, organization.id, user.id)
+    if user is not None:
+        await tell_of_member(api, user.id)
+    return json_response(Invited(normal_email(email)))
+
+
+@documented("Organization", {200: Answer()}, refusals=(BadRequest,))
+async def delete_member(request: web.Request) -> web.Response:
+    """Let somebody belong to the organization no longer, or withdraw the invitation; but not the last one."""
+    api, email = request.app[API], request.match_info["email"]
+    async with connected(api.pool) as connection, connection.transaction():
+        # Or the last two could remove each other.
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
+        )
+        user = await find_user(connection, email)
+        if user is None or organization.id not in user.organization_ids:
+            await withdraw(connection, organization.id, email)
+        elif await count_members(connection, organization.id) == 1:
+            raise BadRequest("An organization must contain at least one user.")
+        else:
+            await remove_member(connection, organization.id, user.id)
+    if user is not None:
+        await tell_of_member(api, user.id)
+    return web.Response(status=HTTPStatus.OK)
+
+
+def _seen_by(identity: Identity, user: User) -> User:
+    """Without the organizations that do not exist for whoever asks."""
+    return replace(user, organization_ids=tuple(filter(identity.reaches, user.organization_ids)))
+
+
+ROUTES: Final = (
+    Route("GET", "/organizations/{organizationId:objectid}/users", get_members, Role.USER),
+    Route("POST", "/organizations/{id:objectid}/users/{email:text}", post_member, Role.PERSON),
+    Route("DELETE", "/organizations/{id:objectid}/users/{email:text}", delete_member, Role.PERSON),
+)

@@ -1,0 +1,223 @@
+"""Making tokens for programs, for a project or a whole organization (contract 2; only people make them)."""
+
+from collections.abc import Iterable
+from contextlib import suppress
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Final, NamedTuple
+
+import asyncpg
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Meta
+
+from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.core.absolute_urls import absolute_url
+from collector.api.core.projection_updates import tell_of_new_token
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.api.manage.organizations import named_organization
+from collector.api.manage.projects import named_project, reachable_project
+from collector.api.manage.token_view import TokenView, token_view
+from collector.api.manage.tokens import Notes
+from collector.api.request.request_body import EXAMPLE_ID, ObjectId, read_body
+from collector.database.owners.projects import Project
+from collector.database.owners.tokens import Token, access_token, add_token, client_token_of
+from collector.database.pool import connected
+from collector.database.row_lock import RowLock
+from collector.domain.access.scope import CLIENT, GLOBAL, GRANTABLE, with_implied
+from collector.domain.access.token import new_token
+from collector.domain.errors import BadRequest, Invalid
+from collector.http.operation import Answer, documented, json_body
+from collector.http.responses import json_response
+
+_EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST_EXPIRY: Final = datetime.max.replace(tzinfo=UTC)
+"""The driver takes it for infinity."""
+_AN_EXPIRY: Final = "a moment of the years 1970 to 9999 such as 2030-01-31T12:00:00Z"
+
+Expiry = Annotated[datetime, Meta(description=_AN_EXPIRY)]
+
+
+class NewToken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a token may be given. What the path names is not read from the body."""
+
+    organization_id: ObjectId | None = None
+    project_id: ObjectId | None = None
+    default_project_id: ObjectId | None = None
+    scopes: list[str] = []
+    expires_utc: Expiry | None = None
+    notes: Notes | None = None
+
+
+class Made(NamedTuple):
+    """A new token and its whole text, which nobody sees again."""
+
+    token: Token
+    secret: str
+
+
+_MADE: Final = {201: Answer(TokenView, "Made; `id` is the whole token, this once.", headers=("Location",))}
+_EXAMPLE: Final = {"scopes": ["user"], "notes": "my first token"}
+
+
+@documented("Token", _MADE, body=json_body(NewToken, {"project_id": EXAMPLE_ID, **_EXAMPLE}))
+async def post_token(request: web.Request) -> web.Response:
+    """Make a token for the project in the body; the organization is the project's."""
+    api, identity = request.app[API], request[IDENTITY]
+    wanted = await read_body(request, NewToken, is_required=True)
+    if wanted.project_id is None:
+        raise BadRequest(Invalid().title, fields={"project_id": ["The project_id field is required."]})
+    async with connected(api.pool) as connection, connection.transaction():
+        project = await _project_in_body(connection, identity, "project_id", wanted.project_id)
+        made = await make_token_for_project(api, connection, identity, wanted, project)
+    return await _shown_once(request, made)
+
+
+@documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
+async def post_token_of_project(request: web.Request) -> web.Response:
+    """Make a token for the project in the path; its `id` is the whole secret, this once."""
+    api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
+    async with connected(api.pool) as connection, connection.transaction():
+        project = await reachable_project(connection, identity, request.match_info["projectId"], RowLock.KEEP)
+        made = await make_token_for_project(api, connection, identity, wanted, project)
+    return await _shown_once(request, made)
+
+
+@documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
+async def post_token_of_organization(request: web.Request) -> web.Response:
+    """Make a token for all of the organization in the path, or for a project of it that the body names."""
+    api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await named_organization(
+            connection, identity, request.match_info["organizationId"], RowLock.KEEP
+        )
+        if organization is None:
+            raise BadRequest("Invalid organization.")
+        owned: dict[str, Any] = {
+            "organization_id": organization.id,
+            "is_suspended": organization.is_suspended,
+        }
+        for name in ("project_id", "default_project_id"):
+            if asked := getattr(wanted, name):
+                project = await _project_in_body(connection, identity, name, asked)
+                if project.organization_id != organization.id:
+                    raise _invalid(name)
+                owned[name] = project.id
+        if "project_id" in owned:
+            owned.pop("default_project_id", None)
+        made = await make_token(api, connection, identity, wanted, **owned)
+    return await _shown_once(request, made)
+
+
+@documented("Token", {200: Answer(TokenView), **_MADE})
+async def get_default_token(request: web.Request) -> web.Response:
+    """The project's first token that may only post: 200; where there is none one is made: 201."""
+    api, identity = request.app[API], request[IDENTITY]
+    async with connected(api.pool) as connection, connection.transaction():
+        # Or two who ask at once would make two.
+        project = await reachable_project(
+            connection, identity, request.match_info["projectId"], RowLock.CHANGE
+        )
+        found = await client_token_of(connection, project.id, api.clock.now())
+        if found is not None:
+            return json_response(token_view(found))
+        made = await make_token_for_project(api, connection, identity, NewToken(), project)
+    return await _shown_once(request, made)
+
+
+async def make_token_for_project(
+    api: Api,
+    connection: asyncpg.Connection,
+    identity: Identity,
+    wanted: NewToken,
+    project: Project,
+    secret: str | None = None,
+) -> Made:
+    """A token for a project that is locked; the doors must still be told."""
+    return await make_token(
+        api,
+        connection,
+        identity,
+        wanted,
+        secret,
+        organization_id=project.organization_id,
+        project_id=project.id,
+        is_suspended=project.is_suspended,
+    )
+
+
+async def make_token(
+    api: Api,
+    connection: asyncpg.Connection,
+    identity: Identity,
+    wanted: NewToken,
+    secret: str | None = None,
+    **owned: Any,
+) -> Made:
+    """A token of a random text, or of the one that is given; the doors must still be told."""
+    secret = secret or new_token()
+    token = access_token(
+        secret,
+        _granted(wanted.scopes, identity),
+        api.clock.now(),
+        notes=wanted.notes,
+        expires_utc=_in_utc(wanted.expires_utc),
+        **owned,
+    )
+    await add_token(connection, token)
+    return Made(token, secret)
+
+
+async def _shown_once(request: web.Request, made: Made) -> web.Response:
+    """The answer with the whole secret, once the doors know the token."""
+    await tell_of_new_token(request.app[API], made.token.id)
+    return json_response(
+        token_view(made.token, made.secret),
+        HTTPStatus.CREATED,
+        {
+            hdrs.LOCATION: absolute_url(request, f"/api/v2/tokens/{made.token.id}"),
+            hdrs.CACHE_CONTROL: "no-store",
+        },
+    )
+
+
+async def _project_in_body(
+    connection: asyncpg.Connection, identity: Identity, field: str, project_id: str
+) -> Project:
+    project = await named_project(connection, identity, project_id, RowLock.KEEP)
+    if project is None:
+        raise _invalid(field)
+    return project
+
+
+def _invalid(field: str) -> Invalid:
+    return Invalid(fields={field: [f"The {field} field must be a project of the organization."]})
+
+
+def _granted(scopes: Iterable[str], identity: Identity) -> tuple[str, ...]:
+    """The scopes to keep, with what they imply; none means `client`. Nobody grants more than he has."""
+    asked = [scope.strip().lower() for scope in scopes]
+    granted = with_implied(asked)
+    if not GRANTABLE.issuperset(asked) or (GLOBAL in granted and not identity.is_global):
+        raise Invalid(fields={"scopes": ["Invalid token scope requested."]})
+    return granted or (CLIENT,)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    """A moment without an offset is in UTC."""
+    if moment is None:
+        return None
+    with suppress(OverflowError):
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        if _EARLIEST_EXPIRY <= moment < _LATEST_EXPIRY:
+            return moment
+    raise Invalid(fields={"expires_utc": [f"The expires_utc field must be {_AN_EXPIRY}."]})
+
+
+ROUTES: Final = (
+    Route("POST", "/tokens", post_token, Role.PERSON),
+    Route("POST", "/organizations/{organizationId:objectid}/tokens", post_token_of_organization, Role.PERSON),
+    Route("POST", "/projects/{projectId:objectid}/tokens", post_token_of_project, Role.PERSON),
+    Route("GET", "/projects/{projectId:objectid}/tokens/default", get_default_token, Role.PERSON),
+)

@@ -1,0 +1,137 @@
+"""Organizations made, renamed and deleted (contract 6). A deleted one is gone for everybody at once."""
+
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import UNSET, UnsetType
+
+from collector.api.auth.authentication import IDENTITY
+from collector.api.core.absolute_urls import absolute_url
+from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.names import Name, clean_name, taken
+from collector.api.core.projection_updates import tell_of_gone, tell_of_new_organization
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.api.manage.organizations import (
+    OrganizationView,
+    named_organization,
+    organization_views,
+    reachable_organization,
+)
+from collector.api.request.request_body import read_body
+from collector.database.owners.deletion import delete_organizations as delete_from_database
+from collector.database.owners.organizations import (
+    Organization,
+    add_member,
+    add_organization,
+    find_organization,
+    has_organization_named,
+    rename_organization,
+)
+from collector.database.owners.users import lock_user
+from collector.database.pool import connected
+from collector.database.row_lock import RowLock
+from collector.domain.errors import NotFound
+from collector.http.operation import Answer, documented, json_body
+from collector.http.responses import json_response
+
+_KIND: Final = "Organization"
+
+
+class NewOrganization(msgspec.Struct, frozen=True):
+    """What an organization is called."""
+
+    name: Name = ""
+
+
+class OrganizationChange(msgspec.Struct, frozen=True):
+    """What can be changed of an organization."""
+
+    name: Name | UnsetType = UNSET
+
+
+@documented(
+    "Organization",
+    {201: Answer(OrganizationView, headers=("Location",))},
+    body=json_body(NewOrganization, {"name": "Acme"}),
+)
+async def post_organization(request: web.Request) -> web.Response:
+    """Make an organization; whoever does belongs to it. 201 once the doors know."""
+    api, identity = request.app[API], request[IDENTITY]
+    wanted = await read_body(request, NewOrganization, is_required=True)
+    made = await make_organization(api, wanted.name, identity.person)
+    async with connected(api.pool) as connection:
+        (view,) = await organization_views(api, connection, identity, [made])
+    location = absolute_url(request, f"/api/v2/organizations/{made.id.hex}")
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organization:
+    """A new organization that the doors know, with its first member if there is one."""
+    name, organization_id = clean_name(_KIND, name), api.new_id()
+    async with connected(api.pool) as connection, connection.transaction():
+        # Locked, or who asks twice at once gets two of the same name.
+        user = None if user_id is None else await lock_user(connection, user_id)
+        if await has_organization_named(connection, user.organization_ids if user else (), name):
+            raise taken(_KIND)
+        await add_organization(connection, organization_id, name)
+        if user_id is not None:
+            await add_member(connection, organization_id, user_id)
+    await tell_of_new_organization(api, organization_id, user_id)
+    async with connected(api.pool) as connection:
+        made = await find_organization(connection, organization_id)
+    if made is None:
+        raise NotFound("The organization has just been deleted.")
+    return made
+
+
+@documented(
+    "Organization",
+    {200: Answer(OrganizationView)},
+    body=json_body(OrganizationChange, {"name": "Acme and Sons"}),
+)
+async def patch_organization(request: web.Request) -> web.Response:
+    """Rename an organization; an empty object changes nothing."""
+    api, identity = request.app[API], request[IDENTITY]
+    change = await read_body(request, OrganizationChange, is_required=True)
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await reachable_organization(
+            connection, identity, request.match_info["id"], RowLock.CHANGE
+        )
+        if change.name is not UNSET:
+            name = clean_name(_KIND, change.name)
+            own = identity.organization_ids
+            if await has_organization_named(connection, own, name, but=organization.id):
+                raise taken(_KIND)
+            organization = await rename_organization(connection, organization.id, name, api.clock.now())
+        (view,) = await organization_views(api, connection, identity, [organization])
+    return json_response(view)
+
+
+@documented("Organization", DELETED)
+async def delete_organizations(request: web.Request) -> web.Response:
+    """Delete organizations with all that belongs to them. 202 once the doors know."""
+    api, verdict = request.app[API], Verdict()
+    ids = []
+    async with connected(api.pool) as connection:
+        for text in asked_ids(request):
+            organization = await named_organization(connection, request[IDENTITY], text)
+            if organization is None:
+                verdict.is_absent(text, "There is no such organization.")
+            else:
+                verdict.success.append(text)
+                ids.append(organization.id)
+        gone = await delete_from_database(connection, ids)
+    await tell_of_gone(api, gone, ids)
+    return verdict_response(verdict)
+
+
+ROUTES: Final = (
+    Route("POST", "/organizations", post_organization, Role.PERSON),
+    Route("PATCH", "/organizations/{id:objectid}", patch_organization, Role.USER),
+    Route("PUT", "/organizations/{id:objectid}", patch_organization, Role.USER),
+    Route("DELETE", "/organizations/{ids:objectids}", delete_organizations, Role.USER),
+)

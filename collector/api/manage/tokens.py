@@ -1,0 +1,177 @@
+"""Tokens that are there: listed, read, changed, revoked (contract 2; only people manage tokens)."""
+
+from dataclasses import replace
+from typing import Annotated, Final
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
+
+from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.projection_updates import revoke_at_doors, tell_of_tokens
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.api.manage.projects import reachable_project
+from collector.api.manage.token_view import TokenView, token_view
+from collector.api.request.lists import LIST_HEADERS, list_response
+from collector.api.request.parameters import page_of, paging, parameters_of
+from collector.api.request.request_body import read_body
+from collector.database.owners.tokens import (
+    ACCESS,
+    Token,
+    change_token,
+    count_tokens,
+    find_tokens,
+    list_tokens,
+    lock_token,
+)
+from collector.database.owners.tokens import delete_tokens as delete_from_database
+from collector.database.pool import connected
+from collector.domain.access.token import LOOKUP_LENGTH, digest_of, lookup_of
+from collector.domain.errors import BadRequest, NotFound
+from collector.domain.ids import uuid_of
+from collector.http.operation import Answer, documented, json_body
+from collector.http.responses import json_response
+
+_MAXIMUM_LIMIT: Final = 100
+_NO_TOKEN: Final = "There is no such token."  # noqa: S105 - a sentence
+_NOT_YOURS: Final = "Only tokens of your own can be deleted."
+
+_LISTED: Final = {200: Answer(list[TokenView], headers=LIST_HEADERS)}
+
+Notes = Annotated[str, Meta(max_length=1000, description="a text of at most 1000 characters")]
+
+
+class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
+    """What can be changed of a token; what is left out stays as it is."""
+
+    is_disabled: bool | UnsetType = UNSET
+    notes: Notes | UnsetType | None = UNSET
+
+
+@documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
+async def get_tokens_of_organization(request: web.Request) -> web.Response:
+    """The access tokens of an organization and of all its projects."""
+    organization_id = uuid_of(request.match_info["organizationId"])
+    if not request[IDENTITY].reaches(organization_id):
+        raise NotFound("There is no such organization.")
+    return await _list(request, organization_id)
+
+
+@documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
+async def get_tokens_of_project(request: web.Request) -> web.Response:
+    """The access tokens of a project."""
+    async with connected(request.app[API].pool) as connection:
+        project = await reachable_project(connection, request[IDENTITY], request.match_info["projectId"])
+    return await _list(request, project.id)
+
+
+@documented("Token", {200: Answer(TokenView)})
+async def get_token(request: web.Request) -> web.Response:
+    """One token, by its public part or its whole text."""
+    async with connected(request.app[API].pool) as connection:
+        token = await reachable_token(connection, request[IDENTITY], request.match_info["id"])
+    return json_response(token_view(token))
+
+
+@documented(
+    "Token", {200: Answer(TokenView)}, body=json_body(TokenChange, {"notes": "no longer my first token"})
+)
+async def patch_token(request: web.Request) -> web.Response:
+    """Change a token. 200 once the doors know; 503 means changed, but the doors could not be told."""
+    change = await read_body(request, TokenChange, is_required=True)
+    token = await apply_change(request.app[API], request[IDENTITY], request.match_info["id"], change)
+    return json_response(token_view(token))
+
+
+@documented("Token", DELETED, refusals=(BadRequest,))
+async def delete_tokens(request: web.Request) -> web.Response:
+    """Revoke tokens. 202 once the doors know; 503 means revoked, but the doors could not be told."""
+    api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
+    async with connected(api.pool) as connection:
+        found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
+        verdict = _judge(asked, found, identity)
+        revoked = sorted({lookup_of(text) for text in verdict.success})
+        await delete_from_database(connection, revoked)
+    # Also what is not kept at all: so a repeat after a 503 mends what the first try could not tell.
+    absent = [lookup_of(text) for text in asked if lookup_of(text) not in found]
+    await revoke_at_doors(api, [*revoked, *absent])
+    return verdict_response(verdict)
+
+
+async def _list(request: web.Request, owner: UUID | None) -> web.Response:
+    page = page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
+    total, found = 0, list[Token]()
+    if owner is not None:
+        async with connected(request.app[API].pool) as connection:
+            total = await count_tokens(connection, owner)
+            if not page.is_too_deep:
+                found = await list_tokens(connection, owner, limit=page.limit, offset=page.offset)
+    following = page.after(len(found)) if found and page.offset + len(found) < total else None
+    return list_response(request, [token_view(token) for token in found], page, following, total)
+
+
+async def apply_change(api: Api, identity: Identity, text: str, change: TokenChange) -> Token:
+    """The token that the text names as it is then, once the doors know."""
+    async with connected(api.pool) as connection, connection.transaction():
+        await lock_token(connection, lookup_of(text))
+        found = await reachable_token(connection, identity, text)
+        token = _changed(found, change)
+        if token != found:
+            token = replace(token, updated_utc=api.clock.now())
+            await change_token(connection, token)
+    await tell_of_tokens(api, [token.id])
+    return token
+
+
+async def reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
+    """The token that a path names; NotFound also for another organization's and another person's."""
+    found = await find_tokens(connection, [lookup_of(text)])
+    if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):
+        raise NotFound(_NO_TOKEN)
+    return found[0]
+
+
+def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> Verdict:
+    verdict = Verdict()
+    for text in asked:
+        token = found.get(lookup_of(text))
+        if token is None or not _exists_for(identity, token, text):
+            verdict.is_absent(text, _NO_TOKEN)
+        elif not _may_manage(identity, token):
+            verdict.is_denied(text, _NOT_YOURS)
+        else:
+            verdict.success.append(text)
+    return verdict
+
+
+def _exists_for(identity: Identity, token: Token, text: str) -> bool:
+    """Login tokens are no resource; more than the public part must be the whole token."""
+    is_named = len(text) == LOOKUP_LENGTH or token.digest == digest_of(text)
+    return is_named and token.kind == ACCESS and identity.reaches(token.organization_id)
+
+
+def _may_manage(identity: Identity, token: Token) -> bool:
+    """A person's token is that person's."""
+    return token.user_id in {None, identity.user_id} or identity.is_global
+
+
+def _changed(token: Token, change: TokenChange) -> Token:
+    return replace(
+        token,
+        is_disabled=token.is_disabled if change.is_disabled is UNSET else change.is_disabled,
+        notes=token.notes if change.notes is UNSET else change.notes,
+    )
+
+
+ROUTES: Final = (
+    Route("GET", "/organizations/{organizationId:objectid}/tokens", get_tokens_of_organization, Role.PERSON),
+    Route("GET", "/projects/{projectId:objectid}/tokens", get_tokens_of_project, Role.PERSON),
+    Route("GET", "/tokens/{id:token}", get_token, Role.PERSON),
+    Route("PATCH", "/tokens/{id:token}", patch_token, Role.PERSON),
+    Route("PUT", "/tokens/{id:token}", patch_token, Role.PERSON),
+    Route("DELETE", "/tokens/{ids:tokens}", delete_tokens, Role.PERSON),
+)

@@ -1,0 +1,44 @@
+"""Answers with lists: a bare array, its neighbours in `Link`, the number of all in `X-Result-Count`."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from aiohttp import hdrs, web
+
+from collector.api.core.absolute_urls import absolute_url
+from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
+from collector.api.request.parameters import Page
+from collector.http.responses import json_response
+
+RESULT_COUNT_HEADER: Final = "X-Result-Count"
+LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
+FILTERED_LIST_HEADERS: Final = (*LIST_HEADERS, FILTER_WARNING_HEADER)
+
+_PLACES: Final = frozenset({"page", "before", "after"})
+
+
+def list_response(
+    request: web.Request, entries: Sequence[Any], page: Page, following: Page | None, total: int | None
+) -> web.Response:
+    """One page of a list, and where it goes on; each `Link` is a header of its own."""
+    headers = {} if total is None else {RESULT_COUNT_HEADER: str(total)}
+    response = with_warnings(request, json_response(entries, headers=headers))
+    if page.number > 1:
+        response.headers.add(hdrs.LINK, _link(request, page, page.previous, "previous"))
+    if following is not None:
+        response.headers.add(hdrs.LINK, _link(request, page, following, "next"))
+    return response
+
+
+def add_link(request: web.Request, response: web.Response, relation: str, **parameters: str) -> None:
+    """Add a `Link` to the same list with other parameters; where it went on before is forgotten."""
+    kept = [(name, text) for name, text in request.query.items() if name.lower() not in _PLACES]
+    url = request.rel_url.with_query([*kept, *parameters.items()])
+    response.headers.add(hdrs.LINK, f'<{absolute_url(request, url)}>; rel="{relation}"')
+
+
+def _link(request: web.Request, page: Page, other: Page, relation: str) -> str:
+    url = request.rel_url.update_query(page=other.number)
+    if other.limit != page.limit:
+        url = url.update_query(limit=other.limit)
+    return f'<{absolute_url(request, url)}>; rel="{relation}"'

@@ -1,0 +1,61 @@
+"""What the doors have counted as accepted, and what is in the stream, read in one step for each shard."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis import exceptions
+from redis.asyncio import Redis
+
+from collector.broker.errors import translated
+from collector.broker.keys import GROUP, Keys
+from collector.broker.shards import stream_lengths
+from collector.domain.accounting.ledger import ShardQueue
+from collector.process.settings import MOST_SHARDS
+
+
+async def read_shards(redis: Redis, keys: Keys) -> tuple[ShardQueue, ...]:
+    """Every shard that was ever written to, as it is now. Raises BrokerUnavailable."""
+    lengths = await stream_lengths(redis, keys)
+    with translated():
+        async with redis.pipeline(transaction=False) as pipeline:
+            for shard in range(MOST_SHARDS):
+                pipeline.exists(keys.accepted(shard))
+            counted = await pipeline.execute()
+    used = [shard for shard in range(MOST_SHARDS) if lengths[shard] or counted[shard]]
+    return tuple([await _read_shard(redis, keys, shard) for shard in used])
+
+
+async def is_empty(redis: Redis, keys: Keys) -> bool:
+    """Whether no stream holds an entry. Raises BrokerUnavailable."""
+    return not any(await stream_lengths(redis, keys))
+
+
+async def _read_shard(redis: Redis, keys: Keys, shard: int) -> ShardQueue:
+    with translated():
+        async with redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(keys.accepted(shard))
+            pipeline.xlen(keys.stream(shard))
+            pipeline.xinfo_groups(keys.stream(shard))
+            counts, length, groups = await pipeline.execute(raise_on_error=False)
+        for reply in (counts, length):
+            if isinstance(reply, exceptions.RedisError):
+                raise reply
+    return ShardQueue(
+        shard,
+        batches=_count(counts, b"batches"),
+        posts=_count(counts, b"posts"),
+        bytes=_count(counts, b"bytes"),
+        length=int(length),
+        pending=_pending(groups),
+    )
+
+
+def _count(counts: Mapping[bytes, bytes], name: bytes) -> int:
+    return int(counts.get(name, 0))
+
+
+def _pending(groups: Any) -> int:
+    """Nothing is in hand where there is no stream yet, which Redis reports as an error."""
+    if isinstance(groups, exceptions.ResponseError):
+        return 0
+    return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})

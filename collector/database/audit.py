@@ -1,0 +1,95 @@
+"""The account's side in Postgres: what is finished, what became of events, and what is really there."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import asyncpg
+
+from collector.database.pool import connected
+from collector.database.schema.partitions import leaf_days, leaf_name
+from collector.domain.accounting.ledger import Finished, Ledger
+from collector.domain.event.outcome import Outcome
+
+_DAY: Final = timedelta(days=1)
+_COUNT_SECONDS: Final = 600.0
+"""Counting a day's events reads all of them."""
+
+_COUNT: Final = """
+    SELECT count(*), count(*) FILTER (WHERE (date BETWEEN (SELECT smallest FROM leaf_dates WHERE day = $1)
+        AND (SELECT largest FROM leaf_dates WHERE day = $1)) IS NOT TRUE)
+    FROM {leaf}
+"""
+
+
+async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
+    """All of it as of one moment. Raises DatabaseUnavailable."""
+    async with (
+        connected(pool) as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        # Before the transaction's first look: no leaf is dropped under our hands.
+        await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
+        ledger = Ledger(
+            finished=await _finished(connection),
+            outcomes=await _outcomes(connection),
+            dead_letters=await _dead_letters(connection),
+        )
+        return await _with_leaves(connection, ledger) if counts_events else ledger
+
+
+async def read_finished(pool: asyncpg.Pool) -> Mapping[int, Finished]:
+    """What is finished now, by shard. Raises DatabaseUnavailable."""
+    async with connected(pool) as connection:
+        return await _finished(connection)
+
+
+async def _finished(connection: asyncpg.Connection) -> dict[int, Finished]:
+    rows = await connection.fetch(
+        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM finished"
+    )
+    return {shard: Finished(*counts) for shard, *counts in rows}
+
+
+async def _outcomes(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
+    rows = await connection.fetch(
+        "SELECT outcome, reason, sum(events)::bigint FROM usage GROUP BY outcome, reason"
+    )
+    return {(outcome, reason): events for outcome, reason, events in rows}
+
+
+async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
+    """Those that are there, and those that were removed with their project."""
+    rows = await connection.fetch(
+        """
+        SELECT reason, sum(letters)::bigint FROM (
+            SELECT reason, count(*) AS letters FROM dead_letters GROUP BY reason
+            UNION ALL SELECT reason, letters FROM removed_dead_letters
+        ) AS each GROUP BY reason
+        """
+    )
+    return dict(rows)
+
+
+async def _with_leaves(connection: asyncpg.Connection, ledger: Ledger) -> Ledger:
+    """Usage goes by the hour of acceptance, leaves by its UTC day; what was removed on purpose was there."""
+    leaves: dict[date, tuple[int, int]] = {}
+    misdated: dict[date, int] = {}
+    for day in await leaf_days(connection):
+        begin = datetime.combine(day, time(), UTC)
+        counted = await connection.fetchval(
+            "SELECT coalesce(sum(events), 0)::bigint FROM usage"
+            " WHERE outcome = $1 AND hour >= $2 AND hour < $3",
+            Outcome.STORED,
+            begin,
+            begin + _DAY,
+        )
+        found, misdated[day] = await connection.fetchrow(
+            _COUNT.format(leaf=leaf_name(day)), day, timeout=_COUNT_SECONDS
+        )
+        removed = await connection.fetchval(
+            "SELECT coalesce(sum(events), 0)::bigint FROM removed_events WHERE day = $1", day
+        )
+        leaves[day] = counted, found + removed
+    return replace(ledger, leaves=leaves, misdated=misdated)

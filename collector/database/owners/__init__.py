@@ -1,0 +1,1 @@
+"""Organizations, projects, people and tokens."""

@@ -1,0 +1,79 @@
+"""Deleting organizations and projects: gone for everybody at once, what belongs to them is removed later.
+
+Queries name the projects that there are, so nobody sees what is left; `collector.database.owners.purge`
+removes it, step by step.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.owners.organizations import member_ids
+from collector.database.owners.tokens import tokens_of_users
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What is no longer there, and the tokens that give access to less than before; tokens by public part."""
+
+    projects: list[UUID] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    changed_tokens: list[str] = field(default_factory=list)
+
+
+async def delete_organizations(connection: asyncpg.Connection, organization_ids: Sequence[UUID]) -> Gone:
+    """Delete organizations with their projects and tokens; their people stay."""
+    async with connection.transaction():
+        # In one order, as everybody does; then nobody adds a project or a member any more.
+        await connection.execute(
+            "SELECT FROM organizations WHERE id = ANY($1) ORDER BY id FOR UPDATE", organization_ids
+        )
+        rows = await connection.fetch(
+            "SELECT id FROM projects WHERE organization_id = ANY($1)", organization_ids
+        )
+        gone = await _delete_projects(connection, [row["id"] for row in rows])
+        own = await connection.fetch(
+            "DELETE FROM tokens WHERE organization_id = ANY($1) RETURNING id", organization_ids
+        )
+        members = await tokens_of_users(connection, await member_ids(connection, organization_ids))
+        await connection.execute("DELETE FROM organizations WHERE id = ANY($1)", organization_ids)
+    return Gone(
+        projects=gone.projects,
+        tokens=gone.tokens + [row["id"] for row in own],
+        changed_tokens=sorted({*gone.changed_tokens, *members}),
+    )
+
+
+async def delete_projects(connection: asyncpg.Connection, project_ids: Sequence[UUID]) -> Gone:
+    """Delete projects with their tokens."""
+    async with connection.transaction():
+        return await _delete_projects(connection, project_ids)
+
+
+async def is_deleted(connection: asyncpg.Connection, project_id: UUID) -> bool:
+    """Whether there was such a project, which must not come back."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM deleted_projects WHERE project_id = $1)", project_id
+    )
+    return found
+
+
+async def _delete_projects(connection: asyncpg.Connection, project_ids: Sequence[UUID]) -> Gone:
+    locked = await connection.fetch(
+        "SELECT id FROM projects WHERE id = ANY($1) ORDER BY id FOR UPDATE", project_ids
+    )
+    found = [row["id"] for row in locked]
+    await connection.execute(
+        "INSERT INTO deleted_projects (project_id, organization_id)"
+        " SELECT id, organization_id FROM projects WHERE id = ANY($1)"
+        " ON CONFLICT (project_id) DO UPDATE SET deleted_utc = now(), emptied_utc = NULL",
+        found,
+    )
+    own = await connection.fetch("DELETE FROM tokens WHERE project_id = ANY($1) RETURNING id", found)
+    changed = await connection.fetch(
+        "UPDATE tokens SET default_project_id = NULL WHERE default_project_id = ANY($1) RETURNING id", found
+    )
+    await connection.execute("DELETE FROM projects WHERE id = ANY($1)", found)
+    return Gone(found, [row["id"] for row in own], [row["id"] for row in changed])

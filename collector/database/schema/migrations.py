@@ -1,0 +1,70 @@
+"""Migrations: plain SQL files that run forward, once each, in the order of their names."""
+
+from importlib import resources
+from typing import Final
+
+import asyncpg
+
+from collector.database.errors import DatabaseUnavailable, translated
+from collector.database.pool import connect_once, connected
+from collector.process.lifecycle import StartError
+
+_LOCK: Final = 0x48656164  # any number that is ours: two migrating at once take turns
+_LOCK_WAIT: Final = "50s"
+_FILE_SECONDS: Final = 3600.0
+"""One that makes an index reads all events that there are."""
+
+
+async def migrate(database_url: str) -> list[str]:
+    """Bring the database to this version and answer the names of what was applied, none the second time.
+
+    Every file has a transaction of its own, so a failed one leaves the earlier ones applied.
+    """
+    connection = await connect_once(database_url)
+    try:
+        with translated():
+            await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
+            await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+            return await _apply_missing(connection)
+    except DatabaseUnavailable as error:
+        raise StartError(f"The database could not be migrated: {error}.") from None
+    finally:
+        await connection.close(timeout=5)
+
+
+async def check_migrated(pool: asyncpg.Pool) -> None:
+    """Raise StartError unless every migration that this version knows has been applied."""
+    async with connected(pool) as connection:
+        missing = [name for name in migration_names() if name not in await _applied(connection)]
+    if missing:
+        raise StartError(f"The database lacks {', '.join(missing)}; run `headrace migrate` first.")
+
+
+def migration_names() -> list[str]:
+    """The files of this version, in order."""
+    folder = resources.files("collector.database.schema") / "migrations"
+    return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+
+
+async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
+    await connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations"
+        " (name text PRIMARY KEY, applied_utc timestamptz NOT NULL DEFAULT now())"
+    )
+    applied = await _applied(connection)
+    missing = [name for name in migration_names() if name not in applied]
+    for name in missing:
+        async with connection.transaction():
+            await connection.execute(_text(name), timeout=_FILE_SECONDS)
+            await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
+    return missing
+
+
+async def _applied(connection: asyncpg.Connection) -> set[str]:
+    if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        return set()
+    return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
+
+
+def _text(name: str) -> str:
+    return (resources.files("collector.database.schema") / "migrations" / name).read_text(encoding="utf-8")

@@ -1,0 +1,176 @@
+"""The leaves of `events`: one a UTC day of acceptance, made ahead, dropped whole when retention has passed.
+
+A leaf is made apart and then attached, because ATTACH does not wait behind open readers where PARTITION OF
+does. What it has of its own is the unique index over (project_id, reference_id): it serves the look-up and
+refuses duplicates. Queries must carry its literal condition, or they cannot use it.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+import asyncpg
+
+from collector.database.errors import DatabaseUnavailable
+from collector.database.pool import connected
+from collector.domain.ids import first_id_at
+
+_DAY: Final = timedelta(days=1)
+_PREFIX: Final = "events_"
+_LEAF_LOCK: Final = 0x6C656166  # any number that is ours: whoever makes or drops a leaf takes turns
+_MAKING_LOCK_WAIT: Final = "10s"
+_DROP_LOCK_WAIT: Final = "300ms"
+"""Whoever queries `events` queues behind a waiting DROP: it must give up soon."""
+_DROP_TRIES: Final = 5
+_DROP_PAUSE_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class LeafChanges:
+    """What one run of maintenance made and dropped."""
+
+    made: tuple[date, ...] = ()
+    dropped: date | None = None
+
+
+async def maintain_leaves(pool: asyncpg.Pool, retention_days: int, days_ahead: int) -> LeafChanges:
+    """Make the leaves of today and of `days_ahead` days; drop the oldest one if it is past `retention_days`.
+
+    Goes by Postgres's clock. At most one leaf is dropped a run, and none when that clock moved more than a
+    day since the last run: so a clock that jumps costs no data before somebody can look.
+    """
+    async with connected(pool) as connection:
+        now, is_clock_steady = await _start_run(connection)
+        today = now.astimezone(UTC).date()
+        made = await make_missing_leaves(connection, [today + _DAY * n for n in range(days_ahead + 1)])
+        expired = [day for day in await leaf_days(connection) if day + _DAY <= today - _DAY * retention_days]
+    if not expired or not is_clock_steady:
+        return LeafChanges(made)
+    return LeafChanges(made, await _drop_patiently(pool, expired[0]))
+
+
+async def make_leaves_for(
+    connection: asyncpg.Connection, days: Iterable[date], retention_days: int | None
+) -> set[date]:
+    """Make the leaves that events of these days need; answers the days that get none.
+
+    By Postgres's clock, these are further ahead than tomorrow or older than `retention_days` (None: none is):
+    a door whose clock is wrong must not make leaves that nobody expects, nor such as are dropped at once.
+    """
+    missing = await _missing(connection, days)
+    if not missing or retention_days is None:
+        await _make_all(connection, missing)
+        return set()
+    now: datetime = await connection.fetchval("SELECT now()")
+    today = now.astimezone(UTC).date()
+    plausible = [day for day in missing if today - _DAY * retention_days <= day <= today + _DAY]
+    await _make_all(connection, plausible)
+    return set(missing).difference(plausible)
+
+
+async def make_missing_leaves(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
+    """Make the leaves that are not there yet and answer their days. Not to be called inside a transaction."""
+    return await _make_all(connection, await _missing(connection, days))
+
+
+async def leaf_days(connection: asyncpg.Connection) -> list[date]:
+    """The days that have a leaf, oldest first."""
+    rows = await connection.fetch(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        r" WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_\d{8}$'"
+    )
+    return sorted(date.fromisoformat(row["relname"].removeprefix(_PREFIX)) for row in rows)
+
+
+def leaf_name(day: date) -> str:
+    """The table of a day's events: `events_20261122`."""
+    return f"{_PREFIX}{day:%Y%m%d}"
+
+
+async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list[date]:
+    """Those of the days that have no leaf, oldest first."""
+    wanted = sorted(set(days))
+    found = await connection.fetch(
+        "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL",
+        [leaf_name(day) for day in wanted],
+    )
+    missing = {row["name"] for row in found}
+    return [day for day in wanted if leaf_name(day) in missing]
+
+
+async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
+    return tuple([day for day in days if await _make(connection, day)])
+
+
+async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
+    """Postgres's time, and whether it is within a day of the last run's; the run is recorded."""
+    row = await connection.fetchrow(
+        """
+        WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'leaves')
+        INSERT INTO maintenance_runs (job, ran_utc) VALUES ('leaves', now())
+        ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc
+        RETURNING ran_utc, (SELECT ran_utc FROM last) AS last_utc
+        """
+    )
+    now, last = row["ran_utc"], row["last_utc"]
+    return now, last is not None and abs(now - last) <= _DAY
+
+
+async def _make(connection: asyncpg.Connection, day: date) -> bool:
+    """Make one leaf; False when somebody else just did."""
+    name = leaf_name(day)
+    begin, end = (first_id_at(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
+        if await _is_attached(connection, name):
+            return False
+        await connection.execute(
+            f"CREATE TABLE {name} (LIKE events INCLUDING ALL);"
+            f"CREATE UNIQUE INDEX {name}_reference ON {name} (project_id, reference_id)"
+            f" WHERE reference_id <> 'invalid-reference-id';"
+            f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
+        )
+        await connection.execute("INSERT INTO leaf_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
+    return True
+
+
+async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
+    """Whether the leaf is there now. `to_regclass` may remember how it was before we waited for the lock."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
+        " WHERE i.inhparent = 'events'::regclass AND c.relname = $1)",
+        name,
+    )
+    return found
+
+
+async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
+    """Drop a leaf, giving way to readers; None when they never paused: the next run tries again."""
+    for attempt in range(_DROP_TRIES):
+        if attempt:
+            await asyncio.sleep(_DROP_PAUSE_SECONDS)
+        try:
+            await _drop(pool, day)
+        except DatabaseUnavailable as error:
+            if not isinstance(error.__cause__, asyncpg.LockNotAvailableError):
+                raise
+        else:
+            return day
+    return None
+
+
+async def _drop(pool: asyncpg.Pool, day: date) -> None:
+    name = leaf_name(day)
+    async with connected(pool) as connection, connection.transaction():
+        await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_LOCK_WAIT}'")
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
+        if await _is_attached(connection, name):
+            await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
+            # The leaf's own row outlives it for a day: somebody may have widened it who is about to make the
+            # leaf again and to store.
+            await connection.execute(
+                "DELETE FROM leaf_dates WHERE day < $1 AND day <> ALL($2)", day, await leaf_days(connection)
+            )

@@ -1,0 +1,1 @@
+"""Searches: filters, lists, counts and aggregations as SQL."""

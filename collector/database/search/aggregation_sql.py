@@ -1,0 +1,161 @@
+"""What puts events into buckets and what is found out of them, as SQL on `events AS e`."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from collector.database.search.event_lists import Selection
+from collector.database.search.filter_sql import CAUSES, Arguments
+from collector.database.search.value_sql import value_condition
+from collector.domain.filter.aggregation import Aggregation, Interval, Operator, interval_of, missing_of
+from collector.domain.filter.fields import Column, ErrorMember, Field, Kind, Member, Place, StackColumn
+from collector.domain.filter.predicates import IsText
+from collector.domain.filter.words import folded
+
+_ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
+"""Where buckets are counted from: a Monday."""
+_EARLIEST: Final = "timestamptz '0001-01-01 00:00:00.000001+00'"
+"""No bucket begins before the calendar does; its very first moment is the driver's word for -infinity."""
+_NO_TIME: Final = timedelta()
+_LARGEST: Final = "1.7976931348623157e308"
+"""The largest number that a double holds."""
+_EXACT: Final = frozenset({Kind.ID, Kind.EXACT, Kind.NUMBER, Kind.FLAG, Kind.MOMENT})
+_FUNCTIONS: Final = {
+    Operator.AVERAGE: "avg",
+    Operator.SUM: "sum",
+    Operator.MINIMUM: "min",
+    Operator.MAXIMUM: "max",
+}
+_CALENDAR: Final = {"M": "month", "q": "quarter", "y": "year"}
+_LENGTHS: Final = (
+    timedelta(minutes=1), timedelta(minutes=5), timedelta(minutes=15), timedelta(hours=1), timedelta(hours=6),
+    timedelta(days=1), timedelta(days=7), timedelta(days=30),
+)  # fmt: skip
+_FEW_BUCKETS: Final = 100
+
+
+def value_of(part: Aggregation, arguments: Arguments) -> str:
+    """What one aggregation finds out of the events of a bucket.
+
+    A number that no double holds is left out: readers of JSON would make infinity or nothing of all of it.
+    """
+    if part.operator is Operator.CARDINALITY:
+        return f"count(DISTINCT {_key(part, 'counted.v', arguments)})"
+    column = _column(part.field.places[0])
+    if part.is_moment:
+        return f"{_FUNCTIONS[part.operator]}({column})"
+    if (missing := missing_of(part)) is not None:
+        column = f"coalesce({column}, {arguments.add(missing)}::numeric)"
+    within = f"{column} BETWEEN -{_LARGEST} AND {_LARGEST}"
+    return f"{_FUNCTIONS[part.operator]}({column}) FILTER (WHERE {within})::numeric"
+
+
+def key_of(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
+    """The key of the bucket that an event is in; null where it is in none."""
+    if part.operator is Operator.DATE:
+        return _date_key(_column(part.field.places[0]), interval_in(part, selection), arguments)
+    return _key(part, "tag.v", arguments)
+
+
+def shown_in(part: Aggregation, key: str, arguments: Arguments) -> str:
+    """The condition that the bucket with this key is one of those that are asked for."""
+    condition = f"{key} IS NOT NULL"
+    if part.options.include:
+        condition += f" AND {_is_one_of(part, part.options.include, key, arguments)}"
+    if part.options.exclude:
+        condition += f" AND NOT {_is_one_of(part, part.options.exclude, key, arguments)}"
+    return condition
+
+
+def lists_of(path: Sequence[Aggregation], values: Sequence[Aggregation]) -> str:
+    """What stands beside the events: one with several tags is in the bucket of each of them."""
+    in_buckets = [part for part in path if part.operator is Operator.TERMS and part.is_of_list]
+    counted = [part for part in values if part.is_of_list]
+    return _list_of(in_buckets, "tag") + _list_of(counted, "counted")
+
+
+def _list_of(parts: Sequence[Aggregation], name: str) -> str:
+    """Where a missing value has a bucket, an event without any is there once."""
+    if not parts:
+        return ""
+    kind = "CROSS" if all(part.missing is None for part in parts) else "LEFT"
+    return f" {kind} JOIN LATERAL unnest(e.tags) AS {name} (v){' ON true' if kind == 'LEFT' else ''}"
+
+
+def _key(part: Aggregation, in_list: str, arguments: Arguments) -> str:
+    """The text of the value, or what stands for a missing one."""
+    text = in_list if part.is_of_list else _text(part.field, arguments)
+    return text if part.missing is None else f"coalesce({text}, {arguments.add(part.missing)}::text)"
+
+
+def _is_one_of(part: Aggregation, texts: Sequence[str], key: str, arguments: Arguments) -> str:
+    """Compared as a filter does, as a whole; texts in any case unless the field is one to the letter."""
+    is_folded = part.field.kind not in _EXACT
+    tests = (IsText((folded(text) if is_folded else text,), is_folded) for text in texts)
+    conditions = (value_condition(key, test, arguments.add, is_native=False) for test in tests)
+    return f"({' OR '.join(conditions)})"
+
+
+def interval_in(part: Aggregation, selection: Selection) -> Interval:
+    """What is asked for, else one that makes a readable chart of the selection's time."""
+    asked = interval_of(part)
+    offset = asked.offset if asked and asked.offset is not None else selection.clock.offset
+    offset -= part.options.shift or _NO_TIME
+    if asked and (asked.length or asked.unit):
+        return Interval(asked.length, asked.unit, offset)
+    begin = selection.time.begin
+    if begin is None:
+        return Interval(timedelta(days=1), offset=offset)
+    covered = (selection.time.end or selection.clock.now) - begin
+    fitting = (length for length in _LENGTHS if covered <= length * _FEW_BUCKETS)
+    return Interval(next(fitting, _LENGTHS[-1]), offset=offset)
+
+
+def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
+    """The beginning of the bucket that a date falls into, in UTC."""
+    offset = interval.offset or _NO_TIME
+    if interval.length is not None:
+        length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
+        return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
+    shift = f"{arguments.add(offset)}::interval"
+    local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
+    return f"greatest(({local} - {shift}) AT TIME ZONE 'UTC', {_EARLIEST})"
+
+
+def _text(field: Field, arguments: Arguments) -> str:
+    """The value of a field as text, from the first place that has one."""
+    texts = [_text_at(place, field.kind, arguments) for place in field.places]
+    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
+
+
+def _text_at(place: Place, kind: Kind, arguments: Arguments) -> str:
+    match place:
+        case Member(path):
+            return f"(e.data #>> {arguments.add(list(path))}::text[])"
+        case ErrorMember(name):
+            paths = [["@error", *["inner"] * depth, name] for depth in range(CAUSES)]
+            found = [
+                f"e.data #>> {arguments.add(path)}::text[]" for path in [*paths, ["@simple_error", name]]
+            ]
+            return f"coalesce({', '.join(found)})"
+        case StackColumn(name):
+            text = _written(f's."{name}"', kind)
+            return f"(SELECT {text} FROM stacks AS s WHERE s.id = e.stack_id)"  # noqa: S608
+        case Column():
+            return _written(_column(place), kind)
+        case _:
+            raise TypeError(f"{place} is no place of one value")
+
+
+def _written(column: str, kind: Kind) -> str:
+    """A column as text: equal values alike, and whatever the server's settings say of dates."""
+    if kind is Kind.MOMENT:
+        text = f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
+        return f"(rtrim(rtrim({text}, '0'), '.') || 'Z')"
+    return f"trim_scale({column}::numeric)::text" if kind is Kind.NUMBER else f"{column}::text"
+
+
+def _column(place: Place) -> str:
+    if not isinstance(place, Column):
+        raise TypeError(f"{place} is no column")
+    return f"e.{place.name}"

@@ -1,0 +1,218 @@
+"""Counts of events: how many a selection holds, and what is found out of them, in buckets within buckets.
+
+One statement for all of a level: what stands side by side in the same buckets is found out in one pass.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import asyncpg
+
+from collector.database.search.aggregation_sql import interval_in, key_of, lists_of, shown_in, value_of
+from collector.database.search.event_lists import Selection, located, where
+from collector.database.search.filter_sql import Arguments
+from collector.domain.dates.datemath import moved
+from collector.domain.errors import BadRequest
+from collector.domain.filter.aggregation import Aggregation, Interval, Operator, size_of
+
+MAXIMUM_DATES: Final = 2000
+"""Buckets of dates in one list."""
+MAXIMUM_BUCKETS: Final = 10_000
+"""Of one aggregation in all."""
+
+Keys = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Events with the same key: how many, and what is found out of them by the aggregations' keys."""
+
+    key: Any = None
+    total: int = 0
+    values: dict[str, Any] = field(default_factory=dict)
+    buckets: "dict[str, list[Bucket]]" = field(default_factory=dict)
+
+
+async def count_in_buckets(
+    connection: asyncpg.Connection, selection: Selection, aggregations: Sequence[Aggregation]
+) -> Bucket:
+    """The whole selection as one bucket, with what the aggregations find out of it."""
+    whole = Bucket()
+    await _fill(connection, await located(connection, selection), (), {(): whole}, aggregations)
+    return whole
+
+
+async def _fill(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    parents: Mapping[Keys, Bucket],
+    parts: Sequence[Aggregation],
+) -> None:
+    """Find out the parts of all buckets of one path, then go into those that have buckets themselves."""
+    if not path:
+        await _take(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
+    for part in parts:
+        if not parents or _is_plain(part):
+            continue
+        if part.has_buckets:
+            inner = await _buckets(connection, selection, (*path, part), parents)
+            await _fill(connection, selection, (*path, part), inner, part.parts)
+        else:  # of a list, by itself: it multiplies the events
+            await _take(connection, selection, path, parents, [part])
+
+
+async def _take(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    buckets: Mapping[Keys, Bucket],
+    values: Sequence[Aggregation],
+) -> None:
+    """Find out the values of all buckets of a path in one pass."""
+    for bucket in buckets.values():
+        bucket.values |= {part.key: _of_nothing(part) for part in values}
+    for keys, row in await _rows(connection, selection, path, values, within=buckets):
+        buckets[keys].values |= _values(row, values)
+        if not path and not any(part.is_of_list for part in values):
+            buckets[keys].total = row["total"]
+
+
+async def _buckets(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    parents: Mapping[Keys, Bucket],
+) -> dict[Keys, Bucket]:
+    """Make the buckets of the path's last part in each of its parents; the largest, or in order of date."""
+    last, found = path[-1], dict[Keys, Bucket]()
+    values = [part for part in last.parts if _is_plain(part)]
+    for parent in parents.values():
+        parent.buckets[last.key] = []
+    for keys, row in await _rows(connection, selection, path, values, within=parents, is_ranked=True):
+        found[keys] = Bucket(keys[-1], row["total"], _values(row, values))
+        parents[keys[:-1]].buckets[last.key].append(found[keys])
+    if len(found) > MAXIMUM_BUCKETS:
+        raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
+    if last.operator is Operator.DATE:
+        interval, gaps = interval_in(last, selection), MAXIMUM_BUCKETS // len(parents)
+        for keys, parent in parents.items():
+            parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval, gaps))
+            for bucket in parent.buckets[last.key]:
+                bucket.values = bucket.values or {part.key: _of_nothing(part) for part in values}
+            found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
+    return found
+
+
+async def _rows(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: Sequence[Aggregation],
+    values: Sequence[Aggregation],
+    *,
+    within: Collection[Keys],
+    is_ranked: bool = False,
+) -> list[tuple[Keys, asyncpg.Record]]:
+    """A row for each bucket of the path in these: its keys, how many events it has, and its values."""
+    arguments = Arguments()
+    condition = where(selection, arguments)
+    keys = [key_of(part, selection, arguments) for part in path]
+    columns = [f"{key} AS k{number}" for number, key in enumerate(keys)]
+    columns += ["count(*) AS total"]
+    columns += [f"{value_of(part, arguments)} AS v{number}" for number, part in enumerate(values)]
+    names = [f"k{number}" for number in range(len(keys))]
+    statement = f"SELECT {', '.join(columns)} FROM events AS e{lists_of(path, values)} WHERE {condition}"  # noqa: S608
+    statement += "".join(
+        f" AND {shown_in(part, key, arguments)}" for part, key in zip(path, keys, strict=True)
+    )
+    if names:
+        statement += f" GROUP BY {', '.join(names)}"
+    if is_ranked and path[-1].options.least > 1:
+        statement += f" HAVING count(*) >= {arguments.add(path[-1].options.least)}"
+    statement = _within(statement, path, within, arguments)
+    if is_ranked:
+        statement = _ranked(statement, names, path[-1], values, arguments)
+    rows = await connection.fetch(statement, *arguments.values)
+    return [(tuple(row[name] for name in names), row) for row in rows]
+
+
+def _within(
+    statement: str, path: Sequence[Aggregation], outer: Collection[Keys], arguments: Arguments
+) -> str:
+    """The same without what lies in other buckets than these, which nobody is shown.
+
+    Left in, it would take the room of what is shown.
+    """
+    columns = list(zip(*outer, strict=True))
+    if not columns:
+        return statement
+    names = ", ".join(f"k{number}" for number in range(len(columns)))
+    keys = ", ".join(
+        f"{arguments.add(list(column))}::{'timestamptz' if part.operator is Operator.DATE else 'text'}[]"
+        for column, part in zip(columns, path, strict=False)
+    )
+    return f"SELECT * FROM ({statement}) AS g WHERE ({names}) IN (SELECT * FROM unnest({keys}))"  # noqa: S608
+
+
+def _ranked(
+    statement: str,
+    names: Sequence[str],
+    last: Aggregation,
+    values: Sequence[Aggregation],
+    arguments: Arguments,
+) -> str:
+    """The same with no more buckets in each parent than its part may have, the first of them first.
+
+    The largest are first, or what the signs before values say; a bucket without such a value is last.
+    """
+    is_date = last.operator is Operator.DATE
+    signed = [
+        f"v{number} {'DESC' if part.sign == '-' else 'ASC'} NULLS LAST, "
+        for number, part in enumerate(values)
+        if part.sign
+    ]
+    by_size = f"{''.join(signed)}total DESC, {names[-1]}"
+    order = f"{names[-1]} DESC" if is_date else by_size
+    window = f"PARTITION BY {', '.join(names[:-1])} " if names[:-1] else ""
+    size = arguments.add(MAXIMUM_DATES if is_date else size_of(last))
+    ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
+    shown = names[-1] if is_date else by_size
+    most = arguments.add(MAXIMUM_BUCKETS + 1)
+    return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown} LIMIT {most}"  # noqa: S608
+
+
+def _is_plain(part: Aggregation) -> bool:
+    """Whether it is one value that is found out along with others."""
+    return not part.has_buckets and not part.is_of_list
+
+
+def _of_nothing(part: Aggregation) -> int | None:
+    """What is found out of no events."""
+    return 0 if part.operator is Operator.CARDINALITY else None
+
+
+def _values(row: asyncpg.Record, parts: Sequence[Aggregation]) -> dict[str, Any]:
+    return {part.key: row[f"v{number}"] for number, part in enumerate(parts)}
+
+
+def _without_gaps(buckets: Sequence[Bucket], interval: Interval, most: int) -> Iterator[Bucket]:
+    """The buckets and, between them, such as hold nothing; of these no more than `most`."""
+    made = 0
+    for number, bucket in enumerate(buckets):
+        yield bucket
+        following = buckets[number + 1].key if number + 1 < len(buckets) else bucket.key
+        key = _next(bucket.key, interval)
+        while key < following and made < most:
+            yield Bucket(key)
+            made += 1
+            key = _next(key, interval)
+
+
+def _next(key: datetime, interval: Interval) -> datetime:
+    if interval.length is not None:
+        return key + interval.length
+    offset = interval.offset or timedelta()
+    months = {"M": 1, "q": 3, "y": 12}[interval.unit]
+    return moved(key + offset, months, "M") - offset

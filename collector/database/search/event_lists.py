@@ -1,0 +1,278 @@
+"""Lists of events: which ones a selection holds, in order, a page at a time.
+
+The newest first, which is what most people ask for, goes through windows of dates that grow the further they
+lie back, until the page is full: leaves that hold no event of a window are not looked at.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.schema.partition_dates import ids_of_dates
+from collector.database.search.filter_sql import Arguments, EventConditions
+from collector.database.search.windows import widening_windows
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.event.build import INVALID_REFERENCE_ID
+from collector.domain.filter.dates import common_dates, dates_of
+from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Order, Place
+from collector.domain.filter.tree import And, Bound, Everything, Filter, Match, Range, Term
+from collector.domain.ids import first_id_at
+
+_CLOCKS_APART: Final = timedelta(hours=1)
+"""An event is never dated after its acceptance, give or take what clocks may differ."""
+_EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
+_MANY_ARGUMENTS: Final = 100
+"""Four words in any field. 200 of them take 394 MB of the server's memory on 31 leaves, and more with each;
+in a subquery 144 MB, however many leaves there are.
+"""
+_STACK: Final = frozenset({"stack", "stack_id"})
+_PINNING: Final = frozenset({"reference", "reference_id", "id"})
+
+_COLUMNS: Final = {
+    DATE: "e.date",
+    "created": "e.created_utc",
+    "value": "coalesce(e.value, '-Infinity')",
+    "count": "coalesce(e.count, 1)",
+    "type": 'e.type COLLATE "C"',
+    "source": "coalesce(e.source, '') COLLATE \"C\"",
+    "reference": "coalesce(e.reference_id, '') COLLATE \"C\"",
+}
+"""What is missing counts as the least."""
+_TYPES: Final = {
+    DATE: "timestamptz",
+    "created": "timestamptz",
+    "value": "numeric",
+    "count": "integer",
+    "type": "text",
+    "source": "text",
+    "reference": "text",
+}
+_PAGE: Final = """
+    SELECT e.* FROM unnest({projects}::uuid[]) AS p (id) CROSS JOIN LATERAL (
+        SELECT e.project_id, e.id{keys} FROM events AS e
+        WHERE e.project_id = p.id AND {conditions}
+        ORDER BY {order} LIMIT {limit}
+    ) AS e ORDER BY {outer_order} LIMIT {limit}
+"""
+_FEW: Final = """
+    WITH e AS MATERIALIZED (
+        SELECT e.project_id, e.id{keys} FROM events AS e
+        WHERE e.project_id = ANY({projects}::uuid[]) AND {conditions}
+    ) SELECT * FROM e ORDER BY {outer_order} LIMIT {limit}
+"""
+"""Where an index finds them all, nobody shall be tempted to go by date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is asked for: events of these projects, with dates in the range, that the filter is about.
+
+    Where their `ids` are known, they are from the first of these two on and before the second.
+    """
+
+    project_ids: Sequence[UUID]
+    filter: Filter
+    time: TimeRange
+    clock: LocalClock
+    ids: tuple[UUID, UUID] | None = None
+
+    @property
+    def dates(self) -> TimeRange:
+        """Between which dates its events lie: its time, and what the filter says of dates."""
+        return common_dates(self.time, dates_of(self.filter, self.clock))
+
+    def narrowed(self, *conditions: Filter) -> "Selection":
+        """Those of them for which these conditions hold, too."""
+        return replace(self, filter=And((*conditions, self.filter)))
+
+    @property
+    def of_new_stacks(self) -> "Selection":
+        """Those of them whose stacks began within its time."""
+        if self.time.begin is None:
+            return self
+        begin = Bound(self.time.begin.isoformat(), is_included=True)
+        return self.narrowed(Match("first_occurrence", Range(begin, None)))
+
+
+class Found(NamedTuple):
+    """Where a found event is kept, and where it stands in the list."""
+
+    project_id: UUID
+    id: UUID
+    place: Place
+
+
+async def find_events(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    order: Order = NEWEST_FIRST,
+    *,
+    limit: int,
+    after: Place | None = None,
+) -> list[Found]:
+    """At most `limit` events of the selection, in this order, those behind the place `after`."""
+    found: list[Found] = []
+    for window in _windows(selection, order, after):
+        part = await located(connection, replace(selection, time=window))
+        found += await _find(connection, part, order, limit - len(found), after)
+        if len(found) >= limit:
+            break
+    return found
+
+
+def goes_by_index(selection: Selection, order: Order) -> bool:
+    """Whether an index leads to a page of the selection, however many events there are."""
+    return (selection.filter == Everything() and order.is_by_date) or _is_pinned(selection.filter)
+
+
+async def count_events(connection: asyncpg.Connection, selection: Selection) -> int:
+    """How many events the selection holds."""
+    arguments = Arguments()
+    condition = where(await located(connection, selection), arguments)
+    statement = f"SELECT count(*) FROM events AS e WHERE {condition}"  # noqa: S608
+    number: int = await connection.fetchval(statement, *arguments.values)
+    return number
+
+
+async def located(connection: asyncpg.Connection, selection: Selection) -> Selection:
+    """The same with the ids of its events, where leaves can be left out that hold only later ones."""
+    dates = selection.dates
+    return selection if dates.end is None else replace(selection, ids=await ids_of_dates(connection, dates))
+
+
+def where(selection: Selection, arguments: Arguments) -> str:
+    """The whole condition on `events AS e` for a selection."""
+    projects = f"{arguments.add(list(selection.project_ids))}::uuid[]"
+    return f"e.project_id = ANY({projects}) AND {_conditions(selection, arguments, projects)}"
+
+
+async def _find(
+    connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Place | None
+) -> list[Found]:
+    arguments = Arguments()
+    projects = arguments.add(list(selection.project_ids))
+    conditions = _conditions(selection, arguments, f"{projects}::uuid[]")
+    if after is not None:
+        conditions += f" AND {_behind(order, after, arguments)}"
+    keys = [f"k{number}" for number in range(len(order.keys))]
+    statement = (_FEW if _is_pinned(selection.filter) else _PAGE).format(
+        projects=projects,
+        keys="".join(f", {_COLUMNS[key.name]} AS {name}" for key, name in zip(order.keys, keys, strict=True)),
+        conditions=conditions,
+        order=_directed([_COLUMNS[key.name] for key in order.keys], order),
+        outer_order=_directed([f"e.{name}" for name in keys], order),
+        limit=arguments.add(limit),
+    )
+    rows = await connection.fetch(statement, *arguments.values)
+    return [Found(row["project_id"], row["id"], Place(tuple(row[2:]), row["id"])) for row in rows]
+
+
+def _conditions(selection: Selection, arguments: Arguments, projects: str) -> str:
+    conditions = _filtering(
+        selection.filter, EventConditions(arguments, projects, selection.clock), arguments
+    )
+    dates, ids = selection.dates, selection.ids
+    if ids is None and dates.begin is not None:
+        conditions.append(
+            f"e.id >= {arguments.add(first_id_at(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}"
+        )
+    elif ids is not None:
+        conditions += [f"e.id >= {arguments.add(ids[0])}", f"e.id < {arguments.add(ids[1])}"]
+    conditions += [
+        f"e.date {operator} {arguments.add(bound)}"
+        for operator, bound in ((">=", dates.begin), ("<", dates.end))
+        if bound is not None
+    ]
+    return " AND ".join(conditions)
+
+
+def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) -> list[str]:
+    """The conditions of a filter; a large one is put where it is planned once, and not for each leaf.
+
+    Within a subquery no index serves it, so what goes by one stays outside.
+    """
+    before = len(arguments.values)
+    parts = [(part, conditions.of(part)) for part in _conjuncts(tree)]
+    if len(arguments.values) - before <= _MANY_ARGUMENTS:
+        return [written for _, written in parts]
+    led = [written for part, written in parts if _is_led(part)]
+    others = [written for part, written in parts if not _is_led(part)]
+    return [*led, f"(SELECT true WHERE {' AND '.join(others)})"] if others else led
+
+
+def _conjuncts(tree: Filter) -> Iterator[Filter]:
+    """The parts of which all must hold."""
+    if isinstance(tree, And):
+        for child in tree.children:
+            yield from _conjuncts(child)
+    else:
+        yield tree
+
+
+def _is_led(part: Filter) -> bool:
+    """Whether an index leads to its events."""
+    return _is_pinned(part) or (isinstance(part, Match) and (part.field or "").lower() in _STACK)
+
+
+def _windows(selection: Selection, order: Order, after: Place | None) -> Iterator[TimeRange]:
+    """The ranges of dates to go through, one after another."""
+    begin, end = selection.dates.begin, selection.dates.end
+    if order.keys[0].name == DATE and after is not None:
+        begin, end = _clipped(begin, end, after.values[0], is_descending=order.is_descending)
+    if not order.is_by_date or not order.is_descending or _is_pinned(selection.filter):
+        yield TimeRange(begin, end)
+        return
+    yield from widening_windows(TimeRange(begin, end), selection.clock.now)
+
+
+def _clipped(
+    begin: datetime | None, end: datetime | None, date: datetime, *, is_descending: bool
+) -> tuple[datetime | None, datetime | None]:
+    """The range without what lies before a place."""
+    if not is_descending:
+        return max(begin or date, date), end
+    last = date + timedelta(microseconds=1) if date < datetime.max.replace(tzinfo=UTC) else date
+    return begin, min(end or last, last)
+
+
+def _is_pinned(tree: Filter) -> bool:
+    """Whether an index finds the few events that there are, wherever they lie: windows would only cost."""
+    match tree:
+        case And(children):
+            return any(_is_pinned(child) for child in children)
+        case Match(field, Term() as term):
+            is_pinning = (field or "").lower() in _PINNING and not term.has_wildcards
+            return is_pinning and term.text != INVALID_REFERENCE_ID
+        case _:
+            return False
+
+
+def _behind(order: Order, place: Place, arguments: Arguments) -> str:
+    """Behind the place: the first key that differs decides."""
+    columns = [(f"({_COLUMNS[key.name]})", key.is_descending, f"::{_TYPES[key.name]}") for key in order.keys]
+    columns.append(("e.id", order.is_descending, "::uuid"))
+    values = [
+        f"{arguments.add(value)}{type_}"
+        for value, (_, _, type_) in zip((*place.values, place.id), columns, strict=True)
+    ]
+    cases = []
+    for number, (column, is_descending, _) in enumerate(columns):
+        equal = [f"{columns[before][0]} = {values[before]}" for before in range(number)]
+        cases.append(" AND ".join([*equal, f"{column} {'<' if is_descending else '>'} {values[number]}"]))
+    return f"({' OR '.join(f'({case})' for case in cases)})"
+
+
+def _directed(columns: Sequence[str], order: Order) -> str:
+    parts = [
+        f"{column}{_direction(key.is_descending)}" for column, key in zip(columns, order.keys, strict=True)
+    ]
+    return ", ".join([*parts, f"e.id{_direction(order.is_descending)}"])
+
+
+def _direction(is_descending: bool) -> str:  # noqa: FBT001 - there is but one thing that it can be
+    return " DESC" if is_descending else ""

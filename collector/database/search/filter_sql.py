@@ -1,0 +1,274 @@
+"""Filters as SQL: a tree becomes a condition on `events AS e`, `stacks AS s` or another table, and arguments.
+
+No text of a filter gets into a statement: names of columns and functions are constants here, everything else
+is an argument. What is missing in an event compares as unknown, which counts as no.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from collector.database.search.text_patterns import holding_pattern
+from collector.database.search.value_sql import folded_argument, value_condition
+from collector.database.text import lowered
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.errors import BadRequest
+from collector.domain.event.build import INVALID_REFERENCE_ID
+from collector.domain.filter.fields import (
+    DEFAULT_FIELDS,
+    FIELDS,
+    Column,
+    ErrorMember,
+    Field,
+    Kind,
+    Member,
+    NamedMember,
+    Place,
+    StackColumn,
+    StackState,
+    field_of,
+)
+from collector.domain.filter.predicates import IsFlag, IsText, Nothing, Test, test_of
+from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Range, Term
+
+MAXIMUM_EVENT_TERMS: Final = 20
+"""Terms about events in a filter of stacks: each of them is a search of its own through all events."""
+CAUSES: Final = 8
+"""How far an error's chain of causes is looked through."""
+
+_NATIVE: Final = frozenset({Kind.ID, Kind.NUMBER, Kind.MOMENT, Kind.FLAG})
+"""Kinds whose columns are of a type of their own; in `data` everything is text."""
+_STACK_DEFAULT_FIELDS: Final = tuple(
+    FIELDS[name] for name in ("stack", "title", "description", "tag", "references")
+)
+_STACK_COLUMNS: Final = {
+    "stack_id": "s.id",
+    "project_id": "s.project_id",
+    "organization_id": "s.organization_id",
+    "type": "s.type",
+    "tags": "s.tags",
+}
+"""What a stack's row knows of its events, too."""
+
+_UNPACKED: Final = """EXISTS (
+    SELECT FROM (SELECT e.data #> '{{}}' AS data OFFSET 0) AS e WHERE {condition})"""
+"""`e.data` in the condition is what it stands for, unpacked: of a large event it is kept compressed."""
+# Not by jsonb_each: what that makes of each row it keeps until the statement ends, some 100 MB a second.
+_EACH_MEMBER: Final = f"""EXISTS (
+    SELECT FROM (
+        SELECT e.data, jsonb_object_keys(CASE jsonb_typeof(e.data) WHEN 'object' THEN e.data END) AS key
+        FROM (SELECT e.data #> '{{{{}}}}' AS data OFFSET 0) AS e OFFSET 0
+    ) AS m
+    WHERE {lowered("m.key")} = {lowered("{name}::text")}
+        AND jsonb_typeof(m.data -> m.key) IN ('string', 'number', 'boolean') AND {{condition}})"""  # noqa: S608 - constants only
+_EACH_ERROR: Final = """(e.data ?| '{{@error,@simple_error}}' AND EXISTS (
+    SELECT FROM (
+        SELECT e.data -> kind AS error FROM (VALUES ('@error'), ('@simple_error')) AS k (kind) OFFSET 0
+    ) AS o, unnest(ARRAY[{values}]) AS c (v)
+    WHERE o.error IS NOT NULL AND {condition}))"""
+_OF_SUCH_A_STACK: Final = """e.stack_id IN (
+    SELECT s.id FROM stacks AS s WHERE s.project_id = ANY({projects}) AND {condition})"""
+_WITH_SUCH_AN_EVENT: Final = """(s.id IN (
+    SELECT e.stack_id FROM events AS e WHERE e.project_id = ANY({projects}) AND {condition})) IS TRUE"""
+"""`IS TRUE` keeps the planner from joining them: 20 of them take 216 MB on 31 leaves as joins, so but 29."""
+
+
+class Arguments:
+    """The arguments of one statement, in the order of their numbers."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def add(self, value: Any) -> str:
+        """Where the value stands in the statement: `$3`."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+class Conditions:
+    """Makes conditions on one table for one statement."""
+
+    def __init__(self, arguments: Arguments, clock: LocalClock) -> None:
+        self._arguments = arguments
+        self._clock = clock
+
+    @property
+    @abstractmethod
+    def _default_fields(self) -> Iterable[Field]:
+        """Where bare words are looked for."""
+
+    @abstractmethod
+    def _field(self, name: str) -> Field | None:
+        """The field that a filter names; None for one that nothing in the table can have."""
+
+    @abstractmethod
+    def _column(self, place: Column | StackColumn) -> str:
+        """Where the statement has the column."""
+
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        """The condition that holds for one place of the field at least."""
+        return f"({' OR '.join(condition(place) for place in field.places)})"
+
+    def of(self, tree: Filter) -> str:
+        """The condition that a tree stands for. Raises BadRequest for values that cannot be meant."""
+        match tree:
+            case Everything():
+                return "true"
+            case And(children):
+                return f"({' AND '.join(self.of(child) for child in children)})"
+            case Or(children):
+                return f"({' OR '.join(self.of(child) for child in children)})"
+            case Not(child):
+                return f"({self.of(child)} IS NOT TRUE)"
+            case Exists(name):
+                return self._exists(self._field(name))
+            case Match(name, value):
+                fields = self._default_fields if name is None else (self._field(name),)
+                return self._match_one(fields, value)
+
+    def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
+        """The condition that holds for one of the fields at least."""
+        return f"({' OR '.join(self._match(field, value) for field in fields)})"
+
+    def _match(self, field: Field | None, value: Term | Range) -> str:
+        if field is None:
+            return "false"
+        test = test_of(field, value, self._clock)
+        if isinstance(test, Nothing):
+            return "false"
+        return self._related(field, lambda place: self._holds(field, place, test))
+
+    def _exists(self, field: Field | None) -> str:
+        if field is None:
+            return "false"
+        return self._related(field, lambda place: self._each(place, lambda value: f"{value} IS NOT NULL"))
+
+    def _holds(self, field: Field, place: Place, test: Test) -> str:
+        if isinstance(place, StackState):
+            is_one = f"s.status = ANY({self._arguments.add(list(place.states))}::text[])"
+            return is_one if test == IsFlag(flag=True) else f"NOT {is_one}"
+        is_native = isinstance(place, Column | StackColumn) and field.kind in _NATIVE
+        condition = self._each(
+            place, lambda value: value_condition(value, test, self._arguments.add, is_native=is_native)
+        )
+        return self._hinted(place, test, self._indexed(place, test, condition))
+
+    def _indexed(self, place: Place, test: Test, condition: str) -> str:
+        """References: the literal condition of the leaves' index, or no look-up could use it."""
+        is_reference = isinstance(place, Column) and place.name == "reference_id"
+        if not is_reference or not isinstance(test, IsText) or test.pieces == (INVALID_REFERENCE_ID,):
+            return condition
+        if not all(isinstance(piece, str) for piece in test.pieces):
+            return condition
+        return f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
+
+    def _hinted(self, place: Place, test: Test, condition: str) -> str:
+        """Lists: most of them have the text nowhere, which is seen in a fifth of the time."""
+        match place, test:
+            case (Column(_, True) | StackColumn(_, True)) as column, IsText(pieces, True):
+                texts = lowered(f"array_to_string({self._column(column)}, ' ')")
+                pattern = folded_argument(holding_pattern([pieces]), self._arguments.add)
+                return f"({texts} LIKE {pattern} AND {condition})"
+            case _:
+                return condition
+
+    def _each(self, place: Place, condition: Callable[[str], str]) -> str:
+        """The condition on the value at a place, or on one of the values there."""
+        match place:
+            case Column(name, is_list) | StackColumn(name, is_list):
+                value = self._column(place)
+                if not is_list:
+                    return condition(value)
+                return f"EXISTS (SELECT FROM unnest({value}) AS v (v) WHERE {condition('v.v')})"
+            case StackState():
+                return "s.status IS NOT NULL"
+            case Member(path):
+                return condition(f"(e.data #>> {self._arguments.add(list(path))}::text[])")
+            case NamedMember(name):
+                return _EACH_MEMBER.format(
+                    name=self._arguments.add(name), condition=condition("(m.data ->> m.key)")
+                )
+            case ErrorMember(name):
+                return self._each_error(self._arguments.add(name), condition)
+
+    def _each_error(self, member: str, condition: Callable[[str], str]) -> str:
+        """The errors themselves and their causes; taken out of `data` once, for that is what costs."""
+        values = ", ".join(
+            f"(o.error #>> (array_fill('inner'::text, ARRAY[{depth}]) || {member}::text))"
+            for depth in range(CAUSES)
+        )
+        return _EACH_ERROR.format(values=values, condition=condition("c.v"))
+
+
+class _ConditionsOfProjects(Conditions):
+    """Where events and stacks say something of each other: `projects` is the argument with the reader's."""
+
+    def __init__(self, arguments: Arguments, projects: str, clock: LocalClock) -> None:
+        super().__init__(arguments, clock)
+        self._projects = projects
+
+    def _field(self, name: str) -> Field | None:
+        return field_of(name)
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return f's."{place.name}"' if isinstance(place, StackColumn) else f"e.{place.name}"
+
+
+class EventConditions(_ConditionsOfProjects):
+    """Conditions on `events AS e`."""
+
+    @property
+    def _default_fields(self) -> Iterable[Field]:
+        return DEFAULT_FIELDS
+
+    def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
+        """What is in `data` comes last: it is unpacked only once, and only where a column does not hold."""
+        in_data = [field for field in fields if field is not None and _is_in_data(field)]
+        if sum(_looks(place) for field in in_data for place in field.places) <= 1:
+            return super()._match_one(fields, value)
+        unpacked = _UNPACKED.format(condition=super()._match_one(in_data, value))
+        others = [field for field in fields if field not in in_data]
+        return f"({super()._match_one(others, value)} OR {unpacked})" if others else unpacked
+
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        found = super()._related(field, condition)
+        if not field.is_of_stack:
+            return found
+        return _OF_SUCH_A_STACK.format(projects=self._projects, condition=found)
+
+
+class StackConditions(_ConditionsOfProjects):
+    """Conditions on `stacks AS s`; what only events know holds for a stack with such an event."""
+
+    _of_events = 0
+
+    @property
+    def _default_fields(self) -> Iterable[Field]:
+        return _STACK_DEFAULT_FIELDS
+
+    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+        found = super()._related(field, condition)
+        if field.is_of_stack or _is_shared(field.places[0]):
+            return found
+        self._of_events += 1
+        if self._of_events > MAXIMUM_EVENT_TERMS:
+            raise BadRequest(
+                f"The filter asks too much of the stacks' events: {MAXIMUM_EVENT_TERMS} terms are the most."
+            )
+        return _WITH_SUCH_AN_EVENT.format(projects=self._projects, condition=found)
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return _STACK_COLUMNS[place.name] if _is_shared(place) else super()._column(place)
+
+
+def _is_in_data(field: Field) -> bool:
+    return isinstance(field.places[0], Member | NamedMember | ErrorMember)
+
+
+def _looks(place: Place) -> int:
+    """How often `data` is looked into for it."""
+    return 3 if isinstance(place, ErrorMember) else 1
+
+
+def _is_shared(place: Place) -> bool:
+    return isinstance(place, Column) and place.name in _STACK_COLUMNS

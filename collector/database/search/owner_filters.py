@@ -1,0 +1,53 @@
+"""Filters of organizations and projects as SQL: which ones of the reader's a list is narrowed to."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from collector.database.search.filter_sql import Arguments, Conditions
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.filter.fields import Column, Field, StackColumn
+from collector.domain.filter.owner_fields import DEFAULT_OWNER_FIELDS, ORGANIZATION_FIELDS, PROJECT_FIELDS
+from collector.domain.filter.tree import Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Narrowing:
+    """A filter, and what time it is for whoever asks."""
+
+    filter: Filter
+    clock: LocalClock
+
+
+class _OwnerConditions(Conditions):
+    _fields: ClassVar[Mapping[str, Field]]
+    _table: ClassVar[str]
+
+    @property
+    def _default_fields(self) -> Iterable[Field]:
+        return DEFAULT_OWNER_FIELDS
+
+    def _field(self, name: str) -> Field | None:
+        return self._fields.get(name.lower())
+
+    def _column(self, place: Column | StackColumn) -> str:
+        return f"{self._table}.{place.name}"
+
+
+class OrganizationConditions(_OwnerConditions):
+    """Conditions on `organizations AS o`."""
+
+    _fields = ORGANIZATION_FIELDS
+    _table = "o"
+
+
+class ProjectConditions(_OwnerConditions):
+    """Conditions on `projects AS p`."""
+
+    _fields = PROJECT_FIELDS
+    _table = "p"
+
+
+def narrowed(kind: type[_OwnerConditions], narrowing: Narrowing | None, arguments: Arguments) -> str:
+    """The condition; one that always holds where nothing is narrowed. Raises BadRequest, as `of` does."""
+    return "true" if narrowing is None else kind(arguments, narrowing.clock).of(narrowing.filter)

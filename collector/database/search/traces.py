@@ -1,0 +1,153 @@
+"""What is known of a reference id: events, dead letters that hold it, and counts of what was not kept."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import accumulate
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from collector.domain.event.outcome import DeadLetterReason, Outcome
+
+_LETTERS: Final = 10_000
+"""So many dead letters are looked through, the newest first."""
+_LETTER_BYTES: Final = 64 << 20
+_PACKED: Final = 200
+"""So many compressed ones are given out to be unpacked."""
+_PACKED_BYTES: Final = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class TracedEvent:
+    """A stored event with the reference id."""
+
+    id: UUID
+    project_id: UUID
+    project_name: str
+    stack_id: UUID | None
+    type: str
+    date: datetime
+    created_utc: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TracedLetter:
+    """A dead letter; `body` only of one that is compressed and has to be unpacked by the caller."""
+
+    id: UUID
+    project_id: UUID | None
+    reason: str
+    detail: str
+    accepted_utc: datetime
+    created_utc: datetime
+    content_encoding: str
+    body: bytes = b""
+
+
+class LetterSearch(NamedTuple):
+    """What was found among how many dead letters.
+
+    `is_whole` says whether all of them were looked through; entries that could not be read never are.
+    """
+
+    found: list[TracedLetter]
+    packed: list[TracedLetter]
+    searched: int
+    is_whole: bool
+
+
+class Ending(NamedTuple):
+    """How many events of a project ended so."""
+
+    outcome: str
+    reason: str
+    events: int
+
+
+async def projects_to_trace(connection: asyncpg.Connection) -> dict[UUID, str]:
+    """The names of all projects, also of those whose organization is suspended."""
+    return {row["id"]: row["name"] for row in await connection.fetch("SELECT id, name FROM projects")}
+
+
+async def stored_with_reference(
+    connection: asyncpg.Connection, projects: dict[UUID, str], reference_id: str, limit: int
+) -> list[TracedEvent]:
+    """The events of these projects that have the reference id, those accepted last first."""
+    rows = await connection.fetch(
+        """
+        WITH e AS MATERIALIZED (
+            SELECT id, project_id, stack_id, type, date, created_utc FROM events
+            WHERE project_id = ANY($1) AND reference_id = $2
+        ) SELECT * FROM e ORDER BY id DESC LIMIT $3
+        """,
+        list(projects),
+        reference_id,
+        limit,
+    )
+    return [TracedEvent(project_name=projects[row["project_id"]], **row) for row in rows]
+
+
+async def letters_with(
+    connection: asyncpg.Connection, project_id: UUID | None, text: str, limit: int
+) -> LetterSearch:
+    """The dead letters, of a project or of all, whose bytes hold the text."""
+    rows = await connection.fetch(
+        """
+        SELECT id, octet_length(body) AS size, content_encoding <> '' AS is_packed FROM dead_letters
+        WHERE ($1::uuid IS NULL OR project_id = $1) AND reason <> $2
+        ORDER BY id DESC LIMIT $3
+        """,
+        project_id,
+        DeadLetterReason.UNREADABLE_ENTRY,
+        _LETTERS + 1,
+    )
+    plain, packed = [row for row in rows if not row["is_packed"]], [row for row in rows if row["is_packed"]]
+    plain_ids = _within(plain[:_LETTERS], _LETTER_BYTES)
+    packed_ids = _within(packed[:_PACKED], _PACKED_BYTES)
+    found = await connection.fetch(
+        f"{_LETTER} WHERE id = ANY($1) AND position($2 in body) > 0 ORDER BY id DESC LIMIT $3",
+        plain_ids,
+        text.encode(),
+        limit,
+    )
+    to_unpack = await connection.fetch(f"{_PACKED_LETTER} WHERE id = ANY($1) ORDER BY id DESC", packed_ids)
+    searched = len(plain_ids) + len(packed_ids)
+    return LetterSearch(
+        [TracedLetter(**row) for row in found],
+        [TracedLetter(**row) for row in to_unpack],
+        searched,
+        is_whole=searched == len(rows) and len(found) < limit,
+    )
+
+
+async def endings_since(connection: asyncpg.Connection, project_id: UUID, since: datetime) -> list[Ending]:
+    """How events of a project ended that were accepted since then and are not stored."""
+    rows = await connection.fetch(
+        """
+        SELECT outcome, reason, sum(events)::bigint AS events FROM usage
+        WHERE project_id = $1 AND hour >= date_trunc('hour', $2::timestamptz) AND outcome <> $3
+        GROUP BY outcome, reason ORDER BY outcome, reason
+        """,
+        project_id,
+        since,
+        Outcome.STORED,
+    )
+    return [Ending(**row) for row in rows]
+
+
+_LETTER: Final = """
+    SELECT id, project_id, reason, detail, accepted_utc, created_utc, content_encoding FROM dead_letters
+"""
+_PACKED_LETTER: Final = _LETTER.replace("content_encoding FROM", "content_encoding, body FROM")
+
+
+def _within(rows: Sequence[Any], limit_bytes: int) -> list[UUID]:
+    """The first ones, as far as they weigh no more than that together; at least one."""
+    totals = accumulate(row["size"] for row in rows)
+    return [
+        row["id"]
+        for number, (row, total) in enumerate(zip(rows, totals, strict=True))
+        if total <= limit_bytes or number == 0
+    ]

@@ -1,0 +1,178 @@
+"""What a value must be like, as SQL: a test becomes a condition on an expression, and arguments."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from collector.database.search.text_patterns import (
+    holding_pattern,
+    like_pattern,
+    parts_pattern,
+    words_pattern,
+)
+from collector.database.text import lowered
+from collector.domain.filter.predicates import (
+    AnyOf,
+    BeginsWithParts,
+    HasWords,
+    IsFlag,
+    IsId,
+    IsText,
+    MomentBetween,
+    NumberBetween,
+    Test,
+    TextBetween,
+    VersionBetween,
+)
+from collector.domain.filter.words import is_folded_by_store
+from collector.domain.version import LONGEST_PRE_RELEASE, NUMBERS, RELEASE
+
+_NUMBER_TEXT: Final = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$"
+_NUMBER_LENGTH: Final = 1010
+"""Of a number's text: a number that is stored has 1,000 digits at most, and `numeric` takes all of these."""
+_MOMENT_TEXT: Final = (
+    "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
+)
+_VERSION: Final = "^[ \\t]*[vV]?"
+_TOO_LONG: Final = f"{_VERSION}[0-9.]*[0-9]{{10}}"
+_NUMBERS_TEXT: Final = f"{_VERSION}([0-9]{{{{1,9}}}}(?:[.][0-9]{{{{1,9}}}}){{{{0,5}}}})"
+_NUMBERS: Final = f"string_to_array(substring({{value}} from '{_NUMBERS_TEXT}'), '.')::bigint[]"
+_IDENTIFIERS: Final = f"""(
+    SELECT CASE WHEN r.rest !~ '^(-[0-9A-Za-z.-]|[A-Za-z])' THEN ARRAY['{RELEASE}'] ELSE (
+        SELECT array_agg(
+            CASE WHEN i.text ~ '^[0-9]+$' THEN '0' || lpad(length(i.digits)::text, 3, '0') || i.digits
+            ELSE '1' || i.text END ORDER BY i.place)
+        FROM (
+            SELECT s.text, s.place, coalesce(nullif(ltrim(s.text, '0'), ''), '0') AS digits
+            FROM string_to_table(
+                left(substring(r.rest from '^-?([0-9A-Za-z.-]+)'), {LONGEST_PRE_RELEASE}), '.'
+            ) WITH ORDINALITY AS s (text, place)
+        ) AS i
+    ) END COLLATE "C"
+    FROM (SELECT substr({{value}}, 1 + length(
+        substring({{value}} from '{_VERSION}[0-9]+(?:[.][0-9]+){{{{0,5}}}}'))) AS rest OFFSET 0) AS r
+    WHERE r.rest IS NOT NULL)"""  # noqa: S608 - constants only
+"""What `collector.domain.version.precedence` makes of a pre-release; null where no version can be read."""
+
+Add = Callable[[Any], str]
+"""Takes an argument and answers where it stands in the statement."""
+
+
+def value_condition(value: str, test: Test, add: Add, *, is_native: bool) -> str:
+    """The condition that the test holds for the value; `is_native` where that is of its column's own type."""
+    match test:
+        case AnyOf(tests):
+            return f"({' OR '.join(value_condition(value, one, add, is_native=is_native) for one in tests)})"
+        case IsId(id_):
+            return f"{value} = {add(id_)}::uuid"
+        case IsFlag(flag):
+            return f"{value} = {add(flag)}" if is_native else f"{value} = {add(str(flag).lower())}::text"
+        case NumberBetween():
+            number = (
+                value
+                if is_native
+                else _guarded(value, _NUMBER_TEXT, f"octet_length({value}) <= {_NUMBER_LENGTH}", "numeric")
+            )
+            return _number_between(number, test, add)
+        case MomentBetween():
+            moment = (
+                value
+                if is_native
+                else _guarded(
+                    value, _MOMENT_TEXT, f"pg_input_is_valid({value}, 'timestamptz')", "timestamptz"
+                )
+            )
+            return _between(add, moment, (">=", test.begin), ("<", test.end), "timestamptz")
+        case _:
+            text = f"replace({value}::text, '-', '')" if is_native else value
+            return _text_test(text, test, add)
+
+
+def folded_argument(argument: str, add: Add) -> str:
+    """A text in lower case, or a pattern of such a text, as an argument."""
+    place = f"{add(argument)}::text"
+    return lowered(place) if is_folded_by_store(argument) else place
+
+
+def _text_test(value: str, test: Test, add: Add) -> str:
+    match test:
+        case IsText(pieces, is_folded):
+            is_whole = all(isinstance(piece, str) for piece in pieces)
+            operator, argument = (
+                ("=", "".join(map(str, pieces))) if is_whole else ("LIKE", like_pattern(pieces))
+            )
+            if is_folded:
+                return f"{lowered(value)} {operator} {folded_argument(argument, add)}"
+            return f"{value} {operator} {add(argument)}::text"
+        case HasWords():
+            return _has_words(value, test, add)
+        case BeginsWithParts(text):
+            return f"{lowered(value)} ~ {folded_argument(parts_pattern(text), add)}"
+        case TextBetween(low, high):
+            text = f'{lowered(value)} COLLATE "C"'
+            sides = [
+                f"{text} {sign}{'=' if bound.is_included else ''} {folded_argument(bound.text, add)}"
+                for sign, bound in ((">", low), ("<", high))
+                if bound is not None
+            ]
+            return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
+        case VersionBetween():
+            sides = [
+                _version_side(value, operator, bound, add)
+                for operator, bound in (
+                    (">=" if test.includes_low else ">", test.low),
+                    ("<=" if test.includes_high else "<", test.high),
+                )
+                if bound is not None
+            ]
+            return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
+        case _:
+            raise TypeError(f"{test} is no test of a text")
+
+
+def _version_side(value: str, operator: str, bound: Sequence[str], add: Add) -> str:
+    """A version beside a bound. Most differ in their numbers, which costs a third.
+
+    All spellings of the bound's numbers, with fewer zeros or more, lie between `least` and `most`.
+    """
+    most = [int(number) for number in bound[:NUMBERS]]
+    least = most.copy()
+    while least and least[-1] == 0:
+        least.pop()
+    numbers = _NUMBERS.format(value=value)
+    is_above = operator.startswith(">")
+    return (
+        f"CASE WHEN {value} ~ '{_TOO_LONG}' THEN NULL"
+        f" WHEN {numbers} < {add(least)}::bigint[] THEN {not is_above}"
+        f" WHEN {numbers} > {add(most)}::bigint[] THEN {is_above}"
+        f" ELSE {_IDENTIFIERS.format(value=value)} {operator} {add(list(bound[NUMBERS:]))}::text[] END"
+    )
+
+
+def _has_words(value: str, test: HasWords, add: Add) -> str:
+    """Most texts have not even the pieces of the words in them: to see that takes a fifth of the time."""
+    text = lowered(value)
+    holds = f"{text} LIKE {folded_argument(holding_pattern(test.words), add)}"
+    return f"({holds} AND {text} ~ {folded_argument(words_pattern(test), add)})"
+
+
+def _number_between(value: str, test: NumberBetween, add: Add) -> str:
+    return _between(
+        add,
+        value,
+        (">=" if test.includes_low else ">", test.low),
+        ("<=" if test.includes_high else "<", test.high),
+        "numeric",
+    )
+
+
+def _between(add: Add, value: str, low: tuple[str, Any], high: tuple[str, Any], type_: str) -> str:
+    sides = [
+        f"{value} {operator} {add(bound)}::{type_}" for operator, bound in (low, high) if bound is not None
+    ]
+    return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
+
+
+def _guarded(value: str, pattern: str, is_valid: str, type_: str) -> str:
+    """A text as a value of a type where it is written like one, else null."""
+    return f"CASE WHEN {value} ~ '{pattern}' AND {is_valid} THEN ({value})::{type_} END"

@@ -1,0 +1,1 @@
+"""Session rows, and what changes an event after it is stored."""

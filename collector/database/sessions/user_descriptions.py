@@ -1,0 +1,167 @@
+"""Users' descriptions of events: kept until their event is there, then written into it and removed.
+
+They come at any time after their event was sent, so also before it is stored, and in any order. An event that
+is not found is looked for again, ever more rarely, until retention has passed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.errors import DATA_FAULTS
+from collector.database.pool import connected
+from collector.database.sessions.event_changes import EventChange, change_events
+from collector.domain.event.outcome import UserDescription
+from collector.domain.ids import first_id_at, uuid_of
+
+LONGEST_PAUSE: Final = timedelta(minutes=10)
+"""Between two looks for an event that is not there."""
+
+_QUICK_TRIES: Final = 3
+"""Looks for the event of a moment ago; then every leaf is asked."""
+_FIRST_ID: Final = UUID(int=0)
+
+_KEEP: Final = """
+    INSERT INTO user_descriptions (id, project_id, reference_id, description)
+    SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[]) ON CONFLICT DO NOTHING
+"""
+DUE: Final = """
+    SELECT id, project_id, reference_id, description, tries, now() AS now FROM user_descriptions
+    WHERE due_utc <= now() ORDER BY due_utc, id LIMIT $1 FOR UPDATE SKIP LOCKED
+"""
+# With the condition of the leaves' index, word for word: without it every leaf would be read from end to end.
+_BY_REFERENCE: Final = """
+    SELECT wanted.id AS description_id, (
+        SELECT array_agg(e.id) FROM events AS e
+        WHERE e.project_id = wanted.project_id AND e.reference_id = wanted.reference_id
+            AND e.reference_id <> 'invalid-reference-id' AND e.id >= $4
+    ) AS event_ids
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (id, project_id, reference_id)
+"""
+FORGET: Final = "DELETE FROM user_descriptions WHERE stored_utc < now() - $1::interval RETURNING 1"
+_AGAIN: Final = """
+    UPDATE user_descriptions
+    SET tries = tries + 1, due_utc = now() + least(interval '1 second' * 2 ^ least(tries, 20), $2::interval)
+    WHERE id = ANY($1)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What one run came to, in descriptions: looked at, written into their events, refused by Postgres."""
+
+    due: int = 0
+    applied: int = 0
+    refused: int = 0
+
+
+async def keep_descriptions(connection: asyncpg.Connection, descriptions: Sequence[UserDescription]) -> None:
+    """Keep descriptions in the transaction that stores their batch; nothing in them can make it fail."""
+    if descriptions:
+        await connection.execute(
+            _KEEP,
+            [UUID(bytes=description.id) for description in descriptions],
+            [UUID(bytes=description.project_id) for description in descriptions],
+            [description.reference_id for description in descriptions],
+            [description.description for description in descriptions],
+        )
+
+
+async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
+    """Write up to `limit` descriptions that are due into their events, all in one transaction.
+
+    Several workers share the work: each takes descriptions that no other one holds.
+    """
+    async with connected(pool) as connection, connection.transaction():
+        rows = await connection.fetch(DUE, limit)
+        if not rows:
+            return Described()
+        event_of = await _find_events(connection, rows)
+        done, refused = await _apply(connection, rows, event_of)
+        await connection.execute("DELETE FROM user_descriptions WHERE id = ANY($1)", [*done, *refused])
+        missing = {row["id"] for row in rows}.difference(done, refused)
+        if missing:
+            await connection.execute(_AGAIN, sorted(missing), LONGEST_PAUSE)
+    return Described(len(rows), len(done), len(refused))
+
+
+async def forget_descriptions(pool: asyncpg.Pool, retention_days: int) -> int:
+    """Delete the descriptions whose event did not come within retention, and answer how many."""
+    async with connected(pool) as connection:
+        rows = await connection.fetch(FORGET, timedelta(days=retention_days))
+    return len(rows)
+
+
+async def _find_events(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
+    """The event of each description whose event is there: the latest with the reference id, or of that id."""
+    today = datetime.combine(rows[0]["now"].date(), time(), rows[0]["now"].tzinfo)
+    begin = first_id_at(today - timedelta(days=1))
+    quick = [row for row in rows if row["tries"] < _QUICK_TRIES]
+    patient = [row for row in rows if row["tries"] >= _QUICK_TRIES]
+    return {
+        **await _find_by_id(connection, rows),
+        **await _find_by_reference(connection, quick, begin),
+        **await _find_by_reference(connection, patient, _FIRST_ID),
+    }
+
+
+async def _find_by_reference(
+    connection: asyncpg.Connection, rows: Sequence[Any], begin: UUID
+) -> dict[UUID, UUID]:
+    if not rows:
+        return {}
+    found = await connection.fetch(
+        _BY_REFERENCE,
+        [row["id"] for row in rows],
+        [row["project_id"] for row in rows],
+        [row["reference_id"] for row in rows],
+        begin,
+    )
+    return {row["description_id"]: max(row["event_ids"]) for row in found if row["event_ids"]}
+
+
+async def _find_by_id(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
+    """The older API names an event by its own id. One look each: such descriptions are rare."""
+    found: dict[UUID, UUID] = {}
+    for row in rows:
+        event_id = uuid_of(row["reference_id"])
+        if event_id is not None and await connection.fetchval(
+            "SELECT true FROM events WHERE project_id = $1 AND id = $2", row["project_id"], event_id
+        ):
+            found[row["id"]] = event_id
+    return found
+
+
+async def _apply(
+    connection: asyncpg.Connection, rows: Sequence[Any], event_of: dict[UUID, UUID]
+) -> tuple[set[UUID], set[UUID]]:
+    """The ids of descriptions that are in their events now, and of those that Postgres refuses."""
+    ready = [row for row in rows if row["id"] in event_of]
+    try:
+        async with connection.transaction():
+            # Of several descriptions of one event the one that was sent last stays.
+            latest = {event_of[row["id"]]: row for row in sorted(ready, key=_id)}
+            changed = await change_events(
+                connection, [_change(row, event_id) for event_id, row in latest.items()]
+            )
+    except DATA_FAULTS:
+        if len(ready) == 1:
+            return set(), {ready[0]["id"]}
+        one_by_one = [await _apply(connection, [row], event_of) for row in ready]
+        return set().union(*(done for done, _ in one_by_one)), set().union(*(bad for _, bad in one_by_one))
+    return {row["id"] for row in ready if event_of[row["id"]].bytes in changed}, set()
+
+
+def _change(row: Any, event_id: UUID) -> EventChange:
+    return EventChange(
+        row["project_id"].bytes, event_id.bytes, b'{"@user_description":%b}' % row["description"]
+    )
+
+
+def _id(row: Any) -> UUID:
+    found: UUID = row["id"]
+    return found

@@ -1,0 +1,1 @@
+"""The storing transaction: everything that a batch of events writes."""

@@ -1,0 +1,141 @@
+"""Rows of `events` in the binary format of COPY, built in one pass.
+
+What many rows share (project, type, source, tags) is packed once and kept. A value that its column cannot
+hold raises one of `UNPACKABLE`.
+"""
+
+import struct
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
+
+from collector.domain.event.outcome import Event
+
+COLUMNS: Final = (
+    "project_id", "organization_id", "id", "created_utc", "date", "date_offset_minutes",
+    "stack_id", "is_first_occurrence", "type", "source", "tags", "count", "geo",
+    "reference_id", "message", "value", "data",
+)  # fmt: skip
+UNPACKABLE: Final = (struct.error, ValueError, AttributeError)
+
+COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END: Final = b"\xff\xff"
+
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_NULL: Final = b"\xff\xff\xff\xff"
+_NO_TAGS: Final = struct.pack("!iiii", 12, 0, 0, 25)
+_TEXT_OID: Final = 25
+_GROUP: Final = 10_000
+_GROUP_DIGITS: Final = 4
+_USUAL_DIGITS: Final = 8
+_SHIFTS: Final = (10_000, 1000, 100, 10, 1)
+"""From so many digits behind the point to a whole group."""
+_NEGATIVE: Final = 0x4000
+_JSONB_VERSION: Final = 1
+
+_owner = struct.Struct("!hi16si16s").pack
+_keys = struct.Struct("!i16siqiqihi16si?").pack
+_integer = struct.Struct("!ii").pack
+_length = struct.Struct("!i").pack
+_json_head = struct.Struct("!ib").pack
+_numeric_head = struct.Struct("!ihhHh").pack
+_two_groups = struct.Struct("!ihhHhhh").pack
+_array_head = struct.Struct("!iiiiii").pack
+
+
+def packed_rows(events: Iterable[Event]) -> list[bytes]:
+    """The rows of these events in a COPY of `COLUMNS`; they stand between `COPY_HEAD` and `COPY_END`."""
+    rows: list[bytes] = []
+    owner, project_id, organization_id = b"", None, None
+    created, created_utc = 0, None
+    for event in events:
+        data = event.data
+        # As a rule all events of a project share these two.
+        if event.project_id != project_id or event.organization_id != organization_id:
+            project_id, organization_id = event.project_id, event.organization_id
+            owner = _owner(len(COLUMNS), 16, project_id, 16, organization_id)
+        if event.created_utc is not created_utc:  # that of all events of a post
+            created_utc = event.created_utc
+            created = (created_utc - _EPOCH) // _MICROSECOND
+        date = (event.date - _EPOCH) // _MICROSECOND
+        stack_id, is_first, offset = event.stack.id, event.is_first_occurrence, event.date_offset_minutes
+        pieces = (
+            owner,
+            # Each by itself: to unpack tuples here took as long again.
+            _keys(16, event.id, 8, created, 8, date, 2, offset, 16, stack_id, 1, is_first),
+            _labels(event.type, event.source, event.tags),
+            _NULL if event.count is None else _integer(4, event.count),
+            _NULL if event.geo is None else _text(event.geo),
+            _NULL if event.reference_id is None else _text(event.reference_id),
+            _NULL if event.message is None else _text(event.message),
+            _NULL if event.value is None else _numeric(event.value),
+            _NULL if data is None else _json_head(len(data) + 1, _JSONB_VERSION),
+            b"" if data is None else data,
+        )
+        rows.append(b"".join(pieces))
+    return rows
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode()
+    return _length(len(encoded)) + encoded
+
+
+@lru_cache(maxsize=1024)
+def _labels(type_: str, source: str | None, tags: tuple[str, ...]) -> bytes:
+    return _text(type_) + (_NULL if source is None else _text(source)) + (_array(tags) if tags else _NO_TAGS)
+
+
+def _array(texts: tuple[str, ...]) -> bytes:
+    items = b"".join(map(_text, texts))
+    return _array_head(20 + len(items), 1, 0, _TEXT_OID, len(texts), 1) + items
+
+
+def _numeric(value: Decimal) -> bytes:
+    """Groups of four decimal digits, the first with its weight, as `numeric` goes over the wire."""
+    text = str(value)
+    whole, _, fraction = text.partition(".")
+    if len(whole) <= _GROUP_DIGITS and 0 < len(fraction) <= _GROUP_DIGITS and (whole + fraction).isdigit():
+        high, low = int(whole), int(fraction) * _SHIFTS[len(fraction)]
+        if high and low:  # such as 12.50: in half the time
+            return _two_groups(12, 2, 0, 0, len(fraction), high, low)
+    if len(whole) > _USUAL_DIGITS or len(fraction) > _GROUP_DIGITS or "E" in text or not whole[-1].isdigit():
+        return _unusual_numeric(value)
+    high, low = divmod(abs(int(whole)), _GROUP)
+    groups = [high, low, int(fraction.ljust(_GROUP_DIGITS, "0"))]
+    weight = 1
+    while groups and not groups[0]:
+        del groups[0]
+        weight -= 1
+    while groups and not groups[-1]:
+        groups.pop()
+    return _numeric_of(groups, weight, len(fraction), is_negative=text[0] == "-")
+
+
+def _unusual_numeric(value: Decimal) -> bytes:
+    sign, digits, exponent = value.as_tuple()
+    if not isinstance(exponent, int):
+        raise ValueError(f"{value} is not a number")  # noqa: TRY004 - a value that the column cannot hold
+    scale = max(0, -exponent)
+    # A whole number of groups on both sides of the point.
+    text = "".join(map(str, digits)) + "0" * (max(0, exponent) + -scale % _GROUP_DIGITS)
+    text = "0" * (-len(text) % _GROUP_DIGITS) + text
+    groups = [int(text[place : place + _GROUP_DIGITS]) for place in range(0, len(text), _GROUP_DIGITS)]
+    weight = len(groups) - 1 - (scale + 3) // _GROUP_DIGITS
+    while groups and not groups[0]:
+        groups.pop(0)
+        weight -= 1
+    while groups and not groups[-1]:
+        groups.pop()
+    return _numeric_of(groups, weight, scale, is_negative=bool(sign))
+
+
+def _numeric_of(groups: Sequence[int], weight: int, scale: int, *, is_negative: bool) -> bytes:
+    count = len(groups)
+    if not count:
+        return _numeric_head(8, 0, 0, 0, scale)
+    head = _numeric_head(8 + 2 * count, count, weight, _NEGATIVE if is_negative else 0, scale)
+    return head + struct.pack(f"!{count}h", *groups)

@@ -1,0 +1,92 @@
+"""References across midnight: a repeat that is accepted shortly after the first is a duplicate all the same.
+
+A leaf's unique index knows one UTC day only. So an event accepted near midnight is looked up in the leaf
+beyond it. Two transactions that store the same reference on both sides at once would not see each other:
+they pass a gate, where one side of midnight keeps the other out until it has committed, while transactions
+of the same side pass together. Away from midnight none of this happens.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.schema.partitions import leaf_name
+from collector.domain.event.build import INVALID_REFERENCE_ID
+from collector.domain.event.outcome import Event
+from collector.domain.ids import DAY_MS, HOUR_MS, accepted_ms, first_id_of
+
+_DAY: Final = timedelta(days=1)
+_BEFORE: Final = "SHARE"
+_AFTER: Final = "ROW EXCLUSIVE"
+_BOTH_SIDES: Final = "SHARE ROW EXCLUSIVE"
+"""The gate's modes: the first two keep each other out but not themselves, the third keeps out all three."""
+
+
+class Midnight:
+    """Finds repeats across midnight up to `window` apart; a window of 0 finds none."""
+
+    def __init__(self, window: timedelta) -> None:
+        self._window_ms = window // timedelta(milliseconds=1)
+
+    def is_near(self, moments: Iterable[datetime]) -> bool:
+        """Whether any of these hours of UTC holds a moment within the window of a midnight."""
+        reach = -(-self._window_ms // HOUR_MS)
+        return any(moment.hour < reach or moment.hour >= 24 - reach for moment in moments)
+
+    async def pass_gate(self, connection: asyncpg.Connection, events: Iterable[Event]) -> None:
+        """Wait until nobody stores on the other side; holds until the transaction ends. Before any insert."""
+        sides = {side for event in events if (side := self._side(event)) is not None}
+        if sides:
+            mode = _BOTH_SIDES if len(sides) > 1 else sides.pop()
+            await connection.execute(f"LOCK TABLE midnight_gate IN {mode} MODE")
+
+    async def repeats(self, connection: asyncpg.Connection, day: date, events: Sequence[Event]) -> set[bytes]:
+        """The ids of those events of one day whose reference is stored on the other side of a midnight."""
+        found: set[bytes] = set()
+        for side, beyond in ((_AFTER, day - _DAY), (_BEFORE, day + _DAY)):
+            if near := [event for event in events if self._side(event) == side]:
+                found |= await self._stored_beyond(connection, leaf_name(beyond), near)
+        return found
+
+    def _side(self, event: Event) -> str | None:
+        """On which side of a midnight it was accepted, as the mode of the gate; None when far from any."""
+        if event.reference_id is None or event.reference_id == INVALID_REFERENCE_ID:
+            return None
+        since_midnight = accepted_ms(event.id) % DAY_MS
+        if since_midnight < self._window_ms:
+            return _AFTER
+        return _BEFORE if since_midnight >= DAY_MS - self._window_ms else None
+
+    async def _stored_beyond(
+        self, connection: asyncpg.Connection, leaf: str, events: Sequence[Event]
+    ) -> set[bytes]:
+        if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", leaf):
+            return set()
+        times = [accepted_ms(event.id) for event in events]
+        rows = await connection.fetch(
+            _LOOK_UP.format(leaf=leaf),
+            [UUID(bytes=event.id) for event in events],
+            [UUID(bytes=event.project_id) for event in events],
+            [event.reference_id for event in events],
+            [first_id_of(time - self._window_ms) for time in times],
+            [first_id_of(time + self._window_ms + 1) for time in times],
+        )
+        return {row["id"].bytes for row in rows}
+
+
+_LOOK_UP: Final = """
+    SELECT new.id
+    FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
+        AS new (id, project_id, reference_id, first_id, end_id),
+    LATERAL (
+        SELECT FROM {leaf} AS stored
+        WHERE stored.project_id = new.project_id AND stored.reference_id = new.reference_id
+            AND stored.reference_id <> 'invalid-reference-id'
+            AND stored.id >= new.first_id AND stored.id < new.end_id
+        LIMIT 1
+    ) AS found
+"""
+"""LIMIT makes it one look into the unique index for each event, whatever the planner believes of the leaf."""

@@ -1,0 +1,111 @@
+"""The patient way into `events`: through a staging table, where a row that exists or is refused costs itself.
+
+It runs inside the storing transaction, at about half the speed of the direct way.
+"""
+
+import json
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Final, Protocol
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.errors import DATA_FAULTS, DatabaseUnavailable
+from collector.domain.event.outcome import EVENT_COLUMNS, SENT_COLUMNS, DeadLetter, DeadLetterReason, Event
+from collector.domain.ids import accepted_at
+
+_IDS: Final = ("id", "project_id", "organization_id", "stack_id")
+_OTHERS: Final = tuple(name for name in EVENT_COLUMNS if name not in _IDS)
+_COLUMNS: Final = ", ".join(_IDS + _OTHERS)
+_others: Final = attrgetter(*_OTHERS)
+_STAGING: Final = "CREATE TEMP TABLE IF NOT EXISTS staging (LIKE events) ON COMMIT DELETE ROWS"
+_MOVE: Final = (
+    f"INSERT INTO events ({_COLUMNS}) SELECT {_COLUMNS} FROM staging"  # noqa: S608 - constants only
+    ' ORDER BY project_id, reference_id COLLATE "C", id ON CONFLICT DO NOTHING RETURNING id'
+)
+
+
+class Refusals(Protocol):
+    """Where refused rows go."""
+
+    def add(self, letter: DeadLetter) -> None:
+        """Take one; raises MostlyRefused to give the transaction up."""
+        ...
+
+
+class Staging:
+    """The staging table, for one transaction."""
+
+    def __init__(self, connection: asyncpg.Connection, refusals: Refusals) -> None:
+        self._connection = connection
+        self._refusals = refusals
+        self._is_used = False
+
+    async def store(self, events: Sequence[Event]) -> set[bytes]:
+        """Insert events and answer the ids of those stored; the others met their reference or are refused.
+
+        A refused row is found by halving and becomes a dead letter.
+        """
+        if not self._is_used:
+            await self._connection.execute(_STAGING)
+        stored: set[bytes] = set()
+        await self._insert(events, stored)
+        return stored
+
+    async def _insert(self, events: Sequence[Event], stored: set[bytes]) -> None:
+        try:
+            async with self._connection.transaction():
+                await self._move(events, stored)
+        except DATA_FAULTS as error:
+            if _is_missing_leaf(error):
+                raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
+            if len(events) == 1:
+                detail = f"{type(error).__name__}: {error}"
+                self._refusals.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
+                return
+            middle = len(events) // 2
+            await self._insert(events[:middle], stored)
+            await self._insert(events[middle:], stored)
+
+    async def _move(self, events: Sequence[Event], stored: set[bytes]) -> None:
+        if self._is_used:
+            await self._connection.execute("TRUNCATE staging")
+        self._is_used = True
+        await self._connection.copy_records_to_table(
+            "staging", records=map(_row, events), columns=_IDS + _OTHERS
+        )
+        stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
+
+
+def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
+    """The event as JSON, with its data as it was to be stored."""
+    members = {name: getattr(event, name) for name in SENT_COLUMNS if name != "data"}
+    body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
+    data = b"" if event.data is None else b', "data": ' + event.data
+    return DeadLetter(
+        id=UUID(bytes=event.id),
+        reason=reason,
+        detail=detail,
+        body=body[:-1].encode() + data + b"}",
+        accepted_utc=accepted_at(event.id),
+        project_id=UUID(bytes=event.project_id),
+        organization_id=UUID(bytes=event.organization_id),
+        content_type="application/json",
+    )
+
+
+def _row(event: Event) -> tuple[object, ...]:
+    """In the order of `_COLUMNS`."""
+    return (
+        UUID(bytes=event.id),
+        UUID(bytes=event.project_id),
+        UUID(bytes=event.organization_id),
+        UUID(bytes=event.stack_id),
+        *_others(event),
+    )
+
+
+def _is_missing_leaf(error: Exception) -> bool:
+    """Postgres reports a row without a partition as a violated check that has no name."""
+    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name

@@ -1,0 +1,1 @@
+"""What must add up: the ledger of posts and events, and usage."""

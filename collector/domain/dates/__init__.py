@@ -1,0 +1,1 @@
+"""Date math and time ranges."""

@@ -1,0 +1,195 @@
+"""What became of a post: every accepted event ends in exactly one outcome."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from collector.domain.event.session_key import SessionKey
+from collector.domain.event.stack import Stack
+
+
+class Outcome(StrEnum):
+    """How an accepted event can end."""
+
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    DISCARDED = "discarded"
+    DEAD_LETTERED = "dead_lettered"
+
+
+DERIVED: Final = "derived"
+"""Stored events that the worker made itself are counted with this reason: nobody sent them."""
+
+
+class DiscardReason(StrEnum):
+    """Why an event was discarded on purpose."""
+
+    TOO_OLD = "too_old"
+    HEARTBEAT = "heartbeat"
+    BOT = "bot"
+    SESSION_END = "session_end"
+    REPEATED_SESSION_START = "repeated_session_start"
+    DISCARDED_STACK = "discarded_stack"
+    PROJECT_GONE = "project_gone"
+
+
+class DeadLetterReason(StrEnum):
+    """Why an entry, a post or an event can never be stored."""
+
+    UNREADABLE_ENTRY = "unreadable_entry"
+    NEVER_FINISHED = "never_finished"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    CORRUPT_ENCODING = "corrupt_encoding"
+    TOO_LARGE = "too_large"
+    TOO_DEEP = "too_deep"
+    TOO_MANY_EVENTS = "too_many_events"
+    REFUSED_BY_DATABASE = "refused_by_database"
+    IMPLAUSIBLE_TIME = "implausible_time"
+    INVALID_DESCRIPTION = "invalid_description"
+    UNKNOWN_KIND = "unknown_kind"
+
+
+class Event(msgspec.Struct, frozen=True, gc=False):
+    """One row of `events`; a Struct, because making a frozen dataclass of its size takes ten times as long.
+
+    Ids are 16 bytes, as in the post: making UUIDs of them would be a tenth of all work on an event. `data` is
+    UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset that the
+    sender wrote it with. `session_key` is in no column: it finds the event's session, where it has one.
+    """
+
+    id: bytes
+    project_id: bytes
+    organization_id: bytes
+    type: str
+    date: datetime
+    date_offset_minutes: int
+    created_utc: datetime
+    stack: Stack
+    reference_id: str | None = None
+    message: str | None = None
+    source: str | None = None
+    tags: tuple[str, ...] = ()
+    value: Decimal | None = None
+    count: int | None = None
+    geo: str | None = None
+    data: bytes | None = None
+    session_key: SessionKey | None = None
+    is_first_occurrence: bool = False
+
+    @property
+    def stack_id(self) -> bytes:
+        """The column's value."""
+        return self.stack.id
+
+
+EVENT_COLUMNS: Final = tuple(
+    "stack_id" if name == "stack" else name for name in Event.__struct_fields__ if name != "session_key"
+)
+"""The columns of `events`. Every other list of them derives from this one or is compared with it by
+`tests/test_event_columns.py`."""
+SERVER_COLUMNS: Final = (
+    "id", "project_id", "organization_id", "date_offset_minutes", "created_utc", "stack_id",
+    "is_first_occurrence",
+)  # fmt: skip
+SENT_COLUMNS: Final = tuple(name for name in EVENT_COLUMNS if name not in SERVER_COLUMNS)
+"""Those with the value, and under the name, of a member that senders write."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something that can never be stored, kept with its bytes.
+
+    `id` is the event's id, the post's (which is that of its first event) or, for a whole entry, the batch's;
+    the other ids of an unreadable entry are None.
+    """
+
+    id: UUID
+    reason: DeadLetterReason
+    detail: str
+    body: bytes
+    accepted_utc: datetime
+    project_id: UUID | None = None
+    organization_id: UUID | None = None
+    content_type: str = ""
+    content_encoding: str = ""
+    user_agent: str = ""
+    client_ip: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class UserDescription:
+    """What a user says about an event, named by its reference id or its own; kept until that is stored.
+
+    `id` is the post's; `description` is UTF-8 JSON that `jsonb` takes. It is no event and counts as none.
+    """
+
+    id: bytes
+    project_id: bytes
+    organization_id: bytes
+    reference_id: str
+    description: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPost:
+    """A post of a project whose events are mostly refused: kept as it came (msgpack) until it is tried again.
+
+    What comes out of it is counted then; it may unpack to what was its limit when it was met.
+    """
+
+    id: bytes
+    project_id: bytes
+    post: bytes
+    unpacked_limit_bytes: int
+
+
+class Discard(NamedTuple):
+    """The key that discarded events are counted under."""
+
+    project_id: UUID
+    hour: datetime
+    reason: DiscardReason
+
+
+@dataclass(frozen=True, slots=True)
+class UnderstoodBatch:
+    """Everything that a post batch's posts turned into, in order; a replay gives the same.
+
+    `shard` and `entry_id` name the stream entry that it was read from. A part has a post's id and what became
+    of that post; the batch that it is a part of follows its last part, and counts as batch and posts.
+    """
+
+    id: UUID
+    post_count: int
+    shard: int = 0
+    entry_id: str = ""
+    events: list[Event] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    discarded: Counter[Discard] = field(default_factory=Counter)
+    descriptions: list[UserDescription] = field(default_factory=list)
+    held: list[HeldPost] = field(default_factory=list)
+    is_part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What one transaction stored, in events; `replayed` and `repeated` are in batches.
+
+    `derived` events were made by the worker itself and are in no other number. `held` is in posts.
+    A replay is an entry met again, a repeat is another entry of a stored batch, met for the first time.
+    """
+
+    stored: int = 0
+    duplicate: int = 0
+    discarded: int = 0
+    dead_lettered: int = 0
+    replayed: int = 0
+    repeated: int = 0
+    derived: int = 0
+    held: int = 0

@@ -1,0 +1,113 @@
+"""Which stack an event belongs to: events of a project with the same signature are one stack (contract 9).
+
+The signature is what the sender says in `@stack`, else what tells errors apart, else type and source. The
+stack's id derives from it, so that every worker and every replay finds the same one without asking.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from collector.domain.event.error_target import sha1_of
+from collector.domain.event.members import as_text
+
+MAXIMUM_TITLE_LENGTH: Final = 1000
+
+_ID_LENGTH: Final = 16
+_MAXIMUM_INFO: Final = 50
+_MAXIMUM_INFO_LENGTH: Final = 1000
+"""Of a name and of a value, as they are kept; the hash is over the whole."""
+_KNOWN_STACKS: Final = 4096
+
+
+class StackStatus(StrEnum):
+    """What people think of a stack; events of a discarded one are dropped."""
+
+    OPEN = "open"
+    FIXED = "fixed"
+    REGRESSED = "regressed"
+    SNOOZED = "snoozed"
+    IGNORED = "ignored"
+    DISCARDED = "discarded"
+
+
+class Stack(msgspec.Struct, frozen=True, gc=False):
+    """What all events of a stack share. `title` is given where its first event's columns do not make it."""
+
+    id: bytes
+    signature_hash: str
+    signature_info: dict[str, str]
+    title: str = ""
+
+
+def stack_of(
+    project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
+) -> Stack:
+    """The stack of an event; `error_info` is what tells its error apart, and empty where it is none."""
+    manual = data.get("@stack")
+    if isinstance(manual, dict):
+        title = (as_text(manual.get("title")) or "").strip()
+        if info := _manual_info(manual):
+            return _stack(project_id, info, title)
+        found = _found(project_id, type_, source, data, error_info)
+        return msgspec.structs.replace(found, title=title[:MAXIMUM_TITLE_LENGTH]) if title else found
+    return _found(project_id, type_, source, data, error_info)
+
+
+@lru_cache(maxsize=_KNOWN_STACKS)
+def plain_stack(project_id: bytes, type_: str, source: str | None) -> Stack:
+    """The stack of an event that is no error and whose sender says nothing of stacks."""
+    return _stack(project_id, {"Type": type_, "Source": source} if source else {"Type": type_})
+
+
+def title_of(stack: Stack, type_: str, source: str | None, message: str | None) -> str:
+    """What a new stack is called; `type_`, `source` and `message` are its first event's."""
+    return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
+
+
+def _found(
+    project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
+) -> Stack:
+    if not error_info:
+        return plain_stack(project_id, type_, source)
+    errors = (data.get("@error"), data.get("@simple_error"))
+    messages = (as_text(error.get("message")) for error in errors if isinstance(error, dict))
+    return _stack(project_id, error_info, next(filter(None, messages), ""))
+
+
+def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack:
+    # No value holds the separator: of two signatures none is mistaken for the other.
+    signature_hash = sha1_of("\0".join(info.values()))
+    id_ = hashlib.sha256(project_id + signature_hash.encode()).digest()[:_ID_LENGTH]
+    kept = {
+        name[:_MAXIMUM_INFO_LENGTH]: value[:_MAXIMUM_INFO_LENGTH]
+        for name, value in list(info.items())[:_MAXIMUM_INFO]
+    }
+    return Stack(id_, signature_hash, kept, title[:MAXIMUM_TITLE_LENGTH])
+
+
+def _manual_info(manual: Mapping[str, Any]) -> dict[str, str]:
+    given = manual.get("signature_data")
+    if not isinstance(given, dict):
+        return {}
+    return {name: text for name, value in given.items() if (text := as_text(value))}
+
+
+def _usual_title(type_: str, source: str | None, message: str | None) -> str:
+    match type_:
+        case "log":
+            return source or "(Global)"
+        case "404" | "usage":
+            return source or "(Unknown)"
+        case "session":
+            return "Session Start"
+        case "sessionend":
+            return "Session End"
+        case "error":
+            return message or "Unknown Error"
+        case _:
+            return message or source or f"{type_} Event"

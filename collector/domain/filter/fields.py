@@ -1,0 +1,273 @@
+"""The fields that a filter can name, as data: where each is kept in an event, and how it is compared.
+
+What is not in the table is looked up in the event's `data`, or matches nothing (contract 5).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final
+
+from collector.domain.event.session_key import SESSION_REFERENCE
+
+
+class Kind(Enum):
+    """How values of a field are compared with what a filter says."""
+
+    ID = auto()
+    """One of our ids, in 32 hex characters."""
+    EXACT = auto()
+    """The whole text, to the letter."""
+    WHOLE = auto()
+    """The whole text, in any case."""
+    WORDS = auto()
+    """Words that follow one another in the text, in any case."""
+    ADDRESS = auto()
+    """Likewise; an IPv4 address also finds itself as an IPv4-mapped one, and the other way round."""
+    IDENTITY = auto()
+    """Likewise, the last of them perhaps only begun; an e-mail address also finds its own local part."""
+    VERSION = auto()
+    """Parts of a version from its beginning: `1.2` is 1.2.3, too."""
+    NUMBER = auto()
+    MOMENT = auto()
+    FLAG = auto()
+    ANY = auto()
+    """As what the filter's own value looks like: number, date, or whole text in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the event's row; `is_list` where it holds several texts."""
+
+    name: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StackColumn:
+    """A column of the row of the event's stack."""
+
+    name: str
+    is_list: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StackState:
+    """Whether the event's stack has one of these states."""
+
+    states: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the event's `data`, by its path."""
+
+    path: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedMember:
+    """A member of `data` with this name, in any case."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorMember:
+    """A member of the event's error and of whatever caused it."""
+
+    name: str
+
+
+Place = Column | StackColumn | StackState | Member | NamedMember | ErrorMember
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where values are, and how they are compared. Words end at each of the `separators` of ASCII."""
+
+    kind: Kind
+    places: tuple[Place, ...]
+    separators: str = ""
+
+    @property
+    def is_of_stack(self) -> bool:
+        """Whether it says something of the stack, which all its events share."""
+        return isinstance(self.places[0], StackColumn | StackState)
+
+
+ANY_SEPARATOR: Final = "".join(
+    character for character in map(chr, range(1, 128)) if not character.isalnum() and character != "_"
+)
+"""All of ASCII that is in no word."""
+SOURCE_SEPARATORS: Final = "\t\n\r ,./\\()[]{}?=&;:<>"
+_PATH_SEPARATORS: Final = "/-."
+_LIST_SEPARATORS: Final = "\t\n\r ,"
+_TYPE_SEPARATORS: Final = "\t\n\r ,.()[]{}<>+:`"
+
+
+def _member(kind: Kind, path: str, separators: str = "") -> Field:
+    return Field(kind, (Member(tuple(path.split("/"))),), separators)
+
+
+def _words(path: str) -> Field:
+    return _member(Kind.WORDS, path, ANY_SEPARATOR)
+
+
+def _target(name: str) -> Field:
+    paths = (("@error", "data", "@target", name), ("@simple_error", "data", "@target", name))
+    return Field(Kind.WORDS, tuple(Member(path) for path in paths), _TYPE_SEPARATORS)
+
+
+_USER: Final = Field(
+    Kind.IDENTITY,
+    (Member(("@user", "identity")), Member(("@user_description", "email_address"))),
+    ANY_SEPARATOR,
+)
+_ADDRESSES: Final = (("@submission_client", "ip_address"), ("@request", "client_ip_address"))
+
+FIELDS: Final[Mapping[str, Field]] = {
+    "id": Field(Kind.ID, (Column("id"),)),
+    "organization": Field(Kind.ID, (Column("organization_id"),)),
+    "project": Field(Kind.ID, (Column("project_id"),)),
+    "stack": Field(Kind.ID, (Column("stack_id"),)),
+    "reference": Field(Kind.EXACT, (Column("reference_id"),)),
+    "type": Field(Kind.WHOLE, (Column("type"),)),
+    "source": Field(Kind.WORDS, (Column("source"),), SOURCE_SEPARATORS),
+    "message": Field(Kind.WORDS, (Column("message"),), ANY_SEPARATOR),
+    "tag": Field(Kind.WHOLE, (Column("tags", is_list=True),)),
+    "date": Field(Kind.MOMENT, (Column("date"),)),
+    "created": Field(Kind.MOMENT, (Column("created_utc"),)),
+    "value": Field(Kind.NUMBER, (Column("value"),)),
+    "count": Field(Kind.NUMBER, (Column("count"),)),
+    "geo": Field(Kind.WHOLE, (Column("geo"),)),
+    "first": Field(Kind.FLAG, (Column("is_first_occurrence"),)),
+    "level": _member(Kind.WHOLE, "@level"),
+    "version": _member(Kind.VERSION, "@version"),
+    "submission": _member(Kind.EXACT, "@submission_method"),
+    "ip": Field(
+        Kind.ADDRESS,
+        tuple(Member(path) for path in (*_ADDRESSES, ("@environment", "ip_address"))),
+        _LIST_SEPARATORS,
+    ),
+    "client.useragent": _member(Kind.WHOLE, "@submission_client/user_agent"),
+    "client.version": _member(Kind.VERSION, "@submission_client/version"),
+    "useragent": _words("@request/user_agent"),
+    "path": _member(Kind.WORDS, "@request/path", _PATH_SEPARATORS),
+    "browser": _words("@request/data/@browser"),
+    "browser.version": _member(Kind.EXACT, "@request/data/@browser_version"),
+    "browser.major": _member(Kind.EXACT, "@request/data/@browser_major_version"),
+    "device": _words("@request/data/@device"),
+    "bot": _member(Kind.FLAG, "@request/data/@is_bot"),
+    "os": Field(
+        Kind.WORDS,
+        (Member(("@request", "data", "@os")), Member(("@environment", "o_s_name"))),
+        ANY_SEPARATOR,
+    ),
+    "os.version": _member(Kind.EXACT, "@request/data/@os_version"),
+    "os.major": _member(Kind.EXACT, "@request/data/@os_major_version"),
+    "machine": _member(Kind.WHOLE, "@environment/machine_name"),
+    "architecture": _member(Kind.EXACT, "@environment/architecture"),
+    "cmd": _member(Kind.EXACT, "@environment/command_line"),
+    "country": _member(Kind.WHOLE, "@location/country"),
+    "level1": _member(Kind.WHOLE, "@location/level1"),
+    "level2": _member(Kind.WHOLE, "@location/level2"),
+    "locality": _member(Kind.WHOLE, "@location/locality"),
+    "user": _USER,
+    "user.name": _member(Kind.WHOLE, "@user/name"),
+    "user.email": _USER,
+    "user.description": _words("@user_description/description"),
+    # What names an event's session is spelled in one way only; any other reference is looked for in any case.
+    "ref.session": _member(Kind.EXACT, SESSION_REFERENCE),
+    "error.code": Field(Kind.EXACT, (ErrorMember("code"),)),
+    "error.message": Field(Kind.WORDS, (ErrorMember("message"),), ANY_SEPARATOR),
+    "error.type": Field(Kind.WORDS, (ErrorMember("type"),), _TYPE_SEPARATORS),
+    "error.targettype": _target("ExceptionType"),
+    "error.targetmethod": _target("Method"),
+    "status": Field(Kind.WHOLE, (StackColumn("status"),)),
+    "is_fixed": Field(Kind.FLAG, (StackState(("fixed",)),)),
+    "is_regressed": Field(Kind.FLAG, (StackState(("regressed",)),)),
+    "is_hidden": Field(Kind.FLAG, (StackState(("fixed", "snoozed", "ignored", "discarded")),)),
+    "first_occurrence": Field(Kind.MOMENT, (StackColumn("first_occurrence"),)),
+    "last_occurrence": Field(Kind.MOMENT, (StackColumn("last_occurrence"),)),
+    "title": Field(Kind.WORDS, (StackColumn("title"),), ANY_SEPARATOR),
+    "description": Field(Kind.WORDS, (StackColumn("description"),), ANY_SEPARATOR),
+    "references": Field(Kind.WHOLE, (StackColumn("references", is_list=True),)),
+    "date_fixed": Field(Kind.MOMENT, (StackColumn("date_fixed"),)),
+    "fixed_in_version": Field(Kind.VERSION, (StackColumn("fixed_in_version"),)),
+    "occurrences_are_critical": Field(Kind.FLAG, (StackColumn("occurrences_are_critical"),)),
+    "total_occurrences": Field(Kind.NUMBER, (StackColumn("total_occurrences"),)),
+    "signature_hash": Field(Kind.EXACT, (StackColumn("signature_hash"),)),
+    "snooze_until_utc": Field(Kind.MOMENT, (StackColumn("snooze_until_utc"),)),
+}
+"""By the shortest name of each."""
+
+ALIASES: Final[Mapping[str, str]] = {
+    "organization_id": "organization",
+    "project_id": "project",
+    "stack_id": "stack",
+    "reference_id": "reference",
+    "tags": "tag",
+    "created_utc": "created",
+    "is_first_occurrence": "first",
+    "fixed": "is_fixed",
+    "regressed": "is_regressed",
+    "hidden": "is_hidden",
+    "last": "last_occurrence",
+    "links": "references",
+    "fixedon": "date_fixed",
+    "version_fixed": "fixed_in_version",
+    "critical": "occurrences_are_critical",
+    "occurrences": "total_occurrences",
+    "signature": "signature_hash",
+    "data.@level": "level",
+    "data.@version": "version",
+    "data.@submission_method": "submission",
+    "data.@user.identity": "user",
+    "data.@user.name": "user.name",
+    "data.@user_description.email_address": "user.email",
+    "data.@user_description.description": "user.description",
+}
+
+DEFAULT_FIELDS: Final = tuple(
+    FIELDS[name]
+    for name in (
+        "id",
+        "reference",
+        "source",
+        "message",
+        "tag",
+        "path",
+        "error.code",
+        "error.type",
+        "error.targettype",
+        "error.targetmethod",
+        "user.description",
+        "user",
+        "user.name",
+    )
+)
+"""Where bare words are looked for."""
+
+_DATA: Final = "data."
+_REFERENCE: Final = "ref."
+
+
+def field_of(name: str) -> Field | None:
+    """The field that a filter names, in any case; None for one that no event can have."""
+    folded = name.lower()
+    known = FIELDS.get(ALIASES.get(folded, folded))
+    if known is not None:
+        return known
+    if folded.startswith(_REFERENCE) and len(name) > len(_REFERENCE):
+        return Field(Kind.EXACT, (NamedMember(f"@ref:{name[len(_REFERENCE) :]}"),))
+    if folded.startswith(_DATA) and len(name) > len(_DATA):
+        return _own_field(name[len(_DATA) :])
+    return None
+
+
+def _own_field(name: str) -> Field:
+    """A member that senders have of their own; one within another is named by its path, to the letter."""
+    path = tuple(name.split("."))
+    place = NamedMember(name) if len(path) == 1 else Member(path)
+    return Field(Kind.ANY, (place,))

@@ -1,0 +1,122 @@
+"""What a filter probably means where it would find nothing in silence: unknown fields, the nearest known one.
+
+Such a filter is valid, as on the official server. Fields of the senders' own (`data.` and `ref.`) are known,
+whatever they are called.
+"""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from typing import Final
+
+from collector.domain.event.stack import StackStatus
+from collector.domain.filter.fields import ALIASES, FIELDS, field_of
+from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Term
+
+MAXIMUM_HINTS: Final = 5
+"""Looking for the nearest name takes up to a millisecond each, on the loop."""
+_LONGEST_NAME: Final = 50
+_ALIKE: Final = 0.7
+"""How much of two names must be the same."""
+
+_KNOWN: Final = (*FIELDS, *(name for name in ALIASES if not name.startswith("data.")))
+_ELSEWHERE: Final = {
+    "msg": "message", "text": "message", "body": "message",
+    "severity": "level", "loglevel": "level", "log_level": "level", "log.level": "level",
+    "timestamp": "date", "time": "date", "datetime": "date", "@timestamp": "date", "created_at": "created",
+    "exception": "error.type", "exception_type": "error.type", "error": "error.type", "code": "error.code",
+    "stack_trace": "error.type", "host": "machine", "hostname": "machine", "server": "machine",
+    "machine_name": "machine", "url": "path", "uri": "path", "ref_id": "reference", "ref": "reference",
+    "logger": "source", "identity": "user", "user_id": "user", "userid": "user", "username": "user.name",
+    "user_name": "user.name", "email": "user.email", "state": "status", "release": "version", "label": "tag",
+    "labels": "tag", "ip_address": "ip", "user_agent": "useragent", "is_bot": "bot", "agent": "useragent",
+}  # fmt: skip
+"""What fields of ours are called in other products, or within `data`."""
+
+_OPERATORS: Final = frozenset({"and", "or", "not"})
+_COMPARED: Final = re.compile(r"([\w@][\w.@-]*)\s*(?:==?|!=)(.+)")
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownField:
+    """A name in a filter that is no field's, as it was written, and the field that may be meant."""
+
+    name: str
+    nearest: str | None
+
+
+def unknown_field(name: str) -> str:
+    """A sentence about a name that is no event's field, where `data` cannot be named either."""
+    return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=False)
+
+
+def unknown_fields_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
+    """The first unknown fields of a filter, each once: of events and stacks, or else not one of `fields`."""
+    known = _KNOWN if fields is None else fields
+    names = dict.fromkeys(
+        part.field for part in _parts(tree) if isinstance(part, Match | Exists) and part.field is not None
+    )
+    unknown = islice((name for name in names if not _is_known(name, fields)), MAXIMUM_HINTS)
+    return tuple(UnknownField(name, _nearest(name, known)) for name in unknown)
+
+
+def hints_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
+    """Sentences about what would find nothing in silence; a few of them at most."""
+    sentences = [_sentence(unknown, has_data=fields is None) for unknown in unknown_fields_of(tree, fields)]
+    for part in _parts(tree):
+        if isinstance(part, Match) and isinstance(part.value, Term) and not part.value.is_quoted:
+            sentences += _of_term(part.field, part.value.text, fields)
+    return tuple(dict.fromkeys(sentences))[:MAXIMUM_HINTS]
+
+
+def _is_known(name: str, fields: Collection[str] | None) -> bool:
+    return field_of(name) is not None if fields is None else name.lower() in fields
+
+
+def _of_term(field: str | None, text: str, fields: Collection[str] | None) -> Iterator[str]:
+    if field is None and text in _OPERATORS:
+        yield f"`{text}` is looked for as a word; operators are in capitals: `{text.upper()}`."
+    found = _COMPARED.fullmatch(text) if field is None else None
+    if found and _is_known(found[1], fields):
+        yield f"`{_short(text)}` is looked for as words; a field is compared by `{_short(found[1])}:`."
+    is_status = (
+        fields is None and field is not None and field.lower() == "status" and not {"*", "?"} & set(text)
+    )
+    if is_status and text.lower() not in set(StackStatus):
+        yield f"`{_short(text)}` is no status; there are {', '.join(StackStatus)}."
+
+
+def _sentence(unknown: UnknownField, *, has_data: bool) -> str:
+    said = f"`{_short(unknown.name)}` is no field"
+    meant = f"; did you mean `{unknown.nearest}`?" if unknown.nearest else "."
+    own = f" Data of your own is named `data.{_short(unknown.name)}`." if has_data else ""
+    return f"{said}{meant}{own}"
+
+
+def _nearest(name: str, known: Collection[str]) -> str | None:
+    folded = name.lower().removeprefix("@")[:_LONGEST_NAME]
+    elsewhere = _ELSEWHERE.get(folded)
+    if folded in known or elsewhere in known:
+        return folded if folded in known else elsewhere
+    return next(iter(get_close_matches(folded, known, n=1, cutoff=_ALIKE)), None)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
+
+
+def _parts(tree: Filter) -> Iterator[Filter]:
+    """The tree's leaves, in the order in which they are written."""
+    waiting = [tree]
+    while waiting:
+        match waiting.pop():
+            case And(children) | Or(children):
+                waiting += reversed(children)
+            case Not(child):
+                waiting.append(child)
+            case Everything():
+                continue
+            case leaf:
+                yield leaf

@@ -1,0 +1,65 @@
+"""A user's description of an event, as clients write it, and what is wrong with it (contract 3.9).
+
+Clients do not repeat what is refused, so it must say something, with a plausible address; no more is asked.
+"""
+
+from typing import Any, Final
+
+from collector.domain.errors import BadRequest, Invalid
+from collector.domain.intake.email_address import is_email_address
+from collector.domain.jsonb.text import encoded, is_too_deep, object_in
+
+_NAMES: Final = {
+    "email_address": "email_address",
+    "emailaddress": "email_address",
+    "useremail": "email_address",
+    "user_email": "email_address",
+    "description": "description",
+    "userdescription": "description",
+    "user_description": "description",
+    "data": "data",
+}
+"""Spellings of both versions, in lower case."""
+_TEXTS: Final = ("email_address", "description")
+
+
+def description_in(text: str) -> bytes | None:
+    """The description as UTF-8 JSON with the members that it has, named as version 2 names them.
+
+    None for an object that says nothing at all. Raises BadRequest for what is no JSON object, Invalid with
+    the faults of its fields.
+    """
+    written = None if is_too_deep(text) else object_in(text.strip())
+    if written is None:
+        raise BadRequest("The body must be a JSON object.")
+    members = _members(written)
+    if not members:
+        return None
+    if faults := _faults(members):
+        raise Invalid(fields=faults)
+    return encoded(members)
+
+
+def _members(written: dict[str, Any]) -> dict[str, Any]:
+    members: dict[str, Any] = {}
+    for name, value in written.items():
+        known = _NAMES.get(name.lower())
+        said = value.strip() if isinstance(value, str) else value
+        if known is not None and said not in (None, ""):
+            members.setdefault(known, said)
+    return members
+
+
+def _faults(members: dict[str, Any]) -> dict[str, list[str]]:
+    faults: dict[str, list[str]] = {}
+    for name in _TEXTS:
+        if not isinstance(members.get(name, ""), str):
+            faults[name] = [f"The {name} field must be a text."]
+    if not isinstance(members.get("data", {}), dict):
+        faults["data"] = ["The data field must be an object."]
+    if not any(name in members for name in _TEXTS):
+        faults["description"] = ["A description or an e-mail address is required."]
+    address = members.get("email_address")
+    if isinstance(address, str) and not is_email_address(address):
+        faults["email_address"] = ["The email_address field is not a valid e-mail address."]
+    return faults

@@ -1,0 +1,196 @@
+"""What becomes of a post: every event in it is a row, a discard or a dead letter, and exactly one of these.
+
+Pure: the same post and rules give the same result, ids included, so that a replay changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from collector.domain.event.build import Sender, event_of
+from collector.domain.event.geo import Places
+from collector.domain.event.outcome import (
+    DeadLetter,
+    DeadLetterReason,
+    Discard,
+    DiscardReason,
+    Event,
+    HeldPost,
+    UnderstoodBatch,
+    UserDescription,
+)
+from collector.domain.ids import event_id
+from collector.domain.intake.body import RawEvent, TooDeep, raw_events
+from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.intake.description import described
+from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_events
+from collector.domain.intake.legacy_v1 import upgraded
+from collector.domain.jsonb.text import MAXIMUM_DEPTH, without_nul
+from collector.domain.post import LEGACY_API, USER_DESCRIPTION, Post
+from collector.domain.project.rules import ORDINARY, ProjectRules
+
+_encoder: Final = msgspec.msgpack.Encoder()
+UNPACKED_TO_SENT: Final = 10
+"""How many times larger than a post may be sent it may be once unpacked."""
+BYTES_OF_AN_EVENT: Final = 1600
+"""So many bytes of a post weigh as much as one event."""
+
+
+Result = Event | DeadLetter | Discard | UserDescription | HeldPost
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decide about events; `max_age` None is no limit, `places` None knows none."""
+
+    unpacked_limit_bytes: int
+    max_age: timedelta | None
+    places: Places | None = None
+
+    def accepting(self, body_limit_bytes: int) -> "Rules":
+        """The rules for a post that was accepted under this limit: never stricter than ingest was."""
+        unpacked = body_limit_bytes * UNPACKED_TO_SENT
+        return self if unpacked <= self.unpacked_limit_bytes else replace(self, unpacked_limit_bytes=unpacked)
+
+
+def rules_of(body_limit_bytes: int, max_event_age_days: int, places: Places | None = None) -> Rules:
+    """The rules from the settings; an age of 0 days is no limit."""
+    return Rules(
+        unpacked_limit_bytes=body_limit_bytes * UNPACKED_TO_SENT,
+        max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
+        places=places,
+    )
+
+
+class UnderstoodPost(msgspec.Struct, frozen=True, gc=False):
+    """One result for each event of a post, in order; one dead letter where the post cannot be stored.
+
+    Of a post that is a user's description that is the only result. `weight` says in events how much it is to
+    hold and to store; which of them are too old does not matter.
+    """
+
+    results: list[Result]
+    weight: int
+
+
+def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatch:
+    """Everything that the posts of one post batch turned into."""
+    batch = UnderstoodBatch(UUID(bytes=batch_id), len(posts))
+    for post in posts:
+        for result in post.results:
+            if isinstance(result, Event):  # the others are rare
+                batch.events.append(result)
+            elif isinstance(result, DeadLetter):
+                batch.dead_letters.append(result)
+            elif isinstance(result, UserDescription):
+                batch.descriptions.append(result)
+            elif isinstance(result, HeldPost):
+                batch.held.append(result)
+            else:
+                batch.discarded[result] += 1
+    return batch
+
+
+def understand(
+    post: Post, rules: Rules, project: ProjectRules | None = ORDINARY, *, is_held: bool = False
+) -> UnderstoodPost:
+    """What becomes of a post; `project` is what its project's settings say, None when the project is gone.
+
+    Its weight does not depend on whether it is held: a replay parts an entry as the first time.
+    """
+    sender = Sender.of(post)
+    try:
+        body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
+        results = _results(post, body, sender, rules, project or ORDINARY)
+    except Unstorable as problem:
+        body, results = post.body, [_dead_post(post, sender, problem)]
+    if project is None:
+        gone = _discard(sender, DiscardReason.PROJECT_GONE)
+        results = [gone for result in results if not isinstance(result, UserDescription)]
+    weight = max(len(results), len(body) // BYTES_OF_AN_EVENT)
+    if is_held and not post.kind:
+        return UnderstoodPost([_held(post, rules)], weight)
+    return UnderstoodPost(results, weight)
+
+
+def _held(post: Post, rules: Rules) -> HeldPost:
+    return HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
+
+
+def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:
+    if post.kind == USER_DESCRIPTION:
+        return list(described(post, body, project))
+    if post.kind:
+        raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
+    is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.places is None
+    plain = plain_events(body, post.content_type) if is_usual else None
+    if plain is not None:
+        return _of_plain(plain, sender, rules, project)
+    return list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
+
+
+def _of_plain(
+    found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
+) -> list[Result]:
+    results: list[Result] = []
+    for place, plain in enumerate(found):
+        if plain is not None:
+            result = event_of_plain(plain, place, sender, rules.max_age, project)
+            results.append(result if isinstance(result, Event) else _discard(sender, result))
+    return results
+
+
+def _of_raw(
+    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules, project: ProjectRules
+) -> Iterator[Event | DeadLetter | Discard]:
+    for place, raw in enumerate(found):
+        if raw is None:
+            continue
+        if isinstance(raw, TooDeep):
+            yield _dead_event(raw, place, post, sender)
+            continue
+        event = upgraded(raw) if post.api_version == LEGACY_API else raw
+        result = event_of(event, place, sender, rules.max_age, project, rules.places)
+        yield result if isinstance(result, Event) else _discard(sender, result)
+
+
+def _discard(sender: Sender, reason: DiscardReason) -> Discard:
+    hour = sender.accepted_utc.replace(minute=0, second=0, microsecond=0)
+    return Discard(UUID(bytes=sender.project_id), hour, reason)
+
+
+def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
+    """The post as it came."""
+    return DeadLetter(
+        id=UUID(bytes=event_id(post.id, 0)),
+        reason=problem.reason,
+        detail=problem.detail,
+        body=post.body,
+        accepted_utc=sender.accepted_utc,
+        project_id=UUID(bytes=post.project_id),
+        organization_id=UUID(bytes=post.organization_id),
+        content_type=without_nul(post.content_type),
+        content_encoding=without_nul(post.content_encoding),
+        user_agent=without_nul(post.user_agent),
+        client_ip=without_nul(post.client_ip),
+    )
+
+
+def _dead_event(raw: TooDeep, place: int, post: Post, sender: Sender) -> DeadLetter:
+    """One event of the post, as UTF-8 JSON of its own."""
+    return DeadLetter(
+        id=UUID(bytes=event_id(post.id, place)),
+        reason=DeadLetterReason.TOO_DEEP,
+        detail=f"The event nests deeper than {MAXIMUM_DEPTH} levels.",
+        body=raw.text.encode(),
+        accepted_utc=sender.accepted_utc,
+        project_id=UUID(bytes=post.project_id),
+        organization_id=UUID(bytes=post.organization_id),
+        content_type="application/json",
+        user_agent=without_nul(post.user_agent),
+        client_ip=without_nul(post.client_ip),
+    )

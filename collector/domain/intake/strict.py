@@ -1,0 +1,207 @@
+"""What is wrong with a post, for a sender who wants to be told before the answer (contract 10, row 13).
+
+A fault is whatever the worker would cut, replace or move to `data` because it cannot be what its member is
+for, and an event that is so old that it would be discarded. Unknown members are no fault: they are data.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import chain, islice
+from typing import Any, Final
+
+import msgspec
+
+from collector.domain.errors import BadRequest
+from collector.domain.event.data import object_in_text
+from collector.domain.event.date import is_too_old, parsed_date
+from collector.domain.event.geo import is_address
+from collector.domain.event.known_objects import KNOWN_OBJECTS
+from collector.domain.event.members import (
+    MAXIMUM_COUNT,
+    MAXIMUM_TAG_LENGTH,
+    MAXIMUM_TAGS,
+    MAXIMUM_TEXT_LENGTH,
+    MAXIMUM_TYPE_LENGTH,
+    Members,
+    as_count,
+    as_geo,
+    as_number,
+    as_object,
+)
+from collector.domain.ids import accepted_at, is_reference_id
+from collector.domain.intake.body import LEVELS_OF_ARRAY, MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
+from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.jsonb.text import (
+    MAXIMUM_DEPTH,
+    elements_of,
+    is_too_deep,
+    object_in,
+    objects_in,
+    with_escapes_mended,
+)
+from collector.domain.post import LEGACY_API, Post
+
+Faults = dict[str, list[str]]
+"""Sentences by field: `[2].reference_id` is of the third event of an array, `body` is the whole."""
+
+FAULTS_AT_MOST: Final = 100
+_WHOLE: Final = "body"
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re.IGNORECASE)
+
+
+def is_strict(preferences: Iterable[str]) -> bool:
+    """Whether the `Prefer` headers ask for strict handling (RFC 7240); the first word on it counts."""
+    found = _STRICT.search(",".join(preferences))
+    return found is not None and found["value"].lower() == "strict"
+
+
+def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> Faults:
+    """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
+
+    An event that is older than `max_age` at its acceptance would be discarded.
+
+    Raises BadRequest for a body that cannot be read at all: not unpacked, in another charset, no JSON.
+    """
+    text = _text(post, limit_bytes).strip()
+    if not text:
+        raise BadRequest("The body holds no event.")
+    is_json = post.content_type.lower().startswith("application/json")
+    if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
+        return {}  # lines of text, of which each is an event
+    faults: Faults = {}
+    found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
+    for field, rule in islice(found, FAULTS_AT_MOST):
+        faults.setdefault(field, []).append(rule)
+    return faults
+
+
+def _text(post: Post, limit_bytes: int) -> str:
+    try:
+        body = unpacked(post.body, post.content_encoding, limit_bytes)
+        if is_utf8(post.content_type):
+            body.decode()
+    except Unstorable as problem:
+        raise BadRequest(problem.detail) from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not in UTF-8, from byte {error.start} on.") from None
+    return decoded(body, post.content_type)
+
+
+def _faults(
+    text: str, now: datetime, max_age: timedelta | None, *, is_legacy: bool
+) -> Iterator[tuple[str, str]]:
+    """One by one, so that whoever has enough of them stops the work."""
+    if with_escapes_mended(text) != text:
+        yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
+    has_event = False
+    for place, event in _events(text):
+        if isinstance(event, str):
+            yield place or _WHOLE, event
+            continue
+        has_event = True
+        if not is_legacy:
+            for field, rule in chain(_event_faults(event), _faults_of_age(event, now, max_age)):
+                yield f"{place}.{field}" if place else field, rule
+    if not has_event:
+        yield _WHOLE, "There is no event in it."
+
+
+def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
+    """Each event with its place in an array, or what is wrong with it as a whole. Raises BadRequest."""
+    if fault := _syntax_fault(text):
+        raise BadRequest(f"The body is not valid JSON: {fault}.")
+    if not text.startswith("["):
+        yield "", _event(text)
+        return
+    events = None if is_too_deep(text, levels=LEVELS_OF_ARRAY) else objects_in(text)
+    elements = elements_of(text) if events is None else events
+    if elements is None:
+        raise BadRequest("The body is not valid JSON: its brackets do not match.")
+    if len(elements) > MAXIMUM_EVENTS_PER_POST:
+        raise BadRequest(f"A post holds at most {MAXIMUM_EVENTS_PER_POST} events.")
+    for place, element in enumerate(elements):
+        event = _event(element) if isinstance(element, str) else element
+        yield f"[{place}]", _NO_OBJECT if event is None else event
+
+
+def _event(text: str) -> dict[str, Any] | str:
+    if is_too_deep(text):
+        return f"An event must not nest deeper than {MAXIMUM_DEPTH} levels."
+    event = object_in(text)
+    return _NO_OBJECT if event is None else event
+
+
+def _syntax_fault(text: str) -> str | None:
+    try:
+        msgspec.json.decode(with_escapes_mended(text))
+    except msgspec.ValidationError:
+        return None
+    except msgspec.DecodeError as error:
+        return str(error)
+    except RecursionError:
+        return None  # well-formed as far as that; what is so deep is told apart later
+    return None
+
+
+def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    members = Members(event)
+    taken = {name: members.take(name, lambda value: value) for name in _RULES}
+    for name, (is_right, rule) in _RULES.items():
+        if taken[name] is not None and not is_right(taken[name]):
+            yield name, f"The {name} field must be {rule}."
+    for prefix, container in (("", event), ("data.", as_object(taken["data"]) or {})):
+        for name in KNOWN_OBJECTS:
+            if not _is_object(container.get(name)):
+                yield prefix + name, f"The {name} member must be an object."
+
+
+def _faults_of_age(
+    event: Mapping[str, Any], now: datetime, max_age: timedelta | None
+) -> Iterator[tuple[str, str]]:
+    """Of a date that is one."""
+    written = Members(event).take("date", lambda value: value)
+    date = parsed_date(written, now) if isinstance(written, str) else None
+    if date is not None and is_too_old(date.utc, now, max_age):
+        days = (max_age or timedelta()).days
+        yield "date", f"The date must not lie more than {days} days back: older events are discarded."
+
+
+def _is_text(longest: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, str) and len(value) <= longest
+
+
+def _is_date(value: Any) -> bool:
+    return isinstance(value, str) and parsed_date(value, _END_OF_TIME) is not None
+
+
+def _are_tags(value: Any) -> bool:
+    is_tag = _is_text(MAXIMUM_TAG_LENGTH)
+    return isinstance(value, list) and len(value) <= MAXIMUM_TAGS and all(map(is_tag, value)) and all(value)
+
+
+def _is_place(value: Any) -> bool:
+    return as_geo(value) is not None or is_address(value)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict | None) or (isinstance(value, str) and object_in_text(value) is not None)
+
+
+_NO_OBJECT: Final = "An event must be a JSON object."
+_RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
+    "type": (_is_text(MAXIMUM_TYPE_LENGTH), f"a text of at most {MAXIMUM_TYPE_LENGTH} characters"),
+    "source": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
+    "message": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
+    "date": (_is_date, "a date and time in ISO 8601"),
+    "tags": (_are_tags, f"at most {MAXIMUM_TAGS} texts of 1 to {MAXIMUM_TAG_LENGTH} characters"),
+    "value": (lambda value: as_number(value) is not None, "a number that is not too large to be kept"),
+    "count": (lambda value: as_count(value) is not None, f"a whole number from 0 to {MAXIMUM_COUNT}"),
+    "geo": (_is_place, "`latitude,longitude` in degrees, or an address"),
+    "data": (lambda value: as_object(value) is not None, "an object"),
+    "reference_id": (
+        lambda value: isinstance(value, str) and is_reference_id(value),
+        "8 to 100 letters, digits or `-`",
+    ),
+}

@@ -1,0 +1,1 @@
+"""What `jsonb` accepts: JSON text and values made storable before Postgres sees them."""

@@ -1,0 +1,42 @@
+"""What a project's settings decide about its events: what is left out, who is a bot, what is private."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from collector.domain.project.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed, patterns_in
+from collector.domain.project.exclusions import OF_EVERY_REQUEST
+from collector.domain.project.patterns import Patterns
+
+INCLUDE_PRIVATE_INFORMATION: Final = "@@IncludePrivateInformation"
+
+_NO: Final = frozenset({"false", "no", "0"})
+_NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class ProjectRules:
+    """A project's settings, parsed once for all of its events; they change only by making new ones."""
+
+    __slots__ = (
+        "bot_patterns",
+        "delete_bot_data",
+        "exclusions",
+        "include_private_information",
+        "leave_data_alone",
+        "request_exclusions",
+    )
+
+    def __init__(self, settings: Mapping[str, str] = _NO_SETTINGS, *, delete_bot_data: bool = False) -> None:
+        self.exclusions: Final = patterns_in(settings, DATA_EXCLUSIONS)
+        self.request_exclusions: Final = Patterns([*OF_EVERY_REQUEST, *listed(settings, DATA_EXCLUSIONS)])
+        self.bot_patterns: Final = patterns_in(settings, BOT_PATTERNS)
+        self.include_private_information: Final = (
+            settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO
+        )
+        self.delete_bot_data: Final = delete_bot_data
+        # Nothing changes in the data of an event that is neither an error nor has a request.
+        self.leave_data_alone: Final = self.include_private_information and not self.exclusions
+
+
+ORDINARY: Final = ProjectRules()
+"""The rules of a project without settings."""

@@ -1,0 +1,1 @@
+"""Sessions: which events belong to one, and how long it lasts."""

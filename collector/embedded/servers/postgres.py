@@ -1,0 +1,172 @@
+"""An embedded Postgres: loopback TCP with a password, its cluster made whole before it is used."""
+
+import asyncio
+import locale
+import shutil
+import signal
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+import psutil
+
+from collector.embedded.child import Child, Program, end_of, ending
+from collector.embedded.private_files import make_private_directory, write_private
+from collector.embedded.servers.binaries import PostgresPrograms, postgres_programs
+from collector.embedded.servers.os_user import server_account
+from collector.embedded.servers.ports import LOOPBACK
+from collector.embedded.servers.server_credentials import kept_access
+from collector.process.lifecycle import StartError
+
+_USER: Final = "headrace"
+_DATABASE: Final = "headrace"
+_HERE: Final = "/proc/self/cwd"
+"""The data directory, which every one of its processes is in: needs no way through the folders above it."""
+
+_CREATE_DATABASE: Final = f"CREATE DATABASE {_DATABASE}\n"
+_FORMER_SECONDS: Final = 10
+_MAKING_SECONDS: Final = 120
+_PROBE_SECONDS: Final = 2
+_STOP_SECONDS: Final = 4.0
+_SETTINGS: Final = {
+    "listen_addresses": LOOPBACK,
+    "unix_socket_directories": "",
+    "max_wal_size": "4GB",
+}
+_SETTINGS_NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class Postgres:
+    """The server whose data are in `directory`/postgres.
+
+    `is_durable=False` is for tests: fast, and broken by a crash of the machine.
+    """
+
+    name: Final = "postgres"
+
+    def __init__(self, directory: Path, *, is_durable: bool = True) -> None:
+        self._home = directory / "postgres"
+        self._data = self._home / "data"
+        self._log = directory / "logs" / "postgres.log"
+        self._settings = _SETTINGS if is_durable else _SETTINGS | _SETTINGS_NOT_DURABLE
+        self._is_durable = is_durable
+        self._account = server_account(self._home)
+        make_private_directory(self._home, self._account)
+        self._access = kept_access(directory / "postgres.json")
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return f"postgresql://{_USER}:{self._access.password}@{LOOPBACK}:{self._access.port}/{_DATABASE}"
+
+    async def prepare(self) -> Program:
+        """Makes the cluster the first time.
+
+        SIGINT ends it without waiting for its clients, SIGQUIT without its last checkpoint. Killed, it would
+        leave processes that write for a moment longer, and its shared memory until it is started again.
+        """
+        programs = postgres_programs(self._account)
+        if not self._data.exists():
+            await self._make_cluster(programs)
+        await _outlive_former_server(self._data / "postmaster.pid")
+        settings = {"port": str(self._access.port), **self._settings}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
+
+    async def obstacle(self, _child: Child) -> str | None:
+        """Ready once it lets us in."""
+        try:
+            connection = await asyncpg.connect(
+                host=LOOPBACK,
+                port=self._access.port,
+                user=_USER,
+                password=self._access.password,
+                database=_DATABASE,
+                ssl=False,
+                timeout=_PROBE_SECONDS,
+            )
+            await connection.close(timeout=_PROBE_SECONDS)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            return str(error) or "no answer"
+        return None
+
+    async def _make_cluster(self, programs: PostgresPrograms) -> None:
+        """Make it apart, then put it in place: a start that is cut off leaves no half of one."""
+        new = self._home / "new"
+        password_file = self._home / "password"
+        shutil.rmtree(new, ignore_errors=True)
+        make_private_directory(new, self._account)
+        write_private(password_file, self._access.password.encode(), self._account)
+        initdb = [
+            str(programs.initdb),
+            *("-D", _HERE, "--username", _USER, f"--pwfile={_HERE}/../password", "--auth=scram-sha-256"),
+            *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            *(["--lc-ctype=C.UTF-8"] if _has_utf8_locale() else []),
+            *([] if self._is_durable else ["--no-sync"]),
+        ]
+        create_database = [str(programs.postgres), "--single", "-D", _HERE, "postgres"]
+        await self._run(self._program(new, tuple(initdb)))
+        await self._run(self._program(new, tuple(create_database), _CREATE_DATABASE.encode()))
+        password_file.unlink()
+        new.rename(self._data)
+
+    async def _run(self, program: Program) -> None:
+        child = Child.start(program)
+        try:
+            async with asyncio.timeout(_MAKING_SECONDS):
+                status = await child.wait()
+        finally:
+            await child.stop()
+        if status != 0:
+            last = (child.last_lines(1) or [ending(status)])[0]
+            raise StartError(f"Postgres could not make its cluster: {last}; see {child.log}.")
+
+    def _program(self, directory: Path, arguments: tuple[str, ...], stdin: bytes = b"") -> Program:
+        return Program(
+            arguments=arguments,
+            environ={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
+            log=self._log,
+            directory=directory,
+            account=self._account,
+            stdin=stdin,
+            stop_signal=signal.SIGINT,
+            stop_seconds=_STOP_SECONDS,
+            hurry_signal=signal.SIGQUIT,
+        )
+
+
+def _has_utf8_locale() -> bool:
+    """Whether the machine knows letters beyond ASCII: extensions ask it, as that for trigrams does."""
+    former = locale.setlocale(locale.LC_CTYPE)
+    try:
+        locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
+    except locale.Error:
+        return False
+    locale.setlocale(locale.LC_CTYPE, former)
+    return True
+
+
+async def _outlive_former_server(lock_file: Path) -> None:
+    """Remove a dead server's lock file, whose process id Postgres could take for a server that runs.
+
+    It does so for a zombie, for a process that is still dying (awaited here for a bounded time) and for a
+    stranger who has got the id since. Where the id is free Postgres removes the file, and where the server
+    goes on running it refuses to start a second one.
+    """
+    try:
+        pid = _recorded_pid(lock_file)
+        if psutil.Process(pid).name() == "postgres":
+            async with asyncio.timeout(_FORMER_SECONDS):
+                await end_of(pid)
+    except (FileNotFoundError, ProcessLookupError, ValueError, psutil.Error, TimeoutError):
+        return
+    _remove(lock_file)
+
+
+def _recorded_pid(lock_file: Path) -> int:
+    return int(lock_file.read_text().partition("\n")[0])
+
+
+def _remove(lock_file: Path) -> None:
+    """A server that has ended well meanwhile took its file along."""
+    lock_file.unlink(missing_ok=True)

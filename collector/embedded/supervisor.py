@@ -1,0 +1,91 @@
+"""The children of one `headrace up`: who they are, what is said of them, and the ready file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from collector.embedded.child import Child
+from collector.embedded.console import Console
+from collector.embedded.managed_process import Keeper, Patience
+from collector.embedded.orphans import ProcessRecord
+from collector.embedded.ready_file import ReadyFile
+from collector.embedded.service import Service
+from collector.process.clock import Clock
+
+VALKEY: Final = "valkey"
+POSTGRES: Final = "postgres"
+DOORS: Final = "doors"
+WORKER: Final = "worker"
+
+
+class Household:
+    """Keepers by kind. Witnesses what becomes of their children: records, reports and publishes it."""
+
+    def __init__(
+        self, record: ProcessRecord, ready_paths: Sequence[Path], console: Console, clock: Clock
+    ) -> None:
+        self._record = record
+        self._ready_paths = ready_paths
+        self._console = console
+        self._clock = clock
+        self._keepers: dict[str, list[Keeper]] = {}
+        self._published: ReadyFile | None = None
+
+    def keepers(
+        self, kind: str, services: Sequence[Service], patience: Patience | None = None
+    ) -> list[Keeper]:
+        """Keepers for the services of one kind, not yet running."""
+        self._keepers[kind] = [Keeper(service, self, self._clock, patience) for service in services]
+        return self._keepers[kind]
+
+    def pids(self) -> dict[str, list[int]]:
+        """The process ids by what they do. A door serves both ingest and api."""
+        doors = self._pids_of(DOORS)
+        return {
+            "ingest": doors,
+            "api": doors,
+            "worker": self._pids_of(WORKER),
+            "valkey": self._pids_of(VALKEY),
+            "postgres": self._pids_of(POSTGRES),
+        }
+
+    def publish(self, ready: ReadyFile) -> None:
+        """Write the ready file wherever it is wanted, and keep it true from now on."""
+        self._published = msgspec.structs.replace(ready, pids=self.pids())
+        for path in self._ready_paths:
+            try:
+                self._published.write(path)
+            except OSError as error:
+                self._console.tell(f"{path} cannot be written: {error.strerror}.")
+
+    def withdraw(self) -> None:
+        """Remove the ready file: nothing is promised any longer."""
+        self._published = None
+        for path in self._ready_paths:
+            path.unlink(missing_ok=True)
+
+    def started(self, service: Service, child: Child) -> None:
+        """Remember the child for a start that finds it left over."""
+        try:
+            self._record.note(service.name, child)
+        except OSError as error:
+            self._console.tell(f"{service.name} could not be recorded: {error.strerror}.")
+
+    def waits(self, service: Service, obstacle: str) -> None:
+        """Say what for: a person may be able to help."""
+        self._console.tell(f"{service.name} is not ready yet: {obstacle}.")
+
+    def restarted(self, service: Service, reason: str, seconds: float) -> None:
+        """Say so, and name its new process."""
+        self._console.tell(f"{service.name} was restarted in {seconds:.1f} s ({reason}).")
+        if self._published is not None:
+            self.publish(self._published)
+
+    def not_restarted(self, service: Service, problem: str) -> None:
+        """Say so."""
+        self._console.tell(f"{service.name} could not be restarted yet: {problem}.")
+
+    def _pids_of(self, kind: str) -> list[int]:
+        return [keeper.pid for keeper in self._keepers.get(kind, []) if keeper.pid is not None]

@@ -1,0 +1,1 @@
+"""The fast path: ordinary posts past routing and the second look at credentials."""

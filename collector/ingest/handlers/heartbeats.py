@@ -1,0 +1,48 @@
+"""GET heartbeat: a session is alive or has ended (contract 3.8)."""
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.domain.errors import Unavailable
+from collector.domain.session.heartbeat import Heartbeat, heartbeat_in
+from collector.http.operation import Answer, Parameter, documented
+from collector.ingest.guard import at_the_door
+from collector.ingest.senders.auth import Target, own_target_of, token_of
+from collector.ingest.services import DOOR, Door
+
+
+@documented(
+    "Event",
+    {200: Answer()},
+    parameters=(
+        Parameter("id", "The session's id, or the user's identity where the session is that user's."),
+        Parameter("close", "Whether the session has ended.", bool),
+    ),
+)
+@at_the_door
+async def get_heartbeat(request: web.Request) -> web.StreamResponse:
+    """Keep the sign of life; 200 without a body, also where no session is named."""
+    door = request.app[DOOR]
+    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
+    target = await own_target_of(token, door.cache)
+    heartbeat = heartbeat_in(request.rel_url.raw_query_string)
+    if heartbeat is not None and not door.settings.submission_disabled:
+        await _keep(door, target, heartbeat)
+    return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
+
+
+async def _keep(door: Door, target: Target, heartbeat: Heartbeat) -> None:
+    key, now_ms = heartbeat.session_key, door.clock.now_ms()
+    try:
+        is_kept = await door.heartbeats.beat(target.project_id, key, now_ms, closes=heartbeat.closes)
+    except (BrokerUnavailable, BrokerFull) as error:
+        raise Unavailable("Heartbeats cannot be kept right now.") from error
+    if not is_kept:
+        raise Unavailable("More sessions are alive than this server can follow.")
+
+
+ROUTES: Final = [
+    web.get("/api/v2/events/session/heartbeat", get_heartbeat, allow_head=False),
+]

@@ -1,0 +1,69 @@
+"""GET submit: an event written into a query string, for pixels and shell scripts (contract 3.7)."""
+
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+
+from collector.domain.errors import BadRequest, MonthlyLimitReached, OrganizationSuspended
+from collector.domain.intake.submission import submitted_event
+from collector.domain.jsonb.text import encoded
+from collector.domain.project.client_settings import DATA_EXCLUSIONS, patterns_in
+from collector.http.operation import Answer, Parameter, documented
+from collector.ingest.fast_path.posts import post_of
+from collector.ingest.guard import at_the_door
+from collector.ingest.handlers.paths import PROJECT, TYPE
+from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header, text_of
+from collector.ingest.senders.admission import admit
+from collector.ingest.services import DOOR
+
+_PARAMETERS: Final = (
+    Parameter("type", "The event's type; wins over the one in the path."),
+    Parameter("source", "Where the event comes from."),
+    Parameter("message", "What happened.", example="Hello"),
+    Parameter("reference", "A reference id, by which the event is found.", example="hello-0002"),
+    Parameter(
+        "date",
+        "When it happened, in ISO 8601 or as `Mon, 30 Nov 2026 07:39:00 GMT`; now when left out.",
+    ),
+    Parameter("count", "How many events it stands for.", int),
+    Parameter("value", "A number of your own.", float),
+    Parameter("geo", "`latitude,longitude`."),
+    Parameter("tags", "Tags with commas between them."),
+    Parameter("identity", "Who the user is."),
+    Parameter("identityname", "What the user is called."),
+)
+
+
+@documented(
+    "Event",
+    {200: Answer(headers=CONFIG_VERSION_HEADERS)},
+    parameters=_PARAMETERS,
+    refusals=(BadRequest, OrganizationSuspended, MonthlyLimitReached),
+)
+@at_the_door
+async def get_submit(request: web.Request) -> web.StreamResponse:
+    """Queue the event; 200 and nothing queued where no parameter says anything."""
+    door, target = request.app[DOOR], (await admit(request)).target
+    event = submitted_event(
+        [(text_of(name), text_of(value)) for name, value in request.query.items()],
+        text_of(request.match_info.get("type", "")),
+        patterns_in(target.settings, DATA_EXCLUSIONS),
+        door.clock.now(),
+    )
+    if event is not None:
+        post = post_of(request, door, target, encoded(event))
+        # The event is of our own making, in version 2's form, whatever the request's head says.
+        post = msgspec.structs.replace(post, content_type="application/json", content_encoding="")
+        await door.queue.append(post)
+    headers = config_version_header(request, target.config_version) | {hdrs.CACHE_CONTROL: "no-store"}
+    return web.Response(headers=headers)
+
+
+ROUTES: Final = [
+    # Not for HEAD: whoever only looks at a link posts nothing.
+    web.get(f"/api/{version}{project}/events/submit{kind}", get_submit, allow_head=False)
+    for version in ("v2", "v1")
+    for project in ("", f"/projects/{PROJECT}")
+    for kind in ("", f"/{TYPE}")
+]

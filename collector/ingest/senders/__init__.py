@@ -1,0 +1,1 @@
+"""Who is sending, and whether their posts are accepted now."""

@@ -1,0 +1,165 @@
+"""The client configuration, as people change it and as the doors hear of it."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from collector.database.owners.client_settings import BYTES_AT_MOST
+from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
+from tests.api.running_api import Answer, RunningApi
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+PATH = f"/api/v2/projects/{PROJECT.hex}/config"
+
+
+async def put(api: RunningApi, key: str, value: Any, token: str | None = None) -> Answer:
+    """Set one."""
+    return await api.post(PATH, token or api.people.user, {"value": value}, params={"key": key})
+
+
+async def remove(api: RunningApi, key: str) -> Answer:
+    """Remove one."""
+    return await api.request("DELETE", PATH, api.people.user, params={"key": key})
+
+
+async def known_at_the_door(api: RunningApi, project_id: UUID = PROJECT) -> tuple[int, dict[str, str]] | None:
+    """Version and settings, without those that every project begins with."""
+    entry = (await api.parts.projection.find_project(project_id.bytes)).entry
+    if entry is None:
+        return None
+    assert entry.organization_id == ORGANIZATION.bytes
+    assert entry.settings.items() >= NEW_PROJECT_SETTINGS.items()
+    own = {key: value for key, value in entry.settings.items() if key not in NEW_PROJECT_SETTINGS}
+    return entry.config_version, own
+
+
+async def test_a_setting_is_known_at_the_door_with_a_new_version(api: RunningApi) -> None:
+    """Each change counts, also one to the same value; key and value are trimmed."""
+    answer = await put(api, " @@log:* ", " Warn\n")
+    assert (answer.status, answer.body) == (200, b"")
+    assert await known_at_the_door(api) == (2, {"@@log:*": "Warn"})
+
+    await put(api, "@@log:*", "Error")
+    await put(api, "other", "x")
+    await put(api, "other", "x")
+    assert await known_at_the_door(api) == (5, {"@@log:*": "Error", "other": "x"})
+
+    assert (await remove(api, " other ")).status == 200
+    assert await known_at_the_door(api) == (6, {"@@log:*": "Error"})
+
+
+async def test_removing_what_is_not_there_changes_no_version(api: RunningApi) -> None:
+    """But the doors are told again what there is."""
+    assert (await remove(api, "nothing")).status == 200
+
+    assert await known_at_the_door(api) == (1, {})
+
+
+async def test_changes_at_once_are_all_kept_and_the_door_knows_the_last(api: RunningApi) -> None:
+    """Whoever tells the doors holds the project, so no older state can overtake a newer one."""
+    answers = await asyncio.gather(*(put(api, f"key{number}", "x") for number in range(20)))
+
+    assert {answer.status for answer in answers} == {200}
+    assert await known_at_the_door(api) == (21, {f"key{number}": "x" for number in range(20)})
+
+
+async def test_text_that_cannot_be_stored_is_mended(api: RunningApi) -> None:
+    """NUL becomes U+FFFD."""
+    assert (await put(api, "a\0b", "c\0d")).status == 200
+
+    assert await known_at_the_door(api) == (2, {"a\ufffdb": "c\ufffdd"})
+
+
+@pytest.mark.parametrize(
+    ("key", "body", "status"),
+    [
+        pytest.param("", {"value": "x"}, 400, id="no key"),
+        pytest.param("  ", {"value": "x"}, 400, id="a blank key"),
+        pytest.param("k" * 256, {"value": "x"}, 400, id="a key too long"),
+        pytest.param("k", {"value": " "}, 400, id="a blank value"),
+        pytest.param("k", {"value": None}, 400, id="null"),
+        pytest.param("k", {}, 400, id="no value"),
+        pytest.param("k", None, 400, id="no body"),
+        pytest.param("k", b"{", 400, id="no JSON"),
+        pytest.param("k", {"value": "v" * 10_001}, 400, id="a value too long"),
+        pytest.param("k", {"value": ["x"]}, 422, id="a list"),
+    ],
+)
+async def test_what_is_no_setting_is_refused(api: RunningApi, key: str, body: Any, status: int) -> None:
+    """Nothing changes."""
+    answer = await api.post(PATH, api.people.user, body, params={"key": key})
+
+    assert (answer.status, answer.json["status"]) == (status, status)
+    assert await known_at_the_door(api) is None
+    assert await api.pool.fetchval("SELECT config_version FROM projects WHERE id = $1", PROJECT) == 1
+
+
+async def test_a_project_has_a_bounded_number_of_settings(api: RunningApi) -> None:
+    """Those that are there can still be changed."""
+    await api.pool.execute(
+        "UPDATE projects SET settings ="
+        " (SELECT jsonb_object_agg('key' || n, 'x') FROM generate_series(1, 1000) n) WHERE id = $1",
+        PROJECT,
+    )
+
+    assert (await put(api, "one more", "x")).status == 400
+    assert (await put(api, "key7", "y")).status == 200
+
+
+async def test_the_settings_of_a_project_are_bounded_in_all(api: RunningApi) -> None:
+    """Every door holds them in memory; smaller ones can still be set, and one removed makes room."""
+    fitting = BYTES_AT_MOST // 10_000 - 1
+    answers = [await put(api, f"key{number}", "x" * 10_000) for number in range(fitting)]
+    assert {answer.status for answer in answers} == {200}
+
+    assert (await put(api, "more", "\N{EURO SIGN}" * 10_000)).status == 400
+    assert (await put(api, "small", "x")).status == 200
+    assert (await remove(api, "key0")).status == 200
+    assert (await put(api, "more", "x" * 10_000)).status == 200
+
+
+async def test_who_may_change_which_project(api: RunningApi) -> None:
+    """Scope `user`, within one's own organization; a project elsewhere does not exist."""
+    people = api.people
+    foreign = f"/api/v2/projects/{OTHER_PROJECT.hex}/config"
+    body, key = {"value": "x"}, {"key": "k"}
+
+    assert (await put(api, "k", "x", people.program)).status == 200
+    assert (await put(api, "k", "x", people.admin)).status == 200
+    assert (await put(api, "k", "x", people.client)).status == 403
+    assert (await api.post(PATH, None, body, params=key)).status == 401
+    assert (await api.post(foreign, people.user, body, params=key)).status == 404
+    assert (await api.request("DELETE", foreign, people.user, params=key)).status == 404
+
+
+async def test_a_change_that_the_doors_cannot_be_told_of_is_503(api_without_redis: RunningApi) -> None:
+    """It is made, and the sweep tells the doors of it."""
+    answer = await put(api_without_redis, "k", "x")
+
+    assert answer.status == 503
+    assert int(answer.headers["Retry-After"]) > 0
+    version = await api_without_redis.pool.fetchval(
+        "SELECT config_version FROM projects WHERE id = $1", PROJECT
+    )
+    assert version == 2
+
+
+async def test_of_a_project_that_is_deleted_meanwhile_nothing_is_set(api: RunningApi) -> None:
+    """It is 404 then, too, and never said to have too many settings."""
+
+    async def is_waiting() -> bool:
+        waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+        return bool(await api.pool.fetchval(f"{waits} AND datname = current_database())"))
+
+    async with asyncio.TaskGroup() as tasks, api.pool.acquire() as connection, connection.transaction():
+        await connection.execute("DELETE FROM projects WHERE id = $1", PROJECT)
+        setting = tasks.create_task(put(api, "k", "v"))
+        await until(is_waiting)
+
+    answer = setting.result()
+    assert (answer.status, answer.json["title"]) == (404, "There is no such project.")

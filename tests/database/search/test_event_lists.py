@@ -1,0 +1,213 @@
+"""Lists of events have everything that is asked for, once and in order, also while more is stored."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import asyncpg
+import pytest
+
+from collector.database.search.event_lists import Selection, count_events, find_events, where
+from collector.database.search.filter_sql import Arguments
+from collector.database.writing.store import BatchStore
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.event.outcome import Event
+from collector.domain.filter.parser import filter_of
+from collector.domain.filter.sorting import NEWEST_FIRST, Order, Place, order_of
+from tests.conftest import SCALE
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, today, understood
+
+pytestmark = pytest.mark.integration
+
+
+def a_selection(text: str = "", **members: Any) -> Selection:
+    """Events of both projects that a filter is about."""
+    values: dict[str, Any] = {
+        "project_ids": [PROJECT, OTHER_PROJECT],
+        "filter": filter_of(text),
+        "time": TimeRange(),
+        "clock": LocalClock(today()),
+    }
+    return Selection(**(values | members))
+
+
+async def found(
+    pool: asyncpg.Pool, selection: Selection, order: Order = NEWEST_FIRST, limit: int = 100
+) -> list[bytes]:
+    """The ids of the list."""
+    async with pool.acquire() as connection:
+        return [event.id.bytes for event in await find_events(connection, selection, order, limit=limit)]
+
+
+def ids(events: Sequence[Event]) -> list[bytes]:
+    """Of events."""
+    return [event.id for event in events]
+
+
+async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncpg.Pool) -> None:
+    """An event that came late is not taken for a new one."""
+    late = an_event(accepted=days_ago(0), date=days_ago(3))
+    others = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (1, 2, 4, 20, 90)]
+    await BatchStore(pool).save([understood(late, *others)])
+
+    expected = ids([others[0], others[1], late, *others[2:]])
+    assert await found(pool, a_selection()) == expected
+    assert await found(pool, a_selection(), limit=3) == expected[:3]
+    assert await found(pool, a_selection(), order_of("date")) == expected[::-1]
+
+
+async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) -> None:
+    """From its begin up to but not including its end."""
+    events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(6)]
+    await BatchStore(pool).save([understood(*events)])
+
+    time = TimeRange(days_ago(4), days_ago(1))
+    assert await found(pool, a_selection(time=time)) == ids(events[2:5])
+    async with pool.acquire() as connection:
+        assert await count_events(connection, a_selection(time=time)) == 3
+        assert await count_events(connection, a_selection(project_ids=[])) == 0
+    assert await found(pool, a_selection(project_ids=[])) == []
+
+
+async def test_references_are_found_in_every_age_of_leaf(pool: asyncpg.Pool) -> None:
+    """From today to long ago, and from a clock that runs ahead; also what stands for unusable ones."""
+    ages = (-2, 0, 1, 5, 20, 90)
+    events = [an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in ages]
+    unusable = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
+    await BatchStore(pool).save([understood(*events, *unusable, an_event(reference_id="order-4712"))])
+
+    assert await found(pool, a_selection("reference:order-4711")) == ids(events)
+    assert await found(pool, a_selection("reference:order-4711"), limit=4) == ids(events[:4])
+    assert sorted(await found(pool, a_selection("reference:invalid-reference-id"))) == sorted(ids(unusable))
+
+
+@pytest.mark.parametrize(
+    "sort", ["-date", "date", "value", "-value,date", "count,-type", "source,-value", "-reference", "created"]
+)
+async def test_who_follows_the_places_sees_each_event_once(pool: asyncpg.Pool, sort: str) -> None:
+    """In any order and in both directions, with many equals and values that are missing."""
+    random = Random(sort)  # noqa: S311 - the same events in every run
+    events = [
+        an_event(
+            accepted=days_ago(random.randrange(3)),
+            place=number,
+            date=today() - timedelta(days=3, hours=random.randrange(4)),
+            value=random.choice([None, Decimal(1), Decimal("1.5"), Decimal(-1)]),
+            count=random.choice([None, 1, 2]),
+            type=random.choice(["log", "error"]),
+            source=random.choice([None, "", "Shop", "shop", "Ä"]),
+            reference_id=random.choice([None, f"order-{number}"]),
+            project_id=random.choice([PROJECT, OTHER_PROJECT]),
+        )
+        for number in range(40 * SCALE)
+    ]
+    await BatchStore(pool).save([understood(*events)])
+    order = order_of(sort)
+    whole = await found(pool, a_selection(), order, limit=10_000)
+
+    forward = await walked(pool, order)
+    backward = await walked(pool, order.reversed)
+
+    assert len(whole) == len(events)
+    assert forward == whole
+    assert backward == whole[::-1]
+
+
+async def walked(pool: asyncpg.Pool, order: Order) -> list[bytes]:
+    """The ids of all pages of seven."""
+    seen: list[bytes] = []
+    place: Place | None = None
+    async with pool.acquire() as connection:
+        while page := await find_events(connection, a_selection(), order, limit=7, after=place):
+            seen += [event.id.bytes for event in page]
+            place = page[-1].place
+    return seen
+
+
+async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None:
+    """What is newer than the place does not shift what comes behind it."""
+    events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(1, 6)]
+    await BatchStore(pool).save([understood(*events)])
+    async with pool.acquire() as connection:
+        first = await find_events(connection, a_selection(), limit=2)
+        await BatchStore(pool).save([understood(an_event(), an_event())])
+        second = await find_events(connection, a_selection(), limit=10, after=first[-1].place)
+
+    assert [event.id.bytes for event in (*first, *second)] == ids(events)
+
+
+async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> None:
+    """Of some days, too, and through an index: reading leaves from end to end hurts only when it is late."""
+    await BatchStore(pool).save([understood(*[an_event(accepted=days_ago(age)) for age in range(40)])])
+    plans: list[str] = []
+
+    async with pool.acquire() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        fetch = connection.fetch
+
+        class Explaining:
+            """Asks for the plan of what is fetched as well."""
+
+            async def fetch(self, statement: str, *arguments: object) -> list[Any]:
+                plans.append("\n".join(row[0] for row in await fetch(f"EXPLAIN {statement}", *arguments)))
+                rows: list[Any] = await fetch(statement, *arguments)
+                return rows
+
+            fetchrow = staticmethod(connection.fetchrow)
+
+        await find_events(Explaining(), a_selection(), limit=1)
+        await find_events(Explaining(), a_selection(time=TimeRange(days_ago(31), days_ago(29))), limit=9)
+        await find_events(Explaining(), a_selection(f"date:{days_ago(30):%Y-%m-%d}"), limit=9)
+        await find_events(Explaining(), a_selection("reference:order-4711"), limit=1)
+
+    newest, *of_a_time, reference = plans
+    assert all(0 < plan.count("project_id_date_idx") <= 4 for plan in (newest, *of_a_time))
+    assert reference.count("_reference on") >= 40
+    assert not any("Seq Scan on events" in plan for plan in plans)
+
+
+MANY_WORDS = [f"word-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param(" OR ".join([*MANY_WORDS, "source:Checkout"]), ["checkout"], id="one of many"),
+        pytest.param(
+            " ".join(f"NOT {word}" for word in MANY_WORDS), ["checkout", "login"], id="none of many"
+        ),
+        pytest.param(" ".join(["login", *MANY_WORDS]), [], id="all of many"),
+        pytest.param(f"reference:order-4711 ({' OR '.join(['login', *MANY_WORDS])})", ["login"], id="of one"),
+        pytest.param(f"reference:order-4711 ({' OR '.join(MANY_WORDS)})", [], id="not of one"),
+    ],
+)
+async def test_a_large_filter_means_what_a_small_one_does(
+    pool: asyncpg.Pool, text: str, expected: list[str]
+) -> None:
+    """However it is put to the server."""
+    events = {
+        "checkout": an_event(source="checkout"),
+        "login": an_event(source="login", reference_id="order-4711"),
+    }
+    await BatchStore(pool).save([understood(*events.values())])
+
+    assert set(await found(pool, a_selection(text))) == {events[name].id for name in expected}
+
+
+async def test_a_large_filter_is_planned_once_and_not_for_each_leaf(pool: asyncpg.Pool) -> None:
+    """Or what it takes of the server's memory would grow with what is stored: to gigabytes for a year."""
+
+    async def lines_about_the_filter() -> int:
+        arguments = Arguments()
+        condition = where(a_selection(" OR ".join([*MANY_WORDS, "needle"])), arguments)
+        plan = await pool.fetch(f"EXPLAIN SELECT FROM events AS e WHERE {condition}", *arguments.values)
+        return sum("needle" in row[0] for row in plan)
+
+    await BatchStore(pool).save([understood(an_event())])
+    of_few_leaves = await lines_about_the_filter()
+    await BatchStore(pool).save([understood(*(an_event(accepted=days_ago(age)) for age in range(5, 9)))])
+
+    assert await lines_about_the_filter() == of_few_leaves > 0

@@ -1,0 +1,197 @@
+"""Users' descriptions wait for their events, and are written into them once."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from collector.database.sessions.user_descriptions import (
+    Described,
+    apply_descriptions,
+    forget_descriptions,
+    keep_descriptions,
+)
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Event, UserDescription
+from tests.database.rows import (
+    ORGANIZATION,
+    OTHER_PROJECT,
+    PROJECT,
+    an_event,
+    days_ago,
+    post_id,
+    stored,
+    understood,
+)
+from tests.real_clock import real_now
+
+pytestmark = pytest.mark.integration
+
+TEXT = b'{"email_address":"me@example.com","description":"It broke."}'
+
+
+def a_young_event(**members: Any) -> Event:
+    """Just accepted, by Postgres's clock: the first looks for an event are where those are."""
+    return an_event(accepted=real_now(), **members)
+
+
+def _description(reference_id: str = "order-4711", text: bytes = TEXT, **members: Any) -> UserDescription:
+    values = {"id": post_id(), "project_id": PROJECT.bytes, "organization_id": ORGANIZATION.bytes}
+    return UserDescription(reference_id=reference_id, description=text, **(values | members))
+
+
+async def _keep(pool: asyncpg.Pool, *descriptions: UserDescription) -> None:
+    async with pool.acquire() as connection:
+        await keep_descriptions(connection, descriptions)
+
+
+async def _let_time_pass(pool: asyncpg.Pool, by: timedelta = timedelta(hours=1)) -> None:
+    await pool.execute(
+        "UPDATE user_descriptions"
+        " SET due_utc = due_utc - $1::interval, stored_utc = stored_utc - $1::interval",
+        by,
+    )
+
+
+async def _waiting(pool: asyncpg.Pool) -> int:
+    number: int = await pool.fetchval("SELECT count(*) FROM user_descriptions")
+    return number
+
+
+async def _data(pool: asyncpg.Pool) -> list[dict[str, Any]]:
+    return [msgspec.json.decode(row["data"]) for row in await stored(pool)]
+
+
+async def test_a_description_is_written_into_its_event(pool: asyncpg.Pool) -> None:
+    """The rest of its data stays, and the description waits no longer."""
+    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"), a_young_event())])
+    await _keep(pool, _description())
+
+    assert await apply_descriptions(pool, 10) == Described(due=1, applied=1)
+    described, other = await _data(pool)
+    assert described == {
+        "answer": 42,
+        "@user_description": {"email_address": "me@example.com", "description": "It broke."},
+    }
+    assert other == {"answer": 42}
+    assert await _waiting(pool) == 0
+
+
+async def test_a_description_waits_for_its_event(pool: asyncpg.Pool) -> None:
+    """It overtook the event, or came from a client that sends that later."""
+    await _keep(pool, _description())
+    early = [await apply_descriptions(pool, 10), await apply_descriptions(pool, 10)]
+    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"))])
+    await _let_time_pass(pool)
+
+    assert early == [Described(due=1), Described()]
+    assert await apply_descriptions(pool, 10) == Described(due=1, applied=1)
+    assert "@user_description" in (await _data(pool))[0]
+
+
+async def test_an_old_event_is_found_after_a_few_looks(pool: asyncpg.Pool) -> None:
+    """The first looks are where events of a moment ago are; then every leaf is asked."""
+    await BatchStore(pool).save([understood(an_event(accepted=days_ago(5), reference_id="order-4711"))])
+    await _keep(pool, _description())
+    applied = []
+    for _ in range(4):
+        applied.append((await apply_descriptions(pool, 10)).applied)
+        await _let_time_pass(pool)
+
+    assert applied == [0, 0, 0, 1]
+
+
+async def test_looks_for_an_event_become_rare_but_not_too_rare(pool: asyncpg.Pool) -> None:
+    """Ten minutes at most, however often it was not there."""
+    await _keep(pool, _description())
+    await pool.execute("UPDATE user_descriptions SET tries = 1000000")
+
+    await apply_descriptions(pool, 10)
+
+    row = await pool.fetchrow("SELECT due_utc - now() AS pause FROM user_descriptions")
+    assert timedelta(minutes=9) < row["pause"] <= timedelta(minutes=10)
+
+
+async def test_an_event_is_found_by_its_own_id(pool: asyncpg.Pool) -> None:
+    """That is how the first version of the API names it."""
+    event = a_young_event()
+    await BatchStore(pool).save([understood(event)])
+    await _keep(pool, _description(event.id.hex()))
+
+    assert (await apply_descriptions(pool, 10)).applied == 1
+
+
+async def test_another_projects_event_is_not_described(pool: asyncpg.Pool) -> None:
+    """Neither by reference nor by id: a project's clients know nothing of the others."""
+    event = a_young_event(project_id=OTHER_PROJECT, reference_id="order-4711")
+    await BatchStore(pool).save([understood(event)])
+    await _keep(pool, _description(), _description(event.id.hex()))
+
+    assert await apply_descriptions(pool, 10) == Described(due=2)
+
+
+async def test_what_stands_for_invalid_references_is_no_reference(pool: asyncpg.Pool) -> None:
+    """Any number of events have it."""
+    await BatchStore(pool).save([understood(a_young_event(reference_id="invalid-reference-id"))])
+    await _keep(pool, _description("invalid-reference-id"))
+
+    assert (await apply_descriptions(pool, 10)).applied == 0
+
+
+async def test_of_several_descriptions_the_last_one_stays(pool: asyncpg.Pool) -> None:
+    """In the order in which the user sent them."""
+    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"))])
+    first, last = _description(text=b'{"description":"one"}'), _description(text=b'{"description":"two"}')
+    await _keep(pool, last, first)
+
+    assert await apply_descriptions(pool, 10) == Described(due=2, applied=2)
+    assert (await _data(pool))[0]["@user_description"] == {"description": "two"}
+
+
+async def test_a_description_that_postgres_refuses_holds_up_none(pool: asyncpg.Pool) -> None:
+    """It should not be there at all; it is removed and counted."""
+    references = [f"reference-{number}" for number in range(3)]
+    await BatchStore(pool).save([understood(*(a_young_event(reference_id=each) for each in references))])
+    texts = (TEXT, b'{"description":"\\u0000"}', TEXT)
+    await _keep(pool, *(_description(each, text) for each, text in zip(references, texts, strict=True)))
+
+    assert await apply_descriptions(pool, 10) == Described(due=3, applied=2, refused=1)
+    assert await _waiting(pool) == 0
+
+
+async def test_several_workers_share_the_descriptions(pool: asyncpg.Pool) -> None:
+    """Each is written once, and nobody waits for another one's."""
+    references = [f"reference-{number}" for number in range(30)]
+    await BatchStore(pool).save([understood(*(a_young_event(reference_id=each) for each in references))])
+    await _keep(pool, *map(_description, references))
+
+    async with asyncio.TaskGroup() as tasks:
+        runs = [tasks.create_task(apply_descriptions(pool, 10)) for _ in range(3)]
+
+    applied = sum(run.result().applied for run in runs) + (await apply_descriptions(pool, 100)).applied
+    assert (applied, await _waiting(pool)) == (30, 0)
+    assert all("@user_description" in data for data in await _data(pool))
+
+
+async def test_descriptions_of_events_that_never_came_are_forgotten(pool: asyncpg.Pool) -> None:
+    """When retention has passed there can be no such event."""
+    await _keep(pool, _description())
+    await _let_time_pass(pool, timedelta(days=31))
+    await _keep(pool, _description())
+
+    assert await forget_descriptions(pool, 30) == 1
+    assert await _waiting(pool) == 1
+
+
+async def test_a_description_that_is_kept_twice_is_one(pool: asyncpg.Pool) -> None:
+    """Its id is its post's."""
+    description = _description()
+    await _keep(pool, description, description)
+
+    assert [row["id"] for row in await pool.fetch("SELECT id FROM user_descriptions")] == [
+        UUID(bytes=description.id)
+    ]

@@ -1,0 +1,376 @@
+"""Stacks come about with their first event, count what is stored, and drop what nobody wants."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pytest
+
+from collector.database import chunks
+from collector.database.errors import DatabaseUnavailable
+from collector.database.pool import close_pool, create_pool
+from collector.database.writing.stack_writer import Stacking
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Event, Tally
+from collector.domain.event.stack import Stack, plain_stack
+from tests.database.rows import (
+    ORGANIZATION,
+    OTHER_PROJECT,
+    PROJECT,
+    an_event,
+    days_ago,
+    stored,
+    today,
+    understood,
+    usage,
+)
+from tests.database.stack_rows import a_stack_row
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+STACK = plain_stack(PROJECT.bytes, "log", "shop")
+STACK_ID = UUID(bytes=STACK.id)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def store(pool: asyncpg.Pool) -> BatchStore:
+    """A store on the test's own database."""
+    return BatchStore(pool)
+
+
+def a_log(**members: Any) -> Event:
+    """An event of `STACK`."""
+    return an_event(**({"source": "shop"} | members))
+
+
+async def stack(pool: asyncpg.Pool, stack_id: UUID = STACK_ID) -> asyncpg.Record:
+    """A stack's row."""
+    return await pool.fetchrow("SELECT * FROM stacks WHERE id = $1", stack_id)
+
+
+async def firsts(pool: asyncpg.Pool) -> list[bytes]:
+    """The ids of the events that are first occurrences."""
+    return [row["id"].bytes for row in await stored(pool) if row["is_first_occurrence"]]
+
+
+async def test_a_stack_is_made_of_its_first_event(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Open, and with all that the event tells of it."""
+    event = an_event(
+        type="error",
+        message="No stock.",
+        tags=("a", "b"),
+        date=days_ago(2),
+        stack=Stack(b"\x07" * 16, "f" * 40, {"ExceptionType": "ShopError"}, "Mine"),
+    )
+
+    await store.save([understood(event)])
+
+    row = dict(await stack(pool, UUID(bytes=b"\x07" * 16)))
+    assert msgspec.json.decode(row.pop("signature_info")) == {"ExceptionType": "ShopError"}
+    assert row.pop("created_utc") == row.pop("updated_utc")
+    assert row == {
+        "id": UUID(bytes=b"\x07" * 16),
+        "project_id": PROJECT,
+        "organization_id": ORGANIZATION,
+        "type": "error",
+        "signature_hash": "f" * 40,
+        "title": "Mine",
+        "description": None,
+        "status": "open",
+        "total_occurrences": 1,
+        "first_occurrence": days_ago(2),
+        "last_occurrence": days_ago(2),
+        "date_fixed": None,
+        "fixed_in_version": None,
+        "snooze_until_utc": None,
+        "occurrences_are_critical": False,
+        "references": [],
+        "tags": ["a", "b"],
+    }
+    assert [each["stack_id"] for each in await stored(pool)] == [UUID(bytes=b"\x07" * 16)]
+
+
+async def test_totals_are_counted_over_transactions(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """By `count` where an event stands for several; the dates are those of the events."""
+    noon = today()
+    await store.save(
+        [understood(a_log(date=noon), a_log(date=noon - MINUTE, count=5), a_log(count=0, date=noon))]
+    )
+    await store.save([understood(a_log(date=noon - 3 * MINUTE), an_event(source="other"))])
+    await store.save([understood(a_log(date=noon + MINUTE, project_id=OTHER_PROJECT))])
+
+    row = await stack(pool)
+
+    assert row["total_occurrences"] == 1 + 5 + 1 + 1
+    assert (row["first_occurrence"], row["last_occurrence"]) == (noon - 3 * MINUTE, noon)
+    assert await pool.fetchval("SELECT count(*) FROM stacks") == 3
+
+
+async def test_a_total_has_an_end(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """No sender can count a column over its edge, and so hold up the worker."""
+    await a_stack_row(pool, STACK_ID, total_occurrences=2**53 - 3)
+
+    assert await store.save([understood(a_log(count=2**31 - 1))]) == Tally(stored=1)
+
+    assert (await stack(pool))["total_occurrences"] == 2**53 - 1
+
+
+async def test_exactly_one_event_is_the_first_occurrence(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The one that was accepted first, however the events lie in their transaction."""
+    events = [a_log(), a_log(), a_log()]
+
+    await store.save([understood(*events[::-1])])
+    await store.save([understood(a_log())])
+
+    assert await firsts(pool) == [events[0].id]
+
+
+async def test_replays_and_duplicates_count_nothing(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """A stack's total is the number of its stored events."""
+    batch = understood(a_log(reference_id="order-4711"), a_log(reference_id="order-4711"), a_log())
+
+    assert await store.save([batch]) == Tally(stored=2, duplicate=1)
+    assert await store.save([batch]) == Tally(replayed=1)
+    assert await store.save([understood(a_log(reference_id="order-4711"))]) == Tally(duplicate=1)
+
+    assert (await stack(pool))["total_occurrences"] == 2
+
+
+async def test_a_stack_of_which_nothing_is_stored_does_not_come_about(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Its only events are duplicates, or refused."""
+    await store.save([understood(a_log(reference_id="order-4711"))])
+
+    tally = await store.save(
+        [
+            understood(
+                an_event(source="duplicate", reference_id="order-4711"),
+                an_event(source="refused", data=b"{oops"),
+                a_log(),
+            )
+        ]
+    )
+
+    assert tally == Tally(stored=1, duplicate=1, dead_lettered=1)
+    assert await pool.fetchval("SELECT array_agg(title) FROM stacks") == ["shop"]
+    assert len(await firsts(pool)) == 1
+
+
+@pytest.mark.parametrize("is_refused", [True, False])
+async def test_the_next_event_is_first_where_the_first_is_not_stored(
+    store: BatchStore, pool: asyncpg.Pool, *, is_refused: bool
+) -> None:
+    """Of a new stack whose first event is refused or a duplicate."""
+    await store.save([understood(an_event(source="before", reference_id="order-4711"))])
+    lost = a_log(data=b"{oops") if is_refused else a_log(reference_id="order-4711")
+    first, second = a_log(), a_log()
+
+    await store.save([understood(second, lost, first)])
+
+    assert (await firsts(pool))[1:] == [first.id]
+    assert (await stack(pool))["total_occurrences"] == 2
+
+
+async def test_events_of_a_discarded_stack_are_dropped_and_counted(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """By name; the other events of their post are stored."""
+    await a_stack_row(pool, STACK_ID, status="discarded")
+
+    assert await store.save([understood(a_log(), an_event(), a_log())]) == Tally(stored=1, discarded=2)
+    assert await store.save([understood(a_log())]) == Tally(discarded=1)
+
+    assert len(await stored(pool)) == 1
+    assert await usage(pool) == {("stored", ""): 1, ("discarded", "discarded_stack"): 3}
+    assert (await stack(pool))["total_occurrences"] == 3  # as it was
+    assert await pool.fetchval("SELECT events FROM finished") == 4
+
+
+async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """From when it was marked on, and once whatever the case of a tag that was sent."""
+    other = an_event(source="basket")
+    await store.save([understood(a_log(tags=("a",)), other)])
+    await pool.execute("UPDATE stacks SET occurrences_are_critical = true WHERE id = $1", STACK_ID)
+
+    await store.save([understood(a_log(tags=("b",)), a_log(tags=("CRITICAL",)), an_event(source="basket"))])
+
+    assert sorted(row["tags"] for row in await stored(pool)) == [
+        [],
+        [],
+        ["CRITICAL"],
+        ["a"],
+        ["b", "Critical"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("members", "version", "status"),
+    [
+        pytest.param({"status": "fixed", "date_fixed": -MINUTE}, None, "regressed", id="a newer event"),
+        pytest.param({"status": "fixed", "date_fixed": MINUTE}, None, "fixed", id="an older event"),
+        pytest.param({"fixed_in_version": "1.2"}, "1.2.0", "regressed", id="the version that was to mend it"),
+        pytest.param({"fixed_in_version": "1.2"}, "1.10", "regressed", id="a newer version"),
+        pytest.param({"fixed_in_version": "1.2"}, "1.1.9", "fixed", id="an older version"),
+        pytest.param(
+            {"fixed_in_version": "1.0.0-beta.11"}, "1.0.0-beta.2", "fixed", id="an older pre-release"
+        ),
+        pytest.param(
+            {"fixed_in_version": "1.0.0-beta.2"}, "1.0.0-beta.11", "regressed", id="a newer pre-release"
+        ),
+        pytest.param({"fixed_in_version": "1.2"}, None, "fixed", id="no version"),
+        pytest.param({"fixed_in_version": "1.2"}, 7, "fixed", id="a version that is none"),
+        pytest.param(
+            {"status": "snoozed", "snooze_until_utc": -MINUTE},
+            None,
+            "open",
+            id="a snooze that is over",
+        ),
+        pytest.param({"status": "snoozed", "snooze_until_utc": MINUTE}, None, "snoozed", id="a snooze"),
+        pytest.param({"status": "ignored"}, None, "ignored", id="ignored"),
+    ],
+)
+async def test_a_stack_comes_back_with_an_event_that_should_not_be(
+    store: BatchStore, pool: asyncpg.Pool, members: dict[str, Any], version: Any, status: str
+) -> None:
+    """What is fixed regresses, by date or by version; a snooze ends. Times are as long after the event."""
+    fixed = {"status": "fixed", "date_fixed": today() - MINUTE} if "fixed_in_version" in members else {}
+    times = {name: today() + value for name, value in members.items() if isinstance(value, timedelta)}
+    await a_stack_row(pool, STACK_ID, **(fixed | members | times))
+    data = msgspec.json.encode({} if version is None else {"@version": version})
+
+    await store.save([understood(a_log(date=today(), data=data))])
+
+    assert (await stack(pool))["status"] == status
+
+
+@pytest.fixture(params=[chunks.ROWS_AT_ONCE, 7], ids=["in one statement", "in slices"])
+def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How many rows one statement touches."""
+    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", request.param)
+    return int(request.param)
+
+
+async def test_no_statement_touches_more_stacks_than_a_slow_server_can_do(
+    pool: asyncpg.Pool, rows_at_once: int
+) -> None:
+    """Or it would be given up and repeated for ever, however often it is read."""
+    events = [an_event(source=f"source-{number}") for number in range(20)]
+    queries: list[str] = []
+    async with pool.acquire() as connection, connection.transaction():
+        stacking = Stacking(connection)
+        with connection.query_logger(lambda record: queries.append(record.query)):
+            await stacking.begin(events)
+            await stacking.end(events, ())
+
+    number = -(-len(events) // rows_at_once)
+    assert sum("INSERT INTO stacks" in query for query in queries) == number
+    assert sum("UPDATE stacks" in query for query in queries) == number
+
+
+@pytest.mark.usefixtures("rows_at_once")
+async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -> None:
+    """Several workers meet many new stacks at once, in any order: no deadlock, one first occurrence each."""
+    sources = [f"source-{number}" for number in range(40)]
+
+    async with asyncio.TaskGroup() as tasks:
+        savers = [
+            tasks.create_task(BatchStore(pool).save([understood(*[an_event(source=name) for name in order])]))
+            for order in (sources, sources[::-1]) * 3
+        ]
+
+    assert [saver.result() for saver in savers] == [Tally(stored=40)] * 6
+    assert len(await firsts(pool)) == 40
+    rows = await pool.fetch("SELECT total_occurrences FROM stacks")
+    assert [row["total_occurrences"] for row in rows] == [6] * 40
+
+
+@pytest.mark.usefixtures("rows_at_once")
+async def test_savers_of_known_stacks_lose_no_total(pool: asyncpg.Pool) -> None:
+    """They wait for one another in one order, and each adds to what the others left."""
+    sources = [f"source-{number}" for number in range(20)]
+    await BatchStore(pool).save([understood(*[an_event(source=name) for name in sources])])
+
+    async with asyncio.TaskGroup() as tasks:
+        for order in (sources, sources[::-1]) * 4:
+            batch = understood(*[an_event(source=name, count=2) for name in order])
+            tasks.create_task(BatchStore(pool).save([batch]))
+
+    rows = await pool.fetch("SELECT total_occurrences FROM stacks")
+    assert [row["total_occurrences"] for row in rows] == [1 + 8 * 2] * 20
+
+
+async def test_a_saver_that_dies_leaves_the_first_occurrence_to_another(
+    database_url: str, pool: asyncpg.Pool
+) -> None:
+    """Its stack was never there for anybody else."""
+    small_pool = await create_pool(database_url, max_size=1, application_name="victim")
+    try:
+        async with pool.acquire() as blocker, blocker.transaction():
+            # The victim has written its stack, and waits at the totals' neighbour, near its end.
+            await blocker.execute("LOCK TABLE usage")
+            dying = asyncio.create_task(BatchStore(small_pool).save([understood(a_log())]))
+            await until(lambda: _is_waiting(pool, "victim"), what="the victim waits")
+            surviving = asyncio.create_task(BatchStore(pool).save([understood(survivor := a_log())]))
+            await until(lambda: _is_waiting(pool, "headrace"), what="the other waits for the stack")
+            await pool.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"
+            )
+            with pytest.raises(DatabaseUnavailable):
+                await dying
+        assert await surviving == Tally(stored=1)
+    finally:
+        await close_pool(small_pool)
+
+    assert await firsts(pool) == [survivor.id]
+    assert (await stack(pool))["total_occurrences"] == 1
+
+
+async def _is_waiting(pool: asyncpg.Pool, application_name: str) -> bool:
+    return bool(
+        await pool.fetchval(
+            "SELECT bool_or(wait_event_type = 'Lock') FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = $1",
+            application_name,
+        )
+    )
+
+
+async def test_a_stack_deleted_meanwhile_is_made_again(
+    store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction is repeated; no event is stored without its stack."""
+    await store.save([understood(a_log())])
+    batch = understood(a_log())
+    write = "collector.database.writing.event_writer.EventWriter.write"
+
+    async def delete_stacks(*_arguments: object) -> None:
+        """As somebody else does while events are written."""
+        await pool.execute("DELETE FROM stacks")
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(write, delete_stacks)
+        with pytest.raises(DatabaseUnavailable, match="stack"):
+            await store.save([batch])
+
+    assert await store.save([batch]) == Tally(stored=1)
+    assert (await stack(pool))["total_occurrences"] == 1
+    assert len(await firsts(pool)) == 2
+
+
+async def test_no_text_is_refused_for_a_stack(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """A text that no column takes costs its event alone, never the transaction."""
+    odd = an_event(
+        type="x\0y",
+        message="\ud800",
+        tags=("\0",),
+        stack=Stack(b"\x07" * 16, "f" * 40, {"\0": "\ud800"}, "\0"),
+    )
+
+    assert await store.save([understood(odd, a_log())]) == Tally(stored=1, dead_lettered=1)
+    assert await pool.fetchval("SELECT count(*) FROM stacks") == 1

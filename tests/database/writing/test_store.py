@@ -1,0 +1,426 @@
+"""Batches are stored once, whole, and a bad row costs only itself."""
+
+import asyncio
+from collections import Counter
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from collector.database.errors import DatabaseUnavailable, MostlyRefused
+from collector.database.pool import close_pool, create_pool
+from collector.database.search.events import StoredEvent
+from collector.database.writing.outcome_counts import NO_PROJECT
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Discard, DiscardReason, Event, Tally, UnderstoodBatch
+from tests.database.rows import (
+    ORGANIZATION,
+    OTHER_PROJECT,
+    PROJECT,
+    a_letter,
+    an_event,
+    as_stored,
+    days_ago,
+    stored,
+    today,
+    understood,
+    usage,
+)
+from tests.real_clock import real_days_ago, real_now
+from tests.waiting import until
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def store(pool: asyncpg.Pool) -> BatchStore:
+    """A store on the test's own database."""
+    return BatchStore(pool)
+
+
+async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Every column, to the last digit."""
+    event = an_event(
+        reference_id="order-4711",
+        message="Grüße",
+        source="shop",
+        tags=("a", "b"),
+        value=Decimal("1.50"),
+        count=3,
+        geo="40.5,-74.25",
+        date_offset_minutes=-300,
+        is_first_occurrence=True,
+    )
+
+    assert await store.save([understood(event)]) == Tally(stored=1)
+
+    (row,) = await stored(pool)
+    found = StoredEvent(**{**row, "tags": tuple(row["tags"])})
+    assert found == as_stored(event)
+    assert str(found.value) == "1.50"
+
+
+async def test_a_replayed_batch_contributes_nothing_not_even_counts(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """A worker that died after the commit left its entry to another one."""
+    discarded = Counter({Discard(PROJECT, today(), DiscardReason.TOO_OLD): 2})
+    batch = understood(
+        an_event(), an_event(reference_id="order-4711"), dead_letters=[a_letter()], discarded=discarded
+    )
+
+    assert await store.save([batch]) == Tally(stored=2, discarded=2, dead_lettered=1)
+    before = await usage(pool)
+
+    assert await store.save([batch, batch]) == Tally(replayed=2)
+    assert await usage(pool) == before
+    assert len(await stored(pool)) == 2
+
+
+async def test_a_batch_given_twice_in_one_save_is_stored_once(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """An entry may be read and claimed by the same worker."""
+    batch = understood(an_event())
+
+    assert await store.save([batch, batch]) == Tally(stored=1, replayed=1)
+    assert len(await stored(pool)) == 1
+
+
+async def test_a_reference_id_is_stored_once_a_project_and_day(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The first of a batch wins, and what is there wins over what comes; other projects are not concerned."""
+    first, second = an_event(reference_id="order-4711"), an_event(reference_id="order-4711")
+    elsewhere = an_event(reference_id="order-4711", project_id=OTHER_PROJECT)
+
+    tally = await store.save([understood(second, first, elsewhere)])
+    again = await store.save([understood(an_event(reference_id="order-4711"))])
+
+    assert tally == Tally(stored=2, duplicate=1)
+    assert again == Tally(duplicate=1)
+    assert [row["id"].bytes for row in await stored(pool)] == [first.id, elsewhere.id]
+    assert await usage(pool) == {("stored", ""): 2, ("duplicate", ""): 2}
+
+
+async def test_another_day_is_another_mark(store: BatchStore) -> None:
+    """A reference is unique by UTC day of acceptance."""
+    yesterday = an_event(accepted=days_ago(1), reference_id="order-4711")
+
+    assert await store.save([understood(yesterday)]) == Tally(stored=1)
+    assert await store.save([understood(an_event(reference_id="order-4711"))]) == Tally(stored=1)
+
+
+async def test_what_stands_for_unusable_references_is_never_a_duplicate(store: BatchStore) -> None:
+    """Any number of events may carry it."""
+    events = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=3)
+
+
+async def test_case_matters_in_references(store: BatchStore) -> None:
+    """Two references that differ in case are two."""
+    events = [an_event(reference_id="Order-4711"), an_event(reference_id="order-4711")]
+
+    assert await store.save([understood(*events)]) == Tally(stored=2)
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        pytest.param({"message": "a\0b"}, "CharacterNotInRepertoire", id="NUL in a text"),
+        pytest.param({"message": "\ud800"}, "UnicodeEncodeError", id="a lone surrogate"),
+        pytest.param({"data": b"{oops"}, "InvalidTextRepresentation", id="no JSON"),
+        pytest.param({"data": b'{"a":"\\u0000"}'}, "UntranslatableCharacter", id="NUL escape in data"),
+        pytest.param({"data": b'{"a":1e999999}'}, "NumericValueOutOfRange", id="a number beyond numeric"),
+        pytest.param({"data": b"[" * 50_000 + b"]" * 50_000}, "StatementTooComplex", id="too deep"),
+        pytest.param({"count": 2**40}, "OverflowError", id="a count beyond its column"),
+        pytest.param({"type": None}, "NotNullViolation", id="no type"),
+    ],
+)
+async def test_a_poisoned_event_costs_itself_alone(
+    store: BatchStore, pool: asyncpg.Pool, members: dict[str, Any], error: str
+) -> None:
+    """Its 20 neighbours are stored, it is kept with its reason, and nothing is lost."""
+    poisoned = an_event(**members)
+    events = [an_event(reference_id=f"reference-{number}") for number in range(20)]
+    events.insert(13, poisoned)
+
+    tally = await store.save([understood(*events)])
+
+    assert tally == Tally(stored=20, dead_lettered=1)
+    assert poisoned.id not in {row["id"].bytes for row in await stored(pool)}
+    letter = await pool.fetchrow("SELECT * FROM dead_letters")
+    assert letter["id"].bytes == poisoned.id
+    assert letter["reason"] == "refused_by_database"
+    assert error in letter["detail"]
+    assert (letter["project_id"], letter["organization_id"]) == (PROJECT, ORGANIZATION)
+    if poisoned.data:
+        assert letter["body"].endswith(b', "data": ' + poisoned.data + b"}")
+    assert await usage(pool) == {("stored", ""): 20, ("dead_lettered", "refused_by_database"): 1}
+
+
+async def test_a_stream_of_nothing_but_poison_is_not_written_off(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """That is no fault of the data: nothing is stored or counted until it is mended."""
+    batch = understood(*[an_event(data=b"nope") for _ in range(120)])
+
+    for _ in range(2):
+        with pytest.raises(MostlyRefused, match="invalid input syntax for type json"):
+            await store.save([batch])
+
+    assert await usage(pool) == {}
+    assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 0
+    mended = UnderstoodBatch(batch.id, 1, events=[an_event() for _ in range(120)])
+    assert await store.save([mended]) == Tally(stored=120)
+
+
+async def test_a_batch_of_nothing_but_poison_is_kept_whole(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Halving ends, and every row has its letter."""
+    tally = await store.save([understood(*[an_event(data=b"nope") for _ in range(5)])])
+
+    assert tally == Tally(dead_lettered=5)
+    assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 5
+
+
+async def test_the_body_of_a_refused_event_is_json_when_its_data_is(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Whoever mends it later can read it."""
+    await store.save([understood(an_event(count=2**40, value=Decimal("1.5"), reference_id="order-4711"))])
+
+    body = msgspec.json.decode(await pool.fetchval("SELECT body FROM dead_letters"))
+    assert body["count"] == 2**40
+    assert body["reference_id"] == "order-4711"
+    assert body["data"] == {"answer": 42}
+
+
+async def test_dead_letters_are_kept_byte_by_byte(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Also with headers that no text column takes, and without a known project."""
+    letter = a_letter(user_agent="agent\0/\udcff1", project_id=None, organization_id=None, detail="x" * 5000)
+
+    assert await store.save([understood(dead_letters=[letter])]) == Tally(dead_lettered=1)
+
+    row = await pool.fetchrow("SELECT * FROM dead_letters")
+    assert row["body"] == letter.body
+    assert row["user_agent"] == "agent\ufffd/\ufffd1"
+    assert row["accepted_utc"] == letter.accepted_utc
+    assert len(row["detail"]) == 1000
+    assert await pool.fetchval("SELECT project_id FROM usage") == NO_PROJECT
+
+
+async def test_usage_is_counted_under_the_hour_of_acceptance(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """However late the worker comes."""
+    accepted = days_ago(2) + timedelta(minutes=59, seconds=59)
+    await store.save([understood(an_event(accepted=accepted))])
+    await store.save([understood(an_event(accepted=accepted))])
+
+    rows = await pool.fetch("SELECT * FROM usage")
+    assert [(row["project_id"], row["hour"], row["outcome"], row["events"]) for row in rows] == [
+        (PROJECT, days_ago(2), "stored", 2)
+    ]
+
+
+async def test_a_missing_leaf_is_made(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """A post may be older than any leaf that maintenance made, or newer."""
+    events = [an_event(accepted=days_ago(number)) for number in (40, 3, -9)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=3)
+    assert len(await stored(pool)) == 3
+
+
+@pytest.mark.parametrize(
+    "days",
+    [
+        pytest.param(31, id="older than what is kept"),
+        pytest.param(-3, id="further ahead than tomorrow"),  # and a midnight between here and there
+        pytest.param(-40_000, id="a century ahead"),
+    ],
+)
+async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, days: int) -> None:
+    """A door whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
+    accepted = real_days_ago(days)
+    store = BatchStore(pool, retention_days=30)
+    wrong = an_event(accepted=accepted, reference_id="order-4711")
+    right = an_event(accepted=real_now())
+
+    assert await store.save([understood(wrong, right)]) == Tally(stored=1, dead_lettered=1)
+
+    letter = await pool.fetchrow("SELECT * FROM dead_letters")
+    assert (letter["id"].bytes, letter["reason"]) == (wrong.id, "implausible_time")
+    assert letter["accepted_utc"] == accepted
+    assert await pool.fetchval("SELECT to_regclass($1)", _leaf(accepted)) is None
+
+
+async def test_within_retention_and_tomorrow_leaves_are_made(pool: asyncpg.Pool) -> None:
+    """And whatever has a leaf already is stored there."""
+    await BatchStore(pool).save([understood(an_event(accepted=real_days_ago(50)))])
+    store = BatchStore(pool, retention_days=30)
+
+    # 29 and not 30: a midnight may pass until they are stored.
+    events = [an_event(accepted=real_days_ago(number)) for number in (50, 29, 0, -1)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=4)
+
+
+async def test_events_go_straight_into_their_leaf_until_one_is_met_again(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Staging is for repeats: it begins with the first one found, and ends when none is."""
+    first, fresh = understood(*_referenced(0, 20)), understood(*_referenced(20, 40))
+    mixed = understood(*_referenced(10, 60))
+
+    assert await store.save([first]) == Tally(stored=20)
+    assert await _is_staging_there(pool) is False
+    assert await store.save([mixed]) == Tally(stored=40, duplicate=10)
+    assert await _is_staging_there(pool) is True
+    assert await store.save([fresh]) == Tally(duplicate=20)
+    assert await store.save([understood(*_referenced(60, 80))]) == Tally(stored=20)
+    assert store._is_direct
+
+
+def _referenced(begin: int, end: int) -> list[Event]:
+    return [an_event(reference_id=f"reference-{number}") for number in range(begin, end)]
+
+
+async def _is_staging_there(pool: asyncpg.Pool) -> bool:
+    """In any of the pool's sessions."""
+    return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'staging')"))
+
+
+async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """They are known before anything is sent."""
+    events = [*_referenced(0, 5), *_referenced(0, 5)]
+
+    assert await store.save([understood(*events)]) == Tally(stored=5, duplicate=5)
+
+    assert [row["id"].bytes for row in await stored(pool)] == [event.id for event in events[:5]]
+    assert await _is_staging_there(pool) is False
+
+
+async def test_a_batch_of_several_days_goes_into_several_leaves(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """All or nothing, also when one of them objects."""
+    days = [days_ago(number) for number in (3, 2, 1)]
+    await store.save([understood(an_event(accepted=days[1], reference_id="order-4711"))])
+
+    events = [an_event(accepted=day, reference_id="order-4711") for day in days]
+
+    assert await store.save([understood(*events)]) == Tally(stored=2, duplicate=1)
+    assert len(await stored(pool)) == 3
+
+
+async def test_a_leaf_that_was_dropped_is_made_again(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Retention may be faster than a stream that stood still; connections know the old leaf from before."""
+    accepted = days_ago(40)
+    await store.save([understood(an_event(accepted=accepted, reference_id="order-4711"))])
+    name = f"events_{accepted:%Y%m%d}"
+    await pool.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
+
+    again = await store.save([understood(an_event(accepted=accepted, reference_id="order-4711"))])
+
+    assert again == Tally(stored=1)
+
+
+async def test_of_two_savers_of_one_batch_one_stores_it(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Two workers may hold the same entry: the one that comes second waits and repeats nothing."""
+    batches = [understood(*[an_event(reference_id=f"ref-{b}-{n}") for n in range(50)]) for b in range(4)]
+
+    async with asyncio.TaskGroup() as tasks:
+        # In opposite orders, so that they would wait in a circle were nothing sorted.
+        savers = [tasks.create_task(store.save(batches[::step])) for step in (1, -1, 1, -1)]
+
+    tallies = [saver.result() for saver in savers]
+    assert sorted(tally.stored for tally in tallies) == [0, 0, 0, 200]
+    assert sorted(tally.replayed for tally in tallies) == [0, 4, 4, 4]
+    assert len(await stored(pool)) == 200
+
+
+async def test_savers_of_the_same_references_do_not_wait_in_a_circle(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Two batches with the same references in opposite orders: no deadlock, each reference stored once."""
+    references = [f"reference-{number:04}" for number in range(300)]
+
+    async with asyncio.TaskGroup() as tasks:
+        savers = [
+            tasks.create_task(store.save([understood(*[an_event(reference_id=r) for r in order])]))
+            for order in (references, references[::-1]) * 3
+        ]
+
+    assert sum(saver.result().stored for saver in savers) == 300
+    assert sum(saver.result().duplicate for saver in savers) == 1500
+    assert len(await stored(pool)) == 300
+
+
+async def test_a_connection_lost_in_the_transaction_leaves_nothing(
+    database_url: str, pool: asyncpg.Pool
+) -> None:
+    """The batch can be saved again, whole."""
+    batch = understood(an_event(), an_event())
+    small_pool = await create_pool(database_url, max_size=1, application_name="victim")
+    try:
+        store = BatchStore(small_pool)
+        async with pool.acquire() as blocker, blocker.transaction():
+            # The batch id is taken but not committed: the saver waits for it, inside its transaction.
+            await blocker.execute("INSERT INTO stored_batches (batch_id) VALUES ($1)", batch.id)
+            saving = asyncio.create_task(store.save([batch]))
+            await _terminate_waiting(pool, "victim")
+            with pytest.raises(DatabaseUnavailable):
+                await saving
+            await blocker.execute("DELETE FROM stored_batches")
+        assert await stored(pool) == []
+        assert await store.save([batch]) == Tally(stored=2)
+    finally:
+        await close_pool(small_pool)
+
+
+async def _terminate_waiting(pool: asyncpg.Pool, application_name: str) -> None:
+    """Kill the connection as soon as it waits for a lock."""
+
+    async def is_killed() -> bool:
+        return bool(
+            await pool.fetchval(
+                "SELECT bool_or(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = $1 AND wait_event_type = 'Lock'",
+                application_name,
+            )
+        )
+
+    await until(is_killed, what="the saver waits for the batch id")
+
+
+async def test_the_same_moment_in_any_zone_is_the_same_day(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The last millisecond of a UTC day lies in that day's leaf, the next one in the next."""
+    midnight = days_ago(5).replace(hour=0)
+    events = [an_event(accepted=midnight - timedelta(milliseconds=1)), an_event(accepted=midnight)]
+
+    await store.save([understood(*events)])
+
+    rows = await pool.fetch("SELECT tableoid::regclass::text AS leaf FROM events ORDER BY id")
+    assert [row["leaf"] for row in rows] == [_leaf(midnight - timedelta(days=1)), _leaf(midnight)]
+
+
+def _leaf(day: datetime) -> str:
+    return f"events_{day:%Y%m%d}"
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+async def test_a_leaf_dropped_at_the_last_moment_is_an_outage(
+    store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, *, is_direct: bool
+) -> None:
+    """Not the events' fault: nothing becomes a dead letter, the repeat makes the leaf again."""
+    store._is_direct = is_direct
+
+    async def none_is_missing(*_arguments: object) -> None:
+        """As it looks when the leaf is dropped right afterwards."""
+
+    batch = understood(an_event())
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr("collector.database.writing.store.make_leaves_for", none_is_missing)
+        with pytest.raises(DatabaseUnavailable, match="leaf"):
+            await store.save([batch])
+
+    assert await store.save([batch]) == Tally(stored=1)
+    assert await usage(pool) == {("stored", ""): 1}

@@ -1,0 +1,173 @@
+"""Usage is counted by hours and by months, and read for many projects or organizations at once."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid5
+
+import asyncpg
+import pytest
+
+from collector.database.pool import close_pool, create_pool
+from collector.database.schema.migrations import migrate
+from collector.database.writing.usage import UsageKey, add_usage, usage_of_organizations, usage_of_projects
+from collector.domain.accounting.usage import Counts, Usage
+from collector.domain.event.outcome import DERIVED, Outcome
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+
+pytestmark = pytest.mark.integration
+
+NOW = datetime(2026, 11, 22, 12, 30, tzinfo=UTC)
+HOUR = datetime(2026, 11, 22, 12, tzinfo=UTC)
+MONTH = datetime(2026, 11, 1, tzinfo=UTC)
+OTHER_ORGANIZATION = uuid5(ORGANIZATION, "other")
+
+
+@pytest.fixture
+async def owned(pool: asyncpg.Pool) -> asyncpg.Pool:
+    """A project of each of two organizations; the one of which there is usage has another one."""
+    for number, (organization, project) in enumerate(
+        ((ORGANIZATION, PROJECT), (OTHER_ORGANIZATION, OTHER_PROJECT), (ORGANIZATION, third()))
+    ):
+        await pool.execute(
+            "INSERT INTO organizations (id, name) VALUES ($1, 'Acme') ON CONFLICT DO NOTHING", organization
+        )
+        await pool.execute(
+            "INSERT INTO projects (id, organization_id, name) VALUES ($1, $2, $3)",
+            project,
+            organization,
+            f"Project {number}",
+        )
+    return pool
+
+
+def third() -> UUID:
+    """The other project of the first organization."""
+    return uuid5(PROJECT, "third")
+
+
+async def count(pool: asyncpg.Pool, events: int, hour: datetime = HOUR, **more: str | UUID) -> None:
+    """Count stored events of the project, unless said otherwise."""
+    project_id = UUID(str(more.get("project_id", PROJECT)))
+    key = UsageKey(project_id, hour, Outcome(str(more.get("outcome", "stored"))), str(more.get("reason", "")))
+    async with pool.acquire() as connection:
+        await add_usage(connection, {key: events})
+
+
+async def of_project(pool: asyncpg.Pool, project_id: UUID = PROJECT) -> Usage | None:
+    """What is read of one project."""
+    async with pool.acquire() as connection:
+        return (await usage_of_projects(connection, [project_id], NOW)).get(project_id)
+
+
+async def test_outcomes_are_what_they_are_called(owned: asyncpg.Pool) -> None:
+    """What the worker derived is stored; duplicates and other dead letters are in nothing."""
+    await count(owned, 5)
+    await count(owned, 1, reason=DERIVED)
+    await count(owned, 2, outcome="discarded", reason="too_old")
+    await count(owned, 3, outcome="discarded", reason="bot")
+    await count(owned, 7, outcome="duplicate")
+    await count(owned, 1, outcome="dead_lettered", reason="too_large")
+    await count(owned, 9, outcome="dead_lettered", reason="too_deep")
+
+    counts = Counts(total=6, discarded=5, too_big=1)
+    assert await of_project(owned) == Usage({MONTH: counts}, {HOUR: counts})
+    assert await of_project(owned, third()) is None
+
+
+async def test_a_year_and_a_week_are_read(owned: asyncpg.Pool) -> None:
+    """What lies before has been counted and is not shown."""
+    for days, events in ((0, 1), (1, 2), (7, 4), (8, 8), (325, 16), (360, 32)):
+        await count(owned, events, HOUR - timedelta(days=days))
+
+    usage = await of_project(owned)
+
+    assert usage is not None
+    assert {hour: counts.total for hour, counts in usage.hours.items()} == {
+        HOUR: 1,
+        HOUR - timedelta(days=1): 2,
+        HOUR - timedelta(days=7): 4,
+    }
+    assert {month: counts.total for month, counts in usage.months.items()} == {
+        MONTH: 15,
+        datetime(2026, 1, 1, tzinfo=UTC): 16,
+    }
+
+
+async def test_an_organization_has_what_its_projects_have(owned: asyncpg.Pool) -> None:
+    """And nothing of another's; several are read at once."""
+    await count(owned, 5)
+    await count(owned, 2, project_id=third())
+    await count(owned, 9, project_id=OTHER_PROJECT)
+
+    async with owned.acquire() as connection:
+        found = await usage_of_organizations(connection, [ORGANIZATION, OTHER_ORGANIZATION], NOW)
+        alone = await usage_of_organizations(connection, [ORGANIZATION], NOW)
+
+    assert {owner: usage.hours[HOUR].total for owner, usage in found.items()} == {
+        ORGANIZATION: 7,
+        OTHER_ORGANIZATION: 9,
+    }
+    assert alone == {ORGANIZATION: found[ORGANIZATION]}
+
+
+async def test_deleted_events_are_counted_in_the_month_and_the_first_hour_of_their_day(
+    owned: asyncpg.Pool,
+) -> None:
+    """Of the time when they were accepted."""
+    await owned.executemany(
+        "INSERT INTO removed_events (project_id, day, events) VALUES ($1, $2, $3)",
+        [
+            (PROJECT, (HOUR - timedelta(days=days)).date(), events)
+            for days, events in ((0, 1), (7, 2), (21, 4), (400, 8))
+        ],
+    )
+    usage = await of_project(owned)
+
+    midnight = HOUR.replace(hour=0)
+    assert usage == Usage({MONTH: Counts(deleted=7)}, {midnight: Counts(deleted=1)})
+
+
+async def test_months_are_always_what_their_hours_come_to(pool: asyncpg.Pool) -> None:
+    """Also when several workers count at the same time, in any order: nobody waits in a circle."""
+    hours = [datetime(2026, 10, 31, 22, tzinfo=UTC) + timedelta(hours=number) for number in range(4)]
+    projects = [uuid5(PROJECT, str(number)) for number in range(3)]
+
+    async def work(number: int) -> None:
+        for turn in range(20):
+            some = [(turn + number + step) % len(hours) for step in range(1 + number % 3)]
+            counts = {
+                UsageKey(project, hours[place], Outcome.STORED): turn + 1
+                for project in projects[:: 1 if number % 2 else -1]
+                for place in some
+            }
+            async with pool.acquire() as connection, connection.transaction():
+                await add_usage(connection, counts)
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for number in range(6):
+            group.create_task(work(number))
+
+    sums = "SELECT project_id, date_trunc('month', hour)::date, outcome, reason, sum(events) FROM usage"
+    by_hours = await pool.fetch(f"{sums} GROUP BY 1, 2, 3, 4 ORDER BY 1, 2")
+    by_months = await pool.fetch(
+        "SELECT project_id, month, outcome, reason, events FROM usage_months ORDER BY 1, 2"
+    )
+    assert [tuple(row) for row in by_months] == [tuple(row) for row in by_hours]
+    assert len(by_months) == 6
+
+
+async def test_what_was_counted_before_there_were_months_is_in_them(empty_database_url: str) -> None:
+    """The migration adds it up."""
+    await migrate(empty_database_url)
+    pool = await create_pool(empty_database_url, max_size=1)
+    try:
+        await count(pool, 5)
+        await count(pool, 2, HOUR - timedelta(days=1))
+        await pool.execute("DROP TABLE usage_months")
+        await pool.execute("DELETE FROM schema_migrations WHERE name = '0012_usage_months.sql'")
+
+        await migrate(empty_database_url)
+
+        assert await pool.fetchval("SELECT events FROM usage_months WHERE month = $1", MONTH.date()) == 7
+    finally:
+        await close_pool(pool)

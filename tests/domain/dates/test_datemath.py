@@ -1,0 +1,135 @@
+"""Moments and time ranges are understood as people write them."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.domain.dates.datemath import LocalClock, Span, span_of
+from collector.domain.dates.time_range import TimeRange, offset_of, time_range_of
+from collector.domain.errors import BadRequest
+
+NOW = datetime(2026, 11, 22, 21, 5, 3, tzinfo=UTC)  # a Sunday
+CLOCK = LocalClock(NOW)
+NEW_YORK = LocalClock(NOW, timedelta(hours=-5))
+
+
+def at(*parts: int) -> datetime:
+    """A moment in UTC."""
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc,arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "begin", "end"),
+    [
+        pytest.param("2026", at(2026, 1, 1), at(2027, 1, 1), id="a year"),
+        pytest.param("2026-12", at(2026, 12, 1), at(2027, 1, 1), id="a month"),
+        pytest.param("2026-02-28", at(2026, 2, 28), at(2026, 3, 1), id="a day"),
+        pytest.param("2026-02-28T23", at(2026, 2, 28, 23), at(2026, 3, 1), id="an hour"),
+        pytest.param("2026-02-28 23:59", at(2026, 2, 28, 23, 59), at(2026, 3, 1), id="a minute"),
+        pytest.param("2026-02-28T23:59:59Z", at(2026, 2, 28, 23, 59, 59), at(2026, 3, 1), id="a second"),
+        pytest.param(
+            "2026-02-28T01:00:00.5+02:00",
+            at(2026, 2, 27, 23, 0, 0, 500_000),
+            at(2026, 2, 27, 23, 0, 0, 600_000),
+            id="a fraction, with an offset",
+        ),
+        pytest.param("now", NOW, NOW + timedelta(microseconds=1), id="now"),
+        pytest.param("now-1d", at(2026, 11, 21, 21, 5, 3), at(2026, 11, 21, 21, 5, 3, 1), id="a day ago"),
+        pytest.param("now/d", at(2026, 11, 22), at(2026, 11, 23), id="today"),
+        pytest.param("now/d-4d", at(2026, 11, 18), at(2026, 11, 19), id="four days ago"),
+        pytest.param("now/w", at(2026, 11, 16), at(2026, 11, 23), id="the week since Monday"),
+        pytest.param("now/M-1M", at(2026, 10, 1), at(2026, 11, 1), id="last month"),
+        pytest.param("now-7D/H", at(2026, 11, 15, 21), at(2026, 11, 15, 22), id="in capitals"),
+        pytest.param("2026-01-31||+1M/d", at(2026, 2, 28), at(2026, 3, 1), id="a shorter month"),
+        pytest.param("now/y", at(2026, 1, 1), at(2027, 1, 1), id="this year"),
+        pytest.param(
+            "9999-12-31", at(9999, 12, 31), datetime.max.replace(tzinfo=UTC), id="the end of the calendar"
+        ),
+    ],
+)
+def test_a_text_names_a_span(text: str, begin: datetime, end: datetime) -> None:
+    """As long as it is precise."""
+    assert span_of(text, CLOCK) == Span(begin, end)
+
+
+def test_what_names_no_offset_is_local() -> None:
+    """A day begins when it begins for whoever asks."""
+    assert span_of("2026-11-22", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
+    assert span_of("now/d", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "12", "2026-13", "2026-02-30", "0000", "now+999999y", "now-1", "now/x", "nowhere", "soon"],
+)
+def test_what_is_no_time_is_none(text: str) -> None:
+    """Also beyond the calendar."""
+    assert span_of(text, CLOCK) is None
+
+
+@given(st.text(max_size=30) | st.from_regex(r"(now|[0-9]{1,4}(-[0-9]{2}){0,2})([+-/][0-9a-zA-Z]{0,6})*"))
+def test_any_text_is_a_time_or_none(text: str) -> None:
+    """Or a range, or a refusal."""
+    span = span_of(text, CLOCK)
+    assert span is None or span.begin < span.end
+    with suppress(BadRequest):
+        time_range_of(text, CLOCK)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", TimeRange(), id="nothing"),
+        pytest.param("all", TimeRange(), id="all"),
+        pytest.param("last 24 hours", TimeRange(at(2026, 11, 21, 21, 5, 3)), id="hours"),
+        pytest.param("Last  7 Days", TimeRange(at(2026, 11, 15, 21, 5, 3)), id="days"),
+        pytest.param("past month", TimeRange(at(2026, 10, 22, 21, 5, 3)), id="a month"),
+        pytest.param("date|last hour", TimeRange(at(2026, 11, 22, 20, 5, 3)), id="with its field"),
+        pytest.param("today", TimeRange(at(2026, 11, 22), at(2026, 11, 23)), id="today"),
+        pytest.param("yesterday", TimeRange(at(2026, 11, 21), at(2026, 11, 22)), id="yesterday"),
+        pytest.param("this week", TimeRange(at(2026, 11, 16), at(2026, 11, 23)), id="this week"),
+        pytest.param("2026-01-01-2026-02-01", TimeRange(at(2026, 1, 1), at(2026, 2, 2)), id="two days"),
+        pytest.param(
+            "2026-01-01T10:00:00-2026-02-01T10:00:00",
+            TimeRange(at(2026, 1, 1, 10), at(2026, 2, 1, 10, 0, 1)),
+            id="two times",
+        ),
+        pytest.param(
+            "[now-1d TO now]",
+            TimeRange(at(2026, 11, 21, 21, 5, 3), at(2026, 11, 22, 21, 5, 3, 1)),
+            id="brackets",
+        ),
+        pytest.param("{2026-01-01 TO *}", TimeRange(at(2026, 1, 2)), id="open"),
+        pytest.param("2026-01", TimeRange(at(2026, 1, 1), at(2026, 2, 1)), id="one month"),
+    ],
+)
+def test_time_is_a_range(text: str, expected: TimeRange) -> None:
+    """From its first moment up to the one after its last."""
+    assert time_range_of(text, CLOCK) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["soon", "last", "last 0x days", "created|today", "2026-01-01-soon", "[a TO b]"]
+)
+def test_what_is_no_range_is_refused(text: str) -> None:
+    """With examples of what is one."""
+    with pytest.raises(BadRequest, match="The parameter `time`"):
+        time_range_of(text, CLOCK)
+
+
+@pytest.mark.parametrize(
+    ("text", "minutes"), [("-300m", -300), ("-6h", -360), ("+05:30", 330), ("2h", 120), ("1.5h", 90)]
+)
+def test_an_offset_is_a_time_span(text: str, minutes: int) -> None:
+    """As browsers' clients send it."""
+    assert offset_of(text) == timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("text", ["x", "25h", "-1d", "12:0", "5"])
+def test_what_is_no_offset_is_refused(text: str) -> None:
+    """No place on earth is a day away."""
+    with pytest.raises(BadRequest, match="The parameter `offset`"):
+        offset_of(text)

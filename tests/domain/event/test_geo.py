@@ -1,0 +1,81 @@
+"""Where events happened, by the addresses that they tell."""
+
+import json
+from typing import Any
+
+import pytest
+
+from collector.domain.event.build import Sender, event_of
+from collector.domain.event.geo import Place
+from collector.domain.event.outcome import Event
+from collector.domain.intake.normalize import rules_of, understand
+from collector.domain.project.rules import ORDINARY, ProjectRules
+from tests.factories import a_post
+
+BERLIN = Place("52.52,13.405", {"country": "DE", "locality": "Berlin"})
+KNOWN = {
+    "203.0.113.7": Place("1.0,2.0", {"country": "SENDER"}),
+    "198.51.100.1": BERLIN,
+    "2001:db8::1": BERLIN,
+}
+
+
+class KnownPlaces:
+    """Places of a few addresses."""
+
+    def find(self, address: str) -> Place | None:
+        return KNOWN.get(address)
+
+
+def located(raw: dict[str, Any], project: ProjectRules = ORDINARY) -> tuple[str | None, Any]:
+    """Coordinates and location of the row of a raw event, sent from 203.0.113.7."""
+    event = event_of(raw, 0, Sender.of(a_post()), None, project, KnownPlaces())
+    assert isinstance(event, Event)
+    return event.geo, json.loads(event.data or b"").get("@location")
+
+
+@pytest.mark.parametrize(
+    ("raw", "country"),
+    [
+        pytest.param({}, "SENDER", id="the sender's address"),
+        pytest.param({"geo": "198.51.100.1"}, "DE", id="an address for a place"),
+        pytest.param({"geo": " 2001:db8::1 "}, "DE", id="of the newer kind"),
+        pytest.param(
+            {"@request": {"client_ip_address": "10.0.0.1, 198.51.100.1"}}, "DE", id="one of the request's"
+        ),
+        pytest.param({"@environment": {"ip_address": "198.51.100.1"}}, "DE", id="the machine's"),
+        pytest.param({"geo": "nowhere"}, "SENDER", id="a place that is none"),
+        pytest.param({"geo": "x" * 100, "@request": {"client_ip_address": 5}}, "SENDER", id="rubbish"),
+        pytest.param(
+            {"@request": {"client_ip_address": "10.0.0.1," * 1000}}, None, id="many that are unknown"
+        ),
+    ],
+)
+def test_the_first_address_with_a_place_counts(raw: dict[str, Any], country: str | None) -> None:
+    """The more an address is the event's own, the earlier it is looked up."""
+    _, location = located(raw)
+
+    assert (location or {}).get("country") == country
+
+
+def test_coordinates_of_the_sender_stand() -> None:
+    """Nothing is looked up."""
+    assert located({"geo": "40.5,-74.25"}) == ("40.5,-74.25", None)
+    assert located({"geo": "198.51.100.1"}) == BERLIN
+
+
+def test_a_discreet_project_is_nowhere() -> None:
+    """It tells no addresses, so none is looked up."""
+    project = ProjectRules({"@@IncludePrivateInformation": "false"})
+
+    assert located({"geo": "198.51.100.1"}, project) == (None, None)
+
+
+def test_places_are_looked_up_for_ordinary_events_too() -> None:
+    """Where a file of places is configured no event goes the short way."""
+    rules = rules_of(200_000, 0, KnownPlaces())
+
+    (event,) = understand(a_post(), rules).results
+
+    assert isinstance(event, Event)
+    assert event.geo == "1.0,2.0"

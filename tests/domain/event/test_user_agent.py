@@ -1,0 +1,53 @@
+"""Agents tell of browser, system and device."""
+
+import pytest
+
+from collector.domain.event.user_agent import agent_of
+
+CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
+IPHONE = (
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+    "Version/17.1 Mobile/15E148 Safari/604.1"
+)
+SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+
+
+def test_an_agent_tells_what_it_runs_on() -> None:
+    """In the members that filters look for."""
+    assert dict(agent_of(IPHONE).members) == {
+        "@browser": "Mobile Safari",
+        "@browser_version": "17.1",
+        "@browser_major_version": "17",
+        "@device": "iPhone",
+        "@os": "iOS",
+        "@os_version": "17.1",
+        "@os_major_version": "17",
+    }
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    """No version, no member."""
+    assert dict(agent_of(CHROME).members) == {
+        "@browser": "Chrome",
+        "@browser_version": "140.0",
+        "@browser_major_version": "140",
+        "@os": "Linux",
+    }
+    assert agent_of("agent-of-our-own").members == ()
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "is_spider"),
+    [pytest.param(SPIDER, True, id="a spider"), pytest.param(CHROME, False, id="a browser")],
+)
+def test_a_spider_is_told_apart(user_agent: str, *, is_spider: bool) -> None:
+    """By the rules of the library, before any project's own."""
+    assert agent_of(user_agent).is_spider is is_spider
+
+
+@pytest.mark.parametrize(
+    "user_agent", ["", " ", "x" * 100_000, "((((" * 1000, "1." * 5000, "\u00e4\U0001f600"]
+)
+def test_any_text_is_an_agent(user_agent: str) -> None:
+    """Only its beginning is looked at, in time that does not depend on what it is."""
+    assert agent_of(user_agent).is_spider is False

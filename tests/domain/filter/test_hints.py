@@ -1,0 +1,89 @@
+"""What would find nothing in silence is found before, with what is probably meant."""
+
+import pytest
+
+from collector.domain.filter.fields import ALIASES, FIELDS
+from collector.domain.filter.hints import MAXIMUM_HINTS, UnknownField, hints_of, unknown_fields_of
+from collector.domain.filter.owner_fields import PROJECT_FIELDS
+from collector.domain.filter.parser import filter_of
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "nearest"),
+    [
+        ("msg:declined", "msg", "message"),
+        ("type:error mesage:declined", "mesage", "message"),
+        ("NOT (type:log OR Tyep:error)", "Tyep", "type"),
+        ("severity:>3", "severity", "level"),
+        ("@level:error", "@level", "level"),
+        ("_exists_:refrence", "refrence", "reference"),
+        ("_missing_:hostname", "hostname", "machine"),
+        ("user.mail:a@example.com", "user.mail", "user.email"),
+        ("error.typ:Oops", "error.typ", "error.type"),
+        ("basket:[1 TO 3]", "basket", None),
+        ("C\\:\\\\temp:x", "C:\\temp", None),
+    ],
+)
+def test_an_unknown_field_is_named_with_the_nearest_known_one(
+    text: str, name: str, nearest: str | None
+) -> None:
+    """Wherever it stands in the filter."""
+    assert unknown_fields_of(filter_of(text)) == (UnknownField(name, nearest),)
+    (sentence,) = hints_of(filter_of(text))
+    assert sentence.startswith(f"`{name}` is no field" + (f"; did you mean `{nearest}`?" if nearest else "."))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"_exists_:{name}" for name in [*FIELDS, *ALIASES]),
+        "data.msg:declined data.Some.Path:1 data.@user.city:x ref.parent:7 REF.Session:8",
+        "TYPE:error Error.Code:7",
+        "https://pay.example.com/done 10.0.0.7:443",
+        'declined "msg:declined" "or" "type=error" message:and a=b',
+        "status:(open OR Fixed) status:re* -status:ignored",
+        "*",
+        "",
+    ],
+)
+def test_what_may_find_something_has_no_hint(text: str) -> None:
+    """Data of the senders' own is theirs to name, and words are words."""
+    assert unknown_fields_of(filter_of(text)) == ()
+    assert hints_of(filter_of(text)) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("type=error", "`type=error` is looked for as words; a field is compared by `type:`."),
+        ("level==warn", "`level==warn` is looked for as words; a field is compared by `level:`."),
+        ("type:error and level:warn", "`and` is looked for as a word; operators are in capitals: `AND`."),
+        ("a or b", "`or` is looked for as a word; operators are in capitals: `OR`."),
+        (
+            "status:closed",
+            "`closed` is no status; there are open, fixed, regressed, snoozed, ignored, discarded.",
+        ),
+    ],
+)
+def test_other_common_slips_have_a_hint(text: str, sentence: str) -> None:
+    """Each is an empty answer, else."""
+    assert hints_of(filter_of(text)) == (sentence,)
+
+
+def test_hints_are_few_and_short() -> None:
+    """However long the filter is; each once."""
+    names = " ".join(f"{'x' * 300}{number}:1" for number in range(20))
+
+    assert len(hints_of(filter_of("msg:a msg:b"))) == 1
+    hints = hints_of(filter_of(names))
+    assert len(hints) <= MAXIMUM_HINTS
+    assert max(map(len, hints)) < 200
+
+
+def test_other_lists_have_fields_of_their_own() -> None:
+    """Projects have a name; events have none."""
+    assert hints_of(filter_of("name:shop created:>2026-01-01"), PROJECT_FIELDS) == ()
+    (unknown,) = unknown_fields_of(filter_of("nmae:shop"), PROJECT_FIELDS)
+    assert unknown == UnknownField("nmae", "name")
+    assert hints_of(filter_of("nmae:shop"), PROJECT_FIELDS) == ("`nmae` is no field; did you mean `name`?",)
+    assert unknown_fields_of(filter_of("name:shop"))[0].name == "name"

@@ -1,0 +1,243 @@
+"""Filter texts are read into trees, and what cannot be read is refused with its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.domain.errors import BadRequest
+from collector.domain.filter.parser import MAXIMUM_LENGTH, MAXIMUM_LEVELS, MAXIMUM_TERMS, filter_of
+from collector.domain.filter.tree import (
+    And,
+    Bound,
+    Everything,
+    Exists,
+    Filter,
+    Match,
+    Not,
+    Or,
+    Range,
+    Term,
+    Wildcard,
+)
+from tests.domain.filter_trees import trees, written
+
+
+def is_(field: str | None, text: str) -> Match:
+    """A field has this value."""
+    return Match(field, Term((text,)))
+
+
+A, B, C = is_(None, "a"), is_(None, "b"), is_(None, "c")
+AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        pytest.param("", Everything(), id="nothing"),
+        pytest.param(" * ", Everything(), id="everything"),
+        pytest.param("a b", And((A, B)), id="blanks join"),
+        pytest.param("a AND b && c", And((A, B, C)), id="so do signs"),
+        pytest.param("a&&b", And((A, B)), id="signs need no blanks"),
+        pytest.param("a||b", Or((A, B)), id="neither of them"),
+        pytest.param("type:a||-x:b", Or((is_("type", "a"), Not(is_("x", "b")))), id="nor after a value"),
+        pytest.param(r"a|b&c\||d", is_(None, "a|b&c||d"), id="what is no sign"),
+        pytest.param("a % b => ...", And((A, B)), id="signs between words"),
+        pytest.param("a — b 🎉 “ ，", And((A, B)), id="and those beyond ASCII"),
+        pytest.param("🎉", is_(None, "🎉"), id="one of these by itself"),
+        pytest.param("%", is_(None, "%"), id="a sign by itself"),
+        pytest.param(r"a \%", And((A, is_(None, "%"))), id="a sign that is meant"),
+        pytest.param("type:(a %)", And((is_("type", "a"), is_("type", "%"))), id="and one in a field"),
+        pytest.param("a b OR c", Or((And((A, B)), C)), id="and binds tighter than or"),
+        pytest.param("a || (b OR c)", Or((A, Or((B, C)))), id="groups"),
+        pytest.param("NOT a !b -c", And((Not(A), Not(B), Not(C))), id="three ways to exclude"),
+        pytest.param("+a b", And((A, B)), id="what is required anyway"),
+        pytest.param("a OR +b", B, id="what is required in an or"),
+        pytest.param(
+            "ANDROID NOTHING ORDER",
+            And((is_(None, "ANDROID"), is_(None, "NOTHING"), is_(None, "ORDER"))),
+            id="words that begin like operators",
+        ),
+        pytest.param("type:error", is_("type", "error"), id="a field"),
+        pytest.param("type:(a OR b)", Or((is_("type", "a"), is_("type", "b"))), id="a field for a group"),
+        pytest.param("type:(a x:b)", And((is_("type", "a"), is_("x", "b"))), id="another field in it"),
+        pytest.param('"a b"', Match(None, Term(("a b",), is_quoted=True)), id="a phrase"),
+        pytest.param(r'"a \" \\ b*"', Match(None, Term((r'a " \ b*',), is_quoted=True)), id="quotes in it"),
+        pytest.param("sho*", Match(None, Term(("sho", Wildcard.ANY))), id="a wildcard"),
+        pytest.param("*h?p", Match(None, Term((Wildcard.ANY, "h", Wildcard.ONE, "p"))), id="several"),
+        pytest.param(r"sho\*\:p", is_(None, "sho*:p"), id="escapes"),
+        pytest.param(r"data.my\ key:a", is_("data.my key", "a"), id="escapes in a field"),
+        pytest.param(
+            "a https://a.example/b:c", And((A, is_(None, "https://a.example/b:c"))), id="a URL is a word"
+        ),
+        pytest.param("-10.0.0.7:443", Not(is_(None, "10.0.0.7:443")), id="so is an address with its port"),
+        pytest.param(
+            "date:(2026-11-22T10:00 OR 11:30)",
+            Or((is_("date", "2026-11-22T10:00"), is_("date", "11:30"))),
+            id="and a time in a group",
+        ),
+        pytest.param("date:2026-11-22||+1d", is_("date", "2026-11-22||+1d"), id="a date that is moved"),
+        pytest.param(
+            "date:(2026-11-22||/M||-x OR 2026-11-22T10:00Z||-1d/d)",
+            Or(
+                (
+                    is_("date", "2026-11-22||/M"),
+                    Not(is_("date", "x")),
+                    is_("date", "2026-11-22T10:00Z||-1d/d"),
+                )
+            ),
+            id="dates that are rounded",
+        ),
+        pytest.param("value:*", Exists("value"), id="any value"),
+        pytest.param("_exists_:value", Exists("value"), id="a value exists"),
+        pytest.param("_missing_:value", Not(Exists("value")), id="none exists"),
+        pytest.param("_exists_:data.@user.identity", Exists("data.@user.identity"), id="at a path"),
+        pytest.param("value:-5", is_("value", "-5"), id="a negative number"),
+        pytest.param("date:2026-11-22T10:00", is_("date", "2026-11-22T10:00"), id="a colon in a value"),
+        pytest.param(
+            "age:[30 TO 40}",
+            Match("age", Range(Bound("30", is_included=True), Bound("40", is_included=False))),
+            id="a range",
+        ),
+        pytest.param("age:{30..40]", Match("age", Range(*AGES)), id="a range with dots"),
+        pytest.param("age:[* TO *]", Match("age", Range(None, None)), id="an open range"),
+        pytest.param(
+            'd:["a b" TO now/d+1d}',
+            Match("d", Range(Bound("a b", is_included=True), Bound("now/d+1d", is_included=False))),
+            id="a range of dates",
+        ),
+        pytest.param("age:>30", Match("age", Range(AGES[0], None)), id="a comparison"),
+        pytest.param(
+            "age:(>30 AND <=40)",
+            And((Match("age", Range(AGES[0], None)), Match("age", Range(None, AGES[1])))),
+            id="two comparisons",
+        ),
+        pytest.param(
+            "age:(->30 AND <= 40)",
+            And((Not(Match("age", Range(AGES[0], None))), Match("age", Range(None, AGES[1])))),
+            id="one excluded",
+        ),
+        pytest.param(
+            "age:(+>30 +<=40)",
+            And((Match("age", Range(AGES[0], None)), Match("age", Range(None, AGES[1])))),
+            id="both required",
+        ),
+        pytest.param("@!(a OR b)", Or((A, B)), id="the hint to invert means nothing"),
+    ],
+)
+def test_what_is_written_is_understood(text: str, tree: Filter) -> None:
+    """The language of contract 5, by examples."""
+    assert filter_of(text) == tree
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("type:(a OR b", "The filter ends too early: something is missing at its end."),
+        ("a AND", "The filter ends too early: something is missing at its end."),
+        ("type:", "The filter ends too early: something is missing at its end."),
+        ("a) b", "The filter is wrong at character 2: `) b` is not expected here."),
+        ('type:a "b c', 'The filter is wrong at character 8: the quote in `"b c` is never closed.'),
+        ("a OR OR b", "The filter is wrong at character 6: `OR b` is not expected here."),
+        ("a >3", "The filter is wrong at character 3: a comparison needs a field, as in `value:>10`."),
+        ("[1 TO 2]", "The filter is wrong at character 1: a range needs a field, as in `value:[1 TO 10]`."),
+        ("_exists_:[1 TO 2]", "The filter is wrong at character 10: the name of a field is expected here."),
+        ("x:" + "a*" * 9, "The filter is wrong at character 3: 8 wildcards in one term are the most."),
+        ("@!a b)", "The filter is wrong at character 6: `)` is not expected here."),
+        ("a\0", "The filter holds a character that no text can hold."),
+        ("\ud800", "The filter holds a character that no text can hold."),
+    ],
+)
+def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:
+    """Counted from 1, as people do."""
+    with pytest.raises(BadRequest) as refusal:
+        filter_of(text)
+
+    assert refusal.value.title == sentence
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        pytest.param("a " * 10_000, "long", id="10,000 terms"),
+        pytest.param("a " * (MAXIMUM_TERMS + 1), "large", id="one term too many"),
+        pytest.param("(" * 1000 + "a" + ")" * 1000, "deep", id="1,000 levels"),
+        pytest.param("f:(" * 1000 + "a" + ")" * 1000, "deep", id="1,000 levels of fields"),
+        pytest.param("-" * 1000 + "a", "deep", id="1,000 negations"),
+        pytest.param("NOT " * 1000 + "a", "deep", id="1,000 words for it"),
+        pytest.param("x" * (MAXIMUM_LENGTH + 1), "long", id="one character too many"),
+    ],
+)
+def test_too_much_is_refused_politely(text: str, word: str) -> None:
+    """Nothing is done by recursion before the size is known."""
+    with pytest.raises(BadRequest) as refusal:
+        filter_of(text)
+
+    assert f"The filter is too {word}: " in refusal.value.title
+
+
+def test_what_is_just_not_too_much_is_read() -> None:
+    """The bounds are where they are said to be."""
+    assert len(getattr(filter_of("a " * MAXIMUM_TERMS), "children", ())) == MAXIMUM_TERMS
+    assert filter_of("(" * MAXIMUM_LEVELS + "a" + ")" * MAXIMUM_LEVELS) == A
+
+
+@given(trees)
+def test_what_a_tree_is_written_as_is_read_as_that_tree(tree: Filter) -> None:
+    """Whatever characters its values hold."""
+    text = written(tree)
+    if len(text) <= MAXIMUM_LENGTH:
+        assert filter_of(text) == tree
+
+
+@given(
+    st.text(max_size=60)
+    | st.lists(
+        st.sampled_from(
+            [
+                "a",
+                "type:",
+                '"',
+                "(",
+                ")",
+                "[",
+                "]",
+                "{",
+                "}",
+                " TO ",
+                "..",
+                " OR ",
+                " AND ",
+                " NOT ",
+                "-",
+                "+",
+                "!",
+                ">",
+                "<=",
+                "*",
+                "?",
+                "\\",
+                ":",
+                "@!",
+                " ",
+                "_exists_:",
+                "now",
+                "1",
+                "||",
+                "&&",
+                "^",
+                "~",
+            ]
+        ),
+        max_size=30,
+    ).map("".join)
+)
+def test_any_text_is_a_filter_or_a_refusal(text: str) -> None:
+    """Nothing else comes of it, however it is made."""
+    try:
+        filter_of(text)
+    except BadRequest as refusal:
+        said = refusal.title
+    else:
+        said = "The filter "
+    assert said.startswith("The filter ")

@@ -1,0 +1,165 @@
+"""What a filter's value means depends on the field that it is for."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.errors import BadRequest
+from collector.domain.filter import predicates
+from collector.domain.filter.fields import (
+    ALIASES,
+    DEFAULT_FIELDS,
+    FIELDS,
+    Field,
+    Kind,
+    Member,
+    NamedMember,
+    field_of,
+)
+from collector.domain.filter.parser import filter_of
+from collector.domain.filter.predicates import (
+    AnyOf,
+    BeginsWithParts,
+    HasWords,
+    IsFlag,
+    IsText,
+    MomentBetween,
+    Nothing,
+    NumberBetween,
+    Test,
+    VersionBetween,
+)
+from collector.domain.filter.tree import Match, Wildcard
+from collector.domain.filter.words import folded
+from collector.domain.version import precedence
+
+CLOCK = LocalClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
+DAY = MomentBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+TWELVE = NumberBetween(Decimal(12), Decimal(12))
+
+
+def meaning(text: str) -> Test:
+    """Of a filter of one field and one value."""
+    match filter_of(text):
+        case Match(str(name), value) if (field := field_of(name)) is not None:
+            return predicates.test_of(field, value, CLOCK)
+    raise AssertionError(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "test"),
+    [
+        pytest.param("reference:Order-1", IsText(("Order-1",), is_folded=False), id="to the letter"),
+        pytest.param("type:ERROR", IsText(("error",), is_folded=True), id="in any case"),
+        pytest.param("type:err*", IsText(("err", Wildcard.ANY), is_folded=True), id="with a wildcard"),
+        pytest.param("stack:nonsense", Nothing(), id="what can be no id"),
+        pytest.param("first:True", IsFlag(flag=True), id="a flag"),
+        pytest.param("value:12", TWELVE, id="a number"),
+        pytest.param("value:>=12", NumberBetween(Decimal(12), None), id="from a number on"),
+        pytest.param("date:2026-11-20", DAY, id="a day"),
+        pytest.param("date:>2026-11-20", MomentBetween(DAY.end, None), id="after a day"),
+        pytest.param("date:<=2026-11-20", MomentBetween(None, DAY.end), id="until its end"),
+        pytest.param("version:1.2B", BeginsWithParts("1.2b"), id="a version"),
+        pytest.param(
+            "version:<2.10", VersionBetween(None, precedence("2.10"), includes_high=False), id="older ones"
+        ),
+        pytest.param("data.x:12", AnyOf((IsText(("12",), is_folded=True), TWELVE)), id="text or number"),
+        pytest.param(
+            "data.x:2026-11-20", AnyOf((IsText(("2026-11-20",), is_folded=True), DAY)), id="text or date"
+        ),
+        pytest.param("data.x:abc", IsText(("abc",), is_folded=True), id="text"),
+        pytest.param("message:!", IsText(("!",), is_folded=True), id="no word in it is the whole text"),
+    ],
+)
+def test_a_value_means_what_its_field_can_have(text: str, test: Test) -> None:
+    """And nothing else."""
+    assert meaning(text) == test
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("1e3", "1000"), ("1E+3", "1000"), (".5", "0.5"), ("-.5", "-0.5"), ("+1", "1"), ("5.", "5"),
+        ("18446744073709551617", "18446744073709551617"), ("-2.5e-9999", "-2.5e-9999"),
+    ],
+)  # fmt: skip
+def test_a_number_is_meant_in_every_spelling(text: str, number: str) -> None:
+    """As a value, a bound and in data, where it may be a text as well."""
+    exactly = NumberBetween(Decimal(number), Decimal(number))
+    assert meaning(f"value:{text}") == exactly
+    assert meaning(f"value:>={text}") == meaning(f"value:[{text} TO *]")
+    assert meaning(f"value:>={text}") == NumberBetween(Decimal(number), None)
+    assert meaning(f"value:[{text} TO {text}]") == exactly
+    assert meaning(f"data.n:{text}") == AnyOf((IsText((text.lower(),), is_folded=True), exactly))
+    assert meaning(f"data.n:<{text}") == NumberBetween(None, Decimal(number), includes_high=False)
+
+
+@pytest.mark.parametrize(
+    "text", ["NaN", "Infinity", "-inf", "1_000", "0x1f", "1e", "e3", ".", "\uff11", "1e99999"]
+)
+def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
+    """Also what other languages take for one; and a number is bounded, as those of events are."""
+    assert meaning(f"data.n:{text}") == IsText((text.lower(),), is_folded=True)
+    with pytest.raises(BadRequest, match="is not a number"):
+        meaning(f"value:{text}")
+
+
+@pytest.mark.parametrize(
+    ("text", "spellings"),
+    [
+        ("ip:10.0.0.1", ["10.0.0.1", "::ffff:10.0.0.1", "::ffff:a00:1"]),
+        ('ip:"::FFFF:10.0.0.1"', ["::ffff:10.0.0.1", "10.0.0.1", "::ffff:a00:1"]),
+        ('ip:"2001:DB8:0::1"', ["2001:db8:0::1", "2001:db8::1"]),
+        ("ip:unknown", ["unknown"]),
+    ],
+)
+def test_an_address_is_found_in_each_spelling(text: str, spellings: list[str]) -> None:
+    """Programs write an IPv4 address as their socket shows it."""
+    found = meaning(text)
+    tests = found.tests if isinstance(found, AnyOf) else (found,)
+    assert [one.words for one in tests if isinstance(one, HasWords)] == [((one,),) for one in spellings]
+
+
+def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
+    """With wildcards, too."""
+    found = meaning("ip:10.0.*")
+    assert isinstance(found, AnyOf)
+    assert [one.words for one in found.tests if isinstance(one, HasWords)] == [
+        (("10.0.", Wildcard.ANY),),
+        (("::ffff:10.0.", Wildcard.ANY),),
+    ]
+
+
+def test_words_are_cut_at_the_fields_own_separators() -> None:
+    """A wildcard belongs to its word; an address finds who is called by its first part."""
+    words = meaning("source:Shop.Orders-*,Save")
+    assert isinstance(words, HasWords)
+    assert words.words == (("shop",), ("orders-", Wildcard.ANY), ("save",))
+
+    address = meaning("user:Me@example.com")
+    assert isinstance(address, AnyOf)
+    assert address.tests[1] == IsText(("me",), is_folded=True)
+    assert isinstance(meaning("user:me@*"), HasWords)
+
+
+def test_every_name_leads_to_a_field() -> None:
+    """In any case; what is unknown leads nowhere, what is a sender's own to its data."""
+    assert all(field_of(name.upper()) in FIELDS.values() for name in (*FIELDS, *ALIASES))
+    assert set(DEFAULT_FIELDS) <= set(FIELDS.values())
+    assert field_of("colour") is None
+    assert field_of("data.") is None
+    assert field_of("ref.") is None
+
+
+def test_a_session_is_named_in_one_way_only() -> None:
+    """As its events name it; other references are members of data, in whatever case they are written."""
+    assert field_of("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
+    assert field_of("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
+
+
+@pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "ix"), ("ß", "ß")])
+def test_case_is_folded_character_by_character(text: str, low: str) -> None:
+    """So that a text never gets longer or shorter."""
+    assert folded(text) == low

@@ -1,0 +1,75 @@
+"""Descriptions by users, as the door takes them."""
+
+import pytest
+
+from collector.domain.errors import BadRequest, Invalid
+from collector.domain.intake.description_request import description_in
+
+
+@pytest.mark.parametrize(
+    ("text", "body"),
+    [
+        pytest.param(
+            '{"email_address":"me@example.com","description":"It broke."}',
+            b'{"email_address":"me@example.com","description":"It broke."}',
+            id="both",
+        ),
+        pytest.param(' {"description":"It broke."} ', b'{"description":"It broke."}', id="words alone"),
+        pytest.param('{"email_address":" me@x "}', b'{"email_address":"me@x"}', id="an address alone"),
+        pytest.param(
+            '{"EmailAddress":"a@b","Description":"c","Data":{"K":1}}',
+            b'{"email_address":"a@b","description":"c","data":{"K":1}}',
+            id="as .NET names them",
+        ),
+        pytest.param(
+            '{"UserEmail":"a@b","UserDescription":"c"}',
+            b'{"email_address":"a@b","description":"c"}',
+            id="as version 1 names them",
+        ),
+        pytest.param(
+            '{"email_address":null,"description":"c","data":null,"more":1}',
+            b'{"description":"c"}',
+            id="nulls",
+        ),
+        pytest.param(
+            r'{"description":"a\u0000b\ud800"}', '{"description":"a\ufffdb\ufffd"}'.encode(), id="odd escapes"
+        ),
+    ],
+)
+def test_a_description_is_queued_in_one_form(text: str, body: bytes) -> None:
+    """Whatever client wrote it."""
+    assert description_in(text) == body
+
+
+@pytest.mark.parametrize("text", ["{}", '{"email_address":"","description":null}', '{"name":"x"}'])
+def test_an_object_that_says_nothing_is_told_apart(text: str) -> None:
+    """Version 1 takes it for no change, version 2 for a fault."""
+    assert description_in(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        pytest.param('{"email_address":"me"}', {"email_address"}, id="no address"),
+        pytest.param('{"email_address":1,"description":"x"}', {"email_address"}, id="a number as address"),
+        pytest.param('{"description":["x"]}', {"description"}, id="a list as words"),
+        pytest.param('{"description":"x","data":"y"}', {"data"}, id="a text as data"),
+        pytest.param('{"data":{"k":1}}', {"description"}, id="data alone"),
+        pytest.param('{"email_address":"me","description":1}', {"email_address", "description"}, id="two"),
+    ],
+)
+def test_every_faulty_field_is_named(text: str, fields: set[str]) -> None:
+    """422 with `errors`."""
+    with pytest.raises(Invalid) as refusal:
+        description_in(text)
+
+    assert refusal.value.fields.keys() == fields
+
+
+@pytest.mark.parametrize(
+    "text", ["", "null", "[]", '"x"', "{", "rubbish", '{"a":' + "[" * 600 + "]" * 600 + "}"]
+)
+def test_what_is_no_object_is_a_bad_request(text: str) -> None:
+    """400."""
+    with pytest.raises(BadRequest):
+        description_in(text)

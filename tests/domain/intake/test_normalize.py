@@ -1,0 +1,348 @@
+"""What becomes of a post: every event in it ends in exactly one outcome."""
+
+import gzip
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from collector.domain.event.outcome import DeadLetter, Discard, DiscardReason, Event
+from collector.domain.ids import event_id
+from collector.domain.intake.normalize import batch_of, rules_of, understand
+from collector.domain.project.rules import ORDINARY, ProjectRules
+from tests.factories import ACCEPTED_MS, a_batch, a_post
+
+RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+NOW = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
+OLD = (NOW - timedelta(days=4)).isoformat()
+DEEP = "[" * 600 + "]" * 600
+
+
+def test_events_keep_their_place_in_the_post() -> None:
+    """A null takes a place but is no event, so that ids tell where an event stood."""
+    post = a_post(body=b'[{"message":"a"},null,{"message":"b"}]')
+
+    results = understand(post, RULES).results
+
+    assert [(result.id, result.message) for result in results if isinstance(result, Event)] == [
+        (event_id(post.id, 0), "a"),
+        (event_id(post.id, 2), "b"),
+    ]
+
+
+def test_every_kind_of_end_is_told_apart() -> None:
+    """Stored, discarded and dead-lettered events of one post do not touch each other."""
+    body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
+    batch = a_batch(a_post(body=body.encode()), a_post(body=b"cut off", content_encoding="gzip"))
+
+    understood = batch_of(batch.id, [understand(post, RULES) for post in batch.posts])
+
+    assert understood.id == UUID(bytes=batch.id)
+    assert understood.post_count == 2
+    assert [event.message for event in understood.events] == ["new"]
+    project = UUID(bytes=batch.posts[0].project_id)
+    hour = NOW.replace(minute=0, second=0)
+    assert understood.discarded == Counter({Discard(project, hour, DiscardReason.TOO_OLD): 2})
+    assert [letter.reason for letter in understood.dead_letters] == ["too_deep", "corrupt_encoding"]
+
+
+def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
+    """Whoever mends it has its bytes and what the request said about them."""
+    body = gzip.compress(b"x" * 1000)[:-1]
+    post = a_post(body=body, content_encoding="gzip", content_type="text/plain")
+
+    (letter,) = understand(post, RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert (letter.id.bytes, letter.body, letter.accepted_utc) == (event_id(post.id, 0), body, NOW)
+    assert (letter.content_type, letter.content_encoding) == ("text/plain", "gzip")
+    assert (letter.user_agent, letter.client_ip) == (post.user_agent, post.client_ip)
+
+
+def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
+    """As JSON that needs no unpacking, under the id it would have had."""
+    event = f'{{"a":{DEEP}}}'
+    post = a_post(body=gzip.compress(f"[null,{event}]".encode()), content_encoding="gzip")
+
+    (letter,) = understand(post, RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert letter.id.bytes == event_id(post.id, 1)
+    assert (letter.body, letter.content_encoding) == (event.encode(), "")
+
+
+def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
+    """Not to a byte more."""
+    rules = rules_of(body_limit_bytes=100, max_event_age_days=0)
+
+    (stored,) = understand(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
+    (refused,) = understand(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules).results
+
+    assert isinstance(stored, Event)
+    assert isinstance(refused, DeadLetter)
+    assert refused.reason == "too_large"
+
+
+def test_an_age_of_no_days_is_no_limit() -> None:
+    """For imports of old events."""
+    rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
+
+    (event,) = understand(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules).results
+
+    assert isinstance(event, Event)
+    assert event.date == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+
+def test_a_replay_gives_the_same() -> None:
+    """Ids, dates and all, whenever it happens."""
+    body = f'[{{"date":"9999-01-01"}},{{"message":5}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
+    post = a_post(body=body.encode())
+
+    assert understand(post, RULES) == understand(post, RULES)
+
+
+@pytest.mark.parametrize(
+    ("body", "weight"),
+    [
+        pytest.param(b"a\n" * 3, 3, id="three lines"),
+        pytest.param(gzip.compress(b"[" + b"{}," * 99 + b"{}]"), 100, id="a hundred events"),
+        pytest.param(gzip.compress(b'"' * 160_000), 100, id="an event of a hundred"),
+        pytest.param(f'[{{"date":"{OLD}"}},{{}}]'.encode(), 2, id="one that is too old weighs as any other"),
+        pytest.param(gzip.compress(b'"' * 3_000_000), 1, id="what cannot be stored"),
+    ],
+)
+def test_a_post_weighs_what_it_opens_to(body: bytes, weight: int) -> None:
+    """In events; by that the worker bounds what it holds."""
+    encoding = "gzip" if body.startswith(b"\x1f") else ""
+
+    assert understand(a_post(body=body, content_encoding=encoding), RULES).weight == weight
+
+
+_ATOMS: st.SearchStrategy[Any] = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs"])),
+    st.datetimes().map(datetime.isoformat),
+)
+_NAMES = st.sampled_from(
+    [
+        "id",
+        "type",
+        "Type",
+        "source",
+        "date",
+        "Date",
+        "tags",
+        "message",
+        "geo",
+        "value",
+        "count",
+        "data",
+        "Data",
+        "reference_id",
+        "ReferenceId",
+        "project_id",
+        "@error",
+        "@simple_error",
+        "@request",
+        "@environment",
+        "@stack",
+        "@user",
+        "@user_description",
+        "user_agent",
+        "UserAgent",
+        "stack_trace",
+        "StackTrace",
+        "inner",
+        "post_data",
+        "Cookies",
+        "signature_data",
+        "ExtendedData",
+        "Inner",
+        "Code",
+        "OccurrenceDate",
+        "__ExceptionInfo",
+        "@submission_client",
+        "a",
+        "a1",
+        "_@error",
+    ]
+)
+_JSON = st.recursive(
+    _ATOMS,
+    lambda inner: (
+        st.lists(inner) | st.dictionaries(_NAMES | st.text(st.characters(exclude_categories=["Cs"])), inner)
+    ),
+)
+_EVENTS = st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON))
+
+
+@given(
+    body=st.binary(),
+    encoding=st.sampled_from(["", "gzip", "deflate", "br", "zstd", "x"]),
+    kind=st.text(max_size=40),
+)
+@example(body=zlib.compress(b"\xff\xfe{\x00}\x00"), encoding="deflate", kind="charset=utf-16")
+@example(body=b'{"a":"\\ud800', encoding="", kind="charset=utf-7")
+def test_any_bytes_end_in_outcomes(body: bytes, encoding: str, kind: str) -> None:
+    """Nothing raises, ids are unique, and rows hold only what Postgres takes."""
+    post = a_post(body=body, content_encoding=encoding, content_type=kind)
+
+    results = understand(post, RULES).results
+
+    assert _are_storable(results)
+    assert encoding != "x" or [type(result) for result in results] == [DeadLetter]
+
+
+_PROJECTS = [
+    ORDINARY,
+    ProjectRules(
+        {"@@DataExclusions": "a*,identity", "@@IncludePrivateInformation": "false"}, delete_bot_data=True
+    ),
+]
+
+
+@given(
+    events=st.lists(st.none() | _EVENTS, min_size=1),
+    age=st.sampled_from([0, 3]),
+    api_version=st.sampled_from([1, 2]),
+    project=st.sampled_from(_PROJECTS),
+)
+def test_any_json_has_one_outcome_for_each_event(
+    events: list[dict[str, Any] | None], age: int, api_version: int, project: ProjectRules
+) -> None:
+    """As many results as there are events in the array, or log lines where there are none."""
+    body = msgspec.json.encode(events)
+    rules = replace(RULES, max_age=timedelta(days=age) if age else None)
+
+    results = understand(a_post(body=body, api_version=api_version), rules, project).results
+
+    assert len(results) == (sum(event is not None for event in events) or 1)
+    assert _are_storable(results)
+    assert age or all(isinstance(result, Event) for result in results if not _is_discarded_by_name(result))
+
+
+def _is_discarded_by_name(result: object) -> bool:
+    return isinstance(result, Discard) and result.reason in {DiscardReason.HEARTBEAT, DiscardReason.BOT}
+
+
+def _are_storable(results: Sequence[object]) -> bool:
+    rows = [result for result in results if isinstance(result, Event | DeadLetter)]
+    texts = [
+        text
+        for row in rows
+        if isinstance(row, Event)
+        for text in (row.type, row.message, row.source, row.reference_id, row.geo, *row.tags)
+        if text is not None
+    ]
+    data = [row.data for row in rows if isinstance(row, Event)]
+    assert len({row.id for row in rows}) == len(rows)
+    assert all(text and "\0" not in text and text.encode() for text in texts)
+    assert all(msgspec.json.decode(text or b"", type=dict[str, Any])["@submission_client"] for text in data)
+    assert not any(b"\\u0000" in (text or b"").replace(b"\\\\", b"") for text in data)
+    return True
+
+
+@pytest.mark.parametrize("body", [b"", b" \r\n\t "])
+def test_a_post_without_events_has_no_results(body: bytes) -> None:
+    """It was accepted and there is nothing to store."""
+    assert understand(a_post(body=body), RULES).results == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        pytest.param(
+            b'{"email_address":"me@example.com","description":"It broke.","data":{"pin":1,"a":2}}',
+            [{"description": "It broke.", "data": {"a": 2}}],
+            id="what it says stays",
+        ),
+        pytest.param(b'{"email_address":"me@example.com"}', [], id="an address alone"),
+    ],
+)
+def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]) -> None:
+    """Neither the user's address nor what is excluded is kept where the project does not want it."""
+    project = ProjectRules({"@@DataExclusions": "pin", "@@IncludePrivateInformation": "false"})
+    post = a_post(body=body, kind="user_description", reference_id="order-4711")
+
+    found = batch_of(post.id, [understand(post, RULES, project)]).descriptions
+
+    assert [msgspec.json.decode(each.description) for each in found] == kept
+
+
+def test_a_description_of_an_event_is_no_event() -> None:
+    """It is kept with what it says, named as version 2 names it, until its event is there."""
+    body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
+    post = a_post(body=body, content_encoding="gzip", kind="user_description", reference_id="order-4711")
+
+    understood = batch_of(post.id, [understand(post, RULES)])
+
+    [description] = understood.descriptions
+    assert (understood.events, understood.dead_letters) == ([], [])
+    assert (description.id, description.project_id) == (post.id, post.project_id)
+    assert description.reference_id == "order-4711"
+    assert msgspec.json.decode(description.description) == {
+        "email_address": "me@example.com",
+        "description": "It broke.",
+    }
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        pytest.param({"body": b"{}"}, id="it says nothing"),
+        pytest.param({"body": b""}, id="an empty body"),
+        pytest.param({"body": b"\xff\x00"}, id="no JSON"),
+        pytest.param({"body": b"[]"}, id="an array"),
+        pytest.param({"body": b'{"description":' + DEEP.encode() + b"}"}, id="many levels"),
+        pytest.param({"body": b'{"description":5}'}, id="no text"),
+        pytest.param({"body": b'{"email_address":"nobody"}'}, id="no address"),
+        pytest.param({"reference_id": ""}, id="of no event"),
+        pytest.param({"reference_id": "order/4711"}, id="no reference id"),
+    ],
+)
+def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) -> None:
+    """The door refuses such; one of another version may have let it in. Its bytes are kept."""
+    usual = {"body": b'{"description":"It broke."}', "reference_id": "order-4711"}
+    post = a_post(**({"kind": "user_description"} | usual | members))
+
+    (letter,) = understand(post, RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.body) == ("invalid_description", post.body)
+    assert letter.detail
+
+
+def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
+    """Every event is discarded by that name, also what is too old or unreadable; a description goes."""
+    body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
+    posts = [
+        a_post(body=body.encode()),
+        a_post(body=b"cut off", content_encoding="gzip"),
+        a_post(kind="user_description", reference_id="order-4711", body=b'{"description":"It broke."}'),
+    ]
+
+    batch = batch_of(a_batch().id, [understand(post, RULES, None) for post in posts])
+
+    assert (batch.events, batch.dead_letters, batch.descriptions) == ([], [], [])
+    (discard,) = batch.discarded
+    assert discard.reason == DiscardReason.PROJECT_GONE
+    assert batch.discarded[discard] == 4
+
+
+def test_a_post_of_a_kind_that_is_not_known_is_a_dead_letter() -> None:
+    """A later version's door may queue more than this worker understands."""
+    (letter,) = understand(a_post(kind="attachment"), RULES).results
+
+    assert isinstance(letter, DeadLetter)
+    assert letter.reason == "unknown_kind"

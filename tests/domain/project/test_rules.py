@@ -1,0 +1,54 @@
+"""A project's settings as the worker reads them."""
+
+import pytest
+
+from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
+from collector.domain.project.rules import ORDINARY, ProjectRules
+
+
+def test_settings_are_read_once_for_all_events() -> None:
+    """Lists are split, words trimmed."""
+    rules = ProjectRules(
+        {
+            "@@DataExclusions": " password, *card* ,,",
+            "@@UserAgentBotPatterns": "*bot*",
+            "@@IncludePrivateInformation": " False ",
+        },
+        delete_bot_data=True,
+    )
+
+    assert rules.exclusions.match("password")
+    assert rules.exclusions.match("CreditCardNumber")
+    assert rules.bot_patterns.match("Googlebot/2.1")
+    assert not rules.exclusions.match("Googlebot/2.1")
+    assert not rules.include_private_information
+    assert rules.delete_bot_data
+
+
+def test_what_every_request_leaves_out_is_known_with_what_the_project_excludes() -> None:
+    """A request is looked through once."""
+    rules = ProjectRules({"@@DataExclusions": "password"})
+
+    assert rules.request_exclusions.match("password")
+    assert rules.request_exclusions.match("__VIEWSTATE")
+    assert not rules.exclusions.match("__VIEWSTATE")
+
+
+@pytest.mark.parametrize(
+    ("settings", "leave_data_alone"),
+    [
+        pytest.param({}, True, id="none"),
+        pytest.param(NEW_PROJECT_SETTINGS, True, id="those of a new project"),
+        pytest.param({"@@IncludePrivateInformation": "true"}, True, id="private information is wanted"),
+        pytest.param({"@@IncludePrivateInformation": ""}, True, id="nothing said about it"),
+        pytest.param({"@@IncludePrivateInformation": "FALSE"}, False, id="none is wanted"),
+        pytest.param({"@@DataExclusions": "password"}, False, id="exclusions"),
+        pytest.param({"@@DataExclusions": " , "}, True, id="exclusions of nothing"),
+    ],
+)
+def test_rules_say_whether_they_touch_ordinary_data(
+    settings: dict[str, str], *, leave_data_alone: bool
+) -> None:
+    """Then the events must be looked into."""
+    assert ProjectRules(settings).leave_data_alone is leave_data_alone
+    assert ORDINARY.leave_data_alone

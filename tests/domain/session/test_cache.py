@@ -1,0 +1,191 @@
+"""Which events a worker joins to a session without asking, and when it must ask."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+
+from collector.domain.event.outcome import Event
+from collector.domain.event.session_key import SessionKey
+from collector.domain.ids import derived_event_id
+from collector.domain.session.cache import FRESH_SECONDS, MOST_UNTOLD, ActiveSessions
+from collector.domain.session.session import IDLE, Session
+from tests.database.rows import PROJECT, an_event
+
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+READ_AT = 1000.0
+KEY = SessionKey(PROJECT.bytes, b"u" * 20, is_manual=False)
+FIRST = an_event(date=NOON).id
+
+
+def _event(minutes: float = 1, **members: Any) -> Event:
+    values: dict[str, Any] = {"date": NOON + minutes * MINUTE, "session_key": KEY, "data": b'{"x":1}'}
+    return an_event(**(values | members))
+
+
+def _session(**members: Any) -> Session:
+    """Ten minutes long so far."""
+    values: dict[str, Any] = {
+        "key": KEY,
+        "start_event_id": derived_event_id(FIRST),
+        "session_id": "a-session-id",
+        "start_utc": NOON,
+        "last_utc": NOON + 10 * MINUTE,
+    }
+    return Session(**(values | members))
+
+
+def _remembering(*sessions: Session, limit: int = 10) -> ActiveSessions:
+    active = ActiveSessions(limit)
+    for session in sessions:
+        active.remember({session.key: [session]}, READ_AT)
+    return active
+
+
+def _is_joined(active: ActiveSessions, event: Event, now: float = READ_AT) -> bool:
+    return not active.join([event], now).late
+
+
+@pytest.mark.parametrize(
+    ("event", "is_joined"),
+    [
+        pytest.param(_event(5), True, id="within"),
+        pytest.param(_event(25), True, id="shortly after"),
+        pytest.param(_event(25.1), False, id="after a long pause"),
+        pytest.param(_event(-0.1), False, id="before its start"),
+        pytest.param(_event(type="session"), False, id="a start"),
+        pytest.param(_event(type="sessionend"), False, id="an end"),
+        pytest.param(_event(type="error"), False, id="its first error"),
+        pytest.param(_event(id=FIRST), False, id="the one that began it"),
+    ],
+)
+def test_only_what_a_glance_can_tell_is_joined(event: Event, is_joined: bool) -> None:  # noqa: FBT001
+    """All else is looked for in Postgres and left as it is."""
+    joined = _remembering(_session()).join([event], READ_AT)
+
+    assert joined.late == (set() if is_joined else {KEY})
+    data = msgspec.json.decode(joined.events[0].data or b"{}")
+    assert data == ({"x": 1, "@ref:session": "a-session-id"} if is_joined else {"x": 1})
+
+
+def test_an_unknown_key_is_late_and_an_event_without_one_is_nothing() -> None:
+    """The order stays."""
+    events = [_event(session_key=None), _event()]
+
+    joined = ActiveSessions().join(events, READ_AT)
+
+    assert (joined.events, joined.late) == (events, {KEY})
+
+
+def test_an_error_of_a_session_that_has_one_is_joined() -> None:
+    """There is nothing new to be told."""
+    assert _is_joined(_remembering(_session(has_error=True)), _event(type="error"))
+
+
+def test_one_late_event_takes_its_whole_key_along() -> None:
+    """Which session each of them is of depends on the others."""
+    joined = _remembering(_session()).join([_event(5), _event(60)], READ_AT)
+
+    assert (joined.late, joined.latest) == ({KEY}, {})
+
+
+def test_a_session_is_read_anew_after_a_while() -> None:
+    """Its end may have been set by somebody else."""
+    active = _remembering(_session())
+
+    assert _is_joined(active, _event(), READ_AT + FRESH_SECONDS)
+    assert not _is_joined(active, _event(), READ_AT + FRESH_SECONDS + 1)
+    active.remember({KEY: [_session()]}, READ_AT + 60)
+    assert _is_joined(active, _event(), READ_AT + 60 + FRESH_SECONDS)
+
+
+def test_a_session_that_its_client_closed_is_forgotten() -> None:
+    """A manual one takes events all the same, at any date."""
+    active = _remembering(_session(), _session(closed_utc=NOON + 10 * MINUTE))
+    assert not _is_joined(active, _event())
+
+    manual = KEY._replace(is_manual=True)
+    active = _remembering(_session(key=manual, closed_utc=NOON + 10 * MINUTE))
+    sent = _event(6000, session_key=manual)
+    assert active.join([sent], READ_AT).events == [sent]
+
+
+def test_of_several_sessions_the_latest_is_remembered() -> None:
+    """The next event is most likely of that one."""
+    active = ActiveSessions()
+    later = _session(start_utc=NOON + 60 * MINUTE, last_utc=NOON + 60 * MINUTE, start_event_id=b"\7" * 16)
+    active.remember({KEY: [later, _session()]}, READ_AT)
+
+    assert [_is_joined(active, _event(minutes)) for minutes in (5, 61)] == [False, True]
+
+
+def test_what_is_joined_moves_the_session_only_when_it_is_stored() -> None:
+    """A transaction that fails leaves nothing behind."""
+    active = _remembering(_session())
+    joined = active.join([_event(11), _event(20)], READ_AT)
+
+    assert not _is_joined(active, _event(30))
+    active.reached(joined.latest, ())
+    assert _is_joined(active, _event(30))
+
+
+def test_a_row_is_told_when_it_would_lag_too_far_behind() -> None:
+    """The rest is told now and then, all at once."""
+    active = _remembering(_session())
+    little = active.join([_event(date=NOON + 10 * MINUTE + MOST_UNTOLD)], READ_AT).latest
+    much = active.join([_event(date=NOON + 10 * MINUTE + MOST_UNTOLD + SECOND)], READ_AT).latest
+
+    assert active.to_be_told(little) == []
+    [told] = active.to_be_told(much)
+    assert told.last_utc == NOON + 10 * MINUTE + MOST_UNTOLD + SECOND
+    active.reached(little, ())
+    active.reached(much, [told])
+    assert active.take_untold() == []
+    assert active.to_be_told(active.join([_event(11)], READ_AT).latest) == []
+
+
+def test_activity_that_could_not_be_told_is_kept() -> None:
+    """Also when its session is no longer remembered, and is read again."""
+    active = _remembering(_session(), limit=1)
+    active.reached(active.join([_event(10.2)], READ_AT).latest, ())
+    for number in range(3):
+        key = KEY._replace(digest=bytes([number] * 20))
+        active.remember({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
+    active.remember({KEY: [_session()]}, READ_AT)
+
+    [untold] = active.take_untold()
+    active.put_back([untold])
+    assert untold.session.last_utc == NOON + 10.2 * MINUTE
+    assert active.remembered([KEY]) == {KEY: untold.session}
+    assert active.take_untold() == [untold]
+
+
+def test_where_too_much_is_untold_it_is_told_at_once() -> None:
+    """However long the telling fails, memory is bounded."""
+    active = _remembering(_session(), limit=1)
+    active.reached(active.join([_event(10.1)], READ_AT).latest, ())
+
+    assert len(active.to_be_told(active.join([_event(10.2)], READ_AT).latest)) == 1
+
+
+def test_a_bounded_number_is_remembered_those_used_last() -> None:
+    """A user too many only takes longer."""
+    keys = [KEY._replace(digest=bytes([number] * 20)) for number in range(20)]
+    active = ActiveSessions(limit=5)
+    for number, key in enumerate(keys):
+        active.remember({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
+        assert _is_joined(active, _event(session_key=keys[0]))
+
+    known = active.remembered(keys)
+    assert 5 <= len(known) <= 10
+    assert {keys[0], keys[-1]} <= known.keys()
+
+
+def test_the_last_dates_there_are_are_dates_like_any() -> None:
+    """Nothing is later than the last one."""
+    last = datetime.max.replace(tzinfo=UTC)
+
+    assert _is_joined(_remembering(_session(last_utc=last - IDLE / 2)), _event(date=last))

@@ -1,0 +1,97 @@
+"""Which heartbeats a session takes, and what its start says of it."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from collector.domain.event.session_key import SessionKey
+from collector.domain.session.session import Beat, Session, is_heard, told_of
+
+PROJECT = b"\x02" * 16
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+USER_KEY = SessionKey(PROJECT, b"u" * 20, is_manual=False)
+NAMED_KEY = SessionKey(PROJECT, b"n" * 20, is_manual=True)
+
+
+def _session(first: float = 0, last: float = 0, key: SessionKey = USER_KEY, **members: Any) -> Session:
+    """A session that is known."""
+    start, end = NOON + first * MINUTE, NOON + last * MINUTE
+    return Session(key, b"\x07" * 16, "0" * 32, start, end, **members)
+
+
+def _beat(beaten: float | None = None, closed: float | None = None) -> Beat:
+    """In minutes after noon."""
+    ms = [
+        0 if minutes is None else round((NOON + minutes * MINUTE).timestamp() * 1000)
+        for minutes in (beaten, closed)
+    ]
+    return Beat(PROJECT, b"u" * 20, *ms)
+
+
+def test_a_heartbeat_is_of_the_latest_session_that_goes_on() -> None:
+    """It is as good as an event: the session was alive then."""
+    old, new = _session(-60, -50), _session(-30, 0)
+
+    assert is_heard(_beat(15), [(old, NOON), (new, NOON)])
+    assert (new.last_utc, new.is_touched, old.is_touched) == (NOON + 15 * MINUTE, True, False)
+
+
+@pytest.mark.parametrize(
+    "minutes", [pytest.param(16, id="after a long silence"), pytest.param(-31, id="before its beginning")]
+)
+def test_a_heartbeat_that_fits_no_session_changes_none(minutes: float) -> None:
+    """Its own may still be in the stream."""
+    session = _session(-30, 0)
+
+    assert not is_heard(_beat(minutes), [(session, NOON)])
+    assert not session.is_touched
+
+
+def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
+    """Heartbeats carry the door's time, events their client's."""
+    slow = _session(-90, -80)
+
+    assert is_heard(_beat(1), [(slow, NOON)])
+    assert slow.last_utc == NOON + MINUTE
+
+
+def test_a_manual_session_is_heard_after_any_silence() -> None:
+    """The heartbeat names it."""
+    named = _session(0, 5, key=NAMED_KEY)
+
+    assert is_heard(_beat(600), [(named, NOON)])
+
+
+def test_a_heartbeat_can_close_a_session() -> None:
+    """Said again it changes nothing."""
+    session = _session(0, 5)
+
+    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert session.closed_utc == session.last_utc == NOON + 6 * MINUTE
+    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert session.closed_utc == NOON + 6 * MINUTE
+
+
+def test_a_beat_after_a_close_is_of_another_session() -> None:
+    """Which is not there yet: so this one is closed, and the beat is kept."""
+    session = _session(0, 5)
+
+    assert not is_heard(_beat(beaten=7, closed=6), [(session, NOON)])
+    assert (session.closed_utc, session.last_utc) == (NOON + 6 * MINUTE, NOON + 6 * MINUTE)
+
+
+def test_a_start_tells_how_long_its_session_is() -> None:
+    """In seconds; while it goes on there is no end."""
+    assert told_of(_session(0, 1.5), is_idle=False) == (Decimal(90), {})
+
+
+def test_a_start_tells_of_an_end_and_of_errors() -> None:
+    """The end is when its client said so, or else the last that was heard of it."""
+    closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
+
+    told = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
+    assert told_of(closed, is_idle=False) == (Decimal(120), told)
+    assert told_of(_session(0, 9), is_idle=True) == (Decimal(540), {"sessionend": "2026-01-15T12:09:00Z"})

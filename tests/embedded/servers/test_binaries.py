@@ -1,0 +1,101 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from collector.embedded.servers.binaries import Tree, reachable_root
+from collector.embedded.servers.os_user import Account, server_account
+from collector.process.lifecycle import StartError
+
+STRANGER = Account(12_345, 12_345)
+PROGRAM = Path("package", "bin", "program")
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """An installed package that only its owner can enter, in a place that everybody can."""
+    root = tmp_path / "installed"
+    (root / PROGRAM).parent.mkdir(parents=True)
+    (root / PROGRAM).write_text("#!/bin/sh\n")
+    (root / PROGRAM).chmod(0o700)
+    (root / "package" / "share").mkdir()
+    (root / "package" / "share" / "file").touch(mode=0o600)
+    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
+        directory.chmod(0o711)  # ours, below the system's temporary directory
+    root.chmod(0o700)
+    return Tree("package-1.0", root, (PROGRAM, Path("package", "share"), Path("package.libs")))
+
+
+def test_whoever_runs_servers_as_himself_runs_the_installed_ones(tree: Tree, tmp_path: Path) -> None:
+    """Nothing is copied."""
+    assert reachable_root(tree, None, tmp_path / "copies") == tree.root
+    assert not (tmp_path / "copies").exists()
+
+
+@as_root
+def test_what_the_account_can_enter_is_used_where_it_is(tree: Tree, tmp_path: Path) -> None:
+    """The usual case: a virtual environment that everybody may read."""
+    for directory in (tree.root, tree.root / "package", tree.root / "package" / "bin", tree.root / PROGRAM):
+        directory.chmod(0o755)
+
+    assert reachable_root(tree, STRANGER, tmp_path / "copies") == tree.root
+
+
+@as_root
+def test_what_the_account_cannot_enter_is_copied_once(tree: Tree, tmp_path: Path) -> None:
+    """A virtual environment below /root. The copy is readable by all, writable by root alone."""
+    copies = tmp_path / "copies"
+
+    copy = reachable_root(tree, STRANGER, copies)
+    made = (copy / PROGRAM).stat()
+
+    assert copy == copies / "package-1.0"
+    assert reachable_root(tree, STRANGER, copies) == copy
+    assert (copy / PROGRAM).stat() == made
+    assert (made.st_uid, made.st_mode & 0o777) == (0, 0o755)
+    assert (copy / "package" / "share" / "file").stat().st_mode & 0o777 == 0o644
+    assert [path.name for path in copies.iterdir()] == ["package-1.0"]
+
+
+@as_root
+@pytest.mark.parametrize("place", [".", "package-1.0"])
+def test_a_copy_that_others_may_write_is_not_run(tree: Tree, tmp_path: Path, place: str) -> None:
+    """Root runs nothing that somebody may have put there."""
+    copies = tmp_path / "copies"
+    reachable_root(tree, STRANGER, copies)
+    (copies / place).chmod(0o777)
+
+    with pytest.raises(StartError, match="can be written by others than root"):
+        reachable_root(tree, STRANGER, copies)
+
+
+@as_root
+def test_where_no_copy_can_be_reached_that_is_told(tree: Tree, tmp_path: Path) -> None:
+    """Both places are named."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir(mode=0o700)
+
+    with pytest.raises(StartError, match="can be entered by user 12345"):
+        reachable_root(tree, STRANGER, hidden / "copies")
+
+
+def test_a_package_without_a_server_for_this_machine_is_told(tree: Tree) -> None:
+    """With the way out: servers of one's own."""
+    (tree.root / PROGRAM).unlink()
+
+    with pytest.raises(StartError, match="no server for this machine; give REDIS_URL"):
+        reachable_root(tree, None)
+
+
+@as_root
+def test_root_leaves_data_that_are_somebody_elses_to_him(tmp_path: Path) -> None:
+    """New data are nobody's."""
+    own, others = tmp_path / "own", tmp_path / "others"
+    own.mkdir()
+    others.mkdir()
+    os.chown(others, STRANGER.uid, STRANGER.gid)
+
+    assert server_account(others) == STRANGER
+    assert server_account(own) == server_account(tmp_path / "new") != Account(0, 0)

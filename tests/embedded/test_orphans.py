@@ -1,0 +1,85 @@
+import stat
+from pathlib import Path
+
+import msgspec
+import psutil
+
+from collector.embedded.child import Child
+from collector.embedded.orphans import ProcessRecord, RecordedProcess
+from tests.embedded.shell import ShellService
+from tests.waiting import until
+
+
+async def running(directory: Path, script: str = "exec sleep 60") -> Child:
+    """A process that nobody keeps."""
+    return Child.start(await ShellService(directory, script).prepare())
+
+
+def mode_of(path: Path) -> int:
+    """Who may do what with it."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+async def test_what_a_killed_run_left_is_stopped_last_started_first(tmp_path: Path) -> None:
+    """Another run that reads the record stops every process in it and forgets them."""
+    path = tmp_path / "processes.json"
+    killed_run = ProcessRecord(path)
+    first, second = await running(tmp_path), await running(tmp_path)
+    killed_run.note("valkey", first)
+    killed_run.note("worker", second)
+
+    assert await ProcessRecord(path).stop_left_overs() == ["worker", "valkey"]
+
+    assert await first.wait() < 0
+    assert await second.wait() < 0
+    assert await ProcessRecord(path).stop_left_overs() == []
+
+
+async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
+    """A new start is not held up for ever."""
+    record = ProcessRecord(tmp_path / "processes.json")
+    child = await running(tmp_path, "trap '' TERM INT; echo up; while :; do sleep 0.05; done")
+    await until(lambda: child.last_lines() == ["up"])
+    record.note("worker", child)
+
+    assert await ProcessRecord(tmp_path / "processes.json").stop_left_overs() == ["worker"]
+
+    assert await child.wait() == -9
+
+
+async def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path) -> None:
+    """Process ids are used again; the start time tells whose it is."""
+    path = tmp_path / "processes.json"
+    stranger = await running(tmp_path)
+    start_time = psutil.Process(stranger.pid).create_time()
+    path.write_bytes(msgspec.json.encode({"worker": RecordedProcess(stranger.pid, start_time - 60, 15)}))
+
+    assert await ProcessRecord(path).stop_left_overs() == []
+
+    assert psutil.pid_exists(stranger.pid)
+    await stranger.stop()
+
+
+async def test_dead_ones_and_a_broken_record_stop_nobody(tmp_path: Path) -> None:
+    """Nothing to do is nothing to fail at."""
+    path = tmp_path / "processes.json"
+    record = ProcessRecord(path)
+    child = await running(tmp_path, "exit 0")
+    record.note("worker", child)
+    await child.wait()
+
+    assert await ProcessRecord(path).stop_left_overs() == []
+    path.write_bytes(b"{")
+    assert await ProcessRecord(path).stop_left_overs() == []
+
+
+async def test_a_restarted_child_takes_the_place_of_the_dead_one(tmp_path: Path) -> None:
+    """The record does not grow, and only its owner reads it."""
+    path = tmp_path / "processes.json"
+    record = ProcessRecord(path)
+    for child in (await running(tmp_path), await running(tmp_path)):
+        record.note("worker", child)
+        await child.stop()
+
+    assert len(msgspec.json.decode(path.read_bytes())) == 1
+    assert mode_of(path) == 0o600

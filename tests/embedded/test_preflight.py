@@ -1,0 +1,121 @@
+"""What `up` is given is looked at before anything is started."""
+
+import io
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from collector.broker import connection
+from collector.embedded.console import Console
+from collector.embedded.preflight import given_settings, reach_given_servers
+from collector.embedded.settings import UpSettings
+from collector.process.clock import SystemClock
+from collector.process.lifecycle import StartError
+from tests.conftest import Servers
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    """What `up` says."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def console(output: io.StringIO) -> Console:
+    """Where it says so."""
+    return Console(output, SystemClock())
+
+
+def test_without_servers_only_what_is_its_own_counts(console: Console, output: io.StringIO) -> None:
+    """An empty variable is none."""
+    settings = given_settings({"HEADRACE_PORT": "8095", "REDIS_URL": "", "HEADRACE_REDIS_URL": ""}, console)
+
+    assert settings == UpSettings(port=8095)
+    assert output.getvalue() == ""
+
+
+def test_every_wrong_variable_of_any_child_has_a_line(console: Console) -> None:
+    """Also where two children read it; and nothing is said of URLs that they will be given."""
+    wrong = {
+        "HEADRACE_BODY_LIMIT_BYTES": "abc",
+        "HEADRACE_CLAIM_IDLE_SECONDS": "0",
+        "HEADRACE_DATABASE_CONNECTIONS": "0",
+        "HEADRACE_PORT": "many",
+        "REDIS_URL": "http://x",
+    }
+    with pytest.raises(StartError) as refused:
+        given_settings(wrong, console)
+
+    assert sorted(line.split()[0] for line in str(refused.value).splitlines()) == sorted(wrong)
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        pytest.param(
+            {"HEADRACE_TRUSTED_PROXIES": "lan"}, "HEADRACE_TRUSTED_PROXIES holds 'lan'", id="no network"
+        ),
+        pytest.param({"HEADRACE_FAULTS_DIRECTORY": "/x"}, "they need HEADRACE_FAULTS=on", id="faults"),
+    ],
+)
+def test_what_a_child_would_find_wrong_later_is_found_now(
+    console: Console, environ: dict[str, str], said: str
+) -> None:
+    """Rules of their own, beside the kinds of values."""
+    with pytest.raises(StartError, match=said):
+        given_settings(environ, console)
+
+
+def test_a_misspelt_variable_is_a_warning(console: Console, output: io.StringIO) -> None:
+    """It may be meant for something else."""
+    given_settings({"HEADRACE_SHRADS": "2"}, console)
+
+    assert output.getvalue() == "Warning: HEADRACE_SHRADS is no setting; is HEADRACE_SHARDS meant?\n"
+
+
+@pytest.mark.integration
+async def test_given_servers_are_awaited_in_the_open(
+    console: Console, output: io.StringIO, servers: Servers, database_url: str
+) -> None:
+    """Whoever waits sees for what, and no password."""
+    settings = UpSettings(redis_url=servers.redis_url, database_url=database_url)
+
+    await reach_given_servers(settings, {}, console)
+
+    said = output.getvalue()
+    assert said.startswith("Reaching Redis at redis://:***@127.0.0.1:")
+    assert "\nReaching Postgres at postgresql://headrace:***@127.0.0.1:" in said
+    assert said.count(" ...\n") == said.count(" s\n") == 2
+    assert not any(password_of(url) in said for url in (settings.redis_url, settings.database_url))
+
+
+def password_of(url: str) -> str:
+    """The password in a URL."""
+    return urlsplit(url).password or "a URL without a password"
+
+
+async def test_a_given_redis_that_is_not_there_is_told_with_a_way_round(
+    console: Console, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of the variable that was set."""
+    monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 0.3)
+    url = "redis://127.0.0.1:1/0"
+
+    with pytest.raises(StartError) as refused:
+        await reach_given_servers(UpSettings(redis_url=url), {"REDIS_URL": url}, console)
+
+    assert str(refused.value).startswith(f"cannot reach Redis at {url} (")
+    assert str(refused.value).endswith(
+        "running there? Correct REDIS_URL, or unset it and `up` brings its own server."
+    )
+    assert output.getvalue() == f"Reaching Redis at {url} ...\n"
+
+
+async def test_a_given_postgres_that_cannot_be_used_likewise(console: Console, tmp_path: Path) -> None:
+    """Here one that has no socket."""
+    url = f"postgresql://me@/db?host={tmp_path}&sslmode=maybe"
+    environ = {"DATABASE_URL": "postgresql://h", "HEADRACE_DATABASE_URL": url}
+
+    with pytest.raises(StartError, match=r"Correct HEADRACE_DATABASE_URL, or unset it and `up` brings"):
+        await reach_given_servers(UpSettings(database_url=url), environ, console)

@@ -1,0 +1,167 @@
+import io
+import json
+import os
+import signal
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from collector.embedded.banner import welcome
+from collector.embedded.console import Console
+from collector.embedded.managed_process import all_ready, kept
+from collector.embedded.orphans import ProcessRecord
+from collector.embedded.ready_file import ReadyFile
+from collector.embedded.supervisor import DOORS, VALKEY, WORKER, Household
+from collector.process.clock import SystemClock
+from tests.embedded.shell import ShellService
+from tests.end_to_end.pasting import SPECIAL
+from tests.waiting import until
+
+READY = ReadyFile(
+    url="http://127.0.0.1:8080",
+    email="admin@example.com",
+    password="password",
+    user_token="u" * 40,
+    client_token="c" * 40,
+    organization_id="0" * 32,
+    project_id="1" * 32,
+    redis_url="redis://127.0.0.1:6379/0",
+    database_url="postgresql://127.0.0.1:5432/headrace",
+    pids={},
+)
+
+Said = Callable[[], str]
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    """What the person sees."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def household(tmp_path: Path, output: io.StringIO) -> Household:
+    """Without children yet."""
+    clock = SystemClock()
+    record = ProcessRecord(tmp_path / "processes.json")
+    return Household(record, [tmp_path / "ready.json"], Console(output, clock), clock)
+
+
+def read(path: Path) -> dict[str, object]:
+    """What another program reads."""
+    return dict(json.loads(path.read_bytes()))
+
+
+async def test_the_ready_file_names_every_process_by_what_it_does(
+    household: Household, tmp_path: Path
+) -> None:
+    """A door serves ingest and api, so it is in both; what was given and not started has no process."""
+    doors = household.keepers(
+        DOORS, [ShellService(tmp_path, name="door-1"), ShellService(tmp_path, name="door-2")]
+    )
+    worker = household.keepers(WORKER, [ShellService(tmp_path, name="worker")])
+    household.keepers(VALKEY, [])
+
+    async with kept([*doors, *worker]):
+        await all_ready([*doors, *worker])
+        household.publish(READY)
+
+        door_pids = [keeper.pid for keeper in doors]
+        expected = {
+            "ingest": door_pids,
+            "api": door_pids,
+            "worker": [worker[0].pid],
+            "valkey": [],
+            "postgres": [],
+        }
+        assert read(tmp_path / "ready.json")["pids"] == expected
+        assert stat.S_IMODE(os.stat(tmp_path / "ready.json").st_mode) == 0o600  # noqa: PTH116
+
+
+async def test_a_restart_is_said_in_one_line_and_the_ready_file_follows(
+    household: Household, tmp_path: Path, output: io.StringIO
+) -> None:
+    """The line has the reason; the file has the new process."""
+    keepers = household.keepers(WORKER, [ShellService(tmp_path, name="worker")])
+    async with kept(keepers):
+        await all_ready(keepers)
+        household.publish(READY)
+        first = keepers[0].pid
+        assert first is not None
+        os.kill(first, signal.SIGKILL)
+        await until(lambda: "restarted" in output.getvalue())
+
+        assert read(tmp_path / "ready.json")["pids"] == household.pids()
+        assert keepers[0].pid != first
+    (line,) = output.getvalue().splitlines()
+    assert "worker was restarted in" in line
+    assert "(killed by SIGKILL)" in line
+
+
+async def test_what_could_not_be_restarted_yet_is_said(
+    household: Household, tmp_path: Path, output: io.StringIO
+) -> None:
+    """With the path of its log."""
+    service = ShellService(tmp_path, name="worker")
+    keepers = household.keepers(WORKER, [service])
+    async with kept(keepers):
+        await all_ready(keepers)
+        service.script = "exit 9"
+        assert keepers[0].pid is not None
+        os.kill(keepers[0].pid, signal.SIGKILL)
+        await until(lambda: "could not be restarted yet" in output.getvalue())
+
+    assert "exit status 9" in output.getvalue()
+    assert str(tmp_path / "worker.log") in output.getvalue()
+
+
+def test_a_withdrawn_ready_file_is_gone_and_stays_away(household: Household, tmp_path: Path) -> None:
+    """A restart during the stop does not bring it back."""
+    household.publish(READY)
+    household.withdraw()
+
+    household.restarted(ShellService(tmp_path), "killed by SIGKILL", 0.1)
+
+    assert not (tmp_path / "ready.json").exists()
+
+
+def test_the_welcome_has_the_address_two_requests_and_the_login() -> None:
+    """And where the data are."""
+    text = welcome(READY, Path("/data"), 1.5)
+
+    assert "ready at http://127.0.0.1:8080 after 1.5 s\n" in text
+    assert text.count("curl ") == 2
+    assert READY.client_token in text
+    assert READY.user_token in text
+    assert "admin@example.com  password\n" in text
+    assert "/data\n" in text
+
+
+@pytest.mark.parametrize("password", ["secret", ""])
+def test_comments_in_the_welcome_harm_no_shell(password: str) -> None:
+    """A zsh takes a pasted comment for a command: a bracket in it would spoil the whole paste."""
+    text = welcome(msgspec.structs.replace(READY, password=password), Path("/data"), 1.5)
+
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+
+    assert len(comments) == 5
+    assert not SPECIAL & set("".join(comments))
+
+
+def test_two_welcomes_post_two_events() -> None:
+    """The same reference id would make the second a duplicate."""
+    assert welcome(READY, Path("/data"), 1) != welcome(READY, Path("/data"), 1)
+
+
+def test_a_step_is_shown_with_its_seconds(output: io.StringIO) -> None:
+    """On anything but a terminal as plain lines, however long."""
+    console = Console(output, SystemClock())
+    with console.step("Starting " + "very " * 40 + "slowly"):
+        pass
+
+    begun, ended = output.getvalue().splitlines()
+    assert begun.endswith("slowly ...")
+    assert ended.endswith("slowly: 0.0 s")

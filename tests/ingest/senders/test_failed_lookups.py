@@ -1,0 +1,97 @@
+"""Tokens that do not exist are looked up only so often for one client."""
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from aiohttp.web import BaseRequest
+
+from collector.domain.errors import TooManyRequests
+from collector.http.client_address import TrustedProxies, trusted_proxies
+from collector.ingest.senders.failed_lookups import FailedLookups
+from tests.fakes import FakeClock
+from tests.ingest.projections import a_projection
+from tests.ingest.running_ingest import BEARER, JSON, running_door
+
+
+def failures(clock: FakeClock, limit: int = 10) -> FailedLookups:
+    """With a limit, of which one is regained in 90 s."""
+    return FailedLookups(clock, TrustedProxies(), limit)
+
+
+def test_after_too_many_failures_none_is_looked_up_for_a_while() -> None:
+    """Others go on; what was used up comes back with time."""
+    clock = FakeClock()
+    failed = failures(clock)
+    for _ in range(10):
+        failed.count("192.0.2.1")
+    clock.advance(30)
+    with pytest.raises(TooManyRequests) as refused:
+        failed.count("192.0.2.1")
+    failed.count("192.0.2.2")
+
+    assert refused.value.retry_after_seconds == 60
+    clock.advance(61)
+    failed.count("192.0.2.1")
+
+
+def test_what_was_found_does_not_count() -> None:
+    """However many tokens a client has."""
+    failed = failures(FakeClock())
+    for _ in range(100):
+        failed.count("192.0.2.1")
+        failed.take_back("192.0.2.1")
+
+    assert failed._failures == {}
+
+
+def test_without_a_limit_of_requests_there_is_one_all_the_same() -> None:
+    """A thousand, and twenty more each second."""
+    clock = FakeClock()
+    failed = failures(clock, 0)
+    for _ in range(1000):
+        failed.count("192.0.2.1")
+    with pytest.raises(TooManyRequests):
+        failed.count("192.0.2.1")
+    clock.advance(1)
+    for _ in range(20):
+        failed.count("192.0.2.1")
+
+
+def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that failed longest ago goes first."""
+    monkeypatch.setattr("collector.ingest.senders.failed_lookups._ADDRESSES_AT_MOST", 2)
+    failed = failures(FakeClock())
+    for number in (1, 2, 1, 3):
+        failed.count(f"192.0.2.{number}")
+
+    assert list(failed._failures) == ["192.0.2.1", "192.0.2.3"]
+
+
+def test_a_client_is_who_the_proxy_says() -> None:
+    """And an IPv6 one is its network."""
+    failed = FailedLookups(FakeClock(), trusted_proxies(["10.0.0.0/8"], "x-forwarded-for"), 2)
+
+    def request(client: str) -> BaseRequest:
+        return make_mocked_request("POST", "/", headers={"X-Forwarded-For": client}).clone(remote="10.0.0.9")
+
+    failed.guard(request("2001:db8::1")).count()
+    failed.guard(request("2001:db8::2")).count()
+    failed.guard(request("2001:db8:0:1::1")).count()
+    with pytest.raises(TooManyRequests):
+        failed.guard(request("2001:db8::3")).count()
+
+
+@pytest.mark.integration
+async def test_a_stranger_refuses_nobody_who_is_known(redis_url: str, key_prefix: str) -> None:
+    """Both come from one address. Clients keep their events on 429."""
+    async with running_door(redis_url, key_prefix, a_projection(), request_limit=100) as door:
+        assert (await door.post()).status == 202
+        answers = [
+            await door.post(headers=JSON | {"Authorization": f"Bearer {number:024}{'x' * 16}"})
+            for number in range(103)
+        ]
+        known = await door.post(headers=JSON | BEARER)
+
+    assert [answer.status for answer in answers[:100]] == [401] * 100
+    assert {answer.status for answer in answers[101:]} == {429}
+    assert int(answers[-1].headers["Retry-After"]) > 0
+    assert known.status == 202

@@ -1,0 +1,75 @@
+"""Places are read from a database in MaxMind's format."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.domain.event.geo import Place
+from collector.process.lifecycle import StartError
+from tests.worker.place_database import place_database
+from worker.geo_file import open_places
+
+BERLIN = {
+    "country": {"iso_code": "DE", "names": {"en": "Germany"}},
+    "subdivisions": [{"iso_code": "BE"}],
+    "city": {"names": {"de": "Berlin", "en": "Berlin"}},
+    "location": {"latitude": 52.520001, "longitude": 13.405},
+}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """One in which 198.51.100.0/24 is in Berlin."""
+    path = tmp_path / "places.mmdb"
+    path.write_bytes(place_database("198.51.100.0/24", BERLIN))
+    return path
+
+
+def test_an_address_has_the_place_of_its_network(database: Path) -> None:
+    """Coordinates to some ten metres, and what the place is called."""
+    places = open_places(str(database))
+
+    assert places is not None
+    assert places.find("198.51.100.7") == Place(
+        "52.52,13.405", {"country": "DE", "level1": "BE", "locality": "Berlin"}
+    )
+    assert places.find("198.51.101.7") is None
+    assert places.find("2001:db8::1") is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        pytest.param({"country": {"iso_code": "DE"}}, id="no coordinates"),
+        pytest.param({"location": {"latitude": 1.5}}, id="half of them"),
+        pytest.param({"location": "here"}, id="another type"),
+        pytest.param(["DE"], id="no object"),
+    ],
+)
+def test_a_record_without_coordinates_is_no_place(tmp_path: Path, record: Any) -> None:
+    """Databases of countries or networks have such ones."""
+    path = tmp_path / "places.mmdb"
+    path.write_bytes(place_database("198.51.100.0/24", record))
+    places = open_places(str(path))
+
+    assert places is not None
+    assert places.find("198.51.100.7") is None
+
+
+def test_no_file_is_no_places() -> None:
+    """Then nothing is looked up."""
+    assert open_places("") is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database", b"\xab\xcd\xefMaxMind.com\x00"])
+def test_a_file_that_is_none_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
+    """In one line that names the setting and the file."""
+    path = tmp_path / "places.mmdb"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(StartError, match=r"^HEADRACE_GEOIP_FILE: .*places\.mmdb is no database") as raised:
+        open_places(str(path))
+
+    assert "\n" not in str(raised.value)
