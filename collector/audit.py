@@ -13,13 +13,13 @@ from redis.asyncio import Redis
 
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.stream_ledger import is_empty, read_shards
-from collector.database.audit import read_finished, read_ledger
+from collector.database.audit import read_ledger, read_processed
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import check_migrated
-from collector.domain.accounting.ledger import Account, Finished, differences
+from collector.domain.accounting.ledger import Ledger, Processed, differences
 from collector.process.clock import Clock
 from collector.process.lifecycle import StartError, Stop
 from collector.process.settings import DatabaseUrl, RedisSettings, read_settings
@@ -35,8 +35,8 @@ class AuditSettings(RedisSettings, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """How long to wait for an empty stream, and whether the events of every leaf are counted."""
+class AuditOptions:
+    """How long to wait for an empty stream, and whether the events of every partition are counted."""
 
     wait_seconds: float = 0.0
     counts_events: bool = True
@@ -49,13 +49,13 @@ class Sums(msgspec.Struct, frozen=True):
     differences: list[str]
     accepted: dict[str, int]
     stream: dict[str, int]
-    finished: dict[str, int]
+    processed: dict[str, int]
     repeated: dict[str, int]
     events: dict[str, int | dict[str, int]]
-    leaves: dict[str, dict[str, int]]
+    partitions: dict[str, dict[str, int]]
 
 
-async def run(environ: Mapping[str, str], options: Options, stop: Stop, clock: Clock) -> Sums | None:
+async def run(environ: Mapping[str, str], options: AuditOptions, stop: Stop, clock: Clock) -> Sums | None:
     """The sums, or None when the end was asked for before they were known. Raises what `look` does."""
     async with asyncio.TaskGroup() as tasks:
         looking = tasks.create_task(look(environ, options, clock))
@@ -64,27 +64,27 @@ async def run(environ: Mapping[str, str], options: Options, stop: Stop, clock: C
     return None if looking.cancelled() else looking.result()
 
 
-async def look(environ: Mapping[str, str], options: Options, clock: Clock) -> Sums:
+async def look(environ: Mapping[str, str], options: AuditOptions, clock: Clock) -> Sums:
     """Look at both servers once the stream is empty or the wait is over.
 
     Raises StartError when Redis or Postgres cannot be read.
     """
     settings = read_settings(AuditSettings, environ)
-    keys = Keys(settings.redis_key_prefix)
+    keys = RedisKeys(settings.redis_key_prefix)
     async with _redis(settings.redis_url) as redis, _pool(settings.database_url) as pool:
         try:
             is_drained = await _until_drained(redis, keys, options.wait_seconds, clock)
-            account = await _account(redis, keys, pool, counts_events=options.counts_events)
+            ledger = await _account(redis, keys, pool, counts_events=options.counts_events)
         except (BrokerUnavailable, DatabaseUnavailable) as error:
             raise StartError(f"the account could not be read: {error}.") from error
     late = [] if is_drained else [f"the stream is not empty after {options.wait_seconds:g} s"]
-    return sums_of(account, [*late, *differences(account)])
+    return sums_of(ledger, [*late, *differences(ledger)])
 
 
-def sums_of(account: Account, found: list[str]) -> Sums:
+def sums_of(ledger: Ledger, found: list[str]) -> Sums:
     """The account as it is printed, with the differences that were found in it."""
-    finished = list(account.finished_after.values())
-    queues = account.queues
+    processed = list(ledger.finished_after.values())
+    queues = ledger.queues
     return Sums(
         is_sound=not found,
         differences=found,
@@ -93,13 +93,13 @@ def sums_of(account: Account, found: list[str]) -> Sums:
             "posts": sum(queue.posts for queue in queues),
             "bytes": sum(queue.bytes for queue in queues),
         },
-        stream={"unread": account.in_stream - account.in_hand, "in_hand": account.in_hand},
-        finished=_sum(finished, batches="batches", posts="posts", events="events"),
-        repeated=_sum(finished, batches="repeated_batches", posts="repeated_posts"),
-        events=_by_outcome(account.ledger.outcomes),
-        leaves={
+        stream={"unread": ledger.in_stream - ledger.in_hand, "in_hand": ledger.in_hand},
+        processed=_sum(processed, batches="batches", posts="posts", events="events"),
+        repeated=_sum(processed, batches="repeated_batches", posts="repeated_posts"),
+        events=_by_outcome(ledger.totals.outcomes),
+        partitions={
             str(day): {"counted": counted, "found": there}
-            for day, (counted, there) in sorted((account.ledger.leaves or {}).items())
+            for day, (counted, there) in sorted((ledger.totals.partitions or {}).items())
         },
     )
 
@@ -109,10 +109,14 @@ def text_of(sums: Sums) -> str:
     lines = [
         _line("accepted", sums.accepted),
         _line("in the stream", sums.stream),
-        _line("finished", sums.finished),
+        _line("finished", sums.processed),
         _line("repeated", sums.repeated),
         *(_line(outcome, count) for outcome, count in sums.events.items()),
-        *(_line(f"leaf {day}", counts) for day, counts in sums.leaves.items() if any(counts.values())),
+        *(
+            _line(f"partition {day}", counts)
+            for day, counts in sums.partitions.items()
+            if any(counts.values())
+        ),
         *(f"DIFFERENCE: {difference}" for difference in sums.differences),
     ]
     if sums.is_sound:
@@ -133,8 +137,8 @@ def _line(name: str, counts: Any) -> str:
     return f"{name:16}{parts or '0':>12}"
 
 
-def _sum(finished: list[Finished], **names: str) -> dict[str, int]:
-    return {label: sum(getattr(each, name) for each in finished) for label, name in names.items()}
+def _sum(processed: list[Processed], **names: str) -> dict[str, int]:
+    return {label: sum(getattr(each, name) for each in processed) for label, name in names.items()}
 
 
 def _by_outcome(outcomes: Mapping[tuple[str, str], int]) -> dict[str, int | dict[str, int]]:
@@ -156,7 +160,7 @@ async def _cancel_at(stop: Stop, task: asyncio.Task[Sums]) -> None:
     task.cancel()
 
 
-async def _until_drained(redis: Redis, keys: Keys, wait_seconds: float, clock: Clock) -> bool:
+async def _until_drained(redis: Redis, keys: RedisKeys, wait_seconds: float, clock: Clock) -> bool:
     """Whether the stream got empty in time; without a wait nobody asks."""
     until = clock.monotonic() + wait_seconds
     while wait_seconds and not await is_empty(redis, keys):
@@ -166,10 +170,10 @@ async def _until_drained(redis: Redis, keys: Keys, wait_seconds: float, clock: C
     return True
 
 
-async def _account(redis: Redis, keys: Keys, pool: asyncpg.Pool, *, counts_events: bool) -> Account:
-    ledger = await read_ledger(pool, counts_events=counts_events)
+async def _account(redis: Redis, keys: RedisKeys, pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
+    totals = await read_ledger(pool, counts_events=counts_events)
     queues = await read_shards(redis, keys)
-    return Account(ledger, queues, await read_finished(pool))
+    return Ledger(totals, queues, await read_processed(pool))
 
 
 @asynccontextmanager

@@ -73,7 +73,9 @@ def up(
             show_default=False,
         ),
     ] = None,
-    doors: Annotated[int, typer.Option(min=1, max=64, help="How many processes serve on the port.")] = 1,
+    ingest_processes: Annotated[
+        int, typer.Option(min=1, max=64, help="How many processes serve on the port.")
+    ] = 1,
 ) -> None:
     """Run everything on one port, with an embedded Valkey and Postgres (or REDIS_URL and DATABASE_URL)."""
     try:
@@ -88,7 +90,7 @@ def up(
 
     clock = SystemClock()
     console = Console(sys.stdout, clock)
-    options = everything.Options(data_dir, port, ready_file, doors)
+    options = everything.UpOptions(data_dir, port, ready_file, ingest_processes)
 
     async def run(stop: Stop) -> None:
         await everything.run(options, os.environ, stop, console=console, clock=clock)
@@ -117,7 +119,7 @@ class ProcessCommand(TyperCommand):
 
 @app.command(cls=ProcessCommand)
 def ingest() -> None:
-    """Run the door: accepts posts and queues them. Needs Redis only."""
+    """Run ingest: accepts posts and queues them. Needs Redis only."""
     from collector.ingest import process  # noqa: PLC0415
 
     _serve(process.run)
@@ -136,7 +138,7 @@ def api() -> None:
 
 @app.command(cls=ProcessCommand)
 def serve() -> None:
-    """Run the door and the api in one process, on one port."""
+    """Run ingest and the api in one process, on one port."""
     from collector import serve as both  # noqa: PLC0415
 
     _serve(both.run)
@@ -175,23 +177,23 @@ def audit(
     data_dir: DataDir = None,
 ) -> None:
     """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
-    from collector import audit as account  # noqa: PLC0415
+    from collector import audit as ledger  # noqa: PLC0415
     from collector.admin.servers import found_servers  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415
 
-    found: list[account.Sums | None] = []
+    found: list[ledger.Sums | None] = []
 
     async def run(stop: "Stop") -> None:
-        options = account.Options(wait_seconds=wait, counts_events=not quick)
+        options = ledger.AuditOptions(wait_seconds=wait, counts_events=not quick)
         with found_servers(os.environ, data_dir) as environ:
-            found.append(await account.run(environ, options, stop, SystemClock()))
+            found.append(await ledger.run(environ, options, stop, SystemClock()))
 
     _warn()
     status = _run(run)
     for sums in found:
         if sums is None:
             raise typer.Exit(2)
-        typer.echo(account.json_of(sums) if as_json else account.text_of(sums))
+        typer.echo(ledger.json_of(sums) if as_json else ledger.text_of(sums))
         status = 0 if sums.is_sound else 1
     raise typer.Exit(status)
 

@@ -16,7 +16,7 @@ from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
-from collector.ingest.services import open_door
+from collector.ingest.services import open_ingest
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
@@ -36,15 +36,15 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     configure_logging(settings, "serve")
     warn_of_unknown_settings(environ)
     registry, faults = CollectorRegistry(), read_faults(environ)
-    async with open_api(api_settings, registry) as api, open_door(settings, registry, faults) as door:
+    async with open_api(api_settings, registry) as api, open_ingest(settings, registry, faults) as ingest:
         await compare_database(api.redis, api.keys, await database_id(api.pool), api_settings.database_url)
         app = application()
-        add_ingest(app, door)
+        add_ingest(app, ingest)
         add_api(app, api)
-        states = {"Events are taken": door.readiness.checks, "Events are read and managed": api.checks}
+        states = {"Events are taken": ingest.readiness.checks, "Events are read and managed": api.checks}
         add_pages(app, whole_document(), states)
         # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
-        add_health(app, door.readiness.checks, registry)
+        add_health(app, ingest.readiness.checks, registry)
         address = Address(settings.host, settings.port)
         await serve(
             app,
@@ -52,5 +52,5 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
             stop,
             reuse_port=settings.reuse_port,
             connections=settings.connections,
-            on_refused=partial(door.reasons.note, CONNECTIONS),
+            on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )

@@ -28,7 +28,7 @@ from collector.embedded.service import NotStarted
 from collector.process.lifecycle import StartError
 from loadtests.benchmark_drain import measure_drain
 from loadtests.benchmark_error import BenchmarkError
-from loadtests.benchmark_ingest import measure_door, measure_fsync, measure_memory
+from loadtests.benchmark_ingest import measure_fsync, measure_ingest, measure_memory
 from loadtests.benchmark_machine import Cores, machine_facts, share_out
 from loadtests.benchmark_report import Figure, Report, as_json, as_markdown
 from loadtests.benchmark_sender import Sender
@@ -62,7 +62,7 @@ class Part:
 
 
 PARTS: Final = {
-    "door": Part("The door against a bare aiohttp application", measure_door, 6),
+    "ingest": Part("Ingest against a bare aiohttp application", measure_ingest, 6),
     "drain": Part("The drain against the server's own COPY", measure_drain, 8),
     "fsync": Part("appendfsync always against everysec", measure_fsync, 4),
     "memory": Part("Queue memory for each byte posted", measure_memory, 2, every=3),

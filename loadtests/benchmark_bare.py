@@ -1,6 +1,6 @@
-"""What the door is compared with: a bare aiohttp application that reads each post and answers 202.
+"""What ingest is compared with: a bare aiohttp application that reads each post and answers 202.
 
-It checks nothing and keeps nothing. Its server has the door's options: uvloop, no access log, the same
+It checks nothing and keeps nothing. Its server has ingest's options: uvloop, no access log, the same
 keep-alive time and backlog.
 """
 

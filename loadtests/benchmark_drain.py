@@ -2,7 +2,7 @@
 
 The worker runs here, on the measured core, from the stream entry's bytes to the commit; Postgres has the
 other cores and the settings of `headrace up`. The file holds the very rows that the worker stored, in its
-order, and goes into the very same leaf, emptied before every slice.
+order, and goes into the very same partition, emptied before every slice.
 """
 
 import asyncio
@@ -26,13 +26,13 @@ import psutil
 from prometheus_client import CollectorRegistry
 
 from collector.broker import post_batch
-from collector.broker.post_stream import Entry, PackedEntry
+from collector.broker.post_stream import PackedEntry, StreamEntry
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projects import add_project
 from collector.database.pool import close_pool, connected, create_pool
 from collector.database.schema.migrations import migrate
-from collector.database.schema.partitions import leaf_name
+from collector.database.schema.partitions import partition_name
 from collector.database.writing.store import BatchStore
 from collector.domain.ids import PostIds
 from collector.domain.intake.normalize import rules_of
@@ -57,7 +57,7 @@ _POOL_SIZE: Final = 4
 _BODY_LIMIT_BYTES: Final = 200_000
 _MAX_AGE_DAYS: Final = 3
 _SLICE_LIMIT_SECONDS: Final = 120.0
-_KEPT: Final = ("stacks", "sessions", "leaf_dates")
+_KEPT: Final = ("stacks", "sessions", "partition_dates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,22 +146,22 @@ class Backlog:
     entries: Sequence[Mapping[bytes, bytes]]
     events: int
     payload_bytes: int
-    leaf: str
+    partition: str
 
 
 def backlog_of(load: Load, events: int) -> Backlog:
-    """At least so many events, in whole stream entries, accepted at noon: far from the next leaf."""
+    """At least so many events, in whole stream entries, accepted at noon: far from the next partition."""
     noon = datetime.combine(datetime.now(UTC), time_of_day(12), UTC)
     events_per_entry = load.size * load.posts_per_entry
     entry_count = -(-events // events_per_entry)
     bodies = posts(load.make, entry_count * load.posts_per_entry, load.size, noon)
     entries = list(_entries(bodies, load.posts_per_entry, int(noon.timestamp() * 1000)))
     payload_bytes = sum(map(len, bodies))
-    return Backlog(entries, entry_count * events_per_entry, payload_bytes, leaf_name(noon.date()))
+    return Backlog(entries, entry_count * events_per_entry, payload_bytes, partition_name(noon.date()))
 
 
 def _entries(bodies: Sequence[bytes], posts_per_entry: int, now_ms: int) -> Iterator[Mapping[bytes, bytes]]:
-    """As a door writes them."""
+    """As an ingest process writes them."""
     ids = PostIds()
     waiting = [
         Post(
@@ -185,7 +185,7 @@ class MemoryStream:
 
     def __init__(self, entries: Sequence[Mapping[bytes, bytes]], stop: Stop) -> None:
         self._waiting = deque(entries)
-        self._unfinished = len(entries)
+        self._unprocessed = len(entries)
         self._numbers = count(1)
         self._stop = stop
 
@@ -215,10 +215,10 @@ class MemoryStream:
     async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
         """Nobody else could take it."""
 
-    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
+    async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
         """Count."""
-        self._unfinished -= len(entries)
-        if not self._unfinished:
+        self._unprocessed -= len(entries)
+        if not self._unprocessed:
             self._stop.request()
 
     async def remove_dead_consumers(self, idle_ms: int) -> int:  # noqa: ARG002
@@ -265,15 +265,15 @@ class DrainBench:
         """How many events the server copies from the file, beginning with empty tables."""
         await self._empty()
         began, server = time.perf_counter(), self._server_seconds()
-        await self.pool.execute(f"COPY {backlog.leaf} FROM '{rows}' (FORMAT binary)")
+        await self.pool.execute(f"COPY {backlog.partition} FROM '{rows}' (FORMAT binary)")
         seconds = time.perf_counter() - began
         self.efforts.append(Effort(_us_each(self._server_seconds() - server, backlog)))
         await self._check(backlog)
         return backlog.events / seconds
 
     async def write_rows(self, backlog: Backlog, rows: Path) -> None:
-        """Write the leaf as the worker filled it to a file of the server."""
-        await self.pool.execute(f"COPY {backlog.leaf} TO '{rows}' (FORMAT binary)")
+        """Write the partition as the worker filled it to a file of the server."""
+        await self.pool.execute(f"COPY {backlog.partition} TO '{rows}' (FORMAT binary)")
 
     async def settle(self) -> None:
         """Once its stacks and users are known, as they usually are; autovacuum does this within a minute."""
@@ -294,7 +294,7 @@ class DrainBench:
 
     async def _check(self, backlog: Backlog) -> None:
         """What was posted; the starts of its users' sessions are stored beside it."""
-        query = f"SELECT count(*) FROM {backlog.leaf} WHERE type <> 'session'"  # noqa: S608 - a leaf's name
+        query = f"SELECT count(*) FROM {backlog.partition} WHERE type <> 'session'"  # noqa: S608 - a partition's name
         stored = await self.pool.fetchval(query)
         if stored != backlog.events:
             raise BenchmarkError(f"{stored:,} of {backlog.events:,} events were stored.")

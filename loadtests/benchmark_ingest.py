@@ -1,8 +1,8 @@
-"""The door's figures: against a bare application, `always` against `everysec`, and what posts weigh queued.
+"""Ingest's figures: against a bare application, `always` against `everysec`, and what posts weigh queued.
 
 Posts are single events and arrays of 50, no two of them alike. Few connections wait for the disk together
-and leave the door nothing to do meanwhile: a figure over 64 of them is the disk's latency and has no goal.
-What the door can take in, and the goals, are where there are enough: 256.
+and leave ingest nothing to do meanwhile: a figure over 64 of them is the disk's latency and has no goal.
+What ingest can take in, and the goals, are where there are enough: 256.
 """
 
 from collections import defaultdict
@@ -19,7 +19,7 @@ from loadtests.benchmark_machine import Cores
 from loadtests.benchmark_posts import a_log, posts
 from loadtests.benchmark_report import Figure, Goal
 from loadtests.benchmark_sender import CONNECTIONS, Sender
-from loadtests.benchmark_servers import DoorServers, Durability, Server, door_servers
+from loadtests.benchmark_servers import Durability, IngestServers, Server, ingest_servers
 from loadtests.benchmark_slices import Extent, Pair, alternate, spread
 
 ARRAY_SIZE: Final = 50
@@ -34,17 +34,19 @@ _DISTINCT_EVENTS: Final = 20_000
 """As arrays they come again after 400 posts: no stream entry of 256 connections holds the same post twice."""
 
 
-async def measure_door(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
-    """The door against the bare application."""
-    async with door_bench(folder, cores, extent, "strict") as bench:
+async def measure_ingest(
+    folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
+) -> list[Figure]:
+    """Ingest against the bare application."""
+    async with ingest_bench(folder, cores, extent, "strict") as bench:
         many = bench.over(MANY_CONNECTIONS)
         figures = [await _against_bare(many, size, DOOR_GOAL, extent.slices, tell) for size in _SIZES]
         return [*figures, await _against_bare(bench.over(FEW_CONNECTIONS), 1, None, extent.slices, tell)]
 
 
 async def measure_fsync(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
-    """The door with each write on the disk before its 202, against a write each second."""
-    async with door_bench(folder, cores, extent, "relaxed") as bench:
+    """Ingest with each write on the disk before its 202, against a write each second."""
+    async with ingest_bench(folder, cores, extent, "relaxed") as bench:
         return [
             await _against_everysec(bench.over(connections), goal, extent.slices, tell)
             for connections, goal in ((FEW_CONNECTIONS, None), (MANY_CONNECTIONS, FSYNC_GOAL))
@@ -55,16 +57,16 @@ async def measure_memory(
     folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
 ) -> list[Figure]:
     """The memory of the stream for each byte that was posted."""
-    async with door_bench(folder, cores, extent, "strict") as bench:
+    async with ingest_bench(folder, cores, extent, "strict") as bench:
         return [await _memory(bench, size, extent.slices, tell) for size in _SIZES]
 
 
 async def _against_everysec(
-    bench: "DoorBench", goal: Goal | None, slices: int, tell: Callable[[], None]
+    bench: "IngestBench", goal: Goal | None, slices: int, tell: Callable[[], None]
 ) -> Figure:
     async def posts_per_second(policy: Literal["always", "everysec"]) -> float:
         await bench.servers.queue.set_fsync(policy)
-        return await bench.posts_per_second(bench.servers.door, 1)
+        return await bench.posts_per_second(bench.servers.ingest, 1)
 
     pairs = await alternate(
         slices, partial(posts_per_second, "always"), partial(posts_per_second, "everysec"), tell
@@ -80,17 +82,17 @@ async def _against_everysec(
 
 
 async def _against_bare(
-    bench: "DoorBench", size: int, goal: Goal | None, slices: int, tell: Callable[[], None]
+    bench: "IngestBench", size: int, goal: Goal | None, slices: int, tell: Callable[[], None]
 ) -> Figure:
     await bench.warm_up(size)
     pairs = await alternate(
         slices,
-        partial(bench.posts_per_second, bench.servers.door, size),
+        partial(bench.posts_per_second, bench.servers.ingest, size),
         partial(bench.posts_per_second, bench.servers.bare, size),
         tell,
     )
     return Figure(
-        name=f"door, {_SIZES[size]} a post, {bench.sender.connections} connections",
+        name=f"ingest, {_SIZES[size]} a post, {bench.sender.connections} connections",
         against="bare aiohttp application",
         unit="posts/s",
         pairs=pairs,
@@ -99,12 +101,12 @@ async def _against_bare(
     )
 
 
-async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
+async def _memory(bench: "IngestBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
     queue, pairs, entries = bench.servers.queue, [], []
     await bench.warm_up(size)
     for _ in range(slices):
         await queue.renew()
-        await bench.sender.send(bench.servers.door.port, bench.bodies[size])
+        await bench.sender.send(bench.servers.ingest.port, bench.bodies[size])
         held = await queue.held()
         pairs.append(Pair(held.stream_bytes, held.payload_bytes))
         entries.append(held.posts / held.entries)
@@ -120,22 +122,22 @@ async def _memory(bench: "DoorBench", size: int, slices: int, tell: Callable[[],
 
 
 @dataclass(slots=True)
-class DoorBench:
+class IngestBench:
     """Takes slices. `bodies` are the files of posts by their number of events."""
 
-    servers: DoorServers
+    servers: IngestServers
     sender: Sender
     bodies: Mapping[int, Path]
     _busy: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _cost: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def over(self, connections: int) -> "DoorBench":
+    def over(self, connections: int) -> "IngestBench":
         """The same servers and posts, sent over so many connections."""
-        return DoorBench(self.servers, self.sender.over(connections), self.bodies)
+        return IngestBench(self.servers, self.sender.over(connections), self.bodies)
 
     async def warm_up(self, size: int) -> None:
         """Connections, caches and code that is used for the first time belong to no slice."""
-        for server in (self.servers.door, self.servers.bare):
+        for server in (self.servers.ingest, self.servers.bare):
             await self.posts_per_second(server, size)
         self._busy.clear()
         self._cost.clear()
@@ -162,13 +164,13 @@ class DoorBench:
 
 
 @asynccontextmanager
-async def door_bench(
+async def ingest_bench(
     folder: Path, cores: Cores, extent: Extent, durability: Durability
-) -> AsyncIterator[DoorBench]:
+) -> AsyncIterator[IngestBench]:
     """Servers, and a sender with its posts."""
     token, now, bodies = new_token(), datetime.now(UTC), {}
     for size in _SIZES:
         bodies[size] = folder / f"posts-of-{size}"
         bodies[size].write_bytes(b"\n".join(posts(a_log, _DISTINCT_EVENTS // size, size, now)))
-    async with door_servers(folder, cores, token, durability) as servers:
-        yield DoorBench(servers, Sender(cores.others, extent.slice_seconds, token), bodies)
+    async with ingest_servers(folder, cores, token, durability) as servers:
+        yield IngestBench(servers, Sender(cores.others, extent.slice_seconds, token), bodies)

@@ -18,9 +18,9 @@ import msgspec
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from collector.database.writing.store import BatchStore
-from collector.domain.event.outcome import UnderstoodBatch
+from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import PostIds
-from collector.domain.intake.normalize import batch_of, rules_of, understand
+from collector.domain.intake.normalize import batch_of, normalize, rules_of
 from collector.domain.post import Post
 from loadtests.benchmark_posts import a_log, an_error
 
@@ -51,7 +51,7 @@ async def load(pool: asyncpg.Pool, folder: Path, events: int, tell: Callable[[in
     return end
 
 
-def _batch(number: int, accepted: datetime) -> UnderstoodBatch:
+def _batch(number: int, accepted: datetime) -> NormalizedBatch:
     """Logs, and every tenth an error of some 6 kB. Their sessions are left out: nothing is read of them."""
     random_ = random.Random(number)
     bodies = [
@@ -65,7 +65,7 @@ def _batch(number: int, accepted: datetime) -> UnderstoodBatch:
         PROJECT.bytes,
         json.dumps(bodies).encode(),
     )
-    batch = batch_of(post.id, [understand(post, rules_of(_BODY_LIMIT_BYTES, 0))])
+    batch = batch_of(post.id, [normalize(post, rules_of(_BODY_LIMIT_BYTES, 0))])
     events = [msgspec.structs.replace(event, session_key=None) for event in batch.events]
     return dataclasses.replace(batch, events=events)
 

@@ -1,6 +1,6 @@
-"""The servers of the door's benchmark, each started on its cores and stopped at the end whatever happens.
+"""The servers of ingest's benchmark, each started on its cores and stopped at the end whatever happens.
 
-The door is the real `headrace ingest` on the measured core, the bare application beside it on the same one;
+Ingest is the real `headrace ingest` on the measured core, the bare application beside it on the same one;
 only one of them is under load at a time. Valkey has the other cores.
 """
 
@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from collector.broker import post_batch
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry, digest_of, lookup_of
@@ -66,11 +66,11 @@ class Held:
 
 
 class Queue:
-    """The door's queue, as a benchmark handles it."""
+    """Ingest's queue, as a benchmark handles it."""
 
     def __init__(self, redis: Redis, token: str) -> None:
         self._redis = redis
-        self._keys = Keys()
+        self._keys = RedisKeys()
         self._projection = _projection(token)
 
     async def renew(self) -> None:
@@ -83,7 +83,7 @@ class Queue:
         await self._redis.config_set("appendfsync", policy)
 
     async def held(self) -> Held:
-        """Read the whole stream, once the door writes nothing more."""
+        """Read the whole stream, once ingest writes nothing more."""
         await self._settled()
         posts = entries = payload_bytes = 0
         async for fields in self._entries():
@@ -116,18 +116,18 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorServers:
-    """The two that are compared, and the queue behind the door."""
+class IngestServers:
+    """The two that are compared, and the queue behind ingest."""
 
-    door: Server
+    ingest: Server
     bare: Server
     queue: Queue
 
 
 @asynccontextmanager
-async def door_servers(
+async def ingest_servers(
     folder: Path, cores: Cores, token: str, durability: Durability
-) -> AsyncIterator[DoorServers]:
+) -> AsyncIterator[IngestServers]:
     """Everything started and ready for posts with `token`."""
     async with AsyncExitStack() as stack:
         valkey = Valkey(folder)
@@ -136,10 +136,10 @@ async def door_servers(
         stack.push_async_callback(redis.aclose)
         queue = Queue(redis, token)
         await queue.renew()
-        door = _door(folder, valkey.url, durability)
+        ingest = _ingest(folder, valkey.url, durability)
         bare = Bare(free_port(), folder / "logs" / "bare.log")
-        yield DoorServers(
-            Server("the door", door.port, (await _started(stack, door, cores.measured)).pid),
+        yield IngestServers(
+            Server("ingest", ingest.port, (await _started(stack, ingest, cores.measured)).pid),
             Server("the bare application", bare.port, (await _started(stack, bare, cores.measured)).pid),
             queue,
         )
@@ -162,7 +162,7 @@ class Bare:
             directory=ROOT,
         )
 
-    async def obstacle(self, _child: Child) -> str | None:
+    async def readiness_problem(self, _child: Child) -> str | None:
         """Ready once it lets us connect."""
         try:
             _, writer = await asyncio.open_connection(LOOPBACK, self.port)
@@ -181,7 +181,7 @@ async def _started(stack: AsyncExitStack, service: Service, cores: frozenset[int
     return child
 
 
-def _door(folder: Path, redis_url: str, durability: Durability) -> ProductProcess:
+def _ingest(folder: Path, redis_url: str, durability: Durability) -> ProductProcess:
     port = free_port()
     environ = {
         "HEADRACE_HOST": LOOPBACK,

@@ -15,7 +15,7 @@ from loadtests.fault_plant import START_SECONDS, Plant, until
 
 _PAUSE_SECONDS: Final = 1.5
 _LONG_PAUSE_SECONDS: Final = 4.0
-"""More than a door waits for the queue, and than a worker's entries are left alone."""
+"""More than an ingest process waits for the queue, and than a worker's entries are left alone."""
 _TIMEOUT_SECONDS: Final = 10.0
 _MOST_SHARDS: Final = 8
 """Of those that the faults set."""
@@ -71,7 +71,7 @@ async def memory_full_and_worker_killed(plant: Plant) -> None:
 
 
 async def replies_lost(plant: Plant) -> None:
-    """A door writes, and every other time neither the reply nor the connection comes back."""
+    """An ingest process writes, and every other time neither the reply nor the connection comes back."""
     cutter = plant.cutter
     if cutter is None:
         return
@@ -97,7 +97,7 @@ def shards_changed(*numbers: int, killing: str = "") -> Fault:
 
 
 async def script_that_does_not_end(plant: Plant) -> None:
-    """Valkey answers BUSY to everything until the script is killed; every door says so."""
+    """Valkey answers BUSY to everything until the script is killed; every ingest process says so."""
     never_again = Retry(NoBackoff(), 0)
     async with (
         _redis(plant) as redis,
@@ -125,23 +125,23 @@ FAULTS: Final[dict[str, Fault]] = {
     "Valkey killed": killed("valkey"),
     "worker killed": killed("worker"),
     "second worker killed": killed("second_worker"),
-    "door killed": killed("ingest"),
+    "ingest killed": killed("ingest"),
     "Postgres killed": killed("postgres"),
     "worker dies between commit and acknowledgement": dies_at("after_commit"),
     "worker dies between read and commit": dies_at("after_read"),
     "worker dies between claim and commit": dies_at("after_read", "after_claim"),
-    "door dies between append and answer": dies_at("after_append"),
+    "ingest dies between append and answer": dies_at("after_append"),
     "shards changed up and down": shards_changed(4, 2, 8, 1),
     "shards changed, workers killed": shards_changed(6, 1, killing="worker"),
-    "shards changed, doors killed": shards_changed(5, 3, killing="proxied_door"),
-    "replies lost between door and Valkey": replies_lost,
+    "shards changed, ingest processes killed": shards_changed(5, 3, killing="proxied_door"),
+    "replies lost between ingest and Valkey": replies_lost,
     "memory full": memory_full,
     "memory full, workers killed": memory_full_and_worker_killed,
     "Valkey stopped and continued": paused("valkey", _PAUSE_SECONDS),
     "Postgres stopped and continued": paused("postgres", _PAUSE_SECONDS),
     "two workers on the same entries": paused("worker", _PAUSE_SECONDS),
     "worker and Postgres killed": killed("worker", "postgres"),
-    "door and Valkey killed": killed("ingest", "valkey"),
+    "ingest and Valkey killed": killed("ingest", "valkey"),
     "everything killed": killed("ingest", "worker", "second_worker", "valkey", "postgres"),
     "Valkey busy with a script": script_that_does_not_end,
     "disk short": disk_short,

@@ -1,4 +1,4 @@
-"""The doors' midnight in crash tests: still ahead once the plant has started, however long that takes."""
+"""ingest's midnight in crash tests: still ahead once the plant has started, however long that takes."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ Start = Callable[[Path, Mapping[str, str]], AbstractAsyncContextManager[Plant]]
 
 
 class Midnight:
-    """When the doors' day changes, in seconds of `time.monotonic`; None: not in this run."""
+    """When ingest's day changes, in seconds of `time.monotonic`; None: not in this run."""
 
     def __init__(self, at: float | None) -> None:
         self.at = at
@@ -39,7 +39,7 @@ async def plant_before_midnight(
     start: Start = running_plant,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[tuple[Plant, Midnight]]:
-    """A running plant whose doors' midnight is so many seconds after its start began, 0 for none.
+    """A running plant whose ingest processes' midnight is so many seconds after its start began, 0 for none.
 
     A plant that is ready too late for that is started anew, apart, with the time that it has taken on top.
     Raises PlantError when that does not help either.
@@ -59,7 +59,7 @@ async def plant_before_midnight(
 
 
 def _clock_settings(midnight_after_seconds: float, now: datetime) -> dict[str, str]:
-    """What gives doors such a midnight."""
+    """What gives ingest processes such a midnight."""
     if not midnight_after_seconds:
         return {}
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY

@@ -1,4 +1,4 @@
-"""What crash tests run on: `headrace up` with two doors, a second worker, and a third door behind a proxy.
+"""What crash tests run on: `headrace up` with two ingest, a second worker, and a third ingest behind a proxy.
 
 Only processes that this run started are ever touched: children of our `headrace up`, by its ready file, and
 our own.
@@ -67,7 +67,7 @@ class Plant:
         return msgspec.json.decode((self.folder / "ready.json").read_bytes(), type=Ready)
 
     def children(self, kind: str) -> list[psutil.Process]:
-        """The running processes of a kind: of `headrace up`, or our own second worker and third door."""
+        """The running processes of a kind: of `headrace up`, or our own second worker and third ingest."""
         pids = list(self.ready.pids.get(kind, []))
         if kind in self.own and self.own[kind].returncode is None:
             pids.append(self.own[kind].pid)
@@ -108,7 +108,7 @@ class Plant:
 
     @contextmanager
     def other_queue_disk(self, folder: Path) -> Iterator[None]:
-        """Doors find the queue's disk where `folder` is, inside the block."""
+        """Ingest processes find the queue's disk where `folder` is, inside the block."""
         usual = self.queue_disk.readlink()
         _point(self.queue_disk, folder)
         try:
@@ -117,7 +117,7 @@ class Plant:
             _point(self.queue_disk, usual)
 
     async def until_refusing(self, reason: str) -> None:
-        """Return once the readiness and the metrics of every door have named the reason."""
+        """Return once the readiness and the metrics of every ingest process have named the reason."""
         for url in (self.ready.url, self.proxied_url):
             await until(partial(_refuses, url, reason), START_SECONDS, f"{reason} in the readiness of {url}")
 
@@ -184,13 +184,13 @@ async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncItera
         await until(lambda: _is_ready(plant), START_SECONDS, "headrace up")
         async with proxied(plant.ready.redis_url) as (cutter, redis_url), asyncio.TaskGroup() as tasks:
             plant.cutter = cutter
-            keepers = [tasks.create_task(keeper) for keeper in _own_keepers(plant, redis_url)]
+            processes = [tasks.create_task(managed) for managed in _own_keepers(plant, redis_url)]
             try:
-                await until(lambda: _answers(plant.proxied_url), START_SECONDS, "the door behind the proxy")
+                await until(lambda: _answers(plant.proxied_url), START_SECONDS, "ingest behind the proxy")
                 yield plant
             finally:
-                for keeper in keepers:
-                    keeper.cancel()
+                for managed in processes:
+                    managed.cancel()
     finally:
         await _stop(plant.up)
 
@@ -217,7 +217,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
-    options = ("--port", "0", "--doors", "2", "--data-dir", str(folder / "data"))
+    options = ("--port", "0", "--ingest processes", "2", "--data-dir", str(folder / "data"))
     with (folder / "up.log").open("wb") as log:
         return await asyncio.create_subprocess_exec(
             *_command("up", *options, "--ready-file", str(folder / "ready.json")),
@@ -228,17 +228,17 @@ async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subproc
 
 
 def _own_keepers(plant: Plant, redis_url: str) -> list[Coroutine[Any, Any, None]]:
-    """A second worker, and a door that reaches Valkey by the proxy; started again whenever they die.
+    """A second worker, and ingest that reaches Valkey by the proxy; started again whenever they die.
 
     Their settings name different numbers of shards, of which at most one is the stored one.
     """
-    ready, door_port = plant.ready, _free_port()
-    plant.proxied_url = f"http://127.0.0.1:{door_port}"
+    ready, ingest_port = plant.ready, _free_port()
+    plant.proxied_url = f"http://127.0.0.1:{ingest_port}"
     worker = {"DATABASE_URL": ready.database_url, "REDIS_URL": ready.redis_url, "HEADRACE_SHARDS": "1"}
-    door = {"REDIS_URL": redis_url, "HEADRACE_PORT": str(door_port), "HEADRACE_SHARDS": "4"}
+    ingest = {"REDIS_URL": redis_url, "HEADRACE_PORT": str(ingest_port), "HEADRACE_SHARDS": "4"}
     return [
         _keep(plant, "second_worker", "worker", {**worker, "HEADRACE_PORT": str(_free_port())}),
-        _keep(plant, "proxied_door", "ingest", door),
+        _keep(plant, "proxied_door", "ingest", ingest),
     ]
 
 
@@ -311,7 +311,7 @@ async def _refuses(url: str, reason: str) -> bool:
 
 
 class _Checks(msgspec.Struct):
-    """What is read of a door's readiness."""
+    """What is read of an ingest process's readiness."""
 
     checks: dict[str, str] = {}
 

@@ -1,6 +1,6 @@
-"""A TCP proxy between a door and Valkey that can swallow the reply to a write and cut the connection.
+"""A TCP proxy between ingest and Valkey that can swallow the reply to a write and cut the connection.
 
-The door then cannot know whether its batch was written, and must write it again under the same batch id.
+Ingest then cannot know whether its batch was written, and must write it again under the same batch id.
 """
 
 import asyncio
@@ -47,8 +47,8 @@ class ReplyCutter:
             asyncio.ensure_future(self._pass_requests(reader, server_writer, connection)),
             asyncio.ensure_future(self._pass_replies(server_reader, writer, connection)),
         ]
-        _, unfinished = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in unfinished:
+        _, unprocessed = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in unprocessed:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 

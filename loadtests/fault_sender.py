@@ -1,4 +1,7 @@
-"""Senders for crash tests: posts of every kind, a few at a time, to every door, repeated as clients do it."""
+"""Senders for crash tests.
+
+Posts of every kind, a few at a time, to all of ingest, repeated as clients do it.
+"""
 
 import asyncio
 import json
@@ -28,7 +31,7 @@ _DAMAGED: Final = b"\x1f\x8bdamaged "
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class IngestServices:
     """Where posts go, and with which token."""
 
     url: str
@@ -43,7 +46,7 @@ class Senders:
     """
 
     auditor: Auditor
-    doors: Sequence[Door]
+    ingest_processes: Sequence[IngestServices]
     seed: int
     answers: Counter[int] = field(default_factory=Counter)
     accepted_by: Counter[str] = field(default_factory=Counter)
@@ -76,7 +79,7 @@ class Senders:
         else:
             sent, body = self._made(chance.choice(_KINDS), chance)
         while True:
-            answer = await self._post(session, chance.choice(self.doors), sent.kind, body)
+            answer = await self._post(session, chance.choice(self.ingest_processes), sent.kind, body)
             sent.answers.append(answer)
             if answer is Answer.ACCEPTED or sent.kind is not Kind.REFERENCED or self._is_over:
                 break
@@ -94,20 +97,22 @@ class Senders:
             return self.auditor.remember(kind, marks), "\n".join(marks).encode()
         return self.auditor.remember(kind, marks), json.dumps([_event(kind, mark) for mark in marks]).encode()
 
-    async def _post(self, session: aiohttp.ClientSession, door: Door, kind: Kind, body: bytes) -> Answer:
-        headers = {"Authorization": f"Bearer {door.token}", "Content-Type": "application/json"}
+    async def _post(
+        self, session: aiohttp.ClientSession, ingest: IngestServices, kind: Kind, body: bytes
+    ) -> Answer:
+        headers = {"Authorization": f"Bearer {ingest.token}", "Content-Type": "application/json"}
         if kind is Kind.DAMAGED:
             headers["Content-Encoding"] = "gzip"
         status = 0
         try:
-            async with session.post(f"{door.url}/api/v2/events", data=body, headers=headers) as response:
+            async with session.post(f"{ingest.url}/api/v2/events", data=body, headers=headers) as response:
                 status = response.status
                 text = await response.text()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             text = str(error)
         self.answers[status] += 1
         if status == ACCEPTED:
-            self.accepted_by[door.url] += 1
+            self.accepted_by[ingest.url] += 1
             return Answer.ACCEPTED
         if status == REPEATED:
             self.reasons[json.loads(text)["title"]] += 1

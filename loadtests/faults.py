@@ -21,7 +21,7 @@ from loadtests.fault_auditor import Auditor, Findings
 from loadtests.fault_kinds import FAULTS
 from loadtests.fault_midnight import plant_before_midnight
 from loadtests.fault_plant import Plant, PlantError, until
-from loadtests.fault_sender import Door, Senders
+from loadtests.fault_sender import IngestServices, Senders
 from loadtests.fault_watch import Watch
 
 RECOVER_SECONDS: Final = 60.0
@@ -29,7 +29,7 @@ DRAIN_SECONDS: Final = 60.0
 
 _SENDERS: Final = 8
 _PROGRESS: Final = 5
-"""Posts that each door must take after a fault before the next one."""
+"""Posts that each ingest process must take after a fault before the next one."""
 _NEXT_DAY: Final = 50
 """And after midnight: some of any kind among them, and more than were under way."""
 
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def repeated(self) -> int:
-        """Batches that a door had written again, as `headrace audit` says."""
+        """Batches that an ingest process had written again, as `headrace audit` says."""
         return msgspec.json.decode(self.audit_said, type=_Said).repeated.get("batches", 0)
 
     @property
@@ -86,7 +86,7 @@ class Run:
         lines = [
             f"{self.faults.total()} faults in {self.seconds:.0f} s (seed {self.seed}):",
             *(f"{number:6}  {name}" for name, number in sorted(self.faults.items())),
-            f"longest until every door took posts again: {seconds:.1f} s ({fault})",
+            f"longest until every ingest process took posts again: {seconds:.1f} s ({fault})",
             f"answers: {answers} (0: none)",
             *(f"{number:6}  503: {title}" for title, number in sorted(self.reasons.items())),
             *(f"dropped by clients: {text}" for text in self.refused[:5]),
@@ -128,9 +128,7 @@ def parse(words: list[str]) -> Plan:
     parser.add_argument(
         "--seed", type=int, default=time.time_ns() % 1_000_000, help="repeats a run's choices"
     )
-    parser.add_argument(
-        "--midnight", type=float, default=30, help="seconds until the doors' midnight, 0: none"
-    )
+    parser.add_argument("--midnight", type=float, default=30, help="seconds until ingest's midnight, 0: none")
     parser.add_argument(
         "--fault", action="append", default=[], choices=list(FAULTS), help="only these, in order"
     )
@@ -143,9 +141,11 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
     run, auditor, began = Run(plan.seed), Auditor(), time.monotonic()
     async with plant_before_midnight(folder, plan.midnight_after_seconds) as (plant, midnight):
         ready = plant.ready
-        doors = [Door(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
-        senders = Senders(auditor, doors, plan.seed, run.answers, refused=run.refused, reasons=run.reasons)
-        watch = Watch([door.url for door in doors])
+        ingest_processes = [IngestServices(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
+        senders = Senders(
+            auditor, ingest_processes, plan.seed, run.answers, refused=run.refused, reasons=run.reasons
+        )
+        watch = Watch([ingest.url for ingest in ingest_processes])
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watch.run())
             tasks.create_task(senders.run(_SENDERS, plan.posts_per_second))
@@ -182,7 +182,7 @@ def _chosen(plan: Plan) -> Iterator[str]:
 
 
 async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
-    """One fault, and the time until every door takes posts again."""
+    """One fault, and the time until every ingest process takes posts again."""
     await FAULTS[name](plant)
     over = time.monotonic()
     await _until_posts_are_taken(senders, _PROGRESS, name)
@@ -191,8 +191,8 @@ async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
 
 
 async def _until_posts_are_taken(senders: Senders, number: int, after: str) -> None:
-    """So many by every door."""
-    wanted = {door.url: senders.accepted_by[door.url] + number for door in senders.doors}
+    """So many by every ingest process."""
+    wanted = {ingest.url: senders.accepted_by[ingest.url] + number for ingest in senders.ingest_processes}
     await until(
         lambda: all(senders.accepted_by[url] >= least for url, least in wanted.items()),
         RECOVER_SECONDS,

@@ -31,7 +31,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class BulkResult:
     """Whether the run is good, and the text that says so."""
 
     is_good: bool
@@ -43,7 +43,7 @@ def read_report(content: bytes) -> Report:
     return msgspec.json.decode(content, type=Report)
 
 
-def judge(report: Report) -> Verdict:
+def judge(report: Report) -> BulkResult:
     """Good is: something was posted, something was read back, nothing failed and nothing is missing."""
     sent = [request for request in report.requests if request.name != FOUND]
     reads = [request for request in report.requests if request.name == FOUND]
@@ -61,7 +61,7 @@ def judge(report: Report) -> Verdict:
         *report.errors,
         "passed" if is_good else "FAILED",
     ]
-    return Verdict(is_good, "\n".join(lines))
+    return BulkResult(is_good, "\n".join(lines))
 
 
 def _line(request: Request, seconds: float) -> str:

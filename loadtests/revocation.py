@@ -1,7 +1,7 @@
-"""How long a revoked token is still let in, by the slowest of all door processes, over many tries.
+"""How long a revoked token is still let in, by the slowest of all ingest processes, over many tries.
 
-Each door is asked over a connection of its own; which process is at the other end of it is read from the
-kernel's table of connections. The time is from the sending of the DELETE to the first 401 of the last door.
+Each ingest is asked over a connection of its own; which process is at the other end of it is read from the
+kernel's table of connections. The time is from the sending of the DELETE to the first 401 of the last ingest.
 """
 
 import argparse
@@ -32,7 +32,7 @@ _BODY: Final = b"revocation"
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """An open connection to one door process."""
+    """An open connection to one ingest process."""
 
     pid: int
     reader: asyncio.StreamReader
@@ -41,7 +41,7 @@ class Probe:
     async def post(self, token: str) -> int:
         """Post an event; the status."""
         head = (
-            f"POST /api/v2/events HTTP/1.1\r\nHost: door\r\nAuthorization: Bearer {token}\r\n"
+            f"POST /api/v2/events HTTP/1.1\r\nHost: ingest\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: text/plain\r\nContent-Length: {len(_BODY)}\r\n\r\n"
         )
         self.writer.write(head.encode() + _BODY)
@@ -67,31 +67,31 @@ def main() -> int:
     tries, status = parser.parse_args().tries, 2
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-revocation-", ignore_cleanup_errors=True) as folder:
-            seconds, doors = asyncio.run(_run(Path(folder), tries))
-        print(text_of(seconds, doors))
+            seconds, ingest_processes = asyncio.run(_run(Path(folder), tries))
+        print(text_of(seconds, ingest_processes))
         status = 0 if max(seconds) < PROMISED_SECONDS else 1
     except* PlantError as group:
         print(f"revocation: {group.exceptions[0]}", file=sys.stderr)
     return status
 
 
-def text_of(seconds: Sequence[float], doors: int) -> str:
+def text_of(seconds: Sequence[float], ingest_processes: int) -> str:
     """The report."""
     return (
-        f"{len(seconds)} tokens revoked, {doors} door processes: refused by all of them after at most"
+        f"{len(seconds)} tokens revoked, {ingest_processes} ingest processes: refused by all after at most"
         f" {max(seconds) * 1000:.0f} ms (median {statistics.median(seconds) * 1000:.0f} ms)"
     )
 
 
 async def revocations(plant: Plant, tries: int) -> tuple[list[float], int]:
-    """For each try the seconds until every door refused, and how many doors there are."""
+    """For each try the seconds until all of ingest refused, and how many ingest processes there are."""
     async with probes_of(plant) as probes, aiohttp.ClientSession() as session:
         return [await _revoke_one(plant, session, probes) for _ in range(tries)], len(probes)
 
 
 @asynccontextmanager
 async def probes_of(plant: Plant) -> AsyncIterator[list[Probe]]:
-    """A connection to every door process. Raises PlantError when the kernel never chose one of them."""
+    """A connection to every ingest process. Raises PlantError when the kernel never chose one of them."""
     wanted = {process.pid for kind in ("ingest", "proxied_door") for process in plant.children(kind)}
     probes: dict[int, Probe] = {}
     async with AsyncExitStack() as stack:
@@ -106,7 +106,7 @@ async def probes_of(plant: Plant) -> AsyncIterator[list[Probe]]:
             if probes.keys() == wanted:
                 break
         else:
-            raise PlantError(f"no connection to the doors {wanted - probes.keys()}")
+            raise PlantError(f"no connection to ingest {wanted - probes.keys()}")
         yield list(probes.values())
 
 
@@ -120,7 +120,7 @@ def _pid_behind(port: int, pids: set[int]) -> int | None:
 
 
 async def _revoke_one(plant: Plant, session: aiohttp.ClientSession, probes: Sequence[Probe]) -> float:
-    """A new token is used at every door, then revoked while every door is asked without a pause."""
+    """A new token is used at all of ingest, then revoked while all of ingest is asked without a pause."""
     ready = plant.ready
     headers = {"Authorization": f"Bearer {ready.user_token}"}
     url = f"{ready.url}/api/v2/projects/{ready.project_id}/tokens"

@@ -1,4 +1,4 @@
-"""Whether answers are as the document says; every answer that the tests of the api and the door get is asked.
+"""Whether answers are as the document says; every answer that the tests of the api and ingest get is asked.
 
 What was met is kept, so that the last test of a run can tell which documented answer never came.
 """

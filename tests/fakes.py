@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
-from collector.broker.token_projection import EVERYTHING, Eviction, Found
+from collector.broker.token_projection import EVERYTHING, Eviction, Lookup
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry
 from collector.domain.post import PostBatch
@@ -65,13 +65,13 @@ class FakeTokenProjection:
         self.lookups = 0
         self._channels: list[asyncio.Queue[Eviction | Exception | None]] = []
 
-    async def find_token(self, lookup: str) -> Found[TokenEntry]:
+    async def find_token(self, lookup: str) -> Lookup[TokenEntry]:
         return self._found(self.projection.tokens.get(lookup))
 
-    async def find_project(self, project_id: bytes) -> Found[ProjectEntry]:
+    async def find_project(self, project_id: bytes) -> Lookup[ProjectEntry]:
         return self._found(self.projection.projects.get(project_id))
 
-    async def find_organization(self, organization_id: bytes) -> Found[OrganizationEntry]:
+    async def find_organization(self, organization_id: bytes) -> Lookup[OrganizationEntry]:
         return self._found(self.projection.organizations.get(organization_id))
 
     async def evictions(self) -> AsyncIterator[Eviction | None]:
@@ -99,8 +99,8 @@ class FakeTokenProjection:
         for channel in list(self._channels):
             channel.put_nowait(error)
 
-    def _found(self, entry: "TokenEntry | ProjectEntry | OrganizationEntry | None") -> "Found":  # type: ignore[type-arg]
+    def _found(self, entry: "TokenEntry | ProjectEntry | OrganizationEntry | None") -> "Lookup":  # type: ignore[type-arg]
         self.lookups += 1
         if self.failure is not None:
             raise self.failure
-        return Found(entry, self.swept_seconds_ago)
+        return Lookup(entry, self.swept_seconds_ago)

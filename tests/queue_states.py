@@ -64,9 +64,9 @@ class SlowlyLoading(Valkey):
         """The same server, only slower to start."""
         return _configured(await super().prepare(), "key-load-delay 50")
 
-    async def obstacle(self, _child: object) -> str | None:
+    async def readiness_problem(self, _child: object) -> str | None:
         """It need only listen."""
-        found = await super().obstacle(_child)  # type: ignore[arg-type]
+        found = await super().readiness_problem(_child)  # type: ignore[arg-type]
         return None if found is not None and "LOADING" in found else found
 
 

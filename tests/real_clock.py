@@ -17,5 +17,5 @@ def real_now() -> datetime:
 
 
 def real_days_ago(number: int) -> datetime:
-    """Noon of a day before the one that Postgres has: never close to a leaf's edge."""
+    """Noon of a day before the one that Postgres has: never close to a partition's edge."""
     return real_now().replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=number)

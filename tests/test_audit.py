@@ -12,9 +12,9 @@ import pytest
 from redis.asyncio import Redis
 
 from collector import audit
-from collector.audit import Options
+from collector.audit import AuditOptions
 from collector.broker.connection import connect
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards, set_shards
 from collector.database.pool import create_pool
@@ -25,7 +25,7 @@ from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.factories import a_batch, a_post
 from tests.test_cli import headrace
-from tests.worker.fakes import understood
+from tests.worker.fakes import normalized
 
 pytestmark = pytest.mark.integration
 
@@ -40,10 +40,10 @@ class Books:
     stream: PostStream
     pool: asyncpg.Pool
     environ: dict[str, str]
-    keys: Keys
+    keys: RedisKeys
 
     async def accept(self, shard: int = 0, batch: PostBatch | None = None) -> PostBatch:
-        """One batch with an event of every outcome, as the door writes it."""
+        """One batch with an event of every outcome, as ingest writes it."""
         posts = [a_post(body=body, content_encoding="gzip" * (body[:1] == b"\x1f")) for body in BODIES]
         batch = batch or a_batch(*posts)
         await self.stream.append(shard, batch)
@@ -52,13 +52,13 @@ class Books:
     async def finish(self, count: int = 100, *, acknowledges: bool = True) -> None:
         """Store what is unread."""
         entries = await self.stream.read("worker", count, 1)
-        await BatchStore(self.pool).save(understood(entries, rules_of(200_000, 3)))
+        await BatchStore(self.pool).save(normalized(entries, rules_of(200_000, 3)))
         if acknowledges:
             await self.stream.acknowledge(entries)
 
     async def look(self, **options: Any) -> audit.Sums:
         """What the audit finds."""
-        return await audit.look(self.environ, Options(**options), SystemClock())
+        return await audit.look(self.environ, AuditOptions(**options), SystemClock())
 
     async def command(self, *options: str) -> subprocess.CompletedProcess[str]:
         """As a shell runs it."""
@@ -69,7 +69,7 @@ class Books:
 async def books(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Books]:
     """Empty."""
     redis = connect(redis_url, socket_timeout_seconds=5)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
     environ = {
         "REDIS_URL": redis_url,
@@ -99,7 +99,7 @@ async def test_everything_is_somewhere_and_adds_up(books: Books) -> None:
     assert (sums.is_sound, sums.differences) == (True, [])
     assert (sums.accepted["batches"], sums.accepted["posts"]) == (5, 20)
     assert sums.stream == {"unread": 1, "in_hand": 1}
-    assert sums.finished == {"batches": 3, "posts": 12, "events": 15}
+    assert sums.processed == {"batches": 3, "posts": 12, "events": 15}
     assert sums.repeated == {"batches": 1, "posts": 4}
     assert sums.events == {
         "stored": 7,
@@ -107,7 +107,7 @@ async def test_everything_is_somewhere_and_adds_up(books: Books) -> None:
         "discarded": {"too_old": 3},
         "dead_lettered": {"corrupt_encoding": 3},
     }
-    assert sums.leaves == {"2025-10-09": {"counted": 7, "found": 7}}
+    assert sums.partitions == {"2025-10-09": {"counted": 7, "found": 7}}
 
 
 async def test_an_unreadable_entry_is_accounted_for(books: Books) -> None:
@@ -122,7 +122,7 @@ async def test_an_unreadable_entry_is_accounted_for(books: Books) -> None:
     sums = await books.look()
 
     assert sums.differences == []
-    assert sums.finished["posts"] == sums.accepted["posts"] == 4
+    assert sums.processed["posts"] == sums.accepted["posts"] == 4
     assert sums.events["dead_lettered"] == {"unreadable_entry": 1}
 
 
@@ -178,12 +178,12 @@ async def test_the_end_can_be_asked_for_meanwhile(books: Books) -> None:
     stop = Stop()
     stop.request()
 
-    assert await audit.run(books.environ, Options(wait_seconds=60), stop, SystemClock()) is None
+    assert await audit.run(books.environ, AuditOptions(wait_seconds=60), stop, SystemClock()) is None
 
 
 async def test_what_cannot_be_read_is_one_line_and_exit_status_2(books: Books) -> None:
     """A database that was never migrated, for instance."""
-    await books.pool.execute("DROP TABLE finished; DELETE FROM schema_migrations WHERE name > '0001_z'")
+    await books.pool.execute("DROP TABLE processed; DELETE FROM schema_migrations WHERE name > '0001_z'")
 
     done = await books.command()
 
@@ -200,7 +200,7 @@ async def test_a_server_that_goes_away_is_a_clear_error(
     monkeypatch.setattr("collector.broker.connection._START_WAIT_SECONDS", 0.1)
 
     with pytest.raises(StartError, match="cannot reach Redis"):
-        await audit.look(environ, Options(), SystemClock())
+        await audit.look(environ, AuditOptions(), SystemClock())
 
 
 async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:
@@ -212,13 +212,13 @@ async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:
     waiting = await books.look(wait_seconds=0.01)
     await books.stream.ensure_group()
     await books.finish()
-    finished = await books.look()
+    processed = await books.look()
     await books.redis.delete(books.keys.accepted(9))
     forgotten = await books.look()
 
     assert (waiting.accepted["batches"], waiting.stream["unread"]) == (3, 3)
     assert waiting.differences == ["the stream is not empty after 0.01 s"]
-    assert (finished.is_sound, finished.finished["batches"]) == (True, 3)
+    assert (processed.is_sound, processed.processed["batches"]) == (True, 3)
     assert forgotten.differences == [
         "shard 9: 1 batches were finished and none accepted; Redis may have lost its counters"
     ]

@@ -50,7 +50,7 @@ async def test_every_part_comes_to_figures_and_both_reports_are_written(tmp_path
     assert written[".md"] in output
     figures = msgspec.json.decode(written[".json"])["figures"]
     assert [figure["name"].partition(",")[0] for figure in figures] == [
-        *["door"] * 3,
+        *["ingest"] * 3,
         *["drain"] * 4,
         *["appendfsync always"] * 2,
         *["queue memory"] * 2,
@@ -68,9 +68,9 @@ async def test_an_interrupted_run_stops_all_that_it_started(
     work, results = tmp_path / "work", tmp_path / "results"
     work.mkdir()
     monkeypatch.setenv("TMPDIR", str(work))
-    words = ("--only", "door", "--slices", "1000", "--slice-seconds", "0.1", "--output", str(results))
+    words = ("--only", "ingest", "--slices", "1000", "--slice-seconds", "0.1", "--output", str(results))
     async with running(*words) as bench:
-        await until(lambda: len(servers_in(work)) == 3, LIMIT_SECONDS, "queue, door and bare application")
+        await until(lambda: len(servers_in(work)) == 3, LIMIT_SECONDS, "queue, ingest and bare application")
         bench.send_signal(number)
         await bench.communicate()
 
@@ -115,7 +115,7 @@ def test_the_time_decides_how_many_slices_there_are(words: list[str], slices: in
 
 def test_one_part_can_be_run_alone() -> None:
     """While working on one thing."""
-    assert parse(["--only", "drain", "--only", "door"]).only == ["drain", "door"]
+    assert parse(["--only", "drain", "--only", "ingest"]).only == ["drain", "ingest"]
     with pytest.raises(SystemExit):
         parse(["--only", "everything"])
 

@@ -14,12 +14,12 @@ RATIOS = (0.8, 0.9, 1.0, 1.1, 1.2)
 def a_figure(goal: Goal | None = None) -> Figure:
     """Five pairs whose ratios have the median 1.0 and the quartiles 0.9 and 1.1."""
     return Figure(
-        name="door, one event a post",
+        name="ingest, one event a post",
         against="bare aiohttp application",
         unit="posts/s",
         pairs=[Pair(20_000 * ratio, 20_000) for ratio in RATIOS],
         goal=goal,
-        notes=("the door used 0.99 of its core",),
+        notes=("ingest used 0.99 of its core",),
     )
 
 
@@ -58,8 +58,8 @@ def test_the_markdown_shows_what_belongs_to_the_figures() -> None:
     lines = as_markdown(a_report(a_figure())).splitlines()
 
     assert lines[0] == "# Benchmark of 2026-11-22 10:30 UTC"
-    assert "| door, one event a post | 20,000 | 20,000 | posts/s |" in lines
-    assert "- door, one event a post: the door used 0.99 of its core" in lines
+    assert "| ingest, one event a post | 20,000 | 20,000 | posts/s |" in lines
+    assert "- ingest, one event a post: ingest used 0.99 of its core" in lines
     assert "| CPU | some CPU, 2 cores |" in lines
     assert "| sender | wrk |" in lines
     assert "| duration | 240 s |" in lines

@@ -13,7 +13,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from collector.api import document as of_the_api
 from collector.api.app import ROUTES as OF_THE_API
 from collector.http.errors import STATUS
-from collector.ingest import document as of_the_door
+from collector.ingest import document as of_ingest
 from collector.ingest.routes import ROUTES as OF_THE_DOOR
 from tests.documented import DOCUMENT, MET, check_answer
 
@@ -94,10 +94,10 @@ def test_an_answer_that_is_not_documented_is_noticed(status: int, content_type: 
 
 @pytest.mark.last
 def test_every_answer_that_is_documented_has_come(request: pytest.FixtureRequest) -> None:
-    """In a run of all tests of the door and the api: what an operation says of itself, some test has met."""
+    """In a run of all tests of ingest and the api: what an operation says of itself, some test has met."""
     collected = {item.path for item in request.session.items}
     if not all(collected.issuperset((TESTS / part).glob("test_*.py")) for part in ("api", "ingest")):
-        pytest.skip("not all tests of the api and the door are in this run")
+        pytest.skip("not all tests of the api and ingest are in this run")
     if request.config.option.keyword or request.config.option.markexpr:
         pytest.skip("only some of the tests are in this run")
 
@@ -113,7 +113,7 @@ def test_every_answer_that_is_documented_has_come(request: pytest.FixtureRequest
 def _own_answers() -> dict[str, tuple[set[tuple[str, str]], set[int]]]:
     """What each handler says that it answers and refuses, and where it is asked."""
     found: dict[str, tuple[set[tuple[str, str]], set[int]]] = {}
-    for route in (*of_the_door.documented_routes(), *of_the_api.documented_routes()):
+    for route in (*of_ingest.documented_routes(), *of_the_api.documented_routes()):
         operation, place = route.operation, (route.method, _template(route.pattern))
         statuses = {*operation.answers, *(int(STATUS[refusal]) for refusal in operation.refusals)}
         found.setdefault(operation.description, (set(), statuses))[0].add(place)

@@ -27,7 +27,7 @@ from collector.domain.intake.body import raw_events
 from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_events
 from collector.http.event_form import EventForm, StoredEventForm
 from collector.ingest.handlers import submissions
-from tests.database.rows import ORGANIZATION, PROJECT, as_stored, post_id, understood
+from tests.database.rows import ORGANIZATION, PROJECT, as_stored, normalized, post_id
 from tests.factories import a_post
 
 SENT: Final[Mapping[str, Any]] = {
@@ -81,7 +81,12 @@ def test_every_column_has_a_value_here() -> None:
             id="what the document says of it",
         ),
         pytest.param(
-            {place.name for field in FIELDS.values() for place in field.places if isinstance(place, Column)},
+            {
+                source.name
+                for field in FIELDS.values()
+                for source in field.sources
+                if isinstance(source, Column)
+            },
             set(EVENT_COLUMNS) - {"data", "date_offset_minutes"},
             id="the fields of a filter",
         ),
@@ -106,9 +111,9 @@ def both_ways(*sent: Mapping[str, Any]) -> list[Event]:
     body = orjson.dumps(sent)
     plain = plain_events(body, "application/json")
     assert plain is not None
-    quickly = [event_of_plain(each, place, sender, None) for place, each in enumerate(plain) if each]
+    quickly = [event_of_plain(each, source, sender, None) for source, each in enumerate(plain) if each]
     raw = [each for each in raw_events(body, "application/json") if isinstance(each, dict)]
-    carefully = [event_of(each, place, sender, None) for place, each in enumerate(raw)]
+    carefully = [event_of(each, source, sender, None) for source, each in enumerate(raw)]
     assert [comparable(event) for event in quickly] == [comparable(event) for event in carefully]
     return [event for event in quickly if isinstance(event, Event)]
 
@@ -143,12 +148,15 @@ async def test_postgres_has_the_columns_of_the_event(database_url: str) -> None:
 
 @pytest.mark.integration
 async def test_what_is_sent_is_stored_read_back_and_shown(database_url: str) -> None:
-    """In every column: straight into the leaf and, where a reference is there already, through staging."""
+    """In every column: straight into the partition and, where a reference is there already.
+
+    Through staging.
+    """
     straight, staged = both_ways(SENT, {**SENT, "reference_id": "order-4712"})
     pool = await create_pool(database_url, max_size=2)
     store = BatchStore(pool)
-    direct = await store.save([understood(straight)])
-    patient = await store.save([understood(repeated(straight), staged)])
+    direct = await store.save([normalized(straight)])
+    patient = await store.save([normalized(repeated(straight), staged)])
     keys = [EventKey(PROJECT, UUID(bytes=event.id)) for event in (straight, staged)]
     async with pool.acquire() as connection:
         found = {event.id.bytes: event for event in await events_at(connection, keys)}

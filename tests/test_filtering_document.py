@@ -22,7 +22,7 @@ from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import aggregations_of
 from collector.domain.filter.parser import filter_of
-from tests.database.rows import ORGANIZATION, PROJECT, an_event, understood
+from tests.database.rows import ORGANIZATION, PROJECT, an_event, normalized
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "filtering.md").read_text()
 LANGUAGE, AGGREGATIONS, OWNERS = re.split("\n# (?:Aggregations|Organizations and projects)\n", DOCUMENT)
@@ -80,7 +80,7 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
     """The document's events, of which three have a stack that is fixed and critical."""
     pool = await create_pool(database_url, max_size=2)
     events = [an_event(**{**members, "data": orjson.dumps(members.get("data", {}))}) for members in MEMBERS]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
     await pool.execute(
         "UPDATE stacks SET status = 'fixed', occurrences_are_critical = true,"
         " title = CASE WHEN title = 'Shop.Orders.Checkout' THEN 'Payment refused' ELSE title END"

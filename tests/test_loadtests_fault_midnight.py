@@ -39,7 +39,7 @@ class SlowStart:
 
 
 def clock_of(settings: Mapping[str, str]) -> datetime:
-    """What a door with these settings shows at its start."""
+    """What an ingest process with these settings shows at its start."""
     return real_now() + timedelta(seconds=int(settings["HEADRACE_CLOCK_OFFSET_SECONDS"]))
 
 

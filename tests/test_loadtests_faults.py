@@ -106,7 +106,7 @@ def test_sums_that_do_not_add_up_are_odd(
 async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str) -> None:
     """By plain SQL, from the tables that are there for outside tools."""
     connection = await asyncpg.connect(database_url)
-    await connection.execute("CREATE TABLE leaf PARTITION OF events DEFAULT")
+    await connection.execute("CREATE TABLE partition PARTITION OF events DEFAULT")
     for mark in ("e1", "e2", "e2"):
         await connection.execute(
             "INSERT INTO events (id, project_id, organization_id, date, created_utc, date_offset_minutes,"

@@ -14,7 +14,7 @@ import msgspec
 import structlog
 
 from collector.database.agreed_settings import agree_on, agreed_settings
-from collector.process.settings import PREFIX, given_settings
+from collector.process.settings import PREFIX, named_settings
 from worker.settings import WorkerSettings
 
 AGREED: Final = ("max_event_age_days", "reference_window_minutes", "retention_days", "sessions")
@@ -31,7 +31,7 @@ class Agreement:
 
     async def join(self, environ: Mapping[str, str]) -> None:
         """Store what this process was started with, and take over the rest. Raises DatabaseUnavailable."""
-        given = given_settings(self.settings, environ, AGREED)
+        given = named_settings(self.settings, environ, AGREED)
         own = {name: str(getattr(self.settings, name)) for name in AGREED}
         for name, before in (await agree_on(self.pool, given, own)).items():
             _log.warning(

@@ -16,10 +16,10 @@ from uuid import UUID
 
 import msgspec
 
-from collector.broker.post_stream import Entry
-from collector.domain.event.outcome import DeadLetter, DeadLetterReason, UnderstoodBatch
+from collector.broker.post_stream import StreamEntry
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
 from collector.domain.ids import derived_id, first_id_of
-from collector.domain.intake.normalize import Rules, UnderstoodPost, batch_of, understand
+from collector.domain.intake.normalize import NormalizedPost, Rules, batch_of, normalize
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import ProjectRules
 
@@ -45,12 +45,12 @@ _organization_id: Final = attrgetter("organization_id")
 class Piece:
     """As much of an entry as is understood at once; `next_post` is where it goes on, None at its end."""
 
-    batches: list[UnderstoodBatch]
+    batches: list[NormalizedBatch]
     weight: int
     next_post: int | None = None
 
 
-def is_large(entry: Entry) -> bool:
+def is_large(entry: StreamEntry) -> bool:
     """Whether understanding it may take so long that nothing else should wait for it."""
     if entry.batch is None:
         return False
@@ -59,20 +59,20 @@ def is_large(entry: Entry) -> bool:
     return bytes_of(entry) * opens_to > _LARGE_BYTES
 
 
-def bytes_of(entry: Entry) -> int:
+def bytes_of(entry: StreamEntry) -> int:
     """How much the posts in it have for bodies, as they were sent."""
     return 0 if entry.batch is None else sum(map(len, map(_body, entry.batch.posts)))
 
 
-def projects_of(entries: Iterable[Entry]) -> set[bytes]:
+def projects_of(entries: Iterable[StreamEntry]) -> set[bytes]:
     """The ids of the projects that posts in the entries are for."""
     batches = [entry.batch for entry in entries if entry.batch is not None]
     found = set(map(_project_id, chain.from_iterable(batch.posts for batch in batches)))
     return {id_ for id_ in found if len(id_) == _ID_LENGTH}
 
 
-def understand_piece(
-    entry: Entry,
+def normalize_piece(
+    entry: StreamEntry,
     first_post: int,
     rules: Rules,
     projects: Mapping[bytes, ProjectRules],
@@ -85,11 +85,11 @@ def understand_piece(
     if entry.batch is None or not _has_sound_ids(entry.batch):
         return Piece([_unreadable(entry)], 1)
     posts = entry.batch.posts[first_post:]
-    found: list[UnderstoodPost] = []
+    found: list[NormalizedPost] = []
     weight = 0
     for post in posts:
         is_held = post.project_id in held
-        found.append(understand(post, rules, projects.get(post.project_id), is_held=is_held))
+        found.append(normalize(post, rules, projects.get(post.project_id), is_held=is_held))
         weight += found[-1].weight
         if weight >= TRANSACTION_WEIGHT:
             break
@@ -99,15 +99,15 @@ def understand_piece(
     batches = [_part(entry, post, of_post) for post, of_post in zip(posts, found, strict=False)]
     if not is_end:
         return Piece(batches, weight, first_post + len(found))
-    whole = UnderstoodBatch(UUID(bytes=entry.batch.id), len(entry.batch.posts))
+    whole = NormalizedBatch(UUID(bytes=entry.batch.id), len(entry.batch.posts))
     return Piece([*batches, _of(entry, whole)], weight)
 
 
-def _part(entry: Entry, post: Post, found: UnderstoodPost) -> UnderstoodBatch:
+def _part(entry: StreamEntry, post: Post, found: NormalizedPost) -> NormalizedBatch:
     return replace(_of(entry, batch_of(post.id, [found])), is_part=True)
 
 
-def _of(entry: Entry, batch: UnderstoodBatch) -> UnderstoodBatch:
+def _of(entry: StreamEntry, batch: NormalizedBatch) -> NormalizedBatch:
     return replace(batch, shard=entry.shard, entry_id=entry.id)
 
 
@@ -119,7 +119,7 @@ def _has_sound_ids(batch: PostBatch) -> bool:
     return lengths == {_ID_LENGTH} and max(ids, default=b"") < _FIRST_ID_BEYOND
 
 
-def _unreadable(entry: Entry) -> UnderstoodBatch:
+def _unreadable(entry: StreamEntry) -> NormalizedBatch:
     milliseconds = min(int(entry.id.partition("-")[0]), _LAST_MS)
     body = entry.raw if entry.batch is None else msgspec.msgpack.encode(entry.batch)
     is_given_up = len(entry.batch_id) == _ID_LENGTH
@@ -133,4 +133,4 @@ def _unreadable(entry: Entry) -> UnderstoodBatch:
     )
     # Of one that was given up the batch may be stored: then the store knows its id, and there is no letter.
     batch_id = UUID(bytes=entry.batch_id) if is_given_up else id_
-    return UnderstoodBatch(batch_id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])
+    return NormalizedBatch(batch_id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])

@@ -14,15 +14,15 @@ import structlog
 
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import Entry, PackedEntry
-from collector.domain.event.outcome import Outcome, Tally, UnderstoodBatch
+from collector.broker.post_stream import PackedEntry, StreamEntry
+from collector.domain.event.outcome import NormalizedBatch, Outcome, Tally
 from collector.domain.intake.normalize import UNPACKED_TO_SENT, Rules
 from collector.domain.project.rules import ProjectRules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, projects_of, understand_piece
-from worker.insistence import Insistence, Stopped
+from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, normalize_piece, projects_of
+from worker.insistence import Retrier, Stopped
 from worker.retry import Cause
 from worker.room import Room
 
@@ -69,7 +69,7 @@ class Stream(Protocol):
         """Let nobody take over these entries for a while."""
         ...
 
-    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
+    async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
         """Remove entries for good."""
         ...
 
@@ -85,7 +85,7 @@ class Store(Protocol):
         """The projects whose posts are to be held."""
         ...
 
-    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch]) -> Tally:
         """Store each batch once, all or nothing. Raises DatabaseUnavailable and MostlyRefused.
 
         After MostlyRefused the project is among the held ones: repeated without its events, it succeeds.
@@ -113,7 +113,7 @@ class Pace:
 
 @dataclass(slots=True)
 class Consumer:
-    """One member of the consumer group, in several lanes: while one stores, another reads and understands.
+    """One member of the consumer group, in several slots: while one stores, another reads and understands.
 
     Only one at a time understands. Otherwise all of them would, taking turns by the entry, and then all would
     store: Postgres was idle half of the time.
@@ -127,24 +127,24 @@ class Consumer:
     metrics: WorkerMetrics
     clock: Clock
     pace: Pace = field(default_factory=Pace)
-    _lanes: list[Insistence] = field(init=False)
+    _slots: list[Retrier] = field(init=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _understanding: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     room: Room = field(init=False)
     in_hand: dict[tuple[int, str], "_Held"] = field(default_factory=dict, init=False)
-    _finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _processed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _is_member: bool = field(default=False, init=False)
     _largest_limit_bytes: int = field(default=0, init=False)
     _claim_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
-        self._lanes = [Insistence(self.metrics) for _ in range(LANES)]
+        self._slots = [Retrier(self.metrics) for _ in range(LANES)]
         self.room = Room(self.pace.unpacked_bytes)
 
     @property
     def trouble(self) -> str | None:
         """What fails just now, in words for an operator."""
-        return next((lane.trouble for lane in self._lanes if lane.trouble is not None), None)
+        return next((slot.trouble for slot in self._slots if slot.trouble is not None), None)
 
     async def run(self, stop: Stop) -> None:
         """Work until told to stop; what is in hand is finished first, unless it fails.
@@ -154,34 +154,34 @@ class Consumer:
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self._keep())
             async with asyncio.TaskGroup() as working:
-                for lane in self._lanes:
-                    working.create_task(self._work(lane, stop))
+                for slot in self._slots:
+                    working.create_task(self._work(slot, stop))
             keeping.cancel()
 
-    async def _work(self, lane: Insistence, stop: Stop) -> None:
+    async def _work(self, slot: Retrier, stop: Stop) -> None:
         try:
-            while entries := await self._read(lane, stop):
-                await self._finish(entries, lane, stop)
+            while entries := await self._read(slot, stop):
+                await self._finish(entries, slot, stop)
         except Stopped:
-            _log.warning("stopped in trouble; what was in hand stays in the stream", trouble=lane.trouble)
+            _log.warning("stopped in trouble; what was in hand stays in the stream", trouble=slot.trouble)
 
-    async def _read(self, lane: Insistence, stop: Stop) -> list[PackedEntry]:
-        """The next entries, for one lane at a time; none when the worker is told to stop."""
+    async def _read(self, slot: Retrier, stop: Stop) -> list[PackedEntry]:
+        """The next entries, for one slot at a time; none when the worker is told to stop."""
         async with self._reading:
             if not self._is_member:
-                await lane.insist(self._join, stop)
+                await slot.run(self._join, stop)
                 self._is_member = True
             while not stop.is_requested:
-                if entries := await lane.insist(self._next_entries, stop):
-                    held = _Held(lane, self.clock.monotonic())
+                if entries := await slot.run(self._next_entries, stop):
+                    held = _Held(slot, self.clock.monotonic())
                     self.in_hand.update(dict.fromkeys(map(_place, entries), held))
                     if entries[0].deliveries <= SHARED_DELIVERIES:
                         return entries
-                    await self._finish_alone(entries, lane, stop)
+                    await self._finish_alone(entries, slot, stop)
         return []
 
-    async def _finish_alone(self, entries: Sequence[PackedEntry], lane: Insistence, stop: Stop) -> None:
-        """With nothing else in hand, while no lane reads: if the worker dies now, it dies of this entry."""
+    async def _finish_alone(self, entries: Sequence[PackedEntry], slot: Retrier, stop: Stop) -> None:
+        """With nothing else in hand, while no slot reads: if the worker dies now, it dies of this entry."""
         entry = entries[0]
         _log.warning(
             "an entry was delivered often and is worked on alone",
@@ -190,73 +190,73 @@ class Consumer:
             deliveries=entry.deliveries,
         )
         while len(self.in_hand) > len(entries):
-            self._finished.clear()
-            await self._finished.wait()
-        await self._finish(entries, lane, stop)
+            self._processed.clear()
+            await self._processed.wait()
+        await self._finish(entries, slot, stop)
 
-    async def _finish(self, entries: Sequence[PackedEntry], lane: Insistence, stop: Stop) -> None:
+    async def _finish(self, entries: Sequence[PackedEntry], slot: Retrier, stop: Stop) -> None:
         """Unpack the entries, as many as there is room for, and store what became of them."""
         try:
             for some in _fitting(entries, self.pace.unpacked_bytes):
                 async with self.room.hold(_size(some)):
-                    await self._finish_unpacked(await _unpacked(some), lane, stop)
+                    await self._finish_unpacked(await _unpacked(some), slot, stop)
         finally:
             for entry in entries:
                 self.in_hand.pop(_place(entry), None)
-            self._finished.set()
+            self._processed.set()
 
-    async def _finish_unpacked(self, entries: Sequence[Entry], lane: Insistence, stop: Stop) -> None:
+    async def _finish_unpacked(self, entries: Sequence[StreamEntry], slot: Retrier, stop: Stop) -> None:
         """Store what became of the entries, as a rule in one transaction, then acknowledge them.
 
         A crash in between replays them; the store knows their batch ids and repeats nothing.
         """
         begin = _Position(0, 0)
         while begin.entry < len(entries):
-            tally, end = await lane.insist(partial(self._save, entries, begin), stop)
+            tally, end = await slot.run(partial(self._save, entries, begin), stop)
             self._count(tally)
-            if finished := entries[begin.entry : end.entry]:
-                await lane.insist(partial(self.stream.acknowledge, finished), stop)
+            if processed := entries[begin.entry : end.entry]:
+                await slot.run(partial(self.stream.acknowledge, processed), stop)
             begin = end
 
-    async def _save(self, entries: Sequence[Entry], begin: "_Position") -> tuple[Tally, "_Position"]:
+    async def _save(self, entries: Sequence[StreamEntry], begin: "_Position") -> tuple[Tally, "_Position"]:
         """Store one transaction's worth, and say where the next one begins.
 
         Understood anew at each attempt, so that an outage holds no rows in memory.
         """
         projects = await self.projects.rules_of(projects_of(entries[begin.entry :]))
         async with self._understanding:
-            batches, end = await self._understood(entries, begin, projects)
+            batches, end = await self._normalized(entries, begin, projects)
         started = self.clock.monotonic()
         tally = await self.store.save(batches)
         self.metrics.store_seconds.observe(self.clock.monotonic() - started)
         return tally, end
 
-    async def _understood(
-        self, entries: Sequence[Entry], begin: "_Position", projects: Mapping[bytes, ProjectRules]
-    ) -> tuple[list[UnderstoodBatch], "_Position"]:
+    async def _normalized(
+        self, entries: Sequence[StreamEntry], begin: "_Position", projects: Mapping[bytes, ProjectRules]
+    ) -> tuple[list[NormalizedBatch], "_Position"]:
         """One transaction's worth from the position on, and where the next one begins."""
-        batches: list[UnderstoodBatch] = []
+        batches: list[NormalizedBatch] = []
         weight = 0
         end = begin
         while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
-            piece = await self._understand(entries[end.entry], end.post, projects)
+            piece = await self._normalize(entries[end.entry], end.post, projects)
             batches += piece.batches
             weight += piece.weight
             end = end.after(piece)
         return batches, end
 
-    async def _understand(
-        self, entry: Entry, first_post: int, projects: Mapping[bytes, ProjectRules]
+    async def _normalize(
+        self, entry: StreamEntry, first_post: int, projects: Mapping[bytes, ProjectRules]
     ) -> Piece:
-        """A large one in a thread: health, the sweep and another lane's rows do not wait for it."""
+        """A large one in a thread: health, the sweep and another slot's rows do not wait for it."""
         rules = self.rules.accepting(entry.body_limit_bytes)
         if rules is not self.rules:
             self._notice_limit(entry.body_limit_bytes)
         held = self.store.held_projects()
         if is_large(entry):
-            return await asyncio.to_thread(understand_piece, entry, first_post, rules, projects, held)
-        await asyncio.sleep(0)  # another lane's rows go on their way to Postgres meanwhile
-        return understand_piece(entry, first_post, rules, projects, held)
+            return await asyncio.to_thread(normalize_piece, entry, first_post, rules, projects, held)
+        await asyncio.sleep(0)  # another slot's rows go on their way to Postgres meanwhile
+        return normalize_piece(entry, first_post, rules, projects, held)
 
     def _notice_limit(self, body_limit_bytes: int) -> None:
         """Once for each larger limit: it is no reason to store less than was accepted."""
@@ -301,7 +301,7 @@ class Consumer:
     def _is_database_gone(self) -> bool:
         """Then entries would only be delivered once more: nobody can store them."""
         gone = (Cause.DATABASE_UNAVAILABLE, Cause.BROKER_UNAVAILABLE)
-        return any(lane.trouble is not None and lane.trouble.startswith(gone) for lane in self._lanes)
+        return any(slot.trouble is not None and slot.trouble.startswith(gone) for slot in self._slots)
 
     @property
     def _keep_seconds(self) -> float:
@@ -319,7 +319,7 @@ class Consumer:
         kept = [
             place
             for place, held in self.in_hand.items()
-            if held.lane.trouble is None and self._keep_seconds <= now - held.since <= _KEPT_SECONDS
+            if held.slot.trouble is None and self._keep_seconds <= now - held.since <= _KEPT_SECONDS
         ]
         if not kept:
             return
@@ -358,7 +358,7 @@ class _Position(NamedTuple):
 class _Held(NamedTuple):
     """Who has an entry in hand, and since when."""
 
-    lane: Insistence
+    slot: Retrier
     since: float
 
 
@@ -384,14 +384,14 @@ def _fitting(entries: Sequence[PackedEntry], limit_bytes: int) -> Iterator[list[
         yield some
 
 
-async def _unpacked(entries: Sequence[PackedEntry]) -> list[Entry]:
+async def _unpacked(entries: Sequence[PackedEntry]) -> list[StreamEntry]:
     """Many bytes in a thread: nothing else waits for them."""
     if _size(entries) < _QUICK_BYTES:
         return list(map(_open, entries))
     return await asyncio.to_thread(lambda: list(map(_open, entries)))
 
 
-def _open(entry: PackedEntry) -> Entry:
+def _open(entry: PackedEntry) -> StreamEntry:
     if entry.deliveries > MOST_DELIVERIES:
         return entry.given_up(f"{entry.deliveries} deliveries, and no worker has finished it.")
     return entry.unpacked()

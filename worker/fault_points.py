@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from collector.broker.post_stream import Entry, PackedEntry
-from collector.domain.event.outcome import Tally, UnderstoodBatch
-from collector.process.faults import FaultPoint, Faults
+from collector.broker.post_stream import PackedEntry, StreamEntry
+from collector.domain.event.outcome import NormalizedBatch, Tally
+from collector.process.faults import FaultPoint, FaultPoints
 from worker.consumer import Store, Stream
 
 
-def with_fault_points(stream: Stream, store: Store, faults: Faults) -> tuple[Stream, Store]:
+def with_fault_points(stream: Stream, store: Store, faults: FaultPoints) -> tuple[Stream, Store]:
     """Both themselves, unless a crash test is on."""
     if faults.directory is None:
         return stream, store
@@ -19,7 +19,7 @@ def with_fault_points(stream: Stream, store: Store, faults: Faults) -> tuple[Str
 @dataclass(frozen=True, slots=True)
 class _MortalStream:
     stream: Stream
-    faults: Faults
+    faults: FaultPoints
 
     async def ensure_group(self) -> None:
         await self.stream.ensure_group()
@@ -46,7 +46,7 @@ class _MortalStream:
     async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
         await self.stream.keep(consumer, in_hand)
 
-    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
+    async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
         await self.stream.acknowledge(entries)
 
     async def remove_dead_consumers(self, idle_ms: int) -> int:
@@ -56,12 +56,12 @@ class _MortalStream:
 @dataclass(frozen=True, slots=True)
 class _MortalStore:
     store: Store
-    faults: Faults
+    faults: FaultPoints
 
     def held_projects(self) -> Collection[bytes]:
         return self.store.held_projects()
 
-    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch]) -> Tally:
         tally = await self.store.save(batches)
         self.faults.reach(FaultPoint.AFTER_COMMIT)
         return tally

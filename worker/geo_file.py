@@ -7,7 +7,7 @@ from typing import Any, Final
 import maxminddb
 import msgspec
 
-from collector.domain.event.geo import Place
+from collector.domain.event.geo import Location
 from collector.process.lifecycle import StartError
 
 _KNOWN_ADDRESSES: Final = 4096
@@ -31,21 +31,21 @@ class _Record(msgspec.Struct):
     city: _Named | None = None
 
 
-class PlaceFile:
+class GeoFile:
     """Finds places in a file that stays open; one that replaces it is read after the next start."""
 
     def __init__(self, get: Callable[[str], Any]) -> None:
         self._get = get
         self.find: Final = lru_cache(maxsize=_KNOWN_ADDRESSES)(self._find)
 
-    def _find(self, address: str) -> Place | None:
+    def _find(self, address: str) -> Location | None:
         try:
             return _place(self._get(address))
         except (ValueError, maxminddb.InvalidDatabaseError):  # of the other family; a broken record
             return None
 
 
-def open_places(path: str) -> PlaceFile | None:
+def open_geo_file(path: str) -> GeoFile | None:
     """The places of a file; None for no path. Raises StartError for a file that cannot be read."""
     if not path:
         return None
@@ -53,10 +53,10 @@ def open_places(path: str) -> PlaceFile | None:
         reader = maxminddb.open_database(path)
     except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
         raise StartError(f"HEADRACE_GEOIP_FILE: {path} is no database of places: {error}") from None
-    return PlaceFile(reader.get)
+    return GeoFile(reader.get)
 
 
-def _place(record: Any) -> Place | None:
+def _place(record: Any) -> Location | None:
     """None for an address that is not there, and for a record without coordinates."""
     try:
         found = msgspec.convert(record, _Record)
@@ -68,4 +68,4 @@ def _place(record: Any) -> Place | None:
         "locality": found.city.names.get(_LANGUAGE) if found.city else None,
     }
     geo = f"{round(found.location.latitude, 4)},{round(found.location.longitude, 4)}"
-    return Place(geo, {name: text for name, text in location.items() if text})
+    return Location(geo, {name: text for name, text in location.items() if text})

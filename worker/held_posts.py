@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from collector.database.errors import MostlyRefused
+from collector.database.errors import TooManyRejected
 from collector.database.writing.held_posts import (
     DuePost,
     let_go,
@@ -24,9 +24,9 @@ from collector.database.writing.held_posts import (
     projects_due,
     put_off,
 )
-from collector.domain.event.outcome import Tally, UnderstoodBatch
+from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.ids import accepted_ms, derived_id
-from collector.domain.intake.normalize import Rules, batch_of, understand
+from collector.domain.intake.normalize import Rules, batch_of, normalize
 from collector.domain.post import Post
 from collector.domain.project.rules import ProjectRules
 from collector.process.metrics import WorkerMetrics
@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 class JudgingStore(Protocol):
     """What held posts need of the store."""
 
-    async def save(self, batches: Sequence[UnderstoodBatch], *, may_refuse_all: bool = False) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch], *, may_refuse_all: bool = False) -> Tally:
         """Store each batch once. Raises MostlyRefused, unless all rows may be refused."""
         ...
 
@@ -61,7 +61,7 @@ async def try_held_posts(pool: asyncpg.Pool, store: JudgingStore, projects: Proj
                     batch = _batch(post, rules, known.get(project_id.bytes))
                     await store.save([batch], may_refuse_all=post.is_over)
                     await let_go(pool, [post.id])
-        except MostlyRefused as error:
+        except TooManyRejected as error:
             _log.warning("held posts are put off", project=str(project_id), error=str(error))
             await put_off(pool, project_id)
 
@@ -71,10 +71,10 @@ async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None
     metrics.posts_held.set(await number_held(pool))
 
 
-def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> UnderstoodBatch:
+def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> NormalizedBatch:
     """What came out of the post, under an id of its own: its batch, or that part of it, is stored already."""
     post = _decoder.decode(due.post)
     rules = replace(rules, unpacked_limit_bytes=max(rules.unpacked_limit_bytes, due.unpacked_limit_bytes))
     id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
-    found = batch_of(id_.bytes, [understand(post, rules, project)])
+    found = batch_of(id_.bytes, [normalize(post, rules, project)])
     return replace(found, shard=due.shard, entry_id=f"held:{UUID(bytes=post.id)}", is_part=True)

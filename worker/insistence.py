@@ -25,13 +25,13 @@ class Stopped(Exception):  # noqa: N818 - an order, not a fault
 
 
 @dataclass(slots=True)
-class Insistence:
+class Retrier:
     """Repeats what fails. `trouble` says what fails just now, in words for an operator."""
 
     metrics: WorkerMetrics
     trouble: str | None = field(default=None, init=False)
 
-    async def insist(self, action: Callable[[], Awaitable[Result]], stop: Stop) -> Result:
+    async def run(self, action: Callable[[], Awaitable[Result]], stop: Stop) -> Result:
         """Try until it succeeds; raises Stopped when the worker is told to stop meanwhile."""
         failures = 0
         while True:

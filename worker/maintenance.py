@@ -17,7 +17,7 @@ import structlog
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
-from collector.database.sessions.upkeep import hear, tell_start_events
+from collector.database.sessions.upkeep import hear, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
@@ -100,9 +100,9 @@ def once(pool: asyncpg.Pool, name: str, every_seconds: float, run: Callable[[], 
 
 
 class Sweep:
-    """The sweep of the token projection; the doors' knowledge of tokens is only as fresh as its last run.
+    """The sweep of the token projection; ingest's knowledge of tokens is only as fresh as its last run.
 
-    The first one is this worker's own: it is ready only when the doors know their tokens. Of the later ones
+    The first one is this worker's own: it is ready only when ingest know their tokens. Of the later ones
     `share` says whose turn it is.
     """
 
@@ -150,7 +150,7 @@ async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
         metrics.stream_pending.labels(shard.shard).set(shard.pending)
 
 
-async def hear_heartbeats(heartbeats: WaitingHeartbeats, pool: asyncpg.Pool) -> None:
+async def apply_heartbeats(heartbeats: WaitingHeartbeats, pool: asyncpg.Pool) -> None:
     """Tell sessions of their heartbeats; those whose session is not stored yet are kept for later.
 
     A heartbeat is removed once its session knows, so that a crash in between only tells it again.
@@ -168,7 +168,7 @@ async def hear_heartbeats(heartbeats: WaitingHeartbeats, pool: asyncpg.Pool) -> 
 async def keep_sessions(pool: asyncpg.Pool) -> None:
     """Tell start events how long their sessions are, and end the sessions that nothing is heard of."""
     for _ in range(_MOST_PAGES):
-        if await tell_start_events(pool, _PAGE) < _PAGE:
+        if await update_start_events(pool, _PAGE) < _PAGE:
             break
 
 

@@ -19,7 +19,7 @@ from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.heartbeats import Heartbeats
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.owner import compare_database
 from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
@@ -31,10 +31,10 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.job_runs import run_once
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projection import load_projection
-from collector.database.owners.purge import remove_left_behind
+from collector.database.owners.purge import purge_deleted
 from collector.database.pool import connected, create_pool
 from collector.database.schema.migrations import check_migrated
-from collector.database.schema.partitions import maintain_leaves
+from collector.database.schema.partitions import maintain_partitions
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.store import BatchStore
@@ -42,7 +42,7 @@ from collector.domain.intake.normalize import rules_of
 from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
-from collector.process.faults import Faults, read_faults
+from collector.process.faults import FaultPoints, read_faults
 from collector.process.lifecycle import StartError, Stop, vital
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
@@ -50,7 +50,7 @@ from collector.process.settings import read_settings
 from worker.agreement import Agreement
 from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
 from worker.fault_points import with_fault_points
-from worker.geo_file import open_places
+from worker.geo_file import open_geo_file
 from worker.held_posts import measure_held_posts, try_held_posts
 from worker.maintenance import (
     ACTIVITY_SECONDS,
@@ -67,9 +67,9 @@ from worker.maintenance import (
     SWEEP_SECONDS,
     Job,
     Sweep,
+    apply_heartbeats,
     describe_events,
     forget_old_descriptions,
-    hear_heartbeats,
     keep_doing,
     keep_sessions,
     measure_backlog,
@@ -81,7 +81,7 @@ DRAIN_SECONDS: Final = 8.0
 """How long the batch in hand may take once the worker was told to stop."""
 
 _POOL_SIZE: Final = LANES + 10
-"""One for each lane, some for maintenance, whose runs hold a lock each, and whether we are ready."""
+"""One for each slot, some for maintenance, whose runs hold a lock each, and whether we are ready."""
 _CLOSE_SECONDS: Final = 5.0
 _LAST_WORD_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
@@ -110,18 +110,20 @@ async def _agreed(
     try:
         await check_migrated(pool)
         await agreement.join(environ)
-        keys = Keys(settings.redis_key_prefix)
+        keys = RedisKeys(settings.redis_key_prefix)
         await compare_database(redis, keys, await database_id(pool), settings.database_url)
     except DatabaseUnavailable as error:
         raise StartError(f"the settings in Postgres could not be read: {error}.") from error
     return agreement
 
 
-async def _work(agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: Faults) -> None:
+async def _work(
+    agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: FaultPoints
+) -> None:
     settings = agreement.settings
     registry = CollectorRegistry()
     metrics = WorkerMetrics(registry)
-    keys = Keys(settings.redis_key_prefix)
+    keys = RedisKeys(settings.redis_key_prefix)
     shards = Shards(redis, keys, settings.shards)
     stream = PostStream(redis, keys, shards)
     sweep = Sweep(
@@ -148,7 +150,7 @@ async def _work(agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: St
                     *_jobs(agreement, stream, pool, sweep, metrics),
                     *_event_jobs(agreement, Heartbeats(redis, keys), pool, metrics),
                     Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumer)),
-                    Job("session_activity", ACTIVITY_SECONDS, store.tell_activity),
+                    Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
                     Job("streams", FIND_SECONDS, shards.find),
                     once(
@@ -181,7 +183,7 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
             has_sessions=settings.sessions == "on",
         )
         consumer.rules = rules_of(
-            settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.places
+            settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.locations
         )
 
 
@@ -189,7 +191,7 @@ async def _tell_the_last(store: BatchStore) -> None:
     """Sessions end where their last event was. Where that cannot be told they end some seconds before it."""
     try:
         async with asyncio.timeout(_LAST_WORD_SECONDS):
-            await store.tell_activity()
+            await store.flush_activity()
     except (DatabaseUnavailable, TimeoutError) as error:
         _log.warning("sessions were not told of their last activity", error=type(error).__name__)
 
@@ -204,7 +206,7 @@ def _consumer(
         store=store,
         projects=projects,
         rules=rules_of(
-            settings.body_limit_bytes, settings.max_event_age_days, open_places(settings.geoip_file)
+            settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
         ),
         metrics=metrics,
         clock=SystemClock(),
@@ -227,12 +229,12 @@ def _jobs(
             pool,
             "leaves",
             LEAVES_SECONDS,
-            lambda: maintain_leaves(pool, agreement.settings.retention_days, LEAF_DAYS_AHEAD),
+            lambda: maintain_partitions(pool, agreement.settings.retention_days, LEAF_DAYS_AHEAD),
         ),
         once(
             pool, "stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)
         ),
-        once(pool, "left_behind", LEFT_BEHIND_SECONDS, partial(remove_left_behind, pool)),
+        once(pool, "left_behind", LEFT_BEHIND_SECONDS, partial(purge_deleted, pool)),
     ]
 
 
@@ -245,7 +247,7 @@ def _event_jobs(
         return agreement.settings.retention_days
 
     return [
-        once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(hear_heartbeats, heartbeats, pool)),
+        once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(apply_heartbeats, heartbeats, pool)),
         once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
         once(pool, "old_sessions", FORGET_SECONDS, lambda: forget_sessions(pool, days())),
         once(pool, "descriptions", DESCRIPTIONS_SECONDS, partial(describe_events, pool, metrics)),
@@ -291,7 +293,7 @@ async def _redis(settings: WorkerSettings) -> AsyncIterator[Redis]:
     timeout = settings.read_block_ms / 1000 + _SOCKET_MARGIN_SECONDS
     redis = connect(settings.redis_url, socket_timeout_seconds=timeout)
     try:
-        keys = Keys(settings.redis_key_prefix)
+        keys = RedisKeys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, worker_commands(keys))
         yield redis
     finally:

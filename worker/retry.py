@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.errors import DatabaseUnavailable, MostlyRefused
+from collector.database.errors import DatabaseUnavailable, TooManyRejected
 
 FIRST_DELAY_SECONDS: Final = 0.1
 LONGEST_DELAY_SECONDS: Final = 10.0
@@ -29,7 +29,7 @@ def cause_of(error: Exception) -> Cause:
     match error:
         case DatabaseUnavailable():
             return Cause.DATABASE_UNAVAILABLE
-        case MostlyRefused():
+        case TooManyRejected():
             return Cause.MOSTLY_REFUSED
         case BrokerUnavailable():
             return Cause.BROKER_UNAVAILABLE

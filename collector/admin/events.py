@@ -15,14 +15,14 @@ from collector.api.events.stacks import StackView, stack_view
 from collector.broker.errors import BrokerUnavailable
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
-from collector.database.search.event_lists import Found, Selection, find_events
+from collector.database.search.event_lists import EventPage, Selection, find_events
 from collector.database.search.events import EventKey, StoredEvent, events_at
 from collector.database.search.stack_lists import StackOrder, list_stacks
 from collector.database.search.traces import projects_to_trace
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import time_range_of
 from collector.domain.filter.parser import filter_of
-from collector.domain.filter.sorting import Place, order_of
+from collector.domain.filter.sorting import Cursor, order_of
 from collector.domain.ids import first_id_at
 from collector.process.lifecycle import Stop
 
@@ -164,7 +164,7 @@ class Seen:
         if len(self._ids) > _REMEMBERED:
             self.forget_before(sorted(self._ids)[len(self._ids) // 2])
 
-    def new_of(self, found: Sequence[Found]) -> list[Found]:
+    def new_of(self, found: Sequence[EventPage]) -> list[EventPage]:
         """Those that were not."""
         return [each for each in found if each.id >= self._floor and each.id not in self._ids]
 
@@ -189,9 +189,9 @@ async def _selected(
 
 async def _accepted_since(
     connection: asyncpg.Connection, selection: Selection, begin: datetime
-) -> AsyncIterator[list[Found]]:
+) -> AsyncIterator[list[EventPage]]:
     """Those of the selection's events, the oldest first, a page at a time."""
-    after = Place((begin,), UUID(int=0))
+    after = Cursor((begin,), UUID(int=0))
     selection = replace(selection, ids=(first_id_at(begin), _LAST_ID))
     while True:
         found = await find_events(connection, selection, _OLDEST_FIRST, limit=_PAGE, after=after)
@@ -202,7 +202,7 @@ async def _accepted_since(
 
 
 async def _read(
-    connection: asyncpg.Connection, found: Sequence[Found], names: Mapping[UUID, str]
+    connection: asyncpg.Connection, found: Sequence[EventPage], names: Mapping[UUID, str]
 ) -> AsyncGenerator[Listed]:
     """The events in this order, but those that are kept no longer."""
     for begin in range(0, len(found), _AT_ONCE):

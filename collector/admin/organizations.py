@@ -4,7 +4,7 @@ import asyncpg
 
 from collector.admin.naming import meant_organization
 from collector.admin.system import OPERATOR
-from collector.api.core.projection_updates import tell_of_gone, tell_of_organization
+from collector.api.core.projection_updates import publish_deletions, publish_organization
 from collector.api.core.service import Api
 from collector.api.manage.organization_changes import NewOrganization, make_organization
 from collector.api.manage.organizations import OrganizationView, organization_views
@@ -49,7 +49,7 @@ async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView
     async with connected(api.pool) as connection:
         found = await meant_organization(connection, name)
         await suspend_organization(connection, found.id, api.clock.now(), is_suspended=is_suspended)
-    await tell_of_organization(api, found.id)
+    await publish_organization(api, found.id)
     return await show(api, name)
 
 
@@ -58,7 +58,7 @@ async def limit(api: Api, name: str, *, events_a_month: int) -> OrganizationView
     async with connected(api.pool) as connection:
         found = await meant_organization(connection, name)
         await limit_organization(connection, found.id, api.clock.now(), events_a_month or None)
-    await tell_of_organization(api, found.id)
+    await publish_organization(api, found.id)
     return await show(api, name)
 
 
@@ -68,7 +68,7 @@ async def delete(api: Api, name: str) -> OrganizationView:
         found = await meant_organization(connection, name)
         view = await _view(api, connection, found)
         gone = await delete_organizations(connection, [found.id])
-    await tell_of_gone(api, gone, [found.id])
+    await publish_deletions(api, gone, [found.id])
     return view
 
 

@@ -4,7 +4,7 @@ from typing import Final
 
 from collector.admin.naming import meant_organization, meant_project
 from collector.admin.system import OPERATOR
-from collector.api.core.projection_updates import tell_of_gone
+from collector.api.core.projection_updates import publish_deletions
 from collector.api.core.service import Api
 from collector.api.manage.project_changes import NewProject, make_project
 from collector.api.manage.projects import ProjectView, project_views
@@ -52,5 +52,5 @@ async def delete(api: Api, name: str) -> ProjectView:
     async with connected(api.pool) as connection:
         found = await meant_project(connection, name)
         gone = await delete_projects(connection, [found.id])
-    await tell_of_gone(api, gone)
+    await publish_deletions(api, gone)
     return view

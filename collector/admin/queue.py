@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from collector.admin.servers import found_servers
 from collector.admin.system import told_in_one_line
 from collector.broker.connection import check_server, connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.process.logging import configure_logging
 from collector.process.settings import RedisSettings, read_settings
 
@@ -23,7 +23,7 @@ class Queue:
     """The server, and the names of the keys in it."""
 
     redis: Redis
-    keys: Keys
+    keys: RedisKeys
 
 
 @asynccontextmanager
@@ -36,6 +36,6 @@ async def open_queue(environ: Mapping[str, str], data_dir: Path | None) -> Async
             redis = connect(settings.redis_url, socket_timeout_seconds=_TIMEOUT_SECONDS)
             try:
                 await check_server(redis, settings.redis_url)
-                yield Queue(redis, Keys(settings.redis_key_prefix))
+                yield Queue(redis, RedisKeys(settings.redis_key_prefix))
             finally:
                 await redis.aclose()

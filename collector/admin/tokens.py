@@ -8,7 +8,7 @@ import asyncpg
 
 from collector.admin.naming import meant_organization, meant_project
 from collector.admin.system import OPERATOR
-from collector.api.core.projection_updates import revoke_at_doors, tell_of_new_token
+from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.service import Api
 from collector.api.manage.new_tokens import Made, NewToken, make_token, make_token_for_project
 from collector.api.manage.token_view import TokenView, token_view
@@ -38,7 +38,7 @@ class Wanted:
 
 
 async def create(api: Api, wanted: Wanted) -> TokenView:
-    """A new token that the doors know; its `id` is the whole, this once."""
+    """A new token that ingest know; its `id` is the whole, this once."""
     members: dict[str, Any] = {"scopes": list(wanted.scopes), "notes": wanted.notes}
     asked = converted({**members, "expires_utc": wanted.expires_utc}, NewToken)
     if wanted.value is not None:
@@ -50,7 +50,7 @@ async def create(api: Api, wanted: Wanted) -> TokenView:
             made = await _make(api, connection, wanted, asked)
         except asyncpg.UniqueViolationError as error:  # somebody else brought it just now
             raise _taken() from error
-    await tell_of_new_token(api, made.token.id)
+    await publish_new_token(api, made.token.id)
     return token_view(made.token, made.secret)
 
 
@@ -83,7 +83,7 @@ async def delete(api: Api, name: str) -> TokenView:
     async with connected(api.pool) as connection:
         token = await reachable_token(connection, OPERATOR, name)
         await delete_tokens(connection, [token.id])
-    await revoke_at_doors(api, [token.id])
+    await revoke_at_ingest(api, [token.id])
     return token_view(token)
 
 

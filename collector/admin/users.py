@@ -8,7 +8,7 @@ from collector.admin.naming import meant_organization
 from collector.api.auth.accounts import add_account
 from collector.api.auth.sign_up import SignUp
 from collector.api.auth.users import UserView, user_view
-from collector.api.core.projection_updates import revoke_at_doors, tell_of_member
+from collector.api.core.projection_updates import publish_member, revoke_at_ingest
 from collector.api.core.service import Api
 from collector.api.request.request_body import converted
 from collector.database.owners.organizations import add_member
@@ -69,7 +69,7 @@ async def change(api: Api, name: str, *, is_active: bool) -> UserView:
     async with connected(api.pool) as connection:
         user = await _named(connection, name)
         await change_activity(connection, user.id, api.clock.now(), is_active=is_active)
-    await tell_of_member(api, user.id)
+    await publish_member(api, user.id)
     return await show(api, user.id.hex)
 
 
@@ -82,7 +82,7 @@ async def change_password(api: Api, name: str, password: str) -> UserView:
         if user is None or not await set_password(connection, user, password_hash, api.clock.now()):
             raise Conflict("The user is disabled, and stays as before: `headrace user enable` comes first.")
         ended = await delete_tokens_of_user(connection, user.id)
-    await revoke_at_doors(api, ended)
+    await revoke_at_ingest(api, ended)
     return user_view(user)
 
 
@@ -93,7 +93,7 @@ async def delete(api: Api, name: str) -> UserView:
         await lock_user(connection, user.id)  # or a login could come between
         ended = await delete_tokens_of_user(connection, user.id)
         await delete_user(connection, user.id)
-    await revoke_at_doors(api, ended)
+    await revoke_at_ingest(api, ended)
     return user_view(user)
 
 

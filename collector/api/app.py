@@ -1,4 +1,4 @@
-"""The api as routes on an application that it may share with the door.
+"""The api as routes on an application that it may share with ingest.
 
 Every route goes the same way: measured, then whoever calls it admitted, then its handler.
 """

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.commands.core import AsyncScript
 
 from collector.broker.errors import translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
 
@@ -102,7 +102,7 @@ class Heartbeats:
     `memory_bytes` tells how much memory the queue may take; 0 where it has no limit.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, memory_bytes: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys, memory_bytes: Callable[[], int] = lambda: 0) -> None:
         self._beat_script = redis.register_script(_BEAT)
         self._due_script = redis.register_script(_DUE)
         self._settle_script = redis.register_script(_SETTLE)

@@ -10,7 +10,7 @@ GROUP: Final = "workers"
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
+class RedisKeys:
     """The key names of one installation; `prefix` keeps several apart on one server."""
 
     prefix: str = ""

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from collector.broker.errors import translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 
 _WINDOW_SECONDS: Final = 900
 _HOUR_SECONDS: Final = 3600
@@ -31,7 +31,7 @@ class Tries:
 class LoginCounters:
     """The counters. Raises BrokerUnavailable, and BrokerFull while Redis is over its `maxmemory`."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
         self._keys = keys
 

@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.process.settings import without_password
 
 _DATABASE: Final = "database"
@@ -17,7 +17,7 @@ _DATABASE: Final = "database"
 _log = structlog.get_logger()
 
 
-async def compare_database(redis: Redis, keys: Keys, database_id: str, database_url: str) -> None:
+async def compare_database(redis: Redis, keys: RedisKeys, database_id: str, database_url: str) -> None:
     """Note the database beside the queue, and say in one line where it was another one until now."""
     try:
         with translated():

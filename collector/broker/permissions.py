@@ -11,7 +11,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailable, is_final, translated
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 
 Commands = Sequence[str]
 """Each with the fewest words that make it a command, the names of its keys among them."""
@@ -29,7 +29,7 @@ return denied
 """Does none of them, and may run whatever state the server's data are in."""
 
 
-def ingest_commands(keys: Keys) -> Commands:
+def ingest_commands(keys: RedisKeys) -> Commands:
     """What taking posts needs."""
     return (
         f"EVALSHA sha 1 {keys.stream(0)}",
@@ -43,7 +43,7 @@ def ingest_commands(keys: Keys) -> Commands:
     )
 
 
-def api_commands(keys: Keys) -> Commands:
+def api_commands(keys: RedisKeys) -> Commands:
     """What log-in and changes of tokens, projects and organizations need."""
     tries = keys.login_tries("ip", "127.0.0.1")
     return (
@@ -57,7 +57,7 @@ def api_commands(keys: Keys) -> Commands:
     )
 
 
-def worker_commands(keys: Keys) -> Commands:
+def worker_commands(keys: RedisKeys) -> Commands:
     """What emptying the stream and sweeping the token projection need."""
     return (
         f"XREADGROUP GROUP {GROUP} consumer COUNT 1 STREAMS {keys.stream(0)} >",
@@ -73,7 +73,7 @@ def worker_commands(keys: Keys) -> Commands:
     )
 
 
-def _shard_commands(keys: Keys) -> Commands:
+def _shard_commands(keys: RedisKeys) -> Commands:
     """What following the number of shards needs."""
     return (
         f"HGET {keys.settings} shards",

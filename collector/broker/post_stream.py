@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from collector.broker import post_batch
 from collector.broker.bounded_reads import CLAIM, KEEP, READ
 from collector.broker.errors import translated
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.shards import Shards
 from collector.broker.write_connections import WriteConnections
 from collector.domain.post import PostBatch
@@ -47,7 +47,7 @@ return removed
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamEntry:
     """One entry, unpacked.
 
     `batch` is None when this version cannot read it: then `raw` has its bytes and `problem` says why.
@@ -79,19 +79,19 @@ class PackedEntry:
         """How large it is unpacked."""
         return post_batch.unpacked_bytes(self.fields)
 
-    def unpacked(self) -> Entry:
+    def unpacked(self) -> StreamEntry:
         """With its batch, or with what is wrong with it."""
         limit = post_batch.body_limit_bytes(self.fields)
         try:
             batch = post_batch.decode(self.fields)
-            return Entry(self.shard, self.id, batch, b"", "", self._post_count, limit)
+            return StreamEntry(self.shard, self.id, batch, b"", "", self._post_count, limit)
         except post_batch.UnreadableEntry as error:
-            return Entry(self.shard, self.id, None, self._raw, str(error), self._post_count)
+            return StreamEntry(self.shard, self.id, None, self._raw, str(error), self._post_count)
 
-    def given_up(self, problem: str) -> Entry:
+    def given_up(self, problem: str) -> StreamEntry:
         """Without a look at what is in it."""
         batch_id = self.fields.get(b"id", b"")
-        return Entry(self.shard, self.id, None, self._raw, problem, self._post_count, batch_id=batch_id)
+        return StreamEntry(self.shard, self.id, None, self._raw, problem, self._post_count, batch_id=batch_id)
 
     @property
     def _raw(self) -> bytes:
@@ -115,7 +115,7 @@ class ShardBacklog:
 class PostStream:
     """All shards of the stream. Raises BrokerUnavailable and, from writes only, BrokerFull."""
 
-    def __init__(self, redis: Redis, keys: Keys, shards: Shards, body_limit_bytes: int = 0) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys, shards: Shards, body_limit_bytes: int = 0) -> None:
         """Appends to any shard; reads those that `shards` says are in use.
 
         `body_limit_bytes` is noted in every entry, so that no worker is stricter with it than ingest was.
@@ -218,7 +218,7 @@ class PostStream:
                     keys=list(shard_of), args=[consumer, *(part for name in names for part in name)]
                 )
 
-    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
+    async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
         """Acknowledge and delete the entries; only for what is committed. Doing it twice changes nothing."""
         for shard, of_shard in groupby(sorted(entries, key=attrgetter("shard")), key=attrgetter("shard")):
             ids = [entry.id for entry in of_shard]

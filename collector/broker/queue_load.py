@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerForbidden, translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 
 _WRITE_NOTHING: Final = """#!lua
 local is_known, is_allowed = pcall(redis.acl_check_cmd, 'XADD', KEYS[1], '*', 'name', 'value')
@@ -47,7 +47,7 @@ class QueueLoad:
         return replace(self, limit_bytes=limit_bytes, shows_memory=self.used_bytes > 0)
 
 
-async def queue_load(redis: Redis, keys: Keys, shards: Iterable[int]) -> QueueLoad:
+async def queue_load(redis: Redis, keys: RedisKeys, shards: Iterable[int]) -> QueueLoad:
     """Look once at these shards.
 
     Raises BrokerUnavailable when the server does not answer, or can do nothing just now.
@@ -71,7 +71,7 @@ async def queue_load(redis: Redis, keys: Keys, shards: Iterable[int]) -> QueueLo
     )
 
 
-async def check_writable(redis: Redis, keys: Keys) -> None:
+async def check_writable(redis: Redis, keys: RedisKeys) -> None:
     """Return where the server would take a post batch; nothing is written, and nothing goes to its disk.
 
     Raises BrokerUnavailable and BrokerFull, as the write would.

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from collector.broker import post_batch
 from collector.broker.errors import translated
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.shards import stream_lengths
 from collector.domain.post import PostBatch
 
@@ -46,7 +46,7 @@ class Delivery(NamedTuple):
 class QueueLook:
     """Reads the streams for people. Raises BrokerUnavailable."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
         self._keys = keys
 

@@ -10,7 +10,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 
 WINDOW_SECONDS: Final = 900
 _LIMIT: Final = "request_limit"
@@ -19,7 +19,7 @@ _LIMIT: Final = "request_limit"
 class RequestCounters:
     """The counters. Raises BrokerUnavailable, and BrokerFull while Redis is over its `maxmemory`."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
         self._keys = keys
 

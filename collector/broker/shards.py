@@ -13,7 +13,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerFull, translated
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.process.settings import MOST_SHARDS
 
 FOLLOW_SECONDS: Final = 1.0
@@ -34,7 +34,7 @@ class Shards:
     below the number and those above it that hold entries; their consumer groups were made.
     """
 
-    def __init__(self, redis: Redis, keys: Keys, setting: int | None = None) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys, setting: int | None = None) -> None:
         """`setting` is what the process was started with: stored where nothing is, else only compared."""
         self.number = 1
         self._redis = redis
@@ -112,7 +112,7 @@ class Shards:
         self._has_followed = True
 
 
-async def set_shards(redis: Redis, keys: Keys, number: int) -> None:
+async def set_shards(redis: Redis, keys: RedisKeys, number: int) -> None:
     """Store the number that running processes follow, after making the streams for it.
 
     Raises BrokerUnavailable and BrokerFull.
@@ -123,7 +123,7 @@ async def set_shards(redis: Redis, keys: Keys, number: int) -> None:
         await redis.hset(keys.settings, _FIELD, str(number))
 
 
-async def stored_number(redis: Redis, keys: Keys) -> int | None:
+async def stored_number(redis: Redis, keys: RedisKeys) -> int | None:
     """The number of shards; None before the first start, and for what is no such number."""
     with translated():
         stored = await redis.hget(keys.settings, _FIELD)
@@ -131,7 +131,7 @@ async def stored_number(redis: Redis, keys: Keys) -> int | None:
     return number if 1 <= number <= MOST_SHARDS else None
 
 
-async def stream_lengths(redis: Redis, keys: Keys) -> list[int]:
+async def stream_lengths(redis: Redis, keys: RedisKeys) -> list[int]:
     """The entries of every stream that there can be, by shard; 0 for one that is not there."""
     lengths: list[int] = []
     for begin in range(0, MOST_SHARDS, _LENGTHS_AT_ONCE):

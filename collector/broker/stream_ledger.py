@@ -1,4 +1,4 @@
-"""What the doors have counted as accepted, and what is in the stream, read in one step for each shard."""
+"""What ingest have counted as accepted, and what is in the stream, read in one step for each shard."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,13 +7,13 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.shards import stream_lengths
 from collector.domain.accounting.ledger import ShardQueue
 from collector.process.settings import MOST_SHARDS
 
 
-async def read_shards(redis: Redis, keys: Keys) -> tuple[ShardQueue, ...]:
+async def read_shards(redis: Redis, keys: RedisKeys) -> tuple[ShardQueue, ...]:
     """Every shard that was ever written to, as it is now. Raises BrokerUnavailable."""
     lengths = await stream_lengths(redis, keys)
     with translated():
@@ -25,12 +25,12 @@ async def read_shards(redis: Redis, keys: Keys) -> tuple[ShardQueue, ...]:
     return tuple([await _read_shard(redis, keys, shard) for shard in used])
 
 
-async def is_empty(redis: Redis, keys: Keys) -> bool:
+async def is_empty(redis: Redis, keys: RedisKeys) -> bool:
     """Whether no stream holds an entry. Raises BrokerUnavailable."""
     return not any(await stream_lengths(redis, keys))
 
 
-async def _read_shard(redis: Redis, keys: Keys, shard: int) -> ShardQueue:
+async def _read_shard(redis: Redis, keys: RedisKeys, shard: int) -> ShardQueue:
     with translated():
         async with redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(keys.accepted(shard))

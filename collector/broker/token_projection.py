@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
 from collector.broker.errors import BrokerUnavailable, translated
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry
 
@@ -48,7 +48,7 @@ class SweepOvertaken(Exception):  # noqa: N818 - a state of the world
 
 
 @dataclass(frozen=True, slots=True)
-class Found(Generic[AnyEntry]):
+class Lookup(Generic[AnyEntry]):
     """An entry, if there is one, and how many seconds ago the projection was last swept (None: never)."""
 
     entry: AnyEntry | None
@@ -66,7 +66,7 @@ class Eviction:
 class TokenProjection:
     """Reads and writes of the projection. Raises BrokerUnavailable and, from writes, BrokerFull."""
 
-    def __init__(self, redis: Redis, keys: Keys) -> None:
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
         self._keys = keys
         self._hashes = {
@@ -75,15 +75,15 @@ class TokenProjection:
             ORGANIZATION: keys.organizations,
         }
 
-    async def find_token(self, lookup: str) -> Found[TokenEntry]:
+    async def find_token(self, lookup: str) -> Lookup[TokenEntry]:
         """The token whose first 24 characters these are."""
         return await self._find(TOKEN, lookup.encode("utf-8", "surrogatepass"), _decode_token)
 
-    async def find_project(self, project_id: bytes) -> Found[ProjectEntry]:
+    async def find_project(self, project_id: bytes) -> Lookup[ProjectEntry]:
         """The project with this id (16 bytes)."""
         return await self._find(PROJECT, project_id, _decode_project)
 
-    async def find_organization(self, organization_id: bytes) -> Found[OrganizationEntry]:
+    async def find_organization(self, organization_id: bytes) -> Lookup[OrganizationEntry]:
         """The organization with this id (16 bytes)."""
         return await self._find(ORGANIZATION, organization_id, _decode_organization)
 
@@ -149,14 +149,14 @@ class TokenProjection:
                     else:
                         yield _eviction(message["data"]) if message["type"] == "message" else None
 
-    async def _find(self, kind: str, key: bytes, decode: Callable[[bytes], AnyEntry]) -> Found[AnyEntry]:
+    async def _find(self, kind: str, key: bytes, decode: Callable[[bytes], AnyEntry]) -> Lookup[AnyEntry]:
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:
                 pipeline.execute_command("HGET", self._hashes[kind], key)
                 pipeline.get(self._keys.swept)
                 pipeline.time()
                 packed, swept, now = await pipeline.execute()
-        return Found(None if packed is None else decode(packed), _age(swept, now))
+        return Lookup(None if packed is None else decode(packed), _age(swept, now))
 
     async def _put(self, kind: str, key: bytes, entry: msgspec.Struct) -> None:
         with translated():

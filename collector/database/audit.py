@@ -8,8 +8,8 @@ from typing import Final
 import asyncpg
 
 from collector.database.pool import connected
-from collector.database.schema.partitions import leaf_days, leaf_name
-from collector.domain.accounting.ledger import Finished, Ledger
+from collector.database.schema.partitions import partition_days, partition_name
+from collector.domain.accounting.ledger import DatabaseTotals, Processed
 from collector.domain.event.outcome import Outcome
 
 _DAY: Final = timedelta(days=1)
@@ -17,39 +17,40 @@ _COUNT_SECONDS: Final = 600.0
 """Counting a day's events reads all of them."""
 
 _COUNT: Final = """
-    SELECT count(*), count(*) FILTER (WHERE (date BETWEEN (SELECT smallest FROM leaf_dates WHERE day = $1)
-        AND (SELECT largest FROM leaf_dates WHERE day = $1)) IS NOT TRUE)
-    FROM {leaf}
+    SELECT count(*), count(*) FILTER (WHERE (date BETWEEN
+        (SELECT smallest FROM partition_dates WHERE day = $1)
+        AND (SELECT largest FROM partition_dates WHERE day = $1)) IS NOT TRUE)
+    FROM {partition}
 """
 
 
-async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
+async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> DatabaseTotals:
     """All of it as of one moment. Raises DatabaseUnavailable."""
     async with (
         connected(pool) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        # Before the transaction's first look: no leaf is dropped under our hands.
+        # Before the transaction's first look: no partition is dropped under our hands.
         await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
-        ledger = Ledger(
-            finished=await _finished(connection),
+        totals = DatabaseTotals(
+            processed=await _processed(connection),
             outcomes=await _outcomes(connection),
             dead_letters=await _dead_letters(connection),
         )
-        return await _with_leaves(connection, ledger) if counts_events else ledger
+        return await _with_partitions(connection, totals) if counts_events else totals
 
 
-async def read_finished(pool: asyncpg.Pool) -> Mapping[int, Finished]:
+async def read_processed(pool: asyncpg.Pool) -> Mapping[int, Processed]:
     """What is finished now, by shard. Raises DatabaseUnavailable."""
     async with connected(pool) as connection:
-        return await _finished(connection)
+        return await _processed(connection)
 
 
-async def _finished(connection: asyncpg.Connection) -> dict[int, Finished]:
+async def _processed(connection: asyncpg.Connection) -> dict[int, Processed]:
     rows = await connection.fetch(
-        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM finished"
+        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM processed"
     )
-    return {shard: Finished(*counts) for shard, *counts in rows}
+    return {shard: Processed(*counts) for shard, *counts in rows}
 
 
 async def _outcomes(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
@@ -72,11 +73,11 @@ async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
     return dict(rows)
 
 
-async def _with_leaves(connection: asyncpg.Connection, ledger: Ledger) -> Ledger:
+async def _with_partitions(connection: asyncpg.Connection, totals: DatabaseTotals) -> DatabaseTotals:
     """Usage goes by the hour of acceptance, leaves by its UTC day; what was removed on purpose was there."""
-    leaves: dict[date, tuple[int, int]] = {}
+    partitions: dict[date, tuple[int, int]] = {}
     misdated: dict[date, int] = {}
-    for day in await leaf_days(connection):
+    for day in await partition_days(connection):
         begin = datetime.combine(day, time(), UTC)
         counted = await connection.fetchval(
             "SELECT coalesce(sum(events), 0)::bigint FROM usage"
@@ -86,10 +87,10 @@ async def _with_leaves(connection: asyncpg.Connection, ledger: Ledger) -> Ledger
             begin + _DAY,
         )
         found, misdated[day] = await connection.fetchrow(
-            _COUNT.format(leaf=leaf_name(day)), day, timeout=_COUNT_SECONDS
+            _COUNT.format(partition=partition_name(day)), day, timeout=_COUNT_SECONDS
         )
         removed = await connection.fetchval(
             "SELECT coalesce(sum(events), 0)::bigint FROM removed_events WHERE day = $1", day
         )
-        leaves[day] = counted, found + removed
-    return replace(ledger, leaves=leaves, misdated=misdated)
+        partitions[day] = counted, found + removed
+    return replace(totals, partitions=partitions, misdated=misdated)

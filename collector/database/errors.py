@@ -38,7 +38,7 @@ class SessionNotKept(DatabaseUnavailable):
         )
 
 
-class MostlyRefused(Exception):  # noqa: N818 - a state of the world
+class TooManyRejected(Exception):  # noqa: N818 - a state of the world
     """Postgres refuses most of a project's rows: its data as a whole, our code or the schema is wrong.
 
     Nothing of the transaction is stored; repeating it without the project's events is safe.

@@ -176,7 +176,7 @@ async def _prepare(
     await check_session(connection, connect_again)
     await connection.execute(
         f"SET statement_timeout = '{statement_timeout_seconds}s'; SET timezone = 'UTC';"
-        # Our statements are short; compiling one over many leaves costs more than it saves.
+        # Our statements are short; compiling one over many partitions costs more than it saves.
         " SET jit = off;"
         # What a database or a role may be set to otherwise, and our statements rely on.
         " SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET standard_conforming_strings = on;"

@@ -1,9 +1,9 @@
 """Ids: time-ordered UUIDv7 for posts, their events and batches; written as 32 hex characters on the wire.
 
-A post's id is 48 bits of Unix milliseconds, version 7, a 12-bit counter, the variant, 42 random bits and
-20 bits of place, which are 0. Event i of the post has the same id with place i; what the worker derives from
-event i has place 2**19 + i. So ids are unique over several doors, ordered by acceptance, and a replay makes
-the same ones.
+A post's id is 48 bits of Unix milliseconds, version 7, a 12-bit counter, the variant, 42 random bits and 20
+bits of place, which are 0. Event i of the post has the same id with place i; what the worker derives from
+event i has place 2**19 + i. So ids are unique over several ingest processes, ordered by acceptance, and a
+replay makes the same ones.
 """
 
 import random
@@ -62,7 +62,7 @@ def event_id(post_id: bytes, place: int) -> bytes:
 
 
 def derived_event_id(event_id: bytes) -> bytes:
-    """The id of the event that the worker derives from this one; it belongs to the same leaf."""
+    """The id of the event that the worker derives from this one; it belongs to the same partition."""
     return (int.from_bytes(event_id, "big") | _DERIVED).to_bytes(16, "big")
 
 
@@ -95,7 +95,7 @@ def _moment(time: bytes) -> datetime:
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """The smallest id that something accepted at or after `moment` can have: where a leaf begins."""
+    """The smallest id that something accepted at or after `moment` can have: where a partition begins."""
     return first_id_of((moment - _EPOCH) // timedelta(milliseconds=1))
 
 

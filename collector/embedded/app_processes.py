@@ -41,14 +41,14 @@ class ProductProcess:
             stop_seconds=_STOP_SECONDS,
         )
 
-    async def obstacle(self, child: Child) -> str | None:
+    async def readiness_problem(self, child: Child) -> str | None:
         """It serves once this very process listens, and whoever answers on its port is alive.
 
         Whether it is ready, too, is no reason to end it: what it waits for may take its time.
         """
         if not _listens(child.pid, self.port):
             return "it does not listen yet"
-        return await _obstacle_at(f"{base_url(self.host, self.port)}/health/live")
+        return await _readiness_problem_at(f"{base_url(self.host, self.port)}/health/live")
 
     async def problem(self) -> str | None:
         """Why it is not ready, or None where whoever answers on its port says that it is.
@@ -57,15 +57,17 @@ class ProductProcess:
         """
         probes = 1 if self.sharers == 1 else self.sharers * _PROBES_PER_SHARER
         for _ in range(probes):
-            if problem := await _obstacle_at(f"{base_url(self.host, self.port)}/health/ready"):
+            if problem := await _readiness_problem_at(f"{base_url(self.host, self.port)}/health/ready"):
                 return problem
         return None
 
 
-def doors(count: int, host: str, port: int, environ: Mapping[str, str], logs: Path) -> list[ProductProcess]:
+def ingest_processes(
+    count: int, host: str, port: int, environ: Mapping[str, str], logs: Path
+) -> list[ProductProcess]:
     """Ingest and api, `count` times on one port."""
     own = {"HEADRACE_HOST": host, "HEADRACE_PORT": str(port), "HEADRACE_REUSE_PORT": "true"}
-    names = ["door"] if count == 1 else [f"door-{number}" for number in range(1, count + 1)]
+    names = ["ingest"] if count == 1 else [f"ingest-{number}" for number in range(1, count + 1)]
     return [
         ProductProcess(name, "serve", host, port, {**environ, **own}, logs / f"{name}.log", sharers=count)
         for name in names
@@ -109,7 +111,7 @@ def _in_words(answer: bytes) -> str:
     return "; ".join(text for text in checks.values() if text != "ok") or "it does not say why"
 
 
-async def _obstacle_at(url: str) -> str | None:
+async def _readiness_problem_at(url: str) -> str | None:
     try:
         async with aiohttp.ClientSession(timeout=_PROBE) as session, session.get(url) as response:
             return None if response.status == HTTPStatus.OK else _in_words(await response.read())

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from collector.embedded.logs import bound_log
-from collector.embedded.servers.os_user import Account
+from collector.embedded.servers.os_user import OsUser
 from collector.process.lifecycle import StartError
 
 _TAIL_BYTES: Final = 16_384
@@ -33,7 +33,7 @@ class Program:
     environ: Mapping[str, str]
     log: Path
     directory: Path | None = None
-    account: Account | None = None
+    account: OsUser | None = None
     stdin: bytes = b""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
@@ -168,5 +168,5 @@ async def end_of(pid: int) -> None:
         os.close(descriptor)
 
 
-def _as(account: Account | None) -> dict[str, Any]:
+def _as(account: OsUser | None) -> dict[str, Any]:
     return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}

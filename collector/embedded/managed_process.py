@@ -16,14 +16,14 @@ from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, cancelled
 
 
-class Witness(Protocol):
+class ProcessObserver(Protocol):
     """Whoever wants to know what becomes of the children."""
 
     def started(self, service: Service, child: Child) -> None:
         """A process runs; it is not ready yet."""
         ...
 
-    def waits(self, service: Service, obstacle: str) -> None:
+    def waits(self, service: Service, readiness_problem: str) -> None:
         """A process has been waiting for something for a while."""
         ...
 
@@ -37,7 +37,7 @@ class Witness(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RestartPolicy:
     """How often a first start is tried, and how the pauses between starts grow."""
 
     first_tries: int = 3
@@ -47,36 +47,40 @@ class Patience:
     start_seconds: float = START_SECONDS
 
 
-class Pauses:
+class Backoff:
     """How long to wait before each start: twice as long as before it, up to a limit."""
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._next = patience.first_pause_seconds
+    def __init__(self, restart_policy: RestartPolicy) -> None:
+        self._restart_policy = restart_policy
+        self._next = restart_policy.first_pause_seconds
 
     def next(self) -> float:
         """The pause before the next start, in seconds."""
         pause = self._next
-        self._next = min(2 * pause, self._patience.longest_pause_seconds)
+        self._next = min(2 * pause, self._restart_policy.longest_pause_seconds)
         return pause
 
     def forget(self, lived_seconds: float) -> None:
         """Begin anew where the service had lived long enough."""
-        if lived_seconds > self._patience.young_seconds:
-            self._next = self._patience.first_pause_seconds
+        if lived_seconds > self._restart_policy.young_seconds:
+            self._next = self._restart_policy.first_pause_seconds
 
 
-class Keeper:
+class ManagedProcess:
     """Keeps one service running while `run` does."""
 
     def __init__(
-        self, service: Service, witness: Witness, clock: Clock, patience: Patience | None = None
+        self,
+        service: Service,
+        observer: ProcessObserver,
+        clock: Clock,
+        restart_policy: RestartPolicy | None = None,
     ) -> None:
         self._service = service
-        self._witness = witness
+        self._observer = observer
         self._clock = clock
-        self._patience = patience or Patience()
-        self._pauses = Pauses(self._patience)
+        self._restart_policy = restart_policy or RestartPolicy()
+        self._backoff = Backoff(self._restart_policy)
         self._first_ready = asyncio.Event()
         self.pid: int | None = None
 
@@ -95,10 +99,10 @@ class Keeper:
             ready_at = self._clock.monotonic()
             status = await self._stay_with(child)
             ended_at = self._clock.monotonic()
-            self._pauses.forget(ended_at - ready_at)
+            self._backoff.forget(ended_at - ready_at)
             child = await self._next_child()
             self.pid = child.pid
-            self._witness.restarted(self._service, ending(status), self._clock.monotonic() - ended_at)
+            self._observer.restarted(self._service, ending(status), self._clock.monotonic() - ended_at)
 
     async def _stay_with(self, child: Child) -> int:
         self.pid = child.pid
@@ -109,7 +113,7 @@ class Keeper:
             await child.stop()
 
     async def _first_child(self) -> Child:
-        tries_left = self._patience.first_tries
+        tries_left = self._restart_policy.first_tries
         while True:
             try:
                 return await self._start()
@@ -117,40 +121,40 @@ class Keeper:
                 tries_left -= 1
                 if tries_left == 0 or error.status in {None, EXIT_BAD_START}:
                     raise
-            await asyncio.sleep(self._pauses.next())
+            await asyncio.sleep(self._backoff.next())
 
     async def _next_child(self) -> Child:
         while True:
-            await asyncio.sleep(self._pauses.next())
+            await asyncio.sleep(self._backoff.next())
             try:
                 return await self._start()
             except (NotStarted, StartError) as error:
-                self._witness.not_restarted(self._service, str(error))
+                self._observer.not_restarted(self._service, str(error))
 
     async def _start(self) -> Child:
         return await start_service(
             self._service,
-            timeout_seconds=self._patience.start_seconds,
-            on_start=lambda child: self._witness.started(self._service, child),
-            on_wait=lambda obstacle: self._witness.waits(self._service, obstacle),
+            timeout_seconds=self._restart_policy.start_seconds,
+            on_start=lambda child: self._observer.started(self._service, child),
+            on_wait=lambda readiness_problem: self._observer.waits(self._service, readiness_problem),
         )
 
 
 @asynccontextmanager
-async def kept(keepers: Sequence[Keeper]) -> AsyncIterator[None]:
+async def kept(processes: Sequence[ManagedProcess]) -> AsyncIterator[None]:
     """Keep services running inside the block; at its end, however it ends, stop them together.
 
     A failed start cancels the block and is raised from it, in an ExceptionGroup.
     """
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(keeper.run()) for keeper in keepers]
+        running = [tasks.create_task(managed.run()) for managed in processes]
         try:
             yield
         finally:
             await cancelled(*running)
 
 
-async def all_ready(keepers: Sequence[Keeper]) -> None:
+async def all_ready(processes: Sequence[ManagedProcess]) -> None:
     """Return once every service has served."""
-    for keeper in keepers:
-        await keeper.ready()
+    for managed in processes:
+        await managed.ready()

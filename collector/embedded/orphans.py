@@ -49,7 +49,7 @@ class ProcessRecord:
         self._processes = {}
         self._path.unlink(missing_ok=True)
 
-    async def stop_left_overs(self) -> list[str]:
+    async def stop_orphans(self) -> list[str]:
         """Stop what an earlier run left, last started first; answers their names."""
         stopped = []
         for name, process in reversed(_read(self._path).items()):

@@ -27,7 +27,7 @@ _REDIS_TIMEOUT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0
 
 
-def given_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
+def up_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
     """The settings of `up`, once those of its children are known to be right; misspelt ones are named.
 
     Raises StartError with a line for each variable that is wrong for any of them.

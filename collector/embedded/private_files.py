@@ -5,14 +5,14 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from collector.embedded.servers.os_user import Account
+from collector.embedded.servers.os_user import OsUser
 from collector.process.lifecycle import StartError
 
 CHOOSE_DIRECTORY: Final = "`DATA_DIR=... make up` or `headrace up --data-dir ...`"
 """How a person names one."""
 
 
-def write_private(path: Path, content: bytes, account: Account | None = None) -> None:
+def write_private(path: Path, content: bytes, account: OsUser | None = None) -> None:
     """Put `content` into `path` (mode 0600, of `account`), whole: no reader sees a half."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -27,7 +27,7 @@ def write_private(path: Path, content: bytes, account: Account | None = None) ->
         raise
 
 
-def make_private_directory(path: Path, account: Account | None = None) -> None:
+def make_private_directory(path: Path, account: OsUser | None = None) -> None:
     """Make `path` (mode 0700, of `account`) where it is missing.
 
     Raises StartError when that cannot be done, or when somebody else's directory is in the way.
@@ -46,6 +46,6 @@ def make_private_directory(path: Path, account: Account | None = None) -> None:
         ) from error
 
 
-def _give(target: Path | int, account: Account | None) -> None:
+def _give(target: Path | int, account: OsUser | None) -> None:
     if account is not None:
         os.chown(target, account.uid, account.gid)

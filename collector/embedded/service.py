@@ -25,7 +25,7 @@ class Service(Protocol):
         """What to run; makes what is missing first."""
         ...
 
-    async def obstacle(self, child: Child) -> str | None:
+    async def readiness_problem(self, child: Child) -> str | None:
         """Why it does not serve yet, or None. Answers within a few seconds and raises nothing."""
         ...
 
@@ -73,15 +73,17 @@ async def start_service(
 async def _until_ready(
     service: Service, child: Child, timeout_seconds: float, on_wait: Callable[[str], None]
 ) -> None:
-    obstacle: str | None = "not asked yet"
-    telling = asyncio.get_running_loop().call_later(_TELL_AFTER_SECONDS, lambda: on_wait(obstacle or ""))
+    readiness_problem: str | None = "not asked yet"
+    telling = asyncio.get_running_loop().call_later(
+        _TELL_AFTER_SECONDS, lambda: on_wait(readiness_problem or "")
+    )
     try:
         async with asyncio.timeout(timeout_seconds):
-            while obstacle := await service.obstacle(child):
+            while readiness_problem := await service.readiness_problem(child):
                 if (status := await _end_within(child, _POLL_SECONDS)) is not None:
                     raise NotStarted(service, child, ending(status), status)
     except TimeoutError:
-        reason = f"not ready after {timeout_seconds:.0f} s ({obstacle})"
+        reason = f"not ready after {timeout_seconds:.0f} s ({readiness_problem})"
         raise NotStarted(service, child, reason, None) from None
     finally:
         telling.cancel()

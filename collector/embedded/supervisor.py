@@ -8,7 +8,7 @@ import msgspec
 
 from collector.embedded.child import Child
 from collector.embedded.console import Console
-from collector.embedded.managed_process import Keeper, Patience
+from collector.embedded.managed_process import ManagedProcess, RestartPolicy
 from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
 from collector.embedded.service import Service
@@ -16,11 +16,11 @@ from collector.process.clock import Clock
 
 VALKEY: Final = "valkey"
 POSTGRES: Final = "postgres"
-DOORS: Final = "doors"
+DOORS: Final = "ingest processes"
 WORKER: Final = "worker"
 
 
-class Household:
+class Supervisor:
     """Keepers by kind. Witnesses what becomes of their children: records, reports and publishes it."""
 
     def __init__(
@@ -30,22 +30,24 @@ class Household:
         self._ready_paths = ready_paths
         self._console = console
         self._clock = clock
-        self._keepers: dict[str, list[Keeper]] = {}
+        self._processes: dict[str, list[ManagedProcess]] = {}
         self._published: ReadyFile | None = None
 
-    def keepers(
-        self, kind: str, services: Sequence[Service], patience: Patience | None = None
-    ) -> list[Keeper]:
+    def processes(
+        self, kind: str, services: Sequence[Service], restart_policy: RestartPolicy | None = None
+    ) -> list[ManagedProcess]:
         """Keepers for the services of one kind, not yet running."""
-        self._keepers[kind] = [Keeper(service, self, self._clock, patience) for service in services]
-        return self._keepers[kind]
+        self._processes[kind] = [
+            ManagedProcess(service, self, self._clock, restart_policy) for service in services
+        ]
+        return self._processes[kind]
 
     def pids(self) -> dict[str, list[int]]:
-        """The process ids by what they do. A door serves both ingest and api."""
-        doors = self._pids_of(DOORS)
+        """The process ids by what they do. An ingest process serves both ingest and api."""
+        ingest_processes = self._pids_of(DOORS)
         return {
-            "ingest": doors,
-            "api": doors,
+            "ingest": ingest_processes,
+            "api": ingest_processes,
             "worker": self._pids_of(WORKER),
             "valkey": self._pids_of(VALKEY),
             "postgres": self._pids_of(POSTGRES),
@@ -73,9 +75,9 @@ class Household:
         except OSError as error:
             self._console.tell(f"{service.name} could not be recorded: {error.strerror}.")
 
-    def waits(self, service: Service, obstacle: str) -> None:
+    def waits(self, service: Service, readiness_problem: str) -> None:
         """Say what for: a person may be able to help."""
-        self._console.tell(f"{service.name} is not ready yet: {obstacle}.")
+        self._console.tell(f"{service.name} is not ready yet: {readiness_problem}.")
 
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
         """Say so, and name its new process."""
@@ -88,4 +90,4 @@ class Household:
         self._console.tell(f"{service.name} could not be restarted yet: {problem}.")
 
     def _pids_of(self, kind: str) -> list[int]:
-        return [keeper.pid for keeper in self._keepers.get(kind, []) if keeper.pid is not None]
+        return [managed.pid for managed in self._processes.get(kind, []) if managed.pid is not None]

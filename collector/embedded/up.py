@@ -1,8 +1,8 @@
 """`headrace up`: the whole product on one machine, started in order, watched, and stopped in reverse order.
 
-A look at what is given, then servers, then migrations and the first credentials, then doors and worker; ready
-once an event posted would be stored. Whatever dies later is started again. Ctrl-C or SIGTERM stops doors,
-worker and servers.
+A look at what is given, then servers, then migrations and the first credentials, then ingest processes and
+worker; ready once an event posted would be stored. Whatever dies later is started again. Ctrl-C or SIGTERM
+stops ingest processes, worker and servers.
 """
 
 import asyncio
@@ -14,37 +14,37 @@ from typing import Final
 
 from collector.database.owners.seed import Seed, seed
 from collector.database.schema.migrations import migrate
-from collector.embedded.app_processes import base_url, doors, worker
+from collector.embedded.app_processes import base_url, ingest_processes, worker
 from collector.embedded.banner import welcome
 from collector.embedded.console import Console
 from collector.embedded.credentials import keep_credentials, kept_credentials
 from collector.embedded.data_directory import locked_directory
 from collector.embedded.logs import bound_logs
-from collector.embedded.managed_process import Patience, all_ready, kept
+from collector.embedded.managed_process import RestartPolicy, all_ready, kept
 from collector.embedded.orphans import ProcessRecord
-from collector.embedded.preflight import given_settings, reach_given_servers
+from collector.embedded.preflight import reach_given_servers, up_settings
 from collector.embedded.ready_file import ReadyFile, clear_ready_file
 from collector.embedded.servers.ports import reserve_port
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import NotStarted
 from collector.embedded.settings import UpSettings
-from collector.embedded.supervisor import DOORS, POSTGRES, VALKEY, WORKER, Household
+from collector.embedded.supervisor import DOORS, POSTGRES, VALKEY, WORKER, Supervisor
 from collector.embedded.watch import Watch
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
 
-_PRODUCT_PATIENCE: Final = Patience(start_seconds=60)
+_PRODUCT_PATIENCE: Final = RestartPolicy(start_seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class UpOptions:
     """What the command line says; a missing port or ready file has its default."""
 
     data_dir: Path
     port: int | None = None
     ready_file: Path | None = None
-    doors: int = 1
+    ingest_processes: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +56,13 @@ class Urls:
 
 
 async def run(
-    options: Options, environ: Mapping[str, str], stop: Stop, *, console: Console, clock: Clock
+    options: UpOptions, environ: Mapping[str, str], stop: Stop, *, console: Console, clock: Clock
 ) -> None:
     """Serve until the end is asked for.
 
     Raises StartError, or NotStarted with a child's last lines, after everything was stopped again.
     """
-    settings = given_settings(environ, console)
+    settings = up_settings(environ, console)
     with locked_directory(options.data_dir) as directory:
         up = Up(options, settings, environ, directory, console=console, clock=clock)
         try:
@@ -80,7 +80,7 @@ class Up:
 
     def __init__(
         self,
-        options: Options,
+        options: UpOptions,
         settings: UpSettings,
         environ: Mapping[str, str],
         directory: Path,
@@ -97,13 +97,13 @@ class Up:
         usual = directory / "ready.json"  # where operators' commands look for it
         self._ready_paths = tuple({path.absolute(): None for path in (usual, options.ready_file or usual)})
         self._record = ProcessRecord(directory / "processes.json")
-        self._household = Household(self._record, self._ready_paths, console, clock)
+        self._supervisor = Supervisor(self._record, self._ready_paths, console, clock)
 
     async def serve(self) -> None:
         """Serve until cancelled. Raises an ExceptionGroup when something could not be started."""
         begun = self._clock.monotonic()
-        if left_overs := await self._record.stop_left_overs():
-            self._console.say(f"Stopped what an earlier run had left: {', '.join(left_overs)}.")
+        if orphans := await self._record.stop_orphans():
+            self._console.say(f"Stopped what an earlier run had left: {', '.join(orphans)}.")
         for path in self._ready_paths:
             clear_ready_file(path)
         port = self._settings.port if self._options.port is None else self._options.port
@@ -124,12 +124,12 @@ class Up:
             async with self._product(urls, port) as watch:
                 await watch.until_ready()
                 ready = self._ready_file(urls, port, credentials)
-                self._household.publish(ready)
+                self._supervisor.publish(ready)
                 self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
                 try:
                     await watch.keep_telling()  # the end is a cancellation
                 finally:
-                    self._household.withdraw()
+                    self._supervisor.withdraw()
 
     @asynccontextmanager
     async def _servers(self) -> AsyncIterator[Urls]:
@@ -138,15 +138,15 @@ class Up:
         await reach_given_servers(given, self._environ, self._console)
         valkey = None if given.redis_url else self._valkey()
         postgres = None if given.database_url else Postgres(self._directory)
-        keepers = [
-            *self._household.keepers(VALKEY, [valkey] if valkey else []),
-            *self._household.keepers(POSTGRES, [postgres] if postgres else []),
+        processes = [
+            *self._supervisor.processes(VALKEY, [valkey] if valkey else []),
+            *self._supervisor.processes(POSTGRES, [postgres] if postgres else []),
         ]
-        async with kept(keepers):
+        async with kept(processes):
             names = [name for name, server in (("Valkey", valkey), ("Postgres", postgres)) if server]
             if names:
                 with self._console.step(f"Starting {' and '.join(names)}"):
-                    await all_ready(keepers)
+                    await all_ready(processes)
             yield Urls(
                 valkey.url if valkey else given.redis_url, postgres.url if postgres else given.database_url
             )
@@ -167,20 +167,25 @@ class Up:
 
     @asynccontextmanager
     async def _product(self, urls: Urls, port: int) -> AsyncIterator[Watch]:
-        """Doors and worker, inside the block; the doors are the first to stop. They serve, ready or not."""
+        """Ingest processes and worker, inside the block; ingest are the first to stop.
+
+        They serve, ready or not.
+        """
         environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
         if not self._settings.redis_url:
             environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))
         logs = self._directory / "logs"
-        own_doors = doors(self._options.doors, self._settings.host, port, environ, logs)
+        own_ingest = ingest_processes(
+            self._options.ingest_processes, self._settings.host, port, environ, logs
+        )
         own_worker = worker(environ, logs)
-        worker_keepers = self._household.keepers(WORKER, [own_worker], _PRODUCT_PATIENCE)
-        door_keepers = self._household.keepers(DOORS, own_doors, _PRODUCT_PATIENCE)
-        async with kept(worker_keepers), kept(door_keepers):
+        worker_keepers = self._supervisor.processes(WORKER, [own_worker], _PRODUCT_PATIENCE)
+        ingest_keepers = self._supervisor.processes(DOORS, own_ingest, _PRODUCT_PATIENCE)
+        async with kept(worker_keepers), kept(ingest_keepers):
             with self._console.step("Starting the collector and its worker"):
-                await all_ready([*worker_keepers, *door_keepers])
-            # One door answers for all that share its port.
-            yield Watch(own_doors[:1], [own_worker], self._console, self._clock)
+                await all_ready([*worker_keepers, *ingest_keepers])
+            # One ingest answers for all that share its port.
+            yield Watch(own_ingest[:1], [own_worker], self._console, self._clock)
 
     def _ready_file(self, urls: Urls, port: int, credentials: Seed) -> ReadyFile:
         return ReadyFile(

@@ -25,9 +25,9 @@ class Watch:
     """Says why posts are refused, at the start and later, and when that is over: each once."""
 
     def __init__(
-        self, doors: Sequence[Ready], workers: Sequence[Ready], console: Console, clock: Clock
+        self, ingest_processes: Sequence[Ready], workers: Sequence[Ready], console: Console, clock: Clock
     ) -> None:
-        self._doors = doors
+        self._ingest = ingest_processes
         self._workers = workers
         self._console = console
         self._clock = clock
@@ -36,7 +36,7 @@ class Watch:
     async def until_ready(self) -> None:
         """Return once an event posted would be stored; until then say why not, however long that is."""
         begun = self._clock.monotonic()
-        while problem := await _first_problem([*self._doors, *self._workers]):
+        while problem := await _first_problem([*self._ingest, *self._workers]):
             if self._clock.monotonic() - begun >= _TELL_AFTER_SECONDS:
                 self._tell(problem)
             await asyncio.sleep(_POLL_SECONDS)
@@ -46,7 +46,7 @@ class Watch:
         """Say when posts begin to be refused, and when they are taken again; until cancelled."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            self._tell(await _first_problem(self._doors))
+            self._tell(await _first_problem(self._ingest))
 
     def _tell(self, problem: str | None) -> None:
         kinds = None if problem is None else _kinds(problem)

@@ -23,8 +23,8 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError, _ErrInfo
 
 from collector.http.errors import problem
-from collector.http.fast_path import DirectWay, Taken, as_bytes
-from collector.http.method_override import as_meant
+from collector.http.fast_path import DirectWay, FastPathRequest, as_bytes
+from collector.http.method_override import apply_method_override
 from collector.http.path_spelling import PathSpelling, spelled_as_usual
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def protocols(
     manager: Any = runner.server
     spelling = PathSpelling(runner.app.router.resources())
     manager.request_handler = _dispatched(manager.request_handler, direct)
-    manager.request_factory = _understood(manager.request_factory, spelling)
+    manager.request_factory = _normalized(manager.request_factory, spelling)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
     return lambda: _Connection(manager, connections, direct, options, on_refused)
 
@@ -111,7 +111,7 @@ class _Connection(RequestHandler):
         self._asking: asyncio.Task[Any] | None = None
         self._first_request: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
-        self._taken: Taken | None = None
+        self._taken: FastPathRequest | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -123,7 +123,7 @@ class _Connection(RequestHandler):
             self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
 
     def data_received(self, data: bytes) -> None:
-        waiter, self._waiter = self._waiter, None  # Nobody is woken before the direct way has looked.
+        waiter, self._waiter = self._waiter, None  # Nobody is woken before the fast path has looked.
         try:
             super().data_received(data)
         finally:
@@ -204,12 +204,12 @@ class _Connection(RequestHandler):
             waiter.set_result(None)
 
     def _take(self) -> bool:
-        """Whether a direct way takes the next request: then the usual loop does not hear of it."""
+        """Whether a fast path takes the next request: then the usual loop does not hear of it."""
         message, content = self._messages[0]
         if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
             return False
         way = _direct_way(self._direct, message.path)
-        taken = None if way is None else way.take(as_meant(message), content, self._peer())
+        taken = None if way is None else way.take(apply_method_override(message), content, self._peer())
         if taken is None:
             return False
         self._taken = taken
@@ -235,7 +235,7 @@ class _Connection(RequestHandler):
             self.transport.write(answer)
         self._proceed()
 
-    def _refused(self, taken: Taken, refusal: BaseException) -> bytes:
+    def _refused(self, taken: FastPathRequest, refusal: BaseException) -> bytes:
         writer = StreamWriter(self, self._loop)
         make_request: Any = self._request_factory
         request = make_request(taken.message, EMPTY_PAYLOAD, self, writer, self._task_handler)
@@ -304,16 +304,18 @@ def _direct_way(ways: Mapping[str, DirectWay], path: str) -> DirectWay | None:
     return ways.get(path) or ways.get(path.removesuffix("/").lower())
 
 
-def _understood(
+def _normalized(
     make_request: Callable[..., web.BaseRequest], spelling: PathSpelling
 ) -> Callable[..., web.BaseRequest]:
-    def understand(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
-        return make_request(spelled_as_usual(_folded(as_meant(message)), spelling), *rest)
+    def normalize(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        return make_request(
+            spelled_as_usual(_collapse_slashes(apply_method_override(message)), spelling), *rest
+        )
 
-    return understand
+    return normalize
 
 
-def _folded(message: RawRequestMessage) -> RawRequestMessage:
+def _collapse_slashes(message: RawRequestMessage) -> RawRequestMessage:
     if "//" not in message.path or "//" not in (path := message.url.raw_path):
         return message
     while "//" in path:

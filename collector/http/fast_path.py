@@ -19,7 +19,7 @@ Answer = Coroutine[Any, Any, web.StreamResponse]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class FastPathRequest:
     """A request that was taken at once. Once `done` is, `answer` makes the whole answer as bytes.
 
     `done` may fail, with a Refusal only: then `refuse` makes the answer. It is never cancelled.
@@ -34,7 +34,7 @@ class Taken:
 class DirectWay(Protocol):
     """What takes ordinary requests to one path."""
 
-    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
+    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> FastPathRequest | None:
         """Take a request whose body has arrived, or leave it."""
         ...
 

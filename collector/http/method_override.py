@@ -12,7 +12,7 @@ from multidict import istr
 METHOD_OVERRIDE: Final = istr("X-HTTP-Method-Override")
 
 
-def as_meant(message: RawRequestMessage) -> RawRequestMessage:
+def apply_method_override(message: RawRequestMessage) -> RawRequestMessage:
     """The message with the method that its sender means; rubbish is a method, too, which no route has."""
     if message.method != hdrs.METH_POST or METHOD_OVERRIDE not in message.headers:
         return message

@@ -102,7 +102,7 @@ class Throttle:
 
 
 def counted_organization(organization_id: str) -> str:
-    """What the programs of an organization are counted as, at the door and the api."""
+    """What the programs of an organization are counted as, at ingest and the api."""
     return f"organization:{organization_id}"
 
 

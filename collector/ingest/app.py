@@ -1,4 +1,4 @@
-"""The door as routes on an application that it may share with the api."""
+"""Ingest as routes on an application that it may share with the api."""
 
 from typing import TYPE_CHECKING
 
@@ -7,15 +7,15 @@ from aiohttp import web
 from collector.http.fast_path import DIRECT, DirectWay
 from collector.ingest.fast_path.posts import PATH, DirectPosts
 from collector.ingest.routes import ROUTES
-from collector.ingest.services import DOOR, Door
+from collector.ingest.services import DOOR, IngestServices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def add_ingest(app: web.Application, door: Door) -> None:
+def add_ingest(app: web.Application, ingest: IngestServices) -> None:
     """Serve what clients send and ask for on the application."""
-    app[DOOR] = door
-    direct: Mapping[str, DirectWay] = {PATH: DirectPosts(door)}
+    app[DOOR] = ingest
+    direct: Mapping[str, DirectWay] = {PATH: DirectPosts(ingest)}
     app[DIRECT] = direct
     app.add_routes(ROUTES)

@@ -18,7 +18,7 @@ from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
 LOW_MARK_SHARE: Final = 0.9
-"""Of the high mark: where posts are taken again, so that the door does not flutter."""
+"""Of the high mark: where posts are taken again, so that ingest does not flutter."""
 
 _DISK_AGAIN_SHARE: Final = 1.05
 """Of what must be free: so much is, before posts are taken again."""
@@ -29,9 +29,9 @@ _LONGEST_WAIT_SECONDS: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Where the door begins to refuse: a share of the queue's memory, and bytes left on its disk.
+    """Where ingest begins to refuse: a share of the queue's memory, and bytes left on its disk.
 
-    `disk` is a folder on the queue's disk, or None where the door cannot see it.
+    `disk` is a folder on the queue's disk, or None where ingest cannot see it.
     """
 
     memory_share: float

@@ -1,6 +1,6 @@
 """Work on a body that would hold up everybody else's requests: in threads, and few at once.
 
-However many ask for it, the door's own thread gets its share of the time.
+However many ask for it, ingest's own thread gets its share of the time.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ _TOO_MANY: Final = "Too many bodies are being read at once."
 Result = TypeVar("Result")
 
 
-class Turns:
+class BoundedExecutor:
     """Whose turn it is."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the door says of its routes: to each its own, and to all that they take a token."""
+"""What ingest says of its routes: to each its own, and to all that they take a token."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ _NEEDS: Final = "Needs a token with the scope `client`, which `user` implies."
 
 
 def documented_routes() -> Iterator[DocumentedRoute]:
-    """Every route of the door that says what it does."""
+    """Every route of ingest that says what it does."""
     for route in ROUTES:
         operation = operation_of(route.handler)
         if operation is not None:

@@ -1,4 +1,4 @@
-"""What every handler of the door has around it: refusals are counted, and our own faults are 503.
+"""What every handler of ingest has around it: refusals are counted, and our own faults are 503.
 
 Clients throw events away on most other codes.
 """
@@ -17,7 +17,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _log = structlog.get_logger()
 
 
-def at_the_door(handler: Handler) -> Handler:
+def ingest_errors(handler: Handler) -> Handler:
     """Count refusals, and answer 503 to whatever goes wrong on our side."""
 
     @functools.wraps(handler)
@@ -28,7 +28,7 @@ def at_the_door(handler: Handler) -> Handler:
             request.app[DOOR].count_refusal(refusal)
             raise
         except Exception as error:
-            _log.exception("request failed at the door", path=request.path)
+            _log.exception("request failed at ingest", path=request.path)
             surprise = Unavailable("Something went wrong on our side; please repeat the request.")
             request.app[DOOR].count_refusal(surprise)
             raise surprise from error

@@ -15,7 +15,7 @@ _API: Final = 2
 _LEGACY_PATHS: Final = "/api/v1/"
 
 
-def text_of(header: str) -> str:
+def header_text(header: str) -> str:
     """A header's text without the lone surrogates that bytes outside UTF-8 arrive as."""
     return header if header.isascii() else header.encode("utf-8", "replace").decode()
 

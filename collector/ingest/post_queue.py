@@ -34,7 +34,7 @@ _WRITES_AT_ONCE: Final = 4
 _POSTS_WORTH_A_WRITE: Final = 16
 _BYTES_WORTH_A_WRITE: Final = 128 * 1024
 _WAITING_BYTES: Final = 32 * 1024 * 1024
-"""The door refuses more than that waiting for the disk before its memory fills; one post may be larger."""
+"""Ingest refuses more than that waiting for the disk before its memory fills; one post may be larger."""
 
 _log = structlog.get_logger()
 

@@ -1,4 +1,4 @@
-"""The ingest process: the door alone, on a port of its own; it reaches Redis and nothing else."""
+"""The ingest process: ingest alone, on a port of its own; it reaches Redis and nothing else."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -9,7 +9,7 @@ from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.ingest.app import add_ingest
-from collector.ingest.services import open_door
+from collector.ingest.services import open_ingest
 from collector.ingest.settings import IngestSettings
 from collector.process.faults import read_faults
 from collector.process.lifecycle import Stop
@@ -26,10 +26,10 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     configure_logging(settings, "ingest")
     warn_of_unknown_settings(environ)
     registry, faults = CollectorRegistry(), read_faults(environ)
-    async with open_door(settings, registry, faults) as door:
+    async with open_ingest(settings, registry, faults) as ingest:
         app = application()
-        add_ingest(app, door)
-        add_health(app, door.readiness.checks, registry)
+        add_ingest(app, ingest)
+        add_health(app, ingest.readiness.checks, registry)
         address = Address(settings.host, settings.port)
         await serve(
             app,
@@ -37,5 +37,5 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
             stop,
             reuse_port=settings.reuse_port,
             connections=settings.connections,
-            on_refused=partial(door.reasons.note, CONNECTIONS),
+            on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )

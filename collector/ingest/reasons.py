@@ -50,7 +50,7 @@ class Reasons:
         self._noted[reason] = (self._clock.monotonic() + NOTED_SECONDS, detail)
         self._settle(reason)
 
-    def witness(self, refusal: Refusal) -> None:
+    def observer(self, refusal: Refusal) -> None:
         """Note the reason of a refusal that nobody has found out otherwise, such as a look-up that failed."""
         reason = _BY_SENTENCE.get(refusal.title)
         if reason is not None and not self.holds(reason):

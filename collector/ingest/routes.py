@@ -1,4 +1,4 @@
-"""Every route of the door, for clients and for whoever lists them."""
+"""Every route of ingest, for clients and for whoever lists them."""
 
 from typing import Final
 

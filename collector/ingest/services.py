@@ -1,4 +1,4 @@
-"""The door's parts, put together: what its handlers reach through the application."""
+"""Ingest's parts, put together: what its handlers reach through the application."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.heartbeats import Heartbeats
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.permissions import ingest_commands
 from collector.broker.post_stream import PostStream
 from collector.broker.request_counters import RequestCounters
@@ -29,7 +29,7 @@ from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.body.inflight_bodies import BodiesUnderWay, bodies_within
 from collector.ingest.body.strict import StrictChecks
-from collector.ingest.bounded_executor import Turns
+from collector.ingest.bounded_executor import BoundedExecutor
 from collector.ingest.fast_path.auth_cache import KnownSenders
 from collector.ingest.fault_points import with_fault_points
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
@@ -39,14 +39,14 @@ from collector.ingest.senders.failed_lookups import FailedLookups
 from collector.ingest.senders.token_cache import TokenCache
 from collector.ingest.settings import IngestSettings
 from collector.process.clock import Clock, SystemClock
-from collector.process.faults import NO_FAULTS, Faults
+from collector.process.faults import NO_FAULTS, FaultPoints
 from collector.process.lifecycle import cancelled, vital
 from collector.process.metrics import IngestMetrics
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Everything that the door needs to answer its clients."""
+class IngestServices:
+    """Everything that ingest needs to answer its clients."""
 
     settings: IngestSettings
     trusted_proxies: TrustedProxies
@@ -59,7 +59,7 @@ class Door:
     queue: PostQueue
     heartbeats: Heartbeats
     bodies: BodiesUnderWay
-    turns: Turns
+    turns: BoundedExecutor
     strict_checks: StrictChecks
     reasons: Reasons
     readiness: Readiness
@@ -68,30 +68,30 @@ class Door:
 
     def count_refusal(self, refusal: Refusal) -> None:
         """One more refused post; whatever reason it was given shows in the readiness, too."""
-        self.reasons.witness(refusal)
+        self.reasons.observer(refusal)
         self.metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 
 LOOK_UP_SECONDS: Final = 1.0
-"""How long a token is looked for before the door goes by what it remembers."""
+"""How long a token is looked for before ingest goes by what it remembers."""
 
 LOOK_SECONDS: Final = 2.0
 """How long the queue's server may take to tell its state before it counts as unavailable."""
 
 _log = structlog.get_logger()
 
-DOOR: Final = web.AppKey("door", Door)
+DOOR: Final = web.AppKey("ingest", IngestServices)
 
 
 @asynccontextmanager
-async def open_door(
-    settings: IngestSettings, registry: CollectorRegistry, faults: Faults = NO_FAULTS
-) -> AsyncIterator[Door]:
-    """Connect, and run the door's background tasks; on leaving, what was taken in is written first.
+async def open_ingest(
+    settings: IngestSettings, registry: CollectorRegistry, faults: FaultPoints = NO_FAULTS
+) -> AsyncIterator[IngestServices]:
+    """Connect, and run ingest's background tasks; on leaving, what was taken in is written first.
 
     Raises StartError when Redis is out of reach or too old.
     """
-    clock, keys = faults.clock, Keys(settings.redis_key_prefix)
+    clock, keys = faults.clock, RedisKeys(settings.redis_key_prefix)
     proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
     looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
@@ -123,12 +123,12 @@ async def open_door(
             following = tasks.create_task(vital("evictions", cache.follow()))
             sharding = tasks.create_task(vital("shards", _keep_looking_at(shards, metrics)))
             looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
-            senders, turns = KnownSenders(cache, clock), Turns()
+            senders, turns = KnownSenders(cache, clock), BoundedExecutor()
             throttle = Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock)
             await throttle.compare()
             try:
                 async with queue.open():
-                    yield Door(
+                    yield IngestServices(
                         settings,
                         proxies,
                         clock,

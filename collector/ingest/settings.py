@@ -1,4 +1,4 @@
-"""The door's settings."""
+"""Ingest's settings."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from collector.process.settings import (
 
 
 class IngestSettings(RedisSettings, frozen=True, kw_only=True):
-    """What the door reads from the environment."""
+    """What ingest reads from the environment."""
 
     host: str = "127.0.0.1"
     port: Port = 8080

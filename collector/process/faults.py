@@ -24,7 +24,7 @@ class FaultPoint(StrEnum):
     """Where a process can be made to die."""
 
     AFTER_APPEND = "after_append"
-    """At the door: the batch is on disk, nobody has been answered."""
+    """At ingest: the batch is on disk, nobody has been answered."""
     AFTER_READ = "after_read"
     """In the worker: entries are in hand, nothing is stored."""
     AFTER_CLAIM = "after_claim"
@@ -42,7 +42,7 @@ class FaultSettings(Settings, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Faults:
+class FaultPoints:
     """What a crash test may do to this process; `directory` is None where there is none."""
 
     directory: Path | None = None
@@ -57,11 +57,11 @@ class Faults:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-NO_FAULTS: Final = Faults()
+NO_FAULTS: Final = FaultPoints()
 """For every process that is not under a crash test."""
 
 
-def read_faults(environ: Mapping[str, str]) -> Faults:
+def read_faults(environ: Mapping[str, str]) -> FaultPoints:
     """What the environment allows. Raises StartError where it asks for faults without switching them on."""
     settings = read_settings(FaultSettings, environ)
     if settings.faults == "off":
@@ -72,7 +72,7 @@ def read_faults(environ: Mapping[str, str]) -> Faults:
         return NO_FAULTS
     directory = Path(settings.faults_directory) if settings.faults_directory else None
     offset = timedelta(seconds=settings.clock_offset_seconds)
-    return Faults(directory, SetClock(SystemClock(), offset) if offset else SystemClock())
+    return FaultPoints(directory, SetClock(SystemClock(), offset) if offset else SystemClock())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class IngestMetrics:
-    """What the door counts."""
+    """What ingest counts."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.posts_accepted = Counter(
@@ -23,7 +23,7 @@ class IngestMetrics:
         )
         self.posts_refused = Counter(
             "headrace_posts_refused",
-            "Posts, and whatever else clients ask the door, refused, by HTTP status.",
+            "Posts, and whatever else clients ask ingest, refused, by HTTP status.",
             ["status"],
             registry=registry,
         )
@@ -106,7 +106,7 @@ class WorkerMetrics:
         )
         self.batches_repeated = Counter(
             "headrace_batches_repeated",
-            "Post batches that a door had written again because it never saw the reply.",
+            "Post batches that an ingest process had written again because it never saw the reply.",
             registry=registry,
         )
         self.store_seconds = Histogram(

@@ -85,7 +85,7 @@ def check_settings(kinds: Iterable[type[Settings]], environ: Mapping[str, str]) 
         raise StartError("\n".join(problems.values()))
 
 
-def given_settings(settings: Settings, environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+def named_settings(settings: Settings, environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
     """Those of the settings that the environment names, as texts; a default is nobody's wish."""
     return {name: str(getattr(settings, name)) for name in names if _lookup(name, environ)[1] is not None}
 

@@ -62,7 +62,7 @@ async def test_from_nothing_to_a_key_that_posts(shell: Shell, api: RunningApi) -
     assert user["roles"] == ["user", "client"]
     assert token["id"] == BROUGHT
     assert token["scopes"] == ["client"]
-    assert await api.knows_at_the_door(BROUGHT)
+    assert await api.known_to_ingest(BROUGHT)
     login = await api.post(
         "/api/v2/auth/login", body={"email": "you@example.com", "password": "correct horse"}
     )
@@ -98,7 +98,7 @@ async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: Runni
 
     assert line.endswith("say --yes.")
     assert there["name"] == gone["name"] == "Shop"
-    assert not await api.knows_at_the_door(api.people.client)
+    assert not await api.known_to_ingest(api.people.client)
     assert "There is no such project." in await shell.refused("project", "show", PROJECT.hex)
 
 
@@ -194,7 +194,7 @@ async def test_a_key_can_be_piped_in(shell: Shell, api: RunningApi) -> None:
 
     assert token["id"] == BROUGHT
     assert "project_id" not in token
-    assert await api.knows_at_the_door(BROUGHT)
+    assert await api.known_to_ingest(BROUGHT)
 
 
 @pytest.mark.parametrize(

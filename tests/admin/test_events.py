@@ -9,7 +9,7 @@ import pytest
 from collector.admin import events, projects, tracing
 from collector.admin.events import Asked
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.database.owners.projects import add_project
 from collector.domain.errors import BadRequest, Conflict, NotFound
 from collector.process.lifecycle import Stop
@@ -63,7 +63,7 @@ async def test_new_events_are_followed_in_the_order_of_their_storing(
     """Also those that had waited in the queue for an hour; each once, and the stop ends it."""
     monkeypatch.setattr("collector.admin.events._ROUND_SECONDS", 0.01)
     redis = connect(redis_url, socket_timeout_seconds=5)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     long_ago = real_days_ago(1)
     waiting = f"{int(long_ago.timestamp() * 1000)}-0"
     await redis.xadd(keys.stream(0), {b"v": b"1"}, id=waiting)

@@ -37,37 +37,37 @@ async def test_an_organization_needs_no_owner_but_one_that_there_is(api: Running
 
 
 async def test_a_suspended_organization_is_refused_everywhere_until_it_is_enabled(api: RunningApi) -> None:
-    """The doors know when the command ends."""
+    """Ingest know when the command ends."""
     suspended = await organizations.change(api.parts, ORGANIZATION.hex, is_suspended=True)
     refused = await api.get("/api/v2/projects", api.people.program)
-    at_the_door = await api.parts.projection.find_organization(ORGANIZATION.bytes)
+    ingest_errors = await api.parts.projection.find_organization(ORGANIZATION.bytes)
     enabled = await organizations.change(api.parts, ORGANIZATION.hex, is_suspended=False)
 
     assert (suspended.is_suspended, enabled.is_suspended) == (True, False)
     assert refused.status == 401
-    assert at_the_door.entry is not None
-    assert at_the_door.entry.is_suspended
+    assert ingest_errors.entry is not None
+    assert ingest_errors.entry.is_suspended
     assert (await api.get("/api/v2/projects", api.people.program)).status == 200
-    at_the_door = await api.parts.projection.find_organization(ORGANIZATION.bytes)
-    assert at_the_door.entry is not None
-    assert not at_the_door.entry.is_suspended
+    ingest_errors = await api.parts.projection.find_organization(ORGANIZATION.bytes)
+    assert ingest_errors.entry is not None
+    assert not ingest_errors.entry.is_suspended
 
 
 async def test_an_organization_is_over_its_limit_once_so_many_events_are_stored(api: RunningApi) -> None:
-    """Of this month: the doors know when the limit is set, and by the next sweep when it is reached."""
+    """Of this month: ingest know when the limit is set, and by the next sweep when it is reached."""
     now = real_now()
     await add_stored(api, 5, now)
     await add_stored(api, 100, now - timedelta(days=32))
 
     below = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=6)
     reached = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=5)
-    at_the_door = await api.parts.projection.find_organization(ORGANIZATION.bytes)
+    ingest_errors = await api.parts.projection.find_organization(ORGANIZATION.bytes)
     swept = (await load_projection(api.pool)).organizations
     unlimited = await organizations.limit(api.parts, ORGANIZATION.hex, events_a_month=0)
 
     assert (below.max_events_per_month, below.is_over_monthly_limit) == (6, False)
     assert (reached.max_events_per_month, reached.is_over_monthly_limit) == (5, True)
-    assert at_the_door.entry == OrganizationEntry(is_over_limit=True)
+    assert ingest_errors.entry == OrganizationEntry(is_over_limit=True)
     assert swept == {
         ORGANIZATION.bytes: OrganizationEntry(is_over_limit=True),
         OTHER_ORGANIZATION.bytes: OrganizationEntry(),

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from tests.factories import a_batch, a_post
@@ -39,7 +39,7 @@ async def test_the_number_is_shown_and_changed(
     """With every stream that was ever used, for people and for programs."""
     before = await _said(environ)
     changed = await _said(environ, "set", "3")
-    redis, keys = connect(redis_url, socket_timeout_seconds=5), Keys(key_prefix)
+    redis, keys = connect(redis_url, socket_timeout_seconds=5), RedisKeys(key_prefix)
     await PostStream(redis, keys, Shards(redis, keys)).append(7, a_batch(a_post()))
     await redis.aclose()
     shown = (await _run(environ, "show")).stdout.splitlines()

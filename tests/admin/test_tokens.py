@@ -65,21 +65,21 @@ async def test_what_is_no_token_to_bring_is_refused(
     with pytest.raises(Invalid):
         await tokens.create(api.parts, Wanted(project=PROJECT.hex, scopes=scopes, value=value))
 
-    assert not await api.knows_at_the_door(value)
+    assert not await api.known_to_ingest(value)
 
 
 async def test_a_token_is_disabled_enabled_and_deleted_everywhere(api: RunningApi) -> None:
-    """The doors know when the command ends."""
+    """Ingest know when the command ends."""
     name = api.people.program[:24]
 
     await tokens.change(api.parts, name, is_disabled=True)
     assert (await api.get("/api/v2/projects", api.people.program)).status == 401
     await tokens.change(api.parts, name, is_disabled=False)
     assert (await api.get("/api/v2/projects", api.people.program)).status == 200
-    assert await api.knows_at_the_door(api.people.program)
+    assert await api.known_to_ingest(api.people.program)
     await tokens.delete(api.parts, name)
     assert (await api.get("/api/v2/projects", api.people.program)).status == 401
-    assert not await api.knows_at_the_door(api.people.program)
+    assert not await api.known_to_ingest(api.people.program)
     with pytest.raises(NotFound):
         await tokens.show(api.parts, name)
 

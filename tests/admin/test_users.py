@@ -35,20 +35,20 @@ async def test_a_disabled_user_is_locked_out_and_let_in_again(api: RunningApi) -
     """Everywhere at once, with the same login token."""
     await users.change(api.parts, EMAIL, is_active=False)
     locked_out = await api.get("/api/v2/users/me", api.people.user)
-    at_the_door = await api.knows_at_the_door(api.people.user)
+    ingest_errors = await api.known_to_ingest(api.people.user)
     await users.change(api.parts, EMAIL, is_active=True)
 
-    assert (locked_out.status, at_the_door) == (401, False)
+    assert (locked_out.status, ingest_errors) == (401, False)
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 200
-    assert await api.knows_at_the_door(api.people.user)
+    assert await api.known_to_ingest(api.people.user)
 
 
 async def test_a_new_password_ends_what_the_old_one_gave(api: RunningApi) -> None:
-    """Logins, too, at the doors as well."""
+    """Logins, too, at ingest as well."""
     await users.change_password(api.parts, EMAIL, "another horse")
 
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 401
-    assert not await api.knows_at_the_door(api.people.user)
+    assert not await api.known_to_ingest(api.people.user)
     login = await api.post("/api/v2/auth/login", body={"email": EMAIL, "password": "another horse"})
     assert login.status == 200
 

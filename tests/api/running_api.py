@@ -18,7 +18,7 @@ from collector.api.app import add_api
 from collector.api.core.service import Api, open_api
 from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.login_counters import LoginCounters
 from collector.broker.queue_look import QueueLook
 from collector.broker.request_counters import RequestCounters
@@ -30,13 +30,13 @@ from collector.database.owners.users import User, add_user
 from collector.database.writing.store import BatchStore
 from collector.domain.access.password import hash_password
 from collector.domain.access.token import new_token
-from collector.domain.event.outcome import Event, UnderstoodBatch
+from collector.domain.event.outcome import Event, NormalizedBatch
 from collector.domain.ids import PostIds
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock
-from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, understood
+from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, normalized
 from tests.documented import check_answer
 from tests.real_clock import real_now
 
@@ -113,9 +113,9 @@ class RunningApi:
 
     async def store(self, *events: Event) -> None:
         """Store events as a worker does."""
-        await BatchStore(self.pool).save([understood(*events)])
+        await BatchStore(self.pool).save([normalized(*events)])
 
-    async def save(self, batch: UnderstoodBatch) -> None:
+    async def save(self, batch: NormalizedBatch) -> None:
         """Store whatever a post batch turned into."""
         await BatchStore(self.pool).save([batch])
 
@@ -124,8 +124,8 @@ class RunningApi:
         await self.pool.execute("TRUNCATE organizations, users CASCADE")
         self.people = await _settle(self.pool)
 
-    async def knows_at_the_door(self, token: str) -> bool:
-        """Whether the door would find the token."""
+    async def known_to_ingest(self, token: str) -> bool:
+        """Whether ingest would find the token."""
         return (await self.parts.projection.find_token(token[:24])).entry is not None
 
 
@@ -155,10 +155,10 @@ async def running_api(
         elsewhere = connect(projection_url or redis_url, socket_timeout_seconds=1)
         api, people = opened, await _settle(opened.pool)
         if clock is not None:
-            counters = RequestCounters(elsewhere, Keys(key_prefix))
+            counters = RequestCounters(elsewhere, RedisKeys(key_prefix))
             api = replace(api, clock=clock, throttle=Throttle(counters, settings.request_limit, clock))
         if projection_url is not None:
-            keys = Keys(key_prefix)
+            keys = RedisKeys(key_prefix)
             api = replace(
                 api,
                 projection=TokenProjection(elsewhere, keys),

@@ -34,7 +34,7 @@ async def api(database_url: str, own_redis: str) -> AsyncIterator[RunningApi]:
         yield running
 
 
-async def test_no_token_is_shown_that_the_doors_would_not_know(api: RunningApi, own_redis: str) -> None:
+async def test_no_token_is_shown_that_ingest_would_not_know(api: RunningApi, own_redis: str) -> None:
     """Clients drop their events on a 401. With room again everything works; revoking always does."""
     before = (await api.post(TOKENS, api.people.user)).json["id"]
     kept = await api.pool.fetchval("SELECT count(*) FROM tokens")
@@ -50,8 +50,8 @@ async def test_no_token_is_shown_that_the_doors_would_not_know(api: RunningApi, 
 
     after = await api.post(TOKENS, api.people.user)
     assert (revoked.status, after.status) == (202, 201)
-    assert not await api.knows_at_the_door(before)
-    assert await api.knows_at_the_door(after.json["id"])
+    assert not await api.known_to_ingest(before)
+    assert await api.known_to_ingest(after.json["id"])
     assert (await api.post(LOGIN, body=VALID)).status == 200
 
 

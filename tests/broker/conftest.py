@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 
 
 @pytest.fixture
@@ -18,6 +18,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def keys(key_prefix: str) -> Keys:
+def keys(key_prefix: str) -> RedisKeys:
     """Under this test's own prefix."""
-    return Keys(key_prefix)
+    return RedisKeys(key_prefix)

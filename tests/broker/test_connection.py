@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from collector.broker import connection
 from collector.broker.connection import check_server, connect
 from collector.broker.durability import durability_of
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.permissions import api_commands, ingest_commands, worker_commands
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
@@ -108,7 +108,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
 )
 async def test_a_start_does_not_wait_for_a_state_to_pass(operator: Operator, state: State) -> None:
     """The process says in its readiness what it waits for; a restart would meet the same."""
-    everything = [*ingest_commands(Keys()), *worker_commands(Keys())]
+    everything = [*ingest_commands(RedisKeys()), *worker_commands(RedisKeys())]
     async with state(operator):
         await check_server(operator.default, "redis://h", everything)
 
@@ -117,14 +117,14 @@ async def test_a_start_does_not_wait_for_a_state_to_pass(operator: Operator, sta
 async def test_a_user_that_lacks_a_command_is_told_which(operator: Operator) -> None:
     """Of what is needed; `INFO` and `CONFIG` are a matter of the readiness."""
     await operator.redis.execute_command("ACL", "SETUSER", "default", "-info", "-config")
-    for commands in (ingest_commands(Keys()), api_commands(Keys()), worker_commands(Keys())):
+    for commands in (ingest_commands(RedisKeys()), api_commands(RedisKeys()), worker_commands(RedisKeys())):
         await check_server(operator.default, "redis://h", commands)
     await operator.redis.execute_command("ACL", "SETUSER", "default", "-xadd", "-time")
     with pytest.raises(ServerError) as refused:
-        await check_server(operator.default, "redis://h", ingest_commands(Keys()))
+        await check_server(operator.default, "redis://h", ingest_commands(RedisKeys()))
     await operator.redis.execute_command("ACL", "SETUSER", "default", "-eval")
     with pytest.raises(ServerError) as without_scripts:
-        await check_server(operator.default, "redis://h", ingest_commands(Keys()))
+        await check_server(operator.default, "redis://h", ingest_commands(RedisKeys()))
 
     assert str(refused.value) == (
         "Redis at redis://h does not let our user do XADD on posts:{0}, TIME; allow it with ACL SETUSER."

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, most_kept_within
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
 from tests.factories import PROJECT
@@ -19,7 +19,7 @@ USER = "jane@example.com"
 
 
 @pytest.fixture
-def beats(redis: Redis, keys: Keys) -> Heartbeats:
+def beats(redis: Redis, keys: RedisKeys) -> Heartbeats:
     """Nobody has beaten yet."""
     return Heartbeats(redis, keys)
 
@@ -87,7 +87,7 @@ async def test_a_beat_in_between_is_not_forgotten(beats: Heartbeats) -> None:
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, keys: Keys) -> None:
+async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
     """Its session is still in the stream; asking all the time would not bring it sooner."""
     now = _now_ms()
     await beats.beat(PROJECT, USER, now, closes=False)
@@ -99,7 +99,7 @@ async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, ke
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_the_older_a_beat_the_longer_it_waits(beats: Heartbeats, redis: Redis, keys: Keys) -> None:
+async def test_the_older_a_beat_the_longer_it_waits(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
     """Looked at a handful of times in two hours, not every minute; and never after its time is over."""
     due = {}
     for minutes in (0, 10, 90):
@@ -123,7 +123,9 @@ async def test_a_new_beat_is_offered_though_the_last_one_was_put_off(beats: Hear
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_a_beat_that_nobody_took_in_time_is_gone(beats: Heartbeats, redis: Redis, keys: Keys) -> None:
+async def test_a_beat_that_nobody_took_in_time_is_gone(
+    beats: Heartbeats, redis: Redis, keys: RedisKeys
+) -> None:
     """It leaves nothing behind."""
     await beats.beat(PROJECT, USER, _now_ms() - KEPT_MS, closes=False)
 
@@ -132,7 +134,7 @@ async def test_a_beat_that_nobody_took_in_time_is_gone(beats: Heartbeats, redis:
 
 
 async def test_beats_end_by_themselves_where_no_worker_runs(
-    beats: Heartbeats, redis: Redis, keys: Keys
+    beats: Heartbeats, redis: Redis, keys: RedisKeys
 ) -> None:
     """All that is kept of them goes two hours after the last beat."""
     await beats.beat(PROJECT, USER, _now_ms(), closes=False)
@@ -142,13 +144,13 @@ async def test_beats_end_by_themselves_where_no_worker_runs(
 
 
 async def test_a_moment_ahead_of_the_queues_clock_is_now(beats: Heartbeats) -> None:
-    """A door whose clock is fast must not keep a session alive beyond its time."""
+    """An ingest process whose clock is fast must not keep a session alive beyond its time."""
     await beats.beat(PROJECT, USER, _now_ms() + 3_600_000, closes=False)
 
     assert (await beats.due(10))[0].beaten_ms <= round(real_now().timestamp() * 1000) + 1000
 
 
-def _with_room_for(number: int, redis: Redis, keys: Keys) -> Heartbeats:
+def _with_room_for(number: int, redis: Redis, keys: RedisKeys) -> Heartbeats:
     """Heartbeats of a queue whose memory holds so many."""
     memory_bytes = number * BYTES_EACH * 10
     assert most_kept_within(memory_bytes) == number
@@ -163,7 +165,7 @@ async def _filled(beats: Heartbeats, project_id: bytes) -> int:
     raise AssertionError("nobody is turned away")
 
 
-async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Redis, keys: Keys) -> None:
+async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Redis, keys: RedisKeys) -> None:
     """Made-up keys are turned away; those that are there go on beating."""
     beats = _with_room_for(12, redis, keys)
 
@@ -172,7 +174,7 @@ async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Red
     assert len(await beats.due(100)) == 6
 
 
-async def test_a_project_that_makes_up_keys_turns_away_no_others(redis: Redis, keys: Keys) -> None:
+async def test_a_project_that_makes_up_keys_turns_away_no_others(redis: Redis, keys: RedisKeys) -> None:
     """Each leaves as much free as it takes, so there is room for one more project and again for one more."""
     beats = _with_room_for(12, redis, keys)
     others = [b"an other project", b"another project!"]
@@ -180,7 +182,7 @@ async def test_a_project_that_makes_up_keys_turns_away_no_others(redis: Redis, k
     assert [await _filled(beats, project) for project in (PROJECT, *others)] == [6, 3, 2]
 
 
-async def test_what_is_gone_makes_room_again(redis: Redis, keys: Keys) -> None:
+async def test_what_is_gone_makes_room_again(redis: Redis, keys: RedisKeys) -> None:
     """Forgotten or too old: neither counts, and nothing is left of the counting."""
     beats = _with_room_for(2, redis, keys)
     await beats.beat(PROJECT, "one", _now_ms(), closes=False)
@@ -194,7 +196,7 @@ async def test_what_is_gone_makes_room_again(redis: Redis, keys: Keys) -> None:
 
 
 async def test_a_key_takes_no_more_memory_than_it_is_reckoned_with(
-    beats: Heartbeats, redis: Redis, keys: Keys
+    beats: Heartbeats, redis: Redis, keys: RedisKeys
 ) -> None:
     """Or the share of the queue's memory would be a larger one."""
     number = 3000
@@ -233,8 +235,8 @@ async def test_as_many_as_asked_for_are_offered(beats: Heartbeats) -> None:
     assert len(await beats.due(3)) == 2
 
 
-async def test_a_beat_is_told_when_the_queue_is_gone(keys: Keys) -> None:
-    """In our words, so that the door can answer 503."""
+async def test_a_beat_is_told_when_the_queue_is_gone(keys: RedisKeys) -> None:
+    """In our words, so that ingest can answer 503."""
     gone = Heartbeats(Redis(host="127.0.0.1", port=1), keys)
 
     with pytest.raises(BrokerUnavailable):

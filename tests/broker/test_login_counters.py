@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.login_counters import LoginCounters, Tries
 
 pytestmark = pytest.mark.integration
@@ -15,12 +15,12 @@ EMAIL = "me@example.com"
 
 
 @pytest.fixture
-def counters(redis: Redis, keys: Keys) -> LoginCounters:
+def counters(redis: Redis, keys: RedisKeys) -> LoginCounters:
     """Nobody has tried yet."""
     return LoginCounters(redis, keys)
 
 
-async def _seconds_left(redis: Redis, keys: Keys) -> list[int]:
+async def _seconds_left(redis: Redis, keys: RedisKeys) -> list[int]:
     names = [name async for name in redis.scan_iter(match=f"{keys.prefix}*")]
     return [await redis.ttl(name) for name in names]
 
@@ -54,7 +54,9 @@ async def test_a_try_that_found_nothing_out_is_taken_back(counters: LoginCounter
     assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(2, 2)
 
 
-async def test_counters_end_with_the_quarter_hour(counters: LoginCounters, redis: Redis, keys: Keys) -> None:
+async def test_counters_end_with_the_quarter_hour(
+    counters: LoginCounters, redis: Redis, keys: RedisKeys
+) -> None:
     """Also one that a success makes because the counter has just ended."""
     await counters.count(EMAIL, "192.0.2.1", NOW)
     await counters.forgive(EMAIL, "192.0.2.2", NOW)
@@ -65,7 +67,9 @@ async def test_counters_end_with_the_quarter_hour(counters: LoginCounters, redis
     assert all(250 < seconds <= 270 for seconds in left)
 
 
-async def test_no_address_is_readable_in_redis(counters: LoginCounters, redis: Redis, keys: Keys) -> None:
+async def test_no_address_is_readable_in_redis(
+    counters: LoginCounters, redis: Redis, keys: RedisKeys
+) -> None:
     """Nor does its length matter."""
     await counters.count(EMAIL, "192.0.2.1", NOW)
     await counters.forgive("you@example.com", "192.0.2.1", NOW)
@@ -77,7 +81,7 @@ async def test_no_address_is_readable_in_redis(counters: LoginCounters, redis: R
 
 
 async def test_other_things_are_counted_until_the_full_hour(
-    counters: LoginCounters, redis: Redis, keys: Keys
+    counters: LoginCounters, redis: Redis, keys: RedisKeys
 ) -> None:
     """Each kind and each IP on its own."""
     assert [await counters.count_in_hour("sign_up", "192.0.2.1", NOW) for _ in range(2)] == [1, 2]

@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.owner import compare_database
 from collector.database.agreed_settings import database_id
 from tests.database.conftest import pool
@@ -24,7 +24,7 @@ async def test_a_database_keeps_its_id(pool: asyncpg.Pool) -> None:
     assert len(first) == 36
 
 
-async def test_another_database_is_told_with_both(redis: Redis, keys: Keys) -> None:
+async def test_another_database_is_told_with_both(redis: Redis, keys: RedisKeys) -> None:
     """In one line of each process that differs from the one before, without passwords."""
     with capture_logs() as lines:
         for name in ("one", "one", "two"):
@@ -41,7 +41,7 @@ async def test_a_queue_that_is_gone_says_nothing() -> None:
     """It is compared at the next start."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     with capture_logs() as lines:
-        await compare_database(gone, Keys(), "one", "postgresql://h/one")
+        await compare_database(gone, RedisKeys(), "one", "postgresql://h/one")
     await gone.aclose()
 
     assert lines == []

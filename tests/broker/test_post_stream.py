@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from collector.broker import post_batch
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.embedded.servers.valkey import Valkey
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def stream(redis: Redis, keys: Keys) -> PostStream:
+async def stream(redis: Redis, keys: RedisKeys) -> PostStream:
     """Two shards with their group."""
     made = PostStream(redis, keys, Shards(redis, keys, 2))
     await made.ensure_group()
@@ -28,7 +28,7 @@ async def stream(redis: Redis, keys: Keys) -> PostStream:
 
 
 async def test_a_batch_is_read_once_and_gone_when_acknowledged(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Acknowledged means deleted: the stream holds only what nobody has stored."""
     batch = a_batch(a_post(), a_post())
@@ -50,7 +50,7 @@ async def test_a_batch_is_read_once_and_gone_when_acknowledged(
 
 
 async def test_what_is_appended_is_counted_in_the_same_step(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Accounting starts where the promise starts."""
     await stream.append(0, a_batch(a_post(body=b"12345"), a_post(body=b"123")))
@@ -61,7 +61,7 @@ async def test_what_is_appended_is_counted_in_the_same_step(
 
 
 async def test_a_restarted_server_that_forgot_the_script_is_taught_it_again(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Scripts do not survive a restart; appending does."""
     await redis.script_flush()
@@ -85,7 +85,7 @@ async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -
 
 
 async def test_an_entry_that_vanished_while_pending_is_no_entry(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Claiming after a deletion gives nothing instead of an empty batch."""
     await stream.append(0, a_batch())
@@ -97,7 +97,7 @@ async def test_an_entry_that_vanished_while_pending_is_no_entry(
 
 
 async def test_a_foreign_entry_is_handed_on_with_its_bytes(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """It can be dead-lettered, never lost."""
     await redis.xadd(keys.stream(0), {"what": "ever"})
@@ -110,7 +110,7 @@ async def test_a_foreign_entry_is_handed_on_with_its_bytes(
 
 
 async def test_only_idle_consumers_that_hold_nothing_are_removed(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Removing one that holds entries would lose them for good."""
     await stream.append(0, a_batch())
@@ -125,7 +125,7 @@ async def test_only_idle_consumers_that_hold_nothing_are_removed(
     assert [consumer["name"] for consumer in consumers] == [b"holder"]
 
 
-async def test_a_group_that_is_gone_is_made_again(stream: PostStream, redis: Redis, keys: Keys) -> None:
+async def test_a_group_that_is_gone_is_made_again(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
     """A replaced server needs no restart of the worker."""
     await redis.delete(keys.stream(0), keys.stream(1))
     assert await stream.read("worker", 1, 1) == []
@@ -147,7 +147,7 @@ async def test_the_backlog_tells_unread_from_in_hand(stream: PostStream) -> None
 async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None:
     """Adapters translate at their boundary."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    keys = Keys("gone:")
+    keys = RedisKeys("gone:")
     stream = PostStream(gone, keys, Shards(gone, keys))
 
     with pytest.raises(BrokerUnavailable):
@@ -168,7 +168,7 @@ async def test_streams_are_read_in_turn(stream: PostStream) -> None:
 
 
 async def test_an_entry_that_does_not_say_how_large_it_is_counts_as_large(
-    stream: PostStream, redis: Redis, keys: Keys
+    stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
     """Those of before this version: they are read a few at a time, not by guess."""
     fields: dict[Any, Any] = {**post_batch.encode(a_batch())}
@@ -179,7 +179,7 @@ async def test_an_entry_that_does_not_say_how_large_it_is_counts_as_large(
     assert len(await stream.read("worker", 10, 1, 1000)) == 1
 
 
-async def test_what_is_kept_is_not_idle(stream: PostStream, redis: Redis, keys: Keys) -> None:
+async def test_what_is_kept_is_not_idle(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
     """Nor is it delivered once more; what another worker has taken over stays with that one."""
     for _ in range(2):
         await stream.append(1, a_batch())
@@ -200,7 +200,7 @@ async def test_a_server_without_memory_lets_workers_go_on(tmp_path: Path) -> Non
     child = await start_service(valkey)
     try:
         async with Redis.from_url(valkey.url) as redis:
-            stream = PostStream(redis, Keys(), Shards(redis, Keys(), 1))
+            stream = PostStream(redis, RedisKeys(), Shards(redis, RedisKeys(), 1))
             await stream.ensure_group()
             await stream.append(0, a_batch())
             await redis.config_set("maxmemory", "1")
@@ -212,6 +212,6 @@ async def test_a_server_without_memory_lets_workers_go_on(tmp_path: Path) -> Non
             assert await stream.claim("two", 0, 10) == entries
             await stream.acknowledge(entries)
 
-            assert await redis.xlen(Keys().stream(0)) == 0
+            assert await redis.xlen(RedisKeys().stream(0)) == 0
     finally:
         await child.stop()

@@ -3,7 +3,7 @@
 import pytest
 from redis.asyncio import Redis
 
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_look import QueueLook, WaitingEntry
 from collector.broker.shards import Shards
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-async def stream(redis: Redis, keys: Keys) -> PostStream:
+async def stream(redis: Redis, keys: RedisKeys) -> PostStream:
     """Two shards, without a stream yet."""
     return PostStream(redis, keys, Shards(redis, keys, 2))
 
@@ -24,7 +24,7 @@ async def seen(look: QueueLook) -> list[WaitingEntry]:
 
 
 async def test_entries_are_seen_in_order_with_what_is_before_them(
-    redis: Redis, keys: Keys, stream: PostStream
+    redis: Redis, keys: RedisKeys, stream: PostStream
 ) -> None:
     """In every shard, whether they were given out or not."""
     look = QueueLook(redis, keys)
@@ -49,7 +49,7 @@ async def test_entries_are_seen_in_order_with_what_is_before_them(
     assert len(await look.oldest()) == 2
 
 
-async def test_who_holds_an_entry_is_known(redis: Redis, keys: Keys, stream: PostStream) -> None:
+async def test_who_holds_an_entry_is_known(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
     """And how often it was given out; of one that waits nobody."""
     look = QueueLook(redis, keys)
     await stream.append(0, a_batch(a_post()))
@@ -65,7 +65,7 @@ async def test_who_holds_an_entry_is_known(redis: Redis, keys: Keys, stream: Pos
     assert (delivery.consumer, delivery.deliveries) == ("worker-2", 2)
 
 
-async def test_a_look_changes_nothing(redis: Redis, keys: Keys, stream: PostStream) -> None:
+async def test_a_look_changes_nothing(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
     """Neither what waits nor what is in hand, nor does it make a group or a stream."""
     look = QueueLook(redis, keys)
     assert await seen(look) == []
@@ -80,7 +80,7 @@ async def test_a_look_changes_nothing(redis: Redis, keys: Keys, stream: PostStre
 
 
 async def test_many_entries_are_read_in_parts(
-    redis: Redis, keys: Keys, stream: PostStream, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, keys: RedisKeys, stream: PostStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the weight of the largest so far; none is left out."""
     monkeypatch.setattr("collector.broker.queue_look._PAGE_BYTES", 2000)
@@ -93,7 +93,7 @@ async def test_many_entries_are_read_in_parts(
     assert len({entry.id for entry in entries}) == 30
 
 
-async def test_an_entry_that_cannot_be_read_is_seen_without_its_posts(redis: Redis, keys: Keys) -> None:
+async def test_an_entry_that_cannot_be_read_is_seen_without_its_posts(redis: Redis, keys: RedisKeys) -> None:
     """It may be of a later version."""
     await redis.xadd(keys.stream(0), {b"v": b"99", b"b": b"?"})
 

@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.request_counters import RequestCounters
 
 pytestmark = pytest.mark.integration
@@ -14,7 +14,7 @@ NOW = 900 * 2_000_000 + 840
 """A minute before a quarter hour."""
 
 
-async def test_each_counts_for_itself_in_all_processes(redis: Redis, keys: Keys) -> None:
+async def test_each_counts_for_itself_in_all_processes(redis: Redis, keys: RedisKeys) -> None:
     """What another process has counted counts, too."""
     here, there = RequestCounters(redis, keys), RequestCounters(redis, keys)
 
@@ -22,7 +22,7 @@ async def test_each_counts_for_itself_in_all_processes(redis: Redis, keys: Keys)
     assert await here.count("ip:192.0.2.2", NOW) == 1
 
 
-async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, keys: Keys) -> None:
+async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, keys: RedisKeys) -> None:
     """Of several at once, in the same quarter hour."""
     counters = RequestCounters(redis, keys)
     for _ in range(3):
@@ -33,7 +33,7 @@ async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, key
     assert await counters.counted(["organization:1"], NOW + 60) == [0]
 
 
-async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: Keys) -> None:
+async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: RedisKeys) -> None:
     """And nothing of the old one stays for ever."""
     counters = RequestCounters(redis, keys)
     await counters.count("user:1", NOW)
@@ -43,7 +43,7 @@ async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: Keys) ->
     assert sorted(-(-life // 60) for life in lives) == [1, 15]
 
 
-async def test_a_counter_out_of_reach_is_told(keys: Keys) -> None:
+async def test_a_counter_out_of_reach_is_told(keys: RedisKeys) -> None:
     """Whoever asks decides what that means."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     try:

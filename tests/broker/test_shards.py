@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.keys import GROUP, Keys
+from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_load import queue_load
 from collector.broker.shards import Shards, set_shards, stored_number
@@ -18,13 +18,13 @@ from tests.factories import a_batch
 pytestmark = pytest.mark.integration
 
 
-async def _followed(redis: Redis, keys: Keys, setting: int | None = None) -> Shards:
+async def _followed(redis: Redis, keys: RedisKeys, setting: int | None = None) -> Shards:
     shards = Shards(redis, keys, setting)
     await shards.follow()
     return shards
 
 
-async def test_the_first_process_stores_its_setting(redis: Redis, keys: Keys) -> None:
+async def test_the_first_process_stores_its_setting(redis: Redis, keys: RedisKeys) -> None:
     """Whichever it is."""
     shards = await _followed(redis, keys, 4)
 
@@ -32,7 +32,7 @@ async def test_the_first_process_stores_its_setting(redis: Redis, keys: Keys) ->
     assert await stored_number(redis, keys) == 4
 
 
-async def test_later_settings_are_only_compared(redis: Redis, keys: Keys) -> None:
+async def test_later_settings_are_only_compared(redis: Redis, keys: RedisKeys) -> None:
     """One line names both values and what changes the stored one; the stored one counts."""
     await _followed(redis, keys, 1)
     with capture_logs() as lines:
@@ -46,7 +46,7 @@ async def test_later_settings_are_only_compared(redis: Redis, keys: Keys) -> Non
     )
 
 
-async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: Keys) -> None:
+async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: RedisKeys) -> None:
     """It has no opinion that could differ."""
     await _followed(redis, keys, 4)
     with capture_logs() as lines:
@@ -57,7 +57,7 @@ async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: Ke
 
 
 async def test_a_raised_number_has_its_consumer_groups_before_anybody_follows(
-    redis: Redis, keys: Keys
+    redis: Redis, keys: RedisKeys
 ) -> None:
     """An entry in a stream without a group could not be read while the queue is full."""
     shards = await _followed(redis, keys, 1)
@@ -70,7 +70,9 @@ async def test_a_raised_number_has_its_consumer_groups_before_anybody_follows(
     assert shards.in_use == [0, 1, 2]
 
 
-async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(redis: Redis, keys: Keys) -> None:
+async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(
+    redis: Redis, keys: RedisKeys
+) -> None:
     """What stands above it is still read."""
     shards = await _followed(redis, keys, 3)
     stream = PostStream(redis, keys, shards)
@@ -89,7 +91,7 @@ async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(redis: R
     assert (before, in_hand, shards.in_use) == ([0, 2], [0, 2], [0])
 
 
-async def test_an_entry_above_the_number_is_found(redis: Redis, keys: Keys) -> None:
+async def test_an_entry_above_the_number_is_found(redis: Redis, keys: RedisKeys) -> None:
     """Of an ingest that has not followed yet, or of an older version; also where the group is missing."""
     shards = await _followed(redis, keys, 1)
     stream = PostStream(redis, keys, shards)
@@ -101,7 +103,7 @@ async def test_an_entry_above_the_number_is_found(redis: Redis, keys: Keys) -> N
     assert [entry.shard for entry in await stream.read("worker", 10, 1)] == [255]
 
 
-async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis, keys: Keys) -> None:
+async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis, keys: RedisKeys) -> None:
     """Not the setting of a process that happens to look first."""
     shards = await _followed(redis, keys, 1)
     await set_shards(redis, keys, 2)
@@ -114,7 +116,9 @@ async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis,
 
 
 @pytest.mark.parametrize("stored", ["0", "257", "many", ""])
-async def test_what_is_no_number_of_shards_is_not_followed(redis: Redis, keys: Keys, stored: str) -> None:
+async def test_what_is_no_number_of_shards_is_not_followed(
+    redis: Redis, keys: RedisKeys, stored: str
+) -> None:
     """Somebody wrote it by hand."""
     shards = await _followed(redis, keys, 2)
     await redis.hset(keys.settings, "shards", stored)
@@ -135,7 +139,9 @@ async def _full(url: str) -> AsyncIterator[None]:
             await admin.config_set("maxmemory", limit)
 
 
-async def test_a_full_queue_keeps_its_number_and_is_emptied(redis: Redis, keys: Keys, redis_url: str) -> None:
+async def test_a_full_queue_keeps_its_number_and_is_emptied(
+    redis: Redis, keys: RedisKeys, redis_url: str
+) -> None:
     """A worker that starts then reads what has a group; a new stream waits for room."""
     old = await _followed(redis, keys, 2)
     await PostStream(redis, keys, old).append(1, a_batch())
@@ -159,7 +165,7 @@ async def test_a_full_queue_keeps_its_number_and_is_emptied(redis: Redis, keys: 
 
 
 async def test_a_worker_reads_a_full_queue_of_before_the_number_was_stored(
-    redis: Redis, keys: Keys, redis_url: str
+    redis: Redis, keys: RedisKeys, redis_url: str
 ) -> None:
     """An update in the worst moment: nothing can be written, and the old streams must be emptied."""
     await redis.xgroup_create(keys.stream(3), GROUP, id="0", mkstream=True)
@@ -173,7 +179,7 @@ async def test_a_worker_reads_a_full_queue_of_before_the_number_was_stored(
         assert [entry.shard for entry in await stream.read("worker", 10, 1)] == [3]
 
 
-async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: Keys) -> None:
+async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: RedisKeys) -> None:
     """Entries of all streams, those above the number too, and what was ever appended."""
     shards = await _followed(redis, keys, 2)
     stream = PostStream(redis, keys, shards)
@@ -191,7 +197,7 @@ async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: Keys) ->
 async def test_a_server_that_is_gone_is_broker_unavailable() -> None:
     """And the number stays one that every installation has."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    shards = Shards(gone, Keys("gone:"), 4)
+    shards = Shards(gone, RedisKeys("gone:"), 4)
 
     with pytest.raises(BrokerUnavailable):
         await shards.follow()

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import Eviction, SweepOvertaken, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_of
@@ -18,7 +18,7 @@ LOOKUP = lookup_of(CLIENT_TOKEN)
 
 
 @pytest.fixture
-def projection(redis: Redis, keys: Keys) -> TokenProjection:
+def projection(redis: Redis, keys: RedisKeys) -> TokenProjection:
     """An empty projection."""
     return TokenProjection(redis, keys)
 

@@ -7,7 +7,7 @@ import pytest
 
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.domain.post import PostBatch
@@ -43,7 +43,7 @@ async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
     """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     stream = PostStream(redis, keys, Shards(redis, keys, 2))
     await stream.ensure_group()
 
@@ -66,7 +66,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 async def test_batches_are_kept_whole_and_in_order(subject: Subject) -> None:
-    """What the worker reads is what the door wrote."""
+    """What the worker reads is what the ingest wrote."""
     batches = [a_batch(a_post(), a_post(body=b"\x00\xff")), a_batch(), a_batch()]
 
     for batch in batches:

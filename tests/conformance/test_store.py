@@ -10,8 +10,8 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
 from collector.domain.event.build import INVALID_REFERENCE_ID
-from collector.domain.event.outcome import Tally, UnderstoodBatch
-from collector.domain.intake.normalize import batch_of, rules_of, understand
+from collector.domain.event.outcome import NormalizedBatch, Tally
+from collector.domain.intake.normalize import batch_of, normalize, rules_of
 from tests.factories import a_batch, a_post
 from tests.worker.fakes import FakeStore
 from worker.consumer import Store
@@ -50,15 +50,15 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     return found
 
 
-def an_understood(*bodies: bytes, **members: Any) -> UnderstoodBatch:
+def a_normalized(*bodies: bytes, **members: Any) -> NormalizedBatch:
     """A batch of posts with these bodies."""
     batch = a_batch(*(a_post(body=body, **members) for body in bodies))
-    return batch_of(batch.id, [understand(post, RULES) for post in batch.posts])
+    return batch_of(batch.id, [normalize(post, RULES) for post in batch.posts])
 
 
 async def test_every_outcome_is_counted(subject: Subject) -> None:
     """What came out of the posts adds up."""
-    batch = an_understood(
+    batch = a_normalized(
         b'[{"message":"a"},{"message":"b"}]',
         b'{"date":"1999-01-01"}',
         b'{"x":' + b"[" * 600 + b"]" * 600 + b"}",
@@ -69,16 +69,16 @@ async def test_every_outcome_is_counted(subject: Subject) -> None:
 
 async def test_a_batch_is_stored_once(subject: Subject) -> None:
     """Met again, alone or beside a new one, nothing of it counts."""
-    batch = an_understood(b"first", b'{"date":"1999-01-01"}')
+    batch = a_normalized(b"first", b'{"date":"1999-01-01"}')
     await subject.store.save([batch])
 
     assert await subject.store.save([batch]) == Tally(replayed=1)
-    assert await subject.store.save([batch, an_understood(b"second")]) == Tally(stored=1, replayed=1)
+    assert await subject.store.save([batch, a_normalized(b"second")]) == Tally(stored=1, replayed=1)
 
 
 async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> None:
     """One entry, read by two hands."""
-    batch = an_understood(b"line")
+    batch = a_normalized(b"line")
 
     assert await subject.store.save([batch, batch]) == Tally(stored=1, replayed=1)
 
@@ -87,7 +87,7 @@ async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> N
 async def test_a_reference_id_is_stored_once_in_its_project(subject: Subject, *, is_one_batch: bool) -> None:
     """In one batch or in two; another project may use it, too."""
     body = b'{"reference_id":"order-00001"}'
-    batches = [an_understood(body), an_understood(body), an_understood(body, project_id=b"\x03" * 16)]
+    batches = [a_normalized(body), a_normalized(body), a_normalized(body, project_id=b"\x03" * 16)]
 
     if is_one_batch:
         tally = await subject.store.save(batches)
@@ -101,12 +101,12 @@ async def test_events_without_a_valid_reference_id_are_no_duplicates(subject: Su
     """None at all, or the literal that stands for a bad one."""
     body = b'[{},{},{"reference_id":"bad"},{"reference_id":"%s"}]' % INVALID_REFERENCE_ID.encode()
 
-    assert await subject.store.save([an_understood(body)]) == Tally(stored=4)
+    assert await subject.store.save([a_normalized(body)]) == Tally(stored=4)
 
 
 async def test_a_batch_without_events_is_remembered_all_the_same(subject: Subject) -> None:
     """An empty post is accepted, and its entry ends like any other."""
-    batch = an_understood(b"")
+    batch = a_normalized(b"")
 
     assert await subject.store.save([batch]) == Tally()
     assert await subject.store.save([batch]) == Tally(replayed=1)
@@ -115,12 +115,12 @@ async def test_a_batch_without_events_is_remembered_all_the_same(subject: Subjec
 async def test_a_server_that_is_gone_is_database_unavailable(subject: Subject) -> None:
     """The worker waits on that."""
     with pytest.raises(DatabaseUnavailable):
-        await subject.broken.save([an_understood(b"line")])
+        await subject.broken.save([a_normalized(b"line")])
 
 
 async def test_another_entry_of_a_stored_batch_is_a_repeat_once(subject: Subject) -> None:
-    """The door wrote it twice and counted it twice; met again, either entry is only a replay."""
-    batch = an_understood(b"line")
+    """Ingest wrote it twice and counted it twice; met again, either entry is only a replay."""
+    batch = a_normalized(b"line")
     first, second = replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0")
 
     assert await subject.store.save([first]) == Tally(stored=1)
@@ -132,7 +132,7 @@ async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_r
     subject: Subject,
 ) -> None:
     """Whichever of them is met alone later is a replay."""
-    batch = an_understood(b"line")
+    batch = a_normalized(b"line")
     entries = [replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0"), replace(batch, shard=1)]
 
     assert await subject.store.save(entries) == Tally(stored=1, repeated=2)
@@ -142,8 +142,8 @@ async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_r
 
 async def test_a_batch_in_parts_is_stored_once(subject: Subject) -> None:
     """Each part under its own id, in whatever transactions; another entry of the same batch is one repeat."""
-    parts = [replace(an_understood(body), is_part=True, entry_id="1-0") for body in (b"a", b"b\nc", b"d")]
-    whole = replace(an_understood(b""), post_count=3, entry_id="1-0")
+    parts = [replace(a_normalized(body), is_part=True, entry_id="1-0") for body in (b"a", b"b\nc", b"d")]
+    whole = replace(a_normalized(b""), post_count=3, entry_id="1-0")
 
     assert await subject.store.save(parts[:2]) == Tally(stored=3)
     assert await subject.store.save(parts[1:]) == Tally(stored=1)

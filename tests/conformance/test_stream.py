@@ -8,7 +8,7 @@ import pytest
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import MANY_BYTES, PackedEntry, PostStream
 from collector.broker.shards import Shards
 from collector.ingest.post_queue import PostSink
@@ -45,7 +45,7 @@ async def real_stream(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]
     """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     stream = PostStream(redis, keys, Shards(redis, keys))
     await stream.ensure_group()
     yield Subject(stream, stream, PostStream(gone, keys, Shards(gone, keys)))

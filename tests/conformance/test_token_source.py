@@ -8,7 +8,7 @@ import pytest
 
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import TOKEN, Eviction, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_of
@@ -55,7 +55,7 @@ async def real_source(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]
     """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     projection = TokenProjection(redis, keys)
 
     async def load() -> Projection:

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from collector.database.search.events import StoredEvent
-from collector.domain.event.outcome import DeadLetter, DeadLetterReason, Event, UnderstoodBatch
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, Event, NormalizedBatch
 from collector.domain.event.stack import plain_stack
 from collector.domain.ids import PostIds, accepted_at, event_id
 
@@ -21,7 +21,10 @@ _ids = PostIds()
 
 
 def today() -> datetime:
-    """Noon, never close to a leaf's edge, of the day on which events happen; it is the same in every run."""
+    """Noon, never close to a partition's edge, of the day on which events happen.
+
+    It is the same in every run.
+    """
     return _TODAY
 
 
@@ -82,9 +85,9 @@ def a_letter(**members: Any) -> DeadLetter:
     return DeadLetter(**(values | members))
 
 
-def understood(*events: Event, **members: Any) -> UnderstoodBatch:
+def normalized(*events: Event, **members: Any) -> NormalizedBatch:
     """A batch of one post with these events."""
-    return UnderstoodBatch(id=UUID(bytes=post_id()), post_count=1, events=list(events), **members)
+    return NormalizedBatch(id=UUID(bytes=post_id()), post_count=1, events=list(events), **members)
 
 
 async def stored(pool: asyncpg.Pool) -> list[asyncpg.Record]:

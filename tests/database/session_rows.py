@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from collector.database.sessions.session_writer import Joining
+from collector.database.sessions.session_writer import SessionWriter
 from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import session_key
 from collector.domain.session.assignment import Assignment
@@ -26,12 +26,12 @@ def a_user_event(date: datetime, user: str = "jane", **members: Any) -> Event:
 async def in_sessions(pool: asyncpg.Pool, *events: Event, active: ActiveSessions | None = None) -> Assignment:
     """What a store does for sessions with one transaction; by default a store that remembers none."""
     async with pool.acquire() as connection:
-        joining = Joining(connection, active or ActiveSessions(), SystemClock())
-        await joining.begin(events)
+        session_writer = SessionWriter(connection, active or ActiveSessions(), SystemClock())
+        await session_writer.begin(events)
         async with connection.transaction():
-            result = joining.assigned(events)
-            await joining.tell()
-        joining.remember()
+            result = session_writer.assigned(events)
+            await session_writer.tell()
+        session_writer.remember()
     return result
 
 

@@ -10,7 +10,7 @@ from collector.database.pool import close_pool, connect_once, connected, create_
 from collector.database.schema.migrations import check_migrated, migrate, migration_names
 from collector.database.writing.store import BatchStore
 from collector.process.lifecycle import ServerError
-from tests.database.rows import an_event, stored, understood
+from tests.database.rows import an_event, normalized, stored
 from tests.poolers import Pooler, a_pooler, needs_pgbouncer
 
 pytestmark = [pytest.mark.integration, needs_pgbouncer]
@@ -37,9 +37,9 @@ async def test_a_pooler_in_session_mode_is_like_postgres_itself(pooler: Pooler, 
                 assert await connection.fetchval("SHOW timezone") == "UTC"
                 assert await connection.fetchval("SHOW jit") == "off"
         store = BatchStore(pool)
-        await store.save([understood(an_event(reference_id="order-00001"), an_event(place=1))])
+        await store.save([normalized(an_event(reference_id="order-00001"), an_event(place=1))])
         # Meets its reference, so it takes the way through the staging table.
-        await store.save([understood(an_event(reference_id="order-00001"), an_event(place=1))])
+        await store.save([normalized(an_event(reference_id="order-00001"), an_event(place=1))])
         assert len(await stored(pool)) == 3
     finally:
         await close_pool(pool)

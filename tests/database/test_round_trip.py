@@ -12,9 +12,9 @@ import pytest
 
 from collector.database.search.events import StoredEvent
 from collector.database.writing.store import BatchStore
-from collector.domain.event.outcome import UnderstoodBatch
+from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import PostIds
-from collector.domain.intake.normalize import batch_of, rules_of, understand
+from collector.domain.intake.normalize import batch_of, normalize, rules_of
 from collector.domain.jsonb.text import number_in
 from collector.domain.post import Post
 from tests.database.rows import as_stored, stored, today
@@ -63,7 +63,7 @@ def a_body() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def batch() -> UnderstoodBatch:
+def batch() -> NormalizedBatch:
     """What became of hundreds of posts, of both versions."""
     ids = PostIds()
     accepted = int((today() - timedelta(hours=1)).timestamp() * 1000)
@@ -71,11 +71,11 @@ def batch() -> UnderstoodBatch:
         Post(ids.next(accepted), UUID(int=1).bytes, UUID(int=2).bytes, a_body(), api_version=number % 2 + 1)
         for number in range(400)
     ]
-    return batch_of(posts[0].id, [understand(post, RULES) for post in posts])
+    return batch_of(posts[0].id, [normalize(post, RULES) for post in posts])
 
 
 async def test_random_posts_are_stored_as_they_are_understood(
-    pool: asyncpg.Pool, batch: UnderstoodBatch
+    pool: asyncpg.Pool, batch: NormalizedBatch
 ) -> None:
     """Every column and all data; nothing is refused, nothing is changed on the way."""
     tally = await BatchStore(pool, has_sessions=False).save([batch])
@@ -89,7 +89,7 @@ async def test_random_posts_are_stored_as_they_are_understood(
             assert comparable(rows[event.id]) == comparable(as_stored(event))
 
 
-async def test_random_posts_have_sessions(pool: asyncpg.Pool, batch: UnderstoodBatch) -> None:
+async def test_random_posts_have_sessions(pool: asyncpg.Pool, batch: NormalizedBatch) -> None:
     """Those that sessions add are stored beside the others, and nothing is refused."""
     tally = await BatchStore(pool).save([batch])
 

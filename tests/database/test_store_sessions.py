@@ -8,11 +8,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.sessions.upkeep import tell_start_events
+from collector.database.sessions.upkeep import update_start_events
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, Tally, UserDescription
 from collector.domain.ids import accepted_at, derived_event_id
-from tests.database.rows import days_ago, stored, today, understood, usage
+from tests.database.rows import days_ago, normalized, stored, today, usage
 from tests.database.session_rows import a_user_event, make_older, sessions
 
 pytestmark = pytest.mark.integration
@@ -36,7 +36,7 @@ def _session_of(row: asyncpg.Record) -> str:
 
 async def test_a_users_events_are_stored_with_their_session(pool: asyncpg.Pool) -> None:
     """And its start with them, which has a stack as every event has one."""
-    tally = await BatchStore(pool).save([understood(_recent(0), _recent(1))])
+    tally = await BatchStore(pool).save([normalized(_recent(0), _recent(1))])
 
     rows = await _by_type(pool)
     [start] = rows["session"]
@@ -49,7 +49,7 @@ async def test_a_users_events_are_stored_with_their_session(pool: asyncpg.Pool) 
 
 async def test_a_replay_makes_no_second_session(pool: asyncpg.Pool) -> None:
     """Met again the batch is only acknowledged."""
-    batch = understood(_recent(0), _recent(1, type="sessionend"))
+    batch = normalized(_recent(0), _recent(1, type="sessionend"))
     store = BatchStore(pool)
     first = await store.save([batch])
 
@@ -66,7 +66,7 @@ async def test_a_replay_makes_no_second_session(pool: asyncpg.Pool) -> None:
 async def test_two_workers_with_one_users_events_make_one_session(pool: asyncpg.Pool) -> None:
     """Each has a batch of its own, at the same moment."""
     stores = [BatchStore(pool) for _ in range(4)]
-    batches = [understood(_recent(number, user=user)) for number in range(4) for user in ("jane", "john")]
+    batches = [normalized(_recent(number, user=user)) for number in range(4) for user in ("jane", "john")]
 
     async with asyncio.TaskGroup() as tasks:
         for number, store in enumerate(stores):
@@ -80,21 +80,21 @@ async def test_two_workers_with_one_users_events_make_one_session(pool: asyncpg.
 async def test_a_second_start_is_discarded_by_name(pool: asyncpg.Pool) -> None:
     """The derived one was stored before the client's own arrived."""
     store = BatchStore(pool)
-    await store.save([understood(_recent(0))])
-    tally = await store.save([understood(_recent(1, type="session"))])
+    await store.save([normalized(_recent(0))])
+    tally = await store.save([normalized(_recent(1, type="session"))])
 
     assert tally == Tally(discarded=1)
     assert (await usage(pool))["discarded", "repeated_session_start"] == 1
 
 
 async def test_a_session_goes_on_over_midnight(pool: asyncpg.Pool) -> None:
-    """Its events are in two leaves; the start is in that of the first, and told there."""
+    """Its events are in two partitions; the start is in that of the first, and told there."""
     midnight = today().replace(hour=0)
     before, after = midnight - MINUTE, midnight + MINUTE
     store = BatchStore(pool)
     events = [a_user_event(moment, accepted=moment) for moment in (before, after)]
     for event in events:
-        await store.save([understood(event)])
+        await store.save([normalized(event)])
 
     rows = await _by_type(pool)
     [start], [session] = rows["session"], await sessions(pool)
@@ -109,20 +109,20 @@ async def test_dates_of_long_ago_make_sessions_too(pool: asyncpg.Pool) -> None:
     first = datetime(1, 1, 1, tzinfo=UTC)
     store = BatchStore(pool)
 
-    assert await store.save([understood(a_user_event(first))]) == Tally(stored=1, derived=1)
-    assert await store.save([understood(a_user_event(first))]) == Tally(stored=1)
+    assert await store.save([normalized(a_user_event(first))]) == Tally(stored=1, derived=1)
+    assert await store.save([normalized(a_user_event(first))]) == Tally(stored=1)
     await make_older(pool, MINUTE)
-    assert await tell_start_events(pool, 10) == 1
+    assert await update_start_events(pool, 10) == 1
 
 
 async def test_a_start_that_is_a_duplicate_is_told_as_that(pool: asyncpg.Pool) -> None:
     """A client repeats its start; the reference id is its session's."""
     store = BatchStore(pool)
     members = {"type": "session", "reference_id": "a-session-id"}
-    await store.save([understood(_recent(0, **members))])
+    await store.save([normalized(_recent(0, **members))])
     await pool.execute("DELETE FROM sessions")
 
-    assert await store.save([understood(_recent(0, **members))]) == Tally(duplicate=1)
+    assert await store.save([normalized(_recent(0, **members))]) == Tally(duplicate=1)
 
 
 async def test_a_derived_start_whose_reference_is_taken_is_not_stored_and_not_counted(
@@ -130,23 +130,23 @@ async def test_a_derived_start_whose_reference_is_taken_is_not_stored_and_not_co
 ) -> None:
     """An event of the client's own has the session's id for its reference: nothing of it is lost."""
     store = BatchStore(pool)
-    await store.save([understood(_recent(0, session_key=None, reference_id="a-session-id"))])
+    await store.save([normalized(_recent(0, session_key=None, reference_id="a-session-id"))])
     named = _recent(1, data=b'{"@ref:session":"a-session-id"}')
     manual = msgspec.structs.replace(
         named, session_key=named.session_key and named.session_key._replace(is_manual=True)
     )
 
-    assert await store.save([understood(manual)]) == Tally(stored=1)
+    assert await store.save([normalized(manual)]) == Tally(stored=1)
     assert await usage(pool) == {("stored", ""): 2}
 
 
 async def test_an_event_of_a_discarded_stack_leaves_its_session(pool: asyncpg.Pool) -> None:
     """It is dropped by name; that the user was active stays true."""
     store = BatchStore(pool)
-    await store.save([understood(_recent(0, session_key=None))])
+    await store.save([normalized(_recent(0, session_key=None))])
     await pool.execute("UPDATE stacks SET status = 'discarded'")
 
-    assert await store.save([understood(_recent(1))]) == Tally(discarded=1, derived=1)
+    assert await store.save([normalized(_recent(1))]) == Tally(discarded=1, derived=1)
     assert len(await sessions(pool)) == 1
 
 
@@ -154,14 +154,14 @@ async def test_without_sessions_events_stay_as_they_were_sent(pool: asyncpg.Pool
     """A setting; starts and ends are events like any."""
     events = [_recent(0), _recent(1, type="sessionend")]
 
-    assert await BatchStore(pool, has_sessions=False).save([understood(*events)]) == Tally(stored=2)
+    assert await BatchStore(pool, has_sessions=False).save([normalized(*events)]) == Tally(stored=2)
     assert [row["data"] for row in await stored(pool)] == [b'{"@user": {"identity": "jane"}}'] * 2
     assert await sessions(pool) == []
 
 
 async def test_a_description_is_kept_with_its_batch_once(pool: asyncpg.Pool) -> None:
     """It is no event, and counts as none; a replay keeps no second one."""
-    batch = understood()
+    batch = normalized()
     batch.descriptions.append(
         UserDescription(batch.id.bytes, b"\1" * 16, b"\2" * 16, "order-4711", b'{"description":"It broke."}')
     )
@@ -174,10 +174,10 @@ async def test_a_description_is_kept_with_its_batch_once(pool: asyncpg.Pool) -> 
     assert await pool.fetchval("SELECT events FROM finished") == 0
 
 
-async def test_sessions_of_long_ago_days_are_stored_in_their_leaf(pool: asyncpg.Pool) -> None:
+async def test_sessions_of_long_ago_days_are_stored_in_their_partition(pool: asyncpg.Pool) -> None:
     """A late worker stores what was accepted days ago where it belongs, the derived start with it."""
     accepted = days_ago(5)
 
-    await BatchStore(pool).save([understood(a_user_event(accepted, accepted=accepted))])
+    await BatchStore(pool).save([normalized(a_user_event(accepted, accepted=accepted))])
 
     assert {accepted_at(row["id"].bytes).date() for row in await stored(pool)} == {accepted.date()}

@@ -83,7 +83,7 @@ def ranges(draw: st.DrawFn) -> Range:
     return Range(draw(bounds), draw(bounds))
 
 
-def _leaves() -> st.SearchStrategy[Filter]:
+def _partitions() -> st.SearchStrategy[Filter]:
     names = st.sampled_from(NAMES)
     return (
         st.just(Everything())
@@ -98,4 +98,4 @@ def _branches(children: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
     return st.builds(Not, children) | st.builds(And, some) | st.builds(Or, some)
 
 
-trees = st.recursive(_leaves(), _branches, max_leaves=12)
+trees = st.recursive(_partitions(), _branches, max_leaves=12)

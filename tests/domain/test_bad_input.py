@@ -7,22 +7,22 @@ from typing import Any
 import pytest
 
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
-from collector.domain.intake.normalize import rules_of, understand
+from collector.domain.intake.normalize import normalize, rules_of
 from tests.factories import ACCEPTED_MS, a_post
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
 GOOD = '{"message":"good","reference_id":"order-4711"}'
 
 
-def understood(body: str | bytes, **members: Any) -> list[Any]:
+def normalized(body: str | bytes, **members: Any) -> list[Any]:
     """What became of the events of a post."""
     body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
-    return list(understand(a_post(body=body, **members), RULES).results)
+    return list(normalize(a_post(body=body, **members), RULES).results)
 
 
 def only(body: str | bytes) -> tuple[Event, dict[str, Any]]:
     """The one row of a post, and its data without the server's own."""
-    (event,) = understood(body)
+    (event,) = normalized(body)
     assert isinstance(event, Event)
     data: dict[str, Any] = json.loads(event.data or b"", parse_float=Decimal)
     del data["@submission_client"]
@@ -56,8 +56,8 @@ def test_ten_thousand_levels_are_a_dead_letter() -> None:
     """With the event as it was sent, alone or among others."""
     deep = '{"a":' * 10_000 + "1" + "}" * 10_000
 
-    (alone,) = understood(deep)
-    before, among, after = understood(f"[{GOOD},{deep},{GOOD}]")
+    (alone,) = normalized(deep)
+    before, among, after = normalized(f"[{GOOD},{deep},{GOOD}]")
 
     for letter in (alone, among):
         assert isinstance(letter, DeadLetter)
@@ -75,9 +75,9 @@ def test_a_text_of_two_megabytes_is_cut_in_its_column_and_whole_in_data() -> Non
 
 def test_a_hundred_thousand_events_are_stored_and_one_more_is_not() -> None:
     """The post is kept as it came."""
-    assert len(understood("[" + "{}," * 99_999 + "{}]")) == 100_000
+    assert len(normalized("[" + "{}," * 99_999 + "{}]")) == 100_000
 
-    (letter,) = understood("[" + "{}," * 100_000 + "{}]")
+    (letter,) = normalized("[" + "{}," * 100_000 + "{}]")
     assert letter.reason is DeadLetterReason.TOO_MANY_EVENTS
 
 
@@ -140,7 +140,7 @@ def test_dates_that_cannot_be_are_now(date: str, *, is_kept: bool) -> None:
 
 def test_a_date_before_history_is_too_old() -> None:
     """It is a date."""
-    (discard,) = understood('{"date":"0001-06-01T00:00:00Z"}')
+    (discard,) = normalized('{"date":"0001-06-01T00:00:00Z"}')
 
     assert discard.reason is DiscardReason.TOO_OLD
 
@@ -168,7 +168,7 @@ def test_of_equal_names_the_last_wins() -> None:
 )
 def test_a_body_of_nothing_is_text_or_no_event(body: str, messages: list[str | None]) -> None:
     """Whatever has something in it is a log line."""
-    assert [event.message for event in understood(body)] == messages
+    assert [event.message for event in normalized(body)] == messages
 
 
 POISON = [
@@ -191,7 +191,7 @@ def test_levels_in_a_text_come_on_top_of_those_around_it(levels: int) -> None:
     text = '{"a":' * levels + "1" + "}" * levels
     extra = f'{{"ExtendedData":{{"__ExceptionInfo":{json.dumps(text)}}}}}'
 
-    (event,) = understood('{"Inner":' * 505 + extra + "}" * 505, api_version=1)
+    (event,) = normalized('{"Inner":' * 505 + extra + "}" * 505, api_version=1)
 
     assert isinstance(event, Event)
     assert (b"@ext" in (event.data or b"")) is (levels == 128)
@@ -205,7 +205,7 @@ def test_one_poisoned_event_of_fifty_costs_that_event_alone(poison: str, api_ver
     events = [GOOD] * 49
     events.insert(20, poison + "}" * (poison.count("{") - poison.count("}")))
 
-    results = understood(f"[{','.join(events)}]", api_version=api_version)
+    results = normalized(f"[{','.join(events)}]", api_version=api_version)
 
     assert len(results) == 50
     good = [result for place, result in enumerate(results) if place != 20]

@@ -1,4 +1,4 @@
-"""Ids that are unique over doors, ordered by acceptance, and the same on a replay."""
+"""Ids that are unique over ingest processes, ordered by acceptance, and the same on a replay."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -30,8 +30,8 @@ def test_ids_grow_within_a_millisecond_and_when_the_clock_steps_back() -> None:
     assert len(set(made)) == len(made)
 
 
-def test_two_doors_make_different_ids_in_the_same_millisecond() -> None:
-    """42 random bits keep doors apart."""
+def test_two_ingest_processes_make_different_ids_in_the_same_millisecond() -> None:
+    """42 random bits keep ingest processes apart."""
     assert PostIds().next(NOW_MS) != PostIds().next(NOW_MS)
 
 
@@ -45,7 +45,7 @@ def test_the_place_fills_the_last_20_bits() -> None:
     assert first < event_id(first, (1 << 20) - 1) < second
 
 
-def test_a_leaf_begins_with_the_smallest_id_of_its_moment() -> None:
+def test_a_partition_begins_with_the_smallest_id_of_its_moment() -> None:
     """Everything accepted from midnight on is at or above the boundary, everything before is below."""
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     boundary = first_id_at(midnight)

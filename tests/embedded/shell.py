@@ -26,7 +26,7 @@ class ShellService:
             stop_seconds=self.stop_seconds,
         )
 
-    async def obstacle(self, child: Child) -> str | None:
+    async def readiness_problem(self, child: Child) -> str | None:
         return None if "up" in child.last_lines() else "it has not said so"
 
 
@@ -37,13 +37,13 @@ class Notebook:
     children: dict[str, list[Child]] = field(default_factory=dict)
     restarts: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    obstacles: list[str] = field(default_factory=list)
+    readiness_problems: list[str] = field(default_factory=list)
 
     def started(self, service: Service, child: Child) -> None:
         self.children.setdefault(service.name, []).append(child)
 
-    def waits(self, _service: Service, obstacle: str) -> None:
-        self.obstacles.append(obstacle)
+    def waits(self, _service: Service, readiness_problem: str) -> None:
+        self.readiness_problems.append(readiness_problem)
 
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
         assert seconds >= 0

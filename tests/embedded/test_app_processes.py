@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.embedded.app_processes import ProductProcess, base_url, doors, worker
+from collector.embedded.app_processes import ProductProcess, base_url, ingest_processes, worker
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import LOOPBACK, free_port
 from tests.waiting import until
@@ -55,17 +55,17 @@ async def answering(status: int, port: int, directory: Path) -> AsyncIterator[Ch
 
 def process(port: int, directory: Path, sharers: int = 1) -> ProductProcess:
     """One whose answers come from the tiny server."""
-    return ProductProcess("door", "serve", LOOPBACK, port, {}, directory / "door.log", sharers=sharers)
+    return ProductProcess("ingest", "serve", LOOPBACK, port, {}, directory / "ingest.log", sharers=sharers)
 
 
 async def test_it_is_ready_when_it_says_so(tmp_path: Path) -> None:
     """By its own health route."""
     port = free_port()
-    door = process(port, tmp_path)
+    ingest = process(port, tmp_path)
     async with answering(200, port, tmp_path) as child:
 
         async def is_ready() -> bool:
-            return await door.obstacle(child) is None and await door.problem() is None
+            return await ingest.readiness_problem(child) is None and await ingest.problem() is None
 
         await until(is_ready)
 
@@ -73,51 +73,53 @@ async def test_it_is_ready_when_it_says_so(tmp_path: Path) -> None:
 async def test_it_serves_while_it_is_not_ready_and_says_why(tmp_path: Path) -> None:
     """What it waits for may take its time: a restart would meet the same."""
     port = free_port()
-    door = process(port, tmp_path)
+    ingest = process(port, tmp_path)
     async with answering(503, port, tmp_path) as child:
 
         async def serves() -> bool:
-            return await door.obstacle(child) is None
+            return await ingest.readiness_problem(child) is None
 
         await until(serves)
-        assert await door.problem() == WHY
+        assert await ingest.problem() == WHY
 
 
 async def test_somebody_elses_answer_on_its_port_is_not_its_own(tmp_path: Path) -> None:
-    """A door that does not listen yet does not serve because its neighbour does."""
+    """An ingest process that does not listen yet does not serve because its neighbour does."""
     port = free_port()
-    door = process(port, tmp_path)
+    ingest = process(port, tmp_path)
     async with answering(200, port, tmp_path) as neighbour, answering(200, free_port(), tmp_path) as child:
 
         async def serves() -> bool:
-            return await door.obstacle(neighbour) is None
+            return await ingest.readiness_problem(neighbour) is None
 
         await until(serves)
-        assert await door.obstacle(child) == "it does not listen yet"
+        assert await ingest.readiness_problem(child) == "it does not listen yet"
 
 
 async def test_one_unready_sharer_of_a_port_is_noticed(tmp_path: Path) -> None:
     """Which of them answers is the kernel's choice, so all must be content."""
     port = free_port()
-    door = process(port, tmp_path, sharers=2)
+    ingest = process(port, tmp_path, sharers=2)
     async with answering(200, port, tmp_path) as ready, answering(503, port, tmp_path) as unready:
 
         async def both_listen() -> bool:
-            obstacles = await asyncio.gather(door.obstacle(ready), door.obstacle(unready))
-            return not any(obstacles)
+            readiness_problems = await asyncio.gather(
+                ingest.readiness_problem(ready), ingest.readiness_problem(unready)
+            )
+            return not any(readiness_problems)
 
         await until(both_listen)
-        assert await door.problem() == WHY
+        assert await ingest.problem() == WHY
 
 
-def test_doors_share_a_port_and_the_worker_has_its_own(tmp_path: Path) -> None:
+def test_ingest_processes_share_a_port_and_the_worker_has_its_own(tmp_path: Path) -> None:
     """What the user set passes through; what makes them run together is ours."""
     given = {"HEADRACE_BODY_LIMIT_BYTES": "1000", "HEADRACE_PORT": "1"}
 
-    first, second = doors(2, "0.0.0.0", 8080, given, tmp_path)  # noqa: S104 - as an image sets it
+    first, second = ingest_processes(2, "0.0.0.0", 8080, given, tmp_path)  # noqa: S104 - as an image sets it
     own_worker = worker(given, tmp_path)
 
-    assert (first.name, second.name) == ("door-1", "door-2")
+    assert (first.name, second.name) == ("ingest-1", "ingest-2")
     assert (
         first.environ
         == second.environ

@@ -9,13 +9,13 @@ import psutil
 import pytest
 
 from collector.embedded import service as service_module
-from collector.embedded.managed_process import Keeper, Patience, Pauses, all_ready, kept
+from collector.embedded.managed_process import Backoff, ManagedProcess, RestartPolicy, all_ready, kept
 from collector.embedded.service import NotStarted
 from collector.process.clock import SystemClock
 from tests.embedded.shell import SERVES, Notebook, ShellService
 from tests.waiting import until
 
-HASTY = Patience(first_pause_seconds=0.01, longest_pause_seconds=0.05)
+HASTY = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05)
 
 
 @pytest.fixture
@@ -27,50 +27,52 @@ def notebook() -> Iterator[Notebook]:
     assert not [pid for pid in left if psutil.pid_exists(pid)]
 
 
-def keeper_of(service: ShellService, notebook: Notebook, patience: Patience = HASTY) -> Keeper:
+def process_named(
+    service: ShellService, notebook: Notebook, restart_policy: RestartPolicy = HASTY
+) -> ManagedProcess:
     """A keeper that the notebook watches."""
-    return Keeper(service, notebook, SystemClock(), patience)
+    return ManagedProcess(service, notebook, SystemClock(), restart_policy)
 
 
 async def test_a_service_runs_inside_the_block_and_not_after_it(tmp_path: Path, notebook: Notebook) -> None:
     """What the block is for."""
-    keeper = keeper_of(ShellService(tmp_path), notebook)
+    managed = process_named(ShellService(tmp_path), notebook)
 
-    async with kept([keeper]):
-        await all_ready([keeper])
-        pid = keeper.pid
+    async with kept([managed]):
+        await all_ready([managed])
+        pid = managed.pid
         assert pid is not None
         assert psutil.pid_exists(pid)
 
-    assert keeper.pid is None
+    assert managed.pid is None
     assert not psutil.pid_exists(pid)
 
 
 async def test_a_killed_service_is_started_again_and_that_is_told(tmp_path: Path, notebook: Notebook) -> None:
     """Whoever watches learns why it died, and its new process id is at hand."""
-    keeper = keeper_of(ShellService(tmp_path), notebook)
+    managed = process_named(ShellService(tmp_path), notebook)
 
-    async with kept([keeper]):
-        await all_ready([keeper])
-        first = keeper.pid
+    async with kept([managed]):
+        await all_ready([managed])
+        first = managed.pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
         await until(lambda: len(notebook.restarts) == 1)
 
         assert notebook.restarts == [("shell", "killed by SIGKILL")]
-        assert keeper.pid not in {None, first}
+        assert managed.pid not in {None, first}
 
 
 async def test_a_service_is_started_again_for_ever(tmp_path: Path, notebook: Notebook) -> None:
     """Once it has served, no number of failures makes us give up; each is told."""
     service = ShellService(tmp_path)
-    keeper = keeper_of(service, notebook)
+    managed = process_named(service, notebook)
 
-    async with kept([keeper]):
-        await all_ready([keeper])
+    async with kept([managed]):
+        await all_ready([managed])
         service.script = "exit 7"
-        assert keeper.pid is not None
-        os.kill(keeper.pid, signal.SIGKILL)
+        assert managed.pid is not None
+        os.kill(managed.pid, signal.SIGKILL)
         await until(lambda: len(notebook.problems) >= 5)
         service.script = SERVES
         await until(lambda: len(notebook.restarts) == 1)
@@ -80,25 +82,25 @@ async def test_a_service_is_started_again_for_ever(tmp_path: Path, notebook: Not
 
 def test_the_pauses_between_starts_grow_to_a_limit() -> None:
     """A service that cannot live is not started a thousand times a second; one that lived starts anew."""
-    pauses = Pauses(Patience(first_pause_seconds=0.1, longest_pause_seconds=1, young_seconds=10))
+    backoff = Backoff(RestartPolicy(first_pause_seconds=0.1, longest_pause_seconds=1, young_seconds=10))
 
-    assert [pauses.next() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
-    pauses.forget(lived_seconds=5)
-    assert pauses.next() == 1
-    pauses.forget(lived_seconds=11)
-    assert pauses.next() == 0.1
+    assert [backoff.next() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
+    backoff.forget(lived_seconds=5)
+    assert backoff.next() == 1
+    backoff.forget(lived_seconds=11)
+    assert backoff.next() == 0.1
 
 
 async def test_a_service_that_dies_at_once_again_and_again_is_a_failed_start(
     tmp_path: Path, notebook: Notebook
 ) -> None:
     """Its last lines are at hand for the person who started it."""
-    keeper = keeper_of(ShellService(tmp_path, script="echo 'no disk' >&2; exit 7"), notebook)
-    keeper_of_neighbour = keeper_of(ShellService(tmp_path, name="neighbour"), notebook)
+    managed = process_named(ShellService(tmp_path, script="echo 'no disk' >&2; exit 7"), notebook)
+    keeper_of_neighbour = process_named(ShellService(tmp_path, name="neighbour"), notebook)
 
     with pytest.raises(ExceptionGroup) as failed:
-        async with kept([keeper, keeper_of_neighbour]):
-            await all_ready([keeper])
+        async with kept([managed, keeper_of_neighbour]):
+            await all_ready([managed])
 
     (error,) = failed.value.exceptions
     assert isinstance(error, NotStarted)
@@ -108,11 +110,11 @@ async def test_a_service_that_dies_at_once_again_and_again_is_a_failed_start(
 
 async def test_a_bad_setting_is_not_tried_twice(tmp_path: Path, notebook: Notebook) -> None:
     """Exit status 2 says that trying again cannot help."""
-    keeper = keeper_of(ShellService(tmp_path, script="exit 2"), notebook)
+    managed = process_named(ShellService(tmp_path, script="exit 2"), notebook)
 
     with pytest.raises(ExceptionGroup):
-        async with kept([keeper]):
-            await all_ready([keeper])
+        async with kept([managed]):
+            await all_ready([managed])
 
     assert len(notebook.children["shell"]) == 1
 
@@ -121,11 +123,13 @@ async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_fo
     tmp_path: Path, notebook: Notebook
 ) -> None:
     """No start takes for ever."""
-    keeper = keeper_of(ShellService(tmp_path, script="exec sleep 60"), notebook, Patience(start_seconds=0.1))
+    managed = process_named(
+        ShellService(tmp_path, script="exec sleep 60"), notebook, RestartPolicy(start_seconds=0.1)
+    )
 
     with pytest.raises(ExceptionGroup) as failed:
-        async with kept([keeper]):
-            await all_ready([keeper])
+        async with kept([managed]):
+            await all_ready([managed])
 
     assert "it has not said so" in str(failed.value.exceptions[0])
 
@@ -135,36 +139,36 @@ async def test_what_a_service_waits_for_is_told_when_it_takes_long(
 ) -> None:
     """A person may be able to help, and need not wait for the end of our patience to learn how."""
     monkeypatch.setattr(service_module, "_TELL_AFTER_SECONDS", 0.05)
-    keeper = keeper_of(ShellService(tmp_path, script="exec sleep 60"), notebook)
+    managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
 
-    async with kept([keeper]):
-        await until(lambda: notebook.obstacles == ["it has not said so"])
+    async with kept([managed]):
+        await until(lambda: notebook.readiness_problems == ["it has not said so"])
 
 
 async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None:
     """What was started last is gone before what it needs is asked to end."""
     order = tmp_path / "order"
     script = "trap 'echo {0} >> " + str(order) + "; exit 0' TERM; echo up; while :; do sleep 0.05; done"
-    keepers = {
-        name: keeper_of(ShellService(tmp_path, script.format(name), name), notebook)
-        for name in ("server", "worker", "door")
+    processes = {
+        name: process_named(ShellService(tmp_path, script.format(name), name), notebook)
+        for name in ("server", "worker", "ingest")
     }
 
-    async with kept([keepers["server"]]):
-        await all_ready([keepers["server"]])
-        async with kept([keepers["worker"]]), kept([keepers["door"]]):
-            await all_ready([keepers["worker"], keepers["door"]])
+    async with kept([processes["server"]]):
+        await all_ready([processes["server"]])
+        async with kept([processes["worker"]]), kept([processes["ingest"]]):
+            await all_ready([processes["worker"], processes["ingest"]])
 
-    assert order.read_text().split() == ["door", "worker", "server"]
+    assert order.read_text().split() == ["ingest", "worker", "server"]
 
 
 async def test_a_service_has_its_time_to_end(tmp_path: Path, notebook: Notebook) -> None:
     """More than the half second after which a cancellation is repeated."""
     script = "trap 'sleep 0.8; echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"
-    keeper = keeper_of(ShellService(tmp_path, script), notebook)
+    managed = process_named(ShellService(tmp_path, script), notebook)
 
-    async with kept([keeper]):
-        await all_ready([keeper])
+    async with kept([managed]):
+        await all_ready([managed])
 
     (child,) = notebook.children["shell"]
     assert child.last_lines() == ["up", "bye"]
@@ -175,9 +179,9 @@ async def test_a_start_that_is_cut_off_leaves_nothing_running(tmp_path: Path, no
     """Ctrl-C while a service is still getting ready."""
 
     async def start() -> None:
-        keeper = keeper_of(ShellService(tmp_path, script="exec sleep 60"), notebook)
-        async with kept([keeper]):
-            await all_ready([keeper])
+        managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
+        async with kept([managed]):
+            await all_ready([managed])
 
     starting = asyncio.ensure_future(start())
     await until(lambda: "shell" in notebook.children)

@@ -28,11 +28,11 @@ async def test_what_a_killed_run_left_is_stopped_last_started_first(tmp_path: Pa
     killed_run.note("valkey", first)
     killed_run.note("worker", second)
 
-    assert await ProcessRecord(path).stop_left_overs() == ["worker", "valkey"]
+    assert await ProcessRecord(path).stop_orphans() == ["worker", "valkey"]
 
     assert await first.wait() < 0
     assert await second.wait() < 0
-    assert await ProcessRecord(path).stop_left_overs() == []
+    assert await ProcessRecord(path).stop_orphans() == []
 
 
 async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     await until(lambda: child.last_lines() == ["up"])
     record.note("worker", child)
 
-    assert await ProcessRecord(tmp_path / "processes.json").stop_left_overs() == ["worker"]
+    assert await ProcessRecord(tmp_path / "processes.json").stop_orphans() == ["worker"]
 
     assert await child.wait() == -9
 
@@ -54,7 +54,7 @@ async def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path)
     start_time = psutil.Process(stranger.pid).create_time()
     path.write_bytes(msgspec.json.encode({"worker": RecordedProcess(stranger.pid, start_time - 60, 15)}))
 
-    assert await ProcessRecord(path).stop_left_overs() == []
+    assert await ProcessRecord(path).stop_orphans() == []
 
     assert psutil.pid_exists(stranger.pid)
     await stranger.stop()
@@ -68,9 +68,9 @@ async def test_dead_ones_and_a_broken_record_stop_nobody(tmp_path: Path) -> None
     record.note("worker", child)
     await child.wait()
 
-    assert await ProcessRecord(path).stop_left_overs() == []
+    assert await ProcessRecord(path).stop_orphans() == []
     path.write_bytes(b"{")
-    assert await ProcessRecord(path).stop_left_overs() == []
+    assert await ProcessRecord(path).stop_orphans() == []
 
 
 async def test_a_restarted_child_takes_the_place_of_the_dead_one(tmp_path: Path) -> None:

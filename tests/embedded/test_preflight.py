@@ -8,7 +8,7 @@ import pytest
 
 from collector.broker import connection
 from collector.embedded.console import Console
-from collector.embedded.preflight import given_settings, reach_given_servers
+from collector.embedded.preflight import reach_given_servers, up_settings
 from collector.embedded.settings import UpSettings
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError
@@ -29,7 +29,7 @@ def console(output: io.StringIO) -> Console:
 
 def test_without_servers_only_what_is_its_own_counts(console: Console, output: io.StringIO) -> None:
     """An empty variable is none."""
-    settings = given_settings({"HEADRACE_PORT": "8095", "REDIS_URL": "", "HEADRACE_REDIS_URL": ""}, console)
+    settings = up_settings({"HEADRACE_PORT": "8095", "REDIS_URL": "", "HEADRACE_REDIS_URL": ""}, console)
 
     assert settings == UpSettings(port=8095)
     assert output.getvalue() == ""
@@ -45,7 +45,7 @@ def test_every_wrong_variable_of_any_child_has_a_line(console: Console) -> None:
         "REDIS_URL": "http://x",
     }
     with pytest.raises(StartError) as refused:
-        given_settings(wrong, console)
+        up_settings(wrong, console)
 
     assert sorted(line.split()[0] for line in str(refused.value).splitlines()) == sorted(wrong)
 
@@ -64,12 +64,12 @@ def test_what_a_child_would_find_wrong_later_is_found_now(
 ) -> None:
     """Rules of their own, beside the kinds of values."""
     with pytest.raises(StartError, match=said):
-        given_settings(environ, console)
+        up_settings(environ, console)
 
 
 def test_a_misspelt_variable_is_a_warning(console: Console, output: io.StringIO) -> None:
     """It may be meant for something else."""
-    given_settings({"HEADRACE_SHRADS": "2"}, console)
+    up_settings({"HEADRACE_SHRADS": "2"}, console)
 
     assert output.getvalue() == "Warning: HEADRACE_SHRADS is no setting; is HEADRACE_SHARDS meant?\n"
 

@@ -20,7 +20,7 @@ from collector.database.schema.migrations import migrate
 from collector.database.text import lowered
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.binaries import postgres_programs, valkey_program
-from collector.embedded.servers.os_user import Account, server_account
+from collector.embedded.servers.os_user import OsUser, server_user
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
@@ -29,9 +29,7 @@ from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
-NOT_ROOT = next(
-    Account(user.pw_uid, user.pw_gid) for user in pwd.getpwall() if user.pw_uid not in {0, 65_534}
-)
+NOT_ROOT = next(OsUser(user.pw_uid, user.pw_gid) for user in pwd.getpwall() if user.pw_uid not in {0, 65_534})
 """Somebody the system knows: initdb wants to know its own name."""
 
 
@@ -185,7 +183,7 @@ async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path
     """After a crash of the machine its process id may be that of any program of the same user."""
     postgres = Postgres(tmp_path, is_durable=False)
     sleeper = await ShellService(tmp_path, "exec sleep 60").prepare()
-    stranger = Child.start(replace(sleeper, account=server_account(tmp_path / "postgres")))
+    stranger = Child.start(replace(sleeper, account=server_user(tmp_path / "postgres")))
     child = await start_service(postgres)
     lock_file = tmp_path / "postgres" / "data" / "postmaster.pid"
     lines = lock_file.read_text().splitlines()
@@ -237,7 +235,7 @@ async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
 
     assert await second.wait() == 1
     assert any(f"(PID {running.pid})" in line for line in second.last_lines())
-    assert await postgres.obstacle(running) is None
+    assert await postgres.readiness_problem(running) is None
     await running.stop()
 
 

@@ -14,7 +14,7 @@ from collector.embedded.console import Console
 from collector.embedded.managed_process import all_ready, kept
 from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
-from collector.embedded.supervisor import DOORS, VALKEY, WORKER, Household
+from collector.embedded.supervisor import DOORS, VALKEY, WORKER, Supervisor
 from collector.process.clock import SystemClock
 from tests.embedded.shell import ShellService
 from tests.end_to_end.pasting import SPECIAL
@@ -43,11 +43,11 @@ def output() -> io.StringIO:
 
 
 @pytest.fixture
-def household(tmp_path: Path, output: io.StringIO) -> Household:
+def supervisor(tmp_path: Path, output: io.StringIO) -> Supervisor:
     """Without children yet."""
     clock = SystemClock()
     record = ProcessRecord(tmp_path / "processes.json")
-    return Household(record, [tmp_path / "ready.json"], Console(output, clock), clock)
+    return Supervisor(record, [tmp_path / "ready.json"], Console(output, clock), clock)
 
 
 def read(path: Path) -> dict[str, object]:
@@ -56,23 +56,23 @@ def read(path: Path) -> dict[str, object]:
 
 
 async def test_the_ready_file_names_every_process_by_what_it_does(
-    household: Household, tmp_path: Path
+    supervisor: Supervisor, tmp_path: Path
 ) -> None:
-    """A door serves ingest and api, so it is in both; what was given and not started has no process."""
-    doors = household.keepers(
-        DOORS, [ShellService(tmp_path, name="door-1"), ShellService(tmp_path, name="door-2")]
+    """Ingest serves ingest and api, so it is in both; what was given and not started has no process."""
+    ingest_processes = supervisor.processes(
+        DOORS, [ShellService(tmp_path, name="ingest-1"), ShellService(tmp_path, name="ingest-2")]
     )
-    worker = household.keepers(WORKER, [ShellService(tmp_path, name="worker")])
-    household.keepers(VALKEY, [])
+    worker = supervisor.processes(WORKER, [ShellService(tmp_path, name="worker")])
+    supervisor.processes(VALKEY, [])
 
-    async with kept([*doors, *worker]):
-        await all_ready([*doors, *worker])
-        household.publish(READY)
+    async with kept([*ingest_processes, *worker]):
+        await all_ready([*ingest_processes, *worker])
+        supervisor.publish(READY)
 
-        door_pids = [keeper.pid for keeper in doors]
+        ingest_pids = [managed.pid for managed in ingest_processes]
         expected = {
-            "ingest": door_pids,
-            "api": door_pids,
+            "ingest": ingest_pids,
+            "api": ingest_pids,
             "worker": [worker[0].pid],
             "valkey": [],
             "postgres": [],
@@ -82,48 +82,48 @@ async def test_the_ready_file_names_every_process_by_what_it_does(
 
 
 async def test_a_restart_is_said_in_one_line_and_the_ready_file_follows(
-    household: Household, tmp_path: Path, output: io.StringIO
+    supervisor: Supervisor, tmp_path: Path, output: io.StringIO
 ) -> None:
     """The line has the reason; the file has the new process."""
-    keepers = household.keepers(WORKER, [ShellService(tmp_path, name="worker")])
-    async with kept(keepers):
-        await all_ready(keepers)
-        household.publish(READY)
-        first = keepers[0].pid
+    processes = supervisor.processes(WORKER, [ShellService(tmp_path, name="worker")])
+    async with kept(processes):
+        await all_ready(processes)
+        supervisor.publish(READY)
+        first = processes[0].pid
         assert first is not None
         os.kill(first, signal.SIGKILL)
         await until(lambda: "restarted" in output.getvalue())
 
-        assert read(tmp_path / "ready.json")["pids"] == household.pids()
-        assert keepers[0].pid != first
+        assert read(tmp_path / "ready.json")["pids"] == supervisor.pids()
+        assert processes[0].pid != first
     (line,) = output.getvalue().splitlines()
     assert "worker was restarted in" in line
     assert "(killed by SIGKILL)" in line
 
 
 async def test_what_could_not_be_restarted_yet_is_said(
-    household: Household, tmp_path: Path, output: io.StringIO
+    supervisor: Supervisor, tmp_path: Path, output: io.StringIO
 ) -> None:
     """With the path of its log."""
     service = ShellService(tmp_path, name="worker")
-    keepers = household.keepers(WORKER, [service])
-    async with kept(keepers):
-        await all_ready(keepers)
+    processes = supervisor.processes(WORKER, [service])
+    async with kept(processes):
+        await all_ready(processes)
         service.script = "exit 9"
-        assert keepers[0].pid is not None
-        os.kill(keepers[0].pid, signal.SIGKILL)
+        assert processes[0].pid is not None
+        os.kill(processes[0].pid, signal.SIGKILL)
         await until(lambda: "could not be restarted yet" in output.getvalue())
 
     assert "exit status 9" in output.getvalue()
     assert str(tmp_path / "worker.log") in output.getvalue()
 
 
-def test_a_withdrawn_ready_file_is_gone_and_stays_away(household: Household, tmp_path: Path) -> None:
+def test_a_withdrawn_ready_file_is_gone_and_stays_away(supervisor: Supervisor, tmp_path: Path) -> None:
     """A restart during the stop does not bring it back."""
-    household.publish(READY)
-    household.withdraw()
+    supervisor.publish(READY)
+    supervisor.withdraw()
 
-    household.restarted(ShellService(tmp_path), "killed by SIGKILL", 0.1)
+    supervisor.restarted(ShellService(tmp_path), "killed by SIGKILL", 0.1)
 
     assert not (tmp_path / "ready.json").exists()
 

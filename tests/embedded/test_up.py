@@ -14,7 +14,7 @@ from collector.embedded.console import Console
 from collector.embedded.ready_file import ReadyFile
 from collector.embedded.servers.ports import free_port
 from collector.embedded.service import NotStarted, start_service
-from collector.embedded.up import Options, _cause, run
+from collector.embedded.up import UpOptions, _cause, run
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
@@ -25,13 +25,13 @@ pytestmark = pytest.mark.integration
 
 
 async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
-    """Servers, door and worker are there when the ready file is, and gone with it.
+    """Servers, ingest and worker are there when the ready file is, and gone with it.
 
     It is in the data directory, too, where operators' commands find it.
     """
     stop, output = Stop(), io.StringIO()
     ready_path = tmp_path / "ready.json"
-    options = Options(tmp_path / "data", port=0, ready_file=ready_path)
+    options = UpOptions(tmp_path / "data", port=0, ready_file=ready_path)
     clock = SystemClock()
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(run(options, {}, stop, console=Console(output, clock), clock=clock))
@@ -56,7 +56,7 @@ async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
     stop, output = Stop(), io.StringIO()
     ready_path, clock = tmp_path / "ready.json", SystemClock()
     port = free_port()
-    options = Options(tmp_path / "data", port=port, ready_file=ready_path)
+    options = UpOptions(tmp_path / "data", port=port, ready_file=ready_path)
     disk = tmp_path / "disk"
     environ = {
         "REDIS_URL": servers.redis_url,
@@ -88,7 +88,7 @@ async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
 async def refusal(tmp_path: Path, environ: Mapping[str, str]) -> str:
     """The line that a start is refused with."""
     clock = SystemClock()
-    options = Options(tmp_path / "data", port=0)
+    options = UpOptions(tmp_path / "data", port=0)
     with pytest.raises(StartError) as refused:
         await run(options, environ, Stop(), console=Console(io.StringIO(), clock), clock=clock)
     return str(refused.value)

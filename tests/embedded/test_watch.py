@@ -12,7 +12,7 @@ from collector.process.clock import SystemClock
 from tests.waiting import until
 
 
-class Door:
+class IngestServices:
     """It has the problem that a test gives it."""
 
     def __init__(self, problem: str | None = None) -> None:
@@ -35,14 +35,16 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch_module, "_LOOK_SECONDS", 0.001)
 
 
-def _watch(output: io.StringIO, *doors: Door, worker: Door | None = None) -> Watch:
+def _watch(
+    output: io.StringIO, *ingest_processes: IngestServices, worker: IngestServices | None = None
+) -> Watch:
     clock = SystemClock()
-    return Watch(doors, [worker or Door()], Console(output, clock), clock)
+    return Watch(ingest_processes, [worker or IngestServices()], Console(output, clock), clock)
 
 
 async def test_a_start_that_is_ready_says_nothing(output: io.StringIO) -> None:
     """The welcome does."""
-    await _watch(output, Door()).until_ready()
+    await _watch(output, IngestServices()).until_ready()
 
     assert not output.getvalue()
 
@@ -53,8 +55,8 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
     is_worker: bool,  # noqa: FBT001
 ) -> None:
     """However often the figures in it change."""
-    troubled = Door("The queue's disk is almost full: 1 bytes are free")
-    started = _watch(output, Door(), worker=troubled) if is_worker else _watch(output, troubled)
+    troubled = IngestServices("The queue's disk is almost full: 1 bytes are free")
+    started = _watch(output, IngestServices(), worker=troubled) if is_worker else _watch(output, troubled)
     async with asyncio.TaskGroup() as tasks:
         waiting = tasks.create_task(started.until_ready())
         await until(lambda: "disk" in output.getvalue())
@@ -70,11 +72,11 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
 
 async def test_refusals_later_are_told_too(output: io.StringIO) -> None:
     """And that they are over."""
-    door = Door()
-    telling = asyncio.ensure_future(_watch(output, door).keep_telling())
-    door.found = "The queue is full."
+    ingest = IngestServices()
+    telling = asyncio.ensure_future(_watch(output, ingest).keep_telling())
+    ingest.found = "The queue is full."
     await until(lambda: "The queue is full." in output.getvalue())
-    door.found = None
+    ingest.found = None
     await until(lambda: "Events are taken again." in output.getvalue())
     telling.cancel()
     await asyncio.wait([telling])

@@ -138,4 +138,4 @@ async def started_up(
                 process.terminate()
                 await up.ended()
             if process.returncode == -signal.SIGKILL:  # a test that failed may have left its children
-                await ProcessRecord(directory / "processes.json").stop_left_overs()
+                await ProcessRecord(directory / "processes.json").stop_orphans()

@@ -17,7 +17,7 @@ _SHORT: Final = [name for name in FAULTS if "longer" not in name]
 
 
 async def test_no_crash_loses_or_doubles_anything_that_was_answered_202(tmp_path: Path) -> None:
-    """Valkey, workers, doors and Postgres are killed, stopped, cut off and filled, over a midnight."""
+    """Valkey, workers, ingest and Postgres are killed, stopped, cut off and filled, over a midnight."""
     run = await run_faults(Plan(seed=1, faults=_SHORT, midnight_after_seconds=25), tmp_path)
 
     assert run.is_good, run.text()

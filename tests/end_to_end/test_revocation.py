@@ -1,4 +1,4 @@
-"""A revoked token is refused by every door process within a second."""
+"""A revoked token is refused by every ingest process within a second."""
 
 from pathlib import Path
 
@@ -10,11 +10,11 @@ from loadtests.revocation import PROMISED_SECONDS, revocations
 pytestmark = pytest.mark.end_to_end
 
 
-async def test_every_door_refuses_a_revoked_token_within_a_second(tmp_path: Path) -> None:
+async def test_every_ingest_refuses_a_revoked_token_within_a_second(tmp_path: Path) -> None:
     """Three processes, each asked over a connection that is known to be its own, each token used before."""
     async with running_plant(tmp_path, {}) as plant:
-        seconds, doors = await revocations(plant, tries=20)
+        seconds, ingest_processes = await revocations(plant, tries=20)
 
-    assert doors == 3
+    assert ingest_processes == 3
     assert len(seconds) == 20
     assert max(seconds) < PROMISED_SECONDS

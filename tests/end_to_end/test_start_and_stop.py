@@ -19,7 +19,10 @@ pytestmark = pytest.mark.end_to_end
 
 async def test_sigterm_stops_everything_and_a_second_start_finds_it_again(tmp_path: Path) -> None:
     """Exit status 0, no process and no ready file left; data, credentials and URLs stay."""
-    async with started_up(tmp_path / "data", "--doors", "2") as up, aiohttp.ClientSession() as session:
+    async with (
+        started_up(tmp_path / "data", "--ingest processes", "2") as up,
+        aiohttp.ClientSession() as session,
+    ):
         await up.until_ready()
         first = up.ready
         assert await up.post(session, "kept-over-a-restart") == 202
@@ -51,7 +54,7 @@ async def test_what_a_killed_up_left_behind_is_stopped_by_the_next(tmp_path: Pat
         async with started_up(tmp_path / "data") as up:
             await until(lambda: "Headrace is ready" in up.output, 60)
             assert not still_running(left)
-            assert "Stopped what an earlier run had left: door, worker, postgres, valkey." in up.output
+            assert "Stopped what an earlier run had left: ingest, worker, postgres, valkey." in up.output
             assert not left & all_pids(up.ready)
 
 

@@ -100,7 +100,7 @@ async def looks_by_reference(up: RunningUp, session: aiohttp.ClientSession) -> f
     return float(found[1]) if found else 0.0
 
 
-async def test_the_door_does_not_notice_that_postgres_is_gone(
+async def test_ingest_does_not_notice_that_postgres_is_gone(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str
 ) -> None:
     """It needs Redis only; the event is stored once Postgres is back."""

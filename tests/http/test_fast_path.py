@@ -12,7 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from collector.domain.errors import Refusal, Unavailable
 from collector.http.errors import refused
-from collector.http.fast_path import DIRECT, Answer, Taken
+from collector.http.fast_path import DIRECT, Answer, FastPathRequest
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from tests.waiting import until
@@ -35,11 +35,11 @@ class Way:
         self.bodies: list[bytes] = []
         self.waiting: list[asyncio.Future[None]] = []
 
-    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
+    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> FastPathRequest | None:
         assert peer == "127.0.0.1"
         self.bodies.append(content.read_nowait())
         self.waiting.append(asyncio.get_running_loop().create_future())
-        return Taken(message, self.waiting[-1], lambda: TAKEN, self._refuse)
+        return FastPathRequest(message, self.waiting[-1], lambda: TAKEN, self._refuse)
 
     def __call__(self, request: web.BaseRequest) -> Answer | None:
         return self._take_late(request)

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from collector.http.method_override import METHOD_OVERRIDE, as_meant
+from collector.http.method_override import METHOD_OVERRIDE, apply_method_override
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from tests.clients.messages import Message, status_of
@@ -34,7 +34,7 @@ def test_only_a_post_may_mean_another_method(method: str, said: list[str], meant
     """As the official server has it."""
     headers = CIMultiDict((METHOD_OVERRIDE, value) for value in said)
 
-    assert as_meant(make_mocked_request(method, "/", headers=headers)._message).method == meant
+    assert apply_method_override(make_mocked_request(method, "/", headers=headers)._message).method == meant
 
 
 async def _answer(request: web.Request) -> web.Response:

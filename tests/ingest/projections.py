@@ -1,4 +1,4 @@
-"""What doors know in most tests: a project with settings, one beside it, a stranger's, and who sends."""
+"""What ingest know in most tests: a project with settings, one beside it, a stranger's, and who sends."""
 
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_of

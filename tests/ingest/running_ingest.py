@@ -1,4 +1,4 @@
-"""A door that listens on a real port, and the queue behind it."""
+"""An ingest process that listens on a real port, and the queue behind it."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.broker.token_projection import TokenProjection
@@ -23,10 +23,10 @@ from collector.domain.reasons import CONNECTIONS
 from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.ingest.app import add_ingest
-from collector.ingest.services import open_door
+from collector.ingest.services import open_ingest
 from collector.ingest.settings import IngestSettings
 from collector.process.clock import SystemClock
-from collector.process.faults import Faults
+from collector.process.faults import FaultPoints
 from tests.clients.raw_http import request_of
 from tests.documented import check_answer
 from tests.factories import CLIENT_TOKEN
@@ -41,10 +41,10 @@ def raw_post(*headers: str, body: bytes = b"", target: str = "/api/v2/events") -
     return request_of(f"POST {target} HTTP/1.1", *known, *headers, body=body)
 
 
-class RunningDoor:
+class RunningIngest:
     """What a test does with it."""
 
-    def __init__(self, session: ClientSession, redis: Redis, keys: Keys, port: int) -> None:
+    def __init__(self, session: ClientSession, redis: Redis, keys: RedisKeys, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.session = session
         self.redis = redis
@@ -90,17 +90,17 @@ class RunningDoor:
 
 
 @asynccontextmanager
-async def running_door(
+async def running_ingest(
     redis_url: str, key_prefix: str, projection: Projection | None, **settings: Any
-) -> AsyncIterator[RunningDoor]:
-    """A door on a free port whose projection has just been swept; None leaves it as it is.
+) -> AsyncIterator[RunningIngest]:
+    """An ingest process on a free port whose projection has just been swept; None leaves it as it is.
 
     Among the settings may be a `clock`.
     """
-    faults = Faults(clock=settings.pop("clock", None) or SystemClock())
+    faults = FaultPoints(clock=settings.pop("clock", None) or SystemClock())
     redis, keys, registry = (
         connect(redis_url, socket_timeout_seconds=5),
-        Keys(key_prefix),
+        RedisKeys(key_prefix),
         CollectorRegistry(),
     )
 
@@ -111,16 +111,16 @@ async def running_door(
         await TokenProjection(redis, keys).sweep(load)
     accepted = {"durability": os.environ.get("HEADRACE_DURABILITY", "strict")}
     values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | accepted | settings
-    async with open_door(IngestSettings(**values), registry, faults) as door, ClientSession() as session:
+    async with open_ingest(IngestSettings(**values), registry, faults) as ingest, ClientSession() as session:
         app = application()
-        add_ingest(app, door)
-        add_health(app, door.readiness.checks, registry)
+        add_ingest(app, ingest)
+        add_health(app, ingest.readiness.checks, registry)
         listener = await listen(
             app,
             Address("127.0.0.1", 0),
-            connections=door.settings.connections,
-            on_refused=partial(door.reasons.note, CONNECTIONS),
+            connections=ingest.settings.connections,
+            on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )
-        yield RunningDoor(session, redis, keys, listener.port)
+        yield RunningIngest(session, redis, keys, listener.port)
         await listener.close()
     await redis.aclose()

@@ -1,4 +1,4 @@
-"""Who may do what at the door: every route, asked by everybody."""
+"""Who may do what at ingest: every route, asked by everybody."""
 
 import re
 from typing import Any
@@ -21,7 +21,7 @@ from tests.ingest.projections import (
     UPLOAD_ONLY,
     a_projection,
 )
-from tests.ingest.running_ingest import JSON, RunningDoor, running_door
+from tests.ingest.running_ingest import JSON, RunningIngest, running_ingest
 
 pytestmark = pytest.mark.integration
 
@@ -42,7 +42,7 @@ SENDERS = {
     "suspended login": LOGIN_SUSPENDED,
 }
 """`upload` has no scope to post, `reader` may also read, `stranger` is another organization's program. Logins
-have no project of their own. Disabled tokens are like revoked ones here: the door is not told of them."""
+have no project of their own. Disabled tokens are like revoked ones here: ingest is not told of them."""
 
 TABLE = {
     #                                                       nob gar upl cli rea log str rev exp sus s-l
@@ -103,17 +103,17 @@ def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
 
 async def test_everybody_gets_what_the_table_says(redis_url: str, key_prefix: str) -> None:
     """401, 403 and 404 make clients drop events: who gets one deserves it."""
-    async with running_door(redis_url, key_prefix, everybody()) as door:
-        await door.projection.remove_tokens([lookup_of(REVOKED)])
+    async with running_ingest(redis_url, key_prefix, everybody()) as ingest:
+        await ingest.projection.remove_tokens([lookup_of(REVOKED)])
         found = {
-            name: " ".join([str(await status_of(door, name, token)) for token in SENDERS.values()])
+            name: " ".join([str(await status_of(ingest, name, token)) for token in SENDERS.values()])
             for name in TABLE
         }
 
     assert found == TABLE
 
 
-async def status_of(door: RunningDoor, name: str, token: str | None) -> int:
+async def status_of(ingest: RunningIngest, name: str, token: str | None) -> int:
     """What the row is about, as it would succeed."""
     method, template = name.split()
     path = (
@@ -129,4 +129,4 @@ async def status_of(door: RunningDoor, name: str, token: str | None) -> int:
         body = {"email_address": "me@example.com", "description": "x"} if is_description else {"message": "x"}
         options = {"headers": JSON | headers, "data": msgspec.json.encode(body)}
     query = "?message=x&id=session-1" if method == "GET" else ""
-    return (await door.request(method, f"/api{path}{query}", **options)).status
+    return (await ingest.request(method, f"/api{path}{query}", **options)).status

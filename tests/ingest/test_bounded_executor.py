@@ -1,4 +1,4 @@
-"""What takes long is done in turn, so that nothing else at the door waits for it."""
+"""What takes long is done in turn, so that nothing else at ingest waits for it."""
 
 import asyncio
 from threading import Event, get_ident
@@ -6,7 +6,7 @@ from threading import Event, get_ident
 import pytest
 
 from collector.domain.errors import Unavailable
-from collector.ingest.bounded_executor import Turns
+from collector.ingest.bounded_executor import BoundedExecutor
 
 LARGE = b"x" * 10_000
 SMALL = b"{}"
@@ -26,7 +26,7 @@ async def test_what_takes_long_is_done_in_a_thread(
     is_apart: bool,  # noqa: FBT001
 ) -> None:
     """What is done in no time is done at once."""
-    thread = await Turns().run(body, content_encoding, get_ident)
+    thread = await BoundedExecutor().run(body, content_encoding, get_ident)
 
     assert (thread != get_ident()) is is_apart
 
@@ -34,7 +34,7 @@ async def test_what_takes_long_is_done_in_a_thread(
 async def test_a_turn_that_does_not_come_in_time_is_refused() -> None:
     """The sender may repeat it; those who have their turn are not disturbed."""
     is_over = Event()
-    turns = Turns(at_once=1, wait_seconds=0.01)
+    turns = BoundedExecutor(at_once=1, wait_seconds=0.01)
     working = asyncio.ensure_future(turns.run(LARGE, "", lambda: is_over.wait(30)))
     await asyncio.sleep(0)
 
@@ -47,9 +47,9 @@ async def test_a_turn_that_does_not_come_in_time_is_refused() -> None:
 
 
 async def test_only_so_many_bytes_wait_for_their_turn() -> None:
-    """Thousands of senders may ask at once, each with a body in the door's memory."""
+    """Thousands of senders may ask at once, each with a body in ingest's memory."""
     is_over = Event()
-    turns = Turns(at_once=1, wait_seconds=30, waiting_bytes=2 * len(LARGE))
+    turns = BoundedExecutor(at_once=1, wait_seconds=30, waiting_bytes=2 * len(LARGE))
     working = [asyncio.ensure_future(turns.run(LARGE, "", lambda: is_over.wait(30))) for _ in range(2)]
     await asyncio.sleep(0)
 
@@ -64,7 +64,7 @@ async def test_only_so_many_bytes_wait_for_their_turn() -> None:
 
 async def test_a_turn_is_given_back_also_after_a_failure() -> None:
     """What cannot be read must not stop those who come later."""
-    turns = Turns(at_once=1, wait_seconds=5)
+    turns = BoundedExecutor(at_once=1, wait_seconds=5)
 
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):

@@ -1,4 +1,4 @@
-"""A door whose senders' organization has the events of this month."""
+"""An ingest process whose senders' organization has the events of this month."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 from collector.domain.access.projection import OrganizationEntry
 from tests.factories import ORGANIZATION
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import RunningDoor, running_door
+from tests.ingest.running_ingest import RunningIngest, running_ingest
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -19,30 +19,32 @@ async def test_posts_are_402_and_everything_else_goes_on(redis_url: str, key_pre
     full = replace(
         full, organizations=full.organizations | {ORGANIZATION: OrganizationEntry(is_over_limit=True)}
     )
-    async with running_door(redis_url, key_prefix, full) as door:
-        posted = await door.post()
-        submitted = await door.request("GET", "/api/v2/events/submit?message=hi")
-        settings = await door.request("GET", "/api/v2/projects/config")
+    async with running_ingest(redis_url, key_prefix, full) as ingest:
+        posted = await ingest.post()
+        submitted = await ingest.request("GET", "/api/v2/events/submit?message=hi")
+        settings = await ingest.request("GET", "/api/v2/projects/config")
 
         assert [posted.status, submitted.status, settings.status] == [402, 402, 200]
         assert (await posted.json())[
             "title"
         ] == "The organization has as many events this month as it may have."
-        assert await door.queued() == []
+        assert await ingest.queued() == []
 
 
-async def test_a_sender_who_is_known_well_is_refused_as_soon_as_the_door_knows(any_door: RunningDoor) -> None:
-    """The short way is for those about whom nothing has changed."""
-    assert [(await any_door.post()).status for _ in range(3)] == [202, 202, 202]
-    await any_door.projection.put_organization(ORGANIZATION, OrganizationEntry(is_over_limit=True))
+async def test_a_sender_who_is_known_well_is_refused_as_soon_as_ingest_knows(
+    any_ingest: RunningIngest,
+) -> None:
+    """The fast path is for those about whom nothing has changed."""
+    assert [(await any_ingest.post()).status for _ in range(3)] == [202, 202, 202]
+    await any_ingest.projection.put_organization(ORGANIZATION, OrganizationEntry(is_over_limit=True))
 
     async def refused() -> bool:
-        return (await any_door.post()).status == 402
+        return (await any_ingest.post()).status == 402
 
     await until(refused)
-    await any_door.projection.put_organization(ORGANIZATION, OrganizationEntry())
+    await any_ingest.projection.put_organization(ORGANIZATION, OrganizationEntry())
 
     async def taken() -> bool:
-        return (await any_door.post()).status == 202
+        return (await any_ingest.post()).status == 202
 
     await until(taken)

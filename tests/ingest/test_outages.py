@@ -1,4 +1,4 @@
-"""Bad days of the queue as the door's clients see them: 503 with Retry-After, and no restart needed after."""
+"""Bad days of the queue as ingest's clients see them: 503 with Retry-After, and no restart needed after."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.ingest import post_queue
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, running_door
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, running_ingest
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -44,63 +44,65 @@ async def own_redis(valkey: Valkey) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-async def door(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningDoor]:
-    """A door on it that gives up on a write sooner than usual."""
+async def ingest(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningIngest]:
+    """An ingest process on it that gives up on a write sooner than usual."""
     monkeypatch.setattr(post_queue, "APPEND_SECONDS", 0.3)
-    async with running_door(valkey.url, "", PROJECTION) as running:
+    async with running_ingest(valkey.url, "", PROJECTION) as running:
         assert (await running.post()).status == 202
         yield running
 
 
-async def _refused(door: RunningDoor) -> None:
-    response = await door.post()
+async def _refused(ingest: RunningIngest) -> None:
+    response = await ingest.post()
     problem = await response.json()
     assert response.status == problem["status"] == 503
     assert int(response.headers["Retry-After"]) > 0
 
 
-async def _taken_again(door: RunningDoor) -> None:
+async def _taken_again(ingest: RunningIngest) -> None:
     async def is_taken() -> bool:
-        return (await door.post()).status == 202
+        return (await ingest.post()).status == 202
 
     await until(is_taken, what="a post being taken again")
 
 
-async def test_a_full_queue_refuses_until_there_is_room(door: RunningDoor, own_redis: Redis) -> None:
+async def test_a_full_queue_refuses_until_there_is_room(ingest: RunningIngest, own_redis: Redis) -> None:
     """Nothing is evicted, nothing is lost; posts are 503 meanwhile."""
     await own_redis.config_set("maxmemory", 1)
-    await _refused(door)
+    await _refused(ingest)
     await own_redis.config_set("maxmemory", "512mb")
 
-    await _taken_again(door)
+    await _taken_again(ingest)
 
 
-async def test_posts_are_refused_before_the_queue_is_full(door: RunningDoor, own_redis: Redis) -> None:
+async def test_posts_are_refused_before_the_queue_is_full(ingest: RunningIngest, own_redis: Redis) -> None:
     """Above the high mark there is still room for tokens, counters and heartbeats."""
     used = (await own_redis.info("memory"))["used_memory"]
     await own_redis.config_set("maxmemory", int(used * 1.15))
 
     async def is_refused() -> bool:
-        return (await door.post()).status == 503
+        return (await ingest.post()).status == 503
 
     await until(is_refused, what="a refusal above the high mark")
     await own_redis.set("still", "writable")
     await own_redis.config_set("maxmemory", used * 100)
 
-    await _taken_again(door)
+    await _taken_again(ingest)
 
 
-async def test_a_read_only_queue_refuses_until_it_is_writable(door: RunningDoor, own_redis: Redis) -> None:
+async def test_a_read_only_queue_refuses_until_it_is_writable(
+    ingest: RunningIngest, own_redis: Redis
+) -> None:
     """A fail-over leaves a replica behind for a while."""
     await own_redis.replicaof("127.0.0.1", "1")
-    await _refused(door)
+    await _refused(ingest)
     await own_redis.replicaof("NO", "ONE")
 
-    await _taken_again(door)
+    await _taken_again(ingest)
 
 
 async def test_settings_are_answered_while_nothing_can_be_written(
-    door: RunningDoor, own_redis: Redis
+    ingest: RunningIngest, own_redis: Redis
 ) -> None:
     """A heartbeat, an event by GET and a description are 503 like a post; settings need no write."""
     await own_redis.config_set("maxmemory", 1)
@@ -110,39 +112,39 @@ async def test_settings_are_answered_while_nothing_can_be_written(
         ("GET", "/api/v2/events/submit?message=hi", None),
         ("POST", "/api/v2/events/by-ref/abcd-1234/user-description", b'{"description":"x"}'),
     ):
-        answer = await door.request(method, path, data=body, headers=JSON | BEARER)
+        answer = await ingest.request(method, path, data=body, headers=JSON | BEARER)
         assert (answer.status, (await answer.json())["status"]) == (503, 503)
         assert int(answer.headers["Retry-After"]) > 0
-    assert (await door.request("GET", "/api/v2/projects/config")).status == 200
+    assert (await ingest.request("GET", "/api/v2/projects/config")).status == 200
 
 
 async def test_less_durability_is_not_ready_unless_accepted(valkey: Valkey, own_redis: Redis) -> None:
     """A 202 must not mean less than it says without the operator's word."""
     await own_redis.config_set("appendfsync", "everysec")
 
-    async with running_door(valkey.url, "", PROJECTION) as strict:
+    async with running_ingest(valkey.url, "", PROJECTION) as strict:
         status, answer = await strict.ready()
         assert status == 503
         assert "appendfsync is everysec" in answer["checks"]["durability"]
-    async with running_door(valkey.url, "", PROJECTION, durability="relaxed") as relaxed:
+    async with running_ingest(valkey.url, "", PROJECTION, durability="relaxed") as relaxed:
         assert (await relaxed.ready())[0] == 200
 
 
-async def test_an_old_sweep_makes_the_door_not_ready_and_unknown_tokens_503(
-    door: RunningDoor, own_redis: Redis
+async def test_an_old_sweep_makes_ingest_not_ready_and_unknown_tokens_503(
+    ingest: RunningIngest, own_redis: Redis
 ) -> None:
-    """Without a worker the door cannot tell an unknown token from a new one."""
+    """Without a worker ingest cannot tell an unknown token from a new one."""
     await own_redis.set("{projection}:swept", 1)
 
-    status, answer = await door.ready()
+    status, answer = await ingest.ready()
     assert status == 503
     assert "is a worker running?" in answer["checks"]["tokens"]
-    unknown = await door.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
+    unknown = await ingest.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
     assert unknown.status == 503
-    assert (await door.post()).status == 202
+    assert (await ingest.post()).status == 202
 
 
-async def test_a_queue_killed_and_started_again_needs_no_restart_of_the_door(
+async def test_a_queue_killed_and_started_again_needs_no_restart_of_ingest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was answered 202 before the kill -9 is in the stream after it."""
@@ -151,15 +153,15 @@ async def test_a_queue_killed_and_started_again_needs_no_restart_of_the_door(
     async with AsyncExitStack() as stack:
         child = await start_service(service)
         stack.push_async_callback(child.stop)
-        door = await stack.enter_async_context(running_door(service.url, "", PROJECTION))
-        assert (await door.post(data=b'{"message":"before"}')).status == 202
+        ingest = await stack.enter_async_context(running_ingest(service.url, "", PROJECTION))
+        assert (await ingest.post(data=b'{"message":"before"}')).status == 202
         os.kill(child.pid, signal.SIGKILL)
         await child.wait()
-        await _refused(door)
-        unknown = await door.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
+        await _refused(ingest)
+        unknown = await ingest.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
         assert unknown.status == 503
         stack.push_async_callback((await start_service(service)).stop)
-        await _taken_again(door)
-        bodies = [post.body for post in await door.queued()]
+        await _taken_again(ingest)
+        bodies = [post.body for post in await ingest.queued()]
 
     assert bodies[0] == b'{"message":"before"}'

@@ -206,8 +206,8 @@ async def test_batches_are_bounded_in_posts_and_bytes(monkeypatch: pytest.Monkey
     assert sizes == [[10, 10, 10], [10], [500], [60], [60]]
 
 
-async def test_more_than_the_door_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The door's own memory is bounded while the disk is slow."""
+async def test_more_than_ingest_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ingest's own memory is bounded while the disk is slow."""
     monkeypatch.setattr(post_queue, "_WAITING_BYTES", 100)
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)

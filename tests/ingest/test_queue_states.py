@@ -30,7 +30,7 @@ from collector.ingest.senders.token_cache import TokenCache
 from collector.process.lifecycle import Stop, TaskDied
 from tests import queue_states
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post, running_door
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post, running_ingest
 from tests.queue_states import ClusterNode, Operator, SlowlyLoading, State
 from tests.waiting import until
 
@@ -67,41 +67,41 @@ async def _operating(valkey: Valkey) -> AsyncIterator[Operator]:
     await operator.close()
 
 
-async def _is_refused_for(door: RunningDoor, reason: Reason) -> None:
+async def _is_refused_for(ingest: RunningIngest, reason: Reason) -> None:
     """By a post, in the readiness with the same sentence, and in the metric."""
 
     async def is_seen() -> bool:
-        status, answer = await door.ready()
+        status, answer = await ingest.ready()
         return status == 503 and answer["checks"][reason.name].startswith(reason.sentence.rstrip("."))
 
     await until(is_seen, what=f"{reason.name} in the readiness")
 
     async def is_refused() -> bool:
-        response = await door.post()
+        response = await ingest.post()
         said = await response.json() if response.status != 202 else {}
         return (response.status, said.get("title")) == (503, reason.sentence)
 
     await until(is_refused, what=f"a post that is refused for {reason.name}")
-    assert f'headrace_refusing{{reason="{reason.name}"}} 1.0' in await _metrics(door)
+    assert f'headrace_refusing{{reason="{reason.name}"}} 1.0' in await _metrics(ingest)
 
 
-async def _is_taken(door: RunningDoor, seconds: float = 10) -> None:
+async def _is_taken(ingest: RunningIngest, seconds: float = 10) -> None:
     """Without a restart, and all that told of it is over."""
 
     async def is_ready() -> bool:
-        return (await door.ready())[0] == 200
+        return (await ingest.ready())[0] == 200
 
     async def is_taken() -> bool:
-        return (await door.post()).status == 202
+        return (await ingest.post()).status == 202
 
     await until(is_taken, seconds, what="a post being taken again")
     await until(is_ready, what="being ready again")
-    metrics = await _metrics(door)
+    metrics = await _metrics(ingest)
     assert all(f'headrace_refusing{{reason="{reason.name}"}} 0.0' in metrics for reason in REASONS)
 
 
-async def _metrics(door: RunningDoor) -> str:
-    async with door.session.get(door.url + "/metrics") as answer:
+async def _metrics(ingest: RunningIngest) -> str:
+    async with ingest.session.get(ingest.url + "/metrics") as answer:
         return await answer.text()
 
 
@@ -128,12 +128,12 @@ async def test_a_state_of_the_queue_refuses_posts_and_passes(
     valkey: Valkey, operator: Operator, state: State, reason: Reason, detail: str
 ) -> None:
     """Each shows with its name and what the server said, and needs no restart."""
-    async with running_door(valkey.url, "", a_projection()) as door:
-        assert (await door.post()).status == 202
+    async with running_ingest(valkey.url, "", a_projection()) as ingest:
+        assert (await ingest.post()).status == 202
         async with state(operator):
-            await _is_refused_for(door, reason)
-            assert detail in str((await door.ready())[1]["checks"][reason.name])
-        await _is_taken(door)
+            await _is_refused_for(ingest, reason)
+            assert detail in str((await ingest.ready())[1]["checks"][reason.name])
+        await _is_taken(ingest)
 
 
 @pytest.mark.parametrize(("state", "reason", "detail"), [each for each in REFUSED if each.id in {
@@ -144,23 +144,26 @@ async def test_a_start_in_a_state_of_the_queue_waits_for_its_end(
 ) -> None:
     """No restart fails until it passes."""
     async with AsyncExitStack() as stack:
-        async with running_door(valkey.url, "", a_projection()):  # sweeps while it can
+        async with running_ingest(valkey.url, "", a_projection()):  # sweeps while it can
             pass
         async with state(operator):
-            opened = running_door(valkey.url, "", None)
-            door = await stack.enter_async_context(opened)
-            status, answer = await door.ready()
+            opened = running_ingest(valkey.url, "", None)
+            ingest = await stack.enter_async_context(opened)
+            status, answer = await ingest.ready()
             assert (status, answer["checks"][reason.name] == "ok") == (503, False)
             assert detail in answer["checks"][reason.name]
-        await _is_taken(door)
+        await _is_taken(ingest)
 
 
 @pytest.mark.parametrize("state", [queue_states.no_limit, queue_states.no_info, queue_states.less_durable])
 async def test_an_operator_may_accept_less(valkey: Valkey, operator: Operator, state: State) -> None:
     """`relaxed` is his word."""
-    async with running_door(valkey.url, "", a_projection(), durability="relaxed") as door, state(operator):
-        assert (await door.ready())[0] == 200
-        assert (await door.post()).status == 202
+    async with (
+        running_ingest(valkey.url, "", a_projection(), durability="relaxed") as ingest,
+        state(operator),
+    ):
+        assert (await ingest.ready())[0] == 200
+        assert (await ingest.post()).status == 202
 
 
 async def test_a_cluster_without_slots_refuses_posts_and_passes(tmp_path: Path) -> None:
@@ -171,10 +174,10 @@ async def test_a_cluster_without_slots_refuses_posts_and_passes(tmp_path: Path) 
         stack.push_async_callback(child.stop)
         operator = await stack.enter_async_context(_operating(service))
         await queue_states.assign_slots(operator)
-        door = await stack.enter_async_context(running_door(service.url, "", a_projection()))
+        ingest = await stack.enter_async_context(running_ingest(service.url, "", a_projection()))
         async with queue_states.cluster_down(operator):
-            await _is_refused_for(door, QUEUE_UNAVAILABLE)
-        await _is_taken(door)
+            await _is_refused_for(ingest, QUEUE_UNAVAILABLE)
+        await _is_taken(ingest)
 
 
 async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Path) -> None:
@@ -183,8 +186,8 @@ async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Pa
     async with AsyncExitStack() as stack:
         child = await start_service(service)
         async with (
-            running_door(service.url, "", a_projection()) as door,
-            door.redis.pipeline(transaction=False) as pipeline,
+            running_ingest(service.url, "", a_projection()) as ingest,
+            ingest.redis.pipeline(transaction=False) as pipeline,
         ):
             for number in range(60_000):
                 pipeline.set(f"key:{number}", number)
@@ -192,26 +195,26 @@ async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Pa
         await child.stop()
         slow = SlowlyLoading(tmp_path)
         stack.push_async_callback((await start_service(slow)).stop)
-        door = await stack.enter_async_context(running_door(slow.url, "", None))
-        status, answer = await door.ready()
+        ingest = await stack.enter_async_context(running_ingest(slow.url, "", None))
+        status, answer = await ingest.ready()
         assert status == 503
         assert answer["checks"][QUEUE_UNAVAILABLE.name] != "ok"
-        await _is_taken(door, 60)
+        await _is_taken(ingest, 60)
 
 
 async def test_an_info_without_maxmemory_is_no_limit(valkey: Valkey) -> None:
     """As managed servers answer; CONFIG may tell, and here it does not either."""
-    async with _censored(valkey.url, b"maxmemory") as url, running_door(url, "", a_projection()) as door:
-        await _is_refused_for(door, MEMORY_LIMIT)
+    async with _censored(valkey.url, b"maxmemory") as url, running_ingest(url, "", a_projection()) as ingest:
+        await _is_refused_for(ingest, MEMORY_LIMIT)
 
 
 async def test_a_clock_that_is_off_refuses_posts(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events would be filed under the wrong day."""
-    async with running_door(valkey.url, "", a_projection()) as door:
+    async with running_ingest(valkey.url, "", a_projection()) as ingest:
         monkeypatch.setattr(readiness, "CLOCK_SKEW_SECONDS", -1.0)
-        await _is_refused_for(door, CLOCK)
+        await _is_refused_for(ingest, CLOCK)
         monkeypatch.undo()
-        await _is_taken(door)
+        await _is_taken(ingest)
 
 
 async def test_a_disk_that_is_short_refuses_posts(
@@ -221,37 +224,37 @@ async def test_a_disk_that_is_short_refuses_posts(
     free = [100]
     monkeypatch.setattr(readiness, "_free_bytes", lambda _folder: free[0])
     settings = {"queue_disk": str(tmp_path), "queue_disk_free_bytes": 101}
-    async with running_door(valkey.url, "", a_projection(), **settings) as door:
-        await _is_refused_for(door, DISK_SHORT)
-        assert "HEADRACE_QUEUE_DISK_FREE_BYTES" in str(await door.ready())
+    async with running_ingest(valkey.url, "", a_projection(), **settings) as ingest:
+        await _is_refused_for(ingest, DISK_SHORT)
+        assert "HEADRACE_QUEUE_DISK_FREE_BYTES" in str(await ingest.ready())
         free[0] = 200
-        await _is_taken(door)
+        await _is_taken(ingest)
 
 
 async def test_submission_that_is_switched_off_is_a_reason(valkey: Valkey) -> None:
     """Like any other."""
-    async with running_door(valkey.url, "", a_projection(), submission_disabled=True) as door:
-        await _is_refused_for(door, SUBMISSION_DISABLED)
+    async with running_ingest(valkey.url, "", a_projection(), submission_disabled=True) as ingest:
+        await _is_refused_for(ingest, SUBMISSION_DISABLED)
 
 
 async def test_tokens_that_are_not_fresh_refuse_unknown_ones(valkey: Valkey, operator: Operator) -> None:
     """A known one is still let in."""
-    async with running_door(valkey.url, "", a_projection()) as door:
+    async with running_ingest(valkey.url, "", a_projection()) as ingest:
         await operator.redis.delete("{projection}:swept")
-        unknown = await door.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
+        unknown = await ingest.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
         assert (unknown.status, (await unknown.json())["title"]) == (503, TOKENS.sentence)
-        assert TOKENS.name in str(await door.ready())
-        assert (await door.post(headers=JSON | BEARER)).status == 202
+        assert TOKENS.name in str(await ingest.ready())
+        assert (await ingest.post(headers=JSON | BEARER)).status == 202
 
 
 async def test_too_many_connections_are_a_reason_for_a_while(valkey: Valkey) -> None:
     """Whoever is turned away does not see the readiness, others do."""
-    async with running_door(valkey.url, "", a_projection(), connections=1) as door:
-        await door.ready()  # on a connection that stays open
-        answer = await door.raw(raw_post("Content-Length: 2", body=b"{}"))
+    async with running_ingest(valkey.url, "", a_projection(), connections=1) as ingest:
+        await ingest.ready()  # on a connection that stays open
+        answer = await ingest.raw(raw_post("Content-Length: 2", body=b"{}"))
         assert CONNECTIONS.sentence.encode() in answer
-        assert (await door.ready())[1]["checks"][CONNECTIONS.name] == CONNECTIONS.sentence
-        assert f'headrace_refusing{{reason="{CONNECTIONS.name}"}} 1.0' in await _metrics(door)
+        assert (await ingest.ready())[1]["checks"][CONNECTIONS.name] == CONNECTIONS.sentence
+        assert f'headrace_refusing{{reason="{CONNECTIONS.name}"}} 1.0' in await _metrics(ingest)
 
 
 @asynccontextmanager

@@ -94,8 +94,8 @@ def test_what_shows_in_single_refusals_counts_for_a_while(reasons: Reasons, cloc
 
 def test_a_post_is_refused_for_no_reason_that_does_not_show(reasons: Reasons) -> None:
     """A token that could not be looked up tells of the queue before anybody has looked at it."""
-    reasons.witness(Unavailable(QUEUE_UNAVAILABLE.sentence))
-    reasons.witness(Unavailable("Something else."))
+    reasons.observer(Unavailable(QUEUE_UNAVAILABLE.sentence))
+    reasons.observer(Unavailable("Something else."))
 
     assert [reason for reason in REASONS if reasons.holds(reason)] == [QUEUE_UNAVAILABLE]
 

@@ -1,4 +1,4 @@
-"""What holds for every route of the door."""
+"""What holds for every route of ingest."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from collector.ingest.routes import ROUTES
 from collector.ingest.senders.token_cache import TokenCache
 from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post
 
 pytestmark = pytest.mark.integration
 
@@ -56,15 +56,17 @@ def test_every_route_of_the_contract_is_there() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_pages_of_any_origin_may_ask_and_read(any_door: RunningDoor, method: str, path: str) -> None:
+async def test_pages_of_any_origin_may_ask_and_read(
+    any_ingest: RunningIngest, method: str, path: str
+) -> None:
     """The preflight has no token; the answer is for the page that asked, refusals too."""
     origin = {"Origin": "https://shop.example"}
     asked = origin | {
         "Access-Control-Request-Method": method,
         "Access-Control-Request-Headers": "authorization,user-agent,x-exceptionless-client",
     }
-    preflight = await any_door.request("OPTIONS", path, headers=asked)
-    refused = await any_door.request(method, path, headers=JSON | origin)
+    preflight = await any_ingest.request("OPTIONS", path, headers=asked)
+    refused = await any_ingest.request(method, path, headers=JSON | origin)
 
     assert preflight.status == 204
     assert preflight.headers["Access-Control-Allow-Methods"] == method
@@ -80,7 +82,7 @@ async def test_pages_of_any_origin_may_ask_and_read(any_door: RunningDoor, metho
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
 async def test_odd_targets_and_closing_connections_are_served(
-    any_door: RunningDoor, method: str, path: str
+    any_ingest: RunningIngest, method: str, path: str
 ) -> None:
     """The absolute form of old Node clients, doubled slashes after a server's URL, and .NET's close."""
     body = b"" if method == "GET" else BODY
@@ -92,7 +94,7 @@ async def test_odd_targets_and_closing_connections_are_served(
             f"Authorization: Bearer {CLIENT_TOKEN}",
             *([f"Content-Length: {len(body)}"] if body else []),
         ]
-        answer = await any_door.raw(request_of(f"{method} {target} HTTP/1.1", *headers, body=body))
+        answer = await any_ingest.raw(request_of(f"{method} {target} HTTP/1.1", *headers, body=body))
         head, _, content = answer.partition(b"\r\n\r\n")
         assert head.split(b" ", 2)[1] in {b"200", b"202"}
         assert b"\r\nConnection: close" in head
@@ -100,21 +102,21 @@ async def test_odd_targets_and_closing_connections_are_served(
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_paths_have_other_spellings(any_door: RunningDoor, method: str, path: str) -> None:
+async def test_paths_have_other_spellings(any_ingest: RunningIngest, method: str, path: str) -> None:
     """A slash at the end and capitals; a client drops its events on 404."""
     fixed = {part for part in path.split("/") if part not in {*VALUES.values(), "0" * 32}}
     capitals = "/".join(part.upper() if part in fixed else part for part in path.split("/"))
     body = None if method == "GET" else BODY
     for target in (f"{path}/", capitals, f"{capitals}/", f"{capitals}/?x=1"):
-        taken = await any_door.request(method, target, headers=JSON | BEARER, data=body)
-        refused = await any_door.request(method, target, headers=JSON)
+        taken = await any_ingest.request(method, target, headers=JSON | BEARER, data=body)
+        refused = await any_ingest.request(method, target, headers=JSON)
         assert taken.status in {200, 202}, target
         assert refused.status == 401
 
 
 @pytest.mark.parametrize("path", ["/api/v2/events/", "/API/V2/Events"])
 async def test_the_fast_path_takes_other_spellings(
-    any_door: RunningDoor, monkeypatch: pytest.MonkeyPatch, path: str
+    any_ingest: RunningIngest, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     """A client that writes its server's address so does it in each post."""
     looked_up: list[str] = []
@@ -128,7 +130,7 @@ async def test_the_fast_path_takes_other_spellings(
     async with asyncio.timeout(10):
         while True:
             known = len(looked_up)
-            assert (await any_door.post(path)).status == 202
+            assert (await any_ingest.post(path)).status == 202
             if len(looked_up) == known:
                 break
 
@@ -143,9 +145,9 @@ async def test_the_fast_path_takes_other_spellings(
         "/api/v3/",
     ],
 )
-async def test_what_no_route_has_in_any_spelling_is_not_found(any_door: RunningDoor, path: str) -> None:
+async def test_what_no_route_has_in_any_spelling_is_not_found(any_ingest: RunningIngest, path: str) -> None:
     """A letter that only looks like one, and what breaks a constraint."""
-    answer = await any_door.request("GET", path)
+    answer = await any_ingest.request("GET", path)
 
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
 
@@ -167,34 +169,34 @@ async def test_what_no_route_has_in_any_spelling_is_not_found(any_door: RunningD
         ),
     ],
 )
-async def test_a_malformed_id_says_so(any_door: RunningDoor, path: str, sentence: str) -> None:
+async def test_a_malformed_id_says_so(any_ingest: RunningIngest, path: str, sentence: str) -> None:
     """Still 404, as the official server has it."""
-    answer = await any_door.post(f"/api/v2/{path}", data=BODY)
+    answer = await any_ingest.post(f"/api/v2/{path}", data=BODY)
 
     assert answer.status == 404
     assert (await answer.json())["title"].endswith(sentence)
 
 
-async def test_an_id_that_nothing_has_is_just_not_found(any_door: RunningDoor) -> None:
+async def test_an_id_that_nothing_has_is_just_not_found(any_ingest: RunningIngest) -> None:
     """It could have been one."""
-    answer = await any_door.post(f"/api/v2/projects/{'ab' * 16}/events")
+    answer = await any_ingest.post(f"/api/v2/projects/{'ab' * 16}/events")
 
     assert (answer.status, (await answer.json())["title"]) == (404, "Project not found.")
 
 
-async def test_ids_and_references_keep_their_case(any_door: RunningDoor) -> None:
+async def test_ids_and_references_keep_their_case(any_ingest: RunningIngest) -> None:
     """Only what the route fixes is in any case."""
     path = "/API/V2/Events/BY-REF/AbCd-1234/User-Description/"
-    assert (await any_door.post(path, data=BODY)).status == 202
-    assert (await any_door.request("GET", "/API/v2/EVENTS/Submit/MyType/?message=Hi%2FHo")).status == 200
+    assert (await any_ingest.post(path, data=BODY)).status == 202
+    assert (await any_ingest.request("GET", "/API/v2/EVENTS/Submit/MyType/?message=Hi%2FHo")).status == 200
 
-    described, submitted = await any_door.queued()
+    described, submitted = await any_ingest.queued()
     assert described.reference_id == "AbCd-1234"
     assert json.loads(submitted.body) == {"type": "MyType", "message": "Hi/Ho"}
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_a_post_may_mean_any_route(any_door: RunningDoor, method: str, path: str) -> None:
+async def test_a_post_may_mean_any_route(any_ingest: RunningIngest, method: str, path: str) -> None:
     """Where only POST gets through; the body is the route's, or nobody's."""
     request = raw_post(
         "Connection: close",
@@ -203,8 +205,8 @@ async def test_a_post_may_mean_any_route(any_door: RunningDoor, method: str, pat
         body=BODY,
         target=path,
     )
-    taken = await any_door.raw(request)
-    refused = await any_door.raw(request.replace(CLIENT_TOKEN.encode(), b"x" * 40))
+    taken = await any_ingest.raw(request)
+    refused = await any_ingest.raw(request.replace(CLIENT_TOKEN.encode(), b"x" * 40))
 
     assert taken.split(b" ", 2)[1] in {b"200", b"202"}
     assert refused.startswith(b"HTTP/1.1 401 ")
@@ -213,31 +215,31 @@ async def test_a_post_may_mean_any_route(any_door: RunningDoor, method: str, pat
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["whole", "with a body that comes late"])
 async def test_a_known_senders_post_that_means_something_else_is_not_taken(
-    any_door: RunningDoor, *, is_late: bool
+    any_ingest: RunningIngest, *, is_late: bool
 ) -> None:
-    """The direct way looks at what is meant, too."""
-    assert (await any_door.post()).status == 202
+    """The fast path looks at what is meant, too."""
+    assert (await any_ingest.post()).status == 202
     length = f"Content-Length: {len(BODY)}"
     another = raw_post(length, "X-HTTP-Method-Override: DELETE")
     the_same = raw_post(length, "X-HTTP-Method-Override: POST")
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", any_door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", any_ingest.port)
         for part in [another, BODY, the_same, BODY] if is_late else [another + BODY + the_same + BODY]:
             writer.write(part)
             await writer.drain()
-            await any_door.ready()  # answered, so the server has seen the part before
+            await any_ingest.ready()  # answered, so the server has seen the part before
         answers = await reader.readuntil(b"DELETE /api/v2/events") + await reader.readuntil(b"HTTP/1.1 202 ")
         writer.close()
         await writer.wait_closed()
 
     assert answers.startswith(b"HTTP/1.1 405 ")
     assert b"\r\nAllow: POST\r\n" in answers
-    assert [post.body for post in await any_door.queued()] == [b'{"message":"hi"}', BODY]
+    assert [post.body for post in await any_ingest.queued()] == [b'{"message":"hi"}', BODY]
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
 async def test_a_surprise_on_our_side_is_503_with_json(
-    any_door: RunningDoor, method: str, path: str, monkeypatch: pytest.MonkeyPatch
+    any_ingest: RunningIngest, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients keep what they have on 503, and throw it away on most other codes."""
 
@@ -245,14 +247,14 @@ async def test_a_surprise_on_our_side_is_503_with_json(
         raise ZeroDivisionError
 
     monkeypatch.setattr(TokenCache, "project", fail)
-    response = await any_door.request(method, path, headers=JSON | BEARER, data=BODY)
+    response = await any_ingest.request(method, path, headers=JSON | BEARER, data=BODY)
 
     assert (response.status, (await response.json())["status"]) == (503, 503)
     assert int(response.headers["Retry-After"]) > 0
 
 
-async def test_a_surprise_past_the_door_is_503_too(
-    any_door: RunningDoor, monkeypatch: pytest.MonkeyPatch
+async def test_a_surprise_past_ingest_is_503_too(
+    any_ingest: RunningIngest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever it happens."""
 
@@ -261,4 +263,4 @@ async def test_a_surprise_past_the_door_is_503_too(
 
     monkeypatch.setattr(PostQueue, "append", fail)
 
-    assert (await any_door.post("/api/v1/events")).status == 503
+    assert (await any_ingest.post("/api/v1/events")).status == 503

@@ -1,4 +1,4 @@
-"""The door over HTTP with a real queue: the edge sequence (contract 3.2), and what the stream holds then."""
+"""Ingest over HTTP with a real queue: the edge sequence (contract 3.2), and what the stream holds then."""
 
 import asyncio
 import gzip
@@ -23,7 +23,7 @@ from tests.ingest.projections import (
     UPLOAD_ONLY,
     a_projection,
 )
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post, running_door
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post, running_ingest
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -48,84 +48,86 @@ def _projection() -> Projection:
 
 
 @pytest.fixture
-async def door(redis_url: str, key_prefix: str) -> AsyncIterator[RunningDoor]:
-    """A door with a small body limit."""
-    async with running_door(redis_url, key_prefix, _projection(), body_limit_bytes=1000) as running:
+async def ingest(redis_url: str, key_prefix: str) -> AsyncIterator[RunningIngest]:
+    """An ingest process with a small body limit."""
+    async with running_ingest(redis_url, key_prefix, _projection(), body_limit_bytes=1000) as running:
         yield running
 
 
-async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(door: RunningDoor) -> None:
+async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(
+    ingest: RunningIngest,
+) -> None:
     """What the official clients need: exactly 202, nothing to parse, the version of the settings."""
-    response = await door.post()
+    response = await ingest.post()
 
     assert response.status == 202
     assert response.headers["Content-Length"] == "0"
     assert response.headers["X-Exceptionless-ConfigVersion"] == "7"
     assert "Server" not in response.headers
     assert response.headers["X-Content-Type-Options"] == "nosniff"
-    [post] = await door.queued()
+    [post] = await ingest.queued()
     assert post.body == b'{"message":"hi"}'
     assert (post.project_id, post.organization_id) == (PROJECT, ORGANIZATION)
     assert post.client_ip == "127.0.0.1"
 
 
-async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(door: RunningDoor) -> None:
+async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(ingest: RunningIngest) -> None:
     """Nobody can tell which way a post went, and both queue the same."""
-    routed, direct = await door.post(), await door.post()
+    routed, direct = await ingest.post(), await ingest.post()
 
     assert direct.status == routed.status == 202
     assert dict(direct.headers) == dict(routed.headers) | {"Date": direct.headers["Date"]}
-    first, second = await door.queued()
+    first, second = await ingest.queued()
     assert msgspec.structs.replace(second, id=first.id) == first
     assert second.id > first.id
 
 
-async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(door: RunningDoor) -> None:
+async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(ingest: RunningIngest) -> None:
     """A batch of events is longer than one packet."""
-    await door.post()
+    await ingest.post()
     head = raw_post("Content-Length: 4")
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
         for part in (head, b"{", b"}  " + head, b"null"):
             writer.write(part)
             await writer.drain()
-            await door.ready()  # answered, so the server has seen the part before
+            await ingest.ready()  # answered, so the server has seen the part before
         answers = await reader.readuntil(b"\r\n\r\n") + await reader.readuntil(b"\r\n\r\n")
         writer.close()
         await writer.wait_closed()
 
     assert answers.count(b"HTTP/1.1 202 Accepted\r\n") == 2
-    assert [post.body for post in await door.queued()][1:] == [b"{}  ", b"null"]
+    assert [post.body for post in await ingest.queued()][1:] == [b"{}  ", b"null"]
 
 
-async def test_a_new_configuration_version_is_told_at_once(door: RunningDoor) -> None:
+async def test_a_new_configuration_version_is_told_at_once(ingest: RunningIngest) -> None:
     """Also to senders whose answer was ready."""
-    await door.post()
-    assert (await door.post()).headers["X-Exceptionless-ConfigVersion"] == "7"
-    await door.projection.put_project(PROJECT, ProjectEntry(ORGANIZATION, config_version=8))
+    await ingest.post()
+    assert (await ingest.post()).headers["X-Exceptionless-ConfigVersion"] == "7"
+    await ingest.projection.put_project(PROJECT, ProjectEntry(ORGANIZATION, config_version=8))
 
     async def is_told() -> bool:
-        return (await door.post()).headers["X-Exceptionless-ConfigVersion"] == "8"
+        return (await ingest.post()).headers["X-Exceptionless-ConfigVersion"] == "8"
 
     await until(is_told)
 
 
-async def test_a_page_of_any_origin_may_post_and_read_the_answer(door: RunningDoor) -> None:
-    """Browsers ask first, without a token, and then need the exposed headers; twice, for the direct way."""
+async def test_a_page_of_any_origin_may_post_and_read_the_answer(ingest: RunningIngest) -> None:
+    """Browsers ask first, without a token, and then need the exposed headers; twice, for the fast path."""
     origin = {"Origin": "https://shop.example"}
     asked = origin | {
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization,content-type,x-exceptionless-client",
     }
-    async with door.session.options(door.url + "/api/v2/events", headers=asked) as preflight:
+    async with ingest.session.options(ingest.url + "/api/v2/events", headers=asked) as preflight:
         assert preflight.status == 204
         assert preflight.headers["Access-Control-Allow-Origin"] == "https://shop.example"
         assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
         assert preflight.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
         assert preflight.headers["Access-Control-Max-Age"] == "300"
-    await door.post()
+    await ingest.post()
     for headers in (JSON | BEARER | origin, JSON | origin):
-        response = await door.post(headers=headers)
+        response = await ingest.post(headers=headers)
         assert response.status == (202 if "Authorization" in headers else 401)
         assert response.headers["Access-Control-Allow-Origin"] == "https://shop.example"
         assert response.headers["Access-Control-Allow-Credentials"] == "true"
@@ -133,15 +135,15 @@ async def test_a_page_of_any_origin_may_post_and_read_the_answer(door: RunningDo
         assert response.headers["Vary"] == "Origin"
 
 
-async def test_options_without_an_origin_is_no_preflight(door: RunningDoor) -> None:
+async def test_options_without_an_origin_is_no_preflight(ingest: RunningIngest) -> None:
     """405 with the methods that there are."""
-    async with door.session.options(door.url + "/api/v2/events") as response:
+    async with ingest.session.options(ingest.url + "/api/v2/events") as response:
         assert response.status == 405
         assert response.headers["Allow"] == "POST"
 
 
-async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
-    """Nothing is inflated or parsed at the door; headers that the worker needs come along."""
+async def test_the_body_is_queued_as_it_came(ingest: RunningIngest) -> None:
+    """Nothing is inflated or parsed at ingest; headers that the worker needs come along."""
     body = gzip.compress(b"no json at all {")
     headers = JSON | BEARER | {
         "Content-Encoding": "gzip",
@@ -149,10 +151,10 @@ async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
         "X-Exceptionless-Client": "exceptionless/6.2",
     }  # fmt: skip
 
-    response = await door.post(data=body, headers=headers)
+    response = await ingest.post(data=body, headers=headers)
 
     assert response.status == 202
-    [post] = await door.queued()
+    [post] = await ingest.queued()
     assert post.body == body
     assert post.content_encoding == "gzip"
     assert post.content_type == "text/plain; charset=latin-1"
@@ -179,12 +181,14 @@ async def test_the_body_is_queued_as_it_came(door: RunningDoor) -> None:
         ),
     ],
 )
-async def test_every_accepted_form_of_a_post_is_queued(door: RunningDoor, options: dict[str, Any]) -> None:
+async def test_every_accepted_form_of_a_post_is_queued(
+    ingest: RunningIngest, options: dict[str, Any]
+) -> None:
     """Contract 1.1 and 3.1."""
-    response = await door.post(**options)
+    response = await ingest.post(**options)
 
     assert response.status == 202
-    assert len(await door.queued()) == 1
+    assert len(await ingest.queued()) == 1
 
 
 REFUSALS = [
@@ -234,16 +238,16 @@ REFUSALS = [
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
 @pytest.mark.parametrize(("options", "status"), REFUSALS)
 async def test_every_refusal_is_problem_json_and_queues_nothing(
-    door: RunningDoor,
+    ingest: RunningIngest,
     options: dict[str, Any],
     status: int,
     is_known: bool,  # noqa: FBT001
 ) -> None:
     """The clients parse every body as JSON; what each status makes them do decides which one it is."""
     if is_known:
-        assert (await door.post()).status == 202
-        assert len(await door.queued()) == 1
-    response = await door.post(**options)
+        assert (await ingest.post()).status == 202
+        assert len(await ingest.queued()) == 1
+    response = await ingest.post(**options)
     problem = await response.json()
 
     assert response.status == status
@@ -254,7 +258,7 @@ async def test_every_refusal_is_problem_json_and_queues_nothing(
     assert CLIENT_TOKEN not in await response.text()
     assert "X-Exceptionless-ConfigVersion" not in response.headers
     assert response.headers.get("WWW-Authenticate") == ("Bearer" if status == 401 else None)
-    assert await door.queued() == []
+    assert await ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -274,52 +278,52 @@ async def test_every_refusal_is_problem_json_and_queues_nothing(
     ],
 )
 async def test_the_first_reason_in_the_sequence_decides(
-    door: RunningDoor, options: dict[str, Any], status: int
+    ingest: RunningIngest, options: dict[str, Any], status: int
 ) -> None:
     """Contract 3.2 gives an order."""
-    assert (await door.post(**options)).status == status
+    assert (await ingest.post(**options)).status == status
 
 
-async def test_a_chunked_body_is_taken_up_to_the_limit_and_refused_above(door: RunningDoor) -> None:
+async def test_a_chunked_body_is_taken_up_to_the_limit_and_refused_above(ingest: RunningIngest) -> None:
     """.NET sends compressed bodies without a length."""
 
     async def chunks(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
             yield b"x" * 100
 
-    assert (await door.post(data=chunks(10))).status == 202
-    assert (await door.post(data=chunks(11))).status == 413
-    assert [len(post.body) for post in await door.queued()] == [1000]
+    assert (await ingest.post(data=chunks(10))).status == 202
+    assert (await ingest.post(data=chunks(11))).status == 413
+    assert [len(post.body) for post in await ingest.queued()] == [1000]
 
 
-async def test_neither_length_nor_chunks_is_an_empty_body(door: RunningDoor) -> None:
+async def test_neither_length_nor_chunks_is_an_empty_body(ingest: RunningIngest) -> None:
     """202 and no event (contract 10, row 20)."""
-    answer = await door.raw(raw_post("Connection: close"))
+    answer = await ingest.raw(raw_post("Connection: close"))
 
     assert answer.startswith(b"HTTP/1.1 202 ")
-    assert await door.queued() == []
+    assert await ingest.queued() == []
 
 
-async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(door: RunningDoor) -> None:
+async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(ingest: RunningIngest) -> None:
     """The old Node client gives the whole URL; an odd agent must not spoil its neighbours' batch."""
     headers = ("Connection: close", "User-Agent: a\xff\xfeb", "Content-Length: 2")
-    answer = await door.raw(raw_post(*headers, body=b"{}", target="http://example.com/api/v2/events"))
+    answer = await ingest.raw(raw_post(*headers, body=b"{}", target="http://example.com/api/v2/events"))
 
     assert answer.startswith(b"HTTP/1.1 202 ")
-    [post] = await door.queued()
+    [post] = await ingest.queued()
     assert post.user_agent == "a??b"
 
 
-async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
+async def test_a_body_that_is_cut_off_queues_nothing(ingest: RunningIngest) -> None:
     """The client went away in the middle; nobody was promised anything."""
-    _, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    _, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
     writer.write(raw_post("Content-Length: 100", body=b"{"))
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    assert (await door.post()).status == 202
+    assert (await ingest.post()).status == 202
 
-    assert [post.body for post in await door.queued()] == [b'{"message":"hi"}']
+    assert [post.body for post in await ingest.queued()] == [b'{"message":"hi"}']
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
@@ -333,7 +337,7 @@ async def test_a_body_that_is_cut_off_queues_nothing(door: RunningDoor) -> None:
     ],
 )
 async def test_odd_heads_are_answered_with_json_or_nothing(
-    door: RunningDoor,
+    ingest: RunningIngest,
     headers: list[str],
     body: bytes,
     status: bytes,
@@ -341,51 +345,51 @@ async def test_odd_heads_are_answered_with_json_or_nothing(
 ) -> None:
     """Neither a 5xx nor text, whichever way the post goes."""
     if is_known:
-        await door.post()
-    answer = await door.raw(raw_post("Connection: close", *headers, body=body))
+        await ingest.post()
+    answer = await ingest.raw(raw_post("Connection: close", *headers, body=body))
 
     assert answer.split(b" ", 2)[1] == status
     assert answer.endswith(b"\r\n\r\n") or b"application/problem+json" in answer
 
 
-async def test_a_body_whose_chunks_break_is_refused_at_once(door: RunningDoor) -> None:
+async def test_a_body_whose_chunks_break_is_refused_at_once(ingest: RunningIngest) -> None:
     """Not after the half minute that a slow client gets."""
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
         writer.write(raw_post("Transfer-Encoding: chunked", body=b'5\r\n{"ema\r\n'))
-        await door.ready()  # answered, so the server has seen the part before
+        await ingest.ready()  # answered, so the server has seen the part before
         writer.write(b"zz\r\n\r\n")
         answer = await reader.read()
         writer.close()
 
     assert b" 400 Bad Request" in answer.partition(b"\r\n")[0]
     assert answer.count(b"HTTP/1.") == 1
-    assert await door.queued() == []
+    assert await ingest.queued() == []
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
 async def test_a_token_revoked_while_the_body_comes_in_is_refused(
-    door: RunningDoor,
+    ingest: RunningIngest,
     is_known: bool,  # noqa: FBT001
 ) -> None:
     """The head was read before the revocation, the rest after it."""
     if is_known:
-        await door.post()
-        await door.queued()
+        await ingest.post()
+        await ingest.queued()
     async with asyncio.timeout(10):
-        reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
         writer.write(raw_post("Content-Length: 4", "Connection: keep-alive", body=b"{"))
-        await door.ready()
-        await door.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
-        while (await door.post()).status != 401:
+        await ingest.ready()
+        await ingest.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+        while (await ingest.post()).status != 401:
             pass
-        await door.queued()
+        await ingest.queued()
         writer.write(b"}  ")
         answer = await reader.readuntil(b"\r\n")
         writer.close()
 
     assert answer.startswith(b"HTTP/1.1 401 ")
-    assert await door.queued() == []
+    assert await ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -401,9 +405,11 @@ async def test_a_token_revoked_while_the_body_comes_in_is_refused(
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", id="a header too long"),
     ],
 )
-async def test_what_is_no_http_is_answered_with_problem_json(door: RunningDoor, request_bytes: bytes) -> None:
+async def test_what_is_no_http_is_answered_with_problem_json(
+    ingest: RunningIngest, request_bytes: bytes
+) -> None:
     """The parser's own errors pass every middleware, and still are JSON."""
-    head, _, body = (await door.raw(request_bytes)).partition(b"\r\n\r\n")
+    head, _, body = (await ingest.raw(request_bytes)).partition(b"\r\n\r\n")
 
     assert b" 400 Bad Request" in head.partition(b"\r\n")[0]
     assert b"application/problem+json" in head
@@ -411,40 +417,40 @@ async def test_what_is_no_http_is_answered_with_problem_json(door: RunningDoor, 
     assert b'"status":400' in body
 
 
-async def test_what_is_too_long_to_be_read_is_told(door: RunningDoor) -> None:
+async def test_what_is_too_long_to_be_read_is_told(ingest: RunningIngest) -> None:
     """A long filter is valid HTTP; it says what is wrong with it."""
-    answer = await door.raw(b"GET /?filter=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = await ingest.raw(b"GET /?filter=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert b" 400 Bad Request" in answer.partition(b"\r\n")[0]
     assert b"address, or one of its headers, is too long" in answer
 
 
-async def test_a_revoked_token_is_refused_at_once(door: RunningDoor) -> None:
-    """Also by a door that has it in its cache."""
-    assert (await door.post()).status == 202
-    await door.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+async def test_a_revoked_token_is_refused_at_once(ingest: RunningIngest) -> None:
+    """Also by an ingest process that has it in its cache."""
+    assert (await ingest.post()).status == 202
+    await ingest.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
 
     async def is_refused() -> bool:
-        return (await door.post()).status == 401
+        return (await ingest.post()).status == 401
 
     await until(is_refused)
 
 
-async def test_many_posts_at_once_all_arrive(door: RunningDoor) -> None:
+async def test_many_posts_at_once_all_arrive(ingest: RunningIngest) -> None:
     """Group commit loses and doubles nothing."""
-    answers = await asyncio.gather(*(door.post(data=b'{"n":%d}' % number) for number in range(200)))
+    answers = await asyncio.gather(*(ingest.post(data=b'{"n":%d}' % number) for number in range(200)))
 
     assert {answer.status for answer in answers} == {202}
     bodies: list[bytes] = []
-    while posts := await door.queued():
+    while posts := await ingest.queued():
         bodies += [post.body for post in posts]
     assert sorted(bodies) == sorted(b'{"n":%d}' % number for number in range(200))
 
 
 async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -> None:
     """503 with Retry-After, so that clients keep their events."""
-    async with running_door(redis_url, key_prefix, _projection(), submission_disabled=True) as door:
-        response = await door.post()
+    async with running_ingest(redis_url, key_prefix, _projection(), submission_disabled=True) as ingest:
+        response = await ingest.post()
 
         assert response.status == 503
         assert int(response.headers["Retry-After"]) > 0
@@ -453,12 +459,14 @@ async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -
 async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str, key_prefix: str) -> None:
     """X-Forwarded-For from anybody else is ignored."""
     headers = JSON | BEARER | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 127.0.0.2"}
-    async with running_door(redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)) as door:
-        await door.post(headers=headers)
-        [trusted] = await door.queued()
-    async with running_door(redis_url, key_prefix, _projection()) as door:
-        await door.post(headers=headers)
-        [untrusted] = await door.queued()
+    async with running_ingest(
+        redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)
+    ) as ingest:
+        await ingest.post(headers=headers)
+        [trusted] = await ingest.queued()
+    async with running_ingest(redis_url, key_prefix, _projection()) as ingest:
+        await ingest.post(headers=headers)
+        [untrusted] = await ingest.queued()
 
     assert trusted.client_ip == "203.0.113.9"
     assert untrusted.client_ip == "127.0.0.1"
@@ -477,23 +485,25 @@ async def test_all_lines_of_the_believed_header_count_on_both_paths(
     headers = CIMultiDict([*(JSON | BEARER).items(), *lines])
     if prefer:
         headers["Prefer"] = prefer
-    async with running_door(redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)) as door:
+    async with running_ingest(
+        redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)
+    ) as ingest:
         for _ in range(3):  # the first one makes the sender known
-            assert (await door.post(headers=headers)).status == 202
+            assert (await ingest.post(headers=headers)).status == 202
 
-        assert [post.client_ip for post in await door.queued()] == ["203.0.113.9"] * 3
+        assert [post.client_ip for post in await ingest.queued()] == ["203.0.113.9"] * 3
 
 
-async def test_health_and_metrics_tell_the_state(door: RunningDoor) -> None:
+async def test_health_and_metrics_tell_the_state(ingest: RunningIngest) -> None:
     """Ready with `always`, fresh tokens and a right clock; refusals are counted by status."""
-    await door.post(headers=JSON)
-    async with door.session.get(door.url + "/health/live") as live:
+    await ingest.post(headers=JSON)
+    async with ingest.session.get(ingest.url + "/health/live") as live:
         assert live.status == 200
-    assert await door.ready() == (
+    assert await ingest.ready() == (
         200,
         {"status": "ready", "checks": {reason.name: "ok" for reason in REASONS}},
     )
-    async with door.session.get(door.url + "/metrics") as metrics:
+    async with ingest.session.get(ingest.url + "/metrics") as metrics:
         text = await metrics.text()
         assert 'headrace_posts_refused_total{status="401"} 1.0' in text
         assert 'headrace_durability{fsync="always"} 1.0' in text

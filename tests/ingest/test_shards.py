@@ -2,32 +2,32 @@
 
 import pytest
 
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.shards import set_shards, stream_lengths
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import RunningDoor, running_door
+from tests.ingest.running_ingest import RunningIngest, running_ingest
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
 
-async def _used(door: RunningDoor, key_prefix: str) -> set[int]:
+async def _used(ingest: RunningIngest, key_prefix: str) -> set[int]:
     """The shards that four posts in a row go to."""
-    before = await stream_lengths(door.redis, Keys(key_prefix))
+    before = await stream_lengths(ingest.redis, RedisKeys(key_prefix))
     for _ in range(4):
-        assert (await door.post()).status == 202
-    after = await stream_lengths(door.redis, Keys(key_prefix))
+        assert (await ingest.post()).status == 202
+    after = await stream_lengths(ingest.redis, RedisKeys(key_prefix))
     return {shard for shard, length in enumerate(after) if length > before[shard]}
 
 
 async def test_a_running_ingest_follows_a_changed_number(redis_url: str, key_prefix: str) -> None:
     """Up and down, within a second."""
-    async with running_door(redis_url, key_prefix, a_projection()) as door:
+    async with running_ingest(redis_url, key_prefix, a_projection()) as ingest:
         for number in (4, 2):
-            await set_shards(door.redis, Keys(key_prefix), number)
+            await set_shards(ingest.redis, RedisKeys(key_prefix), number)
 
             async def is_followed(number: int = number) -> bool:
-                return await _used(door, key_prefix) == set(range(number))
+                return await _used(ingest, key_prefix) == set(range(number))
 
             await until(is_followed)
 
@@ -35,7 +35,7 @@ async def test_a_running_ingest_follows_a_changed_number(redis_url: str, key_pre
 async def test_the_stored_number_counts_at_the_start(redis_url: str, key_prefix: str) -> None:
     """Two with different settings write to the same streams."""
     async with (
-        running_door(redis_url, key_prefix, a_projection(), shards=2) as first,
-        running_door(redis_url, key_prefix, a_projection(), shards=4) as second,
+        running_ingest(redis_url, key_prefix, a_projection(), shards=2) as first,
+        running_ingest(redis_url, key_prefix, a_projection(), shards=4) as second,
     ):
         assert await _used(first, key_prefix) == await _used(second, key_prefix) == {0, 1}

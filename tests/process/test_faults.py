@@ -23,7 +23,7 @@ REACH = (
 
 
 def test_without_the_switch_there_are_no_faults() -> None:
-    """And nothing stands between the door and its queue, or the worker and its store."""
+    """And nothing stands between ingest and its queue, or the worker and its store."""
     faults = read_faults({})
     sink, stream, store = FakePostSink(), FakeStream(), FakeStore()
 

@@ -8,7 +8,7 @@ from collector.process.settings import Settings
 from collector.process.settings_table import settings_table
 
 
-class DoorSettings(Settings, frozen=True, kw_only=True):
+class IngestSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="a port number")] = 8080
     proxies: tuple[str, ...] = ()
     is_open: bool = True
@@ -22,7 +22,7 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
 
 def test_each_variable_is_named_once_with_what_holds_and_what_it_may_hold() -> None:
     """Those that must be set come first; where two classes have one, the first counts."""
-    assert settings_table((DoorSettings, StoreSettings)) == (
+    assert settings_table((IngestSettings, StoreSettings)) == (
         "  HEADRACE_DATABASE_URL  required  text\n"
         "  HEADRACE_LOG_FORMAT    auto      one of auto, console, json\n"
         "  HEADRACE_LOG_LEVEL     info      one of debug, info, warning, error\n"

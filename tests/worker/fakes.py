@@ -7,15 +7,15 @@ from uuid import UUID
 
 from collector.broker import post_batch
 from collector.broker.bounded_reads import SHARED_DELIVERIES
-from collector.broker.post_stream import MANY_BYTES, Entry, PackedEntry
+from collector.broker.post_stream import MANY_BYTES, PackedEntry, StreamEntry
 from collector.domain.event.build import INVALID_REFERENCE_ID
-from collector.domain.event.outcome import DeadLetter, Event, Tally, UnderstoodBatch
+from collector.domain.event.outcome import DeadLetter, Event, NormalizedBatch, Tally
 from collector.domain.intake.normalize import Rules
 from collector.domain.post import PostBatch
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import PROJECT
 from tests.fakes import FakeClock
-from worker.batch import understand_piece
+from worker.batch import normalize_piece
 
 
 @dataclass(slots=True)
@@ -85,7 +85,7 @@ class FakeStream:
                 self._holders[id_] = (consumer, self.clock.monotonic())
                 self.kept.append(id_)
 
-    async def acknowledge(self, entries: Sequence[Entry | PackedEntry]) -> None:
+    async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
         self._meet("acknowledge")
         for entry in entries:
             if self._entries.pop(entry.id, None) is not None:
@@ -143,7 +143,7 @@ class FakeStore:
     def held_projects(self) -> Collection[bytes]:
         return self.held
 
-    async def save(self, batches: Sequence[UnderstoodBatch]) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch]) -> Tally:
         self.attempts += 1
         await self.gate.acquire()
         if self.failures:
@@ -164,12 +164,12 @@ class FakeStore:
             repeated=repeated,
         )
 
-    def _is_new(self, batch: UnderstoodBatch) -> bool:
+    def _is_new(self, batch: NormalizedBatch) -> bool:
         is_new = batch.id not in self._entry_of
         self._entry_of.setdefault(batch.id, (batch.shard, batch.entry_id))
         return is_new
 
-    def _is_repeat(self, batch: UnderstoodBatch) -> bool:
+    def _is_repeat(self, batch: NormalizedBatch) -> bool:
         entry = (batch.shard, batch.entry_id)
         is_known = self._entry_of[batch.id] == entry or entry in self._repeats
         is_repeat = not batch.is_part and not is_known
@@ -190,7 +190,7 @@ class FakeStore:
 class FakeProjects:
     """The projects that there are; `failures` are raised one by one."""
 
-    rules: dict[bytes, ProjectRules] = field(default_factory=lambda: {PROJECT: ORDINARY})
+    rules: dict[bytes, ProjectRules] = field(default_factory=lambda: {PROJECT: DEFAULT_RULES})
     failures: list[Exception] = field(default_factory=list)
 
     async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
@@ -199,18 +199,18 @@ class FakeProjects:
         return {id_: rules for id_, rules in self.rules.items() if id_ in project_ids}
 
 
-def understood(entries: Sequence[Entry | PackedEntry], rules: Rules) -> list[UnderstoodBatch]:
+def normalized(entries: Sequence[StreamEntry | PackedEntry], rules: Rules) -> list[NormalizedBatch]:
     """Everything that becomes of the entries, as if it were stored at once."""
-    batches: list[UnderstoodBatch] = []
+    batches: list[NormalizedBatch] = []
     for each in entries:
         entry = each.unpacked() if isinstance(each, PackedEntry) else each
         post: int | None = 0
         while post is not None:
-            piece = understand_piece(entry, post, rules, {PROJECT: ORDINARY})
+            piece = normalize_piece(entry, post, rules, {PROJECT: DEFAULT_RULES})
             batches += piece.batches
             post = piece.next_post
     return batches
 
 
-def _whole(batches: Sequence[UnderstoodBatch]) -> int:
+def _whole(batches: Sequence[NormalizedBatch]) -> int:
     return sum(not batch.is_part for batch in batches)

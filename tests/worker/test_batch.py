@@ -6,25 +6,25 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from collector.broker.post_stream import Entry
+from collector.broker.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post, PostBatch
-from collector.domain.project.rules import ORDINARY
+from collector.domain.project.rules import DEFAULT_RULES
 from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
-from tests.worker.fakes import understood
-from worker.batch import TRANSACTION_WEIGHT, is_large, projects_of, understand_piece
+from tests.worker.fakes import normalized
+from worker.batch import TRANSACTION_WEIGHT, is_large, normalize_piece, projects_of
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
-PROJECTS = {PROJECT: ORDINARY}
+PROJECTS = {PROJECT: DEFAULT_RULES}
 ENTRY_ID = f"{ACCEPTED_MS}-7"
 
 
 def test_each_entry_is_a_batch_in_order() -> None:
-    """Under the batch ids that the door gave."""
+    """Under the batch ids that ingest gave."""
     batches = [a_batch(), a_batch(a_post(), a_post())]
 
-    results = understood([Entry(0, ENTRY_ID, batch) for batch in batches], RULES)
+    results = normalized([StreamEntry(0, ENTRY_ID, batch) for batch in batches], RULES)
 
     assert [result.id for result in results] == [UUID(bytes=batch.id) for batch in batches]
     assert [len(result.events) for result in results] == [1, 2]
@@ -34,14 +34,17 @@ def test_the_projects_of_entries_are_known_before_they_are_understood() -> None:
     """Each once; an entry with ids that are none of ours has none."""
     several = a_batch(a_post(), a_post(project_id=b"\x03" * 16))
     batches = [a_batch(), several, a_batch(a_post(project_id=b"x"))]
-    entries = [*(Entry(0, ENTRY_ID, batch) for batch in batches), Entry(0, ENTRY_ID, None, b"raw", "no")]
+    entries = [
+        *(StreamEntry(0, ENTRY_ID, batch) for batch in batches),
+        StreamEntry(0, ENTRY_ID, None, b"raw", "no"),
+    ]
 
     assert projects_of(entries) == {PROJECT, b"\x03" * 16}
 
 
 def test_an_unreadable_entry_is_one_dead_letter() -> None:
     """With its bytes, what was wrong, and an id of its own that has the entry's time."""
-    (result,) = understood([Entry(0, ENTRY_ID, None, b"raw", "format version 9 is unknown")], RULES)
+    (result,) = normalized([StreamEntry(0, ENTRY_ID, None, b"raw", "format version 9 is unknown")], RULES)
 
     (letter,) = result.dead_letters
     assert (letter.reason, letter.body) == (DeadLetterReason.UNREADABLE_ENTRY, b"raw")
@@ -55,16 +58,16 @@ def test_an_unreadable_entry_is_one_dead_letter() -> None:
 def test_an_unreadable_entry_has_the_same_id_each_time() -> None:
     """So that a replay stores it once; another entry with the same bytes is another one."""
     entries = [
-        Entry(0, ENTRY_ID, None, b"raw", "p"),
-        Entry(1, ENTRY_ID, None, b"raw", "p"),
-        Entry(0, f"{ACCEPTED_MS}-8", None, b"raw", "p"),
-        Entry(0, ENTRY_ID, None, b"other", "p"),
+        StreamEntry(0, ENTRY_ID, None, b"raw", "p"),
+        StreamEntry(1, ENTRY_ID, None, b"raw", "p"),
+        StreamEntry(0, f"{ACCEPTED_MS}-8", None, b"raw", "p"),
+        StreamEntry(0, ENTRY_ID, None, b"other", "p"),
     ]
 
-    ids = [result.id for result in understood(entries, RULES)]
+    ids = [result.id for result in normalized(entries, RULES)]
 
     assert len(set(ids)) == len(ids)
-    assert [result.id for result in understood(entries, RULES)] == ids
+    assert [result.id for result in normalized(entries, RULES)] == ids
 
 
 @pytest.mark.parametrize(
@@ -79,7 +82,7 @@ def test_an_unreadable_entry_has_the_same_id_each_time() -> None:
 )
 def test_an_entry_whose_ids_are_not_ours_is_unreadable(batch: PostBatch) -> None:
     """It could otherwise stop every worker for good; its posts are kept."""
-    (result,) = understood([Entry(0, ENTRY_ID, batch)], RULES)
+    (result,) = normalized([StreamEntry(0, ENTRY_ID, batch)], RULES)
 
     (letter,) = result.dead_letters
     assert letter.reason is DeadLetterReason.UNREADABLE_ENTRY
@@ -99,11 +102,11 @@ def a_bomb() -> Post:
 def test_an_entry_that_is_too_much_comes_in_parts() -> None:
     """Each under its post's id, in pieces that are stored one by one; the batch itself comes last."""
     batch = a_batch(a_bomb(), a_post(), a_bomb(), a_post(), a_post())
-    entry = Entry(3, ENTRY_ID, batch)
+    entry = StreamEntry(3, ENTRY_ID, batch)
 
-    first = understand_piece(entry, 0, RULES, PROJECTS)
+    first = normalize_piece(entry, 0, RULES, PROJECTS)
     assert first.next_post == 3
-    second = understand_piece(entry, 3, RULES, PROJECTS)
+    second = normalize_piece(entry, 3, RULES, PROJECTS)
     assert second.next_post is None
 
     *parts, whole = first.batches + second.batches
@@ -117,7 +120,7 @@ def test_an_entry_that_is_too_much_comes_in_parts() -> None:
 def test_an_entry_with_one_post_that_is_too_much_is_whole() -> None:
     """As is one whose last post is too much: nothing is left to be parted."""
     for batch in (a_batch(a_bomb()), a_batch(a_post(), a_bomb(), a_bomb())):
-        piece = understand_piece(Entry(0, ENTRY_ID, batch), 0, RULES, PROJECTS)
+        piece = normalize_piece(StreamEntry(0, ENTRY_ID, batch), 0, RULES, PROJECTS)
 
         assert [found.id.bytes for found in piece.batches] == [batch.id]
         assert piece.next_post is None
@@ -128,26 +131,32 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
     """A worker with another limit on ages meets the same parts, and knows them."""
     old = gzip.compress(b"[" + b'{"date":"2001-01-01"},' * 15_000 + b"{}]")
     posts = [a_post(body=old, content_encoding="gzip") for _ in range(3)]
-    entry = Entry(0, ENTRY_ID, a_batch(*posts))
+    entry = StreamEntry(0, ENTRY_ID, a_batch(*posts))
 
     assert TRANSACTION_WEIGHT <= 30_000
     for max_event_age_days in (0, 3):
         rules = rules_of(body_limit_bytes=200_000, max_event_age_days=max_event_age_days)
-        assert understand_piece(entry, 0, rules, PROJECTS).next_post == 2
+        assert normalize_piece(entry, 0, rules, PROJECTS).next_post == 2
 
 
 @pytest.mark.parametrize(
     ("entry", "is_so"),
     [
-        pytest.param(Entry(0, ENTRY_ID, a_batch()), False, id="a small one"),
-        pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_post(body=b"x" * 1000)] * 300)), True, id="many posts"),
-        pytest.param(Entry(0, ENTRY_ID, a_batch(*[a_bomb()] * 9)), True, id="bombs"),
-        pytest.param(Entry(0, ENTRY_ID, a_batch(a_post(content_encoding="gzip"))), False, id="small gzip"),
-        pytest.param(Entry(0, ENTRY_ID, a_batch(a_post(content_encoding="br"))), True, id="small br"),
-        pytest.param(Entry(0, ENTRY_ID, None, b"raw" * 1_000_000, "p"), False, id="one that is not read"),
+        pytest.param(StreamEntry(0, ENTRY_ID, a_batch()), False, id="a small one"),
+        pytest.param(
+            StreamEntry(0, ENTRY_ID, a_batch(*[a_post(body=b"x" * 1000)] * 300)), True, id="many posts"
+        ),
+        pytest.param(StreamEntry(0, ENTRY_ID, a_batch(*[a_bomb()] * 9)), True, id="bombs"),
+        pytest.param(
+            StreamEntry(0, ENTRY_ID, a_batch(a_post(content_encoding="gzip"))), False, id="small gzip"
+        ),
+        pytest.param(StreamEntry(0, ENTRY_ID, a_batch(a_post(content_encoding="br"))), True, id="small br"),
+        pytest.param(
+            StreamEntry(0, ENTRY_ID, None, b"raw" * 1_000_000, "p"), False, id="one that is not read"
+        ),
     ],
 )
-def test_what_may_take_long_is_known_before(entry: Entry, *, is_so: bool) -> None:
+def test_what_may_take_long_is_known_before(entry: StreamEntry, *, is_so: bool) -> None:
     """By its size, and by what a compressed one could open to."""
     assert is_large(entry) is is_so
 
@@ -157,8 +166,8 @@ def test_an_entry_is_unpacked_within_the_limit_that_it_was_accepted_under() -> N
     batch = a_batch(a_post(body=gzip.compress(b"x" * 5_000), content_encoding="gzip"))
     rules = rules_of(body_limit_bytes=100, max_event_age_days=3)
 
-    (by_own,) = understood([Entry(0, ENTRY_ID, batch)], rules.accepting(0))
-    (by_entry,) = understood([Entry(0, ENTRY_ID, batch)], rules.accepting(1_000))
+    (by_own,) = normalized([StreamEntry(0, ENTRY_ID, batch)], rules.accepting(0))
+    (by_entry,) = normalized([StreamEntry(0, ENTRY_ID, batch)], rules.accepting(1_000))
 
     assert [letter.reason for letter in by_own.dead_letters] == [DeadLetterReason.TOO_LARGE]
     assert len(by_entry.events) == 1

@@ -16,19 +16,19 @@ from structlog.testing import capture_logs
 from collector.broker import post_batch
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import Entry
-from collector.database.errors import DatabaseUnavailable, MostlyRefused
+from collector.broker.post_stream import StreamEntry
+from collector.database.errors import DatabaseUnavailable, TooManyRejected
 from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post, PostBatch
-from collector.domain.project.rules import ORDINARY
+from collector.domain.project.rules import DEFAULT_RULES
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import a_batch, a_post
 from tests.fakes import FakeClock
 from tests.waiting import until
-from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, understood
-from worker.batch import TRANSACTION_WEIGHT, Piece, understand_piece
+from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, normalized
+from worker.batch import TRANSACTION_WEIGHT, Piece, normalize_piece
 from worker.consumer import FORGET_CONSUMER_MS, LANES, MOST_DELIVERIES, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
@@ -124,14 +124,14 @@ async def test_large_entries_are_read_until_they_are_worth_a_transaction(scene: 
 async def test_no_more_is_unpacked_than_there_is_room_for(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over all lanes together; an entry that is larger than all of it is alone."""
+    """Over all slots together; an entry that is larger than all of it is alone."""
     used: list[int] = []
 
-    def understand_noted(*arguments: Any) -> Piece:
+    def normalize_noted(*arguments: Any) -> Piece:
         used.append(scene.consumer.room.used_bytes)
-        return understand_piece(*arguments)
+        return normalize_piece(*arguments)
 
-    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    monkeypatch.setattr("worker.consumer.normalize_piece", normalize_noted)
     for number in range(24):
         await scene.stream.append(0, a_batch(a_post(body=b"x" * (900_000 if number == 7 else 90_000))))
 
@@ -140,26 +140,26 @@ async def test_no_more_is_unpacked_than_there_is_room_for(
 
     [large] = [each for each in used if each > 400_000]
     assert 900_000 < large < 901_000
-    assert sorted(used)[-2] > 360_000  # two lanes at a time, with two entries each
+    assert sorted(used)[-2] > 360_000  # two slots at a time, with two entries each
     assert scene.consumer.room.used_bytes == 0
 
 
 async def test_lanes_take_turns_to_understand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each the whole of what it has read: then one stores while another understands."""
-    understood: list[str] = []
+    normalized: list[str] = []
 
-    def understand_noted(entry: Entry, *arguments: Any) -> Piece:
-        understood.append(entry.id)
-        return understand_piece(entry, *arguments)
+    def normalize_noted(entry: StreamEntry, *arguments: Any) -> Piece:
+        normalized.append(entry.id)
+        return normalize_piece(entry, *arguments)
 
-    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    monkeypatch.setattr("worker.consumer.normalize_piece", normalize_noted)
     for _ in range(8):
         await scene.stream.append(0, a_batch())
 
     async with _running(scene):
         await until(lambda: scene.stream.is_drained)
 
-    assert understood == sorted(understood)
+    assert normalized == sorted(normalized)
 
 
 async def test_a_batch_is_acknowledged_only_once_stored(scene: Scene) -> None:
@@ -220,7 +220,7 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
 
 
 async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> None:
-    """The batch of each lane; it reads no other."""
+    """The batch of each slot; it reads no other."""
     scene.store.gate = asyncio.Semaphore(0)
     in_hand = LANES * scene.consumer.pace.batch_entries
     for _ in range(in_hand + 1):
@@ -279,7 +279,7 @@ async def test_a_lane_does_not_take_over_what_another_has_in_hand(scene: Scene) 
 
 async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
     """Nothing is acknowledged, the worker says so, and goes on by itself once the fault is mended."""
-    scene.store.failures = [MostlyRefused("most events are refused")] * 2
+    scene.store.failures = [TooManyRejected("most events are refused")] * 2
     await scene.stream.append(0, a_batch())
 
     async with _running(scene):
@@ -310,7 +310,7 @@ async def test_events_of_a_project_that_is_gone_are_discarded(scene: Scene) -> N
 
     async with _running(scene):
         await until(lambda: scene.stream.is_drained)
-        scene.projects.rules[b"\x03" * 16] = ORDINARY
+        scene.projects.rules[b"\x03" * 16] = DEFAULT_RULES
         await scene.stream.append(0, a_batch(a_post(project_id=b"\x03" * 16)))
         await until(lambda: scene.stream.is_drained)
 
@@ -344,7 +344,7 @@ async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(sce
     """What it had stored is met again, known by its batch id and only acknowledged."""
     await scene.stream.append(0, a_batch())
     entries = await scene.stream.read("killed", 10, 1)
-    await scene.store.save(understood(entries, rules_of(200_000, 3)))
+    await scene.store.save(normalized(entries, rules_of(200_000, 3)))
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -499,7 +499,7 @@ async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) ->
     bombs = [_a_bomb(TRANSACTION_WEIGHT).posts[0] for _ in range(3)]
     await scene.stream.append(0, a_batch(*bombs))
     (entry,) = await scene.stream.read("killed", 10, 1)
-    await scene.store.save(understood([entry], rules_of(200_000, 3))[:1])
+    await scene.store.save(normalized([entry], rules_of(200_000, 3))[:1])
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -516,11 +516,11 @@ async def test_nothing_waits_while_a_large_entry_is_understood(
     """Health and the sweep go on beside it; a small one is not worth the change of threads."""
     threads: list[bool] = []
 
-    def understand_noted(*arguments: Any) -> Piece:
+    def normalize_noted(*arguments: Any) -> Piece:
         threads.append(threading.current_thread() is threading.main_thread())
-        return understand_piece(*arguments)
+        return normalize_piece(*arguments)
 
-    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    monkeypatch.setattr("worker.consumer.normalize_piece", normalize_noted)
     await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT, *[a_post(body=b"x" * 1000)] * 300))
     await scene.stream.append(0, a_batch())
 
@@ -612,11 +612,11 @@ async def test_an_entry_that_was_delivered_often_is_worked_on_alone(
     """Whatever else is in hand is finished first, and nothing is read meanwhile."""
     in_hand: list[tuple[bool, int]] = []
 
-    def understand_noted(entry: Entry, *arguments: Any) -> Piece:
+    def normalize_noted(entry: StreamEntry, *arguments: Any) -> Piece:
         in_hand.append((entry.id == often.id, len(scene.consumer.in_hand)))
-        return understand_piece(entry, *arguments)
+        return normalize_piece(entry, *arguments)
 
-    monkeypatch.setattr("worker.consumer.understand_piece", understand_noted)
+    monkeypatch.setattr("worker.consumer.normalize_piece", normalize_noted)
     await scene.stream.append(0, a_batch())
     [often] = await scene.stream.read("dead", 1, 1)
     for _ in range(SHARED_DELIVERIES - 1):
@@ -662,7 +662,7 @@ async def test_an_entry_that_was_stored_and_never_acknowledged_is_no_dead_letter
     """However often it was delivered."""
     await scene.stream.append(0, a_batch())
     [entry] = await scene.stream.read("dead", 1, 1)
-    await scene.store.save(understood([entry], rules_of(200_000, 3)))
+    await scene.store.save(normalized([entry], rules_of(200_000, 3)))
     for _ in range(MOST_DELIVERIES):
         await scene.stream.claim("dead", 0, 1)
     scene.clock.advance(15)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from collector.domain.event.geo import Place
+from collector.domain.event.geo import Location
 from collector.process.lifecycle import StartError
 from tests.worker.place_database import place_database
-from worker.geo_file import open_places
+from worker.geo_file import open_geo_file
 
 BERLIN = {
     "country": {"iso_code": "DE", "names": {"en": "Germany"}},
@@ -28,14 +28,14 @@ def database(tmp_path: Path) -> Path:
 
 def test_an_address_has_the_place_of_its_network(database: Path) -> None:
     """Coordinates to some ten metres, and what the place is called."""
-    places = open_places(str(database))
+    locations = open_geo_file(str(database))
 
-    assert places is not None
-    assert places.find("198.51.100.7") == Place(
+    assert locations is not None
+    assert locations.find("198.51.100.7") == Location(
         "52.52,13.405", {"country": "DE", "level1": "BE", "locality": "Berlin"}
     )
-    assert places.find("198.51.101.7") is None
-    assert places.find("2001:db8::1") is None
+    assert locations.find("198.51.101.7") is None
+    assert locations.find("2001:db8::1") is None
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_a_record_without_coordinates_is_no_place(tmp_path: Path, record: Any) -
     """Databases of countries or networks have such ones."""
     path = tmp_path / "places.mmdb"
     path.write_bytes(place_database("198.51.100.0/24", record))
-    places = open_places(str(path))
+    locations = open_geo_file(str(path))
 
-    assert places is not None
-    assert places.find("198.51.100.7") is None
+    assert locations is not None
+    assert locations.find("198.51.100.7") is None
 
 
 def test_no_file_is_no_places() -> None:
     """Then nothing is looked up."""
-    assert open_places("") is None
+    assert open_geo_file("") is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database", b"\xab\xcd\xefMaxMind.com\x00"])
@@ -70,6 +70,6 @@ def test_a_file_that_is_none_stops_the_start(tmp_path: Path, content: bytes | No
         path.write_bytes(content)
 
     with pytest.raises(StartError, match=r"^HEADRACE_GEOIP_FILE: .*places\.mmdb is no database") as raised:
-        open_places(str(path))
+        open_geo_file(str(path))
 
     assert "\n" not in str(raised.value)

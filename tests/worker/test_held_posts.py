@@ -6,9 +6,9 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from collector.broker.post_stream import Entry
+from collector.broker.post_stream import StreamEntry
 from collector.database.audit import read_ledger
-from collector.database.errors import MostlyRefused
+from collector.database.errors import TooManyRejected
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projects import add_project
@@ -20,7 +20,7 @@ from collector.domain.intake.normalize import rules_of
 from collector.domain.post import Post
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.fakes import FakeClock
-from worker.batch import understand_piece
+from worker.batch import normalize_piece
 from worker.held_posts import try_held_posts
 
 pytestmark = pytest.mark.integration
@@ -60,14 +60,14 @@ class Reader:
     def __init__(self, pool: asyncpg.Pool, store: BatchStore) -> None:
         self.pool, self.store = pool, store
 
-    async def save(self, entry: Entry) -> Tally:
+    async def save(self, entry: StreamEntry) -> Tally:
         """Once refused, again with the project held."""
         projects = await StoredProjects(self.pool).rules_of([PROJECT, BAD])
         while True:
-            piece = understand_piece(entry, 0, RULES, projects, self.store.held_projects())
+            piece = normalize_piece(entry, 0, RULES, projects, self.store.held_projects())
             try:
                 return await self.store.save(piece.batches)
-            except MostlyRefused:
+            except TooManyRejected:
                 continue
 
 
@@ -90,12 +90,12 @@ async def _usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
 async def _differs(pool: asyncpg.Pool) -> bool:
     """Whether what came out of the posts is not what was counted as ended."""
     ledger = await read_ledger(pool, counts_events=True)
-    return sum(each.events for each in ledger.finished.values()) != sum(ledger.outcomes.values())
+    return sum(each.events for each in ledger.processed.values()) != sum(ledger.outcomes.values())
 
 
-def entry(*posts: Post, number: int = 1) -> Entry:
+def entry(*posts: Post, number: int = 1) -> StreamEntry:
     """Of the first shard."""
-    return Entry(0, f"{ACCEPTED_MS}-{number}", a_batch(*posts))
+    return StreamEntry(0, f"{ACCEPTED_MS}-{number}", a_batch(*posts))
 
 
 async def test_one_projects_rubbish_does_not_stop_the_others(pool: asyncpg.Pool, reader: Reader) -> None:

@@ -15,7 +15,7 @@ from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import PROJECT
 from tests.waiting import until
-from worker.maintenance import Job, Sweep, hear_heartbeats, keep_doing, measure_backlog
+from worker.maintenance import Job, Sweep, apply_heartbeats, keep_doing, measure_backlog
 
 
 class Counting:
@@ -75,7 +75,7 @@ async def test_a_job_ends_with_the_process(registry: CollectorRegistry) -> None:
 
 
 async def test_the_first_sweep_is_remembered_and_every_one_counted(registry: CollectorRegistry) -> None:
-    """A worker is ready only once the doors know their tokens."""
+    """A worker is ready only once ingest know their tokens."""
     sweep = Sweep(Counting(failures=1), WorkerMetrics(registry))
 
     with pytest.raises(BrokerUnavailable):
@@ -152,7 +152,7 @@ async def test_heartbeats_without_a_session_are_kept_for_later(database_url: str
     heartbeats = ManyHeartbeats(1200)
     pool = await create_pool(database_url, max_size=1)
 
-    await hear_heartbeats(heartbeats, pool)
+    await apply_heartbeats(heartbeats, pool)
     await close_pool(pool)
 
     assert len(heartbeats.put_off_later) == 1200

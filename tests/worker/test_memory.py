@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.database.owners.organizations import add_organization
@@ -53,7 +53,7 @@ async def test_the_memory_of_a_worker_is_bounded_whatever_waits_for_it(
     async with pool.acquire() as connection:
         await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")
         await add_project(connection, UUID(bytes=PROJECT), UUID(bytes=ORGANIZATION), "Shop")
-    redis, keys = connect(redis_url, socket_timeout_seconds=30), Keys(key_prefix)
+    redis, keys = connect(redis_url, socket_timeout_seconds=30), RedisKeys(key_prefix)
     stream = PostStream(redis, keys, Shards(redis, keys, SHARDS))
     await stream.ensure_group()
     body = b" " * 190_000 + b'{"message":"x"}'

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from collector import audit
 from collector.broker.connection import connect
 from collector.broker.heartbeats import Heartbeats
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards, set_shards, stream_lengths
 from collector.broker.stream_ledger import is_empty
@@ -38,12 +38,12 @@ from tests import queue_states
 from tests.conftest import Servers
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import running_door
+from tests.ingest.running_ingest import running_ingest
 from tests.poolers import a_pooler, needs_pgbouncer
 from tests.queue_states import Operator, State
 from tests.real_clock import real_now
 from tests.waiting import until
-from tests.worker.fakes import understood
+from tests.worker.fakes import normalized
 from worker import process
 from worker.consumer import Consumer
 
@@ -58,10 +58,10 @@ class Spine:
     stream: PostStream
     pool: asyncpg.Pool
     environ: dict[str, str]
-    keys: Keys
+    keys: RedisKeys
 
     async def post(self, *posts: Post) -> None:
-        """As the door would."""
+        """As ingest would."""
         await self.stream.append(0, a_batch(*posts))
 
     async def is_drained(self) -> bool:
@@ -77,7 +77,7 @@ class Spine:
 async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Spine]:
     """Empty streams and tables, and the settings of a worker on them."""
     redis = connect(redis_url, socket_timeout_seconds=5)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
     async with pool.acquire() as connection:
         await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")
@@ -88,7 +88,7 @@ async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIter
         "HEADRACE_REDIS_KEY_PREFIX": key_prefix,
         "HEADRACE_READ_BLOCK_MS": "10",
         "HEADRACE_CLAIM_IDLE_SECONDS": "1",
-        # The posts of the tests are old: the second worker's maintenance would drop their leaf.
+        # The posts of the tests are old: the second worker's maintenance would drop their partition.
         "HEADRACE_RETENTION_DAYS": "36500",
         "HEADRACE_LOG_LEVEL": "error",
     }
@@ -220,7 +220,7 @@ async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(sp
     await spine.stream.ensure_group()
     await spine.post(a_post(body=b"one\ntwo"), a_post(body=b'{"date":"1999-01-01"}'))
     entries = await spine.stream.read("killed", 10, 1)
-    await BatchStore(spine.pool).save(understood(entries, rules_of(200_000, 3)))
+    await BatchStore(spine.pool).save(normalized(entries, rules_of(200_000, 3)))
 
     async with _worker(spine):
         await until(spine.is_drained)
@@ -245,8 +245,8 @@ async def test_a_batch_read_by_a_worker_that_was_killed_is_stored_by_another(spi
 async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key_prefix: str) -> None:
     """Ingest says 4 and the worker 1: all eight posts are stored, and the audit counts all of them."""
     redis_url = spine.environ["REDIS_URL"]
-    async with running_door(redis_url, key_prefix, a_projection(), shards=4) as door:
-        statuses = [(await door.post()).status for _ in range(8)]
+    async with running_ingest(redis_url, key_prefix, a_projection(), shards=4) as ingest:
+        statuses = [(await ingest.post()).status for _ in range(8)]
     lengths = await stream_lengths(spine.redis, spine.keys)
 
     async with _worker(spine, settings={"HEADRACE_SHARDS": "1"}):
@@ -255,8 +255,8 @@ async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key
     assert statuses == [202] * 8
     assert lengths[:5] == [2, 2, 2, 2, 0]
     assert len(await spine.rows("SELECT id FROM events")) == 8
-    sums = await audit.look({**spine.environ, "HEADRACE_SHARDS": "1"}, audit.Options(), SystemClock())
-    assert (sums.is_sound, sums.accepted["posts"], sums.finished["posts"]) == (True, 8, 8)
+    sums = await audit.look({**spine.environ, "HEADRACE_SHARDS": "1"}, audit.AuditOptions(), SystemClock())
+    assert (sums.is_sound, sums.accepted["posts"], sums.processed["posts"]) == (True, 8, 8)
 
 
 async def test_a_worker_follows_the_number_of_shards_while_it_runs(spine: Spine) -> None:
@@ -272,7 +272,7 @@ async def test_a_worker_follows_the_number_of_shards_while_it_runs(spine: Spine)
 
 
 async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> None:
-    """Also references that both of them meet, and entries that the door wrote twice."""
+    """Also references that both of them meet, and entries that ingest wrote twice."""
     for number in range(60):
         batch = a_batch(a_post(body=b'[{},{"reference_id":"order-%05d"}]' % (number // 2)))
         for _ in range(2):
@@ -358,7 +358,7 @@ async def test_a_worker_lives_through_every_state_of_the_queue(
     child = await start_service(service)
     operator = Operator(service)
     await operator.begin()
-    keys = Keys()
+    keys = RedisKeys()
     own = replace(
         spine,
         redis=operator.redis,
@@ -455,7 +455,7 @@ async def test_no_odd_event_is_refused_by_postgres(spine: Spine, body: bytes) ->
     await spine.stream.ensure_group()
     await spine.post(a_post(body=body))
 
-    tally = await BatchStore(spine.pool).save(understood(await spine.stream.read("one", 1, 1), rules))
+    tally = await BatchStore(spine.pool).save(normalized(await spine.stream.read("one", 1, 1), rules))
 
     assert (tally.stored, tally.dead_lettered) == (1, 0)
 

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from collector.api.auth.authentication import IDENTITY, known_user
-from collector.api.core.projection_updates import revoke_at_doors, tell_of_member, tell_of_new_token
+from collector.api.core.projection_updates import publish_member, publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.request.request_body import read_body
@@ -70,7 +70,7 @@ async def get_logout(request: web.Request) -> web.Response:
     if login is not None:
         async with connected(api.pool) as connection:
             await delete_tokens(connection, [login])
-        await revoke_at_doors(api, [login])
+        await revoke_at_ingest(api, [login])
     return web.Response()
 
 
@@ -113,9 +113,9 @@ async def logged_in(api: Api, user: User, invite_token: str | None) -> web.Respo
             has_joined = await accept(connection, invite_token, user.id, now)
         await delete_expired_logins(connection, user.id, now)
         await add_token(connection, token)
-    await tell_of_new_token(api, token.id)
+    await publish_new_token(api, token.id)
     if has_joined:
-        await tell_of_member(api, user.id)
+        await publish_member(api, user.id)
     return login_response(secret)
 
 

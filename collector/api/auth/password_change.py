@@ -8,7 +8,7 @@ from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY
 from collector.api.auth.login import LoginToken, Password, let_in, login_response
-from collector.api.core.projection_updates import revoke_at_doors, tell_of_new_token
+from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
@@ -48,8 +48,8 @@ async def post_password_change(request: web.Request) -> web.Response:
             raise Conflict("The password has been changed meanwhile.")
         ended = await delete_tokens_of_user(connection, user.id)
         await add_token(connection, token)
-    await revoke_at_doors(api, ended)
-    await tell_of_new_token(api, token.id)
+    await revoke_at_ingest(api, ended)
+    await publish_new_token(api, token.id)
     return login_response(secret)
 
 

@@ -27,7 +27,7 @@ async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
 
     Raises Unavailable when there are too many such searches, QueryTooSlow and DatabaseUnavailable.
     """
-    turns, asker = request.app[API].search_turns, counted_as(request[IDENTITY])
+    turns, asker = request.app[API].search_slots, counted_as(request[IDENTITY])
     with while_connected(request):
         async with turns.turn(asker, longest_seconds=_SECONDS), _connected(request) as connection:
             yield connection

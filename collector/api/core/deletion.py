@@ -31,7 +31,7 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     status_code: int
 
 
-class Verdict(msgspec.Struct):
+class BulkResult(msgspec.Struct):
     """What becomes of each id that was given."""
 
     workers: tuple[str, ...] = ()
@@ -49,11 +49,11 @@ class Verdict(msgspec.Struct):
 
 DELETED: Final = {
     202: Answer(Deleting),
-    400: Answer(Verdict, "Some of them could not be deleted; the others are."),
+    400: Answer(BulkResult, "Some of them could not be deleted; the others are."),
 }
 """What the document says of deleting."""
 CHANGED_IN_PART: Final = {
-    400: Answer(Verdict, "Some of them could not be found; the others are changed as asked.")
+    400: Answer(BulkResult, "Some of them could not be found; the others are changed as asked.")
 }
 """What the document says of changing, beside the answer when all are changed."""
 
@@ -63,7 +63,7 @@ def asked_ids(request: web.Request) -> list[str]:
     return list(dict.fromkeys(request.match_info["ids"].split(",")))
 
 
-def verdict_response(verdict: Verdict, whole: web.Response | None = None) -> web.Response:
+def bulk_response(verdict: BulkResult, whole: web.Response | None = None) -> web.Response:
     """`whole` (202 unless given) when all could be done, 404 when none could, else 400 with both lists."""
     if not verdict.failure:
         return whole or json_response(Deleting(), HTTPStatus.ACCEPTED)

@@ -1,7 +1,8 @@
-"""Telling the doors what has changed: after the commit, and the newest state, which nobody changes meanwhile.
+"""Telling ingest what has changed: after the commit, and the newest state, which nobody changes meanwhile.
 
-A door answers 401 or 404 for what it does not know, and clients drop their events on that. So what is new and
-could not be told is taken back, and nobody gets it; what is changed stays changed, and the answer is 503.
+An ingest process answers 401 or 404 for what it does not know, and clients drop their events on that. So what
+is new and could not be told is taken back, and nobody gets it; what is changed stays changed, and the answer
+is 503.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,10 +23,10 @@ from collector.domain.access.projection import OrganizationEntry
 from collector.domain.errors import Unavailable
 
 _NOT_MADE: Final = (
-    "The {kind} was not made: the doors that take events could not be told of it. Please repeat it."
+    "The {kind} was not made: ingest that take events could not be told of it. Please repeat it."
 )
 _NOT_TOLD: Final = (
-    "It is done for reading and managing, but the doors that take events could not be told; they are by the "
+    "It is done for reading and managing, but ingest that take events could not be told; they are by the "
     "next sweep"
 )
 _ENDED: Final = f"{_NOT_TOLD}."
@@ -34,51 +35,51 @@ _CHANGED: Final = f"{_NOT_TOLD}, or when this is repeated."
 _log = structlog.get_logger()
 
 
-async def tell_of_new_token(api: Api, lookup: str) -> None:
-    """A token works at the doors once this returns; if they cannot be told, there is none.
+async def publish_new_token(api: Api, lookup: str) -> None:
+    """A token works at ingest once this returns; if they cannot be told, there is none.
 
-    Should this process end in between, the sweep tells the doors, of a token whose secret was never shown.
+    Should this process end in between, the sweep tells ingest, of a token whose secret was never shown.
     """
     try:
         with _telling("token", _NOT_MADE.format(kind="token")):
-            await _tell_newest(api, [lookup])
+            await _publish_newest(api, [lookup])
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_tokens(connection, [lookup])
         raise
 
 
-async def tell_of_new_organization(api: Api, organization_id: UUID, user_id: UUID | None) -> None:
+async def publish_new_organization(api: Api, organization_id: UUID, user_id: UUID | None) -> None:
     """An organization and that its first member's tokens belong to it, if it has one."""
     try:
         with _telling("organization", _NOT_MADE.format(kind="organization")):
             await api.projection.put_organization(organization_id.bytes, OrganizationEntry())
             if user_id is not None:
-                await _tell_newest(api, await _tokens_of(api, user_id))
+                await _publish_newest(api, await _tokens_of(api, user_id))
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_organizations(connection, [organization_id])
         raise
 
 
-async def tell_of_new_project(api: Api, project_id: UUID) -> None:
+async def publish_new_project(api: Api, project_id: UUID) -> None:
     """A project with its settings."""
     try:
         with _telling("project", _NOT_MADE.format(kind="project")):
-            await _tell_newest_settings(api, project_id)
+            await _publish_newest_settings(api, project_id)
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_projects(connection, [project_id])
         raise
 
 
-async def tell_of_settings(api: Api, project_id: UUID) -> None:
+async def publish_settings(api: Api, project_id: UUID) -> None:
     """The settings that a project has now. Raises Unavailable."""
     with _telling("settings", _CHANGED):
-        await _tell_newest_settings(api, project_id)
+        await _publish_newest_settings(api, project_id)
 
 
-async def tell_of_organization(api: Api, organization_id: UUID) -> None:
+async def publish_organization(api: Api, organization_id: UUID) -> None:
     """Whether an organization is suspended now. Raises Unavailable."""
     with _telling("organization", _CHANGED):
         async with (
@@ -89,33 +90,33 @@ async def tell_of_organization(api: Api, organization_id: UUID) -> None:
                 await api.projection.put_organization(organization_id.bytes, entry)
 
 
-async def tell_of_tokens(api: Api, lookups: Iterable[str]) -> None:
+async def publish_tokens(api: Api, lookups: Iterable[str]) -> None:
     """What these tokens give access to now, or that they are gone. Raises Unavailable."""
     with _telling("tokens", _CHANGED):
-        await _tell_newest(api, lookups)
+        await _publish_newest(api, lookups)
 
 
-async def tell_of_member(api: Api, user_id: UUID) -> None:
+async def publish_member(api: Api, user_id: UUID) -> None:
     """The organizations that a person's tokens give access to now. Raises Unavailable."""
-    await tell_of_tokens(api, await _tokens_of(api, user_id))
+    await publish_tokens(api, await _tokens_of(api, user_id))
 
 
-async def revoke_at_doors(api: Api, lookups: Sequence[str]) -> None:
+async def revoke_at_ingest(api: Api, lookups: Sequence[str]) -> None:
     """Tokens are gone; also works while Redis is full. Raises Unavailable."""
     with _telling("tokens", _CHANGED):
         await api.projection.remove_tokens(lookups)
 
 
-async def tell_of_gone(api: Api, gone: Gone, organization_ids: Sequence[UUID] = ()) -> None:
+async def publish_deletions(api: Api, gone: Gone, organization_ids: Sequence[UUID] = ()) -> None:
     """Organizations and projects are gone, with their tokens. Raises Unavailable."""
     with _telling("deletion", _ENDED):
         await api.projection.remove_tokens(gone.tokens)
         await api.projection.remove_projects([project.bytes for project in gone.projects])
         await api.projection.remove_organizations([organization.bytes for organization in organization_ids])
-        await _tell_newest(api, gone.changed_tokens)
+        await _publish_newest(api, gone.changed_tokens)
 
 
-async def _tell_newest(api: Api, lookups: Iterable[str]) -> None:
+async def _publish_newest(api: Api, lookups: Iterable[str]) -> None:
     async with connected(api.pool) as connection:
         for lookup in lookups:
             async with newest_access(connection, lookup) as access:
@@ -125,7 +126,7 @@ async def _tell_newest(api: Api, lookups: Iterable[str]) -> None:
                     await api.projection.put_token(lookup, access.entry)
 
 
-async def _tell_newest_settings(api: Api, project_id: UUID) -> None:
+async def _publish_newest_settings(api: Api, project_id: UUID) -> None:
     async with connected(api.pool) as connection, newest_entry(connection, project_id) as entry:
         if entry is not None:
             await api.projection.put_project(project_id.bytes, entry)
@@ -141,5 +142,5 @@ def _telling(kind: str, otherwise: str) -> Iterator[None]:
     try:
         yield
     except (BrokerUnavailable, BrokerFull) as error:
-        _log.warning("doors could not be told", of=kind, cause=str(error))
+        _log.warning("ingest processes could not be told", of=kind, cause=str(error))
         raise Unavailable(otherwise) from error

@@ -18,7 +18,7 @@ WAIT_SECONDS: Final = 5.0
 _TOO_MANY: Final = "Too many searches are under way; please ask again in a moment."
 
 
-class SearchTurns:
+class FairSemaphore:
     """At most `at_once` turns, and `of_one` of the same asker; the askers who wait take turns, too."""
 
     def __init__(self, at_once: int, of_one: int, wait_seconds: float = WAIT_SECONDS) -> None:

@@ -14,11 +14,11 @@ from redis.asyncio import Redis
 
 from collector.api.core.passwords import Passwords, open_passwords
 from collector.api.core.retention import Retention
-from collector.api.core.search_slots import SearchTurns
+from collector.api.core.search_slots import FairSemaphore
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.login_counters import LoginCounters
 from collector.broker.permissions import api_commands
 from collector.broker.queue_load import check_writable
@@ -55,7 +55,7 @@ class Api:
     clock: Clock
     pool: asyncpg.Pool
     redis: Redis
-    keys: Keys
+    keys: RedisKeys
     retention: Retention
     projection: TokenProjection
     queue_look: QueueLook
@@ -64,7 +64,7 @@ class Api:
     passwords: Passwords
     metrics: ApiMetrics
     throttle: Throttle
-    search_turns: SearchTurns
+    search_slots: FairSemaphore
 
     @property
     def oldest_kept(self) -> datetime:
@@ -148,7 +148,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         await stack.enter_async_context(retention.followed())
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
-        clock, keys = SystemClock(), Keys(settings.redis_key_prefix)
+        clock, keys = SystemClock(), RedisKeys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, api_commands(keys))
         yield Api(
             settings=settings,
@@ -164,11 +164,11 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
-            search_turns=_search_turns(settings.database_connections),
+            search_slots=_search_slots(settings.database_connections),
         )
 
 
-def _search_turns(connections: int) -> SearchTurns:
+def _search_slots(connections: int) -> FairSemaphore:
     """For all but one of the turns there is somebody who may have them all; the last one is for others."""
     at_once = max(1, connections // _SEARCHES_SHARE)
-    return SearchTurns(at_once, max(1, at_once - 1))
+    return FairSemaphore(at_once, max(1, at_once - 1))

@@ -93,7 +93,7 @@ def _item(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
 
 def _key(text: str, part: Aggregation) -> str:
     """Ids as they are everywhere else, in 32 characters."""
-    is_id = part.field.kind is Kind.ID and isinstance(part.field.places[0], Column) and text != part.missing
+    is_id = part.field.kind is Kind.ID and isinstance(part.field.sources[0], Column) and text != part.missing
     return text.replace("-", "") if is_id else text
 
 

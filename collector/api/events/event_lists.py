@@ -22,10 +22,16 @@ from collector.api.events.summaries import summary_of
 from collector.api.request.lists import FILTERED_LIST_HEADERS, add_link, list_response
 from collector.api.request.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
 from collector.database.owners.projects import project_names
-from collector.database.search.event_lists import Found, Selection, count_events, find_events, goes_by_index
+from collector.database.search.event_lists import (
+    EventPage,
+    Selection,
+    count_events,
+    find_events,
+    goes_by_index,
+)
 from collector.database.search.events import EventKey, StoredEvent, events_at
 from collector.domain.errors import BadRequest, OrganizationSuspended
-from collector.domain.filter.sorting import Order, order_of, place_of
+from collector.domain.filter.sorting import Order, cursor_from, order_of
 from collector.domain.filter.tree import Filter, Match, Or, Term
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import escaped
@@ -100,7 +106,7 @@ class _Way(NamedTuple):
 class _Part(NamedTuple):
     """A part of a list as it is shown, and whether there is more behind it."""
 
-    found: Sequence[Found]
+    found: Sequence[EventPage]
     shown: Sequence[orjson.Fragment]
     has_more: bool
 
@@ -154,15 +160,15 @@ async def _part(
 
 async def _keys(
     connection: asyncpg.Connection, selection: Selection, way: _Way
-) -> tuple[Sequence[Found], bool]:
+) -> tuple[Sequence[EventPage], bool]:
     """Where the events of the part are, and whether there are more behind them."""
     limit = way.page.limit
     if way.before is not None:
-        place = place_of(way.before, way.order, "before")
+        place = cursor_from(way.before, way.order, "before")
         backwards = await find_events(connection, selection, way.order.reversed, limit=limit, after=place)
         return backwards[::-1], True
     if way.after is not None:
-        place = place_of(way.after, way.order, "after")
+        place = cursor_from(way.after, way.order, "after")
         found = await find_events(connection, selection, way.order, limit=limit + 1, after=place)
         return found[:limit], len(found) > limit
     if way.page.is_too_deep:
@@ -173,7 +179,7 @@ async def _keys(
 
 
 async def _packed(
-    connection: asyncpg.Connection, keys: Sequence[Found], names: Mapping[UUID, str] | None
+    connection: asyncpg.Connection, keys: Sequence[EventPage], names: Mapping[UUID, str] | None
 ) -> list[bytes]:
     """The events as JSON, in short where names of projects are given; nothing for one kept no longer."""
     stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])

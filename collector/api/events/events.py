@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.searching import looking_up
 from collector.api.core.absolute_urls import absolute_url
-from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.events.event_selection import TIME, clock_of
@@ -24,7 +24,7 @@ from collector.database.search.event_removal import remove_events
 from collector.database.search.events import StoredEvent, find_event
 from collector.domain.dates.time_range import time_range_of
 from collector.domain.errors import BadRequest, NotFound
-from collector.domain.filter.sorting import NEWEST_FIRST, Place
+from collector.domain.filter.sorting import NEWEST_FIRST, Cursor
 from collector.domain.filter.tree import Match, Term
 from collector.domain.ids import uuid_of
 from collector.http.event_form import StoredEventForm
@@ -59,7 +59,7 @@ async def get_event(request: web.Request) -> web.Response:
 @documented("Event", DELETED)
 async def delete_events(request: web.Request) -> web.Response:
     """Delete events for good. Their stack keeps its total: they did occur."""
-    api, verdict = request.app[API], Verdict()
+    api, verdict = request.app[API], BulkResult()
     async with connected(api.pool) as connection:
         projects = await _readable(connection, request[IDENTITY])
         ids = {text: uuid_of(text) for text in asked_ids(request)}
@@ -70,7 +70,7 @@ async def delete_events(request: web.Request) -> web.Response:
             verdict.success.append(text)
         else:
             verdict.is_absent(text, _NO_EVENT)
-    return verdict_response(verdict)
+    return bulk_response(verdict)
 
 
 def event_view(event: StoredEvent) -> dict[str, Any]:
@@ -125,7 +125,7 @@ async def _neighbours(
     time = time_range_of(parameters.get("time", ""), clock)
     stack = Match("stack", Term((event.stack_id.hex,), is_quoted=True))
     selection = Selection([event.project_id], stack, time, clock)
-    place = Place((event.date,), event.id)
+    place = Cursor((event.date,), event.id)
     paths = {}
     for relation, order in (("previous", NEWEST_FIRST), ("next", NEWEST_FIRST.reversed)):
         for found in await find_events(connection, selection, order, limit=1, after=place):

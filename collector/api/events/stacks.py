@@ -11,7 +11,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY, Identity
-from collector.api.core.deletion import CHANGED_IN_PART, Verdict, asked_ids, verdict_response
+from collector.api.core.deletion import CHANGED_IN_PART, BulkResult, asked_ids, bulk_response
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.parameters import parameters_of
@@ -95,7 +95,7 @@ async def change_stacks(
     status: HTTPStatus = HTTPStatus.OK,
 ) -> web.Response:
     """Change those of the path's stacks that the identity reaches; `status` is the answer if it is all."""
-    verdict = Verdict()
+    verdict = BulkResult()
     async with connected(request.app[API].pool) as connection:
         asked = asked_ids(request)
         stacks = await reachable_stacks(connection, request[IDENTITY], asked)
@@ -106,7 +106,7 @@ async def change_stacks(
             verdict.success.append(text)
         else:
             verdict.is_absent(text, NO_STACK)
-    return verdict_response(verdict, web.Response(status=status))
+    return bulk_response(verdict, web.Response(status=status))
 
 
 def stack_view(stack: StoredStack) -> StackView:

@@ -47,7 +47,7 @@ from collector.domain.event.outcome import DeadLetter, Event
 from collector.domain.filter.parser import is_storable
 from collector.domain.ids import accepted_at
 from collector.domain.intake.decompress import Unstorable, unpacked
-from collector.domain.intake.normalize import Rules, understand
+from collector.domain.intake.normalize import Rules, normalize
 from collector.domain.post import USER_DESCRIPTION, Post
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
@@ -103,9 +103,9 @@ async def trace(
     stored = await stored_with_reference(connection, looked, reference_id, _SHOWN)
     letters = await letters_with(connection, project_id, reference_id, _SHOWN)
     holding, all_unpacked = await asyncio.to_thread(_letters_holding, letters.packed, reference_id)
-    endings: list[Ending] = []
+    outcome_counts: list[Ending] = []
     if project_id is not None and not (stored or queue.found):
-        endings = await endings_since(connection, project_id, api.clock.now() - _DAY)
+        outcome_counts = await endings_since(connection, project_id, api.clock.now() - _DAY)
     view = TraceView(
         reference_id=reference_id,
         verdict="not_found",
@@ -117,7 +117,7 @@ async def trace(
             looked_at=letters.searched,
             is_whole=letters.is_whole and all_unpacked,
         ),
-        endings=[EndingTrace(**ending._asdict()) for ending in endings],
+        outcome_counts=[EndingTrace(**ending._asdict()) for ending in outcome_counts],
         said=[],
     )
     view = msgspec.structs.replace(view, verdict=_verdict(view))
@@ -185,7 +185,7 @@ def _holds(post: Post, body: bytes | None, reference_id: str) -> bool:
     # To understand a post takes a hundred times as long as to see that the id is not in it.
     if body is None or reference_id.encode() not in body:
         return False
-    results = understand(post, Rules(_POST_BYTES, max_age=None)).results
+    results = normalize(post, Rules(_POST_BYTES, max_age=None)).results
     return any(
         isinstance(result, DeadLetter) or (isinstance(result, Event) and result.reference_id == reference_id)
         for result in results

@@ -1,4 +1,4 @@
-"""The client configuration of a project, as people change it; clients read it at the door (contract 6)."""
+"""The client configuration of a project, as people change it; clients read it at ingest (contract 6)."""
 
 from typing import Annotated, Final
 
@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import Meta
 
 from collector.api.auth.authentication import IDENTITY
-from collector.api.core.projection_updates import tell_of_settings
+from collector.api.core.projection_updates import publish_settings
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.manage.projects import reachable_project
@@ -43,7 +43,7 @@ class NewSetting(msgspec.Struct, frozen=True):
     parameters=(_KEY,),
 )
 async def post_setting(request: web.Request) -> web.Response:
-    """Set one. 200 once the doors know; 503 means set, but the doors could not be told."""
+    """Set one. 200 once ingest know; 503 means set, but ingest could not be told."""
     api, identity = request.app[API], request[IDENTITY]
     key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
     if not value or len(value) > MAXIMUM_VALUE_LENGTH:
@@ -55,7 +55,7 @@ async def post_setting(request: web.Request) -> web.Response:
             raise BadRequest(
                 f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."
             )
-    await tell_of_settings(api, project.id)
+    await publish_settings(api, project.id)
     return web.Response()
 
 
@@ -67,7 +67,7 @@ async def delete_setting(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         project = await reachable_project(connection, identity, request.match_info["id"])
         await remove_setting(connection, project.id, key)
-    await tell_of_settings(api, project.id)
+    await publish_settings(api, project.id)
     return web.Response()
 
 

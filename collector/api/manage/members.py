@@ -12,7 +12,7 @@ from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.users import UserView, user_view
-from collector.api.core.projection_updates import tell_of_member
+from collector.api.core.projection_updates import publish_member
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.manage.organizations import reachable_organization
@@ -71,7 +71,7 @@ async def post_member(request: web.Request) -> web.Response:
         else:
             await add_member(connection, organization.id, user.id)
     if user is not None:
-        await tell_of_member(api, user.id)
+        await publish_member(api, user.id)
     return json_response(Invited(normal_email(email)))
 
 
@@ -92,7 +92,7 @@ async def delete_member(request: web.Request) -> web.Response:
         else:
             await remove_member(connection, organization.id, user.id)
     if user is not None:
-        await tell_of_member(api, user.id)
+        await publish_member(api, user.id)
     return web.Response(status=HTTPStatus.OK)
 
 

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.core.absolute_urls import absolute_url
-from collector.api.core.projection_updates import tell_of_new_token
+from collector.api.core.projection_updates import publish_new_token
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.organizations import named_organization
@@ -134,7 +134,7 @@ async def make_token_for_project(
     project: Project,
     secret: str | None = None,
 ) -> Made:
-    """A token for a project that is locked; the doors must still be told."""
+    """A token for a project that is locked; ingest must still be told."""
     return await make_token(
         api,
         connection,
@@ -155,7 +155,7 @@ async def make_token(
     secret: str | None = None,
     **owned: Any,
 ) -> Made:
-    """A token of a random text, or of the one that is given; the doors must still be told."""
+    """A token of a random text, or of the one that is given; ingest must still be told."""
     secret = secret or new_token()
     token = access_token(
         secret,
@@ -170,8 +170,8 @@ async def make_token(
 
 
 async def _shown_once(request: web.Request, made: Made) -> web.Response:
-    """The answer with the whole secret, once the doors know the token."""
-    await tell_of_new_token(request.app[API], made.token.id)
+    """The answer with the whole secret, once ingest know the token."""
+    await publish_new_token(request.app[API], made.token.id)
     return json_response(
         token_view(made.token, made.secret),
         HTTPStatus.CREATED,

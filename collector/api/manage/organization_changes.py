@@ -10,9 +10,9 @@ from msgspec import UNSET, UnsetType
 
 from collector.api.auth.authentication import IDENTITY
 from collector.api.core.absolute_urls import absolute_url
-from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
 from collector.api.core.names import Name, clean_name, taken
-from collector.api.core.projection_updates import tell_of_gone, tell_of_new_organization
+from collector.api.core.projection_updates import publish_deletions, publish_new_organization
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.organizations import (
@@ -59,7 +59,7 @@ class OrganizationChange(msgspec.Struct, frozen=True):
     body=json_body(NewOrganization, {"name": "Acme"}),
 )
 async def post_organization(request: web.Request) -> web.Response:
-    """Make an organization; whoever does belongs to it. 201 once the doors know."""
+    """Make an organization; whoever does belongs to it. 201 once ingest know."""
     api, identity = request.app[API], request[IDENTITY]
     wanted = await read_body(request, NewOrganization, is_required=True)
     made = await make_organization(api, wanted.name, identity.person)
@@ -70,7 +70,7 @@ async def post_organization(request: web.Request) -> web.Response:
 
 
 async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organization:
-    """A new organization that the doors know, with its first member if there is one."""
+    """A new organization that ingest know, with its first member if there is one."""
     name, organization_id = clean_name(_KIND, name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
         # Locked, or who asks twice at once gets two of the same name.
@@ -80,7 +80,7 @@ async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organi
         await add_organization(connection, organization_id, name)
         if user_id is not None:
             await add_member(connection, organization_id, user_id)
-    await tell_of_new_organization(api, organization_id, user_id)
+    await publish_new_organization(api, organization_id, user_id)
     async with connected(api.pool) as connection:
         made = await find_organization(connection, organization_id)
     if made is None:
@@ -113,8 +113,8 @@ async def patch_organization(request: web.Request) -> web.Response:
 
 @documented("Organization", DELETED)
 async def delete_organizations(request: web.Request) -> web.Response:
-    """Delete organizations with all that belongs to them. 202 once the doors know."""
-    api, verdict = request.app[API], Verdict()
+    """Delete organizations with all that belongs to them. 202 once ingest know."""
+    api, verdict = request.app[API], BulkResult()
     ids = []
     async with connected(api.pool) as connection:
         for text in asked_ids(request):
@@ -125,8 +125,8 @@ async def delete_organizations(request: web.Request) -> web.Response:
                 verdict.success.append(text)
                 ids.append(organization.id)
         gone = await delete_from_database(connection, ids)
-    await tell_of_gone(api, gone, ids)
-    return verdict_response(verdict)
+    await publish_deletions(api, gone, ids)
+    return bulk_response(verdict)
 
 
 ROUTES: Final = (

@@ -10,9 +10,9 @@ from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.core.absolute_urls import absolute_url
-from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
+from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
 from collector.api.core.names import Name, clean_name, taken
-from collector.api.core.projection_updates import tell_of_gone, tell_of_new_project
+from collector.api.core.projection_updates import publish_deletions, publish_new_project
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.organizations import named_organization, reachable_organization
@@ -55,7 +55,7 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
     body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
 )
 async def post_project(request: web.Request) -> web.Response:
-    """Make a project. 201 once the doors know it."""
+    """Make a project. 201 once ingest know it."""
     api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
     project = await make_project(api, request[IDENTITY], wanted)
     async with connected(api.pool) as connection:
@@ -65,7 +65,7 @@ async def post_project(request: web.Request) -> web.Response:
 
 
 async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Project:
-    """A new project that the doors know."""
+    """A new project that ingest know."""
     name, project_id = clean_name(_KIND, wanted.name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
         organization = await named_organization(connection, identity, wanted.organization_id, RowLock.CHANGE)
@@ -81,7 +81,7 @@ async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Proj
             delete_bot_data_enabled=wanted.delete_bot_data_enabled,
             promoted_tabs=wanted.promoted_tabs,
         )
-    await tell_of_new_project(api, project_id)
+    await publish_new_project(api, project_id)
     async with connected(api.pool) as connection:
         project = await named_project(connection, identity, project_id.hex)
     if project is None:  # deleted with its organization meanwhile
@@ -108,8 +108,8 @@ async def patch_project(request: web.Request) -> web.Response:
 
 @documented("Project", DELETED)
 async def delete_projects(request: web.Request) -> web.Response:
-    """Delete projects with what belongs to them. 202 once the doors know; a worker removes what is left."""
-    api, asked, verdict = request.app[API], asked_ids(request), Verdict()
+    """Delete projects with what belongs to them. 202 once ingest know; a worker removes what is left."""
+    api, asked, verdict = request.app[API], asked_ids(request), BulkResult()
     ids = []
     async with connected(api.pool) as connection:
         for text in asked:
@@ -120,8 +120,8 @@ async def delete_projects(request: web.Request) -> web.Response:
                 verdict.success.append(text)
                 ids.append(project.id)
         gone = await delete_from_database(connection, ids)
-    await tell_of_gone(api, gone)
-    return verdict_response(verdict)
+    await publish_deletions(api, gone)
+    return bulk_response(verdict)
 
 
 @documented(

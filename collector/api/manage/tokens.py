@@ -10,8 +10,8 @@ from aiohttp import web
 from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.auth.authentication import IDENTITY, Identity
-from collector.api.core.deletion import DELETED, Verdict, asked_ids, verdict_response
-from collector.api.core.projection_updates import revoke_at_doors, tell_of_tokens
+from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
+from collector.api.core.projection_updates import publish_tokens, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.projects import reachable_project
@@ -81,7 +81,7 @@ async def get_token(request: web.Request) -> web.Response:
     "Token", {200: Answer(TokenView)}, body=json_body(TokenChange, {"notes": "no longer my first token"})
 )
 async def patch_token(request: web.Request) -> web.Response:
-    """Change a token. 200 once the doors know; 503 means changed, but the doors could not be told."""
+    """Change a token. 200 once ingest know; 503 means changed, but ingest could not be told."""
     change = await read_body(request, TokenChange, is_required=True)
     token = await apply_change(request.app[API], request[IDENTITY], request.match_info["id"], change)
     return json_response(token_view(token))
@@ -89,7 +89,7 @@ async def patch_token(request: web.Request) -> web.Response:
 
 @documented("Token", DELETED, refusals=(BadRequest,))
 async def delete_tokens(request: web.Request) -> web.Response:
-    """Revoke tokens. 202 once the doors know; 503 means revoked, but the doors could not be told."""
+    """Revoke tokens. 202 once ingest know; 503 means revoked, but ingest could not be told."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
     async with connected(api.pool) as connection:
         found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
@@ -98,8 +98,8 @@ async def delete_tokens(request: web.Request) -> web.Response:
         await delete_from_database(connection, revoked)
     # Also what is not kept at all: so a repeat after a 503 mends what the first try could not tell.
     absent = [lookup_of(text) for text in asked if lookup_of(text) not in found]
-    await revoke_at_doors(api, [*revoked, *absent])
-    return verdict_response(verdict)
+    await revoke_at_ingest(api, [*revoked, *absent])
+    return bulk_response(verdict)
 
 
 async def _list(request: web.Request, owner: UUID | None) -> web.Response:
@@ -115,7 +115,7 @@ async def _list(request: web.Request, owner: UUID | None) -> web.Response:
 
 
 async def apply_change(api: Api, identity: Identity, text: str, change: TokenChange) -> Token:
-    """The token that the text names as it is then, once the doors know."""
+    """The token that the text names as it is then, once ingest know."""
     async with connected(api.pool) as connection, connection.transaction():
         await lock_token(connection, lookup_of(text))
         found = await reachable_token(connection, identity, text)
@@ -123,7 +123,7 @@ async def apply_change(api: Api, identity: Identity, text: str, change: TokenCha
         if token != found:
             token = replace(token, updated_utc=api.clock.now())
             await change_token(connection, token)
-    await tell_of_tokens(api, [token.id])
+    await publish_tokens(api, [token.id])
     return token
 
 
@@ -135,8 +135,8 @@ async def reachable_token(connection: asyncpg.Connection, identity: Identity, te
     return found[0]
 
 
-def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> Verdict:
-    verdict = Verdict()
+def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> BulkResult:
+    verdict = BulkResult()
     for text in asked:
         token = found.get(lookup_of(text))
         if token is None or not _exists_for(identity, token, text):

@@ -14,7 +14,7 @@ UNLIMITED: Final = -1
 class HourlyUsageView(msgspec.Struct, frozen=True, kw_only=True):
     """What became of the events of an hour of acceptance (UTC).
 
-    Of deleted events only the day is known: they are in its first hour. What the door refuses is in no store:
+    Of deleted events only the day is known: they are in its first hour. What ingest refuses is in no store:
     `blocked` is always 0, and `too_big` are only those posts that unpacked to too much.
     """
 

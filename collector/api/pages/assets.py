@@ -53,5 +53,5 @@ def _load(name: str) -> Asset:
     body = files(__package__).joinpath(name).read_bytes()
     stem, dot, suffix = name.rpartition("/")[2].rpartition(".")
     digest = hashlib.sha256(body).hexdigest()[:12]
-    # mtime=0: the same bytes in every process, which several doors on one port are.
+    # mtime=0: the same bytes in every process, which several ingest processes on one port are.
     return Asset(f"{stem}.{digest}{dot}{suffix}", _TYPES[f".{suffix}"], gzip.compress(body, 6, mtime=0))

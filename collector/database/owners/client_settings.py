@@ -1,6 +1,6 @@
 """The client configuration of a project: settings and their version, changed in one statement.
 
-A version only grows. The doors are told under a lock on the project, always the newest state, so that of two
+A version only grows. Ingest are told under a lock on the project, always the newest state, so that of two
 changes at once the later one is what they know.
 """
 
@@ -17,7 +17,7 @@ from collector.domain.access.projection import ProjectEntry
 
 SETTINGS_AT_MOST: Final = 1000
 BYTES_AT_MOST: Final = 256 * 1024
-"""Of all settings of a project as JSON: every door keeps them in memory, and each client fetches them."""
+"""Of all settings of a project as JSON: all of ingest keeps them in memory, and each client fetches them."""
 
 
 async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str, value: str) -> bool:
@@ -57,7 +57,7 @@ async def remove_setting(connection: asyncpg.Connection, project_id: UUID, key: 
 async def newest_entry(
     connection: asyncpg.Connection, project_id: UUID
 ) -> AsyncIterator[ProjectEntry | None]:
-    """What the doors must know of the project, which nobody changes inside the block."""
+    """What ingest must know of the project, which nobody changes inside the block."""
     async with connection.transaction():
         row = await connection.fetchrow(
             """

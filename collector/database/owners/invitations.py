@@ -1,6 +1,6 @@
 """Invitations to an organization: whoever brings the token when he logs in or signs up belongs to it.
 
-They end by themselves: a token that lies in an old message must not open the door for ever.
+They end by themselves: a token that lies in an old message must not open ingest for ever.
 """
 
 from dataclasses import dataclass

@@ -124,7 +124,7 @@ async def limit_organization(
 async def newest_organization_entry(
     connection: asyncpg.Connection, organization_id: UUID
 ) -> AsyncIterator[OrganizationEntry | None]:
-    """What the doors must know of the organization, which nobody changes inside the block."""
+    """What ingest must know of the organization, which nobody changes inside the block."""
     async with connection.transaction():
         found = await find_organization(connection, organization_id, RowLock.CHANGE)
         yield None if found is None else _entry(found)

@@ -1,4 +1,4 @@
-"""What the door must know, read from Postgres in one consistent look."""
+"""What ingest must know, read from Postgres in one consistent look."""
 
 import asyncpg
 

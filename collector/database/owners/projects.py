@@ -183,7 +183,7 @@ async def all_project_entries(connection: asyncpg.Connection) -> dict[bytes, Pro
 
 
 def project_entry(row: asyncpg.Record) -> ProjectEntry:
-    """What the doors must know, from the row's organization, version and settings."""
+    """What ingest must know, from the row's organization, version and settings."""
     settings = decoded_settings(row["settings"])
     return ProjectEntry(row["organization_id"].bytes, row["config_version"], settings)
 

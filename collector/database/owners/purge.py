@@ -1,6 +1,6 @@
 """What deleted projects left behind, removed in small steps, each a transaction that notes what it took.
 
-As a rule nothing is deleted from leaves: they are dropped whole when retention has passed. Here it is,
+As a rule nothing is deleted from partitions: they are dropped whole when retention has passed. Here it is,
 because whoever deletes a project may expect its data to be gone, not hidden for a month. A step locks rows
 in the order in which workers lock them, who may still be storing: nobody waits in a circle.
 """
@@ -36,7 +36,7 @@ _DELETE_SOME: Final = """
 """
 
 
-async def remove_left_behind(pool: asyncpg.Pool) -> int:
+async def purge_deleted(pool: asyncpg.Pool) -> int:
     """Remove for a while; answers how many rows. Another worker's project is left to that one."""
     began, removed = time.monotonic(), 0
     async with connected(pool) as connection:
@@ -78,7 +78,7 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
 
 
 async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> int:
-    """From one leaf at a time."""
+    """From one partition at a time."""
     first: UUID | None = await connection.fetchval(
         "SELECT id FROM events WHERE project_id = $1 LIMIT 1", project_id
     )

@@ -1,9 +1,11 @@
-"""Between which dates the events of each leaf lie: whoever asks for some dates looks into few leaves.
+"""Between which dates the events of each partition lie.
 
-A leaf's row is made with it, empty. Whoever stores events widens it before, in a statement of its own, so
-that whoever sees an event sees dates that hold it, wherever a worker dies. Nothing is remembered of it: a
-leaf may be dropped and made again, and a server may come back without what it last said. Dates are widened
-by whole hours: as a rule the statement finds nothing to do.
+Whoever asks for some dates looks into few partitions.
+
+A partition's row is made with it, empty. Whoever stores events widens it before, in a statement of its own,
+so that whoever sees an event sees dates that hold it, wherever a worker dies. Nothing is remembered of it: a
+partition may be dropped and made again, and a server may come back without what it last said. Dates are
+widened by whole hours: as a rule the statement finds nothing to do.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +26,17 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _date: Final = attrgetter("date")
 
 _WIDEN: Final = """
-    UPDATE leaf_dates SET smallest = least(smallest, $2), largest = greatest(largest, $3)
+    UPDATE partition_dates SET smallest = least(smallest, $2), largest = greatest(largest, $3)
     WHERE day = $1 AND (smallest > $2 OR largest < $3)
 """
-_WITH_DATES: Final = "SELECT min(day), max(day) FROM leaf_dates WHERE smallest < $2 AND largest >= $1"
+_WITH_DATES: Final = "SELECT min(day), max(day) FROM partition_dates WHERE smallest < $2 AND largest >= $1"
 
 
-async def widen_leaf_dates(connection: asyncpg.Connection, days: Mapping[date, Sequence[Event]]) -> None:
-    """Let the dates of leaves hold those of these events, by day of acceptance. Not inside a transaction."""
+async def widen_partition_dates(connection: asyncpg.Connection, days: Mapping[date, Sequence[Event]]) -> None:
+    """Let the dates of partitions hold those of these events, by day of acceptance.
+
+    Not inside a transaction.
+    """
     for day, events in days.items():
         dates = list(map(_date, events))
         if dates:

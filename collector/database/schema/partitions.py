@@ -1,7 +1,7 @@
 """The leaves of `events`: one a UTC day of acceptance, made ahead, dropped whole when retention has passed.
 
-A leaf is made apart and then attached, because ATTACH does not wait behind open readers where PARTITION OF
-does. What it has of its own is the unique index over (project_id, reference_id): it serves the look-up and
+A partition is made apart and then attached, because ATTACH does not wait behind open readers where PARTITION
+OF does. What it has of its own is the unique index over (project_id, reference_id): it serves the look-up and
 refuses duplicates. Queries must carry its literal condition, or they cannot use it.
 """
 
@@ -19,7 +19,7 @@ from collector.domain.ids import first_id_at
 
 _DAY: Final = timedelta(days=1)
 _PREFIX: Final = "events_"
-_LEAF_LOCK: Final = 0x6C656166  # any number that is ours: whoever makes or drops a leaf takes turns
+_LEAF_LOCK: Final = 0x6C656166  # any number that is ours: whoever makes or drops a partition takes turns
 _MAKING_LOCK_WAIT: Final = "10s"
 _DROP_LOCK_WAIT: Final = "300ms"
 """Whoever queries `events` queues behind a waiting DROP: it must give up soon."""
@@ -28,36 +28,41 @@ _DROP_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class LeafChanges:
+class PartitionChanges:
     """What one run of maintenance made and dropped."""
 
     made: tuple[date, ...] = ()
     dropped: date | None = None
 
 
-async def maintain_leaves(pool: asyncpg.Pool, retention_days: int, days_ahead: int) -> LeafChanges:
-    """Make the leaves of today and of `days_ahead` days; drop the oldest one if it is past `retention_days`.
+async def maintain_partitions(pool: asyncpg.Pool, retention_days: int, days_ahead: int) -> PartitionChanges:
+    """Make the partitions of today and of `days_ahead` days.
 
-    Goes by Postgres's clock. At most one leaf is dropped a run, and none when that clock moved more than a
-    day since the last run: so a clock that jumps costs no data before somebody can look.
+    Drop the oldest one if it is past `retention_days`.
+
+    Goes by Postgres's clock. At most one partition is dropped a run, and none when that clock moved more than
+    a day since the last run: so a clock that jumps costs no data before somebody can look.
     """
     async with connected(pool) as connection:
         now, is_clock_steady = await _start_run(connection)
         today = now.astimezone(UTC).date()
-        made = await make_missing_leaves(connection, [today + _DAY * n for n in range(days_ahead + 1)])
-        expired = [day for day in await leaf_days(connection) if day + _DAY <= today - _DAY * retention_days]
+        made = await make_missing_partitions(connection, [today + _DAY * n for n in range(days_ahead + 1)])
+        expired = [
+            day for day in await partition_days(connection) if day + _DAY <= today - _DAY * retention_days
+        ]
     if not expired or not is_clock_steady:
-        return LeafChanges(made)
-    return LeafChanges(made, await _drop_patiently(pool, expired[0]))
+        return PartitionChanges(made)
+    return PartitionChanges(made, await _drop_patiently(pool, expired[0]))
 
 
-async def make_leaves_for(
+async def make_partitions_for(
     connection: asyncpg.Connection, days: Iterable[date], retention_days: int | None
 ) -> set[date]:
-    """Make the leaves that events of these days need; answers the days that get none.
+    """Make the partitions that events of these days need; answers the days that get none.
 
     By Postgres's clock, these are further ahead than tomorrow or older than `retention_days` (None: none is):
-    a door whose clock is wrong must not make leaves that nobody expects, nor such as are dropped at once.
+    an ingest process whose clock is wrong must not make leaves that nobody expects, nor such as are dropped
+    at once.
     """
     missing = await _missing(connection, days)
     if not missing or retention_days is None:
@@ -70,13 +75,16 @@ async def make_leaves_for(
     return set(missing).difference(plausible)
 
 
-async def make_missing_leaves(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
-    """Make the leaves that are not there yet and answer their days. Not to be called inside a transaction."""
+async def make_missing_partitions(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
+    """Make the partitions that are not there yet and answer their days.
+
+    Not to be called inside a transaction.
+    """
     return await _make_all(connection, await _missing(connection, days))
 
 
-async def leaf_days(connection: asyncpg.Connection) -> list[date]:
-    """The days that have a leaf, oldest first."""
+async def partition_days(connection: asyncpg.Connection) -> list[date]:
+    """The days that have a partition, oldest first."""
     rows = await connection.fetch(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         r" WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_\d{8}$'"
@@ -84,20 +92,20 @@ async def leaf_days(connection: asyncpg.Connection) -> list[date]:
     return sorted(date.fromisoformat(row["relname"].removeprefix(_PREFIX)) for row in rows)
 
 
-def leaf_name(day: date) -> str:
+def partition_name(day: date) -> str:
     """The table of a day's events: `events_20261122`."""
     return f"{_PREFIX}{day:%Y%m%d}"
 
 
 async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list[date]:
-    """Those of the days that have no leaf, oldest first."""
+    """Those of the days that have no partition, oldest first."""
     wanted = sorted(set(days))
     found = await connection.fetch(
         "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL",
-        [leaf_name(day) for day in wanted],
+        [partition_name(day) for day in wanted],
     )
     missing = {row["name"] for row in found}
-    return [day for day in wanted if leaf_name(day) in missing]
+    return [day for day in wanted if partition_name(day) in missing]
 
 
 async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
@@ -119,8 +127,8 @@ async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
 
 
 async def _make(connection: asyncpg.Connection, day: date) -> bool:
-    """Make one leaf; False when somebody else just did."""
-    name = leaf_name(day)
+    """Make one partition; False when somebody else just did."""
+    name = partition_name(day)
     begin, end = (first_id_at(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
@@ -133,12 +141,15 @@ async def _make(connection: asyncpg.Connection, day: date) -> bool:
             f" WHERE reference_id <> 'invalid-reference-id';"
             f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
         )
-        await connection.execute("INSERT INTO leaf_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
+        await connection.execute("INSERT INTO partition_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
     return True
 
 
 async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
-    """Whether the leaf is there now. `to_regclass` may remember how it was before we waited for the lock."""
+    """Whether the partition is there now.
+
+    `to_regclass` may remember how it was before we waited for the lock.
+    """
     found: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = 'events'::regclass AND c.relname = $1)",
@@ -148,7 +159,7 @@ async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
 
 
 async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
-    """Drop a leaf, giving way to readers; None when they never paused: the next run tries again."""
+    """Drop a partition, giving way to readers; None when they never paused: the next run tries again."""
     for attempt in range(_DROP_TRIES):
         if attempt:
             await asyncio.sleep(_DROP_PAUSE_SECONDS)
@@ -163,14 +174,16 @@ async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
 
 
 async def _drop(pool: asyncpg.Pool, day: date) -> None:
-    name = leaf_name(day)
+    name = partition_name(day)
     async with connected(pool) as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_LOCK_WAIT}'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
         if await _is_attached(connection, name):
             await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
-            # The leaf's own row outlives it for a day: somebody may have widened it who is about to make the
-            # leaf again and to store.
+            # The partition's row in partition_dates outlives it for a day: a worker that is about to make the
+            # partition again may have widened it.
             await connection.execute(
-                "DELETE FROM leaf_dates WHERE day < $1 AND day <> ALL($2)", day, await leaf_days(connection)
+                "DELETE FROM partition_dates WHERE day < $1 AND day <> ALL($2)",
+                day,
+                await partition_days(connection),
             )

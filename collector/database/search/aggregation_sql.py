@@ -8,7 +8,7 @@ from collector.database.search.event_lists import Selection
 from collector.database.search.filter_sql import CAUSES, Arguments
 from collector.database.search.value_sql import value_condition
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, interval_of, missing_of
-from collector.domain.filter.fields import Column, ErrorMember, Field, Kind, Member, Place, StackColumn
+from collector.domain.filter.fields import Column, ErrorMember, Field, FieldSource, Kind, Member, StackColumn
 from collector.domain.filter.predicates import IsText
 from collector.domain.filter.words import folded
 
@@ -41,7 +41,7 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     """
     if part.operator is Operator.CARDINALITY:
         return f"count(DISTINCT {_key(part, 'counted.v', arguments)})"
-    column = _column(part.field.places[0])
+    column = _column(part.field.sources[0])
     if part.is_moment:
         return f"{_FUNCTIONS[part.operator]}({column})"
     if (missing := missing_of(part)) is not None:
@@ -53,7 +53,7 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
 def key_of(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
     """The key of the bucket that an event is in; null where it is in none."""
     if part.operator is Operator.DATE:
-        return _date_key(_column(part.field.places[0]), interval_in(part, selection), arguments)
+        return _date_key(_column(part.field.sources[0]), interval_in(part, selection), arguments)
     return _key(part, "tag.v", arguments)
 
 
@@ -124,12 +124,12 @@ def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
 
 def _text(field: Field, arguments: Arguments) -> str:
     """The value of a field as text, from the first place that has one."""
-    texts = [_text_at(place, field.kind, arguments) for place in field.places]
+    texts = [_text_at(source, field.kind, arguments) for source in field.sources]
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
-def _text_at(place: Place, kind: Kind, arguments: Arguments) -> str:
-    match place:
+def _text_at(source: FieldSource, kind: Kind, arguments: Arguments) -> str:
+    match source:
         case Member(path):
             return f"(e.data #>> {arguments.add(list(path))}::text[])"
         case ErrorMember(name):
@@ -142,9 +142,9 @@ def _text_at(place: Place, kind: Kind, arguments: Arguments) -> str:
             text = _written(f's."{name}"', kind)
             return f"(SELECT {text} FROM stacks AS s WHERE s.id = e.stack_id)"  # noqa: S608
         case Column():
-            return _written(_column(place), kind)
+            return _written(_column(source), kind)
         case _:
-            raise TypeError(f"{place} is no place of one value")
+            raise TypeError(f"{source} is no place of one value")
 
 
 def _written(column: str, kind: Kind) -> str:
@@ -155,7 +155,7 @@ def _written(column: str, kind: Kind) -> str:
     return f"trim_scale({column}::numeric)::text" if kind is Kind.NUMBER else f"{column}::text"
 
 
-def _column(place: Place) -> str:
-    if not isinstance(place, Column):
-        raise TypeError(f"{place} is no column")
-    return f"e.{place.name}"
+def _column(source: FieldSource) -> str:
+    if not isinstance(source, Column):
+        raise TypeError(f"{source} is no column")
+    return f"e.{source.name}"

@@ -22,7 +22,7 @@ MAXIMUM_DATES: Final = 2000
 MAXIMUM_BUCKETS: Final = 10_000
 """Of one aggregation in all."""
 
-Keys = tuple[Any, ...]
+RedisKeys = tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ async def _fill(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    parents: Mapping[Keys, Bucket],
+    parents: Mapping[RedisKeys, Bucket],
     parts: Sequence[Aggregation],
 ) -> None:
     """Find out the parts of all buckets of one path, then go into those that have buckets themselves."""
@@ -68,7 +68,7 @@ async def _take(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    buckets: Mapping[Keys, Bucket],
+    buckets: Mapping[RedisKeys, Bucket],
     values: Sequence[Aggregation],
 ) -> None:
     """Find out the values of all buckets of a path in one pass."""
@@ -84,10 +84,10 @@ async def _buckets(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    parents: Mapping[Keys, Bucket],
-) -> dict[Keys, Bucket]:
+    parents: Mapping[RedisKeys, Bucket],
+) -> dict[RedisKeys, Bucket]:
     """Make the buckets of the path's last part in each of its parents; the largest, or in order of date."""
-    last, found = path[-1], dict[Keys, Bucket]()
+    last, found = path[-1], dict[RedisKeys, Bucket]()
     values = [part for part in last.parts if _is_plain(part)]
     for parent in parents.values():
         parent.buckets[last.key] = []
@@ -112,9 +112,9 @@ async def _rows(
     path: Sequence[Aggregation],
     values: Sequence[Aggregation],
     *,
-    within: Collection[Keys],
+    within: Collection[RedisKeys],
     is_ranked: bool = False,
-) -> list[tuple[Keys, asyncpg.Record]]:
+) -> list[tuple[RedisKeys, asyncpg.Record]]:
     """A row for each bucket of the path in these: its keys, how many events it has, and its values."""
     arguments = Arguments()
     condition = where(selection, arguments)
@@ -139,7 +139,7 @@ async def _rows(
 
 
 def _within(
-    statement: str, path: Sequence[Aggregation], outer: Collection[Keys], arguments: Arguments
+    statement: str, path: Sequence[Aggregation], outer: Collection[RedisKeys], arguments: Arguments
 ) -> str:
     """The same without what lies in other buckets than these, which nobody is shown.
 

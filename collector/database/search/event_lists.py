@@ -19,7 +19,7 @@ from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.filter.dates import common_dates, dates_of
-from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Order, Place
+from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Cursor, Order
 from collector.domain.filter.tree import And, Bound, Everything, Filter, Match, Range, Term
 from collector.domain.ids import first_id_at
 
@@ -27,8 +27,10 @@ _CLOCKS_APART: Final = timedelta(hours=1)
 """An event is never dated after its acceptance, give or take what clocks may differ."""
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _MANY_ARGUMENTS: Final = 100
-"""Four words in any field. 200 of them take 394 MB of the server's memory on 31 leaves, and more with each;
-in a subquery 144 MB, however many leaves there are.
+"""Four words in any field.
+
+200 of them take 394 MB of the server's memory on 31 partitions, and more with each; in a subquery 144 MB,
+however many partitions there are.
 """
 _STACK: Final = frozenset({"stack", "stack_id"})
 _PINNING: Final = frozenset({"reference", "reference_id", "id"})
@@ -99,12 +101,12 @@ class Selection:
         return self.narrowed(Match("first_occurrence", Range(begin, None)))
 
 
-class Found(NamedTuple):
+class EventPage(NamedTuple):
     """Where a found event is kept, and where it stands in the list."""
 
     project_id: UUID
     id: UUID
-    place: Place
+    place: Cursor
 
 
 async def find_events(
@@ -113,10 +115,10 @@ async def find_events(
     order: Order = NEWEST_FIRST,
     *,
     limit: int,
-    after: Place | None = None,
-) -> list[Found]:
+    after: Cursor | None = None,
+) -> list[EventPage]:
     """At most `limit` events of the selection, in this order, those behind the place `after`."""
-    found: list[Found] = []
+    found: list[EventPage] = []
     for window in _windows(selection, order, after):
         part = await located(connection, replace(selection, time=window))
         found += await _find(connection, part, order, limit - len(found), after)
@@ -152,8 +154,8 @@ def where(selection: Selection, arguments: Arguments) -> str:
 
 
 async def _find(
-    connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Place | None
-) -> list[Found]:
+    connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
+) -> list[EventPage]:
     arguments = Arguments()
     projects = arguments.add(list(selection.project_ids))
     conditions = _conditions(selection, arguments, f"{projects}::uuid[]")
@@ -169,7 +171,7 @@ async def _find(
         limit=arguments.add(limit),
     )
     rows = await connection.fetch(statement, *arguments.values)
-    return [Found(row["project_id"], row["id"], Place(tuple(row[2:]), row["id"])) for row in rows]
+    return [EventPage(row["project_id"], row["id"], Cursor(tuple(row[2:]), row["id"])) for row in rows]
 
 
 def _conditions(selection: Selection, arguments: Arguments, projects: str) -> str:
@@ -192,7 +194,7 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
 
 
 def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) -> list[str]:
-    """The conditions of a filter; a large one is put where it is planned once, and not for each leaf.
+    """The conditions of a filter; a large one is put where it is planned once, and not for each partition.
 
     Within a subquery no index serves it, so what goes by one stays outside.
     """
@@ -219,7 +221,7 @@ def _is_led(part: Filter) -> bool:
     return _is_pinned(part) or (isinstance(part, Match) and (part.field or "").lower() in _STACK)
 
 
-def _windows(selection: Selection, order: Order, after: Place | None) -> Iterator[TimeRange]:
+def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterator[TimeRange]:
     """The ranges of dates to go through, one after another."""
     begin, end = selection.dates.begin, selection.dates.end
     if order.keys[0].name == DATE and after is not None:
@@ -252,7 +254,7 @@ def _is_pinned(tree: Filter) -> bool:
             return False
 
 
-def _behind(order: Order, place: Place, arguments: Arguments) -> str:
+def _behind(order: Order, place: Cursor, arguments: Arguments) -> str:
     """Behind the place: the first key that differs decides."""
     columns = [(f"({_COLUMNS[key.name]})", key.is_descending, f"::{_TYPES[key.name]}") for key in order.keys]
     columns.append(("e.id", order.is_descending, "::uuid"))

@@ -20,15 +20,15 @@ from collector.domain.filter.fields import (
     Column,
     ErrorMember,
     Field,
+    FieldSource,
     Kind,
     Member,
     NamedMember,
-    Place,
     StackColumn,
     StackState,
     field_of,
 )
-from collector.domain.filter.predicates import IsFlag, IsText, Nothing, Test, test_of
+from collector.domain.filter.predicates import IsFlag, IsText, NeverMatches, Predicate, predicate_for
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Range, Term
 
 MAXIMUM_EVENT_TERMS: Final = 20
@@ -70,7 +70,10 @@ _OF_SUCH_A_STACK: Final = """e.stack_id IN (
     SELECT s.id FROM stacks AS s WHERE s.project_id = ANY({projects}) AND {condition})"""
 _WITH_SUCH_AN_EVENT: Final = """(s.id IN (
     SELECT e.stack_id FROM events AS e WHERE e.project_id = ANY({projects}) AND {condition})) IS TRUE"""
-"""`IS TRUE` keeps the planner from joining them: 20 of them take 216 MB on 31 leaves as joins, so but 29."""
+"""`IS TRUE` keeps the planner from joining them.
+
+20 of them take 216 MB on 31 partitions as joins, so but 29.
+"""
 
 
 class Arguments:
@@ -102,12 +105,12 @@ class Conditions:
         """The field that a filter names; None for one that nothing in the table can have."""
 
     @abstractmethod
-    def _column(self, place: Column | StackColumn) -> str:
+    def _column(self, source: Column | StackColumn) -> str:
         """Where the statement has the column."""
 
-    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+    def _related(self, field: Field, condition: Callable[[FieldSource], str]) -> str:
         """The condition that holds for one place of the field at least."""
-        return f"({' OR '.join(condition(place) for place in field.places)})"
+        return f"({' OR '.join(condition(source) for source in field.sources)})"
 
     def of(self, tree: Filter) -> str:
         """The condition that a tree stands for. Raises BadRequest for values that cannot be meant."""
@@ -133,38 +136,38 @@ class Conditions:
     def _match(self, field: Field | None, value: Term | Range) -> str:
         if field is None:
             return "false"
-        test = test_of(field, value, self._clock)
-        if isinstance(test, Nothing):
+        test = predicate_for(field, value, self._clock)
+        if isinstance(test, NeverMatches):
             return "false"
-        return self._related(field, lambda place: self._holds(field, place, test))
+        return self._related(field, lambda source: self._holds(field, source, test))
 
     def _exists(self, field: Field | None) -> str:
         if field is None:
             return "false"
-        return self._related(field, lambda place: self._each(place, lambda value: f"{value} IS NOT NULL"))
+        return self._related(field, lambda source: self._each(source, lambda value: f"{value} IS NOT NULL"))
 
-    def _holds(self, field: Field, place: Place, test: Test) -> str:
-        if isinstance(place, StackState):
-            is_one = f"s.status = ANY({self._arguments.add(list(place.states))}::text[])"
+    def _holds(self, field: Field, source: FieldSource, test: Predicate) -> str:
+        if isinstance(source, StackState):
+            is_one = f"s.status = ANY({self._arguments.add(list(source.states))}::text[])"
             return is_one if test == IsFlag(flag=True) else f"NOT {is_one}"
-        is_native = isinstance(place, Column | StackColumn) and field.kind in _NATIVE
+        is_native = isinstance(source, Column | StackColumn) and field.kind in _NATIVE
         condition = self._each(
-            place, lambda value: value_condition(value, test, self._arguments.add, is_native=is_native)
+            source, lambda value: value_condition(value, test, self._arguments.add, is_native=is_native)
         )
-        return self._hinted(place, test, self._indexed(place, test, condition))
+        return self._hinted(source, test, self._indexed(source, test, condition))
 
-    def _indexed(self, place: Place, test: Test, condition: str) -> str:
-        """References: the literal condition of the leaves' index, or no look-up could use it."""
-        is_reference = isinstance(place, Column) and place.name == "reference_id"
+    def _indexed(self, source: FieldSource, test: Predicate, condition: str) -> str:
+        """References: the literal condition of the partitions' index, or no look-up could use it."""
+        is_reference = isinstance(source, Column) and source.name == "reference_id"
         if not is_reference or not isinstance(test, IsText) or test.pieces == (INVALID_REFERENCE_ID,):
             return condition
         if not all(isinstance(piece, str) for piece in test.pieces):
             return condition
         return f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
 
-    def _hinted(self, place: Place, test: Test, condition: str) -> str:
+    def _hinted(self, source: FieldSource, test: Predicate, condition: str) -> str:
         """Lists: most of them have the text nowhere, which is seen in a fifth of the time."""
-        match place, test:
+        match source, test:
             case (Column(_, True) | StackColumn(_, True)) as column, IsText(pieces, True):
                 texts = lowered(f"array_to_string({self._column(column)}, ' ')")
                 pattern = folded_argument(holding_pattern([pieces]), self._arguments.add)
@@ -172,11 +175,11 @@ class Conditions:
             case _:
                 return condition
 
-    def _each(self, place: Place, condition: Callable[[str], str]) -> str:
+    def _each(self, source: FieldSource, condition: Callable[[str], str]) -> str:
         """The condition on the value at a place, or on one of the values there."""
-        match place:
+        match source:
             case Column(name, is_list) | StackColumn(name, is_list):
-                value = self._column(place)
+                value = self._column(source)
                 if not is_list:
                     return condition(value)
                 return f"EXISTS (SELECT FROM unnest({value}) AS v (v) WHERE {condition('v.v')})"
@@ -210,8 +213,8 @@ class _ConditionsOfProjects(Conditions):
     def _field(self, name: str) -> Field | None:
         return field_of(name)
 
-    def _column(self, place: Column | StackColumn) -> str:
-        return f's."{place.name}"' if isinstance(place, StackColumn) else f"e.{place.name}"
+    def _column(self, source: Column | StackColumn) -> str:
+        return f's."{source.name}"' if isinstance(source, StackColumn) else f"e.{source.name}"
 
 
 class EventConditions(_ConditionsOfProjects):
@@ -224,13 +227,13 @@ class EventConditions(_ConditionsOfProjects):
     def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
         """What is in `data` comes last: it is unpacked only once, and only where a column does not hold."""
         in_data = [field for field in fields if field is not None and _is_in_data(field)]
-        if sum(_looks(place) for field in in_data for place in field.places) <= 1:
+        if sum(_looks(source) for field in in_data for source in field.sources) <= 1:
             return super()._match_one(fields, value)
         unpacked = _UNPACKED.format(condition=super()._match_one(in_data, value))
         others = [field for field in fields if field not in in_data]
         return f"({super()._match_one(others, value)} OR {unpacked})" if others else unpacked
 
-    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+    def _related(self, field: Field, condition: Callable[[FieldSource], str]) -> str:
         found = super()._related(field, condition)
         if not field.is_of_stack:
             return found
@@ -246,9 +249,9 @@ class StackConditions(_ConditionsOfProjects):
     def _default_fields(self) -> Iterable[Field]:
         return _STACK_DEFAULT_FIELDS
 
-    def _related(self, field: Field, condition: Callable[[Place], str]) -> str:
+    def _related(self, field: Field, condition: Callable[[FieldSource], str]) -> str:
         found = super()._related(field, condition)
-        if field.is_of_stack or _is_shared(field.places[0]):
+        if field.is_of_stack or _is_shared(field.sources[0]):
             return found
         self._of_events += 1
         if self._of_events > MAXIMUM_EVENT_TERMS:
@@ -257,18 +260,18 @@ class StackConditions(_ConditionsOfProjects):
             )
         return _WITH_SUCH_AN_EVENT.format(projects=self._projects, condition=found)
 
-    def _column(self, place: Column | StackColumn) -> str:
-        return _STACK_COLUMNS[place.name] if _is_shared(place) else super()._column(place)
+    def _column(self, source: Column | StackColumn) -> str:
+        return _STACK_COLUMNS[source.name] if _is_shared(source) else super()._column(source)
 
 
 def _is_in_data(field: Field) -> bool:
-    return isinstance(field.places[0], Member | NamedMember | ErrorMember)
+    return isinstance(field.sources[0], Member | NamedMember | ErrorMember)
 
 
-def _looks(place: Place) -> int:
+def _looks(source: FieldSource) -> int:
     """How often `data` is looked into for it."""
-    return 3 if isinstance(place, ErrorMember) else 1
+    return 3 if isinstance(source, ErrorMember) else 1
 
 
-def _is_shared(place: Place) -> bool:
-    return isinstance(place, Column) and place.name in _STACK_COLUMNS
+def _is_shared(source: FieldSource) -> bool:
+    return isinstance(source, Column) and source.name in _STACK_COLUMNS

@@ -19,7 +19,7 @@ from collector.domain.filter.predicates import (
     IsText,
     MomentBetween,
     NumberBetween,
-    Test,
+    Predicate,
     TextBetween,
     VersionBetween,
 )
@@ -58,7 +58,7 @@ Add = Callable[[Any], str]
 """Takes an argument and answers where it stands in the statement."""
 
 
-def value_condition(value: str, test: Test, add: Add, *, is_native: bool) -> str:
+def value_condition(value: str, test: Predicate, add: Add, *, is_native: bool) -> str:
     """The condition that the test holds for the value; `is_native` where that is of its column's own type."""
     match test:
         case AnyOf(tests):
@@ -90,11 +90,11 @@ def value_condition(value: str, test: Test, add: Add, *, is_native: bool) -> str
 
 def folded_argument(argument: str, add: Add) -> str:
     """A text in lower case, or a pattern of such a text, as an argument."""
-    place = f"{add(argument)}::text"
-    return lowered(place) if is_folded_by_store(argument) else place
+    source = f"{add(argument)}::text"
+    return lowered(source) if is_folded_by_store(argument) else source
 
 
-def _text_test(value: str, test: Test, add: Add) -> str:
+def _text_test(value: str, test: Predicate, add: Add) -> str:
     match test:
         case IsText(pieces, is_folded):
             is_whole = all(isinstance(piece, str) for piece in pieces)

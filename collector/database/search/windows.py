@@ -1,6 +1,6 @@
 """Windows of dates to look in: the newest first, then ever more of them.
 
-Most of what is asked for is recent, and a look at two leaves costs a fraction of a look at hundreds.
+Most of what is asked for is recent, and a look at two partitions costs a fraction of a look at hundreds.
 """
 
 from collections.abc import Iterator

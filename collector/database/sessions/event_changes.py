@@ -27,7 +27,7 @@ class EventChange:
     dropped: str | None = None
 
 
-# One row each: joined with a list, the planner may read a leaf from end to end.
+# One row each: joined with a list, the planner may read a partition from end to end.
 _CHANGE: Final = """
     UPDATE events SET
         value = coalesce($4, value),

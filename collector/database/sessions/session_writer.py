@@ -16,8 +16,8 @@ from collector.database.sessions.sessions import (
     Dates,
     begin_sessions,
     find_sessions,
+    flush_sessions,
     hold_keys,
-    tell_sessions,
 )
 from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import SessionKey
@@ -29,7 +29,7 @@ from collector.process.clock import Clock
 _TOLD_AT_ONCE: Final = 1000
 
 
-class Joining:
+class SessionWriter:
     """One storing transaction's dealings with sessions: `begin` before it, `assigned` and `tell` in it.
 
     `remember` comes after its commit: a transaction that fails must leave nothing behind. Where nothing is
@@ -78,7 +78,7 @@ class Joining:
         """Tell sessions of activity; among the transaction's last statements."""
         if self._active is not None:
             self._told = self._active.to_be_told(self._joined.latest)
-        await tell_sessions(self._connection, [*self._late.touched, *self._told])
+        await flush_sessions(self._connection, [*self._late.touched, *self._told])
 
     def remember(self) -> None:
         """What is committed now."""
@@ -116,16 +116,16 @@ class Joining:
         return found
 
 
-async def tell_activity(pool: asyncpg.Pool, active: ActiveSessions) -> None:
+async def flush_activity(pool: asyncpg.Pool, active: ActiveSessions) -> None:
     """Tell sessions what their rows were not told of; what fails is told the next time."""
-    untold = active.take_untold()
+    dirty = active.take_dirty()
     try:
-        while untold:
-            some = [(each, replace(each.session)) for each in untold[-_TOLD_AT_ONCE:]]
+        while dirty:
+            some = [(each, replace(each.session)) for each in dirty[-_TOLD_AT_ONCE:]]
             async with connected(pool) as connection, connection.transaction():
-                await tell_sessions(connection, [session for _, session in some])
+                await flush_sessions(connection, [session for _, session in some])
             for each, session in some:
-                each.told_utc = max(each.told_utc, session.last_utc)
-            del untold[-_TOLD_AT_ONCE:]
+                each.flushed_utc = max(each.flushed_utc, session.last_utc)
+            del dirty[-_TOLD_AT_ONCE:]
     finally:
-        active.put_back(untold)
+        active.put_back(dirty)

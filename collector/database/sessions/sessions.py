@@ -129,7 +129,7 @@ async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Sess
         await connection.execute(_BEGIN, *columns_of(rows), TELL_AFTER)
 
 
-async def tell_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
+async def flush_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
     """Tell sessions of activity. Among a transaction's last statements and sorted: see `add_usage`."""
     for some in slices(sorted(sessions, key=_order)):
         rows = [

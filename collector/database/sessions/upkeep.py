@@ -13,7 +13,13 @@ import asyncpg
 
 from collector.database.pool import connected
 from collector.database.sessions.event_changes import EventChange, change_events
-from collector.database.sessions.sessions import SESSION_COLUMNS, columns_of, id_of, session_of, tell_sessions
+from collector.database.sessions.sessions import (
+    SESSION_COLUMNS,
+    columns_of,
+    flush_sessions,
+    id_of,
+    session_of,
+)
 from collector.domain.event.session_key import SessionKey
 from collector.domain.ids import first_id_at
 from collector.domain.jsonb.text import encoded
@@ -69,11 +75,11 @@ async def hear(pool: asyncpg.Pool, beats: Sequence[Beat]) -> set[Beat]:
             candidates[beat].append((session_of(key, row), row["heard_utc"]))
         heard = {beat for beat, sessions in candidates.items() if is_heard(beat, sessions)}
         touched = [session for of in candidates.values() for session, _ in of if session.is_touched]
-        await tell_sessions(connection, touched)
+        await flush_sessions(connection, touched)
     return heard
 
 
-async def tell_start_events(pool: asyncpg.Pool, limit: int) -> int:
+async def update_start_events(pool: asyncpg.Pool, limit: int) -> int:
     """Tell the start events of up to `limit` sessions how long those are, and end the silent ones.
 
     Answers how many were due. Several workers share the work: each takes sessions that no other one holds.

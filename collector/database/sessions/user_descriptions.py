@@ -22,7 +22,7 @@ LONGEST_PAUSE: Final = timedelta(minutes=10)
 """Between two looks for an event that is not there."""
 
 _QUICK_TRIES: Final = 3
-"""Looks for the event of a moment ago; then every leaf is asked."""
+"""Looks for the event of a moment ago; then every partition is asked."""
 _FIRST_ID: Final = UUID(int=0)
 
 _KEEP: Final = """
@@ -33,7 +33,7 @@ DUE: Final = """
     SELECT id, project_id, reference_id, description, tries, now() AS now FROM user_descriptions
     WHERE due_utc <= now() ORDER BY due_utc, id LIMIT $1 FOR UPDATE SKIP LOCKED
 """
-# With the condition of the leaves' index, word for word: without it every leaf would be read from end to end.
+# With the condition of the partitions' index to the letter: without it every partition would be scanned.
 _BY_REFERENCE: Final = """
     SELECT wanted.id AS description_id, (
         SELECT array_agg(e.id) FROM events AS e

@@ -1,8 +1,9 @@
 """Stored batches: the ids of the post batches that have been stored, so that a replay repeats nothing.
 
-Each is kept with the stream entry that it was stored from. The same id in another entry is a repeat: a door
-that never saw the reply wrote the batch again, and both entries were counted as accepted. Of a batch that is
-too much for one transaction each part is remembered under its post's id, the batch itself with the last one.
+Each is kept with the stream entry that it was stored from. The same id in another entry is a repeat: an
+ingest process that never saw the reply wrote the batch again, and both entries were counted as accepted. Of a
+batch that is too much for one transaction each part is remembered under its post's id, the batch itself with
+the last one.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import Final
 import asyncpg
 
 from collector.database.pool import connected
-from collector.domain.event.outcome import UnderstoodBatch
+from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import first_id_at
 
 _CHUNK: Final = 10_000
@@ -32,14 +33,16 @@ _Entry = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class NewAndRepeated:
     """What batches turned out to be: to be stored, or repeats that are met for the first time."""
 
-    new: list[UnderstoodBatch] = field(default_factory=list)
-    repeated: list[UnderstoodBatch] = field(default_factory=list)
+    new: list[NormalizedBatch] = field(default_factory=list)
+    repeated: list[NormalizedBatch] = field(default_factory=list)
 
 
-async def remember(connection: asyncpg.Connection, batches: Sequence[UnderstoodBatch]) -> Remembered:
+async def claim_batch_ids(
+    connection: asyncpg.Connection, batches: Sequence[NormalizedBatch]
+) -> NewAndRepeated:
     """Write the batches' ids; what is in neither list of the answer is a replay and counts nothing.
 
     The first statement of a storing transaction: of two workers on one batch the second waits here for the
@@ -60,12 +63,12 @@ async def remember(connection: asyncpg.Connection, batches: Sequence[UnderstoodB
     new_ids = {row["batch_id"] for row in rows}
     new = [first_of[batch_id] for batch_id in ids if batch_id in new_ids]
     if len(new) == len(batches):
-        return Remembered(new)
+        return NewAndRepeated(new)
     stored_now = {_entry(batch) for batch in new}
     met_again = {
         _entry(batch): batch for batch in batches if not batch.is_part and _entry(batch) not in stored_now
     }
-    return Remembered(new, await _repeated(connection, met_again))
+    return NewAndRepeated(new, await _repeated(connection, met_again))
 
 
 async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> int:
@@ -88,13 +91,13 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
     return forgotten
 
 
-def _entry(batch: UnderstoodBatch) -> _Entry:
+def _entry(batch: NormalizedBatch) -> _Entry:
     return batch.shard, batch.entry_id
 
 
 async def _repeated(
-    connection: asyncpg.Connection, met_again: dict[_Entry, UnderstoodBatch]
-) -> list[UnderstoodBatch]:
+    connection: asyncpg.Connection, met_again: dict[_Entry, NormalizedBatch]
+) -> list[NormalizedBatch]:
     """Of batches that were stored before, those in another entry than that one, each entry once for ever."""
     entries = sorted(met_again)
     rows = await connection.fetch(

@@ -1,6 +1,8 @@
-"""How the events of one transaction get into `events`: straight into their leaves, or else through staging.
+"""How the events of one transaction get into `events`.
 
-The direct way is a binary COPY into the day's leaf: nothing but the server's own work. It knows no ON
+Straight into their partitions, or else through staging.
+
+The fast path is a binary COPY into the day's partition: nothing but the server's own work. It knows no ON
 CONFLICT: when a unique index or anything else objects, that day's events are staged, which sorts out which.
 A stream in which repeats are found goes on staging until none are: a COPY that fails leaves dead rows behind.
 """
@@ -15,10 +17,10 @@ from typing import Final
 import asyncpg
 
 from collector.database.errors import DATA_FAULTS, DatabaseUnavailable
-from collector.database.schema.partitions import leaf_name
+from collector.database.schema.partitions import partition_name
 from collector.database.writing.copy_format import COLUMNS, COPY_END, COPY_HEAD, UNPACKABLE, packed_rows
 from collector.database.writing.midnight_dedup import Midnight
-from collector.database.writing.rejected_rows import RefusedRows
+from collector.database.writing.rejected_rows import RejectedRows
 from collector.database.writing.staging import Staging
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import Event
@@ -33,14 +35,14 @@ _id: Final = attrgetter("id")
 class EventWriter:
     """Writes into `events` within a transaction; what was not stored is in `duplicates` and `refused`.
 
-    `is_direct` says whether to try the direct way first, and afterwards whether to do so the next time.
+    `is_direct` says whether to try the fast path first, and afterwards whether to do so the next time.
     """
 
     def __init__(
         self,
         connection: asyncpg.Connection,
         midnight: Midnight | None,
-        refused: RefusedRows,
+        refused: RejectedRows,
         *,
         is_direct: bool,
     ) -> None:
@@ -75,7 +77,10 @@ class EventWriter:
         return _others(events, repeats)
 
     async def _is_copied(self, day: date, events: Sequence[Event], ordered: Sequence[Event]) -> bool:
-        """Whether the leaf took those in `ordered`, some or all of the events; otherwise it took none."""
+        """Whether the partition took those in `ordered`, some or all of the events.
+
+        Otherwise it took none.
+        """
         try:
             rows = await _rows_by_id(events)
         except UNPACKABLE:
@@ -83,10 +88,10 @@ class EventWriter:
         try:
             async with self._connection.transaction():
                 await self._connection.copy_to_table(
-                    leaf_name(day), source=_copied(ordered, rows), columns=COLUMNS, format="binary"
+                    partition_name(day), source=_copied(ordered, rows), columns=COLUMNS, format="binary"
                 )
         except asyncpg.UndefinedTableError as error:
-            raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
+            raise DatabaseUnavailable("A partition was dropped in between; it is made again.") from error
         except DATA_FAULTS:
             return False
         return True
@@ -128,7 +133,7 @@ async def _rows_by_id(events: Sequence[Event]) -> dict[bytes, bytes]:
     rows: dict[bytes, bytes] = {}
     for some in _slices(events):
         rows.update(zip(map(_id, some), packed_rows(some), strict=True))
-        await asyncio.sleep(0)  # another lane's rows go on their way meanwhile
+        await asyncio.sleep(0)  # another slot's rows go on their way meanwhile
     return rows
 
 

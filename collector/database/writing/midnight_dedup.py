@@ -1,9 +1,9 @@
 """References across midnight: a repeat that is accepted shortly after the first is a duplicate all the same.
 
-A leaf's unique index knows one UTC day only. So an event accepted near midnight is looked up in the leaf
-beyond it. Two transactions that store the same reference on both sides at once would not see each other:
-they pass a gate, where one side of midnight keeps the other out until it has committed, while transactions
-of the same side pass together. Away from midnight none of this happens.
+A partition's unique index knows one UTC day only. So an event accepted near midnight is looked up in the
+partition beyond it. Two transactions that store the same reference on both sides at once would not see each
+other: they pass a gate, where one side of midnight keeps the other out until it has committed, while
+transactions of the same side pass together. Away from midnight none of this happens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.database.schema.partitions import leaf_name
+from collector.database.schema.partitions import partition_name
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import Event
 from collector.domain.ids import DAY_MS, HOUR_MS, accepted_ms, first_id_of
@@ -48,7 +48,7 @@ class Midnight:
         found: set[bytes] = set()
         for side, beyond in ((_AFTER, day - _DAY), (_BEFORE, day + _DAY)):
             if near := [event for event in events if self._side(event) == side]:
-                found |= await self._stored_beyond(connection, leaf_name(beyond), near)
+                found |= await self._stored_beyond(connection, partition_name(beyond), near)
         return found
 
     def _side(self, event: Event) -> str | None:
@@ -61,13 +61,13 @@ class Midnight:
         return _BEFORE if since_midnight >= DAY_MS - self._window_ms else None
 
     async def _stored_beyond(
-        self, connection: asyncpg.Connection, leaf: str, events: Sequence[Event]
+        self, connection: asyncpg.Connection, partition: str, events: Sequence[Event]
     ) -> set[bytes]:
-        if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", leaf):
+        if not await connection.fetchval("SELECT to_regclass($1) IS NOT NULL", partition):
             return set()
         times = [accepted_ms(event.id) for event in events]
         rows = await connection.fetch(
-            _LOOK_UP.format(leaf=leaf),
+            _LOOK_UP.format(partition=partition),
             [UUID(bytes=event.id) for event in events],
             [UUID(bytes=event.project_id) for event in events],
             [event.reference_id for event in events],
@@ -82,11 +82,14 @@ _LOOK_UP: Final = """
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::uuid[], $5::uuid[])
         AS new (id, project_id, reference_id, first_id, end_id),
     LATERAL (
-        SELECT FROM {leaf} AS stored
+        SELECT FROM {partition} AS stored
         WHERE stored.project_id = new.project_id AND stored.reference_id = new.reference_id
             AND stored.reference_id <> 'invalid-reference-id'
             AND stored.id >= new.first_id AND stored.id < new.end_id
         LIMIT 1
     ) AS found
 """
-"""LIMIT makes it one look into the unique index for each event, whatever the planner believes of the leaf."""
+"""LIMIT makes it one look into the unique index for each event.
+
+Whatever the planner believes of the partition.
+"""

@@ -22,7 +22,7 @@ _owner_and_moment: Final = attrgetter("project_id", "created_utc")
 
 
 @dataclass(frozen=True, slots=True)
-class Endings:
+class OutcomeCounts:
     """The events of one transaction by how they ended, the derived ones apart.
 
     `dropped` are those that were discarded while storing, `discards` the counts of those discarded before.

@@ -1,15 +1,15 @@
-"""What the workers have finished, by shard: the other side of what the doors have counted as accepted."""
+"""What the workers have finished, by shard: the other side of what ingest have counted as accepted."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 import asyncpg
 
-from collector.database.writing.batch_ids import Remembered
-from collector.domain.event.outcome import UnderstoodBatch
+from collector.database.writing.batch_ids import NewAndRepeated
+from collector.domain.event.outcome import NormalizedBatch
 
 
-async def count_finished(connection: asyncpg.Connection, remembered: Remembered) -> None:
+async def count_processed(connection: asyncpg.Connection, remembered: NewAndRepeated) -> None:
     """Count batches, posts and events. Near the transaction's end and sorted: see `add_usage`."""
     counts: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 5)
     for batch in remembered.new:
@@ -22,15 +22,15 @@ async def count_finished(connection: asyncpg.Connection, remembered: Remembered)
     rows = [(shard, *counts[shard]) for shard in sorted(counts)]
     await connection.execute(
         """
-        INSERT INTO finished AS f (shard, batches, posts, events, repeated_batches, repeated_posts)
+        INSERT INTO processed AS p (shard, batches, posts, events, repeated_batches, repeated_posts)
         SELECT * FROM unnest(
             $1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
         ON CONFLICT (shard) DO UPDATE SET
-            batches = f.batches + excluded.batches,
-            posts = f.posts + excluded.posts,
-            events = f.events + excluded.events,
-            repeated_batches = f.repeated_batches + excluded.repeated_batches,
-            repeated_posts = f.repeated_posts + excluded.repeated_posts
+            batches = p.batches + excluded.batches,
+            posts = p.posts + excluded.posts,
+            events = p.events + excluded.events,
+            repeated_batches = p.repeated_batches + excluded.repeated_batches,
+            repeated_posts = p.repeated_posts + excluded.repeated_posts
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
@@ -40,6 +40,6 @@ def _add(counts: list[int], numbers: Sequence[int]) -> None:
     counts[:] = [count + number for count, number in zip(counts, numbers, strict=True)]
 
 
-def _events_of(batch: UnderstoodBatch) -> int:
+def _events_of(batch: NormalizedBatch) -> int:
     """All that came out of the batch's posts."""
     return len(batch.events) + len(batch.dead_letters) + batch.discarded.total()

@@ -13,7 +13,7 @@ from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
-from collector.database.errors import MostlyRefused
+from collector.database.errors import TooManyRejected
 from collector.domain.event.outcome import DeadLetter, Event
 from collector.process.clock import Clock
 
@@ -60,7 +60,7 @@ class _Past:
         return total // 2 - refused if total >= LEAST_EVENTS else total
 
 
-class RefusalWatch:
+class RejectionBreaker:
     """Remembers how many of each project's last events were refused, over transactions and connections."""
 
     def __init__(self, clock: Clock) -> None:
@@ -68,11 +68,11 @@ class RefusalWatch:
         self._pasts: dict[bytes, _Past] = {}
         self._held_until: dict[bytes, float] = {}
 
-    def begin(self, events: Sequence[Event]) -> "RefusedRows":
+    def begin(self, events: Sequence[Event]) -> "RejectedRows":
         """The refused rows of one transaction that is to store these events."""
-        return RefusedRows(events, self)
+        return RejectedRows(events, self)
 
-    def note(self, rows: "RefusedRows") -> None:
+    def note(self, rows: "RejectedRows") -> None:
         """Remember what a transaction came to, once it is committed."""
         if not rows.letters and not self._pasts:
             return
@@ -109,10 +109,10 @@ class RefusalWatch:
         return self._pasts.get(project_id, _Past()).allowance(events)
 
 
-class RefusedRows:
+class RejectedRows:
     """The refused rows of one transaction."""
 
-    def __init__(self, events: Sequence[Event], watch: RefusalWatch | None) -> None:
+    def __init__(self, events: Sequence[Event], watch: RejectionBreaker | None) -> None:
         """Without a watch all of them may be refused."""
         self.events = events
         self.letters: list[DeadLetter] = []
@@ -125,13 +125,13 @@ class RefusedRows:
             self._judge(letter, letter.project_id, self._watch)
         self.letters.append(letter)
 
-    def _judge(self, letter: DeadLetter, project_id: UUID, watch: RefusalWatch) -> None:
+    def _judge(self, letter: DeadLetter, project_id: UUID, watch: RejectionBreaker) -> None:
         if project_id not in self._left:
             number = sum(event.project_id == project_id.bytes for event in self.events)
             self._left[project_id] = watch.allowance(project_id.bytes, number)
         if self._left[project_id] <= 0:
             watch.hold(project_id.bytes)
-            raise MostlyRefused(
+            raise TooManyRejected(
                 f"Most events of project {project_id} are refused, the last one because of {letter.detail}"
             )
         self._left[project_id] -= 1

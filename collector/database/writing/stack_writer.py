@@ -28,7 +28,7 @@ _date: Final = attrgetter("date")
 _id: Final = attrgetter("id")
 
 
-class Stacking:
+class StackWriter:
     """One transaction's dealings with stacks: `begin` before its events are written, `end` after."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:

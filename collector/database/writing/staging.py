@@ -1,6 +1,6 @@
 """The patient way into `events`: through a staging table, where a row that exists or is refused costs itself.
 
-It runs inside the storing transaction, at about half the speed of the direct way.
+It runs inside the storing transaction, at about half the speed of the fast path.
 """
 
 import json
@@ -58,8 +58,8 @@ class Staging:
             async with self._connection.transaction():
                 await self._move(events, stored)
         except DATA_FAULTS as error:
-            if _is_missing_leaf(error):
-                raise DatabaseUnavailable("A leaf was dropped in between; it is made again.") from error
+            if _is_missing_partition(error):
+                raise DatabaseUnavailable("A partition was dropped in between; it is made again.") from error
             if len(events) == 1:
                 detail = f"{type(error).__name__}: {error}"
                 self._refusals.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
@@ -106,6 +106,6 @@ def _row(event: Event) -> tuple[object, ...]:
     )
 
 
-def _is_missing_leaf(error: Exception) -> bool:
+def _is_missing_partition(error: Exception) -> bool:
     """Postgres reports a row without a partition as a violated check that has no name."""
     return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name

@@ -1,4 +1,4 @@
-"""The token projection: all that the door must know of tokens, projects and organizations, from Redis."""
+"""The token projection: all that ingest must know of tokens, projects and organizations, from Redis."""
 
 from dataclasses import dataclass, field
 

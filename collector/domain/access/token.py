@@ -37,7 +37,7 @@ class PresentedToken:
 
 
 class TokenEntry(msgspec.Struct, frozen=True, array_like=True):
-    """What the door must know of an enabled token. Ids are 16 bytes, `expires_ms` is Unix time.
+    """What ingest must know of an enabled token. Ids are 16 bytes, `expires_ms` is Unix time.
 
     `user_id` is the person behind the token, if there is one;
     `is_login` marks a login token (or another user identity): its organizations are the user's and it has no

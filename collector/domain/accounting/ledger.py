@@ -29,7 +29,7 @@ class ShardQueue:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
+class Processed:
     """One shard in Postgres at one moment: what was stored, and apart from it what came a second time."""
 
     batches: int = 0
@@ -50,29 +50,30 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class DatabaseTotals:
     """What Postgres holds at one moment.
 
     `outcomes` are events by outcome and reason (from `usage`); those with the reason `derived` came out of no
     post. `dead_letters` are the letters themselves by reason. `leaves` have, for each day that still has its
-    leaf, the events that `usage` calls stored and those that are there; None where nobody counted. What was
-    removed with its project counts as there. `misdated` are those outside of their leaf's recorded dates.
+    partition, the events that `usage` calls stored and those that are there; None where nobody counted. What
+    was removed with its project counts as there. `misdated` are those outside of their partition's recorded
+    dates.
     """
 
-    finished: Mapping[int, Finished] = field(default_factory=dict)
+    processed: Mapping[int, Processed] = field(default_factory=dict)
     outcomes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     dead_letters: Mapping[str, int] = field(default_factory=dict)
-    leaves: Mapping[date, tuple[int, int]] | None = None
+    partitions: Mapping[date, tuple[int, int]] | None = None
     misdated: Mapping[date, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class Ledger:
     """All of it, in the order in which it was read."""
 
-    ledger: Ledger
+    totals: DatabaseTotals
     queues: tuple[ShardQueue, ...]
-    finished_after: Mapping[int, Finished]
+    finished_after: Mapping[int, Processed]
 
     @property
     def in_stream(self) -> int:
@@ -85,26 +86,26 @@ class Account:
         return sum(queue.pending for queue in self.queues)
 
 
-def differences(account: Account) -> list[str]:
+def differences(ledger: Ledger) -> list[str]:
     """What does not add up, each as a sentence for an operator; none when all is well."""
-    return [*_of_shards(account), *_of_events(account.ledger), *_of_leaves(account.ledger)]
+    return [*_of_shards(ledger), *_of_events(ledger.totals), *_of_partitions(ledger.totals)]
 
 
-def _of_shards(account: Account) -> Iterator[str]:
-    shards = {queue.shard for queue in account.queues}
-    for queue in account.queues:
-        before = account.ledger.finished.get(queue.shard, Finished())
-        after = account.finished_after.get(queue.shard, Finished())
+def _of_shards(ledger: Ledger) -> Iterator[str]:
+    shards = {queue.shard for queue in ledger.queues}
+    for queue in ledger.queues:
+        before = ledger.totals.processed.get(queue.shard, Processed())
+        after = ledger.finished_after.get(queue.shard, Processed())
         yield from _of_shard(queue, before, after)
-    for shard in sorted(set(account.finished_after) - shards):
-        finished = account.finished_after[shard].all_batches
+    for shard in sorted(set(ledger.finished_after) - shards):
+        processed = ledger.finished_after[shard].all_batches
         yield (
-            f"shard {shard}: {finished} batches were finished and none accepted;"
+            f"shard {shard}: {processed} batches were finished and none accepted;"
             " Redis may have lost its counters"
         )
 
 
-def _of_shard(queue: ShardQueue, before: Finished, after: Finished) -> Iterator[str]:
+def _of_shard(queue: ShardQueue, before: Processed, after: Processed) -> Iterator[str]:
     """Entries that left the stream were finished; finished ones left it or are in hand."""
     left = queue.batches - queue.length
     if left > after.all_batches:
@@ -122,24 +123,24 @@ def _of_shard(queue: ShardQueue, before: Finished, after: Finished) -> Iterator[
         yield f"shard {queue.shard}: {queue.posts} posts were accepted and {after.all_posts} finished"
 
 
-def _of_events(ledger: Ledger) -> Iterator[str]:
-    came_out = sum(finished.events for finished in ledger.finished.values())
-    ended = sum(n for (_, reason), n in ledger.outcomes.items() if reason != DERIVED)
+def _of_events(totals: DatabaseTotals) -> Iterator[str]:
+    came_out = sum(processed.events for processed in totals.processed.values())
+    ended = sum(n for (_, reason), n in totals.outcomes.items() if reason != DERIVED)
     if came_out != ended:
         yield f"{came_out} events came out of the posts and {ended} have an outcome"
     counted = Counter(
-        {reason: n for (outcome, reason), n in ledger.outcomes.items() if outcome == Outcome.DEAD_LETTERED}
+        {reason: n for (outcome, reason), n in totals.outcomes.items() if outcome == Outcome.DEAD_LETTERED}
     )
-    for reason in sorted({*counted, *ledger.dead_letters}):
-        kept = ledger.dead_letters.get(reason, 0)
+    for reason in sorted({*counted, *totals.dead_letters}):
+        kept = totals.dead_letters.get(reason, 0)
         if counted[reason] != kept:
             yield f"{counted[reason]} events were dead-lettered as {reason} and {kept} dead letters are there"
 
 
-def _of_leaves(ledger: Ledger) -> Iterator[str]:
-    for day, (counted, found) in sorted((ledger.leaves or {}).items()):
+def _of_partitions(totals: DatabaseTotals) -> Iterator[str]:
+    for day, (counted, found) in sorted((totals.partitions or {}).items()):
         if counted != found:
             yield f"{counted} events of {day} were stored and {found} are there"
-    for day, misdated in sorted(ledger.misdated.items()):
+    for day, misdated in sorted(totals.misdated.items()):
         if misdated:
-            yield f"{misdated} events of {day} lie outside of its leaf's dates: searches may miss them"
+            yield f"{misdated} events of {day} lie outside of its partition's dates: searches may miss them"

@@ -81,7 +81,7 @@ def _range(text: str, clock: LocalClock) -> TimeRange | None:
         return TimeRange()
     now = clock.local_now
     if found := _LAST.fullmatch(words):
-        # Until whatever is newest: a door's clock may run a little ahead of ours.
+        # Until whatever is newest: an ingest process's clock may run a little ahead of ours.
         return TimeRange(moved(now, -int(found[1] or 1), _LETTERS[found[2]]).astimezone(UTC))
     if found := _THIS.fullmatch(words):
         begin = start_of(now, _LETTERS[found[1]])

@@ -15,7 +15,7 @@ import msgspec
 from collector.domain.event.data import SUBMISSION_CLIENT, assembled, is_error, submission_client
 from collector.domain.event.date import EventDate, is_too_old, parsed_date
 from collector.domain.event.enrich import Draft, apply_rules, locate
-from collector.domain.event.geo import Places
+from collector.domain.event.geo import LocationFinder
 from collector.domain.event.members import (
     MAXIMUM_TEXT_LENGTH,
     MAXIMUM_TYPE_LENGTH,
@@ -33,7 +33,7 @@ from collector.domain.event.stack import stack_of
 from collector.domain.ids import accepted_at, event_id, is_reference_id
 from collector.domain.jsonb.text import encoded, without_nul
 from collector.domain.post import Post
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 INVALID_REFERENCE_ID: Final = "invalid-reference-id"
 """Stands for a reference id that is none; never a duplicate."""
@@ -80,8 +80,8 @@ def event_of(
     place: int,
     sender: Sender,
     max_age: timedelta | None,
-    project: ProjectRules = ORDINARY,
-    places: Places | None = None,
+    project: ProjectRules = DEFAULT_RULES,
+    locations: LocationFinder | None = None,
 ) -> Event | DiscardReason:
     """The row for the raw event at `place` of its post, or why it is discarded; never fails.
 
@@ -99,7 +99,7 @@ def event_of(
     value, count = members.take("value", as_number), members.take("count", as_count)
     geo = members.take("geo", as_geo)
     sent_data = members.take("data", as_object)
-    additions = [*members.left_over, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
+    additions = [*members.orphan, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
     data = assembled(sent_data, additions, sender.client)
     draft = Draft(
         type_of(written_type, data),
@@ -109,7 +109,7 @@ def event_of(
         data,
     )
     columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
-    return event_of_draft(draft, columns, sender, project, places)
+    return event_of_draft(draft, columns, sender, project, locations)
 
 
 def event_of_draft(
@@ -117,14 +117,14 @@ def event_of_draft(
     columns: Columns,
     sender: Sender,
     project: ProjectRules,
-    places: Places | None = None,
+    locations: LocationFinder | None = None,
 ) -> Event | DiscardReason:
     """The row for a draft once all rules are applied to it, or why it is discarded."""
     names = names_in(draft.data)  # before a rule takes the user out of it
     if reason := apply_rules(draft, project):
         return reason
-    if places:
-        locate(draft, places)
+    if locations:
+        locate(draft, locations)
     return Event(  # by position: by name it takes twice as long
         columns.id,
         sender.project_id,

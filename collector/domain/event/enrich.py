@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from collector.domain.event.error_target import chain_of, simple_info, target_of
-from collector.domain.event.geo import LOCATION, Places, place_of
+from collector.domain.event.geo import LOCATION, LocationFinder, location_of
 from collector.domain.event.members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.event.outcome import DiscardReason
 from collector.domain.event.privacy import remove_private
@@ -58,9 +58,9 @@ def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
     return None
 
 
-def locate(draft: Draft, places: Places) -> None:
+def locate(draft: Draft, locations: LocationFinder) -> None:
     """Say where an event happened that does not say so itself."""
-    if draft.geo is None and (place := place_of(draft.data, places)):
+    if draft.geo is None and (place := location_of(draft.data, locations)):
         draft.geo = place.geo
         draft.data[LOCATION] = place.location
 

@@ -22,24 +22,24 @@ _SOURCES: Final = (
 )
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """`geo` as `lat,lon`; the location's members are `country`, `level1` and `locality`, as far as known."""
 
     geo: str
     location: dict[str, str]
 
 
-class Places(Protocol):
+class LocationFinder(Protocol):
     """Who knows where an address is."""
 
-    def find(self, address: str) -> Place | None:
+    def find(self, address: str) -> Location | None:
         """The place of an IPv4 or IPv6 address, if it is known."""
 
 
-def place_of(data: Mapping[str, Any], places: Places) -> Place | None:
+def location_of(data: Mapping[str, Any], locations: LocationFinder) -> Location | None:
     """The place of an event with this data, all its rules applied."""
     addresses = islice(_addresses(data), _MOST_ADDRESSES)
-    return next(filter(None, map(places.find, addresses)), None)
+    return next(filter(None, map(locations.find, addresses)), None)
 
 
 def is_address(value: Any) -> bool:

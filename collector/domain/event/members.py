@@ -37,11 +37,11 @@ class Members:
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._known: dict[str, tuple[str, Any]] = {}
-        self.left_over: list[tuple[str, Any]] = []
+        self.orphan: list[tuple[str, Any]] = []
         for name, value in raw.items():
             member = _MEMBER_BY_NAME.get(name) or _MEMBER_BY_NAME.get(name.lower())
             if member is None or member in self._known:
-                self.left_over.append((name, value))
+                self.orphan.append((name, value))
             elif value not in _NOTHING:
                 self._known[member] = (name, value)
 
@@ -52,7 +52,7 @@ class Members:
             return None
         result = converted(value)
         if result is None:
-            self.left_over.append((name, value))
+            self.orphan.append((name, value))
         return result
 
 

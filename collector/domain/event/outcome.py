@@ -158,7 +158,7 @@ class Discard(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class UnderstoodBatch:
+class NormalizedBatch:
     """Everything that a post batch's posts turned into, in order; a replay gives the same.
 
     `shard` and `entry_id` name the stream entry that it was read from. A part has a post's id and what became

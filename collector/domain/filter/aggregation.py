@@ -130,8 +130,8 @@ class Aggregation:
     @property
     def is_of_list(self) -> bool:
         """Whether its field has several values in one event."""
-        place = self.field.places[0]
-        return isinstance(place, Column) and place.is_list
+        source = self.field.sources[0]
+        return isinstance(source, Column) and source.is_list
 
     @property
     def missing(self) -> str | None:
@@ -373,8 +373,8 @@ def _sign(node: Tree[Token]) -> str:
 
 def _can(operator: Operator, field: Field) -> bool:
     """Whether the operation means something for the field."""
-    is_column = isinstance(field.places[0], Column)
-    if isinstance(field.places[0], NamedMember | StackState):
+    is_column = isinstance(field.sources[0], Column)
+    if isinstance(field.sources[0], NamedMember | StackState):
         return False
     if operator is Operator.DATE:
         return is_column and field.kind is Kind.MOMENT

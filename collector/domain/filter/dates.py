@@ -8,7 +8,7 @@ from typing import Final
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.fields import FIELDS, field_of
-from collector.domain.filter.predicates import MomentBetween, test_of
+from collector.domain.filter.predicates import MomentBetween, predicate_for
 from collector.domain.filter.tree import And, Filter, Match, Or
 
 _DATE: Final = FIELDS["date"]
@@ -22,7 +22,7 @@ def dates_of(tree: Filter, clock: LocalClock) -> TimeRange:
         case Or(children):
             return _all_of([dates_of(child, clock) for child in children])
         case Match(str() as name, value) if field_of(name) is _DATE:
-            test = test_of(_DATE, value, clock)
+            test = predicate_for(_DATE, value, clock)
             return TimeRange(test.begin, test.end) if isinstance(test, MomentBetween) else TimeRange()
         case _:
             return TimeRange()

@@ -79,7 +79,7 @@ class ErrorMember:
     name: str
 
 
-Place = Column | StackColumn | StackState | Member | NamedMember | ErrorMember
+FieldSource = Column | StackColumn | StackState | Member | NamedMember | ErrorMember
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,13 @@ class Field:
     """Where values are, and how they are compared. Words end at each of the `separators` of ASCII."""
 
     kind: Kind
-    places: tuple[Place, ...]
+    sources: tuple[FieldSource, ...]
     separators: str = ""
 
     @property
     def is_of_stack(self) -> bool:
         """Whether it says something of the stack, which all its events share."""
-        return isinstance(self.places[0], StackColumn | StackState)
+        return isinstance(self.sources[0], StackColumn | StackState)
 
 
 ANY_SEPARATOR: Final = "".join(
@@ -269,5 +269,5 @@ def field_of(name: str) -> Field | None:
 def _own_field(name: str) -> Field:
     """A member that senders have of their own; one within another is named by its path, to the letter."""
     path = tuple(name.split("."))
-    place = NamedMember(name) if len(path) == 1 else Member(path)
-    return Field(Kind.ANY, (place,))
+    source = NamedMember(name) if len(path) == 1 else Member(path)
+    return Field(Kind.ANY, (source,))

@@ -118,5 +118,5 @@ def _parts(tree: Filter) -> Iterator[Filter]:
                 waiting.append(child)
             case Everything():
                 continue
-            case leaf:
-                yield leaf
+            case partition:
+                yield partition

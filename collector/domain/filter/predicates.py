@@ -29,7 +29,7 @@ _FLAGS: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class NeverMatches:
     """No value can be meant."""
 
 
@@ -115,11 +115,11 @@ class VersionBetween:
 class AnyOf:
     """One of these tests holds at least."""
 
-    tests: "tuple[Test, ...]"
+    tests: "tuple[Predicate, ...]"
 
 
-Test = (
-    Nothing
+Predicate = (
+    NeverMatches
     | IsId
     | IsFlag
     | IsText
@@ -133,7 +133,7 @@ Test = (
 )
 
 
-def test_of(field: Field, value: Term | Range, clock: LocalClock) -> Test:
+def predicate_for(field: Field, value: Term | Range, clock: LocalClock) -> Predicate:
     """What a value of the field must be like."""
     return _of_range(field, value, clock) if isinstance(value, Range) else _of_term(field, value, clock)
 
@@ -143,7 +143,7 @@ def number_of(text: str) -> Decimal | None:
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def _of_term(field: Field, term: Term, clock: LocalClock) -> Test:
+def _of_term(field: Field, term: Term, clock: LocalClock) -> Predicate:
     match field.kind:
         case Kind.NUMBER:
             number = _number(term.text, term.at)
@@ -157,35 +157,35 @@ def _of_term(field: Field, term: Term, clock: LocalClock) -> Test:
             return _OF_TEXT[field.kind](field, term)
 
 
-def _id(_field: Field, term: Term) -> Test:
+def _id(_field: Field, term: Term) -> Predicate:
     if term.has_wildcards:
         return _folded_whole(term)
     found = uuid_of(term.text.replace("-", ""))
-    return Nothing() if found is None else IsId(found)
+    return NeverMatches() if found is None else IsId(found)
 
 
-def _exact(_field: Field, term: Term) -> Test:
+def _exact(_field: Field, term: Term) -> Predicate:
     return IsText(term.pieces, is_folded=False)
 
 
-def _whole(_field: Field, term: Term) -> Test:
+def _whole(_field: Field, term: Term) -> Predicate:
     return _folded_whole(term)
 
 
-def _folded_whole(term: Term) -> Test:
+def _folded_whole(term: Term) -> Predicate:
     return IsText(_folded_pieces(term.pieces), is_folded=True)
 
 
-def _words(field: Field, term: Term) -> Test:
+def _words(field: Field, term: Term) -> Predicate:
     return _words_or_whole(field, term)
 
 
-def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Test:
+def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Predicate:
     words = words_of(_folded_pieces(term.pieces), field.separators)
     return HasWords(words, field.separators, is_begun) if words else _folded_whole(term)
 
 
-def _address(field: Field, term: Term) -> Test:
+def _address(field: Field, term: Term) -> Predicate:
     """In each spelling of the address; the beginning of an IPv4 address also behind a mapped one's prefix."""
     found = [folded(term.text), *spellings(term.text)]
     terms = [term, *(Term((text,)) for text in dict.fromkeys(found[1:]) if text != found[0])]
@@ -195,7 +195,7 @@ def _address(field: Field, term: Term) -> Test:
     return AnyOf(words) if len(words) > 1 else words[0]
 
 
-def _identity(field: Field, term: Term) -> Test:
+def _identity(field: Field, term: Term) -> Predicate:
     """`a@example.com` also finds who is known as `a` alone."""
     words = _words_or_whole(field, term, is_begun=True)
     local, at, _ = folded(term.text).partition("@")
@@ -203,20 +203,20 @@ def _identity(field: Field, term: Term) -> Test:
     return AnyOf((words, IsText((local,), is_folded=True))) if is_address else words
 
 
-def _version(_field: Field, term: Term) -> Test:
+def _version(_field: Field, term: Term) -> Predicate:
     return _folded_whole(term) if term.has_wildcards else BeginsWithParts(folded(term.text))
 
 
-def _flag(_field: Field, term: Term) -> Test:
+def _flag(_field: Field, term: Term) -> Predicate:
     flag = _FLAGS.get(term.text.lower())
     if flag is None:
         raise BadRequest(f"The filter is wrong at character {term.at + 1}: `true` or `false` is expected.")
     return IsFlag(flag)
 
 
-def _any(term: Term, clock: LocalClock) -> Test:
+def _any(term: Term, clock: LocalClock) -> Predicate:
     """The same value may be text in one event and a number or a date in another."""
-    tests: list[Test] = [_folded_whole(term)]
+    tests: list[Predicate] = [_folded_whole(term)]
     if not term.has_wildcards:
         if (number := number_of(term.text)) is not None:
             tests.append(NumberBetween(number, number))
@@ -225,7 +225,7 @@ def _any(term: Term, clock: LocalClock) -> Test:
     return AnyOf(tuple(tests)) if len(tests) > 1 else tests[0]
 
 
-def _of_range(field: Field, value: Range, clock: LocalClock) -> Test:
+def _of_range(field: Field, value: Range, clock: LocalClock) -> Predicate:
     texts = [bound.text for bound in (value.low, value.high) if bound is not None]
     kind = _kind_of(texts, clock) if field.kind is Kind.ANY else field.kind
     match kind:
@@ -236,7 +236,7 @@ def _of_range(field: Field, value: Range, clock: LocalClock) -> Test:
         case Kind.VERSION if all(map(is_version, texts)):
             return _versions(value)
         case Kind.FLAG | Kind.ID:
-            return Nothing()
+            return NeverMatches()
         case _:
             return TextBetween(_folded_bound(value.low), _folded_bound(value.high))
 
@@ -302,7 +302,7 @@ def _folded_pieces(pieces: Pieces) -> Pieces:
     return tuple(folded(piece) if isinstance(piece, str) else piece for piece in pieces)
 
 
-_OF_TEXT: Final[Mapping[Kind, Callable[[Field, Term], Test]]] = {
+_OF_TEXT: Final[Mapping[Kind, Callable[[Field, Term], Predicate]]] = {
     Kind.ID: _id,
     Kind.EXACT: _exact,
     Kind.WHOLE: _whole,

@@ -72,7 +72,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Cursor:
     """Where an event stands in an order."""
 
     values: tuple[Any, ...]
@@ -97,12 +97,12 @@ def order_of(text: str) -> Order:
     return Order(tuple(keys)) if keys else NEWEST_FIRST
 
 
-def place_of(token: str, order: Order, name: str) -> Place:
+def cursor_from(token: str, order: Order, name: str) -> Cursor:
     """The place in a list of this order that the parameter `name` holds. Raises BadRequest."""
     try:
         *written, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         values = tuple(_read(text, key) for text, key in zip(written, order.keys, strict=True))
-        return Place(values, UUID(hex=last))
+        return Cursor(values, UUID(hex=last))
     except _NO_PLACE:
         raise BadRequest(f"The parameter `{name}` is no place in a list in this order.") from None
 

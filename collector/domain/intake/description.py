@@ -1,6 +1,7 @@
 """A user's description of an event, as the worker finds it in a post of that kind (contract 3.9).
 
-The door has checked it by the same rules; but what is in the stream may come from a door of another version.
+Ingest has checked it by the same rules; but what is in the stream may come from an ingest process of another
+version.
 """
 
 from collector.domain.errors import Refusal
@@ -12,10 +13,10 @@ from collector.domain.intake.description_request import description_in
 from collector.domain.jsonb.text import encoded, object_within
 from collector.domain.post import Post
 from collector.domain.project.exclusions import exclude
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 
-def described(post: Post, body: bytes, project: ProjectRules = ORDINARY) -> list[UserDescription]:
+def described(post: Post, body: bytes, project: ProjectRules = DEFAULT_RULES) -> list[UserDescription]:
     """The description in a post's unpacked body, if the project leaves anything of it.
 
     Raises Unstorable where there is none in it.

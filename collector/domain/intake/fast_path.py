@@ -1,8 +1,8 @@
-"""The short way for ordinary events: `data` stays the bytes that came, only the columns are decoded.
+"""The fast path for ordinary events: `data` stays the bytes that came, only the columns are decoded.
 
 It takes only what needs no decision: UTF-8 JSON that `jsonb` takes as it is, no members but the known ones,
 each of its usual type. Where something in `data` must be looked at, as in errors and requests, it is
-decoded for the rules. Everything else goes the careful way (`collector.domain.intake.body`,
+decoded for the rules. Everything else goes the slow path (`collector.domain.intake.body`,
 `collector.domain.event.build`), where each rule is written; both give the same rows.
 """
 
@@ -41,7 +41,7 @@ from collector.domain.jsonb.text import (
     is_too_deep,
     number_in,
 )
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
 """Brackets that nest too deep take at least as much."""
@@ -113,7 +113,7 @@ _ANYTHING: Final = msgspec.json.Decoder(float_hook=number_in)
 
 
 def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
-    """The events of an unpacked body at their places, or None where it must go the careful way."""
+    """The events of an unpacked body at their places, or None where it must go the slow path."""
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable(body):  # noqa: PLR1714
         return None
@@ -134,7 +134,7 @@ def event_of_plain(
     place: int,
     sender: Sender,
     max_age: timedelta | None,
-    project: ProjectRules = ORDINARY,
+    project: ProjectRules = DEFAULT_RULES,
 ) -> Event | DiscardReason:
     """The row for the event at `place` of its post, or why it is discarded: what `event_of` gives for it."""
     now = sender.accepted_utc
@@ -257,7 +257,7 @@ def _with_client(data: bytes, client_end: bytes) -> bytes:
 
 
 def _raw(plain: PlainEvent) -> dict[str, Any]:
-    """The event as the careful way has it."""
+    """The event as the slow path has it."""
     members = msgspec.structs.asdict(plain)
     data = bytes(members.pop("data"))
     return members | {

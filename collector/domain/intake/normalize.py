@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 
 from collector.domain.event.build import Sender, event_of
-from collector.domain.event.geo import Places
+from collector.domain.event.geo import LocationFinder
 from collector.domain.event.outcome import (
     DeadLetter,
     DeadLetterReason,
@@ -20,7 +20,7 @@ from collector.domain.event.outcome import (
     DiscardReason,
     Event,
     HeldPost,
-    UnderstoodBatch,
+    NormalizedBatch,
     UserDescription,
 )
 from collector.domain.ids import event_id
@@ -31,7 +31,7 @@ from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_
 from collector.domain.intake.legacy_v1 import upgraded
 from collector.domain.jsonb.text import MAXIMUM_DEPTH, without_nul
 from collector.domain.post import LEGACY_API, USER_DESCRIPTION, Post
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 _encoder: Final = msgspec.msgpack.Encoder()
 UNPACKED_TO_SENT: Final = 10
@@ -49,7 +49,7 @@ class Rules:
 
     unpacked_limit_bytes: int
     max_age: timedelta | None
-    places: Places | None = None
+    locations: LocationFinder | None = None
 
     def accepting(self, body_limit_bytes: int) -> "Rules":
         """The rules for a post that was accepted under this limit: never stricter than ingest was."""
@@ -57,16 +57,18 @@ class Rules:
         return self if unpacked <= self.unpacked_limit_bytes else replace(self, unpacked_limit_bytes=unpacked)
 
 
-def rules_of(body_limit_bytes: int, max_event_age_days: int, places: Places | None = None) -> Rules:
+def rules_of(
+    body_limit_bytes: int, max_event_age_days: int, locations: LocationFinder | None = None
+) -> Rules:
     """The rules from the settings; an age of 0 days is no limit."""
     return Rules(
         unpacked_limit_bytes=body_limit_bytes * UNPACKED_TO_SENT,
         max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
-        places=places,
+        locations=locations,
     )
 
 
-class UnderstoodPost(msgspec.Struct, frozen=True, gc=False):
+class NormalizedPost(msgspec.Struct, frozen=True, gc=False):
     """One result for each event of a post, in order; one dead letter where the post cannot be stored.
 
     Of a post that is a user's description that is the only result. `weight` says in events how much it is to
@@ -77,9 +79,9 @@ class UnderstoodPost(msgspec.Struct, frozen=True, gc=False):
     weight: int
 
 
-def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatch:
+def batch_of(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBatch:
     """Everything that the posts of one post batch turned into."""
-    batch = UnderstoodBatch(UUID(bytes=batch_id), len(posts))
+    batch = NormalizedBatch(UUID(bytes=batch_id), len(posts))
     for post in posts:
         for result in post.results:
             if isinstance(result, Event):  # the others are rare
@@ -95,9 +97,9 @@ def batch_of(batch_id: bytes, posts: Sequence[UnderstoodPost]) -> UnderstoodBatc
     return batch
 
 
-def understand(
-    post: Post, rules: Rules, project: ProjectRules | None = ORDINARY, *, is_held: bool = False
-) -> UnderstoodPost:
+def normalize(
+    post: Post, rules: Rules, project: ProjectRules | None = DEFAULT_RULES, *, is_held: bool = False
+) -> NormalizedPost:
     """What becomes of a post; `project` is what its project's settings say, None when the project is gone.
 
     Its weight does not depend on whether it is held: a replay parts an entry as the first time.
@@ -105,7 +107,7 @@ def understand(
     sender = Sender.of(post)
     try:
         body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
-        results = _results(post, body, sender, rules, project or ORDINARY)
+        results = _results(post, body, sender, rules, project or DEFAULT_RULES)
     except Unstorable as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
     if project is None:
@@ -113,8 +115,8 @@ def understand(
         results = [gone for result in results if not isinstance(result, UserDescription)]
     weight = max(len(results), len(body) // BYTES_OF_AN_EVENT)
     if is_held and not post.kind:
-        return UnderstoodPost([_held(post, rules)], weight)
-    return UnderstoodPost(results, weight)
+        return NormalizedPost([_held(post, rules)], weight)
+    return NormalizedPost(results, weight)
 
 
 def _held(post: Post, rules: Rules) -> HeldPost:
@@ -126,7 +128,7 @@ def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: Pro
         return list(described(post, body, project))
     if post.kind:
         raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
-    is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.places is None
+    is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.locations is None
     plain = plain_events(body, post.content_type) if is_usual else None
     if plain is not None:
         return _of_plain(plain, sender, rules, project)
@@ -154,7 +156,7 @@ def _of_raw(
             yield _dead_event(raw, place, post, sender)
             continue
         event = upgraded(raw) if post.api_version == LEGACY_API else raw
-        result = event_of(event, place, sender, rules.max_age, project, rules.places)
+        result = event_of(event, place, sender, rules.max_age, project, rules.locations)
         yield result if isinstance(result, Event) else _discard(sender, result)
 
 

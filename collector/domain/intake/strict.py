@@ -42,7 +42,7 @@ from collector.domain.jsonb.text import (
 )
 from collector.domain.post import LEGACY_API, Post
 
-Faults = dict[str, list[str]]
+FaultPoints = dict[str, list[str]]
 """Sentences by field: `[2].reference_id` is of the third event of an array, `body` is the whole."""
 
 FAULTS_AT_MOST: Final = 100
@@ -57,7 +57,7 @@ def is_strict(preferences: Iterable[str]) -> bool:
     return found is not None and found["value"].lower() == "strict"
 
 
-def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> Faults:
+def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> FaultPoints:
     """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
 
     An event that is older than `max_age` at its acceptance would be discarded.
@@ -70,7 +70,7 @@ def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) ->
     is_json = post.content_type.lower().startswith("application/json")
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
         return {}  # lines of text, of which each is an event
-    faults: Faults = {}
+    faults: FaultPoints = {}
     found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
     for field, rule in islice(found, FAULTS_AT_MOST):
         faults.setdefault(field, []).append(rule)

@@ -38,5 +38,5 @@ class ProjectRules:
         self.leave_data_alone: Final = self.include_private_information and not self.exclusions
 
 
-ORDINARY: Final = ProjectRules()
+DEFAULT_RULES: Final = ProjectRules()
 """The rules of a project without settings."""

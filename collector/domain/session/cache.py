@@ -33,7 +33,7 @@ class ActiveSession:
     session: Session
     start_utc: datetime
     until_utc: datetime
-    told_utc: datetime
+    flushed_utc: datetime
     fresh_until: float
     origin: bytes
     member: bytes
@@ -61,7 +61,7 @@ class ActiveSessions:
         self._limit = limit
         self._young: dict[SessionKey, ActiveSession] = {}
         self._old: dict[SessionKey, ActiveSession] = {}
-        self._untold: dict[bytes, ActiveSession] = {}
+        self._dirty: dict[bytes, ActiveSession] = {}
 
     def join(self, events: Iterable[Event], now: float) -> Joined:
         """Join events to their sessions as far as these are remembered. Nothing is remembered of it yet."""
@@ -100,24 +100,24 @@ class ActiveSessions:
 
     def to_be_told(self, latest: Mapping[ActiveSession, datetime]) -> list[Session]:
         """Those whose rows would lag too far behind, as they will be."""
-        is_full = len(self._untold) >= self._limit
+        is_full = len(self._dirty) >= self._limit
         return [
             replace(active.session, last_utc=date)
             for active, date in latest.items()
-            if is_full or date - active.told_utc > MOST_UNTOLD
+            if is_full or date - active.flushed_utc > MOST_UNTOLD
         ]
 
     def reached(self, latest: Mapping[ActiveSession, datetime], told: Collection[Session]) -> None:
         """Events of these dates are stored, and these sessions' rows told of them."""
-        told_ids = {session.start_event_id for session in told}
+        flushed_ids = {session.start_event_id for session in told}
         for active, date in latest.items():
             active.reach(date)
             start_event_id = active.session.start_event_id
-            if start_event_id in told_ids:
-                active.told_utc = max(active.told_utc, date)
-                self._untold.pop(start_event_id, None)
+            if start_event_id in flushed_ids:
+                active.flushed_utc = max(active.flushed_utc, date)
+                self._dirty.pop(start_event_id, None)
             else:
-                self._untold[start_event_id] = active
+                self._dirty[start_event_id] = active
 
     def remember(self, by_key: Mapping[SessionKey, Sequence[Session]], read_at: float) -> None:
         """Remember the latest session of each key, as its row has it; an automatic one while it is open."""
@@ -128,14 +128,14 @@ class ActiveSessions:
             else:
                 self._remember(latest, read_at + FRESH_SECONDS)
 
-    def take_untold(self) -> list[ActiveSession]:
+    def take_dirty(self) -> list[ActiveSession]:
         """Those whose activity their rows were not told of. Who takes them tells it, or puts them back."""
-        taken, self._untold = self._untold, {}
+        taken, self._dirty = self._dirty, {}
         return list(taken.values())
 
     def put_back(self, actives: Iterable[ActiveSession]) -> None:
         """Their rows could not be told."""
-        self._untold = {active.session.start_event_id: active for active in actives} | self._untold
+        self._dirty = {active.session.start_event_id: active for active in actives} | self._dirty
 
     def _rejuvenated(self, key: SessionKey) -> ActiveSession | None:
         active = self._old.get(key)
@@ -146,7 +146,7 @@ class ActiveSessions:
     def _remember(self, session: Session, fresh_until: float) -> None:
         """In place where it is known: its activity that its row does not tell of is not forgotten."""
         key = session.key
-        active = self._young.get(key) or self._old.get(key) or self._untold.get(session.start_event_id)
+        active = self._young.get(key) or self._old.get(key) or self._dirty.get(session.start_event_id)
         if active is not None and active.session.start_event_id == session.start_event_id:
             session.last_utc = max(session.last_utc, active.session.last_utc)
             active.session, active.fresh_until = session, fresh_until
@@ -156,7 +156,7 @@ class ActiveSessions:
                 session=session,
                 start_utc=session.start_utc,
                 until_utc=_until(session),
-                told_utc=session.last_utc,
+                flushed_utc=session.last_utc,
                 fresh_until=fresh_until,
                 origin=origin_of(session.start_event_id),
                 member=b"" if key.is_manual else member_of(session.session_id),

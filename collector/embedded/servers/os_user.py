@@ -10,14 +10,14 @@ _NOBODY: Final = 65534
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class OsUser:
     """A user and a group, by number."""
 
     uid: int
     gid: int
 
 
-def server_account(directory: Path) -> Account | None:
+def server_user(directory: Path) -> OsUser | None:
     """Who runs the server whose data are in `directory`; None means the user who runs us.
 
     Root leaves data that belong to another user to that user.
@@ -25,9 +25,9 @@ def server_account(directory: Path) -> Account | None:
     if os.geteuid() != 0:
         return None
     if directory.exists() and (owner := directory.stat()).st_uid != 0:
-        return Account(owner.st_uid, owner.st_gid)
+        return OsUser(owner.st_uid, owner.st_gid)
     try:
         nobody = pwd.getpwnam("nobody")
     except KeyError:
-        return Account(_NOBODY, _NOBODY)
-    return Account(nobody.pw_uid, nobody.pw_gid)
+        return OsUser(_NOBODY, _NOBODY)
+    return OsUser(nobody.pw_uid, nobody.pw_gid)

@@ -13,7 +13,7 @@ import psutil
 from collector.embedded.child import Child, Program, end_of, ending
 from collector.embedded.private_files import make_private_directory, write_private
 from collector.embedded.servers.binaries import PostgresPrograms, postgres_programs
-from collector.embedded.servers.os_user import server_account
+from collector.embedded.servers.os_user import server_user
 from collector.embedded.servers.ports import LOOPBACK
 from collector.embedded.servers.server_credentials import kept_access
 from collector.process.lifecycle import StartError
@@ -50,7 +50,7 @@ class Postgres:
         self._log = directory / "logs" / "postgres.log"
         self._settings = _SETTINGS if is_durable else _SETTINGS | _SETTINGS_NOT_DURABLE
         self._is_durable = is_durable
-        self._account = server_account(self._home)
+        self._account = server_user(self._home)
         make_private_directory(self._home, self._account)
         self._access = kept_access(directory / "postgres.json")
 
@@ -73,7 +73,7 @@ class Postgres:
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
 
-    async def obstacle(self, _child: Child) -> str | None:
+    async def readiness_problem(self, _child: Child) -> str | None:
         """Ready once it lets us in."""
         try:
             connection = await asyncpg.connect(

@@ -8,7 +8,7 @@ from typing import Final
 from collector.embedded.child import Child, Program
 from collector.embedded.private_files import make_private_directory
 from collector.embedded.servers.binaries import valkey_program
-from collector.embedded.servers.os_user import server_account
+from collector.embedded.servers.os_user import server_user
 from collector.embedded.servers.ports import LOOPBACK
 from collector.embedded.servers.server_credentials import kept_access
 
@@ -39,7 +39,7 @@ class Valkey:
         self._data = directory / "valkey"
         self._log = directory / "logs" / "valkey.log"
         self._queue_memory_mb = queue_memory_mb
-        self._account = server_account(self._data)
+        self._account = server_user(self._data)
         make_private_directory(self._data, self._account)
         self._access = kept_access(directory / "valkey.json")
 
@@ -65,7 +65,7 @@ class Valkey:
             stdin=configuration.encode(),
         )
 
-    async def obstacle(self, _child: Child) -> str | None:
+    async def readiness_problem(self, _child: Child) -> str | None:
         """Ready once it knows its password and has read its data."""
         try:
             async with asyncio.timeout(_PROBE_SECONDS):

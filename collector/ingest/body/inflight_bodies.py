@@ -1,4 +1,4 @@
-"""Bodies under way: how many bytes the door holds of bodies that are not whole yet, and which one gives way.
+"""Bodies under way: how many bytes ingest holds of bodies that are not whole yet, and which one gives way.
 
 Beyond the bound it is the one that has been under way longest: whoever sends slowly on many connections is in
 his own way, for an honest body is whole soon. Bodies that arrive in one piece never come here.
@@ -63,5 +63,5 @@ class BodiesUnderWay:
 
 
 def bodies_within(body_limit_bytes: int) -> BodiesUnderWay:
-    """Bodies of a door that takes them up to this limit."""
+    """Bodies of an ingest process that takes them up to this limit."""
     return BodiesUnderWay(max(MOST_BYTES, _MOST_OF_THE_LARGEST * body_limit_bytes))

@@ -11,7 +11,7 @@ from collector.domain.errors import Invalid
 from collector.domain.intake.normalize import UNPACKED_TO_SENT
 from collector.domain.intake.strict import faults_in, is_strict
 from collector.domain.post import Post
-from collector.ingest.bounded_executor import Turns
+from collector.ingest.bounded_executor import BoundedExecutor
 
 PREFER: Final = istr("Prefer")
 APPLIED: Final = {"Preference-Applied": "handling=strict"}
@@ -25,7 +25,7 @@ def is_strict_post(request: web.BaseRequest) -> bool:
 class StrictChecks:
     """Checks posts."""
 
-    def __init__(self, limit_bytes: int, max_age_days: int, turns: Turns) -> None:
+    def __init__(self, limit_bytes: int, max_age_days: int, turns: BoundedExecutor) -> None:
         self._max_age = timedelta(days=max_age_days) if max_age_days else None
         self._unpacked_limit_bytes = limit_bytes * UNPACKED_TO_SENT
         self._turns = turns

@@ -20,7 +20,7 @@ _LONGEST_HEADER: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckedSender:
     """When a check of credentials began: by the clock, and by what had been evicted until then."""
 
     since: float
@@ -33,7 +33,7 @@ class KnownSender:
 
     target: Target
     expires_ms: int | None
-    check: Check
+    check: CheckedSender
 
 
 class KnownSenders:
@@ -45,11 +45,11 @@ class KnownSenders:
         self._senders: dict[str, KnownSender] = {}
         self._spellings: dict[bytes, list[str]] = {}
 
-    def begin_check(self) -> Check:
+    def begin_check(self) -> CheckedSender:
         """To be called before the first look at anything that `remember` is told later."""
-        return Check(self._clock.monotonic(), self._cache.evictions)
+        return CheckedSender(self._clock.monotonic(), self._cache.evictions)
 
-    def remember(self, authorization: str, token: TokenEntry, target: Target, check: Check) -> None:
+    def remember(self, authorization: str, token: TokenEntry, target: Target, check: CheckedSender) -> None:
         """Keep what a check has found."""
         if len(authorization) > _LONGEST_HEADER:
             return

@@ -1,4 +1,4 @@
-"""The short way for the ordinary post: no routing, no second look at credentials just seen, a ready answer.
+"""The fast path for the ordinary post: no routing, no second look at credentials just seen, a ready answer.
 
 It takes a post only when nothing about it needs a decision: a known sender, usual headers, a length within
 the limit. Everything else, every refusal above all, goes the routed way, so each rule is written once.
@@ -19,13 +19,13 @@ from collector.domain.post import Post
 from collector.http.client_address import address_behind
 from collector.http.connection import SECURITY_HEADERS
 from collector.http.errors import refused
-from collector.http.fast_path import Taken
+from collector.http.fast_path import FastPathRequest
 from collector.ingest.body.request_body import ENCODINGS, read_body
 from collector.ingest.body.strict import PREFER
 from collector.ingest.fast_path.auth_cache import KnownSender
-from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, text_of
+from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, header_text
 from collector.ingest.senders.auth import Target, target_of, token_of
-from collector.ingest.services import Door
+from collector.ingest.services import IngestServices
 
 PATH: Final = "/api/v2/events"
 
@@ -39,25 +39,27 @@ _LENGTH_DIGITS: Final = 9
 class DirectPosts:
     """Takes ordinary posts to `PATH`."""
 
-    def __init__(self, door: Door) -> None:
-        self._door = door
-        self._limit_bytes = door.settings.body_limit_bytes
+    def __init__(self, ingest: IngestServices) -> None:
+        self._ingest = ingest
+        self._limit_bytes = ingest.settings.body_limit_bytes
         # Whoever is counted is counted the routed way.
-        self._is_counted = door.settings.request_limit > 0
-        self._reasons = door.reasons
+        self._is_counted = ingest.settings.request_limit > 0
+        self._reasons = ingest.reasons
 
-    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> Taken | None:
+    def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> FastPathRequest | None:
         """Queue a post whose body is there; one future answers all posts of a batch."""
         sender = self._sender(message)
         if sender is None:
             return None
-        post = _post(message.headers, peer, self._door, sender.target, content.read_nowait())
+        post = _post(message.headers, peer, self._ingest, sender.target, content.read_nowait())
         try:
-            written = self._door.queue.put(post)
+            written = self._ingest.queue.put(post)
         except Refusal as refusal:
             written = asyncio.get_running_loop().create_future()
             written.set_exception(refusal)
-        return Taken(message, written, partial(_accepted_now, self._door, sender.target), self._refuse)
+        return FastPathRequest(
+            message, written, partial(_accepted_now, self._ingest, sender.target), self._refuse
+        )
 
     def __call__(self, request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
         """The answer to come, once the body is there."""
@@ -71,7 +73,7 @@ class DirectPosts:
             return None
         if self._reasons.refuses:
             return None
-        sender = self._door.senders.find(authorization)
+        sender = self._ingest.senders.find(authorization)
         return sender if sender is not None and self._is_ordinary(message) else None
 
     def _is_ordinary(self, message: RawRequestMessage) -> bool:
@@ -92,56 +94,56 @@ class DirectPosts:
 
     async def _take_late(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
         try:
-            body = await read_body(request, self._limit_bytes, self._door.bodies)
+            body = await read_body(request, self._limit_bytes, self._ingest.bodies)
             target = await self._target_still(request, sender)
-            await self._door.queue.append(post_of(request, self._door, target, body))
+            await self._ingest.queue.append(post_of(request, self._ingest, target, body))
         except Refusal as refusal:
             return self._refuse(request, refusal)
-        return cast("web.StreamResponse", _Accepted(self._door, target))
+        return cast("web.StreamResponse", _Accepted(self._ingest, target))
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
-        self._door.count_refusal(refusal)
+        self._ingest.count_refusal(refusal)
         response = refused(request, refusal)
         response.headers.update(SECURITY_HEADERS)
         return response
 
     async def _target_still(self, request: web.BaseRequest, sender: KnownSender) -> Target:
         """The sender's target, checked again where its token may have been revoked while the body came in."""
-        if self._door.senders.find(request.headers[hdrs.AUTHORIZATION]) is sender:
+        if self._ingest.senders.find(request.headers[hdrs.AUTHORIZATION]) is sender:
             return sender.target
-        door = self._door
-        token = await token_of(request, door.cache, door.clock, door.failed_lookups)
-        return await target_of(token, None, door.cache)
+        ingest = self._ingest
+        token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+        return await target_of(token, None, ingest.cache)
 
 
-def post_of(request: web.BaseRequest, door: Door, target: Target, body: bytes) -> Post:
+def post_of(request: web.BaseRequest, ingest: IngestServices, target: Target, body: bytes) -> Post:
     """The post that goes to the queue, where there is a request."""
-    return _post(request.headers, request.remote or "", door, target, body)
+    return _post(request.headers, request.remote or "", ingest, target, body)
 
 
-def _post(headers: MultiMapping[str], peer: str, door: Door, target: Target, body: bytes) -> Post:
+def _post(headers: MultiMapping[str], peer: str, ingest: IngestServices, target: Target, body: bytes) -> Post:
     return Post(
-        door.ids.next(door.clock.now_ms()),
+        ingest.ids.next(ingest.clock.now_ms()),
         target.organization_id,
         target.project_id,
         body,
-        text_of(headers.get(hdrs.CONTENT_TYPE, "")),
+        header_text(headers.get(hdrs.CONTENT_TYPE, "")),
         headers.get(hdrs.CONTENT_ENCODING, "").strip().lower(),
-        text_of(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
-        address_behind(peer, headers, door.trusted_proxies),
+        header_text(headers.get(CLIENT_HEADER) or headers.get(hdrs.USER_AGENT) or ""),
+        address_behind(peer, headers, ingest.trusted_proxies),
     )
 
 
 class _Accepted:
     """The 202 as bytes: what aiohttp needs of an answer, without building one each time."""
 
-    __slots__ = ("_door", "_target")
+    __slots__ = ("_ingest", "_target")
 
     status = 202
     keep_alive = True
 
-    def __init__(self, door: Door, target: Target) -> None:
-        self._door = door
+    def __init__(self, ingest: IngestServices, target: Target) -> None:
+        self._ingest = ingest
         self._target = target
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -149,14 +151,14 @@ class _Accepted:
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client is gone")
-        transport.write(_accepted_now(self._door, self._target))
+        transport.write(_accepted_now(self._ingest, self._target))
 
     async def write_eof(self) -> None:
         """Nothing is left to send."""
 
 
-def _accepted_now(door: Door, target: Target) -> bytes:
-    return _accepted(target.config_version, int(door.clock.monotonic()))
+def _accepted_now(ingest: IngestServices, target: Target) -> bytes:
+    return _accepted(target.config_version, int(ingest.clock.monotonic()))
 
 
 @lru_cache(maxsize=1024)

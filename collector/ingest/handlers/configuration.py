@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from collector.domain.project.client_settings import version_in
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
-from collector.ingest.guard import at_the_door
+from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import ID
 from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
 from collector.ingest.senders.auth import own_target_of, readable_target_of, token_of
@@ -31,15 +31,15 @@ class Configuration(msgspec.Struct, frozen=True):
     },
     parameters=(Parameter("v", "The version that the client has.", int),),
 )
-@at_the_door
+@ingest_errors
 async def get_config(request: web.Request) -> web.StreamResponse:
     """The project's settings and their version; 304 for a client that has exactly that one."""
-    door = request.app[DOOR]
-    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
+    ingest = request.app[DOOR]
+    token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
     if (named := request.match_info.get("id")) is not None:
-        target = await readable_target_of(token, named, door.cache)
+        target = await readable_target_of(token, named, ingest.cache)
     else:
-        target = await own_target_of(token, door.cache)
+        target = await own_target_of(token, ingest.cache)
     headers: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
     if version_in(_version_sent(request)) == target.config_version:
         return web.Response(status=304, headers=headers)

@@ -1,4 +1,4 @@
-"""A user's description of an event: checked at the door, then queued as events are (contract 3.9).
+"""A user's description of an event: checked at ingest, then queued as events are (contract 3.9).
 
 Whether the event exists is not asked: descriptions may overtake the events that they are of.
 """
@@ -30,7 +30,7 @@ from collector.ingest.body.request_body import (
     read_body,
 )
 from collector.ingest.fast_path.posts import post_of
-from collector.ingest.guard import at_the_door
+from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import ID, PROJECT, REFERENCE
 from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
 from collector.ingest.senders.admission import admit, target_still
@@ -51,7 +51,7 @@ _REFUSALS: Final = (
 
 
 @documented("Event", {202: Answer(headers=CONFIG_VERSION_HEADERS)}, body=_BODY, refusals=_REFUSALS)
-@at_the_door
+@ingest_errors
 async def post_description(request: web.Request) -> web.StreamResponse:
     """Queue the description of the event with that reference id."""
     admission = await admit(request, check_length_at_most, check_json)
@@ -71,7 +71,7 @@ async def post_description(request: web.Request) -> web.StreamResponse:
     body=_BODY,
     refusals=_REFUSALS,
 )
-@at_the_door
+@ingest_errors
 async def patch_error(request: web.Request) -> web.StreamResponse:
     """The same in version 1, by the event's own id; a body that says nothing changes nothing."""
     admission = await admit(request, check_length_at_most, check_encoding)
@@ -84,15 +84,15 @@ async def patch_error(request: web.Request) -> web.StreamResponse:
 
 async def _description(request: web.Request, *, may_be_blank: bool = False) -> bytes | None:
     """The description as it is queued; None for a body that says nothing."""
-    door, encoding = request.app[DOOR], content_encoding(request)
-    limit_bytes = door.settings.body_limit_bytes
-    body = await read_body(request, limit_bytes, door.bodies)
+    ingest, encoding = request.app[DOOR], content_encoding(request)
+    limit_bytes = ingest.settings.body_limit_bytes
+    body = await read_body(request, limit_bytes, ingest.bodies)
 
     def read() -> bytes | None:
         text = _text(body, encoding, request.headers.get(hdrs.CONTENT_TYPE, ""), limit_bytes)
         return None if may_be_blank and not text.strip() else description_in(text)
 
-    return await door.turns.run(body, encoding, read)
+    return await ingest.turns.run(body, encoding, read)
 
 
 def _text(body: bytes, encoding: str, content_type: str, limit_bytes: int) -> str:
@@ -107,15 +107,15 @@ def _text(body: bytes, encoding: str, content_type: str, limit_bytes: int) -> st
 async def _queued(
     request: web.Request, target: Target, reference_id: str, description: bytes
 ) -> web.StreamResponse:
-    door = request.app[DOOR]
+    ingest = request.app[DOOR]
     post = msgspec.structs.replace(
-        post_of(request, door, target, description),
+        post_of(request, ingest, target, description),
         content_type="application/json",
         content_encoding="",
         kind=USER_DESCRIPTION,
         reference_id=reference_id,
     )
-    await door.queue.append(post)
+    await ingest.queue.append(post)
     return web.Response(status=202, headers=config_version_header(request, target.config_version))
 
 

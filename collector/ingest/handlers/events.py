@@ -19,7 +19,7 @@ from collector.http.operation import Answer, Body, Content, Parameter, documente
 from collector.ingest.body.request_body import check_content, check_length, read_body
 from collector.ingest.body.strict import APPLIED, is_strict_post
 from collector.ingest.fast_path.posts import PATH, post_of
-from collector.ingest.guard import at_the_door
+from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import PROJECT
 from collector.ingest.post_headers import (
     CONFIG_VERSION_HEADERS,
@@ -68,29 +68,29 @@ _BODY: Final = Body(
         Invalid,
     ),
 )
-@at_the_door
+@ingest_errors
 async def post_events(request: web.Request) -> web.StreamResponse:
     """Queue one post. 202 means it is on the queue's disk, not yet in Postgres.
 
     A login has no project of its own: with one, post to `/api/v2/projects/{projectId}/events`. The API page
     does that by itself, with the first of your projects.
     """
-    door = request.app[DOOR]
+    ingest = request.app[DOOR]
     admission = await admit(request, check_length, check_content)
     if request.path == PATH and not request.query_string:
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-        door.senders.remember(authorization, admission.token, admission.target, admission.check)
-    body = await read_body(request, door.settings.body_limit_bytes, door.bodies)
+        ingest.senders.remember(authorization, admission.token, admission.target, admission.check)
+    body = await read_body(request, ingest.settings.body_limit_bytes, ingest.bodies)
     target = await target_still(request, admission)
-    post = post_of(request, door, target, body)
+    post = post_of(request, ingest, target, body)
     if api_version_of(request) == LEGACY_API:
         post = msgspec.structs.replace(post, api_version=LEGACY_API)
     headers = config_version_header(request, target.config_version)
     if is_strict_post(request):
-        await door.strict_checks.check(post)
+        await ingest.strict_checks.check(post)
         headers |= APPLIED
     if body:
-        await door.queue.append(post)
+        await ingest.queue.append(post)
     return web.Response(status=202, headers=headers)
 
 

@@ -8,9 +8,9 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
 from collector.domain.session.heartbeat import Heartbeat, heartbeat_in
 from collector.http.operation import Answer, Parameter, documented
-from collector.ingest.guard import at_the_door
+from collector.ingest.guard import ingest_errors
 from collector.ingest.senders.auth import Target, own_target_of, token_of
-from collector.ingest.services import DOOR, Door
+from collector.ingest.services import DOOR, IngestServices
 
 
 @documented(
@@ -21,22 +21,22 @@ from collector.ingest.services import DOOR, Door
         Parameter("close", "Whether the session has ended.", bool),
     ),
 )
-@at_the_door
+@ingest_errors
 async def get_heartbeat(request: web.Request) -> web.StreamResponse:
     """Keep the sign of life; 200 without a body, also where no session is named."""
-    door = request.app[DOOR]
-    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
-    target = await own_target_of(token, door.cache)
+    ingest = request.app[DOOR]
+    token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+    target = await own_target_of(token, ingest.cache)
     heartbeat = heartbeat_in(request.rel_url.raw_query_string)
-    if heartbeat is not None and not door.settings.submission_disabled:
-        await _keep(door, target, heartbeat)
+    if heartbeat is not None and not ingest.settings.submission_disabled:
+        await _keep(ingest, target, heartbeat)
     return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})
 
 
-async def _keep(door: Door, target: Target, heartbeat: Heartbeat) -> None:
-    key, now_ms = heartbeat.session_key, door.clock.now_ms()
+async def _keep(ingest: IngestServices, target: Target, heartbeat: Heartbeat) -> None:
+    key, now_ms = heartbeat.session_key, ingest.clock.now_ms()
     try:
-        is_kept = await door.heartbeats.beat(target.project_id, key, now_ms, closes=heartbeat.closes)
+        is_kept = await ingest.heartbeats.beat(target.project_id, key, now_ms, closes=heartbeat.closes)
     except (BrokerUnavailable, BrokerFull) as error:
         raise Unavailable("Heartbeats cannot be kept right now.") from error
     if not is_kept:

@@ -11,9 +11,9 @@ from collector.domain.jsonb.text import encoded
 from collector.domain.project.client_settings import DATA_EXCLUSIONS, patterns_in
 from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.fast_path.posts import post_of
-from collector.ingest.guard import at_the_door
+from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import PROJECT, TYPE
-from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header, text_of
+from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header, header_text
 from collector.ingest.senders.admission import admit
 from collector.ingest.services import DOOR
 
@@ -41,21 +41,21 @@ _PARAMETERS: Final = (
     parameters=_PARAMETERS,
     refusals=(BadRequest, OrganizationSuspended, MonthlyLimitReached),
 )
-@at_the_door
+@ingest_errors
 async def get_submit(request: web.Request) -> web.StreamResponse:
     """Queue the event; 200 and nothing queued where no parameter says anything."""
-    door, target = request.app[DOOR], (await admit(request)).target
+    ingest, target = request.app[DOOR], (await admit(request)).target
     event = submitted_event(
-        [(text_of(name), text_of(value)) for name, value in request.query.items()],
-        text_of(request.match_info.get("type", "")),
+        [(header_text(name), header_text(value)) for name, value in request.query.items()],
+        header_text(request.match_info.get("type", "")),
         patterns_in(target.settings, DATA_EXCLUSIONS),
-        door.clock.now(),
+        ingest.clock.now(),
     )
     if event is not None:
-        post = post_of(request, door, target, encoded(event))
+        post = post_of(request, ingest, target, encoded(event))
         # The event is of our own making, in version 2's form, whatever the request's head says.
         post = msgspec.structs.replace(post, content_type="application/json", content_encoding="")
-        await door.queue.append(post)
+        await ingest.queue.append(post)
     headers = config_version_header(request, target.config_version) | {hdrs.CACHE_CONTROL: "no-store"}
     return web.Response(headers=headers)
 

@@ -1,4 +1,4 @@
-"""Whether the door takes something from a sender just now: the edge sequence around a body (contract 3.2)."""
+"""Whether ingest takes something from a sender just now: the edge sequence around a body (contract 3.2)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from aiohttp import web
 from collector.domain.access.token import TokenEntry
 from collector.domain.errors import MonthlyLimitReached
 from collector.http.throttle import counted_organization
-from collector.ingest.fast_path.auth_cache import Check
+from collector.ingest.fast_path.auth_cache import CheckedSender
 from collector.ingest.senders.auth import Target, refuse_suspended, target_of, token_of
 from collector.ingest.senders.token_cache import TokenCache
 from collector.ingest.services import DOOR
@@ -23,7 +23,7 @@ class Admission:
 
     token: TokenEntry
     target: Target
-    check: Check
+    check: CheckedSender
 
 
 async def admit(
@@ -35,18 +35,18 @@ async def admit(
 
     Raises the first refusal of the sequence, which decides what the client does with its events.
     """
-    door = request.app[DOOR]
-    check = door.senders.begin_check()
-    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
-    await door.throttle.count(request, _counted_as(token))
-    door.reasons.check()
+    ingest = request.app[DOOR]
+    check = ingest.senders.begin_check()
+    token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+    await ingest.throttle.count(request, _counted_as(token))
+    ingest.reasons.check()
     if check_length is not None:
-        check_length(request, door.settings.body_limit_bytes)
-    await refuse_suspended(token, door.cache)
+        check_length(request, ingest.settings.body_limit_bytes)
+    await refuse_suspended(token, ingest.cache)
     if check_content is not None:
         check_content(request)
-    target = await target_of(token, request.match_info.get("projectId"), door.cache)
-    await _refuse_over_limit(target, door.cache)
+    target = await target_of(token, request.match_info.get("projectId"), ingest.cache)
+    await _refuse_over_limit(target, ingest.cache)
     return Admission(token, target, check)
 
 
@@ -66,8 +66,8 @@ def _counted_as(token: TokenEntry) -> str:
 
 async def target_still(request: web.Request, admission: Admission) -> Target:
     """The project again: a token that was revoked while its body came in is refused all the same."""
-    door = request.app[DOOR]
-    if door.cache.evictions == admission.check.evictions:
+    ingest = request.app[DOOR]
+    if ingest.cache.evictions == admission.check.evictions:
         return admission.target
-    token = await token_of(request, door.cache, door.clock, door.failed_lookups)
-    return await target_of(token, request.match_info.get("projectId"), door.cache)
+    token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+    return await target_of(token, request.match_info.get("projectId"), ingest.cache)

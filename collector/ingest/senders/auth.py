@@ -1,4 +1,4 @@
-"""Who asks the door, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
+"""Who asks ingest, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
 
 The order matters: bad or missing credentials are 401 before anything else is considered.
 """
@@ -38,7 +38,7 @@ async def token_of(
     """The enabled client token that the request carries.
 
     Raises Unauthenticated, Forbidden, TooManyRequests where the client has sent too many unknown ones, or
-    Unavailable where the token cannot be checked. The door knows no passwords: Basic with an e-mail address
+    Unavailable where the token cannot be checked. Ingest knows no passwords: Basic with an e-mail address
     is 401 here.
     """
     credentials = credentials_of(request.headers.get("Authorization"), request.query)

@@ -23,7 +23,7 @@ from collector.broker.token_projection import (
     PROJECT,
     TOKEN,
     Eviction,
-    Found,
+    Lookup,
     is_fresh,
 )
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry
@@ -53,13 +53,13 @@ AnyValue = TypeVar("AnyValue")
 
 
 class TokenSource(Protocol):
-    """The projection as the door reads it. All raise BrokerUnavailable."""
+    """The projection as ingest reads it. All raise BrokerUnavailable."""
 
-    async def find_token(self, lookup: str) -> Found[TokenEntry]: ...  # noqa: D102
+    async def find_token(self, lookup: str) -> Lookup[TokenEntry]: ...  # noqa: D102
 
-    async def find_project(self, project_id: bytes) -> Found[ProjectEntry]: ...  # noqa: D102
+    async def find_project(self, project_id: bytes) -> Lookup[ProjectEntry]: ...  # noqa: D102
 
-    async def find_organization(self, organization_id: bytes) -> Found[OrganizationEntry]: ...  # noqa: D102
+    async def find_organization(self, organization_id: bytes) -> Lookup[OrganizationEntry]: ...  # noqa: D102
 
     def evictions(self) -> AsyncIterator[Eviction | None]: ...  # noqa: D102
 
@@ -98,7 +98,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
 
     def __init__(
         self,
-        find: Callable[[AnyKey], Awaitable[Found[AnyEntry]]],
+        find: Callable[[AnyKey], Awaitable[Lookup[AnyEntry]]],
         outage: _Outage,
         clock: Clock,
         metrics: IngestMetrics,
@@ -109,7 +109,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         self._metrics = metrics
         self._entries: dict[AnyKey, _Remembered[AnyEntry]] = {}
         self._unknown: dict[AnyKey, float] = {}
-        self._flights: dict[AnyKey, asyncio.Future[Found[AnyEntry] | BrokerUnavailable | None]] = {}
+        self._flights: dict[AnyKey, asyncio.Future[Lookup[AnyEntry] | BrokerUnavailable | None]] = {}
         self._evictions = 0
 
     async def get(
@@ -159,7 +159,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
             raise Unavailable(TOKENS.sentence)
         return found.entry
 
-    async def _found(self, key: AnyKey, guard: LookupGuard | None) -> Found[AnyEntry] | BrokerUnavailable:
+    async def _found(self, key: AnyKey, guard: LookupGuard | None) -> Lookup[AnyEntry] | BrokerUnavailable:
         """What one look-up finds for all who ask for the key meanwhile.
 
         The first of them makes it. Where that one gives up (its client has left), the next one does.
@@ -182,7 +182,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
                 guard.take_back()
         return answer
 
-    async def _ask(self, key: AnyKey) -> Found[AnyEntry] | BrokerUnavailable:
+    async def _ask(self, key: AnyKey) -> Lookup[AnyEntry] | BrokerUnavailable:
         evictions = self._evictions
         try:
             found = await self._find(key)
@@ -195,9 +195,9 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         return found
 
     @staticmethod
-    def _has_failed(answer: Found[AnyEntry] | BrokerUnavailable | None) -> bool:
+    def _has_failed(answer: Lookup[AnyEntry] | BrokerUnavailable | None) -> bool:
         """Whether a look-up has found out that there is no such key."""
-        return isinstance(answer, Found) and answer.entry is None
+        return isinstance(answer, Lookup) and answer.entry is None
 
     def _stale(self, held: _Remembered[AnyEntry] | None, stale_seconds: float) -> AnyEntry:
         """What was known before Redis went away, while that may still count."""
@@ -207,7 +207,7 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         self._metrics.stale_tokens_used.inc()
         return held.entry
 
-    def _remember(self, key: AnyKey, found: Found[AnyEntry]) -> None:
+    def _remember(self, key: AnyKey, found: Lookup[AnyEntry]) -> None:
         """Known and unknown keys apart, and of each the oldest goes first."""
         now = self._clock.monotonic()
         if found.entry is not None:
@@ -226,7 +226,7 @@ def _put(entries: dict[AnyKey, AnyValue], key: AnyKey, value: AnyValue, at_most:
 
 
 class TokenCache:
-    """Tokens, projects and organizations as the door knows them."""
+    """Tokens, projects and organizations as ingest knows them."""
 
     def __init__(
         self, source: TokenSource, clock: Clock, metrics: IngestMetrics, stale_seconds: float

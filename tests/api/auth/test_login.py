@@ -14,7 +14,7 @@ PATH = "/api/v2/auth/login"
 VALID = {"email": EMAIL, "password": PASSWORD}
 
 
-async def test_the_token_of_a_login_works_at_once_here_and_at_the_doors(api: RunningApi) -> None:
+async def test_the_token_of_a_login_works_at_once_here_and_at_ingest(api: RunningApi) -> None:
     """40 characters, shown in this answer only."""
     answer = await api.post(PATH, body=VALID)
 
@@ -24,7 +24,7 @@ async def test_the_token_of_a_login_works_at_once_here_and_at_the_doors(api: Run
     assert token.isalnum()
     assert answer.headers["Cache-Control"] == "no-store"
     assert (await api.get("/api/v2/projects", token)).status == 200
-    assert await api.knows_at_the_door(token)
+    assert await api.known_to_ingest(token)
 
 
 async def test_each_login_makes_a_token_of_its_own(api: RunningApi) -> None:

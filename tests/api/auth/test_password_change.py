@@ -24,7 +24,7 @@ async def log_in(api: RunningApi, password: str) -> Answer:
 
 
 async def test_only_the_new_login_is_left(api: RunningApi) -> None:
-    """Here and at the doors; other people's tokens go on."""
+    """Here and at ingest; other people's tokens go on."""
     other = (await log_in(api, PASSWORD)).json["token"]
 
     answer = await change(api, api.people.user)
@@ -32,10 +32,10 @@ async def test_only_the_new_login_is_left(api: RunningApi) -> None:
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
     token = answer.json["token"]
-    assert await api.knows_at_the_door(token)
+    assert await api.known_to_ingest(token)
     for old in (other, api.people.user):
         assert (await api.get("/api/v2/projects", old)).status == 401
-        assert not await api.knows_at_the_door(old)
+        assert not await api.known_to_ingest(old)
     assert (await api.get("/api/v2/projects", token)).status == 200
     assert (await api.get("/api/v2/projects", api.people.admin)).status == 200
     assert (await log_in(api, PASSWORD)).status == 401

@@ -54,13 +54,13 @@ async def invitation(api: RunningApi, email: str = "guest@example.com") -> str:
 
 
 async def test_whoever_signs_up_is_logged_in_and_can_begin(api: RunningApi) -> None:
-    """With a token that also the doors know; then makes an organization of his own."""
+    """With a token that also ingest know; then makes an organization of his own."""
     answer = await sign_up(api)
 
     assert answer.status == 200
     assert answer.headers["Cache-Control"] == "no-store"
     token = answer.json["token"]
-    assert await api.knows_at_the_door(token)
+    assert await api.known_to_ingest(token)
     person = await me(api, token)
     assert (person["full_name"], person["email_address"]) == ("New Person", "new@example.com")
     assert (person["roles"], person["organization_ids"]) == (["user", "client"], [])

@@ -27,7 +27,7 @@ async def test_a_person_sees_himself(api: RunningApi) -> None:
     }
 
 
-async def test_a_login_ends_here_and_at_the_doors_by_logging_out(api: RunningApi) -> None:
+async def test_a_login_ends_here_and_at_ingest_by_logging_out(api: RunningApi) -> None:
     """Only the one that it is done with."""
     login = await api.post("/api/v2/auth/login", body={"email": EMAIL, "password": "correct horse"})
     token = login.json["token"]
@@ -36,11 +36,11 @@ async def test_a_login_ends_here_and_at_the_doors_by_logging_out(api: RunningApi
 
     assert (answer.status, answer.body) == (200, b"")
     assert (await api.get("/api/v2/users/me", token)).status == 401
-    assert not await api.knows_at_the_door(token)
+    assert not await api.known_to_ingest(token)
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 200
 
 
-async def test_a_log_out_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
+async def test_a_log_out_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
     """503, though the login is ended here."""
     api = api_without_redis
 

@@ -5,7 +5,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from collector.api.core.search_slots import SearchTurns
+from collector.api.core.search_slots import FairSemaphore
 from collector.domain.errors import Unavailable
 from tests.waiting import until
 
@@ -13,7 +13,7 @@ from tests.waiting import until
 class Searches:
     """What runs, in the order in which it began; each goes on until it is told to end."""
 
-    def __init__(self, turns: SearchTurns, group: asyncio.TaskGroup) -> None:
+    def __init__(self, turns: FairSemaphore, group: asyncio.TaskGroup) -> None:
         self.begun: list[str] = []
         self._turns = turns
         self._group = group
@@ -41,7 +41,7 @@ class Searches:
 async def test_nobody_has_all_the_turns() -> None:
     """Whoever asks for many waits behind himself, another one does not."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(SearchTurns(at_once=3, of_one=2), group)
+        searches = Searches(FairSemaphore(at_once=3, of_one=2), group)
         for name in ("a1", "a2", "a3", "a4", "b1"):
             await searches.ask(name)
 
@@ -54,7 +54,7 @@ async def test_nobody_has_all_the_turns() -> None:
 async def test_askers_take_turns() -> None:
     """However many one asks for, the next one waits for one of them only."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(SearchTurns(at_once=1, of_one=1), group)
+        searches = Searches(FairSemaphore(at_once=1, of_one=1), group)
         for name in ("a1", "a2", "a3", "b1", "b2", "c1"):
             await searches.ask(name)
         while len(searches.begun) < 6:
@@ -66,7 +66,7 @@ async def test_askers_take_turns() -> None:
 
 async def test_a_turn_that_does_not_come_is_refused_and_says_when_to_ask_again() -> None:
     """By then those who search now are done. It takes no turn from anybody later."""
-    turns = SearchTurns(at_once=1, of_one=1, wait_seconds=0.01)
+    turns = FairSemaphore(at_once=1, of_one=1, wait_seconds=0.01)
     async with turns.turn("a", longest_seconds=15):
         with pytest.raises(Unavailable) as refused:
             async with turns.turn("b", longest_seconds=15):
@@ -79,7 +79,7 @@ async def test_a_turn_that_does_not_come_is_refused_and_says_when_to_ask_again()
 @pytest.mark.parametrize("has_come", [False, True], ids=["while it waits", "the moment its turn comes"])
 async def test_whoever_leaves_gives_up_the_turn(has_come: bool) -> None:  # noqa: FBT001
     """Nothing of it stays taken."""
-    turns = SearchTurns(at_once=1, of_one=1)
+    turns = FairSemaphore(at_once=1, of_one=1)
 
     async def search() -> None:
         async with turns.turn("b", longest_seconds=15):
@@ -101,7 +101,7 @@ async def test_whoever_leaves_gives_up_the_turn(has_come: bool) -> None:  # noqa
 
 async def test_a_search_that_fails_gives_its_turn_on() -> None:
     """Whatever it fails with."""
-    turns = SearchTurns(at_once=1, of_one=1)
+    turns = FairSemaphore(at_once=1, of_one=1)
     with pytest.raises(ValueError, match="broken"):
         async with turns.turn("a", longest_seconds=15):
             raise ValueError("broken")
@@ -109,7 +109,7 @@ async def test_a_search_that_fails_gives_its_turn_on() -> None:
     assert await _begun(turns)
 
 
-async def _begun(turns: SearchTurns) -> bool:
+async def _begun(turns: FairSemaphore) -> bool:
     """Whether somebody new finds a turn free."""
     async with asyncio.timeout(1):
         try:

@@ -334,7 +334,7 @@ async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
 async def test_an_event_that_is_dropped_meanwhile_is_left_out(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its leaf may go between the look at the keys and the look at the event."""
+    """Its partition may go between the look at the keys and the look at the event."""
     events = [
         an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in range(3)
     ]

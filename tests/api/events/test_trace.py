@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.domain.event.outcome import DeadLetterReason, Discard, DiscardReason
@@ -20,7 +20,7 @@ from tests.database.rows import (
     PROJECT,
     a_letter,
     an_event,
-    understood,
+    normalized,
 )
 from tests.factories import a_batch, a_post
 from tests.real_clock import real_now
@@ -35,7 +35,7 @@ BODY = b'[{"message":"other","reference_id":"order-4712"},{"message":"x","refere
 async def stream(redis_url: str, key_prefix: str) -> AsyncIterator[PostStream]:
     """The queue that the api looks into."""
     redis = connect(redis_url, socket_timeout_seconds=5)
-    keys = Keys(key_prefix)
+    keys = RedisKeys(key_prefix)
     yield PostStream(redis, keys, Shards(redis, keys))
     await redis.aclose()
 
@@ -109,7 +109,7 @@ async def test_a_dead_letter_that_holds_it_is_found(api: RunningApi) -> None:
         reason=DeadLetterReason.TOO_MANY_EVENTS, body=gzip.compress(BODY), content_encoding="gzip"
     )
     other = a_letter(body=b'{"reference_id":"order-0000"}')
-    await api.save(understood(dead_letters=[plain, packed, other]))
+    await api.save(normalized(dead_letters=[plain, packed, other]))
 
     found = await traced(api)
 
@@ -118,7 +118,7 @@ async def test_a_dead_letter_that_holds_it_is_found(api: RunningApi) -> None:
     assert (found["dead_letters"]["looked_at"], found["dead_letters"]["is_whole"]) == (3, True)
     assert any("reason too_deep: Too deep." in line for line in found["said"])
 
-    await api.save(understood(dead_letters=[a_letter(content_encoding="gzip")]))
+    await api.save(normalized(dead_letters=[a_letter(content_encoding="gzip")]))
     assert (await traced(api))["dead_letters"]["is_whole"] is False
 
 
@@ -127,8 +127,8 @@ async def test_what_is_not_found_is_said_with_what_is_known_of_its_project(api: 
     event = an_event(reference_id="order-0000", accepted=real_now())
     hour = event.created_utc.replace(minute=0, second=0, microsecond=0)
     too_old = Discard(PROJECT, hour, DiscardReason.TOO_OLD)
-    await api.save(understood(event, discarded=Counter({too_old: 2})))
-    await api.save(understood(an_event(reference_id="order-0000", accepted=real_now())))
+    await api.save(normalized(event, discarded=Counter({too_old: 2})))
+    await api.save(normalized(an_event(reference_id="order-0000", accepted=real_now())))
 
     everywhere, there = await traced(api), await traced(api, project=PROJECT.hex)
 

@@ -1,4 +1,4 @@
-"""The client configuration, as people change it and as the doors hear of it."""
+"""The client configuration, as people change it and as ingest hear of it."""
 
 import asyncio
 from typing import Any
@@ -27,7 +27,7 @@ async def remove(api: RunningApi, key: str) -> Answer:
     return await api.request("DELETE", PATH, api.people.user, params={"key": key})
 
 
-async def known_at_the_door(api: RunningApi, project_id: UUID = PROJECT) -> tuple[int, dict[str, str]] | None:
+async def known_to_ingest(api: RunningApi, project_id: UUID = PROJECT) -> tuple[int, dict[str, str]] | None:
     """Version and settings, without those that every project begins with."""
     entry = (await api.parts.projection.find_project(project_id.bytes)).entry
     if entry is None:
@@ -38,41 +38,41 @@ async def known_at_the_door(api: RunningApi, project_id: UUID = PROJECT) -> tupl
     return entry.config_version, own
 
 
-async def test_a_setting_is_known_at_the_door_with_a_new_version(api: RunningApi) -> None:
+async def test_a_setting_is_known_at_ingest_with_a_new_version(api: RunningApi) -> None:
     """Each change counts, also one to the same value; key and value are trimmed."""
     answer = await put(api, " @@log:* ", " Warn\n")
     assert (answer.status, answer.body) == (200, b"")
-    assert await known_at_the_door(api) == (2, {"@@log:*": "Warn"})
+    assert await known_to_ingest(api) == (2, {"@@log:*": "Warn"})
 
     await put(api, "@@log:*", "Error")
     await put(api, "other", "x")
     await put(api, "other", "x")
-    assert await known_at_the_door(api) == (5, {"@@log:*": "Error", "other": "x"})
+    assert await known_to_ingest(api) == (5, {"@@log:*": "Error", "other": "x"})
 
     assert (await remove(api, " other ")).status == 200
-    assert await known_at_the_door(api) == (6, {"@@log:*": "Error"})
+    assert await known_to_ingest(api) == (6, {"@@log:*": "Error"})
 
 
 async def test_removing_what_is_not_there_changes_no_version(api: RunningApi) -> None:
-    """But the doors are told again what there is."""
+    """But ingest are told again what there is."""
     assert (await remove(api, "nothing")).status == 200
 
-    assert await known_at_the_door(api) == (1, {})
+    assert await known_to_ingest(api) == (1, {})
 
 
-async def test_changes_at_once_are_all_kept_and_the_door_knows_the_last(api: RunningApi) -> None:
-    """Whoever tells the doors holds the project, so no older state can overtake a newer one."""
+async def test_changes_at_once_are_all_kept_and_ingest_knows_the_last(api: RunningApi) -> None:
+    """Whoever tells ingest holds the project, so no older state can overtake a newer one."""
     answers = await asyncio.gather(*(put(api, f"key{number}", "x") for number in range(20)))
 
     assert {answer.status for answer in answers} == {200}
-    assert await known_at_the_door(api) == (21, {f"key{number}": "x" for number in range(20)})
+    assert await known_to_ingest(api) == (21, {f"key{number}": "x" for number in range(20)})
 
 
 async def test_text_that_cannot_be_stored_is_mended(api: RunningApi) -> None:
     """NUL becomes U+FFFD."""
     assert (await put(api, "a\0b", "c\0d")).status == 200
 
-    assert await known_at_the_door(api) == (2, {"a\ufffdb": "c\ufffdd"})
+    assert await known_to_ingest(api) == (2, {"a\ufffdb": "c\ufffdd"})
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ async def test_what_is_no_setting_is_refused(api: RunningApi, key: str, body: An
     answer = await api.post(PATH, api.people.user, body, params={"key": key})
 
     assert (answer.status, answer.json["status"]) == (status, status)
-    assert await known_at_the_door(api) is None
+    assert await known_to_ingest(api) is None
     assert await api.pool.fetchval("SELECT config_version FROM projects WHERE id = $1", PROJECT) == 1
 
 
@@ -112,7 +112,10 @@ async def test_a_project_has_a_bounded_number_of_settings(api: RunningApi) -> No
 
 
 async def test_the_settings_of_a_project_are_bounded_in_all(api: RunningApi) -> None:
-    """Every door holds them in memory; smaller ones can still be set, and one removed makes room."""
+    """Every ingest process holds them in memory.
+
+    Smaller ones can still be set, and one removed makes room.
+    """
     fitting = BYTES_AT_MOST // 10_000 - 1
     answers = [await put(api, f"key{number}", "x" * 10_000) for number in range(fitting)]
     assert {answer.status for answer in answers} == {200}
@@ -137,8 +140,8 @@ async def test_who_may_change_which_project(api: RunningApi) -> None:
     assert (await api.request("DELETE", foreign, people.user, params=key)).status == 404
 
 
-async def test_a_change_that_the_doors_cannot_be_told_of_is_503(api_without_redis: RunningApi) -> None:
-    """It is made, and the sweep tells the doors of it."""
+async def test_a_change_that_ingest_cannot_be_told_of_is_503(api_without_redis: RunningApi) -> None:
+    """It is made, and the sweep tells ingest of it."""
     answer = await put(api_without_redis, "k", "x")
 
     assert answer.status == 503

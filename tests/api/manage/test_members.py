@@ -29,7 +29,7 @@ async def test_members_are_listed_by_address(api: RunningApi) -> None:
 
 
 async def test_a_user_joins_at_once_with_all_tokens(api: RunningApi) -> None:
-    """However the address is spelled; the doors know."""
+    """However the address is spelled; ingest know."""
     answer = await api.post(f"{PATH}/STRANGER@example.com", api.people.user)
 
     assert (answer.status, answer.json) == (200, {"email_address": "stranger@example.com"})
@@ -92,7 +92,7 @@ async def test_who_has_no_address_cannot_be_invited(api: RunningApi, email: str)
 
 
 async def test_a_removed_member_sees_nothing_any_more(api: RunningApi) -> None:
-    """Here and at the doors; the login as such goes on."""
+    """Here and at ingest; the login as such goes on."""
     assert (await remove(api, "admin@example.com")).status == 200
 
     assert (await api.get("/api/v2/organizations", api.people.admin)).json == []
@@ -119,7 +119,7 @@ async def test_removing_who_is_not_there_is_nothing(api: RunningApi) -> None:
     assert len((await api.get("/api/v2/organizations", api.people.stranger)).json) == 1
 
 
-async def test_what_the_doors_could_not_be_told_is_503(api_without_redis: RunningApi) -> None:
+async def test_what_ingest_could_not_be_told_is_503(api_without_redis: RunningApi) -> None:
     """It is done, and the sweep tells them."""
     api = api_without_redis
 

@@ -29,7 +29,7 @@ async def test_a_token_is_made_for_the_project_in_the_body(api: RunningApi) -> N
     assert answer.status == 201
     assert (answer.json["project_id"], answer.json["organization_id"]) == (PROJECT.hex, ORGANIZATION.hex)
     assert "default_project_id" not in answer.json
-    assert await api.knows_at_the_door(answer.json["id"])
+    assert await api.known_to_ingest(answer.json["id"])
 
 
 async def test_a_token_of_an_organization_reaches_all_its_projects(api: RunningApi) -> None:
@@ -135,7 +135,7 @@ async def test_the_default_token_is_the_first_for_clients(api: RunningApi) -> No
     assert answer.status == 201
     assert answer.json["scopes"] == ["client"]
     assert (await api.get(DEFAULT, api.people.user)).json["id"] == answer.json["id"]
-    assert await api.knows_at_the_door(answer.json["id"])
+    assert await api.known_to_ingest(answer.json["id"])
 
 
 async def test_who_asks_at_once_gets_the_same_default_token(api: RunningApi) -> None:

@@ -19,7 +19,7 @@ async def make(api: RunningApi, name: Any = "Initech") -> Answer:
 
 
 async def test_whoever_makes_one_belongs_to_it(api: RunningApi) -> None:
-    """With every token, also at the doors."""
+    """With every token, also at ingest."""
     answer = await make(api, " Initech ")
 
     assert answer.status == 201
@@ -57,7 +57,7 @@ async def test_of_two_with_the_same_name_at_once_one_is_made(api: RunningApi) ->
     assert sorted(answer.status for answer in answers) == [201, 400, 400, 400, 400]
 
 
-async def test_one_that_the_doors_could_not_be_told_of_is_not_made(api_without_redis: RunningApi) -> None:
+async def test_one_that_ingest_could_not_be_told_of_is_not_made(api_without_redis: RunningApi) -> None:
     """503."""
     api = api_without_redis
 
@@ -83,7 +83,7 @@ async def test_an_organization_is_renamed(api: RunningApi, method: str) -> None:
 
 
 async def test_a_deleted_organization_is_gone_with_all_it_had(api: RunningApi) -> None:
-    """Projects and tokens, here and at the doors; its people can still log in."""
+    """Projects and tokens, here and at ingest; its people can still log in."""
     await api.post(f"{PATH}/users/guest@example.com", api.people.user)
     await api.post(
         f"/api/v2/projects/{PROJECT.hex}/config", api.people.user, {"value": "x"}, params={"key": "k"}
@@ -97,7 +97,7 @@ async def test_a_deleted_organization_is_gone_with_all_it_had(api: RunningApi) -
     assert (await api.get("/api/v2/organizations", api.people.user)).json == []
     assert (await api.get("/api/v2/projects", api.people.user)).json == []
     for token in (program, api.people.client, api.people.program):
-        assert not await api.knows_at_the_door(token)
+        assert not await api.known_to_ingest(token)
         assert (await api.get("/api/v2/projects", token)).status == 401
     assert (await api.parts.projection.find_project(PROJECT.bytes)).entry is None
     assert (await api.parts.projection.find_organization(ORGANIZATION.bytes)).entry is None

@@ -29,7 +29,7 @@ async def make(api: RunningApi, name: str = "Lab", token: str | None = None, **m
     return await api.post("/api/v2/projects", token or api.people.user, body)
 
 
-async def test_a_new_project_is_known_at_the_doors_with_its_settings(api: RunningApi) -> None:
+async def test_a_new_project_is_known_at_ingest_with_its_settings(api: RunningApi) -> None:
     """At version 1, so that clients ask for more; its tokens can post at once."""
     answer = await make(api, " Lab ", delete_bot_data_enabled=True, promoted_tabs=["a", "b\0"])
 
@@ -86,7 +86,7 @@ async def test_of_two_with_the_same_name_at_once_one_is_made(api: RunningApi) ->
     assert sorted(answer.status for answer in answers) == [201, 400, 400, 400, 400]
 
 
-async def test_a_project_that_the_doors_could_not_be_told_of_is_not_made(
+async def test_a_project_that_ingest_could_not_be_told_of_is_not_made(
     api_without_redis: RunningApi,
 ) -> None:
     """503; they would answer 404, on which clients drop their events."""
@@ -128,7 +128,7 @@ async def test_what_cannot_be_changed_is_refused(api: RunningApi, body: Any, sta
 
 
 async def test_a_deleted_project_is_gone_at_once_everywhere(api: RunningApi) -> None:
-    """With its tokens, here and at the doors; its events are found no longer."""
+    """With its tokens, here and at ingest; its events are found no longer."""
     await api.post(f"{PATH}/config", api.people.user, {"value": "x"}, params={"key": "k"})
     made = await api.post(f"{PATH}/tokens", api.people.user, {"scopes": ["user"]})
     whole = f"/api/v2/organizations/{ORGANIZATION.hex}/tokens"
@@ -143,7 +143,7 @@ async def test_a_deleted_project_is_gone_at_once_everywhere(api: RunningApi) -> 
     assert (await api.get(f"/api/v2/events/{event.id.hex()}", api.people.user)).status == 404
     assert (await api.get("/api/v2/events/by-ref/order-4711", api.people.user)).json == []
     assert (await api.get("/api/v2/projects", made.json["id"])).status == 401
-    assert not await api.knows_at_the_door(made.json["id"])
+    assert not await api.known_to_ingest(made.json["id"])
     assert (await api.parts.projection.find_project(PROJECT.bytes)).entry is None
     entry = (await api.parts.projection.find_token(other.json["id"][:24])).entry
     assert entry is not None
@@ -163,8 +163,8 @@ async def test_a_mixed_list_says_what_became_of_each(api: RunningApi) -> None:
     assert (await api.get(f"/api/v2/projects/{OTHER_PROJECT.hex}", api.people.stranger)).status == 200
 
 
-async def test_a_deletion_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
-    """503, though nobody sees the project any more; the sweep tells the doors."""
+async def test_a_deletion_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
+    """503, though nobody sees the project any more; the sweep tells ingest."""
     api = api_without_redis
 
     assert (await api.request("DELETE", PATH, api.people.user)).status == 503

@@ -42,7 +42,7 @@ async def test_a_new_token_works_at_once_and_is_shown_once(api: RunningApi) -> N
     assert row["digest"] == digest_of(secret)
     assert row["clear_text"] is None
     assert (await api.get("/api/v2/projects", secret)).status == 200
-    assert await api.knows_at_the_door(secret)
+    assert await api.known_to_ingest(secret)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ async def test_tokens_of_other_projects_cannot_be_made(api: RunningApi, project_
     assert (await api.post(f"/api/v2/projects/{project_id}/tokens", api.people.user)).status == 404
 
 
-async def test_a_revoked_token_is_refused_here_and_at_the_doors(api: RunningApi) -> None:
+async def test_a_revoked_token_is_refused_here_and_at_ingest(api: RunningApi) -> None:
     """By the time of the answer."""
     secret = (await api.post(PATH, api.people.user, {"scopes": ["user"]})).json["id"]
 
@@ -192,7 +192,7 @@ async def test_a_revoked_token_is_refused_here_and_at_the_doors(api: RunningApi)
 
     assert (answer.status, answer.json) == (202, {"workers": []})
     assert (await api.get("/api/v2/projects", secret)).status == 401
-    assert not await api.knows_at_the_door(secret)
+    assert not await api.known_to_ingest(secret)
 
 
 async def test_the_public_part_names_a_token(api: RunningApi) -> None:
@@ -232,14 +232,14 @@ async def test_a_mixed_list_says_what_became_of_each(api: RunningApi) -> None:
 
 
 async def test_tokens_of_another_organization_do_not_exist(api: RunningApi) -> None:
-    """404, and they go on working, here and at the doors."""
+    """404, and they go on working, here and at ingest."""
     made = await api.post(
         f"/api/v2/projects/{OTHER_PROJECT.hex}/tokens", api.people.stranger, {"scopes": ["user"]}
     )
 
     assert (await delete(api, made.json["id"])).status == 404
     assert (await api.get("/api/v2/projects", made.json["id"])).status == 200
-    assert await api.knows_at_the_door(made.json["id"])
+    assert await api.known_to_ingest(made.json["id"])
 
 
 async def test_logins_are_no_resource(api: RunningApi) -> None:
@@ -265,7 +265,7 @@ async def test_ids_against_the_constraint_are_no_route(api: RunningApi, path: st
     assert (await delete(api, path)).status == 404
 
 
-async def test_no_token_is_made_that_the_doors_cannot_be_told_of(api_without_redis: RunningApi) -> None:
+async def test_no_token_is_made_that_ingest_cannot_be_told_of(api_without_redis: RunningApi) -> None:
     """They would answer it 401, on which clients drop their events: 503, and it is not kept either."""
     api = api_without_redis
     before = await api.pool.fetchval("SELECT count(*) FROM tokens")
@@ -277,8 +277,8 @@ async def test_no_token_is_made_that_the_doors_cannot_be_told_of(api_without_red
     assert await api.pool.fetchval("SELECT count(*) FROM tokens") == before
 
 
-async def test_a_revocation_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
-    """503 with `Retry-After`: revoked here, but not everywhere; so is a repeat, until the doors know."""
+async def test_a_revocation_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
+    """503 with `Retry-After`: revoked here, but not everywhere; so is a repeat, until ingest know."""
     api = api_without_redis
 
     first = await delete(api, api.people.program)
@@ -286,18 +286,18 @@ async def test_a_revocation_that_the_doors_do_not_know_says_so(api_without_redis
 
     assert (first.status, again.status) == (503, 503)
     assert int(first.headers["Retry-After"]) > 0
-    assert "doors" in first.json["title"]
+    assert "ingest processes" in first.json["title"]
     assert (await api.get("/api/v2/projects", api.people.program)).status == 401
 
 
-async def test_repeating_a_revocation_mends_what_the_doors_missed(api: RunningApi) -> None:
-    """404, for the token is gone; but now the doors know."""
+async def test_repeating_a_revocation_mends_what_ingest_missed(api: RunningApi) -> None:
+    """404, for the token is gone; but now ingest know."""
     secret = (await api.post(PATH, api.people.user)).json["id"]
     await api.pool.execute("DELETE FROM tokens WHERE id = $1", secret[:24])
-    assert await api.knows_at_the_door(secret)
+    assert await api.known_to_ingest(secret)
 
     assert (await delete(api, secret)).status == 404
-    assert not await api.knows_at_the_door(secret)
+    assert not await api.known_to_ingest(secret)
 
 
 async def test_tokens_are_listed_without_their_secrets(api: RunningApi) -> None:
@@ -346,20 +346,20 @@ async def test_what_is_no_token_of_ours_cannot_be_read_or_changed(api: RunningAp
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-async def test_a_disabled_token_is_refused_here_and_at_the_doors(api: RunningApi, method: str) -> None:
+async def test_a_disabled_token_is_refused_here_and_at_ingest(api: RunningApi, method: str) -> None:
     """By the time of the answer; enabled again it works again. What is left out stays."""
     path = f"/api/v2/tokens/{api.people.program[:24]}"
 
     disabled = await api.request(method, path, api.people.user, json={"is_disabled": True, "notes": "a\0b"})
     assert (disabled.status, disabled.json["is_disabled"]) == (200, True)
     assert (await api.get("/api/v2/projects", api.people.program)).status == 401
-    assert not await api.knows_at_the_door(api.people.program)
+    assert not await api.known_to_ingest(api.people.program)
 
     enabled = await api.request(method, path, api.people.user, json={"IS_DISABLED": False})
     assert (enabled.json["is_disabled"], enabled.json["notes"]) == (False, "a\ufffdb")
     assert enabled.json["updated_utc"] > disabled.json["updated_utc"]
     assert (await api.get("/api/v2/projects", api.people.program)).status == 200
-    assert await api.knows_at_the_door(api.people.program)
+    assert await api.known_to_ingest(api.people.program)
 
     bare = await api.request(method, path, api.people.user, json={"notes": None})
     assert "notes" not in bare.json
@@ -389,18 +389,18 @@ async def test_bodies_of_changes(api: RunningApi, body: bytes, status: int) -> N
     assert (await api.get(path, api.people.user)).json == before
 
 
-async def test_changes_at_once_leave_the_doors_with_the_last_one(api: RunningApi) -> None:
-    """Whoever tells the doors holds the token: they never know an older state than Postgres."""
+async def test_changes_at_once_leave_ingest_with_the_last_one(api: RunningApi) -> None:
+    """Whoever tells ingest holds the token: they never know an older state than Postgres."""
     path = f"/api/v2/tokens/{api.people.program[:24]}"
     await asyncio.gather(
         *(api.request("PATCH", path, api.people.user, json={"is_disabled": bool(n % 2)}) for n in range(20))
     )
 
     is_disabled = (await api.get(path, api.people.user)).json["is_disabled"]
-    assert await api.knows_at_the_door(api.people.program) is not is_disabled
+    assert await api.known_to_ingest(api.people.program) is not is_disabled
 
 
-async def test_a_change_that_the_doors_do_not_know_says_so(api_without_redis: RunningApi) -> None:
+async def test_a_change_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
     """503; a repeat says so again until they do."""
     api = api_without_redis
     path = f"/api/v2/tokens/{api.people.program[:24]}"

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from collector.broker.connection import connect
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.broker.request_counters import RequestCounters
 from collector.database.owners.projects import add_project
 from collector.database.writing.usage import UsageKey, add_usage
@@ -112,7 +112,7 @@ async def test_a_person_sees_that_an_organization_s_programs_have_no_requests_le
 async def use_up(requests: int, api: RunningApi, redis_url: str, key_prefix: str) -> None:
     """Count requests of the organization's programs, in this quarter hour."""
     redis, now_seconds = connect(redis_url, socket_timeout_seconds=5), api.parts.clock.now_ms() // 1000
-    counters = RequestCounters(redis, Keys(key_prefix))
+    counters = RequestCounters(redis, RedisKeys(key_prefix))
     for _ in range(requests):
         await counters.count(counted_organization(ORGANIZATION.hex), now_seconds)
     await redis.aclose()

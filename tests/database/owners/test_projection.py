@@ -1,4 +1,4 @@
-"""What the sweep tells the doors."""
+"""What the sweep tells ingest."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -39,7 +39,7 @@ async def add(pool: asyncpg.Pool, token: Token) -> None:
         await add_token(connection, token)
 
 
-async def test_all_that_the_door_must_know_is_there(filled: asyncpg.Pool) -> None:
+async def test_all_that_ingest_must_know_is_there(filled: asyncpg.Pool) -> None:
     """A program's token has its project, a person's the person's roles and organizations."""
     await filled.execute("UPDATE projects SET config_version = 7, settings = $1", b'{"@@log:*":"info"}')
     await filled.execute("UPDATE organizations SET is_suspended = true")

@@ -11,7 +11,7 @@ from collector.database.owners import purge
 from collector.database.owners.deletion import delete_organizations, delete_projects
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
-from collector.database.owners.purge import remove_left_behind
+from collector.database.owners.purge import purge_deleted
 from collector.database.writing.store import BatchStore
 from tests.database.rows import (
     ORGANIZATION,
@@ -20,9 +20,9 @@ from tests.database.rows import (
     a_letter,
     an_event,
     days_ago,
+    normalized,
     stored,
     today,
-    understood,
 )
 from tests.waiting import until
 
@@ -45,7 +45,7 @@ async def store(pool: asyncpg.Pool) -> BatchStore:
             for number in range(7)
         ]
         letters = [a_letter(project_id=project), a_letter(project_id=project)]
-        await store.save([understood(*events, dead_letters=letters)])
+        await store.save([normalized(*events, dead_letters=letters)])
     return store
 
 
@@ -69,7 +69,7 @@ async def differing(pool: asyncpg.Pool) -> dict[str, object]:
     ledger = await read_ledger(pool, counts_events=True)
     counted = {reason: n for (outcome, reason), n in ledger.outcomes.items() if outcome == "dead_lettered"}
     wrong: dict[str, object] = {
-        str(day): pair for day, pair in (ledger.leaves or {}).items() if pair[0] != pair[1]
+        str(day): pair for day, pair in (ledger.partitions or {}).items() if pair[0] != pair[1]
     }
     return wrong | ({} if counted == ledger.dead_letters else {"letters": (counted, ledger.dead_letters)})
 
@@ -83,7 +83,7 @@ async def test_everything_of_a_deleted_project_goes_and_the_account_adds_up(
     assert all([await left(pool, table) for table in TABLES[:3]])
     await delete(pool)
 
-    removed = await remove_left_behind(pool)
+    removed = await purge_deleted(pool)
 
     assert removed == 7 + 2 + 1  # events, letters, and the stack that they all are in
     assert [await left(pool, table) for table in TABLES] == [0] * len(TABLES)
@@ -129,13 +129,13 @@ async def test_rows_are_locked_in_the_order_in_which_workers_lock_them(
     await delete(pool)
     if table == "events":
         accepted = [today() - timedelta(milliseconds=number) for number in range(50)]
-        await BatchStore(pool).save([understood(*[an_event(accepted=moment) for moment in accepted])])
+        await BatchStore(pool).save([normalized(*[an_event(accepted=moment) for moment in accepted])])
     else:
         await pool.execute(_MANY_ROWS[table], PROJECT, ORGANIZATION)
     rows = f"SELECT {key} FROM {table} WHERE project_id = $1 ORDER BY {key}"  # noqa: S608 - constants
     async with asyncio.TaskGroup() as tasks, pool.acquire() as worker, worker.transaction():
         await worker.fetchrow(f"{rows} LIMIT 1 FOR UPDATE", PROJECT)
-        removing = tasks.create_task(remove_left_behind(pool))
+        removing = tasks.create_task(purge_deleted(pool))
         await until(lambda: _somebody_waits(pool), what="a removal that waits for a row")
         async with pool.acquire() as other, other.transaction():
             free = await other.fetch(f"{rows} FOR UPDATE SKIP LOCKED", PROJECT)
@@ -158,19 +158,19 @@ async def test_it_is_done_only_once_no_worker_can_be_storing_any_more(
 ) -> None:
     """A worker that had asked for the project before it was deleted may still store its events."""
     await delete(pool)
-    await remove_left_behind(pool)
+    await purge_deleted(pool)
     assert await pool.fetchval("SELECT emptied_utc FROM deleted_projects") is None
 
-    await store.save([understood(an_event())])
-    assert await remove_left_behind(pool) > 0
+    await store.save([normalized(an_event())])
+    assert await purge_deleted(pool) > 0
     assert await left(pool, "events") == 0
 
     await pool.execute(
         "UPDATE deleted_projects SET deleted_utc = deleted_utc - $1::interval", timedelta(hours=1)
     )
-    await remove_left_behind(pool)
+    await purge_deleted(pool)
     assert await pool.fetchval("SELECT emptied_utc FROM deleted_projects") is not None
-    assert await remove_left_behind(pool) == 0
+    assert await purge_deleted(pool) == 0
 
 
 async def test_a_project_that_another_worker_is_at_is_left_to_it(
@@ -182,9 +182,9 @@ async def test_a_project_that_another_worker_is_at_is_left_to_it(
 
     async with pool.acquire() as other, other.transaction():
         await other.execute("SELECT FROM deleted_projects FOR UPDATE")
-        assert await remove_left_behind(pool) == 0
+        assert await purge_deleted(pool) == 0
 
-    assert await remove_left_behind(pool) > 0
+    assert await purge_deleted(pool) > 0
 
 
 async def test_with_an_organization_go_all_its_projects(pool: asyncpg.Pool, store: BatchStore) -> None:
@@ -194,7 +194,7 @@ async def test_with_an_organization_go_all_its_projects(pool: asyncpg.Pool, stor
         gone = await delete_organizations(connection, [ORGANIZATION])
 
     assert set(gone.projects) == {PROJECT, OTHER_PROJECT}
-    await remove_left_behind(pool)
+    await purge_deleted(pool)
     assert await stored(pool) == []
     assert await differing(pool) == {}
 
@@ -206,10 +206,10 @@ async def test_a_project_that_is_there_again_keeps_what_it_has(pool: asyncpg.Poo
     async with pool.acquire() as connection:
         await add_project(connection, PROJECT, ORGANIZATION, "Shop")
 
-    assert await remove_left_behind(pool) == 0
+    assert await purge_deleted(pool) == 0
 
     await delete(pool)
-    assert await remove_left_behind(pool) > 0
+    assert await purge_deleted(pool) > 0
 
 
 async def test_deleting_what_is_not_there_is_nothing(pool: asyncpg.Pool) -> None:
@@ -217,4 +217,4 @@ async def test_deleting_what_is_not_there_is_nothing(pool: asyncpg.Pool) -> None
     await delete(pool)
     await delete(pool)
 
-    assert await remove_left_behind(pool) == 0
+    assert await purge_deleted(pool) == 0

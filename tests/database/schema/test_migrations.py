@@ -8,7 +8,7 @@ import pytest
 
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import check_migrated, migrate, migration_names
-from collector.database.schema.partitions import make_missing_leaves
+from collector.database.schema.partitions import make_missing_partitions
 from collector.process.lifecycle import StartError
 
 pytestmark = pytest.mark.integration
@@ -71,10 +71,10 @@ async def test_a_file_may_take_longer_than_any_other_command(
 
 
 async def test_data_is_compressed_by_lz4_where_the_server_has_it(empty_database_url: str) -> None:
-    """In every leaf; elsewhere by what the server has."""
+    """In every partition; elsewhere by what the server has."""
     await migrate(empty_database_url)
     connection = await asyncpg.connect(empty_database_url)
-    await make_missing_leaves(connection, [date(2026, 11, 22)])
+    await make_missing_partitions(connection, [date(2026, 11, 22)])
 
     compression = await connection.fetchval(
         "SELECT attcompression FROM pg_attribute"

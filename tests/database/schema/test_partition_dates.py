@@ -1,4 +1,4 @@
-"""What is recorded of a leaf's dates holds those of all its events, however they got there."""
+"""What is recorded of a partition's dates holds those of all its events, however they got there."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -14,10 +14,10 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema import partitions
 from collector.database.schema.migrations import migrate
-from collector.database.schema.partition_dates import ids_of_dates, widen_leaf_dates
-from collector.database.schema.partitions import maintain_leaves, make_missing_leaves
+from collector.database.schema.partition_dates import ids_of_dates, widen_partition_dates
+from collector.database.schema.partitions import maintain_partitions, make_missing_partitions
 from collector.database.search.event_lists import Selection, count_events, find_events
-from collector.database.sessions.upkeep import tell_start_events
+from collector.database.sessions.upkeep import update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions
 from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
@@ -27,7 +27,7 @@ from collector.domain.event.session_key import session_key
 from collector.domain.filter.parser import filter_of
 from collector.domain.ids import first_id_at
 from tests.conftest import SCALE
-from tests.database.rows import ORGANIZATION, PROJECT, an_event, days_ago, post_id, today, understood
+from tests.database.rows import ORGANIZATION, PROJECT, an_event, days_ago, normalized, post_id, today
 
 pytestmark = pytest.mark.integration
 
@@ -36,8 +36,8 @@ HOUR = timedelta(hours=1)
 
 
 async def recorded(pool: asyncpg.Pool) -> dict[date, tuple[datetime, datetime]]:
-    """The dates of each leaf that has events."""
-    rows = await pool.fetch("SELECT * FROM leaf_dates WHERE smallest <= largest")
+    """The dates of each partition that has events."""
+    rows = await pool.fetch("SELECT * FROM partition_dates WHERE smallest <= largest")
     return {row["day"]: (row["smallest"], row["largest"]) for row in rows}
 
 
@@ -69,25 +69,25 @@ def with_user(**members: Any) -> Event:
     return an_event(data=b'{"@user": {"identity": "user-1"}}', session_key=key, **members)
 
 
-async def test_a_leafs_dates_are_those_of_its_events_in_whole_hours(pool: asyncpg.Pool) -> None:
+async def test_a_partitions_dates_are_those_of_its_events_in_whole_hours(pool: asyncpg.Pool) -> None:
     """Rounded outwards, so that a day's events change them once an hour at most."""
     moment = days_ago(2).replace(minute=20)
     store = BatchStore(pool)
 
-    await store.save([understood(an_event(accepted=days_ago(1), date=moment))])
+    await store.save([normalized(an_event(accepted=days_ago(1), date=moment))])
     before = await recorded(pool)
-    await store.save([understood(an_event(accepted=days_ago(1), date=moment + timedelta(minutes=30)))])
+    await store.save([normalized(an_event(accepted=days_ago(1), date=moment + timedelta(minutes=30)))])
 
     assert before == {days_ago(1).date(): (days_ago(2), days_ago(2) + HOUR)}
     assert await recorded(pool) == before
 
 
-async def test_a_late_event_widens_its_leaf_alone(pool: asyncpg.Pool) -> None:
+async def test_a_late_event_widens_its_partition_alone(pool: asyncpg.Pool) -> None:
     """A batch of several days widens each of their partitions."""
     late = an_event(accepted=days_ago(1), date=days_ago(50))
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (0, 1, 2)]
 
-    await BatchStore(pool).save([understood(late, *events)])
+    await BatchStore(pool).save([normalized(late, *events)])
 
     assert {day: dates[0] for day, dates in (await recorded(pool)).items()} == {
         days_ago(0).date(): days_ago(0),
@@ -110,13 +110,13 @@ async def test_a_late_event_widens_its_leaf_alone(pool: asyncpg.Pool) -> None:
 async def test_dates_at_the_edges_of_the_calendar_are_recorded(pool: asyncpg.Pool, date_: datetime) -> None:
     """Whatever a date is, it is found by a filter that names it."""
     event = an_event(date=date_)
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
 
     assert await found(pool, f'date:"{date_.isoformat()}"'.replace("+00:00", "Z")) == [event.id]
     assert await outside(pool) == 0
 
 
-async def test_every_way_into_a_leaf_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
+async def test_every_way_into_a_partition_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
     """Straight, staged, across midnight, derived, repeated, told later, described: none is outside."""
     store = BatchStore(pool)
     midnight = today().replace(hour=0) - 2 * DAY
@@ -133,18 +133,18 @@ async def test_every_way_into_a_leaf_keeps_to_its_dates(pool: asyncpg.Pool) -> N
         post_id(), PROJECT.bytes, ORGANIZATION.bytes, "order-4712", b'{"description": "slow"}'
     )
 
-    await store.save([understood(*straight)])
-    await store.save([understood(first)])
-    await store.save([understood(repeated)])
-    await store.save([understood(*again, *[an_event(date=days_ago(n)) for n in range(20)])])
-    await store.save([understood(*[an_event(date=days_ago(n)) for n in range(20)])])
-    await store.save([understood(with_user(accepted=days_ago(1), date=days_ago(9) - HOUR / 5))])
-    await store.save([understood(descriptions=[description])])
+    await store.save([normalized(*straight)])
+    await store.save([normalized(first)])
+    await store.save([normalized(repeated)])
+    await store.save([normalized(*again, *[an_event(date=days_ago(n)) for n in range(20)])])
+    await store.save([normalized(*[an_event(date=days_ago(n)) for n in range(20)])])
+    await store.save([normalized(with_user(accepted=days_ago(1), date=days_ago(9) - HOUR / 5))])
+    await store.save([normalized(descriptions=[description])])
     # The first looks for an event are where young ones are, by Postgres's clock.
     await pool.execute("UPDATE user_descriptions SET tries = 10")
     applied = await apply_descriptions(pool, 10)
     await pool.execute("UPDATE sessions SET due_utc = now()")
-    told = await tell_start_events(pool, 100)
+    told = await update_start_events(pool, 100)
 
     assert applied.applied == 1
     assert told
@@ -155,9 +155,11 @@ async def test_every_way_into_a_leaf_keeps_to_its_dates(pool: asyncpg.Pool) -> N
 
 async def test_what_lies_outside_is_told(pool: asyncpg.Pool) -> None:
     """The invariant is not taken for granted: an audit looks at it."""
-    await BatchStore(pool).save([understood(an_event(accepted=days_ago(1), date=days_ago(1)), an_event())])
-    await pool.execute("UPDATE leaf_dates SET largest = smallest - interval '1 day' WHERE day < $1", today())
-    await pool.execute("DELETE FROM leaf_dates WHERE day >= $1", today())
+    await BatchStore(pool).save([normalized(an_event(accepted=days_ago(1), date=days_ago(1)), an_event())])
+    await pool.execute(
+        "UPDATE partition_dates SET largest = smallest - interval '1 day' WHERE day < $1", today()
+    )
+    await pool.execute("DELETE FROM partition_dates WHERE day >= $1", today())
 
     assert await outside(pool) == 2
 
@@ -170,7 +172,7 @@ async def test_leaving_out_leaves_leaves_out_no_event(pool: asyncpg.Pool, seed: 
         an_event(accepted=days_ago(age), date=days_ago(age + random.choice((0, 0, 1, random.randrange(90)))))
         for age in (random.randrange(60) for _ in range(30))
     ]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
     ages = [random.randrange(-2, 160) for _ in range(24)]
 
     for newer, older in zip(ages[::2], ages[1::2], strict=True):
@@ -182,11 +184,11 @@ async def test_leaving_out_leaves_leaves_out_no_event(pool: asyncpg.Pool, seed: 
         assert sorted(await found(pool, f"type:log (date:[{written}}} OR date:[{written}}})")) == expected
 
 
-async def test_only_leaves_with_such_dates_are_looked_into(pool: asyncpg.Pool) -> None:
-    """Long ago lies in leaves of its own, give or take what came late, whatever age events may have."""
+async def test_only_partitions_with_such_dates_are_looked_into(pool: asyncpg.Pool) -> None:
+    """Long ago lies in partitions of its own, give or take what came late, whatever age events may have."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (400, 395, 390, 10, 0)]
     late = an_event(accepted=days_ago(394), date=days_ago(399))
-    await BatchStore(pool).save([understood(*events, late)])
+    await BatchStore(pool).save([normalized(*events, late)])
 
     assert await located_ids(pool, days_ago(400), days_ago(394)) == ids_of(days_ago(400), days_ago(394))
     assert await located_ids(pool, days_ago(399), days_ago(398)) == ids_of(days_ago(394), days_ago(394))
@@ -210,7 +212,7 @@ async def test_who_searches_while_events_pour_in_misses_none_that_was_there(pool
             dates = [days_ago(10 + (worker * 7 + number * 3) % 30)] * 3
             accepted = days_ago(number % 4)
             await BatchStore(pool).save(
-                [understood(*[an_event(accepted=accepted, date=date_) for date_ in dates])]
+                [normalized(*[an_event(accepted=accepted, date=date_) for date_ in dates])]
             )
 
     async with asyncio.TaskGroup() as tasks:
@@ -243,53 +245,53 @@ async def test_dates_are_widened_before_anything_is_stored(
         raise ConnectionAbortedError
 
     with monkeypatch.context() as dying:
-        dying.setattr("collector.database.writing.store.count_finished", die)
+        dying.setattr("collector.database.writing.store.count_processed", die)
         with pytest.raises(DatabaseUnavailable):
-            await BatchStore(pool).save([understood(event)])
+            await BatchStore(pool).save([normalized(event)])
 
     assert await recorded(pool) == {days_ago(0).date(): (days_ago(5), days_ago(5) + HOUR)}
     assert await found(pool, time=time) == []
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     assert await found(pool, time=time) == [event.id]
 
 
-async def test_a_leaf_that_is_dropped_and_made_again_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
+async def test_a_partition_that_is_dropped_and_made_again_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
     """Also for a worker that had widened its dates before it was dropped; a later drop forgets them."""
     old, older, event = days_ago(41), days_ago(42), an_event(accepted=days_ago(42), date=days_ago(70))
     async with pool.acquire() as connection:
-        await make_missing_leaves(connection, [older.date(), old.date()])
-        await maintain_leaves(pool, 30, 0)
-        await widen_leaf_dates(connection, {older.date(): [event]})
-        assert (await maintain_leaves(pool, 30, 0)).dropped == older.date()
-        await make_missing_leaves(connection, [older.date()])
+        await make_missing_partitions(connection, [older.date(), old.date()])
+        await maintain_partitions(pool, 30, 0)
+        await widen_partition_dates(connection, {older.date(): [event]})
+        assert (await maintain_partitions(pool, 30, 0)).dropped == older.date()
+        await make_missing_partitions(connection, [older.date()])
 
     assert await recorded(pool) == {older.date(): (days_ago(70), days_ago(70) + HOUR)}
-    assert (await maintain_leaves(pool, 30, 0)).dropped == older.date()
-    assert (await maintain_leaves(pool, 30, 0)).dropped == old.date()
+    assert (await maintain_partitions(pool, 30, 0)).dropped == older.date()
+    assert (await maintain_partitions(pool, 30, 0)).dropped == old.date()
     assert await recorded(pool) == {}
 
 
-async def test_a_drop_forgets_no_dates_of_a_leaf_that_is_there(pool: asyncpg.Pool) -> None:
+async def test_a_drop_forgets_no_dates_of_a_partition_that_is_there(pool: asyncpg.Pool) -> None:
     """Another worker may make an older one while this one is being dropped."""
     expired, older = days_ago(41).date(), days_ago(50).date()
     async with pool.acquire() as connection:
-        await make_missing_leaves(connection, [expired, older])
-        await widen_leaf_dates(connection, {older: [an_event(date=days_ago(50))]})
+        await make_missing_partitions(connection, [expired, older])
+        await widen_partition_dates(connection, {older: [an_event(date=days_ago(50))]})
 
     await partitions._drop(pool, expired)
 
     assert await recorded(pool) == {older: (days_ago(50), days_ago(50) + HOUR)}
 
 
-async def test_leaves_from_before_hold_all_dates(empty_database_url: str) -> None:
+async def test_partitions_from_before_hold_all_dates(empty_database_url: str) -> None:
     """Nobody knows what is in them: they are always looked into."""
     await migrate(empty_database_url)
     pool = await create_pool(empty_database_url, max_size=1)
     try:
         async with pool.acquire() as connection:
-            await make_missing_leaves(connection, [date(2026, 1, 5)])
+            await make_missing_partitions(connection, [date(2026, 1, 5)])
             await connection.execute(
-                "DROP TABLE leaf_dates; DELETE FROM schema_migrations WHERE name ~ '^0010'"
+                "DROP TABLE partition_dates; DELETE FROM schema_migrations WHERE name ~ '^0010'"
             )
             await migrate(empty_database_url)
 

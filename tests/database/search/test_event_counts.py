@@ -15,7 +15,7 @@ from collector.domain.dates.time_range import TimeRange
 from collector.domain.errors import BadRequest
 from collector.domain.filter.aggregation import aggregations_of
 from collector.domain.filter.parser import filter_of
-from tests.database.rows import PROJECT, an_event, understood
+from tests.database.rows import PROJECT, an_event, normalized
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +36,7 @@ async def events(pool: asyncpg.Pool) -> None:
     ]
     dates = [DAY, DAY + timedelta(hours=23), *[DAY + timedelta(days=2, hours=hour) for hour in (0, 1, 1, 2)]]
     stored = [an_event(date=date, **row) for date, row in zip(dates, rows, strict=True)]
-    await BatchStore(pool).save([understood(*stored)])
+    await BatchStore(pool).save([normalized(*stored)])
 
 
 async def counted(
@@ -201,7 +201,7 @@ async def test_terms_may_be_in_the_order_of_a_value(pool: asyncpg.Pool) -> None:
 
 async def test_what_is_missing_may_count_as_one_value(pool: asyncpg.Pool) -> None:
     """In cardinalities, also of lists; equal numbers are one."""
-    await BatchStore(pool).save([understood(an_event(value=Decimal("2.00"), tags=(), date=DAY))])
+    await BatchStore(pool).save([normalized(an_event(value=Decimal("2.00"), tags=(), date=DAY))])
     whole = await counted(
         pool, "cardinality:user~nobody cardinality:tags~none^100 cardinality:value", "type:log"
     )
@@ -226,7 +226,7 @@ async def test_calendar_intervals_are_the_calendars(pool: asyncpg.Pool) -> None:
 @pytest.mark.parametrize("value", ["1e400", "-1e999", "NaN", "Infinity"])
 async def test_a_number_beyond_all_doubles_spoils_no_other(pool: asyncpg.Pool, value: str) -> None:
     """It is counted as an event, and not as a number."""
-    await BatchStore(pool).save([understood(an_event(value=Decimal(value), date=DAY))])
+    await BatchStore(pool).save([normalized(an_event(value=Decimal(value), date=DAY))])
 
     whole = await counted(pool, "sum:value avg:value min:value max:value terms:(type sum:value)")
 
@@ -283,7 +283,7 @@ async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:
 async def test_the_first_bucket_begins_with_the_calendar(pool: asyncpg.Pool, interval: str) -> None:
     """Not before, where no date could be; it can be looked into like any other."""
     row: dict[str, Any] = {"type": "old", "date": datetime(1, 1, 1, 3, tzinfo=UTC)}
-    await BatchStore(pool).save([understood(an_event(**row))])
+    await BatchStore(pool).save([normalized(an_event(**row))])
 
     whole = await counted(pool, f"date:(date{interval} date:date~1h)", "type:old")
 

@@ -16,9 +16,9 @@ from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.outcome import Event
 from collector.domain.filter.parser import filter_of
-from collector.domain.filter.sorting import NEWEST_FIRST, Order, Place, order_of
+from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Order, order_of
 from tests.conftest import SCALE
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, today, understood
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +51,7 @@ async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncp
     """An event that came late is not taken for a new one."""
     late = an_event(accepted=days_ago(0), date=days_ago(3))
     others = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (1, 2, 4, 20, 90)]
-    await BatchStore(pool).save([understood(late, *others)])
+    await BatchStore(pool).save([normalized(late, *others)])
 
     expected = ids([others[0], others[1], late, *others[2:]])
     assert await found(pool, a_selection()) == expected
@@ -62,7 +62,7 @@ async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncp
 async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) -> None:
     """From its begin up to but not including its end."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(6)]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
 
     time = TimeRange(days_ago(4), days_ago(1))
     assert await found(pool, a_selection(time=time)) == ids(events[2:5])
@@ -72,12 +72,12 @@ async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) ->
     assert await found(pool, a_selection(project_ids=[])) == []
 
 
-async def test_references_are_found_in_every_age_of_leaf(pool: asyncpg.Pool) -> None:
+async def test_references_are_found_in_every_age_of_partition(pool: asyncpg.Pool) -> None:
     """From today to long ago, and from a clock that runs ahead; also what stands for unusable ones."""
     ages = (-2, 0, 1, 5, 20, 90)
     events = [an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in ages]
     unusable = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
-    await BatchStore(pool).save([understood(*events, *unusable, an_event(reference_id="order-4712"))])
+    await BatchStore(pool).save([normalized(*events, *unusable, an_event(reference_id="order-4712"))])
 
     assert await found(pool, a_selection("reference:order-4711")) == ids(events)
     assert await found(pool, a_selection("reference:order-4711"), limit=4) == ids(events[:4])
@@ -104,7 +104,7 @@ async def test_who_follows_the_places_sees_each_event_once(pool: asyncpg.Pool, s
         )
         for number in range(40 * SCALE)
     ]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
     order = order_of(sort)
     whole = await found(pool, a_selection(), order, limit=10_000)
 
@@ -119,7 +119,7 @@ async def test_who_follows_the_places_sees_each_event_once(pool: asyncpg.Pool, s
 async def walked(pool: asyncpg.Pool, order: Order) -> list[bytes]:
     """The ids of all pages of seven."""
     seen: list[bytes] = []
-    place: Place | None = None
+    place: Cursor | None = None
     async with pool.acquire() as connection:
         while page := await find_events(connection, a_selection(), order, limit=7, after=place):
             seen += [event.id.bytes for event in page]
@@ -130,10 +130,10 @@ async def walked(pool: asyncpg.Pool, order: Order) -> list[bytes]:
 async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None:
     """What is newer than the place does not shift what comes behind it."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(1, 6)]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
     async with pool.acquire() as connection:
         first = await find_events(connection, a_selection(), limit=2)
-        await BatchStore(pool).save([understood(an_event(), an_event())])
+        await BatchStore(pool).save([normalized(an_event(), an_event())])
         second = await find_events(connection, a_selection(), limit=10, after=first[-1].place)
 
     assert [event.id.bytes for event in (*first, *second)] == ids(events)
@@ -141,7 +141,7 @@ async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None
 
 async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> None:
     """Of some days, too, and through an index: reading leaves from end to end hurts only when it is late."""
-    await BatchStore(pool).save([understood(*[an_event(accepted=days_ago(age)) for age in range(40)])])
+    await BatchStore(pool).save([normalized(*[an_event(accepted=days_ago(age)) for age in range(40)])])
     plans: list[str] = []
 
     async with pool.acquire() as connection:
@@ -192,12 +192,12 @@ async def test_a_large_filter_means_what_a_small_one_does(
         "checkout": an_event(source="checkout"),
         "login": an_event(source="login", reference_id="order-4711"),
     }
-    await BatchStore(pool).save([understood(*events.values())])
+    await BatchStore(pool).save([normalized(*events.values())])
 
     assert set(await found(pool, a_selection(text))) == {events[name].id for name in expected}
 
 
-async def test_a_large_filter_is_planned_once_and_not_for_each_leaf(pool: asyncpg.Pool) -> None:
+async def test_a_large_filter_is_planned_once_and_not_for_each_partition(pool: asyncpg.Pool) -> None:
     """Or what it takes of the server's memory would grow with what is stored: to gigabytes for a year."""
 
     async def lines_about_the_filter() -> int:
@@ -206,8 +206,8 @@ async def test_a_large_filter_is_planned_once_and_not_for_each_leaf(pool: asyncp
         plan = await pool.fetch(f"EXPLAIN SELECT FROM events AS e WHERE {condition}", *arguments.values)
         return sum("needle" in row[0] for row in plan)
 
-    await BatchStore(pool).save([understood(an_event())])
-    of_few_leaves = await lines_about_the_filter()
-    await BatchStore(pool).save([understood(*(an_event(accepted=days_ago(age)) for age in range(5, 9)))])
+    await BatchStore(pool).save([normalized(an_event())])
+    of_few_partitions = await lines_about_the_filter()
+    await BatchStore(pool).save([normalized(*(an_event(accepted=days_ago(age)) for age in range(5, 9)))])
 
-    assert await lines_about_the_filter() == of_few_leaves > 0
+    assert await lines_about_the_filter() == of_few_partitions > 0

@@ -9,7 +9,7 @@ import pytest
 from collector.database.search.event_removal import remove_events
 from collector.database.search.events import EventKey, events_at, find_event
 from collector.database.writing.store import BatchStore
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, understood
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, normalized
 
 pytestmark = pytest.mark.integration
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
     """The same value that went in, but that it is its stack's first; `data` as JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     stored = as_stored(msgspec.structs.replace(event, is_first_occurrence=True))
 
     async with pool.acquire() as connection:
@@ -29,7 +29,7 @@ async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
 async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
     """Those that are kept no longer are left out."""
     events = [an_event(accepted=days_ago(age)) for age in (0, 5, 40)]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
     events[-1] = msgspec.structs.replace(events[-1], is_first_occurrence=True)
     stored = [as_stored(event) for event in events]
     keys = [EventKey(event.project_id, event.id) for event in stored]
@@ -44,7 +44,7 @@ async def test_deleted_events_are_noted_by_their_day(pool: asyncpg.Pool) -> None
     """So that the account can tell them from lost ones; only those of the given projects go."""
     events = [an_event(accepted=days_ago(age)) for age in (0, 0, 3)]
     kept, foreign = an_event(), an_event(project_id=OTHER_PROJECT)
-    await BatchStore(pool).save([understood(*events, kept, foreign)])
+    await BatchStore(pool).save([normalized(*events, kept, foreign)])
     ids = [UUID(bytes=event.id) for event in (*events, foreign)]
 
     async with pool.acquire() as connection:

@@ -46,7 +46,7 @@ from collector.domain.version import is_version, precedence
 from tests.conftest import SCALE, Servers
 from tests.database.filter_reference import holds
 from tests.database.random_filters import VERSIONS, Chance
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, today, understood
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, today
 from tests.domain.filter_trees import trees, written
 
 pytestmark = pytest.mark.integration
@@ -70,7 +70,7 @@ def condition(
 async def world(pool: asyncpg.Pool) -> tuple[list[dict[str, Any]], dict[UUID, dict[str, Any]]]:
     """Random events and their stacks, as they are stored."""
     chance, random = Chance(6), Random(6)  # noqa: S311 - the same in every run
-    await BatchStore(pool).save([understood(*[chance.event(today()) for _ in range(EVENTS)])])
+    await BatchStore(pool).save([normalized(*[chance.event(today()) for _ in range(EVENTS)])])
     for row in await pool.fetch("SELECT id FROM stacks ORDER BY id"):
         await pool.execute(
             """
@@ -152,7 +152,7 @@ def test_values_that_cannot_be_meant_are_refused(text: str) -> None:
 async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
     """Wildcards are few, and Postgres goes through a text once."""
     event = an_event(message="a" * 2000, source="ab" * 1000, tags=("a" * 100,) * 50)
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     for text in (
         "a*a*a*a*a*a*a*ab?c",
         "message:*a*a*a*a*a*a*ac",
@@ -181,7 +181,7 @@ async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
 async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: set[str]) -> None:
     """By what they are and by what their events are."""
     await BatchStore(pool).save(
-        [understood(an_event(source="open"), an_event(source="fixed", message="bye"))]
+        [normalized(an_event(source="open"), an_event(source="fixed", message="bye"))]
     )
     await pool.execute("UPDATE stacks SET status = title")
 
@@ -250,7 +250,7 @@ async def test_numbers_are_compared_in_every_spelling(
         an_event(data=b'{"n":%s}' % text.encode(), value=Decimal(1000) if text == "1000" else None)
         for text in stored
     ]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
 
     sql, arguments = condition(filter_of(text))
     rows = await pool.fetch(SELECT + sql, *arguments)
@@ -349,7 +349,7 @@ async def test_words_of_any_script_are_found_in_any_case(pool_of_locale: asyncpg
         )
         for text in SCRIPTS
     ]
-    await BatchStore(pool_of_locale).save([understood(*events)])
+    await BatchStore(pool_of_locale).save([normalized(*events)])
     numbers = {UUID(bytes=event.id): number for number, event in enumerate(events)}
     for number, event in enumerate(events):
         await pool_of_locale.execute(

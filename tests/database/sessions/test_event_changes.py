@@ -10,7 +10,7 @@ import pytest
 from collector.database.sessions.event_changes import EventChange, change_events
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event
-from tests.database.rows import OTHER_PROJECT, an_event, days_ago, stored, understood
+from tests.database.rows import OTHER_PROJECT, an_event, days_ago, normalized, stored
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +29,7 @@ def _of(event: Event, members: bytes = b'{"told":1}', **rest: object) -> EventCh
 async def test_members_and_value_are_set_in_events_of_any_day(pool: asyncpg.Pool) -> None:
     """The rest stays as it is."""
     events = [an_event(accepted=days_ago(number), value=Decimal(5)) for number in (1, 0)]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
 
     changed = await _change(pool, _of(events[0], value=Decimal("1.5")), _of(events[1]))
 
@@ -42,7 +42,7 @@ async def test_members_and_value_are_set_in_events_of_any_day(pool: asyncpg.Pool
 async def test_a_member_is_taken_out_before_others_are_put_in(pool: asyncpg.Pool) -> None:
     """What was true no longer is."""
     event = an_event(data=b'{"a":1,"b":2}')
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
 
     await _change(pool, _of(event, b'{"c":3}', dropped="a"))
 
@@ -52,7 +52,7 @@ async def test_a_member_is_taken_out_before_others_are_put_in(pool: asyncpg.Pool
 async def test_an_event_without_data_gets_some(pool: asyncpg.Pool) -> None:
     """Nothing stands in the column then."""
     event = an_event(data=None)
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
 
     await _change(pool, _of(event))
 
@@ -60,9 +60,9 @@ async def test_an_event_without_data_gets_some(pool: asyncpg.Pool) -> None:
 
 
 async def test_an_event_that_is_not_there_is_not_answered(pool: asyncpg.Pool) -> None:
-    """Its leaf was dropped, it was never stored, or it belongs to another project."""
+    """Its partition was dropped, it was never stored, or it belongs to another project."""
     event = an_event()
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     others = [
         an_event(),
         an_event(accepted=days_ago(400)),
@@ -77,7 +77,7 @@ async def test_an_event_that_is_not_there_is_not_answered(pool: asyncpg.Pool) ->
 async def test_two_who_change_the_same_events_never_wait_in_a_circle(pool: asyncpg.Pool) -> None:
     """In whatever order they name them."""
     events = [an_event() for _ in range(50)]
-    await BatchStore(pool).save([understood(*events)])
+    await BatchStore(pool).save([normalized(*events)])
 
     async with asyncio.TaskGroup() as tasks:
         for number in range(6):

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from collector.database import chunks
-from collector.database.sessions.session_writer import Joining
-from collector.database.sessions.upkeep import SILENCE, forget_sessions, hear, tell_start_events
+from collector.database.sessions.session_writer import SessionWriter
+from collector.database.sessions.upkeep import SILENCE, forget_sessions, hear, update_start_events
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.assignment import Assignment
 from collector.domain.session.cache import ActiveSessions
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 MINUTE = timedelta(minutes=1)
 
 
-async def _leaf(pool: asyncpg.Pool) -> None:
+async def _partition(pool: asyncpg.Pool) -> None:
     await pool.execute("CREATE TABLE events_all PARTITION OF events DEFAULT")
 
 
@@ -82,7 +82,7 @@ async def test_two_transactions_with_a_users_first_events_begin_one_session(pool
     async with pool.acquire() as one, asyncio.TaskGroup() as tasks:
         first = one.transaction()
         await first.start()
-        await _joining(one).begin([a_user_event(noon, user) for user in ("jane", "john")])
+        await _session_writer(one).begin([a_user_event(noon, user) for user in ("jane", "john")])
         late = [a_user_event(noon + MINUTE, user) for user in ("john", "jane")]
         waiting = tasks.create_task(in_sessions(pool, *late))
         await until(lambda: _is_somebody_waiting(pool))
@@ -93,8 +93,8 @@ async def test_two_transactions_with_a_users_first_events_begin_one_session(pool
     assert [row["last_utc"] for row in await sessions(pool)] == [noon + MINUTE] * 2
 
 
-def _joining(connection: asyncpg.Connection) -> Joining:
-    return Joining(connection, ActiveSessions(), SystemClock())
+def _session_writer(connection: asyncpg.Connection) -> SessionWriter:
+    return SessionWriter(connection, ActiveSessions(), SystemClock())
 
 
 async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
@@ -133,12 +133,12 @@ async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
     queries: list[str] = []
     async with pool.acquire() as connection:
         with connection.query_logger(lambda record: queries.append(record.query)):
-            await _joining(connection).begin(events)
-            joining = _joining(connection)
-            await joining.begin(
+            await _session_writer(connection).begin(events)
+            session_writer = _session_writer(connection)
+            await session_writer.begin(
                 [msgspec.structs.replace(event, date=event.date + MINUTE) for event in events]
             )
-            await joining.tell()
+            await session_writer.tell()
 
     assert sum("INSERT INTO sessions" in query for query in queries) == 3
     assert sum("UPDATE sessions" in query for query in queries) == 3
@@ -150,13 +150,13 @@ async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
     await in_sessions(pool, a_user_event(noon))
     event = a_user_event(noon + MINUTE)
     async with pool.acquire() as one:
-        joining = _joining(one)
-        await joining.begin([event])
+        session_writer = _session_writer(one)
+        await session_writer.begin([event])
         async with one.transaction():
-            joining.assigned([event])
+            session_writer.assigned([event])
             async with asyncio.timeout(5):
                 await in_sessions(pool, a_user_event(noon + 2 * MINUTE))
-            await joining.tell()
+            await session_writer.tell()
 
     assert (await sessions(pool))[0]["last_utc"] == noon + 2 * MINUTE
 
@@ -172,44 +172,44 @@ async def test_an_end_is_kept(pool: asyncpg.Pool) -> None:
 
 async def test_a_start_event_is_told_when_its_time_has_come(pool: asyncpg.Pool) -> None:
     """Not at each event, because it is a whole row that is written anew."""
-    await _leaf(pool)
+    await _partition(pool)
     noon = today()
     await _insert(pool, await in_sessions(pool, a_user_event(noon)))
     await in_sessions(pool, a_user_event(noon + 90 * timedelta(seconds=1), type="error"))
-    early = await tell_start_events(pool, 10)
+    early = await update_start_events(pool, 10)
     await make_older(pool, MINUTE)
 
-    assert (early, await tell_start_events(pool, 10)) == (0, 1)
+    assert (early, await update_start_events(pool, 10)) == (0, 1)
     value, data = await _start(pool)
     assert (value, data["haserror"], "sessionend" in data) == (Decimal(90), True, False)
-    assert await tell_start_events(pool, 10) == 0
+    assert await update_start_events(pool, 10) == 0
 
 
 async def test_a_closed_sessions_start_is_told_at_once(pool: asyncpg.Pool) -> None:
     """People wait for it."""
-    await _leaf(pool)
+    await _partition(pool)
     noon = today()
     result = await in_sessions(pool, a_user_event(noon), a_user_event(noon + MINUTE, type="sessionend"))
     await _insert(pool, result)
 
-    assert await tell_start_events(pool, 10) == 1
+    assert await update_start_events(pool, 10) == 1
     value, data = await _start(pool)
     assert (value, datetime.fromisoformat(str(data["sessionend"]))) == (Decimal(60), noon + MINUTE)
 
 
 async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asyncpg.Pool) -> None:
     """The silence is ours, the dates are the client's: after an outage of ours sessions go on."""
-    await _leaf(pool)
+    await _partition(pool)
     noon = today()
     await _insert(pool, await in_sessions(pool, a_user_event(noon)))
     await make_older(pool, SILENCE)
-    ended_at = await tell_start_events(pool, 10), await _start(pool)
+    ended_at = await update_start_events(pool, 10), await _start(pool)
     await in_sessions(pool, a_user_event(noon + 10 * MINUTE))
     await make_older(pool, MINUTE)
 
     assert ended_at[0] == 1
     assert "sessionend" in ended_at[1][1]
-    assert await tell_start_events(pool, 10) == 1
+    assert await update_start_events(pool, 10) == 1
     value, data = await _start(pool)
     assert (value, "sessionend" in data) == (Decimal(600), False)
     assert len(await sessions(pool)) == 1
@@ -220,11 +220,11 @@ async def test_a_session_that_goes_on_is_looked_at_until_it_is_silent(pool: asyn
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     await make_older(pool, MINUTE)
-    await tell_start_events(pool, 10)
+    await update_start_events(pool, 10)
     [session] = await sessions(pool)
     due_in = session["due_utc"] - session["heard_utc"]
     await make_older(pool, SILENCE)
-    await tell_start_events(pool, 10)
+    await update_start_events(pool, 10)
 
     assert due_in == SILENCE
     [session] = await sessions(pool)
@@ -238,9 +238,9 @@ async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> Non
     await make_older(pool, MINUTE)
 
     async with asyncio.TaskGroup() as tasks:
-        runs = [tasks.create_task(tell_start_events(pool, 10)) for _ in range(3)]
+        runs = [tasks.create_task(update_start_events(pool, 10)) for _ in range(3)]
 
-    assert sum(run.result() for run in runs) + await tell_start_events(pool, 100) == 30
+    assert sum(run.result() for run in runs) + await update_start_events(pool, 100) == 30
 
 
 async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: asyncpg.Pool) -> None:
@@ -288,7 +288,7 @@ async def test_a_heartbeat_opens_a_silent_session_again(pool: asyncpg.Pool) -> N
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     await make_older(pool, SILENCE)
-    await tell_start_events(pool, 10)
+    await update_start_events(pool, 10)
 
     await hear(pool, [_beat(beaten=noon + MINUTE)])
 
@@ -302,5 +302,5 @@ async def test_a_heartbeat_that_closes_ends_its_session_at_once(pool: asyncpg.Po
     await in_sessions(pool, a_user_event(noon))
 
     assert await hear(pool, [_beat(closed=noon + MINUTE)])
-    assert await tell_start_events(pool, 10) == 1
+    assert await update_start_events(pool, 10) == 1
     assert [row["closed_utc"] for row in await sessions(pool)] == [noon + MINUTE]

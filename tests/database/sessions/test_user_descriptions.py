@@ -23,9 +23,9 @@ from tests.database.rows import (
     PROJECT,
     an_event,
     days_ago,
+    normalized,
     post_id,
     stored,
-    understood,
 )
 from tests.real_clock import real_now
 
@@ -68,7 +68,7 @@ async def _data(pool: asyncpg.Pool) -> list[dict[str, Any]]:
 
 async def test_a_description_is_written_into_its_event(pool: asyncpg.Pool) -> None:
     """The rest of its data stays, and the description waits no longer."""
-    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"), a_young_event())])
+    await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"), a_young_event())])
     await _keep(pool, _description())
 
     assert await apply_descriptions(pool, 10) == Described(due=1, applied=1)
@@ -85,7 +85,7 @@ async def test_a_description_waits_for_its_event(pool: asyncpg.Pool) -> None:
     """It overtook the event, or came from a client that sends that later."""
     await _keep(pool, _description())
     early = [await apply_descriptions(pool, 10), await apply_descriptions(pool, 10)]
-    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"))])
+    await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"))])
     await _let_time_pass(pool)
 
     assert early == [Described(due=1), Described()]
@@ -94,8 +94,8 @@ async def test_a_description_waits_for_its_event(pool: asyncpg.Pool) -> None:
 
 
 async def test_an_old_event_is_found_after_a_few_looks(pool: asyncpg.Pool) -> None:
-    """The first looks are where events of a moment ago are; then every leaf is asked."""
-    await BatchStore(pool).save([understood(an_event(accepted=days_ago(5), reference_id="order-4711"))])
+    """The first looks are where events of a moment ago are; then every partition is asked."""
+    await BatchStore(pool).save([normalized(an_event(accepted=days_ago(5), reference_id="order-4711"))])
     await _keep(pool, _description())
     applied = []
     for _ in range(4):
@@ -119,7 +119,7 @@ async def test_looks_for_an_event_become_rare_but_not_too_rare(pool: asyncpg.Poo
 async def test_an_event_is_found_by_its_own_id(pool: asyncpg.Pool) -> None:
     """That is how the first version of the API names it."""
     event = a_young_event()
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     await _keep(pool, _description(event.id.hex()))
 
     assert (await apply_descriptions(pool, 10)).applied == 1
@@ -128,7 +128,7 @@ async def test_an_event_is_found_by_its_own_id(pool: asyncpg.Pool) -> None:
 async def test_another_projects_event_is_not_described(pool: asyncpg.Pool) -> None:
     """Neither by reference nor by id: a project's clients know nothing of the others."""
     event = a_young_event(project_id=OTHER_PROJECT, reference_id="order-4711")
-    await BatchStore(pool).save([understood(event)])
+    await BatchStore(pool).save([normalized(event)])
     await _keep(pool, _description(), _description(event.id.hex()))
 
     assert await apply_descriptions(pool, 10) == Described(due=2)
@@ -136,7 +136,7 @@ async def test_another_projects_event_is_not_described(pool: asyncpg.Pool) -> No
 
 async def test_what_stands_for_invalid_references_is_no_reference(pool: asyncpg.Pool) -> None:
     """Any number of events have it."""
-    await BatchStore(pool).save([understood(a_young_event(reference_id="invalid-reference-id"))])
+    await BatchStore(pool).save([normalized(a_young_event(reference_id="invalid-reference-id"))])
     await _keep(pool, _description("invalid-reference-id"))
 
     assert (await apply_descriptions(pool, 10)).applied == 0
@@ -144,7 +144,7 @@ async def test_what_stands_for_invalid_references_is_no_reference(pool: asyncpg.
 
 async def test_of_several_descriptions_the_last_one_stays(pool: asyncpg.Pool) -> None:
     """In the order in which the user sent them."""
-    await BatchStore(pool).save([understood(a_young_event(reference_id="order-4711"))])
+    await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"))])
     first, last = _description(text=b'{"description":"one"}'), _description(text=b'{"description":"two"}')
     await _keep(pool, last, first)
 
@@ -155,7 +155,7 @@ async def test_of_several_descriptions_the_last_one_stays(pool: asyncpg.Pool) ->
 async def test_a_description_that_postgres_refuses_holds_up_none(pool: asyncpg.Pool) -> None:
     """It should not be there at all; it is removed and counted."""
     references = [f"reference-{number}" for number in range(3)]
-    await BatchStore(pool).save([understood(*(a_young_event(reference_id=each) for each in references))])
+    await BatchStore(pool).save([normalized(*(a_young_event(reference_id=each) for each in references))])
     texts = (TEXT, b'{"description":"\\u0000"}', TEXT)
     await _keep(pool, *(_description(each, text) for each, text in zip(references, texts, strict=True)))
 
@@ -166,7 +166,7 @@ async def test_a_description_that_postgres_refuses_holds_up_none(pool: asyncpg.P
 async def test_several_workers_share_the_descriptions(pool: asyncpg.Pool) -> None:
     """Each is written once, and nobody waits for another one's."""
     references = [f"reference-{number}" for number in range(30)]
-    await BatchStore(pool).save([understood(*(a_young_event(reference_id=each) for each in references))])
+    await BatchStore(pool).save([normalized(*(a_young_event(reference_id=each) for each in references))])
     await _keep(pool, *map(_description, references))
 
     async with asyncio.TaskGroup() as tasks:

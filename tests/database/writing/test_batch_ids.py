@@ -9,7 +9,7 @@ import pytest
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
-from tests.database.rows import an_event, days_ago, post_id, understood
+from tests.database.rows import an_event, days_ago, normalized, post_id
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +25,7 @@ async def test_only_old_ids_are_forgotten(pool: asyncpg.Pool, monkeypatch: pytes
         "INSERT INTO repeated_entries SELECT 0, n::text, gen_random_uuid(), now() - make_interval(days => n)"
         " FROM generate_series(1, 4) AS n"
     )
-    batch = understood(an_event())
+    batch = normalized(an_event())
     await BatchStore(pool).save([batch])
 
     assert await forget_stored_batches(pool, timedelta(days=2)) == 7

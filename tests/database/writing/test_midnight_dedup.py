@@ -9,7 +9,7 @@ import pytest
 
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, Tally
-from tests.database.rows import OTHER_PROJECT, an_event, days_ago, stored, understood, usage
+from tests.database.rows import OTHER_PROJECT, an_event, days_ago, normalized, stored, usage
 
 pytestmark = pytest.mark.integration
 
@@ -44,8 +44,8 @@ async def test_a_repeat_across_midnight_is_a_duplicate(
     """What is stored stays, whichever it is; and both are counted."""
     stays = an_event_at(first)
 
-    assert await store.save([understood(stays)]) == Tally(stored=1)
-    assert await store.save([understood(an_event_at(second))]) == Tally(duplicate=1)
+    assert await store.save([normalized(stays)]) == Tally(stored=1)
+    assert await store.save([normalized(an_event_at(second))]) == Tally(duplicate=1)
 
     assert [row["id"].bytes for row in await stored(pool)] == [stays.id]
     assert await usage(pool) == {("stored", ""): 1, ("duplicate", ""): 1}
@@ -66,26 +66,26 @@ async def test_a_repeat_across_midnight_is_a_duplicate(
 )
 async def test_what_is_no_repeat_is_stored(store: BatchStore, one: Event, other: Event) -> None:
     """By the rules that hold everywhere else."""
-    assert await store.save([understood(one)]) == Tally(stored=1)
-    assert await store.save([understood(other)]) == Tally(stored=1)
+    assert await store.save([normalized(one)]) == Tally(stored=1)
+    assert await store.save([normalized(other)]) == Tally(stored=1)
 
 
 async def test_in_one_batch_the_first_accepted_wins(store: BatchStore, pool: asyncpg.Pool) -> None:
     """Whatever their order in it; three in a row are judged by what is stored."""
     events = [an_event_at(minutes) for minutes in (40, -30, 20)]
 
-    assert await store.save([understood(*events)]) == Tally(stored=2, duplicate=1)
+    assert await store.save([normalized(*events)]) == Tally(stored=2, duplicate=1)
 
     # 40 is more than an hour after -30, and 20, which is not, is not there.
     assert [row["id"].bytes for row in await stored(pool)] == [events[1].id, events[0].id]
 
 
 async def test_a_refused_event_is_no_first_one(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """What follows it takes its place, in the same leaf or the next."""
+    """What follows it takes its place, in the same partition or the next."""
     refused = an_event_at(-2, data=b"nope")
     second, third = an_event_at(-1), an_event_at(1)
 
-    tally = await store.save([understood(refused, second, third)])
+    tally = await store.save([normalized(refused, second, third)])
 
     assert tally == Tally(stored=1, duplicate=1, dead_lettered=1)
     assert [row["id"].bytes for row in await stored(pool)] == [second.id]
@@ -95,16 +95,16 @@ async def test_a_window_of_nothing_is_off(pool: asyncpg.Pool) -> None:
     """Then a reference is unique by UTC day alone."""
     store = BatchStore(pool, reference_window=timedelta())
 
-    assert await store.save([understood(an_event_at(-1))]) == Tally(stored=1)
-    assert await store.save([understood(an_event_at(1))]) == Tally(stored=1)
+    assert await store.save([normalized(an_event_at(-1))]) == Tally(stored=1)
+    assert await store.save([normalized(an_event_at(1))]) == Tally(stored=1)
 
 
 async def test_a_window_of_hours_reaches_as_far(pool: asyncpg.Pool) -> None:
     """Not only to the hours beside midnight."""
     store = BatchStore(pool, reference_window=timedelta(hours=5))
 
-    assert await store.save([understood(an_event_at(-150))]) == Tally(stored=1)
-    assert await store.save([understood(an_event_at(150))]) == Tally(duplicate=1)
+    assert await store.save([normalized(an_event_at(-150))]) == Tally(stored=1)
+    assert await store.save([normalized(an_event_at(150))]) == Tally(duplicate=1)
 
 
 async def test_two_that_store_on_both_sides_at_once_store_it_once(
@@ -117,7 +117,7 @@ async def test_two_that_store_on_both_sides_at_once_store_it_once(
         async with asyncio.TaskGroup() as tasks:
             for minutes in (-5, 5, -4, 4):
                 events = [an_event_at(minutes, f"{reference}-{number}") for reference in references]
-                tasks.create_task(store.save([understood(*events)]))
+                tasks.create_task(store.save([normalized(*events)]))
 
     rows = await pool.fetch("SELECT reference_id, count(*) AS n FROM events GROUP BY 1")
     assert len(rows) == rounds * len(references)
@@ -134,7 +134,7 @@ async def test_transactions_with_both_sides_do_not_wait_in_a_circle(
     async with asyncio.TaskGroup() as tasks:
         for minutes in (-5, 5, -4, 4):
             events = [an_event_at(sign * minutes, reference) for reference in references for sign in (1, -1)]
-            tasks.create_task(store.save([understood(*events)]))
+            tasks.create_task(store.save([normalized(*events)]))
 
     assert len(await stored(pool)) == len(references)
 
@@ -144,5 +144,5 @@ async def test_away_from_midnight_nobody_waits_at_the_gate(store: BatchStore, po
     async with pool.acquire() as connection, connection.transaction(), asyncio.timeout(5):
         await connection.execute("LOCK TABLE midnight_gate")
 
-        assert await store.save([understood(an_event_at(61), an_event_at(-61))]) == Tally(stored=2)
-        assert await store.save([understood(an_event(accepted=MIDNIGHT))]) == Tally(stored=1)
+        assert await store.save([normalized(an_event_at(61), an_event_at(-61))]) == Tally(stored=2)
+        assert await store.save([normalized(an_event(accepted=MIDNIGHT))]) == Tally(stored=1)

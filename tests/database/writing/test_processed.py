@@ -8,12 +8,12 @@ import pytest
 
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Discard, DiscardReason
-from tests.database.rows import PROJECT, a_letter, an_event, today, understood
+from tests.database.rows import PROJECT, a_letter, an_event, normalized, today
 
 pytestmark = pytest.mark.integration
 
 
-async def finished(pool: asyncpg.Pool) -> list[tuple[int, ...]]:
+async def processed(pool: asyncpg.Pool) -> list[tuple[int, ...]]:
     """Shard, batches, posts, events, repeated batches, repeated posts."""
     return [tuple(row) for row in await pool.fetch("SELECT * FROM finished ORDER BY shard")]
 
@@ -23,42 +23,42 @@ async def test_batches_posts_and_events_are_counted_by_shard(pool: asyncpg.Pool)
     discarded = Counter({Discard(PROJECT, today(), DiscardReason.TOO_OLD): 3})
     event = an_event(reference_id="order-00001")
     batches = [
-        understood(event, an_event(reference_id="order-00001"), dead_letters=[a_letter()]),
-        replace(understood(discarded=discarded), post_count=7),
-        replace(understood(an_event()), shard=4),
-        replace(understood(an_event()), shard=1),
+        normalized(event, an_event(reference_id="order-00001"), dead_letters=[a_letter()]),
+        replace(normalized(discarded=discarded), post_count=7),
+        replace(normalized(an_event()), shard=4),
+        replace(normalized(an_event()), shard=1),
     ]
 
     await BatchStore(pool).save(batches)
-    await BatchStore(pool).save([replace(understood(), shard=4)])
+    await BatchStore(pool).save([replace(normalized(), shard=4)])
 
-    assert await finished(pool) == [(0, 2, 8, 6, 0, 0), (1, 1, 1, 1, 0, 0), (4, 2, 2, 1, 0, 0)]
+    assert await processed(pool) == [(0, 2, 8, 6, 0, 0), (1, 1, 1, 1, 0, 0), (4, 2, 2, 1, 0, 0)]
     assert await pool.fetchval("SELECT sum(events)::int FROM usage") == 8
 
 
 async def test_a_replay_counts_nothing_and_a_repeat_is_counted_apart(pool: asyncpg.Pool) -> None:
     """Then accepted is finished, repeated and in the stream, exactly."""
-    batch = replace(understood(an_event()), post_count=5, entry_id="1-0")
+    batch = replace(normalized(an_event()), post_count=5, entry_id="1-0")
     repeat = replace(batch, entry_id="2-0")
     store = BatchStore(pool)
 
     for batches in ([batch], [batch], [repeat], [repeat, batch]):
         await store.save(batches)
 
-    assert await finished(pool) == [(0, 1, 5, 1, 1, 5)]
+    assert await processed(pool) == [(0, 1, 5, 1, 1, 5)]
 
 
 async def test_a_batch_in_parts_counts_as_one(pool: asyncpg.Pool) -> None:
     """Its events with each part, the batch and its posts with the last; a repeat once, with all its posts."""
-    parts = [replace(understood(an_event(), an_event()), is_part=True, entry_id="1-0") for _ in range(3)]
-    whole = replace(understood(), post_count=3, entry_id="1-0")
+    parts = [replace(normalized(an_event(), an_event()), is_part=True, entry_id="1-0") for _ in range(3)]
+    whole = replace(normalized(), post_count=3, entry_id="1-0")
     store = BatchStore(pool)
 
     await store.save(parts[:2])
-    assert await finished(pool) == [(0, 0, 0, 4, 0, 0)]
+    assert await processed(pool) == [(0, 0, 0, 4, 0, 0)]
     for batches in (parts[1:], [*parts, whole], [whole]):
         await store.save(batches)
-    assert await finished(pool) == [(0, 1, 3, 6, 0, 0)]
+    assert await processed(pool) == [(0, 1, 3, 6, 0, 0)]
     for _ in range(2):
         await store.save([replace(batch, entry_id="2-0") for batch in [*parts, whole]])
-    assert await finished(pool) == [(0, 1, 3, 6, 1, 3)]
+    assert await processed(pool) == [(0, 1, 3, 6, 1, 3)]

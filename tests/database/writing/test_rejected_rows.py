@@ -4,8 +4,13 @@ from uuid import UUID
 
 import pytest
 
-from collector.database.errors import MostlyRefused
-from collector.database.writing.rejected_rows import HELD_SECONDS, LEAST_EVENTS, RefusalWatch, RefusedRows
+from collector.database.errors import TooManyRejected
+from collector.database.writing.rejected_rows import (
+    HELD_SECONDS,
+    LEAST_EVENTS,
+    RejectedRows,
+    RejectionBreaker,
+)
 from tests.database.rows import OTHER_PROJECT, PROJECT, a_letter, an_event
 from tests.fakes import FakeClock
 
@@ -19,17 +24,17 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def watch(clock: FakeClock) -> RefusalWatch:
+def watch(clock: FakeClock) -> RejectionBreaker:
     """One that has seen nothing."""
-    return RefusalWatch(clock)
+    return RejectionBreaker(clock)
 
 
-def begun(watch: RefusalWatch, events: int, project: UUID = PROJECT) -> RefusedRows:
+def begun(watch: RejectionBreaker, events: int, project: UUID = PROJECT) -> RejectedRows:
     """A transaction of so many events."""
     return watch.begin([EVENTS[project]] * events)
 
 
-def after(watch: RefusalWatch, events: int, refused: int, project: UUID = PROJECT) -> None:
+def after(watch: RejectionBreaker, events: int, refused: int, project: UUID = PROJECT) -> None:
     """A transaction that stored so many events, with so many refused."""
     rows = begun(watch, events, project)
     for _ in range(refused):
@@ -37,36 +42,36 @@ def after(watch: RefusalWatch, events: int, refused: int, project: UUID = PROJEC
     watch.note(rows)
 
 
-def test_few_events_tell_nothing(watch: RefusalWatch) -> None:
+def test_few_events_tell_nothing(watch: RejectionBreaker) -> None:
     """A small service may meet nothing but poison for a while."""
     after(watch, events=LEAST_EVENTS - 1, refused=LEAST_EVENTS - 1)
 
     assert watch.held() == frozenset()
 
 
-def test_more_than_half_of_many_are_too_many(watch: RefusalWatch) -> None:
+def test_more_than_half_of_many_are_too_many(watch: RejectionBreaker) -> None:
     """In one transaction; it says which project's and why."""
     rows = begun(watch, LEAST_EVENTS)
     for _ in range(LEAST_EVENTS // 2):
         rows.add(a_letter())
 
-    with pytest.raises(MostlyRefused, match=f"{PROJECT} .*not gzip"):
+    with pytest.raises(TooManyRejected, match=f"{PROJECT} .*not gzip"):
         rows.add(a_letter())
 
     assert watch.held() == {PROJECT.bytes}
 
 
-def test_small_transactions_are_judged_together(watch: RefusalWatch) -> None:
+def test_small_transactions_are_judged_together(watch: RejectionBreaker) -> None:
     """One event after the other, all of them refused, ends as soon as there are enough to tell."""
     for _ in range(LEAST_EVENTS - 1):
         after(watch, events=1, refused=1)
 
     for _ in range(3):
-        with pytest.raises(MostlyRefused):
+        with pytest.raises(TooManyRejected):
             after(watch, events=1, refused=1)
 
 
-def test_only_the_last_events_count(watch: RefusalWatch) -> None:
+def test_only_the_last_events_count(watch: RejectionBreaker) -> None:
     """A long healthy past excuses nothing, a bad one is forgotten."""
     after(watch, events=10_000, refused=0)
     for _ in range(LEAST_EVENTS // 2):
@@ -75,11 +80,11 @@ def test_only_the_last_events_count(watch: RefusalWatch) -> None:
         after(watch, events=1, refused=0)
     after(watch, events=LEAST_EVENTS, refused=LEAST_EVENTS // 2)
 
-    with pytest.raises(MostlyRefused):
+    with pytest.raises(TooManyRejected):
         after(watch, events=LEAST_EVENTS, refused=LEAST_EVENTS // 2 + 1)
 
 
-def test_a_transaction_that_came_to_nothing_is_not_counted(watch: RefusalWatch) -> None:
+def test_a_transaction_that_came_to_nothing_is_not_counted(watch: RejectionBreaker) -> None:
     """It is repeated, and would count again each time."""
     for _ in range(5):
         rows = begun(watch, 60)
@@ -89,9 +94,9 @@ def test_a_transaction_that_came_to_nothing_is_not_counted(watch: RefusalWatch) 
     after(watch, events=60, refused=31)
 
 
-def test_one_projects_rubbish_is_not_anothers_fault(watch: RefusalWatch) -> None:
+def test_one_projects_rubbish_is_not_anothers_fault(watch: RejectionBreaker) -> None:
     """However many of all events it is; the other's few bad ones are written off as ever."""
-    with pytest.raises(MostlyRefused):
+    with pytest.raises(TooManyRejected):
         after(watch, events=10_000, refused=5001)
 
     rows = watch.begin([EVENTS[PROJECT]] * 10_000 + [EVENTS[OTHER_PROJECT]] * 200)
@@ -99,14 +104,14 @@ def test_one_projects_rubbish_is_not_anothers_fault(watch: RefusalWatch) -> None
         rows.add(a_letter(project_id=OTHER_PROJECT))
 
     assert watch.held() == {PROJECT.bytes}
-    with pytest.raises(MostlyRefused, match=str(OTHER_PROJECT)):
+    with pytest.raises(TooManyRejected, match=str(OTHER_PROJECT)):
         rows.add(a_letter(project_id=OTHER_PROJECT))
 
 
-def test_a_project_is_held_for_a_while(watch: RefusalWatch, clock: FakeClock) -> None:
+def test_a_project_is_held_for_a_while(watch: RejectionBreaker, clock: FakeClock) -> None:
     """Then its next events are tried; refused still, it is held again."""
     for _ in range(2):
-        with pytest.raises(MostlyRefused):
+        with pytest.raises(TooManyRejected):
             after(watch, events=LEAST_EVENTS, refused=LEAST_EVENTS)
         clock.advance(HELD_SECONDS - 1)
         assert watch.held() == {PROJECT.bytes}
@@ -114,7 +119,7 @@ def test_a_project_is_held_for_a_while(watch: RefusalWatch, clock: FakeClock) ->
         assert watch.held() == frozenset()
 
 
-def test_what_stores_nothing_is_not_remembered(watch: RefusalWatch) -> None:
+def test_what_stores_nothing_is_not_remembered(watch: RejectionBreaker) -> None:
     """Discarded stacks, deleted projects, replays: no transaction takes longer for those before it."""
     after(watch, events=1, refused=1)
     for _ in range(10_000):
@@ -126,7 +131,7 @@ def test_what_stores_nothing_is_not_remembered(watch: RefusalWatch) -> None:
     assert watch.remembered == 0
 
 
-def test_a_bounded_number_of_transactions_and_projects_is_remembered(watch: RefusalWatch) -> None:
+def test_a_bounded_number_of_transactions_and_projects_is_remembered(watch: RejectionBreaker) -> None:
     """Whatever is refused."""
     for number in range(3000):
         after(watch, events=2, refused=number % 2)

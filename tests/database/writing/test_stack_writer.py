@@ -12,7 +12,7 @@ import pytest
 from collector.database import chunks
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool
-from collector.database.writing.stack_writer import Stacking
+from collector.database.writing.stack_writer import StackWriter
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, Tally
 from collector.domain.event.stack import Stack, plain_stack
@@ -22,9 +22,9 @@ from tests.database.rows import (
     PROJECT,
     an_event,
     days_ago,
+    normalized,
     stored,
     today,
-    understood,
     usage,
 )
 from tests.database.stack_rows import a_stack_row
@@ -68,7 +68,7 @@ async def test_a_stack_is_made_of_its_first_event(store: BatchStore, pool: async
         stack=Stack(b"\x07" * 16, "f" * 40, {"ExceptionType": "ShopError"}, "Mine"),
     )
 
-    await store.save([understood(event)])
+    await store.save([normalized(event)])
 
     row = dict(await stack(pool, UUID(bytes=b"\x07" * 16)))
     assert msgspec.json.decode(row.pop("signature_info")) == {"ExceptionType": "ShopError"}
@@ -99,10 +99,10 @@ async def test_totals_are_counted_over_transactions(store: BatchStore, pool: asy
     """By `count` where an event stands for several; the dates are those of the events."""
     noon = today()
     await store.save(
-        [understood(a_log(date=noon), a_log(date=noon - MINUTE, count=5), a_log(count=0, date=noon))]
+        [normalized(a_log(date=noon), a_log(date=noon - MINUTE, count=5), a_log(count=0, date=noon))]
     )
-    await store.save([understood(a_log(date=noon - 3 * MINUTE), an_event(source="other"))])
-    await store.save([understood(a_log(date=noon + MINUTE, project_id=OTHER_PROJECT))])
+    await store.save([normalized(a_log(date=noon - 3 * MINUTE), an_event(source="other"))])
+    await store.save([normalized(a_log(date=noon + MINUTE, project_id=OTHER_PROJECT))])
 
     row = await stack(pool)
 
@@ -115,7 +115,7 @@ async def test_a_total_has_an_end(store: BatchStore, pool: asyncpg.Pool) -> None
     """No sender can count a column over its edge, and so hold up the worker."""
     await a_stack_row(pool, STACK_ID, total_occurrences=2**53 - 3)
 
-    assert await store.save([understood(a_log(count=2**31 - 1))]) == Tally(stored=1)
+    assert await store.save([normalized(a_log(count=2**31 - 1))]) == Tally(stored=1)
 
     assert (await stack(pool))["total_occurrences"] == 2**53 - 1
 
@@ -124,19 +124,19 @@ async def test_exactly_one_event_is_the_first_occurrence(store: BatchStore, pool
     """The one that was accepted first, however the events lie in their transaction."""
     events = [a_log(), a_log(), a_log()]
 
-    await store.save([understood(*events[::-1])])
-    await store.save([understood(a_log())])
+    await store.save([normalized(*events[::-1])])
+    await store.save([normalized(a_log())])
 
     assert await firsts(pool) == [events[0].id]
 
 
 async def test_replays_and_duplicates_count_nothing(store: BatchStore, pool: asyncpg.Pool) -> None:
     """A stack's total is the number of its stored events."""
-    batch = understood(a_log(reference_id="order-4711"), a_log(reference_id="order-4711"), a_log())
+    batch = normalized(a_log(reference_id="order-4711"), a_log(reference_id="order-4711"), a_log())
 
     assert await store.save([batch]) == Tally(stored=2, duplicate=1)
     assert await store.save([batch]) == Tally(replayed=1)
-    assert await store.save([understood(a_log(reference_id="order-4711"))]) == Tally(duplicate=1)
+    assert await store.save([normalized(a_log(reference_id="order-4711"))]) == Tally(duplicate=1)
 
     assert (await stack(pool))["total_occurrences"] == 2
 
@@ -145,11 +145,11 @@ async def test_a_stack_of_which_nothing_is_stored_does_not_come_about(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
     """Its only events are duplicates, or refused."""
-    await store.save([understood(a_log(reference_id="order-4711"))])
+    await store.save([normalized(a_log(reference_id="order-4711"))])
 
     tally = await store.save(
         [
-            understood(
+            normalized(
                 an_event(source="duplicate", reference_id="order-4711"),
                 an_event(source="refused", data=b"{oops"),
                 a_log(),
@@ -167,11 +167,11 @@ async def test_the_next_event_is_first_where_the_first_is_not_stored(
     store: BatchStore, pool: asyncpg.Pool, *, is_refused: bool
 ) -> None:
     """Of a new stack whose first event is refused or a duplicate."""
-    await store.save([understood(an_event(source="before", reference_id="order-4711"))])
+    await store.save([normalized(an_event(source="before", reference_id="order-4711"))])
     lost = a_log(data=b"{oops") if is_refused else a_log(reference_id="order-4711")
     first, second = a_log(), a_log()
 
-    await store.save([understood(second, lost, first)])
+    await store.save([normalized(second, lost, first)])
 
     assert (await firsts(pool))[1:] == [first.id]
     assert (await stack(pool))["total_occurrences"] == 2
@@ -183,8 +183,8 @@ async def test_events_of_a_discarded_stack_are_dropped_and_counted(
     """By name; the other events of their post are stored."""
     await a_stack_row(pool, STACK_ID, status="discarded")
 
-    assert await store.save([understood(a_log(), an_event(), a_log())]) == Tally(stored=1, discarded=2)
-    assert await store.save([understood(a_log())]) == Tally(discarded=1)
+    assert await store.save([normalized(a_log(), an_event(), a_log())]) == Tally(stored=1, discarded=2)
+    assert await store.save([normalized(a_log())]) == Tally(discarded=1)
 
     assert len(await stored(pool)) == 1
     assert await usage(pool) == {("stored", ""): 1, ("discarded", "discarded_stack"): 3}
@@ -195,10 +195,10 @@ async def test_events_of_a_discarded_stack_are_dropped_and_counted(
 async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: asyncpg.Pool) -> None:
     """From when it was marked on, and once whatever the case of a tag that was sent."""
     other = an_event(source="basket")
-    await store.save([understood(a_log(tags=("a",)), other)])
+    await store.save([normalized(a_log(tags=("a",)), other)])
     await pool.execute("UPDATE stacks SET occurrences_are_critical = true WHERE id = $1", STACK_ID)
 
-    await store.save([understood(a_log(tags=("b",)), a_log(tags=("CRITICAL",)), an_event(source="basket"))])
+    await store.save([normalized(a_log(tags=("b",)), a_log(tags=("CRITICAL",)), an_event(source="basket"))])
 
     assert sorted(row["tags"] for row in await stored(pool)) == [
         [],
@@ -244,7 +244,7 @@ async def test_a_stack_comes_back_with_an_event_that_should_not_be(
     await a_stack_row(pool, STACK_ID, **(fixed | members | times))
     data = msgspec.json.encode({} if version is None else {"@version": version})
 
-    await store.save([understood(a_log(date=today(), data=data))])
+    await store.save([normalized(a_log(date=today(), data=data))])
 
     assert (await stack(pool))["status"] == status
 
@@ -263,10 +263,10 @@ async def test_no_statement_touches_more_stacks_than_a_slow_server_can_do(
     events = [an_event(source=f"source-{number}") for number in range(20)]
     queries: list[str] = []
     async with pool.acquire() as connection, connection.transaction():
-        stacking = Stacking(connection)
+        stack_writer = StackWriter(connection)
         with connection.query_logger(lambda record: queries.append(record.query)):
-            await stacking.begin(events)
-            await stacking.end(events, ())
+            await stack_writer.begin(events)
+            await stack_writer.end(events, ())
 
     number = -(-len(events) // rows_at_once)
     assert sum("INSERT INTO stacks" in query for query in queries) == number
@@ -280,7 +280,7 @@ async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -
 
     async with asyncio.TaskGroup() as tasks:
         savers = [
-            tasks.create_task(BatchStore(pool).save([understood(*[an_event(source=name) for name in order])]))
+            tasks.create_task(BatchStore(pool).save([normalized(*[an_event(source=name) for name in order])]))
             for order in (sources, sources[::-1]) * 3
         ]
 
@@ -294,11 +294,11 @@ async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -
 async def test_savers_of_known_stacks_lose_no_total(pool: asyncpg.Pool) -> None:
     """They wait for one another in one order, and each adds to what the others left."""
     sources = [f"source-{number}" for number in range(20)]
-    await BatchStore(pool).save([understood(*[an_event(source=name) for name in sources])])
+    await BatchStore(pool).save([normalized(*[an_event(source=name) for name in sources])])
 
     async with asyncio.TaskGroup() as tasks:
         for order in (sources, sources[::-1]) * 4:
-            batch = understood(*[an_event(source=name, count=2) for name in order])
+            batch = normalized(*[an_event(source=name, count=2) for name in order])
             tasks.create_task(BatchStore(pool).save([batch]))
 
     rows = await pool.fetch("SELECT total_occurrences FROM stacks")
@@ -314,9 +314,9 @@ async def test_a_saver_that_dies_leaves_the_first_occurrence_to_another(
         async with pool.acquire() as blocker, blocker.transaction():
             # The victim has written its stack, and waits at the totals' neighbour, near its end.
             await blocker.execute("LOCK TABLE usage")
-            dying = asyncio.create_task(BatchStore(small_pool).save([understood(a_log())]))
+            dying = asyncio.create_task(BatchStore(small_pool).save([normalized(a_log())]))
             await until(lambda: _is_waiting(pool, "victim"), what="the victim waits")
-            surviving = asyncio.create_task(BatchStore(pool).save([understood(survivor := a_log())]))
+            surviving = asyncio.create_task(BatchStore(pool).save([normalized(survivor := a_log())]))
             await until(lambda: _is_waiting(pool, "headrace"), what="the other waits for the stack")
             await pool.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'victim'"
@@ -345,8 +345,8 @@ async def test_a_stack_deleted_meanwhile_is_made_again(
     store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction is repeated; no event is stored without its stack."""
-    await store.save([understood(a_log())])
-    batch = understood(a_log())
+    await store.save([normalized(a_log())])
+    batch = normalized(a_log())
     write = "collector.database.writing.event_writer.EventWriter.write"
 
     async def delete_stacks(*_arguments: object) -> None:
@@ -372,5 +372,5 @@ async def test_no_text_is_refused_for_a_stack(store: BatchStore, pool: asyncpg.P
         stack=Stack(b"\x07" * 16, "f" * 40, {"\0": "\ud800"}, "\0"),
     )
 
-    assert await store.save([understood(odd, a_log())]) == Tally(stored=1, dead_lettered=1)
+    assert await store.save([normalized(odd, a_log())]) == Tally(stored=1, dead_lettered=1)
     assert await pool.fetchval("SELECT count(*) FROM stacks") == 1

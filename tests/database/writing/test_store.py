@@ -10,12 +10,12 @@ import asyncpg
 import msgspec
 import pytest
 
-from collector.database.errors import DatabaseUnavailable, MostlyRefused
+from collector.database.errors import DatabaseUnavailable, TooManyRejected
 from collector.database.pool import close_pool, create_pool
 from collector.database.search.events import StoredEvent
 from collector.database.writing.outcome_counts import NO_PROJECT
 from collector.database.writing.store import BatchStore
-from collector.domain.event.outcome import Discard, DiscardReason, Event, Tally, UnderstoodBatch
+from collector.domain.event.outcome import Discard, DiscardReason, Event, NormalizedBatch, Tally
 from tests.database.rows import (
     ORGANIZATION,
     OTHER_PROJECT,
@@ -24,9 +24,9 @@ from tests.database.rows import (
     an_event,
     as_stored,
     days_ago,
+    normalized,
     stored,
     today,
-    understood,
     usage,
 )
 from tests.real_clock import real_days_ago, real_now
@@ -55,7 +55,7 @@ async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: 
         is_first_occurrence=True,
     )
 
-    assert await store.save([understood(event)]) == Tally(stored=1)
+    assert await store.save([normalized(event)]) == Tally(stored=1)
 
     (row,) = await stored(pool)
     found = StoredEvent(**{**row, "tags": tuple(row["tags"])})
@@ -68,7 +68,7 @@ async def test_a_replayed_batch_contributes_nothing_not_even_counts(
 ) -> None:
     """A worker that died after the commit left its entry to another one."""
     discarded = Counter({Discard(PROJECT, today(), DiscardReason.TOO_OLD): 2})
-    batch = understood(
+    batch = normalized(
         an_event(), an_event(reference_id="order-4711"), dead_letters=[a_letter()], discarded=discarded
     )
 
@@ -82,7 +82,7 @@ async def test_a_replayed_batch_contributes_nothing_not_even_counts(
 
 async def test_a_batch_given_twice_in_one_save_is_stored_once(store: BatchStore, pool: asyncpg.Pool) -> None:
     """An entry may be read and claimed by the same worker."""
-    batch = understood(an_event())
+    batch = normalized(an_event())
 
     assert await store.save([batch, batch]) == Tally(stored=1, replayed=1)
     assert len(await stored(pool)) == 1
@@ -93,8 +93,8 @@ async def test_a_reference_id_is_stored_once_a_project_and_day(store: BatchStore
     first, second = an_event(reference_id="order-4711"), an_event(reference_id="order-4711")
     elsewhere = an_event(reference_id="order-4711", project_id=OTHER_PROJECT)
 
-    tally = await store.save([understood(second, first, elsewhere)])
-    again = await store.save([understood(an_event(reference_id="order-4711"))])
+    tally = await store.save([normalized(second, first, elsewhere)])
+    again = await store.save([normalized(an_event(reference_id="order-4711"))])
 
     assert tally == Tally(stored=2, duplicate=1)
     assert again == Tally(duplicate=1)
@@ -106,22 +106,22 @@ async def test_another_day_is_another_mark(store: BatchStore) -> None:
     """A reference is unique by UTC day of acceptance."""
     yesterday = an_event(accepted=days_ago(1), reference_id="order-4711")
 
-    assert await store.save([understood(yesterday)]) == Tally(stored=1)
-    assert await store.save([understood(an_event(reference_id="order-4711"))]) == Tally(stored=1)
+    assert await store.save([normalized(yesterday)]) == Tally(stored=1)
+    assert await store.save([normalized(an_event(reference_id="order-4711"))]) == Tally(stored=1)
 
 
 async def test_what_stands_for_unusable_references_is_never_a_duplicate(store: BatchStore) -> None:
     """Any number of events may carry it."""
     events = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
 
-    assert await store.save([understood(*events)]) == Tally(stored=3)
+    assert await store.save([normalized(*events)]) == Tally(stored=3)
 
 
 async def test_case_matters_in_references(store: BatchStore) -> None:
     """Two references that differ in case are two."""
     events = [an_event(reference_id="Order-4711"), an_event(reference_id="order-4711")]
 
-    assert await store.save([understood(*events)]) == Tally(stored=2)
+    assert await store.save([normalized(*events)]) == Tally(stored=2)
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ async def test_a_poisoned_event_costs_itself_alone(
     events = [an_event(reference_id=f"reference-{number}") for number in range(20)]
     events.insert(13, poisoned)
 
-    tally = await store.save([understood(*events)])
+    tally = await store.save([normalized(*events)])
 
     assert tally == Tally(stored=20, dead_lettered=1)
     assert poisoned.id not in {row["id"].bytes for row in await stored(pool)}
@@ -163,21 +163,21 @@ async def test_a_stream_of_nothing_but_poison_is_not_written_off(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
     """That is no fault of the data: nothing is stored or counted until it is mended."""
-    batch = understood(*[an_event(data=b"nope") for _ in range(120)])
+    batch = normalized(*[an_event(data=b"nope") for _ in range(120)])
 
     for _ in range(2):
-        with pytest.raises(MostlyRefused, match="invalid input syntax for type json"):
+        with pytest.raises(TooManyRejected, match="invalid input syntax for type json"):
             await store.save([batch])
 
     assert await usage(pool) == {}
     assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 0
-    mended = UnderstoodBatch(batch.id, 1, events=[an_event() for _ in range(120)])
+    mended = NormalizedBatch(batch.id, 1, events=[an_event() for _ in range(120)])
     assert await store.save([mended]) == Tally(stored=120)
 
 
 async def test_a_batch_of_nothing_but_poison_is_kept_whole(store: BatchStore, pool: asyncpg.Pool) -> None:
     """Halving ends, and every row has its letter."""
-    tally = await store.save([understood(*[an_event(data=b"nope") for _ in range(5)])])
+    tally = await store.save([normalized(*[an_event(data=b"nope") for _ in range(5)])])
 
     assert tally == Tally(dead_lettered=5)
     assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 5
@@ -187,7 +187,7 @@ async def test_the_body_of_a_refused_event_is_json_when_its_data_is(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
     """Whoever mends it later can read it."""
-    await store.save([understood(an_event(count=2**40, value=Decimal("1.5"), reference_id="order-4711"))])
+    await store.save([normalized(an_event(count=2**40, value=Decimal("1.5"), reference_id="order-4711"))])
 
     body = msgspec.json.decode(await pool.fetchval("SELECT body FROM dead_letters"))
     assert body["count"] == 2**40
@@ -199,7 +199,7 @@ async def test_dead_letters_are_kept_byte_by_byte(store: BatchStore, pool: async
     """Also with headers that no text column takes, and without a known project."""
     letter = a_letter(user_agent="agent\0/\udcff1", project_id=None, organization_id=None, detail="x" * 5000)
 
-    assert await store.save([understood(dead_letters=[letter])]) == Tally(dead_lettered=1)
+    assert await store.save([normalized(dead_letters=[letter])]) == Tally(dead_lettered=1)
 
     row = await pool.fetchrow("SELECT * FROM dead_letters")
     assert row["body"] == letter.body
@@ -212,8 +212,8 @@ async def test_dead_letters_are_kept_byte_by_byte(store: BatchStore, pool: async
 async def test_usage_is_counted_under_the_hour_of_acceptance(store: BatchStore, pool: asyncpg.Pool) -> None:
     """However late the worker comes."""
     accepted = days_ago(2) + timedelta(minutes=59, seconds=59)
-    await store.save([understood(an_event(accepted=accepted))])
-    await store.save([understood(an_event(accepted=accepted))])
+    await store.save([normalized(an_event(accepted=accepted))])
+    await store.save([normalized(an_event(accepted=accepted))])
 
     rows = await pool.fetch("SELECT * FROM usage")
     assert [(row["project_id"], row["hour"], row["outcome"], row["events"]) for row in rows] == [
@@ -221,11 +221,11 @@ async def test_usage_is_counted_under_the_hour_of_acceptance(store: BatchStore, 
     ]
 
 
-async def test_a_missing_leaf_is_made(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """A post may be older than any leaf that maintenance made, or newer."""
+async def test_a_missing_partition_is_made(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """A post may be older than any partition that maintenance made, or newer."""
     events = [an_event(accepted=days_ago(number)) for number in (40, 3, -9)]
 
-    assert await store.save([understood(*events)]) == Tally(stored=3)
+    assert await store.save([normalized(*events)]) == Tally(stored=3)
     assert len(await stored(pool)) == 3
 
 
@@ -237,45 +237,45 @@ async def test_a_missing_leaf_is_made(store: BatchStore, pool: asyncpg.Pool) -> 
         pytest.param(-40_000, id="a century ahead"),
     ],
 )
-async def test_no_leaf_is_made_for_an_implausible_time(pool: asyncpg.Pool, days: int) -> None:
-    """A door whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
+async def test_no_partition_is_made_for_an_implausible_time(pool: asyncpg.Pool, days: int) -> None:
+    """An ingest process whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
     accepted = real_days_ago(days)
     store = BatchStore(pool, retention_days=30)
     wrong = an_event(accepted=accepted, reference_id="order-4711")
     right = an_event(accepted=real_now())
 
-    assert await store.save([understood(wrong, right)]) == Tally(stored=1, dead_lettered=1)
+    assert await store.save([normalized(wrong, right)]) == Tally(stored=1, dead_lettered=1)
 
     letter = await pool.fetchrow("SELECT * FROM dead_letters")
     assert (letter["id"].bytes, letter["reason"]) == (wrong.id, "implausible_time")
     assert letter["accepted_utc"] == accepted
-    assert await pool.fetchval("SELECT to_regclass($1)", _leaf(accepted)) is None
+    assert await pool.fetchval("SELECT to_regclass($1)", _partition(accepted)) is None
 
 
-async def test_within_retention_and_tomorrow_leaves_are_made(pool: asyncpg.Pool) -> None:
-    """And whatever has a leaf already is stored there."""
-    await BatchStore(pool).save([understood(an_event(accepted=real_days_ago(50)))])
+async def test_within_retention_and_tomorrow_partitions_are_made(pool: asyncpg.Pool) -> None:
+    """And whatever has a partition already is stored there."""
+    await BatchStore(pool).save([normalized(an_event(accepted=real_days_ago(50)))])
     store = BatchStore(pool, retention_days=30)
 
     # 29 and not 30: a midnight may pass until they are stored.
     events = [an_event(accepted=real_days_ago(number)) for number in (50, 29, 0, -1)]
 
-    assert await store.save([understood(*events)]) == Tally(stored=4)
+    assert await store.save([normalized(*events)]) == Tally(stored=4)
 
 
-async def test_events_go_straight_into_their_leaf_until_one_is_met_again(
+async def test_events_go_straight_into_their_partition_until_one_is_met_again(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
     """Staging is for repeats: it begins with the first one found, and ends when none is."""
-    first, fresh = understood(*_referenced(0, 20)), understood(*_referenced(20, 40))
-    mixed = understood(*_referenced(10, 60))
+    first, fresh = normalized(*_referenced(0, 20)), normalized(*_referenced(20, 40))
+    mixed = normalized(*_referenced(10, 60))
 
     assert await store.save([first]) == Tally(stored=20)
     assert await _is_staging_there(pool) is False
     assert await store.save([mixed]) == Tally(stored=40, duplicate=10)
     assert await _is_staging_there(pool) is True
     assert await store.save([fresh]) == Tally(duplicate=20)
-    assert await store.save([understood(*_referenced(60, 80))]) == Tally(stored=20)
+    assert await store.save([normalized(*_referenced(60, 80))]) == Tally(stored=20)
     assert store._is_direct
 
 
@@ -292,7 +292,7 @@ async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool:
     """They are known before anything is sent."""
     events = [*_referenced(0, 5), *_referenced(0, 5)]
 
-    assert await store.save([understood(*events)]) == Tally(stored=5, duplicate=5)
+    assert await store.save([normalized(*events)]) == Tally(stored=5, duplicate=5)
 
     assert [row["id"].bytes for row in await stored(pool)] == [event.id for event in events[:5]]
     assert await _is_staging_there(pool) is False
@@ -303,29 +303,32 @@ async def test_a_batch_of_several_days_goes_into_several_leaves(
 ) -> None:
     """All or nothing, also when one of them objects."""
     days = [days_ago(number) for number in (3, 2, 1)]
-    await store.save([understood(an_event(accepted=days[1], reference_id="order-4711"))])
+    await store.save([normalized(an_event(accepted=days[1], reference_id="order-4711"))])
 
     events = [an_event(accepted=day, reference_id="order-4711") for day in days]
 
-    assert await store.save([understood(*events)]) == Tally(stored=2, duplicate=1)
+    assert await store.save([normalized(*events)]) == Tally(stored=2, duplicate=1)
     assert len(await stored(pool)) == 3
 
 
-async def test_a_leaf_that_was_dropped_is_made_again(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Retention may be faster than a stream that stood still; connections know the old leaf from before."""
+async def test_a_partition_that_was_dropped_is_made_again(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Retention may be faster than a stream that stood still.
+
+    Connections know the old partition from before.
+    """
     accepted = days_ago(40)
-    await store.save([understood(an_event(accepted=accepted, reference_id="order-4711"))])
+    await store.save([normalized(an_event(accepted=accepted, reference_id="order-4711"))])
     name = f"events_{accepted:%Y%m%d}"
     await pool.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
 
-    again = await store.save([understood(an_event(accepted=accepted, reference_id="order-4711"))])
+    again = await store.save([normalized(an_event(accepted=accepted, reference_id="order-4711"))])
 
     assert again == Tally(stored=1)
 
 
 async def test_of_two_savers_of_one_batch_one_stores_it(store: BatchStore, pool: asyncpg.Pool) -> None:
     """Two workers may hold the same entry: the one that comes second waits and repeats nothing."""
-    batches = [understood(*[an_event(reference_id=f"ref-{b}-{n}") for n in range(50)]) for b in range(4)]
+    batches = [normalized(*[an_event(reference_id=f"ref-{b}-{n}") for n in range(50)]) for b in range(4)]
 
     async with asyncio.TaskGroup() as tasks:
         # In opposite orders, so that they would wait in a circle were nothing sorted.
@@ -345,7 +348,7 @@ async def test_savers_of_the_same_references_do_not_wait_in_a_circle(
 
     async with asyncio.TaskGroup() as tasks:
         savers = [
-            tasks.create_task(store.save([understood(*[an_event(reference_id=r) for r in order])]))
+            tasks.create_task(store.save([normalized(*[an_event(reference_id=r) for r in order])]))
             for order in (references, references[::-1]) * 3
         ]
 
@@ -358,7 +361,7 @@ async def test_a_connection_lost_in_the_transaction_leaves_nothing(
     database_url: str, pool: asyncpg.Pool
 ) -> None:
     """The batch can be saved again, whole."""
-    batch = understood(an_event(), an_event())
+    batch = normalized(an_event(), an_event())
     small_pool = await create_pool(database_url, max_size=1, application_name="victim")
     try:
         store = BatchStore(small_pool)
@@ -392,34 +395,37 @@ async def _terminate_waiting(pool: asyncpg.Pool, application_name: str) -> None:
 
 
 async def test_the_same_moment_in_any_zone_is_the_same_day(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """The last millisecond of a UTC day lies in that day's leaf, the next one in the next."""
+    """The last millisecond of a UTC day lies in that day's partition, the next one in the next."""
     midnight = days_ago(5).replace(hour=0)
     events = [an_event(accepted=midnight - timedelta(milliseconds=1)), an_event(accepted=midnight)]
 
-    await store.save([understood(*events)])
+    await store.save([normalized(*events)])
 
-    rows = await pool.fetch("SELECT tableoid::regclass::text AS leaf FROM events ORDER BY id")
-    assert [row["leaf"] for row in rows] == [_leaf(midnight - timedelta(days=1)), _leaf(midnight)]
+    rows = await pool.fetch("SELECT tableoid::regclass::text AS partition FROM events ORDER BY id")
+    assert [row["partition"] for row in rows] == [
+        _partition(midnight - timedelta(days=1)),
+        _partition(midnight),
+    ]
 
 
-def _leaf(day: datetime) -> str:
+def _partition(day: datetime) -> str:
     return f"events_{day:%Y%m%d}"
 
 
 @pytest.mark.parametrize("is_direct", [True, False])
-async def test_a_leaf_dropped_at_the_last_moment_is_an_outage(
+async def test_a_partition_dropped_at_the_last_moment_is_an_outage(
     store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, *, is_direct: bool
 ) -> None:
-    """Not the events' fault: nothing becomes a dead letter, the repeat makes the leaf again."""
+    """Not the events' fault: nothing becomes a dead letter, the repeat makes the partition again."""
     store._is_direct = is_direct
 
     async def none_is_missing(*_arguments: object) -> None:
-        """As it looks when the leaf is dropped right afterwards."""
+        """As it looks when the partition is dropped right afterwards."""
 
-    batch = understood(an_event())
+    batch = normalized(an_event())
     with monkeypatch.context() as meanwhile:
-        meanwhile.setattr("collector.database.writing.store.make_leaves_for", none_is_missing)
-        with pytest.raises(DatabaseUnavailable, match="leaf"):
+        meanwhile.setattr("collector.database.writing.store.make_partitions_for", none_is_missing)
+        with pytest.raises(DatabaseUnavailable, match="partition"):
             await store.save([batch])
 
     assert await store.save([batch]) == Tally(stored=1)

@@ -5,9 +5,9 @@ from datetime import date
 
 import pytest
 
-from collector.domain.accounting.ledger import Account, Finished, Ledger, ShardQueue, differences
+from collector.domain.accounting.ledger import DatabaseTotals, Ledger, Processed, ShardQueue, differences
 
-DONE = Finished(batches=8, posts=80, events=100, repeated_batches=2, repeated_posts=20)
+DONE = Processed(batches=8, posts=80, events=100, repeated_batches=2, repeated_posts=20)
 EMPTY = ShardQueue(0, batches=10, posts=100, bytes=1, length=0, pending=0)
 OUTCOMES = {
     ("stored", ""): 90,
@@ -20,50 +20,50 @@ LEAVES = {date(2026, 11, 22): (90, 90)}
 
 def an_account(
     queue: ShardQueue = EMPTY,
-    before: Finished = DONE,
-    after: Finished | None = None,
+    before: Processed = DONE,
+    after: Processed | None = None,
     *,
     outcomes: Mapping[tuple[str, str], int] = OUTCOMES,
     dead_letters: Mapping[str, int] | None = None,
-    leaves: Mapping[date, tuple[int, int]] | None = LEAVES,
-) -> Account:
+    partitions: Mapping[date, tuple[int, int]] | None = LEAVES,
+) -> Ledger:
     """A drained system in which all is well."""
     letters = {"odd": 3} if dead_letters is None else dead_letters
-    ledger = Ledger({0: before}, outcomes, letters, leaves)
-    return Account(ledger, (queue,), {0: after or before})
+    totals = DatabaseTotals({0: before}, outcomes, letters, partitions)
+    return Ledger(totals, (queue,), {0: after or before})
 
 
 @pytest.mark.parametrize(
-    "account",
+    "ledger",
     [
         pytest.param(an_account(), id="drained"),
-        pytest.param(Account(Ledger(), (ShardQueue(0),), {}), id="nothing yet"),
+        pytest.param(Ledger(DatabaseTotals(), (ShardQueue(0),), {}), id="nothing yet"),
         pytest.param(an_account(ShardQueue(0, 13, 130, 1, 3, 3)), id="in hand"),
         pytest.param(an_account(ShardQueue(0, 13, 130, 1, 3, 0)), id="unread"),
         pytest.param(an_account(ShardQueue(0, 12, 120, 1, 3, 1)), id="stored and not yet acknowledged"),
         pytest.param(
-            an_account(ShardQueue(0, 12, 120, 1, 0, 0), after=Finished(10, 100, 120, 2, 20)),
+            an_account(ShardQueue(0, 12, 120, 1, 0, 0), after=Processed(10, 100, 120, 2, 20)),
             id="finished between the looks",
         ),
         pytest.param(
-            an_account(before=Finished(8, 90, 100, 1, 10), after=DONE), id="no exactness while it moves"
+            an_account(before=Processed(8, 90, 100, 1, 10), after=DONE), id="no exactness while it moves"
         ),
-        pytest.param(an_account(leaves=None), id="events not counted"),
+        pytest.param(an_account(partitions=None), id="events not counted"),
         pytest.param(
             an_account(
-                outcomes={**OUTCOMES, ("stored", "derived"): 5}, leaves={date(2026, 11, 22): (95, 95)}
+                outcomes={**OUTCOMES, ("stored", "derived"): 5}, partitions={date(2026, 11, 22): (95, 95)}
             ),
             id="derived events came out of no post",
         ),
     ],
 )
-def test_what_adds_up_has_no_differences(account: Account) -> None:
+def test_what_adds_up_has_no_differences(ledger: Ledger) -> None:
     """Nobody is woken for batches that are on their way."""
-    assert differences(account) == []
+    assert differences(ledger) == []
 
 
 @pytest.mark.parametrize(
-    ("account", "said"),
+    ("ledger", "said"),
     [
         pytest.param(
             an_account(ShardQueue(0, 11, 110, 1, 0, 0)), "1 batches left the stream unfinished", id="lost"
@@ -94,26 +94,26 @@ def test_what_adds_up_has_no_differences(account: Account) -> None:
             id="a dead letter that nobody counted",
         ),
         pytest.param(
-            an_account(leaves={date(2026, 11, 22): (90, 89)}),
+            an_account(partitions={date(2026, 11, 22): (90, 89)}),
             "90 events of 2026-11-22 were stored",
-            id="leaf",
+            id="partition",
         ),
         pytest.param(
-            Account(Ledger(misdated={date(2026, 11, 21): 0, date(2026, 11, 22): 2}), (), {}),
-            "2 events of 2026-11-22 lie outside of its leaf's dates",
-            id="dates of a leaf",
+            Ledger(DatabaseTotals(misdated={date(2026, 11, 21): 0, date(2026, 11, 22): 2}), (), {}),
+            "2 events of 2026-11-22 lie outside of its partition's dates",
+            id="dates of a partition",
         ),
     ],
 )
-def test_each_difference_is_named(account: Account, said: str) -> None:
+def test_each_difference_is_named(ledger: Ledger, said: str) -> None:
     """One sentence, with the numbers."""
-    (difference,) = differences(account)
+    (difference,) = differences(ledger)
 
     assert said in difference
 
 
 def test_a_shard_that_redis_does_not_know_is_named() -> None:
     """Something was finished of it that was never accepted, as far as Redis knows."""
-    account = Account(Ledger({0: DONE, 3: DONE}), (EMPTY,), {0: DONE, 3: DONE})
+    ledger = Ledger(DatabaseTotals({0: DONE, 3: DONE}), (EMPTY,), {0: DONE, 3: DONE})
 
-    assert any(said.startswith("shard 3: ") for said in differences(account))
+    assert any(said.startswith("shard 3: ") for said in differences(ledger))

@@ -43,7 +43,7 @@ def test_an_empty_event_is_a_log_of_now() -> None:
 
 
 def test_an_event_belongs_to_its_post() -> None:
-    """Its id is the post's with its place; organization and project are what the door found."""
+    """Its id is the post's with its place; organization and project are what ingest found."""
     event = event_of({"id": "f" * 24, "project_id": "x", "OrganizationId": "y"}, 7, Sender.of(POST), None)
 
     assert isinstance(event, Event)
@@ -241,7 +241,7 @@ def test_tags_are_a_small_set(tags: Any, kept: tuple[str, ...]) -> None:
     ],
 )
 def test_who_sent_it_comes_from_the_request(agent: str, client: dict[str, str]) -> None:
-    """The address and the agent as the door saw them."""
+    """The address and the agent as ingest saw them."""
     event = event_of({}, 0, Sender.of(a_post(user_agent=agent, client_ip="")), None)
 
     assert isinstance(event, Event)

@@ -7,7 +7,7 @@ import pytest
 
 from collector.domain.event.build import Sender, event_of
 from collector.domain.event.outcome import DiscardReason, Event
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import a_post
 
 SENDER = Sender.of(a_post())
@@ -16,7 +16,7 @@ REQUEST = {"http_method": "GET", "path": "/gone"}
 FRAME = {"name": "reserve", "declaring_type": "Stock", "line_number": 5}
 
 
-def stored(raw: dict[str, Any], project: ProjectRules = ORDINARY) -> tuple[Event, dict[str, Any]]:
+def stored(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[Event, dict[str, Any]]:
     """The row of a raw event, and its data without the server's own."""
     event = event_of(raw, 0, SENDER, None, project)
     assert isinstance(event, Event)

@@ -6,30 +6,30 @@ from typing import Any
 import pytest
 
 from collector.domain.event.build import Sender, event_of
-from collector.domain.event.geo import Place
+from collector.domain.event.geo import Location
 from collector.domain.event.outcome import Event
-from collector.domain.intake.normalize import rules_of, understand
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.intake.normalize import normalize, rules_of
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import a_post
 
-BERLIN = Place("52.52,13.405", {"country": "DE", "locality": "Berlin"})
+BERLIN = Location("52.52,13.405", {"country": "DE", "locality": "Berlin"})
 KNOWN = {
-    "203.0.113.7": Place("1.0,2.0", {"country": "SENDER"}),
+    "203.0.113.7": Location("1.0,2.0", {"country": "SENDER"}),
     "198.51.100.1": BERLIN,
     "2001:db8::1": BERLIN,
 }
 
 
-class KnownPlaces:
+class KnownLocations:
     """Places of a few addresses."""
 
-    def find(self, address: str) -> Place | None:
+    def find(self, address: str) -> Location | None:
         return KNOWN.get(address)
 
 
-def located(raw: dict[str, Any], project: ProjectRules = ORDINARY) -> tuple[str | None, Any]:
+def located(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[str | None, Any]:
     """Coordinates and location of the row of a raw event, sent from 203.0.113.7."""
-    event = event_of(raw, 0, Sender.of(a_post()), None, project, KnownPlaces())
+    event = event_of(raw, 0, Sender.of(a_post()), None, project, KnownLocations())
     assert isinstance(event, Event)
     return event.geo, json.loads(event.data or b"").get("@location")
 
@@ -72,10 +72,10 @@ def test_a_discreet_project_is_nowhere() -> None:
 
 
 def test_places_are_looked_up_for_ordinary_events_too() -> None:
-    """Where a file of places is configured no event goes the short way."""
-    rules = rules_of(200_000, 0, KnownPlaces())
+    """Where a file of places is configured no event goes the fast path."""
+    rules = rules_of(200_000, 0, KnownLocations())
 
-    (event,) = understand(a_post(), rules).results
+    (event,) = normalize(a_post(), rules).results
 
     assert isinstance(event, Event)
     assert event.geo == "1.0,2.0"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.domain.event.request import complete_request, path_of
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
@@ -14,7 +14,7 @@ STRICT = ProjectRules({"@@DataExclusions": "password, X-Key"})
 DISCREET = ProjectRules({"@@IncludePrivateInformation": "false"})
 
 
-def completed(request: dict[str, Any], project: ProjectRules = ORDINARY) -> dict[str, Any]:
+def completed(request: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> dict[str, Any]:
     """The request afterwards; what is given stays as it is."""
     own = copy.deepcopy(request)
     complete_request(own, project)

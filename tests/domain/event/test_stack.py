@@ -7,7 +7,7 @@ import pytest
 
 from collector.domain.event.enrich import Draft, apply_rules
 from collector.domain.event.stack import MAXIMUM_TITLE_LENGTH, Stack, plain_stack, stack_of, title_of
-from collector.domain.project.rules import ORDINARY
+from collector.domain.project.rules import DEFAULT_RULES
 
 PROJECT = b"\x02" * 16
 OTHER_PROJECT = b"\x03" * 16
@@ -17,13 +17,13 @@ ERROR = {"type": "ShopError", "message": "No stock.", "stack_trace": [FRAME]}
 
 def a_stack(type_: str = "log", source: str | None = None, **data: Any) -> Stack:
     """The stack of an event with these members of `data`; `at_x` is `@x`."""
-    return understood(type_, source, {name.replace("at_", "@"): value for name, value in data.items()})
+    return normalized(type_, source, {name.replace("at_", "@"): value for name, value in data.items()})
 
 
-def understood(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
+def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
     """The stack that an event gets in the course of its rules."""
     draft = Draft(type_, None, source, None, data)
-    apply_rules(draft, ORDINARY)
+    apply_rules(draft, DEFAULT_RULES)
     return stack_of(PROJECT, draft.type, draft.source, draft.data, draft.error_info)
 
 
@@ -155,4 +155,4 @@ def test_a_stack_is_called_as_its_first_event_tells(
     type_: str, source: str | None, message: str | None, data: dict[str, Any], title: str
 ) -> None:
     """By what a person would know it by."""
-    assert title_of(understood(type_, source, data), type_, source, message) == title
+    assert title_of(normalized(type_, source, data), type_, source, message) == title

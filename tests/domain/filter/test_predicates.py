@@ -26,9 +26,9 @@ from collector.domain.filter.predicates import (
     IsFlag,
     IsText,
     MomentBetween,
-    Nothing,
+    NeverMatches,
     NumberBetween,
-    Test,
+    Predicate,
     VersionBetween,
 )
 from collector.domain.filter.tree import Match, Wildcard
@@ -40,11 +40,11 @@ DAY = MomentBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, t
 TWELVE = NumberBetween(Decimal(12), Decimal(12))
 
 
-def meaning(text: str) -> Test:
+def meaning(text: str) -> Predicate:
     """Of a filter of one field and one value."""
     match filter_of(text):
         case Match(str(name), value) if (field := field_of(name)) is not None:
-            return predicates.test_of(field, value, CLOCK)
+            return predicates.predicate_for(field, value, CLOCK)
     raise AssertionError(text)
 
 
@@ -54,7 +54,7 @@ def meaning(text: str) -> Test:
         pytest.param("reference:Order-1", IsText(("Order-1",), is_folded=False), id="to the letter"),
         pytest.param("type:ERROR", IsText(("error",), is_folded=True), id="in any case"),
         pytest.param("type:err*", IsText(("err", Wildcard.ANY), is_folded=True), id="with a wildcard"),
-        pytest.param("stack:nonsense", Nothing(), id="what can be no id"),
+        pytest.param("stack:nonsense", NeverMatches(), id="what can be no id"),
         pytest.param("first:True", IsFlag(flag=True), id="a flag"),
         pytest.param("value:12", TWELVE, id="a number"),
         pytest.param("value:>=12", NumberBetween(Decimal(12), None), id="from a number on"),
@@ -73,7 +73,7 @@ def meaning(text: str) -> Test:
         pytest.param("message:!", IsText(("!",), is_folded=True), id="no word in it is the whole text"),
     ],
 )
-def test_a_value_means_what_its_field_can_have(text: str, test: Test) -> None:
+def test_a_value_means_what_its_field_can_have(text: str, test: Predicate) -> None:
     """And nothing else."""
     assert meaning(text) == test
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.domain.errors import BadRequest
-from collector.domain.filter.sorting import NEWEST_FIRST, Key, Order, Place, order_of, place_of
+from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Key, Order, cursor_from, order_of
 
 ID = UUID("01a00000-0000-7000-8000-000000000001")
 ALL = order_of("-date,value,count")
@@ -58,9 +58,9 @@ def test_what_is_no_order_is_refused_or_read(text: str) -> None:
 )
 def test_a_place_survives_its_link(date: datetime, value: Decimal, count: int) -> None:
     """Every digit of it."""
-    place = Place((date, value, count), ID)
+    place = Cursor((date, value, count), ID)
 
-    assert place_of(place.token, ALL, "after") == place
+    assert cursor_from(place.token, ALL, "after") == place
 
 
 STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -69,9 +69,9 @@ STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="
 @given(st.lists(STORABLE, min_size=2, max_size=2))
 def test_texts_survive_it_too(texts: list[str]) -> None:
     """Whatever they hold."""
-    place = Place(tuple(texts), ID)
+    place = Cursor(tuple(texts), ID)
 
-    assert place_of(place.token, TEXTS, "after") == place
+    assert cursor_from(place.token, TEXTS, "after") == place
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any
     token = base64.urlsafe_b64encode(orjson.dumps([*values, ID.hex])).decode()
 
     with pytest.raises(BadRequest, match="The parameter `before` is no place"):
-        place_of(token, order, "before")
+        cursor_from(token, order, "before")
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(base64.urlsafe_b64encode).map(bytes.decode))
 def test_any_text_is_a_place_or_refused(text: str) -> None:
     """Nothing else comes of it."""
     with pytest.raises(BadRequest):
-        place_of(text, NEWEST_FIRST, "after")
+        cursor_from(text, NEWEST_FIRST, "after")

@@ -1,4 +1,4 @@
-"""Descriptions by users, as the door takes them."""
+"""Descriptions by users, as ingest takes them."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The short way gives the rows of the careful way, and leaves to that whatever needs a decision."""
+"""The fast path gives the rows of the slow path, and leaves to that whatever needs a decision."""
 
 import json
 from datetime import timedelta
@@ -24,7 +24,7 @@ _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def plainly(body: bytes) -> list[Any] | None:
-    """The rows by the short way; None where it does not take the body."""
+    """The rows by the fast path; None where it does not take the body."""
     found = plain_events(body, "application/json")
     if found is None:
         return None
@@ -34,7 +34,7 @@ def plainly(body: bytes) -> list[Any] | None:
 
 
 def carefully(body: bytes) -> list[Any]:
-    """The rows by the careful way."""
+    """The rows by the slow path."""
     return [
         _comparable(event_of(raw, place, SENDER, THREE_DAYS))
         for place, raw in enumerate(raw_events(body, "application/json"))
@@ -55,7 +55,7 @@ def _as_kept(data: bytes) -> bytes:
     return _encoder.encode(_decoder.decode(data))
 
 
-ORDINARY = [
+DEFAULT_RULES = [
     pytest.param(b'{"message":"hello"}', id="a message"),
     pytest.param(b"{}", id="nothing at all"),
     pytest.param(b'[{"message":"a"},null,{"message":"b"}]', id="an array with a hole"),
@@ -88,7 +88,7 @@ ORDINARY = [
 ]
 
 
-@pytest.mark.parametrize("body", ORDINARY)
+@pytest.mark.parametrize("body", DEFAULT_RULES)
 def test_an_ordinary_event_goes_the_short_way(body: bytes) -> None:
     """And gives the careful way's row."""
     assert plainly(body) == carefully(body)
@@ -296,7 +296,7 @@ def test_both_ways_give_the_same_for_errors_and_requests(events: list[str]) -> N
 @example(events=['{"data":{"@user":{"identity":"x","identity":" "}}}', '{"type":"session"}'])
 @example(events=['{"data":{"\\u0040user":5}}', '{"data":{"":0}}', '{"value":0.10,"count":2147483648}'])
 def test_both_ways_give_the_same(events: list[str]) -> None:
-    """Whatever the JSON is: where the short way takes it, the rows are equal."""
+    """Whatever the JSON is: where the fast path takes it, the rows are equal."""
     body = f"[{','.join(events)}]".encode()
 
     assert plainly(body) in (None, carefully(body))

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from collector.domain.event.outcome import DeadLetter, Discard, DiscardReason, Event
 from collector.domain.ids import event_id
-from collector.domain.intake.normalize import batch_of, rules_of, understand
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.intake.normalize import batch_of, normalize, rules_of
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import ACCEPTED_MS, a_batch, a_post
 
 RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
@@ -30,7 +30,7 @@ def test_events_keep_their_place_in_the_post() -> None:
     """A null takes a place but is no event, so that ids tell where an event stood."""
     post = a_post(body=b'[{"message":"a"},null,{"message":"b"}]')
 
-    results = understand(post, RULES).results
+    results = normalize(post, RULES).results
 
     assert [(result.id, result.message) for result in results if isinstance(result, Event)] == [
         (event_id(post.id, 0), "a"),
@@ -43,15 +43,15 @@ def test_every_kind_of_end_is_told_apart() -> None:
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     batch = a_batch(a_post(body=body.encode()), a_post(body=b"cut off", content_encoding="gzip"))
 
-    understood = batch_of(batch.id, [understand(post, RULES) for post in batch.posts])
+    normalized = batch_of(batch.id, [normalize(post, RULES) for post in batch.posts])
 
-    assert understood.id == UUID(bytes=batch.id)
-    assert understood.post_count == 2
-    assert [event.message for event in understood.events] == ["new"]
+    assert normalized.id == UUID(bytes=batch.id)
+    assert normalized.post_count == 2
+    assert [event.message for event in normalized.events] == ["new"]
     project = UUID(bytes=batch.posts[0].project_id)
     hour = NOW.replace(minute=0, second=0)
-    assert understood.discarded == Counter({Discard(project, hour, DiscardReason.TOO_OLD): 2})
-    assert [letter.reason for letter in understood.dead_letters] == ["too_deep", "corrupt_encoding"]
+    assert normalized.discarded == Counter({Discard(project, hour, DiscardReason.TOO_OLD): 2})
+    assert [letter.reason for letter in normalized.dead_letters] == ["too_deep", "corrupt_encoding"]
 
 
 def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
@@ -59,7 +59,7 @@ def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
     body = gzip.compress(b"x" * 1000)[:-1]
     post = a_post(body=body, content_encoding="gzip", content_type="text/plain")
 
-    (letter,) = understand(post, RULES).results
+    (letter,) = normalize(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert (letter.id.bytes, letter.body, letter.accepted_utc) == (event_id(post.id, 0), body, NOW)
@@ -72,7 +72,7 @@ def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
     event = f'{{"a":{DEEP}}}'
     post = a_post(body=gzip.compress(f"[null,{event}]".encode()), content_encoding="gzip")
 
-    (letter,) = understand(post, RULES).results
+    (letter,) = normalize(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert letter.id.bytes == event_id(post.id, 1)
@@ -83,8 +83,8 @@ def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
     """Not to a byte more."""
     rules = rules_of(body_limit_bytes=100, max_event_age_days=0)
 
-    (stored,) = understand(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
-    (refused,) = understand(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules).results
+    (stored,) = normalize(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
+    (refused,) = normalize(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules).results
 
     assert isinstance(stored, Event)
     assert isinstance(refused, DeadLetter)
@@ -95,7 +95,7 @@ def test_an_age_of_no_days_is_no_limit() -> None:
     """For imports of old events."""
     rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
 
-    (event,) = understand(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules).results
+    (event,) = normalize(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules).results
 
     assert isinstance(event, Event)
     assert event.date == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -106,7 +106,7 @@ def test_a_replay_gives_the_same() -> None:
     body = f'[{{"date":"9999-01-01"}},{{"message":5}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     post = a_post(body=body.encode())
 
-    assert understand(post, RULES) == understand(post, RULES)
+    assert normalize(post, RULES) == normalize(post, RULES)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_post_weighs_what_it_opens_to(body: bytes, weight: int) -> None:
     """In events; by that the worker bounds what it holds."""
     encoding = "gzip" if body.startswith(b"\x1f") else ""
 
-    assert understand(a_post(body=body, content_encoding=encoding), RULES).weight == weight
+    assert normalize(a_post(body=body, content_encoding=encoding), RULES).weight == weight
 
 
 _ATOMS: st.SearchStrategy[Any] = st.one_of(
@@ -198,14 +198,14 @@ def test_any_bytes_end_in_outcomes(body: bytes, encoding: str, kind: str) -> Non
     """Nothing raises, ids are unique, and rows hold only what Postgres takes."""
     post = a_post(body=body, content_encoding=encoding, content_type=kind)
 
-    results = understand(post, RULES).results
+    results = normalize(post, RULES).results
 
     assert _are_storable(results)
     assert encoding != "x" or [type(result) for result in results] == [DeadLetter]
 
 
 _PROJECTS = [
-    ORDINARY,
+    DEFAULT_RULES,
     ProjectRules(
         {"@@DataExclusions": "a*,identity", "@@IncludePrivateInformation": "false"}, delete_bot_data=True
     ),
@@ -225,7 +225,7 @@ def test_any_json_has_one_outcome_for_each_event(
     body = msgspec.json.encode(events)
     rules = replace(RULES, max_age=timedelta(days=age) if age else None)
 
-    results = understand(a_post(body=body, api_version=api_version), rules, project).results
+    results = normalize(a_post(body=body, api_version=api_version), rules, project).results
 
     assert len(results) == (sum(event is not None for event in events) or 1)
     assert _are_storable(results)
@@ -256,7 +256,7 @@ def _are_storable(results: Sequence[object]) -> bool:
 @pytest.mark.parametrize("body", [b"", b" \r\n\t "])
 def test_a_post_without_events_has_no_results(body: bytes) -> None:
     """It was accepted and there is nothing to store."""
-    assert understand(a_post(body=body), RULES).results == []
+    assert normalize(a_post(body=body), RULES).results == []
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]
     project = ProjectRules({"@@DataExclusions": "pin", "@@IncludePrivateInformation": "false"})
     post = a_post(body=body, kind="user_description", reference_id="order-4711")
 
-    found = batch_of(post.id, [understand(post, RULES, project)]).descriptions
+    found = batch_of(post.id, [normalize(post, RULES, project)]).descriptions
 
     assert [msgspec.json.decode(each.description) for each in found] == kept
 
@@ -285,10 +285,10 @@ def test_a_description_of_an_event_is_no_event() -> None:
     body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
     post = a_post(body=body, content_encoding="gzip", kind="user_description", reference_id="order-4711")
 
-    understood = batch_of(post.id, [understand(post, RULES)])
+    normalized = batch_of(post.id, [normalize(post, RULES)])
 
-    [description] = understood.descriptions
-    assert (understood.events, understood.dead_letters) == ([], [])
+    [description] = normalized.descriptions
+    assert (normalized.events, normalized.dead_letters) == ([], [])
     assert (description.id, description.project_id) == (post.id, post.project_id)
     assert description.reference_id == "order-4711"
     assert msgspec.json.decode(description.description) == {
@@ -312,11 +312,11 @@ def test_a_description_of_an_event_is_no_event() -> None:
     ],
 )
 def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) -> None:
-    """The door refuses such; one of another version may have let it in. Its bytes are kept."""
+    """Ingest refuses such; one of another version may have let it in. Its bytes are kept."""
     usual = {"body": b'{"description":"It broke."}', "reference_id": "order-4711"}
     post = a_post(**({"kind": "user_description"} | usual | members))
 
-    (letter,) = understand(post, RULES).results
+    (letter,) = normalize(post, RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert (letter.reason, letter.body) == ("invalid_description", post.body)
@@ -332,7 +332,7 @@ def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
         a_post(kind="user_description", reference_id="order-4711", body=b'{"description":"It broke."}'),
     ]
 
-    batch = batch_of(a_batch().id, [understand(post, RULES, None) for post in posts])
+    batch = batch_of(a_batch().id, [normalize(post, RULES, None) for post in posts])
 
     assert (batch.events, batch.dead_letters, batch.descriptions) == ([], [], [])
     (discard,) = batch.discarded
@@ -341,8 +341,8 @@ def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
 
 
 def test_a_post_of_a_kind_that_is_not_known_is_a_dead_letter() -> None:
-    """A later version's door may queue more than this worker understands."""
-    (letter,) = understand(a_post(kind="attachment"), RULES).results
+    """A later version's ingest may queue more than this worker understands."""
+    (letter,) = normalize(a_post(kind="attachment"), RULES).results
 
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "unknown_kind"

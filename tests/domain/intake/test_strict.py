@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from collector.domain.errors import BadRequest
-from collector.domain.intake.strict import FAULTS_AT_MOST, Faults, faults_in, is_strict
+from collector.domain.intake.strict import FAULTS_AT_MOST, FaultPoints, faults_in, is_strict
 from tests.factories import a_post
 
 LIMIT = 100_000
 
 
-def faults(body: Any, **members: Any) -> Faults:
+def faults(body: Any, **members: Any) -> FaultPoints:
     """Of a post with this body."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return faults_in(a_post(body=content, **members), LIMIT)

@@ -39,5 +39,5 @@ def test_sound_json_is_stored_as_it_came(body: bytes) -> None:
     ],
 )
 def test_doubtful_json_is_not(body: bytes) -> None:
-    """The careful way decides what becomes of it."""
+    """The slow path decides what becomes of it."""
     assert not is_storable(body)

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
-from collector.domain.project.rules import ORDINARY, ProjectRules
+from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 
 def test_settings_are_read_once_for_all_events() -> None:
@@ -51,4 +51,4 @@ def test_rules_say_whether_they_touch_ordinary_data(
 ) -> None:
     """Then the events must be looked into."""
     assert ProjectRules(settings).leave_data_alone is leave_data_alone
-    assert ORDINARY.leave_data_alone
+    assert DEFAULT_RULES.leave_data_alone

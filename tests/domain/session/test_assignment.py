@@ -63,7 +63,10 @@ def test_an_event_without_a_key_stays_as_it_is() -> None:
 
 
 def test_a_users_first_event_begins_a_session() -> None:
-    """Its start is derived: with an id of the same leaf, the event's date, and what tells of its origin."""
+    """Its start is derived: with an id of the same partition, the event's date.
+
+    And what tells of its origin.
+    """
     members = b'{"@user":{"identity":"jane"},"@environment":{"o_s_name":"Linux"},"other":1,"@version":"2.0"}'
     event = _event(data=members, geo="40.5,-74", date_offset_minutes=60)
 

@@ -143,7 +143,7 @@ def test_a_row_is_told_when_it_would_lag_too_far_behind() -> None:
     assert told.last_utc == NOON + 10 * MINUTE + MOST_UNTOLD + SECOND
     active.reached(little, ())
     active.reached(much, [told])
-    assert active.take_untold() == []
+    assert active.take_dirty() == []
     assert active.to_be_told(active.join([_event(11)], READ_AT).latest) == []
 
 
@@ -156,11 +156,11 @@ def test_activity_that_could_not_be_told_is_kept() -> None:
         active.remember({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
     active.remember({KEY: [_session()]}, READ_AT)
 
-    [untold] = active.take_untold()
-    active.put_back([untold])
-    assert untold.session.last_utc == NOON + 10.2 * MINUTE
-    assert active.remembered([KEY]) == {KEY: untold.session}
-    assert active.take_untold() == [untold]
+    [dirty] = active.take_dirty()
+    active.put_back([dirty])
+    assert dirty.session.last_utc == NOON + 10.2 * MINUTE
+    assert active.remembered([KEY]) == {KEY: dirty.session}
+    assert active.take_dirty() == [dirty]
 
 
 def test_where_too_much_is_untold_it_is_told_at_once() -> None:

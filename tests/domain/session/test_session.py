@@ -51,7 +51,7 @@ def test_a_heartbeat_that_fits_no_session_changes_none(minutes: float) -> None:
 
 
 def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
-    """Heartbeats carry the door's time, events their client's."""
+    """Heartbeats carry ingest's time, events their client's."""
     slow = _session(-90, -80)
 
     assert is_heard(_beat(1), [(slow, NOON)])

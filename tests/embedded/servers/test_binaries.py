@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 
 from collector.embedded.servers.binaries import Tree, reachable_root
-from collector.embedded.servers.os_user import Account, server_account
+from collector.embedded.servers.os_user import OsUser, server_user
 from collector.process.lifecycle import StartError
 
-STRANGER = Account(12_345, 12_345)
+STRANGER = OsUser(12_345, 12_345)
 PROGRAM = Path("package", "bin", "program")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")
@@ -97,5 +97,5 @@ def test_root_leaves_data_that_are_somebody_elses_to_him(tmp_path: Path) -> None
     others.mkdir()
     os.chown(others, STRANGER.uid, STRANGER.gid)
 
-    assert server_account(others) == STRANGER
-    assert server_account(own) == server_account(tmp_path / "new") != Account(0, 0)
+    assert server_user(others) == STRANGER
+    assert server_user(own) == server_user(tmp_path / "new") != OsUser(0, 0)

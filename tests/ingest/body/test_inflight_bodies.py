@@ -9,7 +9,7 @@ import pytest
 from collector.ingest.body import inflight_bodies
 from collector.ingest.body.inflight_bodies import BodiesUnderWay, BodyUnderWay
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import RunningDoor, raw_post, running_door
+from tests.ingest.running_ingest import RunningIngest, raw_post, running_ingest
 
 
 @contextmanager
@@ -75,9 +75,9 @@ async def test_a_body_that_gave_way_counts_no_more() -> None:
 
 
 @asynccontextmanager
-async def _half_body(door: RunningDoor) -> AsyncIterator[asyncio.StreamReader]:
+async def _half_body(ingest: RunningIngest) -> AsyncIterator[asyncio.StreamReader]:
     """A post that stops in the middle for a while."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
     writer.write(raw_post("Content-Length: 190001", body=b"x" * 190_000))
     await writer.drain()
     yield reader
@@ -87,7 +87,7 @@ async def _half_body(door: RunningDoor) -> AsyncIterator[asyncio.StreamReader]:
 
 
 async def _first_answer(readers: Sequence[asyncio.StreamReader]) -> bytes:
-    """Whoever has it: tokens are looked up side by side, so only the door knows which body is the oldest."""
+    """Whoever has it: tokens are looked up side by side, so only ingest knows which body is the oldest."""
     reading = [asyncio.ensure_future(reader.readuntil(b"\r\n\r\n")) for reader in readers]
     answered, waiting = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
@@ -107,13 +107,13 @@ async def test_half_bodies_are_refused_before_they_fill_the_memory(
     """One at once with 503 and `Retry-After`; large posts that come whole are taken all the while."""
     monkeypatch.setattr(inflight_bodies, "MOST_BYTES", 0)  # so four of the largest fit in
     large = b'{"message":"' + b"m" * 190_000 + b'"}'
-    async with running_door(redis_url, key_prefix, a_projection()) as door, asyncio.timeout(20):
+    async with running_ingest(redis_url, key_prefix, a_projection()) as ingest, asyncio.timeout(20):
         if is_known:
-            await door.post()
+            await ingest.post()
         async with AsyncExitStack() as stack:
-            halves = [await stack.enter_async_context(_half_body(door)) for _ in range(6)]
+            halves = [await stack.enter_async_context(_half_body(ingest)) for _ in range(6)]
             answer = await _first_answer(halves)
-            posted = [(await door.post(data=large)).status for _ in range(6)]
+            posted = [(await ingest.post(data=large)).status for _ in range(6)]
 
     assert answer.startswith(b"HTTP/1.1 503 ")
     assert b"\r\nRetry-After: " in answer

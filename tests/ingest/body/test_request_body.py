@@ -1,4 +1,4 @@
-"""What the door lets pass, the worker must be able to read."""
+"""What ingest lets pass, the worker must be able to read."""
 
 import pytest
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor, raw_post
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post
 
 pytestmark = pytest.mark.integration
 
@@ -23,28 +23,28 @@ STRICT = JSON | BEARER | {"Prefer": "handling=strict"}
     ],
 )
 async def test_a_good_post_is_queued_as_it_came(
-    any_door: RunningDoor, path: str, body: bytes, headers: dict[str, str]
+    any_ingest: RunningIngest, path: str, body: bytes, headers: dict[str, str]
 ) -> None:
     """The answer says that the wish was granted; a known sender gets the same."""
     for _ in range(2):
-        response = await any_door.post(path, data=body, headers=STRICT | headers)
+        response = await any_ingest.post(path, data=body, headers=STRICT | headers)
         assert response.status == 202
         assert response.headers["Preference-Applied"] == "handling=strict"
 
-    assert [post.body for post in await any_door.queued()] == [body, body]
+    assert [post.body for post in await any_ingest.queued()] == [body, body]
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
 async def test_one_bad_event_refuses_the_post_and_names_each_fault(
-    any_door: RunningDoor,
+    any_ingest: RunningIngest,
     is_known: bool,  # noqa: FBT001
 ) -> None:
     """Index, field and rule; nothing is queued, the good neighbour neither."""
     if is_known:
-        await any_door.post()
-        await any_door.queued()
+        await any_ingest.post()
+        await any_ingest.queued()
     events = [{"message": "fine"}, {"reference_id": "x", "value": "much"}]
-    response = await any_door.post(data=msgspec.json.encode(events), headers=STRICT)
+    response = await any_ingest.post(data=msgspec.json.encode(events), headers=STRICT)
 
     assert response.status == 422
     assert response.content_type == "application/problem+json"
@@ -53,7 +53,7 @@ async def test_one_bad_event_refuses_the_post_and_names_each_fault(
         "[1].value": ["The value field must be a number that is not too large to be kept."],
     }
     assert "Preference-Applied" not in response.headers
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -68,41 +68,41 @@ async def test_one_bad_event_refuses_the_post_and_names_each_fault(
     ],
 )
 async def test_what_cannot_be_read_is_refused(
-    any_door: RunningDoor, options: dict[str, Any], status: int
+    any_ingest: RunningIngest, options: dict[str, Any], status: int
 ) -> None:
     """And not queued."""
-    response = await any_door.post(**({"headers": STRICT} | options))
+    response = await any_ingest.post(**({"headers": STRICT} | options))
 
     assert (response.status, (await response.json())["status"]) == (status, status)
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
-async def test_an_empty_body_is_refused(any_door: RunningDoor) -> None:
+async def test_an_empty_body_is_refused(any_ingest: RunningIngest) -> None:
     """Which is 202 and no event otherwise."""
-    answer = await any_door.raw(raw_post("Connection: close", "Prefer: handling=strict"))
+    answer = await any_ingest.raw(raw_post("Connection: close", "Prefer: handling=strict"))
 
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("prefer", ["handling=lenient", "respond-async"])
-async def test_other_preferences_change_nothing(any_door: RunningDoor, prefer: str) -> None:
+async def test_other_preferences_change_nothing(any_ingest: RunningIngest, prefer: str) -> None:
     """RFC 7240: what is not understood is ignored."""
-    response = await any_door.post(data=b"{rubbish", headers=STRICT | {"Prefer": prefer})
+    response = await any_ingest.post(data=b"{rubbish", headers=STRICT | {"Prefer": prefer})
 
     assert response.status == 202
     assert "Preference-Applied" not in response.headers
 
 
-async def test_many_checks_at_once_are_all_answered(any_door: RunningDoor) -> None:
+async def test_many_checks_at_once_are_all_answered(any_ingest: RunningIngest) -> None:
     """They take turns in threads."""
     good, bad = gzip.compress(b'{"message":"x"}'), gzip.compress(b'{"message":5}')
     headers = STRICT | {"Content-Encoding": "gzip"}
     answers = await asyncio.gather(
-        *(any_door.post(data=good if number % 2 else bad, headers=headers) for number in range(40))
+        *(any_ingest.post(data=good if number % 2 else bad, headers=headers) for number in range(40))
     )
 
     assert sorted(answer.status for answer in answers) == [202] * 20 + [422] * 20
     queued = 0
-    while posts := await any_door.queued():
+    while posts := await any_ingest.queued():
         queued += len(posts)
     assert queued == 20

@@ -5,7 +5,7 @@ import pytest
 from collector.domain.access.projection import ProjectEntry
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, OTHER_PROJECT, READER, SETTINGS, SISTER_PROJECT
-from tests.ingest.running_ingest import BEARER, RunningDoor
+from tests.ingest.running_ingest import BEARER, RunningIngest
 from tests.waiting import until_equal
 
 pytestmark = pytest.mark.integration
@@ -18,10 +18,10 @@ PATHS = ["/api/v2/projects/config", "/api/v1/project/config", f"/api/v2/projects
     "query", ["", "?v=", "?v=0", "?v=8", "?v=undefined", "?v=7.0", "?v=99999999999999999999", "?v=-7"]
 )
 async def test_the_settings_are_answered_to_all_but_their_own_version(
-    any_door: RunningDoor, path: str, query: str
+    any_ingest: RunningIngest, path: str, query: str
 ) -> None:
     """Also to a client that is ahead, and to one that has no version and says so in its own way."""
-    response = await any_door.request("GET", path + query)
+    response = await any_ingest.request("GET", path + query)
 
     assert response.status == 200
     assert await response.json() == {"version": 7, "settings": SETTINGS}
@@ -32,33 +32,33 @@ async def test_the_settings_are_answered_to_all_but_their_own_version(
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("query", ["?v=7", "?V=7", "?v=%207"])
 async def test_a_client_that_is_up_to_date_gets_an_empty_304(
-    any_door: RunningDoor, path: str, query: str
+    any_ingest: RunningIngest, path: str, query: str
 ) -> None:
     """Nothing to parse."""
-    response = await any_door.request("GET", path + query)
+    response = await any_ingest.request("GET", path + query)
 
     assert (response.status, await response.text()) == (304, "")
 
 
-async def test_a_changed_setting_is_told_at_once(any_door: RunningDoor) -> None:
-    """The door forgets what it knew as soon as it hears of the change."""
-    assert (await any_door.request("GET", PATHS[0])).status == 200
+async def test_a_changed_setting_is_told_at_once(any_ingest: RunningIngest) -> None:
+    """Ingest forgets what it knew as soon as it hears of the change."""
+    assert (await any_ingest.request("GET", PATHS[0])).status == 200
     entry = ProjectEntry(ORGANIZATION, config_version=8, settings={"a": "b"})
-    await any_door.projection.put_project(PROJECT, entry)
+    await any_ingest.projection.put_project(PROJECT, entry)
 
     async def answer() -> object:
-        return await (await any_door.request("GET", PATHS[0])).json()
+        return await (await any_ingest.request("GET", PATHS[0])).json()
 
     await until_equal(answer, {"version": 8, "settings": {"a": "b"}})
 
 
-async def test_settings_are_told_without_what_html_could_take_for_its_own(any_door: RunningDoor) -> None:
+async def test_settings_are_told_without_what_html_could_take_for_its_own(any_ingest: RunningIngest) -> None:
     """And read as they were set."""
     settings = {"@@log:<b>": "it's <b>R&D</b> für uns"}
     entry = ProjectEntry(ORGANIZATION, config_version=8, settings=settings)
-    await any_door.projection.put_project(PROJECT, entry)
+    await any_ingest.projection.put_project(PROJECT, entry)
 
-    response = await any_door.request("GET", PATHS[0])
+    response = await any_ingest.request("GET", PATHS[0])
 
     assert await response.json() == {"version": 8, "settings": settings}
     text = await response.text()
@@ -66,15 +66,15 @@ async def test_settings_are_told_without_what_html_could_take_for_its_own(any_do
     assert not set("<>&'") & set(text)
 
 
-async def test_a_page_may_read_its_settings(any_door: RunningDoor) -> None:
+async def test_a_page_may_read_its_settings(any_ingest: RunningIngest) -> None:
     """The preflight has no token; the answer exposes the version."""
     origin = {"Origin": "https://shop.example"}
     asked = origin | {
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "authorization",
     }
-    preflight = await any_door.request("OPTIONS", PATHS[0], headers=asked)
-    response = await any_door.request("GET", PATHS[0], headers=BEARER | origin)
+    preflight = await any_ingest.request("OPTIONS", PATHS[0], headers=asked)
+    response = await any_ingest.request("GET", PATHS[0], headers=BEARER | origin)
 
     assert preflight.status == 204
     for answer in (preflight, response):
@@ -101,11 +101,11 @@ async def test_a_page_may_read_its_settings(any_door: RunningDoor) -> None:
     ],
 )
 async def test_who_may_ask_for_which_project(
-    any_door: RunningDoor, path: str, token: str | None, status: int
+    any_ingest: RunningIngest, path: str, token: str | None, status: int
 ) -> None:
     """Contract 6; every error is JSON."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    response = await any_door.request("GET", path, headers=headers)
+    response = await any_ingest.request("GET", path, headers=headers)
 
     assert response.status == status
     assert isinstance(await response.json(content_type=None), dict)

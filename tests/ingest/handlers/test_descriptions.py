@@ -7,7 +7,7 @@ import pytest
 
 from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, OTHER_PROJECT
-from tests.ingest.running_ingest import BEARER, JSON, RunningDoor
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest
 
 pytestmark = pytest.mark.integration
 
@@ -28,13 +28,13 @@ EVENT = "0192f3a4b5c67def8123456789abcdef"
         ),
     ],
 )
-async def test_a_description_is_queued(any_door: RunningDoor, path: str, token: str) -> None:
+async def test_a_description_is_queued(any_ingest: RunningIngest, path: str, token: str) -> None:
     """202 without a body; nobody asks whether the event is there already."""
-    response = await any_door.post(path, data=BODY, headers=JSON | {"Authorization": f"Bearer {token}"})
+    response = await any_ingest.post(path, data=BODY, headers=JSON | {"Authorization": f"Bearer {token}"})
 
     assert (response.status, await response.text()) == (202, "")
     assert response.headers["X-Exceptionless-ConfigVersion"] == "7"
-    [post] = await any_door.queued()
+    [post] = await any_ingest.queued()
     assert (post.kind, post.reference_id, post.body) == ("user_description", "abcd-1234", BODY)
     assert (post.project_id, post.content_type, post.content_encoding) == (PROJECT, "application/json", "")
 
@@ -50,33 +50,33 @@ async def test_a_description_is_queued(any_door: RunningDoor, path: str, token: 
     ],
 )
 async def test_whatever_form_it_comes_in_one_is_queued(
-    any_door: RunningDoor, body: bytes, headers: dict[str, str]
+    any_ingest: RunningIngest, body: bytes, headers: dict[str, str]
 ) -> None:
     """The worker need not know them."""
-    assert (await any_door.post(PATH, data=body, headers=JSON | BEARER | headers)).status == 202
+    assert (await any_ingest.post(PATH, data=body, headers=JSON | BEARER | headers)).status == 202
 
-    [post] = await any_door.queued()
+    [post] = await any_ingest.queued()
     assert (post.body, post.content_encoding) == (BODY, "")
 
 
-async def test_version_1_names_the_event_itself(any_door: RunningDoor) -> None:
+async def test_version_1_names_the_event_itself(any_ingest: RunningIngest) -> None:
     """And has other names for its members."""
     body = b'{"UserEmail":"me@example.com","UserDescription":"It broke."}'
-    response = await any_door.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
+    response = await any_ingest.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
 
     assert response.status == 202
     assert response.headers["v"] == "7"
-    [post] = await any_door.queued()
+    [post] = await any_ingest.queued()
     assert (post.kind, post.reference_id, post.body) == ("user_description", EVENT, BODY)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b' {"Description":null} '])
-async def test_version_1_takes_nothing_for_no_change(any_door: RunningDoor, body: bytes) -> None:
+async def test_version_1_takes_nothing_for_no_change(any_ingest: RunningIngest, body: bytes) -> None:
     """200, and nothing is queued."""
-    response = await any_door.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
+    response = await any_ingest.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
 
     assert (response.status, await response.text()) == (200, "")
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -88,14 +88,14 @@ async def test_version_1_takes_nothing_for_no_change(any_door: RunningDoor, body
     ],
 )
 async def test_version_1_refuses_likewise(
-    any_door: RunningDoor, body: bytes, headers: dict[str, str], status: int
+    any_ingest: RunningIngest, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     """Nothing is queued."""
     headers = JSON | BEARER | headers
-    response = await any_door.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=headers)
+    response = await any_ingest.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=headers)
 
     assert response.status == status
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -123,12 +123,12 @@ async def test_version_1_refuses_likewise(
     ],
 )  # fmt: skip
 async def test_refusals_are_problem_json(
-    any_door: RunningDoor, options: dict[str, Any], status: int, fields: set[str] | None
+    any_ingest: RunningIngest, options: dict[str, Any], status: int, fields: set[str] | None
 ) -> None:
     """With what is wrong with each field; clients do not repeat it."""
-    response = await any_door.post(**({"path": PATH} | options))
+    response = await any_ingest.post(**({"path": PATH} | options))
     problem = await response.json()
 
     assert response.status == problem["status"] == status
     assert problem.get("errors", {}).keys() == (fields or set())
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []

@@ -3,22 +3,22 @@
 import pytest
 
 from collector.broker.heartbeats import Heartbeats
-from collector.broker.keys import Keys
+from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
 from collector.ingest.backpressure import Backpressure
 from tests.clients.raw_http import request_of
 from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, UPLOAD_ONLY, a_projection
-from tests.ingest.running_ingest import BEARER, RunningDoor, running_door
+from tests.ingest.running_ingest import BEARER, RunningIngest, running_ingest
 
 pytestmark = pytest.mark.integration
 
 PATH = "/api/v2/events/session/heartbeat"
 
 
-async def _beats(door: RunningDoor, key_prefix: str) -> list[Beat]:
-    return await Heartbeats(door.redis, Keys(key_prefix)).due(10)
+async def _beats(ingest: RunningIngest, key_prefix: str) -> list[Beat]:
+    return await Heartbeats(ingest.redis, RedisKeys(key_prefix)).due(10)
 
 
 @pytest.mark.parametrize("target", [PATH, f"http://old.example:80{PATH}", f"/{PATH}"])
@@ -32,7 +32,7 @@ async def _beats(door: RunningDoor, key_prefix: str) -> list[Beat]:
     ],
 )
 async def test_a_heartbeat_is_kept_for_the_worker(
-    any_door: RunningDoor,
+    any_ingest: RunningIngest,
     key_prefix: str,
     target: str,
     query: str,
@@ -40,7 +40,7 @@ async def test_a_heartbeat_is_kept_for_the_worker(
     closes: bool,  # noqa: FBT001
 ) -> None:
     """200 without a body: anything else makes the client's timer throw."""
-    answer = await any_door.raw(
+    answer = await any_ingest.raw(
         request_of(
             f"GET {target}?{query} HTTP/1.1",
             "Host: x",
@@ -52,29 +52,29 @@ async def test_a_heartbeat_is_kept_for_the_worker(
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b"\r\n\r\n")
     assert b"Cache-Control: no-store\r\n" in answer
-    [beat] = await _beats(any_door, key_prefix)
+    [beat] = await _beats(any_ingest, key_prefix)
     assert (beat.project_id, beat.digest) == (PROJECT, digest_of_key(key))
     assert (beat.beaten_ms == 0, beat.closed_ms > 0) == (closes, closes)
 
 
 @pytest.mark.parametrize("query", ["", "?close=true", "?id=&close=true"])
 async def test_a_heartbeat_of_nobody_is_200_and_not_kept(
-    any_door: RunningDoor, key_prefix: str, query: str
+    any_ingest: RunningIngest, key_prefix: str, query: str
 ) -> None:
     """As the official server answers it."""
-    response = await any_door.request("GET", PATH + query)
+    response = await any_ingest.request("GET", PATH + query)
 
     assert (response.status, await response.text()) == (200, "")
-    assert await _beats(any_door, key_prefix) == []
+    assert await _beats(any_ingest, key_prefix) == []
 
 
 async def test_heartbeats_are_not_kept_while_submission_is_disabled(redis_url: str, key_prefix: str) -> None:
     """200 all the same (contract 3.8)."""
-    async with running_door(redis_url, key_prefix, a_projection(), submission_disabled=True) as door:
-        response = await door.request("GET", f"{PATH}?id=abc&close=false")
+    async with running_ingest(redis_url, key_prefix, a_projection(), submission_disabled=True) as ingest:
+        response = await ingest.request("GET", f"{PATH}?id=abc&close=false")
 
         assert response.status == 200
-        assert await _beats(door, key_prefix) == []
+        assert await _beats(ingest, key_prefix) == []
 
 
 @pytest.mark.parametrize(
@@ -87,19 +87,19 @@ async def test_heartbeats_are_not_kept_while_submission_is_disabled(redis_url: s
     ],
 )
 async def test_refusals_are_problem_json(
-    any_door: RunningDoor, key_prefix: str, token: str | None, status: int
+    any_ingest: RunningIngest, key_prefix: str, token: str | None, status: int
 ) -> None:
     """Never text."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    response = await any_door.request("GET", f"{PATH}?id=abc&close=false", headers=headers)
+    response = await any_ingest.request("GET", f"{PATH}?id=abc&close=false", headers=headers)
 
     assert (response.status, (await response.json())["status"]) == (status, status)
-    assert await _beats(any_door, key_prefix) == []
+    assert await _beats(any_ingest, key_prefix) == []
 
 
-async def test_looking_is_no_sign_of_life(any_door: RunningDoor) -> None:
+async def test_looking_is_no_sign_of_life(any_ingest: RunningIngest) -> None:
     """HEAD is 405."""
-    assert (await any_door.request("HEAD", f"{PATH}?id=abc", headers=BEARER)).status == 405
+    assert (await any_ingest.request("HEAD", f"{PATH}?id=abc", headers=BEARER)).status == 405
 
 
 async def test_the_bound_of_heartbeats_goes_by_the_queues_memory(
@@ -107,8 +107,8 @@ async def test_the_bound_of_heartbeats_goes_by_the_queues_memory(
 ) -> None:
     """503 where a project's share is taken: clients repeat a heartbeat by themselves."""
     monkeypatch.setattr(Backpressure, "limit_bytes", lambda _: 1)
-    async with running_door(redis_url, key_prefix, a_projection()) as door:
-        kept = await door.request("GET", f"{PATH}?id=first&close=false")
-        refused = await door.request("GET", f"{PATH}?id=second&close=false")
+    async with running_ingest(redis_url, key_prefix, a_projection()) as ingest:
+        kept = await ingest.request("GET", f"{PATH}?id=first&close=false")
+        refused = await ingest.request("GET", f"{PATH}?id=second&close=false")
 
     assert (kept.status, refused.status) == (200, 503)

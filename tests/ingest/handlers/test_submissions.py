@@ -7,15 +7,15 @@ import pytest
 
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
 from tests.ingest.projections import LOGIN, LOGIN_SUSPENDED, LOST_PROJECT, OTHER_PROJECT, UPLOAD_ONLY
-from tests.ingest.running_ingest import BEARER, RunningDoor
+from tests.ingest.running_ingest import BEARER, RunningIngest
 
 pytestmark = pytest.mark.integration
 
 PROJECT_PATH = f"projects/{PROJECT.hex()}"
 
 
-async def _events(door: RunningDoor) -> list[Any]:
-    return [msgspec.json.decode(post.body) for post in await door.queued()]
+async def _events(ingest: RunningIngest) -> list[Any]:
+    return [msgspec.json.decode(post.body) for post in await ingest.queued()]
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
@@ -29,18 +29,18 @@ async def _events(door: RunningDoor) -> list[Any]:
     ],
 )
 async def test_each_of_the_eight_routes_queues_an_event(
-    any_door: RunningDoor, version: str, path: str, kind: str | None
+    any_ingest: RunningIngest, version: str, path: str, kind: str | None
 ) -> None:
     """200 without a body; nobody on the way may keep the answer and spare the next request."""
     headers = BEARER | {"User-Agent": "curl/8", "Content-Encoding": "gzip", "Content-Type": "text/plain"}
-    response = await any_door.request(
+    response = await any_ingest.request(
         "GET", f"/api/{version}/{path}?message=hi+there&color=red", headers=headers
     )
 
     assert (response.status, await response.text()) == (200, "")
     assert response.headers["v" if version == "v1" else "X-Exceptionless-ConfigVersion"] == "7"
     assert response.headers["Cache-Control"] == "no-store"
-    [post] = await any_door.queued()
+    [post] = await any_ingest.queued()
     expected = {"message": "hi there", "data": {"color": "red"}} | ({"type": kind} if kind else {})
     assert msgspec.json.decode(post.body) == expected
     assert (post.project_id, post.organization_id) == (PROJECT, ORGANIZATION)
@@ -48,52 +48,53 @@ async def test_each_of_the_eight_routes_queues_an_event(
     assert (post.user_agent, post.client_ip) == ("curl/8", "127.0.0.1")
 
 
-async def test_a_pixel_needs_no_header(any_door: RunningDoor) -> None:
+async def test_a_pixel_needs_no_header(any_ingest: RunningIngest) -> None:
     """The token is in the query string and does not become data."""
-    response = await any_door.request("GET", f"/api/v2/events/submit?access_token={CLIENT_TOKEN}&type=usage",
-                                      headers={})  # fmt: skip
+    response = await any_ingest.request(
+        "GET", f"/api/v2/events/submit?access_token={CLIENT_TOKEN}&type=usage", headers={}
+    )
 
     assert response.status == 200
-    assert await _events(any_door) == [{"type": "usage"}]
+    assert await _events(any_ingest) == [{"type": "usage"}]
 
 
-async def test_excluded_parameters_never_reach_the_queue(any_door: RunningDoor) -> None:
+async def test_excluded_parameters_never_reach_the_queue(any_ingest: RunningIngest) -> None:
     """By the project's own `@@DataExclusions`."""
-    await any_door.request("GET", "/api/v2/events/submit?Password=x&my_secret_key=y&color=red")
+    await any_ingest.request("GET", "/api/v2/events/submit?Password=x&my_secret_key=y&color=red")
 
-    assert await _events(any_door) == [{"data": {"color": "red"}}]
+    assert await _events(any_ingest) == [{"data": {"color": "red"}}]
 
 
 @pytest.mark.parametrize("query", ["", "?", f"?access_token={CLIENT_TOKEN}", "?message=", "?=x"])
-async def test_nothing_usable_is_200_and_queues_nothing(any_door: RunningDoor, query: str) -> None:
+async def test_nothing_usable_is_200_and_queues_nothing(any_ingest: RunningIngest, query: str) -> None:
     """Contract 3.7."""
-    response = await any_door.request("GET", f"/api/v2/events/submit{query}")
+    response = await any_ingest.request("GET", f"/api/v2/events/submit{query}")
 
     assert response.status == 200
     assert response.headers["X-Exceptionless-ConfigVersion"] == "7"
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
-async def test_bytes_that_are_no_text_become_one(any_door: RunningDoor) -> None:
+async def test_bytes_that_are_no_text_become_one(any_ingest: RunningIngest) -> None:
     """Never a 5xx, and nothing that could not be stored."""
-    answer = await any_door.raw(
+    answer = await any_ingest.raw(
         b"GET /api/v2/events/submit?message=%ff%00x&\xff=\xfe&a=%ed%a0%80 HTTP/1.1\r\nHost: x\r\n"
         b"Connection: close\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
     )
 
     status = answer.split(b" ", 2)[1]
     assert status in {b"200", b"400"}
-    assert len(await any_door.queued()) == (1 if status == b"200" else 0)
+    assert len(await any_ingest.queued()) == (1 if status == b"200" else 0)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
-async def test_only_get_submits(any_door: RunningDoor, method: str) -> None:
+async def test_only_get_submits(any_ingest: RunningIngest, method: str) -> None:
     """Whoever looks at a link without following it posts nothing."""
-    response = await any_door.request(method, "/api/v2/events/submit?message=hi")
+    response = await any_ingest.request(method, "/api/v2/events/submit?message=hi")
 
     assert response.status == 405
     assert response.headers["Allow"] == "GET"
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []
 
 
 @pytest.mark.parametrize(
@@ -112,14 +113,14 @@ async def test_only_get_submits(any_door: RunningDoor, method: str) -> None:
     ],
 )
 async def test_refusals_are_problem_json(
-    any_door: RunningDoor, path: str, token: str | None, status: int
+    any_ingest: RunningIngest, path: str, token: str | None, status: int
 ) -> None:
     """As for posts, and nothing is queued."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     separator = "&" if "?" in path else "?"
-    response = await any_door.request("GET", f"{path}{separator}message=hi", headers=headers)
+    response = await any_ingest.request("GET", f"{path}{separator}message=hi", headers=headers)
 
     assert response.status == status
     assert (await response.json())["status"] == status
     assert "X-Exceptionless-ConfigVersion" not in response.headers
-    assert await any_door.queued() == []
+    assert await any_ingest.queued() == []

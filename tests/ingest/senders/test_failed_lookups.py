@@ -9,7 +9,7 @@ from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.ingest.senders.failed_lookups import FailedLookups
 from tests.fakes import FakeClock
 from tests.ingest.projections import a_projection
-from tests.ingest.running_ingest import BEARER, JSON, running_door
+from tests.ingest.running_ingest import BEARER, JSON, running_ingest
 
 
 def failures(clock: FakeClock, limit: int = 10) -> FailedLookups:
@@ -83,13 +83,13 @@ def test_a_client_is_who_the_proxy_says() -> None:
 @pytest.mark.integration
 async def test_a_stranger_refuses_nobody_who_is_known(redis_url: str, key_prefix: str) -> None:
     """Both come from one address. Clients keep their events on 429."""
-    async with running_door(redis_url, key_prefix, a_projection(), request_limit=100) as door:
-        assert (await door.post()).status == 202
+    async with running_ingest(redis_url, key_prefix, a_projection(), request_limit=100) as ingest:
+        assert (await ingest.post()).status == 202
         answers = [
-            await door.post(headers=JSON | {"Authorization": f"Bearer {number:024}{'x' * 16}"})
+            await ingest.post(headers=JSON | {"Authorization": f"Bearer {number:024}{'x' * 16}"})
             for number in range(103)
         ]
-        known = await door.post(headers=JSON | BEARER)
+        known = await ingest.post(headers=JSON | BEARER)
 
     assert [answer.status for answer in answers[:100]] == [401] * 100
     assert {answer.status for answer in answers[101:]} == {429}

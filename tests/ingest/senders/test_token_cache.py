@@ -1,4 +1,4 @@
-"""What the door remembers of tokens, and when it must not rely on it (design: the door)."""
+"""What ingest remembers of tokens, and when it must not rely on it (design: ingest)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.token_projection import ORGANIZATION, PROJECT, TOKEN, Eviction, Found
+from collector.broker.token_projection import ORGANIZATION, PROJECT, TOKEN, Eviction, Lookup
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry
 from collector.domain.access.token import TokenEntry, lookup_of
 from collector.domain.errors import TooManyRequests, Unavailable
@@ -145,7 +145,7 @@ async def test_an_eviction_during_a_look_up_keeps_its_answer_from_being_remember
 
 
 async def test_entries_count_for_one_second_while_the_channel_is_silent() -> None:
-    """Announcements may be missed, so the door asks again each second."""
+    """Announcements may be missed, so ingest asks again each second."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -252,7 +252,7 @@ class _SlowSource(FakeTokenProjection):
         self.projection = _source().projection
         self.go_on = asyncio.Event()
 
-    async def find_token(self, lookup: str) -> Found[TokenEntry]:
+    async def find_token(self, lookup: str) -> Lookup[TokenEntry]:
         found = await super().find_token(lookup)
         await self.go_on.wait()
         return found
