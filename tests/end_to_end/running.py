@@ -19,7 +19,7 @@ from tests.waiting import until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
-"""What design section 8 allows."""
+"""How long a stop may take, by docs/operating.md."""
 
 
 class RunningUp:

@@ -1,4 +1,4 @@
-"""What this process remembers of the token projection, and how long it may rely on it (design section 2).
+"""This process's cache of the token projection, and how long its entries are valid (docs/decisions/0003).
 
 Known entries count for a minute, unknown ones for 5 seconds, and the eviction channel removes either at once.
 While that channel is silent, entries count for one second; while Redis is out of reach, known ones count up
