@@ -21,7 +21,7 @@ _MINIMUM_VERSION: Final = (7, 0)
 
 
 def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 16) -> Redis:
-    """Return a client that runs each command once: the caller decides whether to repeat (docs/decisions/0001).
+    """Return a client that runs each command once: the caller decides about repeats (docs/decisions/0001).
 
     A caller that finds every connection busy waits for one. `socket_timeout_seconds` must exceed the longest
     blocking read. Raises ServerError for a URL that cannot be understood.
