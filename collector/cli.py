@@ -73,8 +73,8 @@ def up(
             show_default=False,
         ),
     ] = None,
-    ingest_processes: Annotated[
-        int, typer.Option(min=1, max=64, help="How many processes serve on the port.")
+    ingest_count: Annotated[
+        int, typer.Option("--ingest", min=1, max=64, help="How many ingest processes share the port.")
     ] = 1,
 ) -> None:
     """Run everything on one port, with an embedded Valkey and Postgres (or REDIS_URL and DATABASE_URL)."""
@@ -90,7 +90,7 @@ def up(
 
     clock = SystemClock()
     console = Console(sys.stdout, clock)
-    options = everything.UpOptions(data_dir, port, ready_file, ingest_processes)
+    options = everything.UpOptions(data_dir, port, ready_file, ingest_count)
 
     async def run(stop: Stop) -> None:
         await everything.run(options, os.environ, stop, console=console, clock=clock)

@@ -217,7 +217,7 @@ def is_running(process: psutil.Process) -> bool:
 
 
 async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subprocess.Process:
-    options = ("--port", "0", "--ingest processes", "2", "--data-dir", str(folder / "data"))
+    options = ("--port", "0", "--ingest", "2", "--data-dir", str(folder / "data"))
     with (folder / "up.log").open("wb") as log:
         return await asyncio.create_subprocess_exec(
             *_command("up", *options, "--ready-file", str(folder / "ready.json")),

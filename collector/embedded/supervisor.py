@@ -16,7 +16,7 @@ from collector.process.clock import Clock
 
 VALKEY: Final = "valkey"
 POSTGRES: Final = "postgres"
-DOORS: Final = "ingest processes"
+INGEST: Final = "ingest"
 WORKER: Final = "worker"
 
 
@@ -44,10 +44,10 @@ class Supervisor:
 
     def pids(self) -> dict[str, list[int]]:
         """The process ids by what they do. An ingest process serves both ingest and api."""
-        ingest_processes = self._pids_of(DOORS)
+        ingest = self._pids_of(INGEST)
         return {
-            "ingest": ingest_processes,
-            "api": ingest_processes,
+            "ingest": ingest,
+            "api": ingest,
             "worker": self._pids_of(WORKER),
             "valkey": self._pids_of(VALKEY),
             "postgres": self._pids_of(POSTGRES),

@@ -29,7 +29,7 @@ from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import NotStarted
 from collector.embedded.settings import UpSettings
-from collector.embedded.supervisor import DOORS, POSTGRES, VALKEY, WORKER, Supervisor
+from collector.embedded.supervisor import INGEST, POSTGRES, VALKEY, WORKER, Supervisor
 from collector.embedded.watch import Watch
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
@@ -44,7 +44,7 @@ class UpOptions:
     data_dir: Path
     port: int | None = None
     ready_file: Path | None = None
-    ingest_processes: int = 1
+    ingest_count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,12 +175,10 @@ class Up:
         if not self._settings.redis_url:
             environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))
         logs = self._directory / "logs"
-        own_ingest = ingest_processes(
-            self._options.ingest_processes, self._settings.host, port, environ, logs
-        )
+        own_ingest = ingest_processes(self._options.ingest_count, self._settings.host, port, environ, logs)
         own_worker = worker(environ, logs)
         worker_keepers = self._supervisor.processes(WORKER, [own_worker], _PRODUCT_PATIENCE)
-        ingest_keepers = self._supervisor.processes(DOORS, own_ingest, _PRODUCT_PATIENCE)
+        ingest_keepers = self._supervisor.processes(INGEST, own_ingest, _PRODUCT_PATIENCE)
         async with kept(worker_keepers), kept(ingest_keepers):
             with self._console.step("Starting the collector and its worker"):
                 await all_ready([*worker_keepers, *ingest_keepers])

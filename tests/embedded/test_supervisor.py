@@ -14,7 +14,7 @@ from collector.embedded.console import Console
 from collector.embedded.managed_process import all_ready, kept
 from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
-from collector.embedded.supervisor import DOORS, VALKEY, WORKER, Supervisor
+from collector.embedded.supervisor import INGEST, VALKEY, WORKER, Supervisor
 from collector.process.clock import SystemClock
 from tests.embedded.shell import ShellService
 from tests.end_to_end.pasting import SPECIAL
@@ -60,7 +60,7 @@ async def test_the_ready_file_names_every_process_by_what_it_does(
 ) -> None:
     """Ingest serves ingest and api, so it is in both; what was given and not started has no process."""
     ingest_processes = supervisor.processes(
-        DOORS, [ShellService(tmp_path, name="ingest-1"), ShellService(tmp_path, name="ingest-2")]
+        INGEST, [ShellService(tmp_path, name="ingest-1"), ShellService(tmp_path, name="ingest-2")]
     )
     worker = supervisor.processes(WORKER, [ShellService(tmp_path, name="worker")])
     supervisor.processes(VALKEY, [])

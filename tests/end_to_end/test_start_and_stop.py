@@ -20,7 +20,7 @@ pytestmark = pytest.mark.end_to_end
 async def test_sigterm_stops_everything_and_a_second_start_finds_it_again(tmp_path: Path) -> None:
     """Exit status 0, no process and no ready file left; data, credentials and URLs stay."""
     async with (
-        started_up(tmp_path / "data", "--ingest processes", "2") as up,
+        started_up(tmp_path / "data", "--ingest", "2") as up,
         aiohttp.ClientSession() as session,
     ):
         await up.until_ready()
