@@ -83,7 +83,7 @@ async def look(environ: Mapping[str, str], options: AuditOptions, clock: Clock) 
 
 def sums_of(ledger: Ledger, found: list[str]) -> Sums:
     """The account as it is printed, with the differences that were found in it."""
-    processed = list(ledger.finished_after.values())
+    processed = list(ledger.processed_after.values())
     queues = ledger.queues
     return Sums(
         is_sound=not found,
@@ -93,7 +93,7 @@ def sums_of(ledger: Ledger, found: list[str]) -> Sums:
             "posts": sum(queue.posts for queue in queues),
             "bytes": sum(queue.bytes for queue in queues),
         },
-        stream={"unread": ledger.in_stream - ledger.in_hand, "in_hand": ledger.in_hand},
+        stream={"unread": ledger.in_stream - ledger.pending, "in_hand": ledger.pending},
         processed=_sum(processed, batches="batches", posts="posts", events="events"),
         repeated=_sum(processed, batches="repeated_batches", posts="repeated_posts"),
         events=_by_outcome(ledger.totals.outcomes),

@@ -27,8 +27,8 @@ from collector.database.search.event_lists import Selection, find_events
 from collector.database.search.events import EventKey, events_at, find_event
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
-from collector.domain.filter.aggregation import aggregations_of
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.aggregation import parse_aggregations
+from collector.domain.filter.parser import parse_filter
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import NotStarted, start_service
 from collector.process.lifecycle import StartError
@@ -163,13 +163,15 @@ async def readings(pool: asyncpg.Pool, now: datetime) -> list[Reading]:
     clock = LocalClock(now)
 
     def selected(text: str, time: TimeRange = _ALL_TIME) -> Selection:
-        return Selection([PROJECT], filter_of(text), time, clock)
+        return Selection([PROJECT], parse_filter(text), time, clock)
 
     def page(text: str, time: TimeRange = _ALL_TIME) -> Query:
         return lambda connection: first_page(connection, selected(text, time))
 
     def counted(text: str, aggregations: str) -> Query:
-        return lambda connection: count_in_buckets(connection, selected(text), aggregations_of(aggregations))
+        return lambda connection: count_in_buckets(
+            connection, selected(text), parse_aggregations(aggregations)
+        )
 
     def by_id(event_id: Any) -> Query:
         return lambda connection: find_event(connection, [PROJECT], event_id)

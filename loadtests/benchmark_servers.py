@@ -20,7 +20,7 @@ from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.access.token import TokenEntry, digest_of, lookup_of
+from collector.domain.access.token import TokenEntry, lookup_prefix, token_digest
 from collector.embedded.app_processes import ProductProcess
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import LOOPBACK, free_port
@@ -193,9 +193,9 @@ def _ingest(folder: Path, redis_url: str, durability: Durability) -> ProductProc
 
 
 def _projection(token: str) -> Projection:
-    entry = TokenEntry(digest_of(token), ("client",), (_ORGANIZATION,), project_id=_PROJECT)
+    entry = TokenEntry(token_digest(token), ("client",), (_ORGANIZATION,), project_id=_PROJECT)
     return Projection(
-        tokens={lookup_of(token): entry},
+        tokens={lookup_prefix(token): entry},
         projects={_PROJECT: ProjectEntry(_ORGANIZATION)},
         organizations={_ORGANIZATION: OrganizationEntry()},
     )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from collector.domain.access.token import TokenEntry, digest_of
+from collector.domain.access.token import TokenEntry, token_digest
 from collector.domain.ids import PostIds
 from collector.domain.post import Post, PostBatch
 
@@ -38,7 +38,7 @@ def a_batch(*posts: Post) -> PostBatch:
 def a_token_entry(token: str = CLIENT_TOKEN, **members: Any) -> TokenEntry:
     """An enabled client token of one project."""
     values: dict[str, Any] = {
-        "digest": digest_of(token),
+        "digest": token_digest(token),
         "scopes": ("client",),
         "organization_ids": (ORGANIZATION,),
         "project_id": PROJECT,

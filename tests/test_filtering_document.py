@@ -20,8 +20,8 @@ from collector.database.search.stack_lists import count_stacks
 from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
-from collector.domain.filter.aggregation import aggregations_of
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.aggregation import parse_aggregations
+from collector.domain.filter.parser import parse_filter
 from tests.database.rows import ORGANIZATION, PROJECT, an_event, normalized
 
 DOCUMENT = (Path(__file__).parent.parent / "docs" / "filtering.md").read_text()
@@ -92,7 +92,7 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 def a_selection(text: str) -> Selection:
     """What the example selects on the document's day."""
-    return Selection([PROJECT], filter_of(text), TimeRange(), LocalClock(NOW))
+    return Selection([PROJECT], parse_filter(text), TimeRange(), LocalClock(NOW))
 
 
 @pytest.mark.integration
@@ -127,7 +127,7 @@ async def test_projects_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection:
         found = {
             text: await count_projects(
-                connection, [ORGANIZATION], Narrowing(filter_of(text), LocalClock(NOW))
+                connection, [ORGANIZATION], Narrowing(parse_filter(text), LocalClock(NOW))
             )
             for text, _ in OF_PROJECTS
         }
@@ -145,4 +145,4 @@ def test_every_aggregation_is_understood() -> None:
     """Those of the part about them."""
     (block,) = re.findall(r"```\n(.*?)```", AGGREGATIONS, re.DOTALL)
 
-    assert all(aggregations_of(line) for line in block.splitlines())
+    assert all(parse_aggregations(line) for line in block.splitlines())

@@ -18,7 +18,7 @@ import msgspec
 
 from collector.broker.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
-from collector.domain.ids import derived_id, first_id_of
+from collector.domain.ids import derived_id, lowest_id_at_ms
 from collector.domain.intake.normalize import NormalizedPost, Rules, batch_of, normalize
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import ProjectRules
@@ -31,7 +31,7 @@ _MOST_UNPACKED: Final = {"": 1, "identity": 1, "gzip": 1032, "deflate": 1032}
 """What a byte can open to; of any other encoding a few bytes can open to megabytes."""
 _ID_LENGTH: Final = 16
 _LAST_MS: Final = int(datetime(9999, 1, 1, tzinfo=UTC).timestamp() * 1000)
-_FIRST_ID_BEYOND: Final = first_id_of(_LAST_MS).bytes
+_FIRST_ID_BEYOND: Final = lowest_id_at_ms(_LAST_MS).bytes
 _MALFORMED: Final = "The ids in the entry are not ours."
 
 _id: Final = attrgetter("id")

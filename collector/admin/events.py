@@ -20,10 +20,10 @@ from collector.database.search.events import EventKey, StoredEvent, events_at
 from collector.database.search.stack_lists import StackOrder, list_stacks
 from collector.database.search.traces import projects_to_trace
 from collector.domain.dates.datemath import LocalClock
-from collector.domain.dates.time_range import time_range_of
-from collector.domain.filter.parser import filter_of
-from collector.domain.filter.sorting import Cursor, order_of
-from collector.domain.ids import first_id_at
+from collector.domain.dates.time_range import parse_time_range
+from collector.domain.filter.parser import parse_filter
+from collector.domain.filter.sorting import Cursor, parse_order
+from collector.domain.ids import lowest_id
 from collector.process.lifecycle import Stop
 
 _LONGEST_TEXT: Final = 200
@@ -36,7 +36,7 @@ _REMEMBERED: Final = 100_000
 _ROUND_SECONDS: Final = 1.0
 _CLOCKS_APART: Final = timedelta(seconds=10)
 _QUEUE_UNKNOWN: Final = timedelta(minutes=1)
-_OLDEST_FIRST: Final = order_of("created")
+_OLDEST_FIRST: Final = parse_order("created")
 _LAST_ID: Final = UUID(int=2**128 - 1)
 
 
@@ -135,7 +135,7 @@ async def followed(api: Api, asked: Asked, stop: Stop) -> AsyncGenerator[Listed]
         except DatabaseUnavailable:
             continue  # the next round looks at the same time
         begin = coming
-        seen.forget_before(first_id_at(begin))
+        seen.forget_before(lowest_id(begin))
 
 
 async def stacks(api: Api, asked: Asked) -> list[ListedStack]:
@@ -183,8 +183,8 @@ async def _selected(
         project = await meant_project(connection, asked.project)
         names = {project.id: project.name}
     clock = LocalClock(api.clock.now(), timedelta())
-    time = time_range_of(asked.time, clock)
-    return Selection(list(names), filter_of(asked.filter), time, clock), names
+    time = parse_time_range(asked.time, clock)
+    return Selection(list(names), parse_filter(asked.filter), time, clock), names
 
 
 async def _accepted_since(
@@ -192,7 +192,7 @@ async def _accepted_since(
 ) -> AsyncIterator[list[EventPage]]:
     """Those of the selection's events, the oldest first, a page at a time."""
     after = Cursor((begin,), UUID(int=0))
-    selection = replace(selection, ids=(first_id_at(begin), _LAST_ID))
+    selection = replace(selection, ids=(lowest_id(begin), _LAST_ID))
     while True:
         found = await find_events(connection, selection, _OLDEST_FIRST, limit=_PAGE, after=after)
         yield found

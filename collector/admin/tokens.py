@@ -18,7 +18,7 @@ from collector.database.owners.tokens import all_access_tokens, delete_tokens, f
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.domain.access.scope import CLIENT
-from collector.domain.access.token import fault_in_brought, lookup_of
+from collector.domain.access.token import imported_token_error, lookup_prefix
 from collector.domain.errors import Conflict, Invalid
 
 _AT_MOST: Final = 1_000_000
@@ -44,7 +44,7 @@ async def create(api: Api, wanted: Wanted) -> TokenView:
     if wanted.value is not None:
         _check_value(wanted.value, wanted.scopes)
     async with connected(api.pool) as connection, connection.transaction():
-        if wanted.value is not None and await find_tokens(connection, [lookup_of(wanted.value)]):
+        if wanted.value is not None and await find_tokens(connection, [lookup_prefix(wanted.value)]):
             raise _taken()
         try:
             made = await _make(api, connection, wanted, asked)
@@ -100,7 +100,7 @@ def _check_value(value: str, scopes: tuple[str, ...]) -> None:
     """Only tokens that may only post are no secrets: no other one is brought, or written into a command."""
     if set(scopes) - {CLIENT}:
         raise Invalid(fields={"value": ["Only a token with the scope `client` can be brought along."]})
-    if fault := fault_in_brought(value):
+    if fault := imported_token_error(value):
         raise Invalid(fields={"value": [fault]})
 
 

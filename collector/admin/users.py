@@ -25,10 +25,10 @@ from collector.database.owners.users import (
 )
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.domain.access.email import fault_in_address
+from collector.domain.access.email import email_error
 from collector.domain.access.scope import CLIENT, GLOBAL, USER
 from collector.domain.errors import Conflict, Invalid, NotFound
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 
 
 async def create(
@@ -36,7 +36,7 @@ async def create(
 ) -> UserView:
     """A new user who belongs to these organizations; the first of all may do everything."""
     wanted = converted({"email": email, "name": name, "password": password}, SignUp)
-    if fault := fault_in_address(wanted.email):
+    if fault := email_error(wanted.email):
         raise Invalid(fields={"email": [fault]})
     async with connected(api.pool) as connection:
         for organization in organizations:
@@ -98,7 +98,7 @@ async def delete(api: Api, name: str) -> UserView:
 
 
 async def _named(connection: asyncpg.Connection, name: str) -> User:
-    user_id = uuid_of(name)
+    user_id = parse_uuid(name)
     user = await find_user(connection, name) if user_id is None else await user_of(connection, user_id)
     if user is None:
         raise NotFound(f"There is no user {name}.")

@@ -15,20 +15,20 @@ _LONGEST: Final = 64
 MAPPED_PREFIX: Final = "::ffff:"
 
 
-def address_in(text: str) -> Address | None:
+def parse_address(text: str) -> Address | None:
     """The address that a text is, mapped ones as IPv4 and without a zone; None for any other text."""
     return _address_in(text) if len(text) <= _LONGEST else None
 
 
 def canonical(text: str) -> str:
     """The one spelling of an address; any other text as it is."""
-    address = address_in(text)
+    address = parse_address(text)
     return text if address is None else str(address)
 
 
 def spellings(text: str) -> tuple[str, ...]:
     """How programs write an address, in lower case, the usual spelling first; none for other texts."""
-    address = address_in(text)
+    address = parse_address(text)
     if not isinstance(address, IPv4Address):
         return () if address is None else (str(address),)
     high, low = divmod(int(address), 1 << 16)

@@ -94,12 +94,12 @@ def _moment(time: bytes) -> datetime:
     return _EPOCH + timedelta(milliseconds=accepted_ms(time))
 
 
-def first_id_at(moment: datetime) -> UUID:
+def lowest_id(moment: datetime) -> UUID:
     """The smallest id that something accepted at or after `moment` can have: where a partition begins."""
-    return first_id_of((moment - _EPOCH) // timedelta(milliseconds=1))
+    return lowest_id_at_ms((moment - _EPOCH) // timedelta(milliseconds=1))
 
 
-def first_id_of(milliseconds: int) -> UUID:
+def lowest_id_at_ms(milliseconds: int) -> UUID:
     """The smallest id that something accepted then can have."""
     return UUID(int=milliseconds << _BELOW_TIME_BITS)
 
@@ -114,7 +114,7 @@ def is_reference_id(text: str) -> bool:
     return _REFERENCE_ID.fullmatch(text) is not None
 
 
-def uuid_of(text: str) -> UUID | None:
+def parse_uuid(text: str) -> UUID | None:
     """The id that a path or body names; None when it meets the constraint but can be no id of ours."""
     if len(text) != _HEX_LENGTH or not is_object_id(text):
         return None

@@ -68,6 +68,6 @@ REASONS: Final = (
 """All of them; of several that hold, a post is refused with the first."""
 
 
-def told(reason: Reason, detail: str = "") -> str:
+def explain_reason(reason: Reason, detail: str = "") -> str:
     """The reason for an operator: its sentence, and what is known beside it behind a colon."""
     return f"{reason.sentence.rstrip('.')}: {detail}" if detail else reason.sentence

@@ -14,7 +14,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from multidict import MultiMapping, istr
 
-from collector.domain.addresses import Address, address_in, canonical
+from collector.domain.addresses import Address, canonical, parse_address
 from collector.process.lifecycle import StartError
 
 Networks = Sequence[IPv4Network | IPv6Network]
@@ -76,7 +76,7 @@ def client_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
 
 def address_behind(peer: str, headers: MultiMapping[str], proxies: TrustedProxies) -> str:
     """The last address in the believed header that is no proxy of ours, or the peer where that is none."""
-    if proxies.networks and (address := address_in(peer)) is not None and proxies.hold(address):
+    if proxies.networks and (address := parse_address(peer)) is not None and proxies.hold(address):
         address, _ = _client(address, headers, proxies)
         return str(address)
     # The kernel spells IPv4 addresses in one way.
@@ -86,7 +86,7 @@ def address_behind(peer: str, headers: MultiMapping[str], proxies: TrustedProxie
 def counted_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
     """Whom limits count: an IPv4 address, or the network that an IPv6 client has for itself."""
     text = client_address(request, proxies)
-    address = address_in(text)
+    address = parse_address(text)
     if address is None or address.version == 4:  # noqa: PLR2004 - the protocol's version
         return text
     return str(IPv6Network((int(address), _OF_ONE_CLIENT), strict=False))
@@ -94,7 +94,7 @@ def counted_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
 
 def client_scheme(request: web.BaseRequest, proxies: TrustedProxies) -> str:
     """`https` also where a proxy that we trust took the request so; else what we see ourselves."""
-    peer = address_in(request.remote or "")
+    peer = parse_address(request.remote or "")
     if peer is None or not proxies.hold(peer):
         return request.scheme
     _, hops = _client(peer, request.headers, proxies)
@@ -193,7 +193,7 @@ def _address_of_node(text: str) -> Address | None:
         port = ":" + port
     if port and _PORT.fullmatch(port) is None:
         return None
-    return address_in(text)
+    return parse_address(text)
 
 
 def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:

@@ -5,7 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
-from collector.domain.ids import is_reference_id, uuid_of
+from collector.domain.ids import is_reference_id, parse_uuid
 
 _TOKENS: Final = "tokens"
 _REFERENCES: Final = frozenset({"referenceId", "sessionId"})
@@ -46,7 +46,7 @@ def _templates(request: web.Request, length: int) -> Iterator[list[str]]:
 
 
 def _is_id(text: str) -> bool:
-    return uuid_of(text) is not None
+    return parse_uuid(text) is not None
 
 
 def _is_token(text: str) -> bool:

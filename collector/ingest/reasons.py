@@ -10,7 +10,7 @@ from typing import Final
 import structlog
 
 from collector.domain.errors import Refusal, Unavailable
-from collector.domain.reasons import REASONS, STOPPING, Reason, told
+from collector.domain.reasons import REASONS, STOPPING, Reason, explain_reason
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
@@ -79,8 +79,8 @@ class Reasons:
     def problem(self, reason: Reason) -> str | None:
         """What an operator is told while the reason holds."""
         if reason in self._held:
-            return told(reason, self._held[reason])
-        return told(reason, self._noted[reason][1]) if reason in self._noted else None
+            return explain_reason(reason, self._held[reason])
+        return explain_reason(reason, self._noted[reason][1]) if reason in self._noted else None
 
     def refusal(self, reason: Reason) -> Unavailable:
         """What a post is refused with that cannot be taken for this reason."""

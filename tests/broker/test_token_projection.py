@@ -8,13 +8,13 @@ from redis.asyncio import Redis
 from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import Eviction, SweepOvertaken, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
-LOOKUP = lookup_of(CLIENT_TOKEN)
+LOOKUP = lookup_prefix(CLIENT_TOKEN)
 
 
 @pytest.fixture

@@ -11,13 +11,13 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import TOKEN, Eviction, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from collector.ingest.senders.token_cache import TokenSource
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.fakes import FakeTokenProjection
 from tests.waiting import until
 
-LOOKUP = lookup_of(CLIENT_TOKEN)
+LOOKUP = lookup_prefix(CLIENT_TOKEN)
 PROJECTION = Projection(
     {LOOKUP: a_token_entry()},
     {PROJECT: ProjectEntry(ORGANIZATION, 4)},

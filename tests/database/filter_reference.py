@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from collector.domain.dates.datemath import LocalClock, Span, span_of
+from collector.domain.dates.datemath import LocalClock, Span, parse_span
 from collector.domain.filter.tree import (
     And,
     Bound,
@@ -345,7 +345,7 @@ def moment(found: datetime, value: Term | Range, clock: LocalClock) -> bool:
     """Within the span that is named."""
 
     def span(bound: Term | Bound) -> Span:
-        named = span_of(bound.text, clock)
+        named = parse_span(bound.text, clock)
         assert named is not None
         return named
 
@@ -376,7 +376,7 @@ def anything(found: str, value: Term | Range, clock: LocalClock) -> bool:
     is_text = isinstance(value, Term) and (value.has_wildcards or whole(found, value, clock))
     if texts and all(map(_is_number, texts)) and not is_text:
         return _is_number(found) and number(found, value, clock)
-    if texts and all(span_of(text, clock) for text in texts) and not is_text:
+    if texts and all(parse_span(text, clock) for text in texts) and not is_text:
         return _is_moment_like(found, value, clock)
     return whole(found, value, clock)
 

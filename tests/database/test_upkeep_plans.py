@@ -9,7 +9,7 @@ import pytest
 from collector.database.owners import purge
 from collector.database.sessions import upkeep, user_descriptions
 from collector.database.writing import batch_ids
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 from tests.database.rows import PROJECT, today
 
 pytestmark = pytest.mark.integration
@@ -46,7 +46,7 @@ _FILL = {
 @pytest.fixture
 async def large(pool: asyncpg.Pool) -> asyncpg.Pool:
     """Tables of young rows, as the server knows them."""
-    ids = [first_id_at(today() + timedelta(milliseconds=number)) for number in range(_ROWS)]
+    ids = [lowest_id(today() + timedelta(milliseconds=number)) for number in range(_ROWS)]
     for table, fill in _FILL.items():
         await pool.execute(fill, ids)
         await pool.execute(f"ANALYZE {table}")
@@ -59,7 +59,7 @@ async def _plan(pool: Any, statement: str, *arguments: Any) -> str:
 
 async def test_forgetting_reads_no_table_whole(large: asyncpg.Pool) -> None:
     """There is an index that fits: sessions, ids of batches, descriptions."""
-    old = first_id_at(datetime.now(UTC) - _AGE)
+    old = lowest_id(datetime.now(UTC) - _AGE)
     async with large.acquire() as connection:
         await connection.execute("SET enable_seqscan = off")
         plans = [

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from collector.domain import ids
-from collector.domain.ids import PostIds, accepted_at, event_id, first_id_at, uuid_of
+from collector.domain.ids import PostIds, accepted_at, event_id, lowest_id, parse_uuid
 
 NOW_MS = 1_760_000_000_123
 
@@ -48,13 +48,13 @@ def test_the_place_fills_the_last_20_bits() -> None:
 def test_a_partition_begins_with_the_smallest_id_of_its_moment() -> None:
     """Everything accepted from midnight on is at or above the boundary, everything before is below."""
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
-    boundary = first_id_at(midnight)
+    boundary = lowest_id(midnight)
 
     before = PostIds().next(int(midnight.timestamp() * 1000) - 1)
     after = PostIds().next(int(midnight.timestamp() * 1000))
 
     assert UUID(bytes=before) < boundary <= UUID(bytes=after)
-    assert first_id_at(midnight + timedelta(days=1)) > boundary
+    assert lowest_id(midnight + timedelta(days=1)) > boundary
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_a_partition_begins_with_the_smallest_id_of_its_moment() -> None:
 )
 def test_a_path_names_an_id_of_ours_or_none(text: str, expected: UUID | None) -> None:
     """What meets the route constraint and is no id of ours exists nowhere."""
-    assert uuid_of(text) == expected
+    assert parse_uuid(text) == expected
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What ingest know in most tests: a project with settings, one beside it, a stranger's, and who sends."""
 
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 
 SISTER_PROJECT, OTHER_PROJECT = b"\x03" * 16, b"\x04" * 16
@@ -27,7 +27,7 @@ def a_projection() -> Projection:
         LOST_PROJECT: a_token_entry(LOST_PROJECT, project_id=b"\x09" * 16),
     }
     return Projection(
-        {lookup_of(token): entry for token, entry in entries.items()},
+        {lookup_prefix(token): entry for token, entry in entries.items()},
         {
             PROJECT: ProjectEntry(ORGANIZATION, config_version=7, settings=SETTINGS),
             SISTER_PROJECT: ProjectEntry(ORGANIZATION),

@@ -8,7 +8,7 @@ import pytest
 from aiohttp import web
 
 from collector.domain.access.projection import ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from collector.ingest.routes import ROUTES
 from tests.factories import ACCEPTED_MS, CLIENT_TOKEN, PROJECT, a_token_entry
 from tests.ingest.projections import (
@@ -89,7 +89,7 @@ def everybody() -> Projection:
         PROGRAM_SUSPENDED: a_token_entry(PROGRAM_SUSPENDED, **suspended),
     }
     return Projection(
-        usual.tokens | {lookup_of(token): entry for token, entry in entries.items()},
+        usual.tokens | {lookup_prefix(token): entry for token, entry in entries.items()},
         usual.projects | {SUSPENDED_PROJECT: ProjectEntry(SUSPENDED)},
         usual.organizations,
     )
@@ -104,7 +104,7 @@ def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
 async def test_everybody_gets_what_the_table_says(redis_url: str, key_prefix: str) -> None:
     """401, 403 and 404 make clients drop events: who gets one deserves it."""
     async with running_ingest(redis_url, key_prefix, everybody()) as ingest:
-        await ingest.projection.remove_tokens([lookup_of(REVOKED)])
+        await ingest.projection.remove_tokens([lookup_prefix(REVOKED)])
         found = {
             name: " ".join([str(await status_of(ingest, name, token)) for token in SENDERS.values()])
             for name in TABLE

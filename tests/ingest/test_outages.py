@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.ingest import post_queue
@@ -21,7 +21,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.integration
 
 PROJECTION = Projection(
-    {lookup_of(CLIENT_TOKEN): a_token_entry()},
+    {lookup_prefix(CLIENT_TOKEN): a_token_entry()},
     {PROJECT: ProjectEntry(ORGANIZATION)},
     {ORGANIZATION: OrganizationEntry()},
 )

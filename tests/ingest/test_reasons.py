@@ -11,7 +11,7 @@ from collector.domain.reasons import (
     QUEUE_UNAVAILABLE,
     REASONS,
     TOKENS,
-    told,
+    explain_reason,
 )
 from collector.ingest.reasons import NOTED_SECONDS, Reasons
 from collector.process.metrics import IngestMetrics
@@ -41,7 +41,7 @@ def test_each_reason_has_a_name_and_a_sentence_of_its_own() -> None:
     assert len({reason.name for reason in REASONS}) == len({reason.sentence for reason in REASONS})
     assert all(reason.name.replace("_", "").isalpha() for reason in REASONS)
     assert not any(": " in reason.sentence for reason in REASONS)
-    assert told(QUEUE_FULL, "why") == "The queue is full: why"
+    assert explain_reason(QUEUE_FULL, "why") == "The queue is full: why"
 
 
 def test_the_first_of_several_reasons_refuses(reasons: Reasons) -> None:

@@ -11,7 +11,7 @@ import pytest
 from multidict import CIMultiDict
 
 from collector.domain.access.projection import ProjectEntry, Projection
-from collector.domain.access.token import lookup_of
+from collector.domain.access.token import lookup_prefix
 from collector.domain.reasons import REASONS
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.ingest.projections import (
@@ -43,7 +43,7 @@ def _projection() -> Projection:
         NO_PROJECT: a_token_entry(NO_PROJECT, project_id=None),
         EXPIRED: a_token_entry(EXPIRED, expires_ms=1),
     }
-    tokens = usual.tokens | {lookup_of(token): entry for token, entry in entries.items()}
+    tokens = usual.tokens | {lookup_prefix(token): entry for token, entry in entries.items()}
     return Projection(tokens, usual.projects, usual.organizations)
 
 
@@ -380,7 +380,7 @@ async def test_a_token_revoked_while_the_body_comes_in_is_refused(
         reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
         writer.write(raw_post("Content-Length: 4", "Connection: keep-alive", body=b"{"))
         await ingest.ready()
-        await ingest.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+        await ingest.projection.remove_tokens([lookup_prefix(CLIENT_TOKEN)])
         while (await ingest.post()).status != 401:
             pass
         await ingest.queued()
@@ -428,7 +428,7 @@ async def test_what_is_too_long_to_be_read_is_told(ingest: RunningIngest) -> Non
 async def test_a_revoked_token_is_refused_at_once(ingest: RunningIngest) -> None:
     """Also by an ingest process that has it in its cache."""
     assert (await ingest.post()).status == 202
-    await ingest.projection.remove_tokens([lookup_of(CLIENT_TOKEN)])
+    await ingest.projection.remove_tokens([lookup_prefix(CLIENT_TOKEN)])
 
     async def is_refused() -> bool:
         return (await ingest.post()).status == 401

@@ -11,7 +11,7 @@ from collector.api.core.service import API, Api
 from collector.database.owners.tokens import find_access
 from collector.database.owners.users import User, find_user
 from collector.database.pool import connected
-from collector.domain.access.credentials import PasswordCredentials, TokenCredentials, credentials_of
+from collector.domain.access.credentials import PasswordCredentials, TokenCredentials, parse_credentials
 from collector.domain.access.scope import GLOBAL, USER, effective
 from collector.domain.access.token import present
 from collector.domain.errors import Forbidden, Unauthenticated
@@ -82,7 +82,7 @@ async def known_user(api: Api, email_address: str, password: str) -> User | None
 
 async def _identity_of(request: web.Request) -> Identity:
     api = request.app[API]
-    match credentials_of(request.headers.get("Authorization"), request.query):
+    match parse_credentials(request.headers.get("Authorization"), request.query):
         case TokenCredentials(token):
             return await _by_token(api, token)
         case PasswordCredentials(email, password):

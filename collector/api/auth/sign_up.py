@@ -16,7 +16,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.owners.invitations import is_invited
 from collector.database.owners.users import User, find_user
 from collector.database.pool import connected
-from collector.domain.access.email import fault_in_address
+from collector.domain.access.email import email_error
 from collector.domain.errors import Forbidden, Invalid, Unauthenticated, Unavailable
 from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
@@ -45,7 +45,7 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
 async def post_sign_up(request: web.Request) -> web.Response:
     """A login token of a new user, or of the one who has that address and password."""
     api, body = request.app[API], await read_body(request, SignUp)
-    if fault := fault_in_address(body.email):
+    if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})
     await _check_allowed(api, body.invite_token)
     async with connected(api.pool) as connection:

@@ -29,7 +29,7 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, connected, create_pool
 from collector.database.schema.migrations import check_migrated
 from collector.domain.ids import PostIds
-from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, told
+from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, explain_reason
 from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.health import Check
 from collector.http.throttle import Throttle
@@ -95,14 +95,14 @@ class Api:
         except BrokerFull:
             return None  # which is what the next one says
         except BrokerUnavailable as error:
-            return told(QUEUE_UNAVAILABLE, str(error))
+            return explain_reason(QUEUE_UNAVAILABLE, str(error))
         return None
 
     async def _room(self) -> str | None:
         try:
             await check_writable(self.redis, self.keys)
         except BrokerFull as error:
-            return told(QUEUE_FULL, str(error))
+            return explain_reason(QUEUE_FULL, str(error))
         except BrokerUnavailable:
             return None
         return None
@@ -112,7 +112,7 @@ class Api:
             age = await TokenProjection(self.redis, self.keys).swept_seconds_ago()
         except BrokerUnavailable:
             return None
-        return None if is_fresh(age) else told(TOKENS)
+        return None if is_fresh(age) else explain_reason(TOKENS)
 
     async def _database(self) -> str | None:
         try:

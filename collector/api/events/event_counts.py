@@ -17,7 +17,7 @@ from collector.api.request.parameters import parameters_of
 from collector.database.search.event_counts import Bucket, count_in_buckets
 from collector.database.search.event_lists import Selection
 from collector.domain.errors import BadRequest, OrganizationSuspended
-from collector.domain.filter.aggregation import Aggregation, Operator, aggregations_of
+from collector.domain.filter.aggregation import Aggregation, Operator, parse_aggregations
 from collector.domain.filter.fields import Column, Kind
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
@@ -48,7 +48,7 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
 async def get_count(request: web.Request) -> web.Response:
     """How many events a filter selects, and what is found out of them for charts and numbers."""
     parameters = parameters_of(request)
-    aggregations = aggregations_of(parameters.get("aggregations", ""))
+    aggregations = parse_aggregations(parameters.get("aggregations", ""))
     asked = _in_mode(asked_selection(request, parameters), parameters.get("mode", "").strip().lower())
     async with searching(request) as connection:
         selection = await of_projects(request, connection, asked)
@@ -68,7 +68,7 @@ def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, A
 
 
 def _result(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
-    if part.is_moment and (moment := bucket.values.get(part.key)):
+    if part.is_date_value and (moment := bucket.values.get(part.key)):
         return {"value": moment, "data": {"@type": "dvalue"}}
     if not part.has_buckets:
         return {"value": _number(bucket.values.get(part.key)), "data": {"@type": "value"}}

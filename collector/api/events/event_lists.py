@@ -31,7 +31,7 @@ from collector.database.search.event_lists import (
 )
 from collector.database.search.events import EventKey, StoredEvent, events_at
 from collector.domain.errors import BadRequest, OrganizationSuspended
-from collector.domain.filter.sorting import Order, cursor_from, order_of
+from collector.domain.filter.sorting import Order, parse_cursor, parse_order
 from collector.domain.filter.tree import Filter, Match, Or, Term
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import escaped
@@ -132,7 +132,7 @@ async def _list(request: web.Request, *conditions: Filter) -> web.Response:
 
 
 def _way(parameters: dict[str, str]) -> _Way:
-    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), order_of(parameters.get("sort", ""))
+    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
     before, after = parameters.get("before"), parameters.get("after")
     return _Way(order, page, before, after, is_by_page="page" in parameters and not (before or after))
 
@@ -164,11 +164,11 @@ async def _keys(
     """Where the events of the part are, and whether there are more behind them."""
     limit = way.page.limit
     if way.before is not None:
-        place = cursor_from(way.before, way.order, "before")
+        place = parse_cursor(way.before, way.order, "before")
         backwards = await find_events(connection, selection, way.order.reversed, limit=limit, after=place)
         return backwards[::-1], True
     if way.after is not None:
-        place = cursor_from(way.after, way.order, "after")
+        place = parse_cursor(way.after, way.order, "after")
         found = await find_events(connection, selection, way.order, limit=limit + 1, after=place)
         return found[:limit], len(found) > limit
     if way.page.is_too_deep:

@@ -17,11 +17,11 @@ from collector.database.owners.projects import readable_projects
 from collector.database.search.event_lists import Selection
 from collector.database.search.stacks import find_stacks
 from collector.domain.dates.datemath import LocalClock
-from collector.domain.dates.time_range import offset_of, time_range_of
+from collector.domain.dates.time_range import parse_offset, parse_time_range
 from collector.domain.errors import NotFound, OrganizationSuspended
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.tree import Filter, Match, Term
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.operation import Parameter
 
 FILTER: Final = Parameter(
@@ -36,12 +36,12 @@ TIME: Final = (
 def asked_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
     """What the parameters name, of no project yet. Raises BadRequest."""
     clock = clock_of(request, parameters)
-    tree = filter_of(parameters.get("filter", ""))
+    tree = parse_filter(parameters.get("filter", ""))
     note_warnings(request, tree)
     return Selection(
         project_ids=(),
         filter=tree,
-        time=time_range_of(parameters.get("time", ""), clock),
+        time=parse_time_range(parameters.get("time", ""), clock),
         clock=clock,
     )
 
@@ -53,7 +53,7 @@ async def of_projects(request: web.Request, connection: asyncpg.Connection, aske
 
 def clock_of(request: web.Request, parameters: dict[str, str]) -> LocalClock:
     """What time it is for the reader."""
-    offset = offset_of(parameters.get("offset", "0m"))
+    offset = parse_offset(parameters.get("offset", "0m"))
     return LocalClock(request.app[API].clock.now(), offset)
 
 
@@ -87,7 +87,7 @@ async def _one_project(connection: asyncpg.Connection, identity: Identity, proje
 async def _projects_of_stack(
     connection: asyncpg.Connection, identity: Identity, stack_id: str
 ) -> Sequence[UUID]:
-    found = uuid_of(stack_id)
+    found = parse_uuid(stack_id)
     stacks = [] if found is None else await find_stacks(connection, [found])
     if not stacks or not identity.reaches(stacks[0].organization_id):
         raise NotFound("There is no such stack.")

@@ -22,11 +22,11 @@ from collector.database.pool import connected
 from collector.database.search.event_lists import Selection, find_events
 from collector.database.search.event_removal import remove_events
 from collector.database.search.events import StoredEvent, find_event
-from collector.domain.dates.time_range import time_range_of
+from collector.domain.dates.time_range import parse_time_range
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.sorting import NEWEST_FIRST, Cursor
 from collector.domain.filter.tree import Match, Term
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.event_form import StoredEventForm
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
@@ -44,7 +44,7 @@ async def get_event(request: web.Request) -> web.Response:
     parameters = parameters_of(request)
     async with looking_up(request) as connection:
         projects = await _readable(connection, request[IDENTITY])
-        event_id = uuid_of(request.match_info["id"])
+        event_id = parse_uuid(request.match_info["id"])
         event = None if event_id is None else await find_event(connection, projects, event_id)
         if event is None:
             raise NotFound(_NO_EVENT)
@@ -62,7 +62,7 @@ async def delete_events(request: web.Request) -> web.Response:
     api, verdict = request.app[API], BulkResult()
     async with connected(api.pool) as connection:
         projects = await _readable(connection, request[IDENTITY])
-        ids = {text: uuid_of(text) for text in asked_ids(request)}
+        ids = {text: parse_uuid(text) for text in asked_ids(request)}
         known = [id_ for id_ in ids.values() if id_ is not None]
         removed = await remove_events(connection, projects, known)
     for text, id_ in ids.items():
@@ -111,7 +111,7 @@ async def _readable(connection: asyncpg.Connection, identity: Identity) -> list[
 
 
 def _check_stack(event: StoredEvent, expected: str | None) -> None:
-    if expected is not None and (event.stack_id is None or event.stack_id != uuid_of(expected.strip())):
+    if expected is not None and (event.stack_id is None or event.stack_id != parse_uuid(expected.strip())):
         raise BadRequest("The event belongs to another stack than `expected_stack_id`.")
 
 
@@ -122,7 +122,7 @@ async def _neighbours(
     if event.stack_id is None:
         return {}
     clock = clock_of(request, parameters)
-    time = time_range_of(parameters.get("time", ""), clock)
+    time = parse_time_range(parameters.get("time", ""), clock)
     stack = Match("stack", Term((event.stack_id.hex,), is_quoted=True))
     selection = Selection([event.project_id], stack, time, clock)
     place = Cursor((event.date,), event.id)

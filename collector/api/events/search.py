@@ -11,8 +11,8 @@ from collector.api.request.parameters import parameters_of
 from collector.database.search.filter_sql import Arguments, EventConditions
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.errors import BadRequest
-from collector.domain.filter.hints import hints_of, unknown_fields_of
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.hints import filter_hints, find_unknown_fields
+from collector.domain.filter.parser import parse_filter
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
@@ -53,13 +53,17 @@ def _judged(query: str, clock: LocalClock) -> ValidationView:
     arguments = Arguments()
     projects: list[Any] = []
     try:
-        tree = filter_of(query)
+        tree = parse_filter(query)
         EventConditions(arguments, arguments.add(projects), clock).of(tree)
     except BadRequest as refusal:
         return ValidationView(is_valid=False, message=refusal.title)
-    unknown = [UnknownFieldView(name=field.name, nearest=field.nearest) for field in unknown_fields_of(tree)]
+    unknown = [
+        UnknownFieldView(name=field.name, nearest=field.nearest) for field in find_unknown_fields(tree)
+    ]
     return ValidationView(
-        is_valid=True, unknown_fields=unknown or msgspec.UNSET, warnings=list(hints_of(tree)) or msgspec.UNSET
+        is_valid=True,
+        unknown_fields=unknown or msgspec.UNSET,
+        warnings=list(filter_hints(tree)) or msgspec.UNSET,
     )
 
 

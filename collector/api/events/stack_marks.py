@@ -15,7 +15,7 @@ from collector.api.core.service import API
 from collector.api.events.stacks import change_stacks
 from collector.api.request.parameters import parameters_of
 from collector.database.search.stacks import change_status, mark_critical
-from collector.domain.dates.datemath import LocalClock, span_of
+from collector.domain.dates.datemath import LocalClock, parse_span
 from collector.domain.dates.written_date import written_date
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.event.stack import StackStatus
@@ -53,7 +53,7 @@ async def post_snoozed(request: web.Request) -> web.Response:
     """Put stacks off for a while. The first event after that opens them again."""
     now = request.app[API].clock.now()
     text = parameters_of(request).get("snoozeuntilutc", "")
-    span = span_of(text, LocalClock(now))
+    span = parse_span(text, LocalClock(now))
     until = written_date(text, now) if span is None else span.begin
     if until is None or until < now + _SHORTEST_SNOOZE:
         raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})

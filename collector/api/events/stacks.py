@@ -20,7 +20,7 @@ from collector.database.pool import connected
 from collector.database.search.stacks import StoredStack, change_status, find_stacks
 from collector.domain.errors import Invalid, NotFound
 from collector.domain.event.stack import StackStatus
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
@@ -102,7 +102,7 @@ async def change_stacks(
         ids = [stack.id for stack in stacks]
         await change(connection, ids)
     for text in asked:
-        if uuid_of(text) in ids:
+        if parse_uuid(text) in ids:
             verdict.success.append(text)
         else:
             verdict.is_absent(text, NO_STACK)
@@ -145,7 +145,7 @@ async def reachable_stacks(
 
     A suspended organization shows none, nor does a project that is deleted.
     """
-    ids = {uuid_of(text) for text in asked}
+    ids = {parse_uuid(text) for text in asked}
     found = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
     stacks = [stack for stack in found if identity.reaches(stack.organization_id)]
     readable = set(await readable_projects(connection, {stack.organization_id for stack in stacks}))

@@ -23,7 +23,7 @@ from collector.database.owners.organizations import add_member, remove_member
 from collector.database.owners.users import User, count_members, find_user, list_members, normal_email
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.domain.access.email import fault_in_address
+from collector.domain.access.email import email_error
 from collector.domain.access.token import new_token
 from collector.domain.errors import BadRequest, Invalid
 from collector.http.operation import Answer, documented
@@ -59,7 +59,7 @@ async def get_members(request: web.Request) -> web.Response:
 async def post_member(request: web.Request) -> web.Response:
     """Let a user belong to the organization, or invite whoever is none yet."""
     api, email = request.app[API], request.match_info["email"].strip()
-    if fault := fault_in_address(email):
+    if fault := email_error(email):
         raise Invalid(fields={"email": [fault]})
     async with connected(api.pool) as connection, connection.transaction():
         organization = await reachable_organization(

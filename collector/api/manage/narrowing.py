@@ -9,7 +9,7 @@ from collector.api.core.service import API
 from collector.api.request.filter_warnings import note_warnings
 from collector.database.search.owner_filters import Narrowing
 from collector.domain.dates.datemath import LocalClock
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 from collector.http.operation import Parameter
 
 FILTER: Final = Parameter(
@@ -26,6 +26,6 @@ def narrowing_of(
     text = parameters.get("filter")
     if text is None:
         return None
-    tree = filter_of(text)
+    tree = parse_filter(text)
     note_warnings(request, tree, fields)
     return Narrowing(tree, LocalClock(request.app[API].clock.now()))

@@ -27,7 +27,7 @@ from collector.database.writing.usage import usage_of_organizations
 from collector.domain.accounting.usage import NO_USAGE, Usage
 from collector.domain.errors import NotFound
 from collector.domain.filter.owner_fields import ORGANIZATION_FIELDS
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 from collector.http.throttle import counted_organization
@@ -117,7 +117,7 @@ async def named_organization(
     connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
     """The organization with this id, if it exists for the identity."""
-    found = uuid_of(organization_id)
+    found = parse_uuid(organization_id)
     if found is None or not identity.reaches(found):
         return None
     return await find_organization(connection, found, lock)

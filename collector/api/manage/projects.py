@@ -32,7 +32,7 @@ from collector.database.writing.usage import usage_of_projects
 from collector.domain.accounting.usage import NO_USAGE, Usage
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.owner_fields import PROJECT_FIELDS
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
@@ -124,7 +124,7 @@ async def named_project(
     connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project | None:
     """The project with this id, if it exists for the identity."""
-    found = uuid_of(project_id)
+    found = parse_uuid(project_id)
     project = None if found is None else await find_project(connection, found, lock)
     return project if project is not None and identity.reaches(project.organization_id) else None
 

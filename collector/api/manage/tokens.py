@@ -30,9 +30,9 @@ from collector.database.owners.tokens import (
 )
 from collector.database.owners.tokens import delete_tokens as delete_from_database
 from collector.database.pool import connected
-from collector.domain.access.token import LOOKUP_LENGTH, digest_of, lookup_of
+from collector.domain.access.token import LOOKUP_LENGTH, lookup_prefix, token_digest
 from collector.domain.errors import BadRequest, NotFound
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
@@ -55,7 +55,7 @@ class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
 @documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_organization(request: web.Request) -> web.Response:
     """The access tokens of an organization and of all its projects."""
-    organization_id = uuid_of(request.match_info["organizationId"])
+    organization_id = parse_uuid(request.match_info["organizationId"])
     if not request[IDENTITY].reaches(organization_id):
         raise NotFound("There is no such organization.")
     return await _list(request, organization_id)
@@ -92,12 +92,12 @@ async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens. 202 once ingest know; 503 means revoked, but ingest could not be told."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
     async with connected(api.pool) as connection:
-        found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
+        found = {token.id: token for token in await find_tokens(connection, map(lookup_prefix, asked))}
         verdict = _judge(asked, found, identity)
-        revoked = sorted({lookup_of(text) for text in verdict.success})
+        revoked = sorted({lookup_prefix(text) for text in verdict.success})
         await delete_from_database(connection, revoked)
     # Also what is not kept at all: so a repeat after a 503 mends what the first try could not tell.
-    absent = [lookup_of(text) for text in asked if lookup_of(text) not in found]
+    absent = [lookup_prefix(text) for text in asked if lookup_prefix(text) not in found]
     await revoke_at_ingest(api, [*revoked, *absent])
     return bulk_response(verdict)
 
@@ -117,7 +117,7 @@ async def _list(request: web.Request, owner: UUID | None) -> web.Response:
 async def apply_change(api: Api, identity: Identity, text: str, change: TokenChange) -> Token:
     """The token that the text names as it is then, once ingest know."""
     async with connected(api.pool) as connection, connection.transaction():
-        await lock_token(connection, lookup_of(text))
+        await lock_token(connection, lookup_prefix(text))
         found = await reachable_token(connection, identity, text)
         token = _changed(found, change)
         if token != found:
@@ -129,7 +129,7 @@ async def apply_change(api: Api, identity: Identity, text: str, change: TokenCha
 
 async def reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
     """The token that a path names; NotFound also for another organization's and another person's."""
-    found = await find_tokens(connection, [lookup_of(text)])
+    found = await find_tokens(connection, [lookup_prefix(text)])
     if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):
         raise NotFound(_NO_TOKEN)
     return found[0]
@@ -138,7 +138,7 @@ async def reachable_token(connection: asyncpg.Connection, identity: Identity, te
 def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> BulkResult:
     verdict = BulkResult()
     for text in asked:
-        token = found.get(lookup_of(text))
+        token = found.get(lookup_prefix(text))
         if token is None or not _exists_for(identity, token, text):
             verdict.is_absent(text, _NO_TOKEN)
         elif not _may_manage(identity, token):
@@ -150,7 +150,7 @@ def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> Bul
 
 def _exists_for(identity: Identity, token: Token, text: str) -> bool:
     """Login tokens are no resource; more than the public part must be the whole token."""
-    is_named = len(text) == LOOKUP_LENGTH or token.digest == digest_of(text)
+    is_named = len(text) == LOOKUP_LENGTH or token.digest == token_digest(text)
     return is_named and token.kind == ACCESS and identity.reaches(token.organization_id)
 
 

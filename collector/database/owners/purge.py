@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from collector.database.pool import connected
-from collector.domain.ids import DAY_MS, accepted_ms, first_id_of
+from collector.domain.ids import DAY_MS, accepted_ms, lowest_id_at_ms
 
 ROWS_AT_ONCE: Final = 5000
 _RUN_SECONDS: Final = 20.0
@@ -85,7 +85,7 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
     if first is None:
         return 0
     day = accepted_ms(first.bytes) // DAY_MS
-    bounds = first_id_of(day * DAY_MS), first_id_of((day + 1) * DAY_MS)
+    bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
     removed = _number(
         await connection.execute(
             """

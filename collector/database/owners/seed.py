@@ -27,7 +27,7 @@ from collector.database.owners.users import User, add_user, find_user
 from collector.database.pool import connect_once
 from collector.domain.access.password import hash_password, is_password
 from collector.domain.access.scope import CLIENT, GLOBAL, with_implied
-from collector.domain.access.token import digest_of, lookup_of, new_token
+from collector.domain.access.token import lookup_prefix, new_token, token_digest
 from collector.domain.ids import PostIds
 from collector.process.lifecycle import StartError
 
@@ -136,5 +136,5 @@ async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datet
 
 async def _held(connection: asyncpg.Connection, secret: str) -> Token | None:
     """The token with this text, if it is kept."""
-    found = await find_tokens(connection, [lookup_of(secret)])
-    return next((token for token in found if token.digest == digest_of(secret)), None)
+    found = await find_tokens(connection, [lookup_prefix(secret)])
+    return next((token for token in found if token.digest == token_digest(secret)), None)

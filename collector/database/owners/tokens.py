@@ -11,7 +11,7 @@ import asyncpg
 
 from collector.database.text import storable
 from collector.domain.access.scope import CLIENT
-from collector.domain.access.token import TokenEntry, digest_of, lookup_of
+from collector.domain.access.token import TokenEntry, lookup_prefix, token_digest
 
 ACCESS: Final = "access"
 LOGIN: Final = "login"
@@ -52,8 +52,8 @@ class Access:
 def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members: Any) -> Token:
     """A token for programs, from its whole text; `members` are further fields of `Token`."""
     return Token(
-        id=lookup_of(secret),
-        digest=digest_of(secret),
+        id=lookup_prefix(secret),
+        digest=token_digest(secret),
         kind="access",
         scopes=scopes,
         created_utc=now,
@@ -66,8 +66,8 @@ def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members:
 def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
     """A token for a person who has logged in; what it may do follows the person's roles."""
     return Token(
-        id=lookup_of(secret),
-        digest=digest_of(secret),
+        id=lookup_prefix(secret),
+        digest=token_digest(secret),
         kind="login",
         scopes=(),
         created_utc=now,

@@ -18,7 +18,7 @@ import asyncpg
 
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.outcome import Event
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 
 _DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
@@ -53,7 +53,7 @@ async def ids_of_dates(connection: asyncpg.Connection, dates: TimeRange) -> tupl
 
 
 def _first_id(day: date) -> UUID:
-    return first_id_at(datetime.combine(day, time(), UTC))
+    return lowest_id(datetime.combine(day, time(), UTC))
 
 
 def _hour_of(moment: datetime) -> datetime:

@@ -15,7 +15,7 @@ import asyncpg
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 
 _DAY: Final = timedelta(days=1)
 _PREFIX: Final = "events_"
@@ -129,7 +129,7 @@ async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
 async def _make(connection: asyncpg.Connection, day: date) -> bool:
     """Make one partition; False when somebody else just did."""
     name = partition_name(day)
-    begin, end = (first_id_at(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
+    begin, end = (lowest_id(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)

@@ -7,7 +7,13 @@ from typing import Final
 from collector.database.search.event_lists import Selection
 from collector.database.search.filter_sql import CAUSES, Arguments
 from collector.database.search.value_sql import value_condition
-from collector.domain.filter.aggregation import Aggregation, Interval, Operator, interval_of, missing_of
+from collector.domain.filter.aggregation import (
+    Aggregation,
+    Interval,
+    Operator,
+    bucket_interval,
+    missing_number,
+)
 from collector.domain.filter.fields import Column, ErrorMember, Field, FieldSource, Kind, Member, StackColumn
 from collector.domain.filter.predicates import IsText
 from collector.domain.filter.words import folded
@@ -19,7 +25,7 @@ _EARLIEST: Final = "timestamptz '0001-01-01 00:00:00.000001+00'"
 _NO_TIME: Final = timedelta()
 _LARGEST: Final = "1.7976931348623157e308"
 """The largest number that a double holds."""
-_EXACT: Final = frozenset({Kind.ID, Kind.EXACT, Kind.NUMBER, Kind.FLAG, Kind.MOMENT})
+_EXACT: Final = frozenset({Kind.ID, Kind.EXACT, Kind.NUMBER, Kind.FLAG, Kind.DATE})
 _FUNCTIONS: Final = {
     Operator.AVERAGE: "avg",
     Operator.SUM: "sum",
@@ -42,9 +48,9 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     if part.operator is Operator.CARDINALITY:
         return f"count(DISTINCT {_key(part, 'counted.v', arguments)})"
     column = _column(part.field.sources[0])
-    if part.is_moment:
+    if part.is_date_value:
         return f"{_FUNCTIONS[part.operator]}({column})"
-    if (missing := missing_of(part)) is not None:
+    if (missing := missing_number(part)) is not None:
         column = f"coalesce({column}, {arguments.add(missing)}::numeric)"
     within = f"{column} BETWEEN -{_LARGEST} AND {_LARGEST}"
     return f"{_FUNCTIONS[part.operator]}({column}) FILTER (WHERE {within})::numeric"
@@ -98,7 +104,7 @@ def _is_one_of(part: Aggregation, texts: Sequence[str], key: str, arguments: Arg
 
 def interval_in(part: Aggregation, selection: Selection) -> Interval:
     """What is asked for, else one that makes a readable chart of the selection's time."""
-    asked = interval_of(part)
+    asked = bucket_interval(part)
     offset = asked.offset if asked and asked.offset is not None else selection.clock.offset
     offset -= part.options.shift or _NO_TIME
     if asked and (asked.length or asked.unit):
@@ -149,7 +155,7 @@ def _text_at(source: FieldSource, kind: Kind, arguments: Arguments) -> str:
 
 def _written(column: str, kind: Kind) -> str:
     """A column as text: equal values alike, and whatever the server's settings say of dates."""
-    if kind is Kind.MOMENT:
+    if kind is Kind.DATE:
         text = f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
         return f"(rtrim(rtrim({text}, '0'), '.') || 'Z')"
     return f"trim_scale({column}::numeric)::text" if kind is Kind.NUMBER else f"{column}::text"

@@ -15,7 +15,7 @@ from collector.database.search.event_lists import Selection, located, where
 from collector.database.search.filter_sql import Arguments
 from collector.domain.dates.datemath import moved
 from collector.domain.errors import BadRequest
-from collector.domain.filter.aggregation import Aggregation, Interval, Operator, size_of
+from collector.domain.filter.aggregation import Aggregation, Interval, Operator, term_limit
 
 MAXIMUM_DATES: Final = 2000
 """Buckets of dates in one list."""
@@ -176,7 +176,7 @@ def _ranked(
     by_size = f"{''.join(signed)}total DESC, {names[-1]}"
     order = f"{names[-1]} DESC" if is_date else by_size
     window = f"PARTITION BY {', '.join(names[:-1])} " if names[:-1] else ""
-    size = arguments.add(MAXIMUM_DATES if is_date else size_of(last))
+    size = arguments.add(MAXIMUM_DATES if is_date else term_limit(last))
     ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
     shown = names[-1] if is_date else by_size
     most = arguments.add(MAXIMUM_BUCKETS + 1)

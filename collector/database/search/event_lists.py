@@ -18,10 +18,10 @@ from collector.database.search.windows import widening_windows
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.build import INVALID_REFERENCE_ID
-from collector.domain.filter.dates import common_dates, dates_of
+from collector.domain.filter.dates import common_dates, date_bounds
 from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Cursor, Order
 from collector.domain.filter.tree import And, Bound, Everything, Filter, Match, Range, Term
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 
 _CLOCKS_APART: Final = timedelta(hours=1)
 """An event is never dated after its acceptance, give or take what clocks may differ."""
@@ -86,7 +86,7 @@ class Selection:
     @property
     def dates(self) -> TimeRange:
         """Between which dates its events lie: its time, and what the filter says of dates."""
-        return common_dates(self.time, dates_of(self.filter, self.clock))
+        return common_dates(self.time, date_bounds(self.filter, self.clock))
 
     def narrowed(self, *conditions: Filter) -> "Selection":
         """Those of them for which these conditions hold, too."""
@@ -180,9 +180,7 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
     )
     dates, ids = selection.dates, selection.ids
     if ids is None and dates.begin is not None:
-        conditions.append(
-            f"e.id >= {arguments.add(first_id_at(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}"
-        )
+        conditions.append(f"e.id >= {arguments.add(lowest_id(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}")
     elif ids is not None:
         conditions += [f"e.id >= {arguments.add(ids[0])}", f"e.id < {arguments.add(ids[1])}"]
     conditions += [

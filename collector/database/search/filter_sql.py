@@ -26,7 +26,7 @@ from collector.domain.filter.fields import (
     NamedMember,
     StackColumn,
     StackState,
-    field_of,
+    resolve_field,
 )
 from collector.domain.filter.predicates import IsFlag, IsText, NeverMatches, Predicate, predicate_for
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Range, Term
@@ -36,7 +36,7 @@ MAXIMUM_EVENT_TERMS: Final = 20
 CAUSES: Final = 8
 """How far an error's chain of causes is looked through."""
 
-_NATIVE: Final = frozenset({Kind.ID, Kind.NUMBER, Kind.MOMENT, Kind.FLAG})
+_NATIVE: Final = frozenset({Kind.ID, Kind.NUMBER, Kind.DATE, Kind.FLAG})
 """Kinds whose columns are of a type of their own; in `data` everything is text."""
 _STACK_DEFAULT_FIELDS: Final = tuple(
     FIELDS[name] for name in ("stack", "title", "description", "tag", "references")
@@ -211,7 +211,7 @@ class _ConditionsOfProjects(Conditions):
         self._projects = projects
 
     def _field(self, name: str) -> Field | None:
-        return field_of(name)
+        return resolve_field(name)
 
     def _column(self, source: Column | StackColumn) -> str:
         return f's."{source.name}"' if isinstance(source, StackColumn) else f"e.{source.name}"

@@ -68,7 +68,7 @@ def parts_pattern(text: str) -> str:
 
 @cache
 def _edges(separators: str) -> _Edges:
-    """As `words_of` cuts: marks belong to what they follow, one apostrophe between letters is a letter."""
+    """As `split_words` cuts: marks belong to what they follow, one apostrophe between letters is a letter."""
     separator = f"{_literal(separators)}{SEPARATORS}"
     no_letter = f"[{separator}{IDEOGRAPHS}{APOSTROPHE}]"
     any_separator = f"[{separator}{APOSTROPHE}{MARKS}]"

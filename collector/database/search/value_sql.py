@@ -13,11 +13,11 @@ from collector.database.text import lowered
 from collector.domain.filter.predicates import (
     AnyOf,
     BeginsWithParts,
+    DateBetween,
     HasWords,
     IsFlag,
     IsId,
     IsText,
-    MomentBetween,
     NumberBetween,
     Predicate,
     TextBetween,
@@ -74,7 +74,7 @@ def value_condition(value: str, test: Predicate, add: Add, *, is_native: bool) -
                 else _guarded(value, _NUMBER_TEXT, f"octet_length({value}) <= {_NUMBER_LENGTH}", "numeric")
             )
             return _number_between(number, test, add)
-        case MomentBetween():
+        case DateBetween():
             moment = (
                 value
                 if is_native

@@ -21,7 +21,7 @@ from collector.database.sessions.sessions import (
     session_of,
 )
 from collector.domain.event.session_key import SessionKey
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 from collector.domain.jsonb.text import encoded
 from collector.domain.session.session import IDLE, Beat, Session, is_heard, told_of
 
@@ -105,7 +105,7 @@ async def forget_sessions(pool: asyncpg.Pool, retention_days: int) -> int:
     while True:
         async with connected(pool) as connection:
             now: datetime = await connection.fetchval("SELECT now()")
-            rows = await connection.fetch(FORGET, age, _FORGET_CHUNK, first_id_at(now - age))
+            rows = await connection.fetch(FORGET, age, _FORGET_CHUNK, lowest_id(now - age))
         forgotten += len(rows)
         if len(rows) < _FORGET_CHUNK:
             return forgotten

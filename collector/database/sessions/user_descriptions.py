@@ -16,7 +16,7 @@ from collector.database.errors import DATA_FAULTS
 from collector.database.pool import connected
 from collector.database.sessions.event_changes import EventChange, change_events
 from collector.domain.event.outcome import UserDescription
-from collector.domain.ids import first_id_at, uuid_of
+from collector.domain.ids import lowest_id, parse_uuid
 
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 """Between two looks for an event that is not there."""
@@ -99,7 +99,7 @@ async def forget_descriptions(pool: asyncpg.Pool, retention_days: int) -> int:
 async def _find_events(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
     """The event of each description whose event is there: the latest with the reference id, or of that id."""
     today = datetime.combine(rows[0]["now"].date(), time(), rows[0]["now"].tzinfo)
-    begin = first_id_at(today - timedelta(days=1))
+    begin = lowest_id(today - timedelta(days=1))
     quick = [row for row in rows if row["tries"] < _QUICK_TRIES]
     patient = [row for row in rows if row["tries"] >= _QUICK_TRIES]
     return {
@@ -128,7 +128,7 @@ async def _find_by_id(connection: asyncpg.Connection, rows: Sequence[Any]) -> di
     """The older API names an event by its own id. One look each: such descriptions are rare."""
     found: dict[UUID, UUID] = {}
     for row in rows:
-        event_id = uuid_of(row["reference_id"])
+        event_id = parse_uuid(row["reference_id"])
         if event_id is not None and await connection.fetchval(
             "SELECT true FROM events WHERE project_id = $1 AND id = $2", row["project_id"], event_id
         ):

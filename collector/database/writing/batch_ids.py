@@ -15,7 +15,7 @@ import asyncpg
 
 from collector.database.pool import connected
 from collector.domain.event.outcome import NormalizedBatch
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 
 _CHUNK: Final = 10_000
 
@@ -80,7 +80,7 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
     while True:
         async with connected(pool) as connection:
             now: datetime = await connection.fetchval("SELECT now()")
-            rows = await connection.fetch(FORGET, older_than, _CHUNK, first_id_at(now - older_than))
+            rows = await connection.fetch(FORGET, older_than, _CHUNK, lowest_id(now - older_than))
         forgotten += len(rows)
         if len(rows) < _CHUNK:
             break

@@ -16,7 +16,7 @@ import asyncpg
 from collector.database.schema.partitions import partition_name
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import Event
-from collector.domain.ids import DAY_MS, HOUR_MS, accepted_ms, first_id_of
+from collector.domain.ids import DAY_MS, HOUR_MS, accepted_ms, lowest_id_at_ms
 
 _DAY: Final = timedelta(days=1)
 _BEFORE: Final = "SHARE"
@@ -71,8 +71,8 @@ class Midnight:
             [UUID(bytes=event.id) for event in events],
             [UUID(bytes=event.project_id) for event in events],
             [event.reference_id for event in events],
-            [first_id_of(time - self._window_ms) for time in times],
-            [first_id_of(time + self._window_ms + 1) for time in times],
+            [lowest_id_at_ms(time - self._window_ms) for time in times],
+            [lowest_id_at_ms(time + self._window_ms + 1) for time in times],
         )
         return {row["id"].bytes for row in rows}
 

@@ -29,7 +29,7 @@ class PasswordCredentials:
 Credentials = TokenCredentials | PasswordCredentials
 
 
-def credentials_of(authorization: str | None, query: Mapping[str, str]) -> Credentials | None:
+def parse_credentials(authorization: str | None, query: Mapping[str, str]) -> Credentials | None:
     """What the request is authenticated with, or None.
 
     A header with a known scheme wins, even one that cannot be read; the query string counts only where the

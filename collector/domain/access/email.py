@@ -15,7 +15,7 @@ email_validator.SPECIAL_USE_DOMAIN_NAMES[:] = [
 ]
 
 
-def fault_in_address(text: str) -> str | None:
+def email_error(text: str) -> str | None:
     """What is wrong with an address, as a sentence; None for one that is right."""
     try:
         email_validator.validate_email(

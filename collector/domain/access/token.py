@@ -71,7 +71,7 @@ def new_token() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(TOKEN_LENGTH))
 
 
-def fault_in_brought(text: str) -> str | None:
+def imported_token_error(text: str) -> str | None:
     """What is wrong with a token that was made elsewhere, as a sentence; None for one that will do."""
     if _BROUGHT.fullmatch(text) is None:
         return f"It must be {LOOKUP_LENGTH} to {TOKEN_LENGTH} letters, digits and hyphens."
@@ -80,12 +80,12 @@ def fault_in_brought(text: str) -> str | None:
     return None
 
 
-def lookup_of(text: str) -> str:
+def lookup_prefix(text: str) -> str:
     """The public part of a token."""
     return text[:LOOKUP_LENGTH]
 
 
-def digest_of(text: str) -> bytes:
+def token_digest(text: str) -> bytes:
     """The SHA-256 of a whole token; its 95 secret random bits need no slow hash."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
@@ -94,4 +94,4 @@ def present(text: str) -> PresentedToken | None:
     """What a request's token is looked up and compared with; None when no token can look like that."""
     if not MINIMUM_LENGTH <= len(text) <= MAXIMUM_LENGTH:
         return None
-    return PresentedToken(lookup_of(text), digest_of(text))
+    return PresentedToken(lookup_prefix(text), token_digest(text))

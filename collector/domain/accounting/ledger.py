@@ -73,7 +73,7 @@ class Ledger:
 
     totals: DatabaseTotals
     queues: tuple[ShardQueue, ...]
-    finished_after: Mapping[int, Processed]
+    processed_after: Mapping[int, Processed]
 
     @property
     def in_stream(self) -> int:
@@ -81,7 +81,7 @@ class Ledger:
         return sum(queue.length for queue in self.queues)
 
     @property
-    def in_hand(self) -> int:
+    def pending(self) -> int:
         """Those of them that workers have read."""
         return sum(queue.pending for queue in self.queues)
 
@@ -95,10 +95,10 @@ def _of_shards(ledger: Ledger) -> Iterator[str]:
     shards = {queue.shard for queue in ledger.queues}
     for queue in ledger.queues:
         before = ledger.totals.processed.get(queue.shard, Processed())
-        after = ledger.finished_after.get(queue.shard, Processed())
+        after = ledger.processed_after.get(queue.shard, Processed())
         yield from _of_shard(queue, before, after)
-    for shard in sorted(set(ledger.finished_after) - shards):
-        processed = ledger.finished_after[shard].all_batches
+    for shard in sorted(set(ledger.processed_after) - shards):
+        processed = ledger.processed_after[shard].all_batches
         yield (
             f"shard {shard}: {processed} batches were finished and none accepted;"
             " Redis may have lost its counters"

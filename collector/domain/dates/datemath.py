@@ -64,7 +64,7 @@ class LocalClock:
         return self.now.astimezone(timezone(self.offset))
 
 
-def span_of(text: str, clock: LocalClock) -> Span | None:
+def parse_span(text: str, clock: LocalClock) -> Span | None:
     """The time that a text names, in UTC; None when it names none."""
     anchor, _, math = text.strip().partition("||")
     if anchor.lower().startswith("now"):

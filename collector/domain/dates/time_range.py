@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from collector.domain.dates.datemath import LocalClock, Span, moved, span_of, start_of
+from collector.domain.dates.datemath import LocalClock, Span, moved, parse_span, start_of
 from collector.domain.errors import BadRequest
 
 _FIELD: Final = "date"
@@ -44,7 +44,7 @@ class TimeRange:
     end: datetime | None = None
 
 
-def time_range_of(text: str, clock: LocalClock) -> TimeRange:
+def parse_time_range(text: str, clock: LocalClock) -> TimeRange:
     """The range that the parameter `time` names. Raises BadRequest."""
     field, bar, range_text = text.rpartition("|")
     if bar and field.strip().lower() != _FIELD:
@@ -61,7 +61,7 @@ def time_range_of(text: str, clock: LocalClock) -> TimeRange:
     return found
 
 
-def offset_of(text: str) -> timedelta:
+def parse_offset(text: str) -> timedelta:
     """The distance from UTC that `offset` names: `-300m`, `-6h`, `+05:30`. Raises BadRequest."""
     if found := _OFFSET.fullmatch(text.strip().lower()):
         offset = timedelta(seconds=float(found[2]) * _SECONDS[found[3]])
@@ -93,7 +93,7 @@ def _range(text: str, clock: LocalClock) -> TimeRange | None:
 
 
 def _written_range(text: str, clock: LocalClock) -> TimeRange | None:
-    if whole := span_of(text, clock):
+    if whole := parse_span(text, clock):
         return TimeRange(whole.begin, whole.end)
     if found := _BRACKETS.fullmatch(text):
         (low_known, low), (high_known, high) = _end(found[2], clock), _end(found[3], clock)
@@ -102,7 +102,7 @@ def _written_range(text: str, clock: LocalClock) -> TimeRange | None:
         begin = None if low is None else (low.end if found[1] == "{" else low.begin)
         return TimeRange(begin, None if high is None else (high.begin if found[4] == "}" else high.end))
     if found := _DATES.fullmatch(text):
-        first, last = span_of(found[1], clock), span_of(found[2].strip(), clock)
+        first, last = parse_span(found[1], clock), parse_span(found[2].strip(), clock)
         return None if first is None or last is None else TimeRange(first.begin, last.end)
     return None
 
@@ -111,7 +111,7 @@ def _end(text: str, clock: LocalClock) -> tuple[bool, Span | None]:
     """One end of a range: whether it is understood, and its span, which an open end has not."""
     if text == "*":
         return True, None
-    span = span_of(text, clock)
+    span = parse_span(text, clock)
     return span is not None, span
 
 

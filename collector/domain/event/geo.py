@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
-from collector.domain.addresses import address_in
+from collector.domain.addresses import parse_address
 from collector.domain.event.data import SUBMISSION_CLIENT
 
 LOCATION: Final = "@location"
@@ -44,7 +44,7 @@ def location_of(data: Mapping[str, Any], locations: LocationFinder) -> Location 
 
 def is_address(value: Any) -> bool:
     """Whether it is the text of an IPv4 or IPv6 address."""
-    return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and address_in(value) is not None
+    return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and parse_address(value) is not None
 
 
 def _addresses(data: Mapping[str, Any]) -> Iterator[str]:
@@ -55,4 +55,4 @@ def _addresses(data: Mapping[str, Any]) -> Iterator[str]:
     for text in texts:
         if isinstance(text, str):
             named = map(str.strip, text.split(",", _MOST_ADDRESSES))
-            yield from (str(address) for one in named if (address := address_in(one)) is not None)
+            yield from (str(address) for one in named if (address := parse_address(one)) is not None)

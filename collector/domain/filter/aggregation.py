@@ -15,14 +15,14 @@ from typing import Final
 
 from lark import Lark, Token, Tree
 
-from collector.domain.dates.time_range import offset_of
+from collector.domain.dates.time_range import parse_offset
 from collector.domain.errors import BadRequest
-from collector.domain.filter.fields import Column, Field, Kind, NamedMember, StackState, field_of
+from collector.domain.filter.fields import Column, Field, Kind, NamedMember, StackState, resolve_field
 from collector.domain.filter.grammar import parsed_by
 from collector.domain.filter.hints import unknown_field
 from collector.domain.filter.parser import is_storable
-from collector.domain.filter.predicates import number_of
-from collector.domain.ids import uuid_of
+from collector.domain.filter.predicates import parse_number
+from collector.domain.ids import parse_uuid
 
 MAXIMUM_LENGTH: Final = 2000
 MAXIMUM_OPERATIONS: Final = 10
@@ -123,9 +123,9 @@ class Aggregation:
         return self.operator in BUCKETS
 
     @property
-    def is_moment(self) -> bool:
+    def is_date_value(self) -> bool:
         """Whether its result is a moment: the first or the last of them."""
-        return self.operator in _EXTREMES and self.field.kind is Kind.MOMENT
+        return self.operator in _EXTREMES and self.field.kind is Kind.DATE
 
     @property
     def is_of_list(self) -> bool:
@@ -141,7 +141,7 @@ class Aggregation:
         return self.options.missing
 
 
-def aggregations_of(text: str) -> tuple[Aggregation, ...]:
+def parse_aggregations(text: str) -> tuple[Aggregation, ...]:
     """What a text asks for; a blank one for nothing. Raises BadRequest."""
     if len(text) > MAXIMUM_LENGTH:
         raise BadRequest(f"The aggregations are too long: {MAXIMUM_LENGTH} characters are the most.")
@@ -157,7 +157,7 @@ def aggregations_of(text: str) -> tuple[Aggregation, ...]:
     return found
 
 
-def interval_of(aggregation: Aggregation) -> Interval | None:
+def bucket_interval(aggregation: Aggregation) -> Interval | None:
     """How long its buckets are; None where that is left to us. Raises BadRequest."""
     written, _, offset_text = aggregation.parameter.partition("^")
     offset = _offset(aggregation, offset_text) if offset_text else None
@@ -179,7 +179,7 @@ def interval_of(aggregation: Aggregation) -> Interval | None:
     return Interval(number * _LENGTHS[unit], offset=offset)
 
 
-def size_of(aggregation: Aggregation) -> int:
+def term_limit(aggregation: Aggregation) -> int:
     """How many terms it shows. Raises BadRequest."""
     size = aggregation.parameter.partition("^")[0]
     if not size:
@@ -203,7 +203,7 @@ def _number_and_unit(aggregation: Aggregation, written: str) -> tuple[int, str]:
 
 def _offset(aggregation: Aggregation, text: str) -> timedelta:
     try:
-        return offset_of(text)
+        return parse_offset(text)
     except BadRequest:
         raise BadRequest(
             f"The aggregation `{aggregation.key}` takes a time span of less than a day, like `-5h` or"
@@ -217,11 +217,11 @@ def _count(text: str, sentence: str) -> int:
     return int(text[:9])
 
 
-def missing_of(aggregation: Aggregation) -> Decimal | None:
+def missing_number(aggregation: Aggregation) -> Decimal | None:
     """What counts where an event has no value; None where such events do not count. Raises BadRequest."""
     if not aggregation.parameter:
         return None
-    missing = number_of(aggregation.parameter)
+    missing = parse_number(aggregation.parameter)
     if missing is None:
         raise BadRequest(f"The aggregation `{aggregation.key}` takes a number after `~`.")
     return missing
@@ -258,7 +258,7 @@ def _aggregation(node: Tree[Token]) -> Aggregation:
     name, parameter = _NAMED.findall(_token(node, "FIELD"))[0]
     if written not in set(Operator):
         raise BadRequest(f"There is no aggregation `{written}`; there are {', '.join(Operator)}.")
-    operator, field = Operator(written), field_of(name)
+    operator, field = Operator(written), resolve_field(name)
     if operator is Operator.DATE and field is None and _BARE_INTERVAL.fullmatch(name):
         raise BadRequest(
             f"The aggregation `date` takes a field, then its interval: write `date:date~{name}`."
@@ -288,14 +288,14 @@ def _check_order(found: Aggregation) -> None:
 def _check_parameter(found: Aggregation) -> None:
     match found.operator:
         case Operator.DATE:
-            interval_of(found)
+            bucket_interval(found)
         case Operator.TERMS:
-            size_of(found)
+            term_limit(found)
         case Operator.CARDINALITY:
             precision = found.parameter.partition("^")[2] or "0"
             _count(precision, f"The aggregation `{found.key}` takes a number after `^`; it is exact anyway.")
-        case _ if not found.is_moment:
-            missing_of(found)
+        case _ if not found.is_date_value:
+            missing_number(found)
         case _ if found.parameter:
             raise BadRequest(f"The aggregation `{found.key}` takes nothing after its field.")
 
@@ -338,11 +338,11 @@ def _term(found: Aggregation, option: str, text: str) -> str:
     kind = found.field.kind
     if kind is Kind.FLAG and text.lower() in _FLAGS:
         return text.lower()
-    if kind is Kind.ID and (id_ := uuid_of(text.replace("-", ""))):
+    if kind is Kind.ID and (id_ := parse_uuid(text.replace("-", ""))):
         return str(id_)
-    if kind is Kind.NUMBER and (number := number_of(text)) is not None:
+    if kind is Kind.NUMBER and (number := parse_number(text)) is not None:
         return _plain(number)
-    if kind in {Kind.FLAG, Kind.ID, Kind.NUMBER, Kind.MOMENT}:
+    if kind in {Kind.FLAG, Kind.ID, Kind.NUMBER, Kind.DATE}:
         raise BadRequest(f"The option `{option}` of `{found.key}` cannot be `{text[:40]}`.")
     return text
 
@@ -377,8 +377,8 @@ def _can(operator: Operator, field: Field) -> bool:
     if isinstance(field.sources[0], NamedMember | StackState):
         return False
     if operator is Operator.DATE:
-        return is_column and field.kind is Kind.MOMENT
-    if operator in _EXTREMES and field.kind is Kind.MOMENT:
+        return is_column and field.kind is Kind.DATE
+    if operator in _EXTREMES and field.kind is Kind.DATE:
         return is_column
     if operator in _NUMERIC:
         return is_column and field.kind is Kind.NUMBER

@@ -7,23 +7,23 @@ from typing import Final
 
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
-from collector.domain.filter.fields import FIELDS, field_of
-from collector.domain.filter.predicates import MomentBetween, predicate_for
+from collector.domain.filter.fields import FIELDS, resolve_field
+from collector.domain.filter.predicates import DateBetween, predicate_for
 from collector.domain.filter.tree import And, Filter, Match, Or
 
 _DATE: Final = FIELDS["date"]
 
 
-def dates_of(tree: Filter, clock: LocalClock) -> TimeRange:
+def date_bounds(tree: Filter, clock: LocalClock) -> TimeRange:
     """The dates that the filter leaves; open where it says nothing of them. Raises BadRequest."""
     match tree:
         case And(children):
-            return reduce(common_dates, (dates_of(child, clock) for child in children), TimeRange())
+            return reduce(common_dates, (date_bounds(child, clock) for child in children), TimeRange())
         case Or(children):
-            return _all_of([dates_of(child, clock) for child in children])
-        case Match(str() as name, value) if field_of(name) is _DATE:
+            return _all_of([date_bounds(child, clock) for child in children])
+        case Match(str() as name, value) if resolve_field(name) is _DATE:
             test = predicate_for(_DATE, value, clock)
-            return TimeRange(test.begin, test.end) if isinstance(test, MomentBetween) else TimeRange()
+            return TimeRange(test.begin, test.end) if isinstance(test, DateBetween) else TimeRange()
         case _:
             return TimeRange()
 

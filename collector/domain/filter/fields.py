@@ -29,7 +29,7 @@ class Kind(Enum):
     VERSION = auto()
     """Parts of a version from its beginning: `1.2` is 1.2.3, too."""
     NUMBER = auto()
-    MOMENT = auto()
+    DATE = auto()
     FLAG = auto()
     ANY = auto()
     """As what the filter's own value looks like: number, date, or whole text in any case."""
@@ -136,8 +136,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "source": Field(Kind.WORDS, (Column("source"),), SOURCE_SEPARATORS),
     "message": Field(Kind.WORDS, (Column("message"),), ANY_SEPARATOR),
     "tag": Field(Kind.WHOLE, (Column("tags", is_list=True),)),
-    "date": Field(Kind.MOMENT, (Column("date"),)),
-    "created": Field(Kind.MOMENT, (Column("created_utc"),)),
+    "date": Field(Kind.DATE, (Column("date"),)),
+    "created": Field(Kind.DATE, (Column("created_utc"),)),
     "value": Field(Kind.NUMBER, (Column("value"),)),
     "count": Field(Kind.NUMBER, (Column("count"),)),
     "geo": Field(Kind.WHOLE, (Column("geo"),)),
@@ -188,17 +188,17 @@ FIELDS: Final[Mapping[str, Field]] = {
     "is_fixed": Field(Kind.FLAG, (StackState(("fixed",)),)),
     "is_regressed": Field(Kind.FLAG, (StackState(("regressed",)),)),
     "is_hidden": Field(Kind.FLAG, (StackState(("fixed", "snoozed", "ignored", "discarded")),)),
-    "first_occurrence": Field(Kind.MOMENT, (StackColumn("first_occurrence"),)),
-    "last_occurrence": Field(Kind.MOMENT, (StackColumn("last_occurrence"),)),
+    "first_occurrence": Field(Kind.DATE, (StackColumn("first_occurrence"),)),
+    "last_occurrence": Field(Kind.DATE, (StackColumn("last_occurrence"),)),
     "title": Field(Kind.WORDS, (StackColumn("title"),), ANY_SEPARATOR),
     "description": Field(Kind.WORDS, (StackColumn("description"),), ANY_SEPARATOR),
     "references": Field(Kind.WHOLE, (StackColumn("references", is_list=True),)),
-    "date_fixed": Field(Kind.MOMENT, (StackColumn("date_fixed"),)),
+    "date_fixed": Field(Kind.DATE, (StackColumn("date_fixed"),)),
     "fixed_in_version": Field(Kind.VERSION, (StackColumn("fixed_in_version"),)),
     "occurrences_are_critical": Field(Kind.FLAG, (StackColumn("occurrences_are_critical"),)),
     "total_occurrences": Field(Kind.NUMBER, (StackColumn("total_occurrences"),)),
     "signature_hash": Field(Kind.EXACT, (StackColumn("signature_hash"),)),
-    "snooze_until_utc": Field(Kind.MOMENT, (StackColumn("snooze_until_utc"),)),
+    "snooze_until_utc": Field(Kind.DATE, (StackColumn("snooze_until_utc"),)),
 }
 """By the shortest name of each."""
 
@@ -253,7 +253,7 @@ _DATA: Final = "data."
 _REFERENCE: Final = "ref."
 
 
-def field_of(name: str) -> Field | None:
+def resolve_field(name: str) -> Field | None:
     """The field that a filter names, in any case; None for one that no event can have."""
     folded = name.lower()
     known = FIELDS.get(ALIASES.get(folded, folded))

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Final
 
 from collector.domain.event.stack import StackStatus
-from collector.domain.filter.fields import ALIASES, FIELDS, field_of
+from collector.domain.filter.fields import ALIASES, FIELDS, resolve_field
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Term
 
 MAXIMUM_HINTS: Final = 5
@@ -52,7 +52,7 @@ def unknown_field(name: str) -> str:
     return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=False)
 
 
-def unknown_fields_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
+def find_unknown_fields(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
     """The first unknown fields of a filter, each once: of events and stacks, or else not one of `fields`."""
     known = _KNOWN if fields is None else fields
     names = dict.fromkeys(
@@ -62,9 +62,9 @@ def unknown_fields_of(tree: Filter, fields: Collection[str] | None = None) -> tu
     return tuple(UnknownField(name, _nearest(name, known)) for name in unknown)
 
 
-def hints_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
+def filter_hints(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
     """Sentences about what would find nothing in silence; a few of them at most."""
-    sentences = [_sentence(unknown, has_data=fields is None) for unknown in unknown_fields_of(tree, fields)]
+    sentences = [_sentence(unknown, has_data=fields is None) for unknown in find_unknown_fields(tree, fields)]
     for part in _parts(tree):
         if isinstance(part, Match) and isinstance(part.value, Term) and not part.value.is_quoted:
             sentences += _of_term(part.field, part.value.text, fields)
@@ -72,7 +72,7 @@ def hints_of(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, 
 
 
 def _is_known(name: str, fields: Collection[str] | None) -> bool:
-    return field_of(name) is not None if fields is None else name.lower() in fields
+    return resolve_field(name) is not None if fields is None else name.lower() in fields
 
 
 def _of_term(field: str | None, text: str, fields: Collection[str] | None) -> Iterator[str]:

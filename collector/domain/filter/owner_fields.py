@@ -12,8 +12,8 @@ from collector.domain.filter.fields import ANY_SEPARATOR, Column, Field, Kind
 _BOTH: Final[Mapping[str, Field]] = {
     "id": Field(Kind.ID, (Column("id"),)),
     "name": Field(Kind.WORDS, (Column("name"),), ANY_SEPARATOR),
-    "created": Field(Kind.MOMENT, (Column("created_utc"),)),
-    "updated": Field(Kind.MOMENT, (Column("updated_utc"),)),
+    "created": Field(Kind.DATE, (Column("created_utc"),)),
+    "updated": Field(Kind.DATE, (Column("updated_utc"),)),
 }
 _OF_ORGANIZATIONS: Final[Mapping[str, Field]] = {
     **_BOTH,

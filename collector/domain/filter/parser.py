@@ -22,7 +22,7 @@ from collector.domain.filter.tree import (
     Term,
     Wildcard,
 )
-from collector.domain.filter.words import words_of
+from collector.domain.filter.words import split_words
 
 MAXIMUM_LENGTH: Final = 8000
 MAXIMUM_TERMS: Final = 200
@@ -41,7 +41,7 @@ _LEVELS: Final = frozenset({"group", "negation", "requirement", "in_field"})
 _Node = Tree[Token]
 
 
-def filter_of(text: str) -> Filter:
+def parse_filter(text: str) -> Filter:
     """What a filter text says; a blank one is no condition. Raises BadRequest."""
     if len(text) > MAXIMUM_LENGTH:
         raise BadRequest(f"The filter is too long: {MAXIMUM_LENGTH} characters are the most.")
@@ -112,7 +112,7 @@ def _is_sign(side: _Node) -> bool:
     if side.data != "term":
         return False
     token = _token(side, 0)
-    return _MEANT.search(token) is None and not words_of((token,), ANY_SEPARATOR)
+    return _MEANT.search(token) is None and not split_words((token,), ANY_SEPARATOR)
 
 
 def _is_required(side: _Node) -> bool:

@@ -12,12 +12,12 @@ from typing import Final
 from uuid import UUID
 
 from collector.domain.addresses import MAPPED_PREFIX, spellings
-from collector.domain.dates.datemath import LocalClock, Span, span_of
+from collector.domain.dates.datemath import LocalClock, Span, parse_span
 from collector.domain.errors import BadRequest
 from collector.domain.filter.fields import Field, Kind
 from collector.domain.filter.tree import Bound, Range, Term
-from collector.domain.filter.words import Pieces, folded, words_of
-from collector.domain.ids import uuid_of
+from collector.domain.filter.words import Pieces, folded, split_words
+from collector.domain.ids import parse_uuid
 from collector.domain.version import is_version, precedence
 
 _NUMBER: Final = re.compile(
@@ -94,7 +94,7 @@ class NumberBetween:
 
 
 @dataclass(frozen=True, slots=True)
-class MomentBetween:
+class DateBetween:
     """The moment is at `begin` or later, and before `end`."""
 
     begin: datetime | None
@@ -127,7 +127,7 @@ Predicate = (
     | BeginsWithParts
     | TextBetween
     | NumberBetween
-    | MomentBetween
+    | DateBetween
     | VersionBetween
     | AnyOf
 )
@@ -138,7 +138,7 @@ def predicate_for(field: Field, value: Term | Range, clock: LocalClock) -> Predi
     return _of_range(field, value, clock) if isinstance(value, Range) else _of_term(field, value, clock)
 
 
-def number_of(text: str) -> Decimal | None:
+def parse_number(text: str) -> Decimal | None:
     """The number that a text spells: `-1`, `.5`, `1e3`. Words such as `NaN` spell none."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
@@ -148,9 +148,9 @@ def _of_term(field: Field, term: Term, clock: LocalClock) -> Predicate:
         case Kind.NUMBER:
             number = _number(term.text, term.at)
             return NumberBetween(number, number)
-        case Kind.MOMENT:
+        case Kind.DATE:
             span = _span(term.text, term.at, clock)
-            return MomentBetween(span.begin, span.end)
+            return DateBetween(span.begin, span.end)
         case Kind.ANY:
             return _any(term, clock)
         case _:
@@ -160,7 +160,7 @@ def _of_term(field: Field, term: Term, clock: LocalClock) -> Predicate:
 def _id(_field: Field, term: Term) -> Predicate:
     if term.has_wildcards:
         return _folded_whole(term)
-    found = uuid_of(term.text.replace("-", ""))
+    found = parse_uuid(term.text.replace("-", ""))
     return NeverMatches() if found is None else IsId(found)
 
 
@@ -181,7 +181,7 @@ def _words(field: Field, term: Term) -> Predicate:
 
 
 def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Predicate:
-    words = words_of(_folded_pieces(term.pieces), field.separators)
+    words = split_words(_folded_pieces(term.pieces), field.separators)
     return HasWords(words, field.separators, is_begun) if words else _folded_whole(term)
 
 
@@ -218,10 +218,10 @@ def _any(term: Term, clock: LocalClock) -> Predicate:
     """The same value may be text in one event and a number or a date in another."""
     tests: list[Predicate] = [_folded_whole(term)]
     if not term.has_wildcards:
-        if (number := number_of(term.text)) is not None:
+        if (number := parse_number(term.text)) is not None:
             tests.append(NumberBetween(number, number))
-        elif span := span_of(term.text, clock):
-            tests.append(MomentBetween(span.begin, span.end))
+        elif span := parse_span(term.text, clock):
+            tests.append(DateBetween(span.begin, span.end))
     return AnyOf(tuple(tests)) if len(tests) > 1 else tests[0]
 
 
@@ -231,7 +231,7 @@ def _of_range(field: Field, value: Range, clock: LocalClock) -> Predicate:
     match kind:
         case Kind.NUMBER:
             return _numbers(value)
-        case Kind.MOMENT:
+        case Kind.DATE:
             return _moments(value, clock)
         case Kind.VERSION if all(map(is_version, texts)):
             return _versions(value)
@@ -243,9 +243,9 @@ def _of_range(field: Field, value: Range, clock: LocalClock) -> Predicate:
 
 def _kind_of(texts: list[str], clock: LocalClock) -> Kind:
     """What values look like: all of them are numbers, or dates, or else they are just texts."""
-    if texts and all(number_of(text) is not None for text in texts):
+    if texts and all(parse_number(text) is not None for text in texts):
         return Kind.NUMBER
-    return Kind.MOMENT if texts and all(span_of(text, clock) for text in texts) else Kind.WHOLE
+    return Kind.DATE if texts and all(parse_span(text, clock) for text in texts) else Kind.WHOLE
 
 
 def _numbers(value: Range) -> NumberBetween:
@@ -258,7 +258,7 @@ def _numbers(value: Range) -> NumberBetween:
     )
 
 
-def _moments(value: Range, clock: LocalClock) -> MomentBetween:
+def _moments(value: Range, clock: LocalClock) -> DateBetween:
     """A bound that is a whole day is included or excluded as a whole."""
     begin = end = None
     if value.low is not None:
@@ -267,7 +267,7 @@ def _moments(value: Range, clock: LocalClock) -> MomentBetween:
     if value.high is not None:
         span = _span(value.high.text, value.high.at, clock)
         end = span.end if value.high.is_included else span.begin
-    return MomentBetween(begin, end)
+    return DateBetween(begin, end)
 
 
 def _versions(value: Range) -> VersionBetween:
@@ -281,14 +281,14 @@ def _versions(value: Range) -> VersionBetween:
 
 
 def _number(text: str, at: int) -> Decimal:
-    number = number_of(text)
+    number = parse_number(text)
     if number is None:
         raise BadRequest(f"The filter is wrong at character {at + 1}: `{text[:40]}` is not a number.")
     return number
 
 
 def _span(text: str, at: int, clock: LocalClock) -> Span:
-    span = span_of(text, clock)
+    span = parse_span(text, clock)
     if span is None:
         raise BadRequest(f"The filter is wrong at character {at + 1}: `{text[:40]}` is not a date.")
     return span

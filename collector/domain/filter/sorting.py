@@ -88,7 +88,7 @@ class Cursor:
 NEWEST_FIRST: Final = Order((Key(DATE, is_descending=True),))
 
 
-def order_of(text: str) -> Order:
+def parse_order(text: str) -> Order:
     """The order that `sort` names: `-date`, `value`, `-count,date`. Raises BadRequest."""
     names = [part.strip().lower() for part in text.split(",") if part.strip()]
     keys = [Key(_name(name.lstrip("+-")), name.startswith("-")) for name in names]
@@ -97,7 +97,7 @@ def order_of(text: str) -> Order:
     return Order(tuple(keys)) if keys else NEWEST_FIRST
 
 
-def cursor_from(token: str, order: Order, name: str) -> Cursor:
+def parse_cursor(token: str, order: Order, name: str) -> Cursor:
     """The place in a list of this order that the parameter `name` holds. Raises BadRequest."""
     try:
         *written, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))

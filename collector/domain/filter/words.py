@@ -85,7 +85,7 @@ _BEGINS_IN_IDEOGRAPH: Final = re.compile(f"[{IDEOGRAPHS}]")
 _ENDS_IN_IDEOGRAPH: Final = re.compile(f"[{IDEOGRAPHS}][{MARKS}]*$")
 
 
-def words_of(pieces: Pieces, separators: str) -> tuple[Pieces, ...]:
+def split_words(pieces: Pieces, separators: str) -> tuple[Pieces, ...]:
     """The words of a term, which end at these separators of ASCII and at those beyond.
 
     A wildcard is part of a word, and what stands next to it is of the same one.

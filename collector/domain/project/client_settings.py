@@ -22,7 +22,7 @@ _INT32: Final = re.compile(r"[+-]?[0-9]{1,10}", re.ASCII)
 _LARGEST_INT32: Final = 2**31 - 1
 
 
-def version_in(text: str | None) -> int | None:
+def parse_config_version(text: str | None) -> int | None:
     """The version that a client says it has; None for what is no int32, as one without settings sends."""
     text = (text or "").strip()
     number = int(text) if _INT32.fullmatch(text) else None
@@ -34,7 +34,7 @@ def listed(settings: Mapping[str, str], key: str) -> tuple[str, ...]:
     return _parts(settings.get(key, ""))
 
 
-def patterns_in(settings: Mapping[str, str], key: str) -> Patterns:
+def setting_patterns(settings: Mapping[str, str], key: str) -> Patterns:
     """The patterns of a setting that is a list of them."""
     return _patterns(settings.get(key, ""))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from collector.domain.project.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed, patterns_in
+from collector.domain.project.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed, setting_patterns
 from collector.domain.project.exclusions import OF_EVERY_REQUEST
 from collector.domain.project.patterns import Patterns
 
@@ -27,9 +27,9 @@ class ProjectRules:
     )
 
     def __init__(self, settings: Mapping[str, str] = _NO_SETTINGS, *, delete_bot_data: bool = False) -> None:
-        self.exclusions: Final = patterns_in(settings, DATA_EXCLUSIONS)
+        self.exclusions: Final = setting_patterns(settings, DATA_EXCLUSIONS)
         self.request_exclusions: Final = Patterns([*OF_EVERY_REQUEST, *listed(settings, DATA_EXCLUSIONS)])
-        self.bot_patterns: Final = patterns_in(settings, BOT_PATTERNS)
+        self.bot_patterns: Final = setting_patterns(settings, BOT_PATTERNS)
         self.include_private_information: Final = (
             settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO
         )

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 from aiohttp import hdrs, web
 
-from collector.domain.project.client_settings import version_in
+from collector.domain.project.client_settings import parse_config_version
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 from collector.ingest.guard import ingest_errors
@@ -41,7 +41,7 @@ async def get_config(request: web.Request) -> web.StreamResponse:
     else:
         target = await own_target_of(token, ingest.cache)
     headers: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
-    if version_in(_version_sent(request)) == target.config_version:
+    if parse_config_version(_version_sent(request)) == target.config_version:
         return web.Response(status=304, headers=headers)
     headers |= config_version_header(request, target.config_version)
     return json_response(Configuration(target.config_version, target.settings), headers=headers)

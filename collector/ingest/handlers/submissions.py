@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from collector.domain.errors import BadRequest, MonthlyLimitReached, OrganizationSuspended
 from collector.domain.intake.submission import submitted_event
 from collector.domain.jsonb.text import encoded
-from collector.domain.project.client_settings import DATA_EXCLUSIONS, patterns_in
+from collector.domain.project.client_settings import DATA_EXCLUSIONS, setting_patterns
 from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.fast_path.posts import post_of
 from collector.ingest.guard import ingest_errors
@@ -48,7 +48,7 @@ async def get_submit(request: web.Request) -> web.StreamResponse:
     event = submitted_event(
         [(header_text(name), header_text(value)) for name, value in request.query.items()],
         header_text(request.match_info.get("type", "")),
-        patterns_in(target.settings, DATA_EXCLUSIONS),
+        setting_patterns(target.settings, DATA_EXCLUSIONS),
         ingest.clock.now(),
     )
     if event is not None:

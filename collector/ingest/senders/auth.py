@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from collector.domain.access.credentials import TokenCredentials, credentials_of
+from collector.domain.access.credentials import TokenCredentials, parse_credentials
 from collector.domain.access.projection import ProjectEntry
 from collector.domain.access.scope import CLIENT, GLOBAL, USER
 from collector.domain.access.token import TokenEntry, present
 from collector.domain.errors import BadRequest, Forbidden, NotFound, OrganizationSuspended, Unauthenticated
-from collector.domain.ids import uuid_of
+from collector.domain.ids import parse_uuid
 from collector.ingest.senders.failed_lookups import FailedLookups
 from collector.ingest.senders.token_cache import TokenCache
 from collector.process.clock import Clock
@@ -41,7 +41,7 @@ async def token_of(
     Unavailable where the token cannot be checked. Ingest knows no passwords: Basic with an e-mail address
     is 401 here.
     """
-    credentials = credentials_of(request.headers.get("Authorization"), request.query)
+    credentials = parse_credentials(request.headers.get("Authorization"), request.query)
     presented = present(credentials.token) if isinstance(credentials, TokenCredentials) else None
     if presented is None:
         raise Unauthenticated
@@ -80,7 +80,7 @@ async def own_target_of(token: TokenEntry, cache: TokenCache) -> Target:
 
 async def readable_target_of(token: TokenEntry, route_project: str, cache: TokenCache) -> Target:
     """The project from the route, which a token that may read can name within its organizations."""
-    named = uuid_of(route_project)
+    named = parse_uuid(route_project)
     if named is None or not token.allows(USER):
         return await target_of(token, route_project, cache)
     return await _found(token, named.bytes, cache)
@@ -103,7 +103,7 @@ def _project_id(token: TokenEntry, route_project: str | None) -> bytes:
         if own is None:
             raise BadRequest(NO_PROJECT)
         return own
-    named = uuid_of(route_project)
+    named = parse_uuid(route_project)
     if named is None or (token.project_id is not None and token.project_id != named.bytes):
         raise NotFound(PROJECT_NOT_FOUND)
     return named.bytes

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.domain.access.token import digest_of
+from collector.domain.access.token import token_digest
 from tests.api.running_api import Answer, RunningApi, add_program
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
 
@@ -39,7 +39,7 @@ async def test_a_new_token_works_at_once_and_is_shown_once(api: RunningApi) -> N
     assert view["updated_utc"] == view["created_utc"]
     assert not {"expires_utc", "user_id", "default_project_id"} & view.keys()
     row = await api.pool.fetchrow("SELECT * FROM tokens WHERE id = $1", secret[:24])
-    assert row["digest"] == digest_of(secret)
+    assert row["digest"] == token_digest(secret)
     assert row["clear_text"] is None
     assert (await api.get("/api/v2/projects", secret)).status == 200
     assert await api.known_to_ingest(secret)

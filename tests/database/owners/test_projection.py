@@ -12,7 +12,7 @@ from collector.database.owners.projects import add_project
 from collector.database.owners.tokens import Token, access_token, add_token, login_token
 from collector.database.owners.users import User, add_user
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry
-from collector.domain.access.token import TokenEntry, digest_of
+from collector.domain.access.token import TokenEntry, token_digest
 from tests.database.rows import ORGANIZATION, PROJECT
 from tests.real_clock import real_now
 
@@ -62,7 +62,7 @@ async def test_all_that_ingest_must_know_is_there(filled: asyncpg.Pool) -> None:
     assert found.projects == {PROJECT.bytes: ProjectEntry(ORGANIZATION.bytes, 7, {"@@log:*": "info"})}
     assert found.organizations == {ORGANIZATION.bytes: OrganizationEntry(is_suspended=True)}
     assert found.tokens["c" * 24] == TokenEntry(
-        digest=digest_of("c" * 40),
+        digest=token_digest("c" * 40),
         scopes=("client",),
         organization_ids=(ORGANIZATION.bytes,),
         project_id=PROJECT.bytes,

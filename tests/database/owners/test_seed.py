@@ -11,7 +11,7 @@ from collector.database.owners.projection import load_projection
 from collector.database.owners.seed import Seed, seed
 from collector.database.owners.tokens import delete_tokens
 from collector.domain.access.password import hash_password, is_password
-from collector.domain.access.token import lookup_of, new_token
+from collector.domain.access.token import lookup_prefix, new_token
 
 pytestmark = pytest.mark.integration
 
@@ -35,8 +35,8 @@ async def test_a_new_database_gets_what_was_wanted(pool: asyncpg.Pool, database_
     assert await seed(database_url, wanted) == wanted
 
     projection = await load_projection(pool)
-    assert projection.tokens[lookup_of(wanted.client_token)].scopes == ("client",)
-    login = projection.tokens[lookup_of(wanted.user_token)]
+    assert projection.tokens[lookup_prefix(wanted.client_token)].scopes == ("client",)
+    login = projection.tokens[lookup_prefix(wanted.user_token)]
     assert login.is_login
     assert login.allows("global")
     assert [packed.hex() for packed in login.organization_ids] == [wanted.organization_id]
@@ -71,14 +71,16 @@ async def test_revoked_tokens_stay_revoked(pool: asyncpg.Pool, database_url: str
     wanted = a_seed()
     await seed(database_url, wanted)
     async with pool.acquire() as connection:
-        await delete_tokens(connection, [lookup_of(wanted.client_token), lookup_of(wanted.user_token)])
+        await delete_tokens(
+            connection, [lookup_prefix(wanted.client_token), lookup_prefix(wanted.user_token)]
+        )
 
     found = await seed(database_url, wanted)
 
     assert found.client_token != wanted.client_token
     assert found.user_token != wanted.user_token
     tokens = (await load_projection(pool)).tokens
-    assert set(tokens) == {lookup_of(found.client_token), lookup_of(found.user_token)}
+    assert set(tokens) == {lookup_prefix(found.client_token), lookup_prefix(found.user_token)}
     assert await seed(database_url, found) == found
 
 

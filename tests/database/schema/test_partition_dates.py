@@ -24,8 +24,8 @@ from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.outcome import Event, UserDescription
 from collector.domain.event.session_key import session_key
-from collector.domain.filter.parser import filter_of
-from collector.domain.ids import first_id_at
+from collector.domain.filter.parser import parse_filter
+from collector.domain.ids import lowest_id
 from tests.conftest import SCALE
 from tests.database.rows import ORGANIZATION, PROJECT, an_event, days_ago, normalized, post_id, today
 
@@ -55,7 +55,7 @@ async def located_ids(pool: asyncpg.Pool, begin: datetime | None, end: datetime)
 
 async def found(pool: asyncpg.Pool, text: str = "", time: TimeRange | None = None) -> list[bytes]:
     """The ids of what a search finds, which must be as many as it counts."""
-    selection = Selection([PROJECT], filter_of(text), time or TimeRange(), LocalClock(today()))
+    selection = Selection([PROJECT], parse_filter(text), time or TimeRange(), LocalClock(today()))
     async with pool.acquire() as connection:
         events = [event.id.bytes for event in await find_events(connection, selection, limit=1000)]
         assert await count_events(connection, selection) == len(events)
@@ -199,7 +199,7 @@ async def test_only_partitions_with_such_dates_are_looked_into(pool: asyncpg.Poo
 def ids_of(first: datetime, last: datetime) -> tuple[UUID, UUID]:
     """All those of the days from the first to the last."""
     begin, end = (moment.replace(hour=0) for moment in (first, last + DAY))
-    return first_id_at(begin), first_id_at(end)
+    return lowest_id(begin), lowest_id(end)
 
 
 async def test_who_searches_while_events_pour_in_misses_none_that_was_there(pool: asyncpg.Pool) -> None:
@@ -230,7 +230,7 @@ async def test_who_searches_while_events_pour_in_misses_none_that_was_there(pool
 
 async def found_number(pool: asyncpg.Pool, time: TimeRange) -> int:
     """How many events are counted between these dates."""
-    selection = Selection([PROJECT], filter_of(""), time, LocalClock(today()))
+    selection = Selection([PROJECT], parse_filter(""), time, LocalClock(today()))
     async with pool.acquire() as connection:
         return await count_events(connection, selection)
 

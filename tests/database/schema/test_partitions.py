@@ -12,7 +12,7 @@ from collector.database.schema.partitions import (
     partition_days,
     partition_name,
 )
-from collector.domain.ids import first_id_at
+from collector.domain.ids import lowest_id
 from tests.real_clock import real_days_ago, real_now
 
 pytestmark = pytest.mark.integration
@@ -62,7 +62,7 @@ async def test_a_partition_takes_the_events_of_its_utc_day_and_refuses_double_re
     bounds = await pool.fetchval(
         "SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'events_20261122'"
     )
-    begin, end = (first_id_at(datetime(2026, 11, day, tzinfo=UTC)) for day in (22, 23))
+    begin, end = (lowest_id(datetime(2026, 11, day, tzinfo=UTC)) for day in (22, 23))
     assert bounds == f"FOR VALUES FROM ('{begin}') TO ('{end}')"
     index = await pool.fetchval(
         "SELECT indexdef FROM pg_indexes WHERE indexname = 'events_20261122_reference'"

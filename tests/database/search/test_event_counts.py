@@ -13,8 +13,8 @@ from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.errors import BadRequest
-from collector.domain.filter.aggregation import aggregations_of
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.aggregation import parse_aggregations
+from collector.domain.filter.parser import parse_filter
 from tests.database.rows import PROJECT, an_event, normalized
 
 pytestmark = pytest.mark.integration
@@ -44,9 +44,9 @@ async def counted(
 ) -> Bucket:
     """What the aggregations find out of the events that the filter is about."""
     time = time or TimeRange()
-    selection = Selection([PROJECT], filter_of(filter_text), time, members.get("clock", CLOCK))
+    selection = Selection([PROJECT], parse_filter(filter_text), time, members.get("clock", CLOCK))
     async with pool.acquire() as connection:
-        return await count_in_buckets(connection, selection, aggregations_of(text))
+        return await count_in_buckets(connection, selection, parse_aggregations(text))
 
 
 def shown(buckets: list[Bucket]) -> dict[Any, int]:
@@ -242,8 +242,8 @@ async def test_keys_do_not_depend_on_the_databases_settings(pool: asyncpg.Pool, 
     name = await pool.fetchval("SELECT current_database()")
     for setting in ("datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'", "extra_float_digits = -15"):
         await pool.execute(f'ALTER DATABASE "{name}" SET {setting}')
-    selection = Selection([PROJECT], filter_of(""), TimeRange(), CLOCK)
-    asked = aggregations_of(
+    selection = Selection([PROJECT], parse_filter(""), TimeRange(), CLOCK)
+    asked = parse_aggregations(
         "terms:date terms:value date:date~1d terms:last cardinality:last cardinality:date"
     )
 

@@ -15,8 +15,8 @@ from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.outcome import Event
-from collector.domain.filter.parser import filter_of
-from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Order, order_of
+from collector.domain.filter.parser import parse_filter
+from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Order, parse_order
 from tests.conftest import SCALE
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
 
@@ -27,7 +27,7 @@ def a_selection(text: str = "", **members: Any) -> Selection:
     """Events of both projects that a filter is about."""
     values: dict[str, Any] = {
         "project_ids": [PROJECT, OTHER_PROJECT],
-        "filter": filter_of(text),
+        "filter": parse_filter(text),
         "time": TimeRange(),
         "clock": LocalClock(today()),
     }
@@ -56,7 +56,7 @@ async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncp
     expected = ids([others[0], others[1], late, *others[2:]])
     assert await found(pool, a_selection()) == expected
     assert await found(pool, a_selection(), limit=3) == expected[:3]
-    assert await found(pool, a_selection(), order_of("date")) == expected[::-1]
+    assert await found(pool, a_selection(), parse_order("date")) == expected[::-1]
 
 
 async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) -> None:
@@ -105,7 +105,7 @@ async def test_who_follows_the_places_sees_each_event_once(pool: asyncpg.Pool, s
         for number in range(40 * SCALE)
     ]
     await BatchStore(pool).save([normalized(*events)])
-    order = order_of(sort)
+    order = parse_order(sort)
     whole = await found(pool, a_selection(), order, limit=10_000)
 
     forward = await walked(pool, order)

@@ -30,7 +30,7 @@ from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.errors import BadRequest
 from collector.domain.filter.fields import ALIASES, ANY_SEPARATOR, FIELDS
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.predicates import HasWords, VersionBetween
 from collector.domain.filter.tree import And, Bound, Exists, Filter, Match, Range, Term, Wildcard
 from collector.domain.filter.words import (
@@ -40,7 +40,7 @@ from collector.domain.filter.words import (
     SEPARATORS,
     folded,
     is_folded_by_store,
-    words_of,
+    split_words,
 )
 from collector.domain.version import is_version, precedence
 from tests.conftest import SCALE, Servers
@@ -146,7 +146,7 @@ def test_no_text_of_a_filter_is_in_the_statement() -> None:
 def test_values_that_cannot_be_meant_are_refused(text: str) -> None:
     """With their place, as for whatever cannot be read."""
     with pytest.raises(BadRequest, match=r"The filter is wrong at character \d+: `"):
-        condition(filter_of(text))
+        condition(parse_filter(text))
 
 
 async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
@@ -159,7 +159,7 @@ async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
         "tag:a?a?a?a?a?a?a?a?b",
         "source:*b*b*b*b*b*bc",
     ):
-        sql, arguments = condition(filter_of(text))
+        sql, arguments = condition(parse_filter(text))
         async with pool.acquire() as connection:
             await connection.execute("SET statement_timeout = '20s'")
             statement = f"SELECT count(*) FROM events AS e WHERE project_id = ANY($1) AND {sql}"  # noqa: S608
@@ -185,7 +185,7 @@ async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: se
     )
     await pool.execute("UPDATE stacks SET status = title")
 
-    sql, arguments = condition(filter_of(text), StackConditions)
+    sql, arguments = condition(parse_filter(text), StackConditions)
     rows = await pool.fetch(f"SELECT title FROM stacks AS s WHERE project_id = ANY($1) AND {sql}", *arguments)  # noqa: S608
 
     assert {row["title"] for row in rows} == titles
@@ -196,7 +196,7 @@ async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: se
 )
 def test_a_filter_of_stacks_asks_only_so_much_of_their_events(terms: int, is_refused: bool) -> None:  # noqa: FBT001
     """Each such term is a search of its own; whatever is about the stacks themselves is not counted."""
-    tree = filter_of(" ".join([*(f"message:{number}" for number in range(terms)), *["title:a"] * 30]))
+    tree = parse_filter(" ".join([*(f"message:{number}" for number in range(terms)), *["title:a"] * 30]))
     conditions = StackConditions(Arguments(), "$1", CLOCK)
 
     with pytest.raises(BadRequest) if is_refused else nullcontext():
@@ -252,7 +252,7 @@ async def test_numbers_are_compared_in_every_spelling(
     ]
     await BatchStore(pool).save([normalized(*events)])
 
-    sql, arguments = condition(filter_of(text))
+    sql, arguments = condition(parse_filter(text))
     rows = await pool.fetch(SELECT + sql, *arguments)
 
     ids = {UUID(bytes=event.id): text for event, text in zip(events, stored, strict=True)}
@@ -359,7 +359,7 @@ async def test_words_of_any_script_are_found_in_any_case(pool_of_locale: asyncpg
         )
     selected = {}
     for text, _ in SEARCHES:
-        sql, arguments = condition(filter_of(text))
+        sql, arguments = condition(parse_filter(text))
         rows = await pool_of_locale.fetch(SELECT + sql, *arguments)
         selected[text] = sorted(numbers[row["id"]] for row in rows)
 
@@ -403,5 +403,5 @@ async def test_words_end_in_the_store_where_they_end_in_a_filter(pool: asyncpg.P
             *arguments.values,
         )
 
-        meant = {text for text in texts if (word,) in words_of((text,), ANY_SEPARATOR)}
+        meant = {text for text in texts if (word,) in split_words((text,), ANY_SEPARATOR)}
         assert {row["text"] for row in rows} == meant

@@ -23,7 +23,7 @@ from collector.database.search.owner_filters import (
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.errors import BadRequest
 from collector.domain.filter.owner_fields import ORGANIZATION_FIELDS, PROJECT_FIELDS
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.tree import And, Bound, Exists, Filter, Match, Range, Term, Wildcard
 from tests.conftest import SCALE
 from tests.database.filter_reference import PUNCTUATION, Compare, exact, flag, id_, moment, says, words
@@ -176,7 +176,7 @@ async def test_the_reader_s_own_are_narrowed_and_no_others_are_found(pool: async
             owner,
         )
     for text, found in (("acme OR shop", 1), (f"name:* OR id:{other.hex}", 1), ("name:none", 0)):
-        narrowing = Narrowing(filter_of(text), CLOCK)
+        narrowing = Narrowing(parse_filter(text), CLOCK)
         async with pool.acquire() as connection:
             organizations = await list_organizations(connection, [mine], narrowing)
             projects = await list_projects(connection, [mine], narrowing, limit=10, offset=0)

@@ -9,7 +9,7 @@ from collector.domain.access.credentials import (
     Credentials,
     PasswordCredentials,
     TokenCredentials,
-    credentials_of,
+    parse_credentials,
 )
 
 TOKEN = TokenCredentials("abcdefghij")
@@ -54,11 +54,11 @@ def test_credentials_are_read_from_header_then_query(
     authorization: str | None, query: dict[str, str], expected: Credentials | None
 ) -> None:
     """A known scheme decides, even one that cannot be read; only then does the query string count."""
-    assert credentials_of(authorization, query) == expected
+    assert parse_credentials(authorization, query) == expected
 
 
 def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
     """As everywhere in a query string."""
     query = MultiDict([("access_token", "abcdefghij"), ("ACCESS_TOKEN", "another-one")])
 
-    assert credentials_of(None, query) == TOKEN
+    assert parse_credentials(None, query) == TOKEN

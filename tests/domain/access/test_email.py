@@ -1,6 +1,6 @@
 import pytest
 
-from collector.domain.access.email import fault_in_address
+from collector.domain.access.email import email_error
 
 
 @pytest.mark.parametrize(
@@ -16,7 +16,7 @@ from collector.domain.access.email import fault_in_address
 )
 def test_addresses_in_and_outside_of_a_house_are_taken(text: str) -> None:
     """Nobody asks the DNS; who may sign up is another question."""
-    assert fault_in_address(text) is None
+    assert email_error(text) is None
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_addresses_in_and_outside_of_a_house_are_taken(text: str) -> None:
 )
 def test_what_is_no_address_is_told(text: str) -> None:
     """In a sentence for whoever typed it."""
-    fault = fault_in_address(text)
+    fault = email_error(text)
 
     assert fault is not None
     assert fault.endswith(".")

@@ -6,11 +6,11 @@ from collector.domain.access.scope import effective, with_implied
 from collector.domain.access.token import (
     TOKEN_LENGTH,
     TokenEntry,
-    digest_of,
-    fault_in_brought,
-    lookup_of,
+    imported_token_error,
+    lookup_prefix,
     new_token,
     present,
+    token_digest,
 )
 from tests.factories import CLIENT_TOKEN, a_token_entry
 
@@ -30,7 +30,7 @@ def test_a_token_matches_only_when_the_whole_of_it_does() -> None:
 
     assert right is not None
     assert wrong is not None
-    assert right.lookup == wrong.lookup == lookup_of(CLIENT_TOKEN)
+    assert right.lookup == wrong.lookup == lookup_prefix(CLIENT_TOKEN)
     assert entry.matches(right)
     assert not entry.matches(wrong)
 
@@ -55,13 +55,13 @@ def test_some_texts_can_be_no_token(text: str) -> None:
 )
 def test_a_token_that_was_made_elsewhere_is_one_that_could_be_ours(text: str, is_right: bool) -> None:  # noqa: FBT001
     """A whole one on every route, and too long to guess."""
-    assert (fault_in_brought(text) is None) is is_right
+    assert (imported_token_error(text) is None) is is_right
 
 
 def test_text_outside_utf_8_is_a_token_like_any_other_wrong_one() -> None:
     """Bytes of a header arrive as lone surrogates; hashing them must not fail."""
     assert present("\udcff" * 12) is not None
-    assert len(digest_of("\udcff")) == 32
+    assert len(token_digest("\udcff")) == 32
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.domain.dates.datemath import LocalClock, Span, span_of
-from collector.domain.dates.time_range import TimeRange, offset_of, time_range_of
+from collector.domain.dates.datemath import LocalClock, Span, parse_span
+from collector.domain.dates.time_range import TimeRange, parse_offset, parse_time_range
 from collector.domain.errors import BadRequest
 
 NOW = datetime(2026, 11, 22, 21, 5, 3, tzinfo=UTC)  # a Sunday
@@ -52,13 +52,13 @@ def at(*parts: int) -> datetime:
 )
 def test_a_text_names_a_span(text: str, begin: datetime, end: datetime) -> None:
     """As long as it is precise."""
-    assert span_of(text, CLOCK) == Span(begin, end)
+    assert parse_span(text, CLOCK) == Span(begin, end)
 
 
 def test_what_names_no_offset_is_local() -> None:
     """A day begins when it begins for whoever asks."""
-    assert span_of("2026-11-22", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
-    assert span_of("now/d", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
+    assert parse_span("2026-11-22", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
+    assert parse_span("now/d", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_what_names_no_offset_is_local() -> None:
 )
 def test_what_is_no_time_is_none(text: str) -> None:
     """Also beyond the calendar."""
-    assert span_of(text, CLOCK) is None
+    assert parse_span(text, CLOCK) is None
 
 
 @given(st.text(max_size=30) | st.from_regex(r"(now|[0-9]{1,4}(-[0-9]{2}){0,2})([+-/][0-9a-zA-Z]{0,6})*"))
 def test_any_text_is_a_time_or_none(text: str) -> None:
     """Or a range, or a refusal."""
-    span = span_of(text, CLOCK)
+    span = parse_span(text, CLOCK)
     assert span is None or span.begin < span.end
     with suppress(BadRequest):
-        time_range_of(text, CLOCK)
+        parse_time_range(text, CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
 )
 def test_time_is_a_range(text: str, expected: TimeRange) -> None:
     """From its first moment up to the one after its last."""
-    assert time_range_of(text, CLOCK) == expected
+    assert parse_time_range(text, CLOCK) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_time_is_a_range(text: str, expected: TimeRange) -> None:
 def test_what_is_no_range_is_refused(text: str) -> None:
     """With examples of what is one."""
     with pytest.raises(BadRequest, match="The parameter `time`"):
-        time_range_of(text, CLOCK)
+        parse_time_range(text, CLOCK)
 
 
 @pytest.mark.parametrize(
@@ -125,11 +125,11 @@ def test_what_is_no_range_is_refused(text: str) -> None:
 )
 def test_an_offset_is_a_time_span(text: str, minutes: int) -> None:
     """As browsers' clients send it."""
-    assert offset_of(text) == timedelta(minutes=minutes)
+    assert parse_offset(text) == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize("text", ["x", "25h", "-1d", "12:0", "5"])
 def test_what_is_no_offset_is_refused(text: str) -> None:
     """No place on earth is a day away."""
     with pytest.raises(BadRequest, match="The parameter `offset`"):
-        offset_of(text)
+        parse_offset(text)

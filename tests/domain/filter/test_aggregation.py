@@ -12,15 +12,15 @@ from collector.domain.filter.aggregation import (
     Interval,
     Operator,
     Options,
-    aggregations_of,
-    interval_of,
-    size_of,
+    bucket_interval,
+    parse_aggregations,
+    term_limit,
 )
 
 
 def test_what_is_nested_is_found_where_it_was() -> None:
     """As the official server's own pages ask."""
-    date, stacks, first, total = aggregations_of(
+    date, stacks, first, total = parse_aggregations(
         "date:(date~1d cardinality:stack sum:count~1) cardinality:stack"
         " terms:(first @include:true) sum:count~1"
     )
@@ -35,7 +35,7 @@ def test_what_is_nested_is_found_where_it_was() -> None:
         (Operator.CARDINALITY, ""),
         (Operator.SUM, "1"),
     ]
-    assert aggregations_of("  ") == ()
+    assert parse_aggregations("  ") == ()
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_what_is_nested_is_found_where_it_was() -> None:
 )
 def test_intervals_are_lengths_or_the_calendars(text: str, length: timedelta | None, unit: str) -> None:
     """One letter depends on its case: `M` is a month, `m` a minute."""
-    (part,) = aggregations_of(text)
+    (part,) = parse_aggregations(text)
 
-    interval = interval_of(part)
+    interval = bucket_interval(part)
 
     assert interval is not None
     assert (interval.length, interval.unit) == (length, unit)
@@ -69,15 +69,15 @@ def test_intervals_are_lengths_or_the_calendars(text: str, length: timedelta | N
 
 def test_days_may_begin_elsewhere() -> None:
     """By the reader's distance from UTC, and by an offset of the buckets."""
-    zone, moved = aggregations_of("date:date^+2h date:(date~1d -@offset:90m)")
+    zone, moved = parse_aggregations("date:date^+2h date:(date~1d -@offset:90m)")
 
-    assert interval_of(zone) == Interval(offset=timedelta(hours=2))
+    assert bucket_interval(zone) == Interval(offset=timedelta(hours=2))
     assert moved.options.shift == timedelta(minutes=-90)
 
 
 def test_terms_have_options() -> None:
     """Keys as they are answered; what is given twice adds up."""
-    (first, value, type_) = aggregations_of(
+    (first, value, type_) = parse_aggregations(
         "terms:(first @include:TRUE) terms:(value @exclude:+07.50 @exclude:-0)"
         ' terms:(type~5^2 @include:"a \\"b\\"" @include:c @missing:none)'
     )
@@ -85,12 +85,14 @@ def test_terms_have_options() -> None:
     assert first.options == Options(include=("true",))
     assert value.options == Options(exclude=("7.5", "0"))
     assert type_.options == Options(include=('a "b"', "c"), missing="none", least=2)
-    assert (size_of(type_), aggregations_of("terms:(type @min:3)")[0].options.least) == (5, 3)
+    assert (term_limit(type_), parse_aggregations("terms:(type @min:3)")[0].options.least) == (5, 3)
 
 
 def test_terms_have_a_size() -> None:
     """Ten when nothing is said, and never too many."""
-    assert [size_of(part) for part in aggregations_of("terms:type terms:tags~25 terms:source~999999999")] == [
+    assert [
+        term_limit(part) for part in parse_aggregations("terms:type terms:tags~25 terms:source~999999999")
+    ] == [
         10,
         25,
         1000,
@@ -181,7 +183,7 @@ def test_terms_have_a_size() -> None:
 def test_what_cannot_be_found_out_is_refused(text: str, sentence: str) -> None:
     """With what is wrong."""
     with pytest.raises(BadRequest) as refusal:
-        aggregations_of(text)
+        parse_aggregations(text)
 
     assert refusal.value.title.startswith(sentence)
 
@@ -194,7 +196,7 @@ PARTS = _TEXT.split()
 def test_any_text_is_aggregations_or_a_refusal(text: str) -> None:
     """Nothing else comes of it."""
     try:
-        found = aggregations_of(text)
+        found = parse_aggregations(text)
     except BadRequest:
         found = ()
     assert isinstance(found, tuple)

@@ -7,8 +7,8 @@ import pytest
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.errors import BadRequest
-from collector.domain.filter.dates import common_dates, dates_of
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.dates import common_dates, date_bounds
+from collector.domain.filter.parser import parse_filter
 
 CLOCK = LocalClock(datetime(2026, 11, 22, 21, 5, tzinfo=UTC))
 
@@ -43,13 +43,13 @@ def day(number: int) -> datetime:
 )
 def test_a_filter_leaves_the_dates_that_it_names(text: str, dates: TimeRange) -> None:
     """No event outside of them can be meant."""
-    assert dates_of(filter_of(text), CLOCK) == dates
+    assert date_bounds(parse_filter(text), CLOCK) == dates
 
 
 def test_a_date_that_is_none_is_refused() -> None:
     """As it is where the filter becomes SQL."""
     with pytest.raises(BadRequest, match="is not a date"):
-        dates_of(filter_of("date:soon"), CLOCK)
+        date_bounds(parse_filter("date:soon"), CLOCK)
 
 
 def test_common_dates_are_in_both_ranges() -> None:

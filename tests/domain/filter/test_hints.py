@@ -3,9 +3,9 @@
 import pytest
 
 from collector.domain.filter.fields import ALIASES, FIELDS
-from collector.domain.filter.hints import MAXIMUM_HINTS, UnknownField, hints_of, unknown_fields_of
+from collector.domain.filter.hints import MAXIMUM_HINTS, UnknownField, filter_hints, find_unknown_fields
 from collector.domain.filter.owner_fields import PROJECT_FIELDS
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 
 
 @pytest.mark.parametrize(
@@ -28,8 +28,8 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
     text: str, name: str, nearest: str | None
 ) -> None:
     """Wherever it stands in the filter."""
-    assert unknown_fields_of(filter_of(text)) == (UnknownField(name, nearest),)
-    (sentence,) = hints_of(filter_of(text))
+    assert find_unknown_fields(parse_filter(text)) == (UnknownField(name, nearest),)
+    (sentence,) = filter_hints(parse_filter(text))
     assert sentence.startswith(f"`{name}` is no field" + (f"; did you mean `{nearest}`?" if nearest else "."))
 
 
@@ -48,8 +48,8 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
 )
 def test_what_may_find_something_has_no_hint(text: str) -> None:
     """Data of the senders' own is theirs to name, and words are words."""
-    assert unknown_fields_of(filter_of(text)) == ()
-    assert hints_of(filter_of(text)) == ()
+    assert find_unknown_fields(parse_filter(text)) == ()
+    assert filter_hints(parse_filter(text)) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,23 +67,25 @@ def test_what_may_find_something_has_no_hint(text: str) -> None:
 )
 def test_other_common_slips_have_a_hint(text: str, sentence: str) -> None:
     """Each is an empty answer, else."""
-    assert hints_of(filter_of(text)) == (sentence,)
+    assert filter_hints(parse_filter(text)) == (sentence,)
 
 
 def test_hints_are_few_and_short() -> None:
     """However long the filter is; each once."""
     names = " ".join(f"{'x' * 300}{number}:1" for number in range(20))
 
-    assert len(hints_of(filter_of("msg:a msg:b"))) == 1
-    hints = hints_of(filter_of(names))
+    assert len(filter_hints(parse_filter("msg:a msg:b"))) == 1
+    hints = filter_hints(parse_filter(names))
     assert len(hints) <= MAXIMUM_HINTS
     assert max(map(len, hints)) < 200
 
 
 def test_other_lists_have_fields_of_their_own() -> None:
     """Projects have a name; events have none."""
-    assert hints_of(filter_of("name:shop created:>2026-01-01"), PROJECT_FIELDS) == ()
-    (unknown,) = unknown_fields_of(filter_of("nmae:shop"), PROJECT_FIELDS)
+    assert filter_hints(parse_filter("name:shop created:>2026-01-01"), PROJECT_FIELDS) == ()
+    (unknown,) = find_unknown_fields(parse_filter("nmae:shop"), PROJECT_FIELDS)
     assert unknown == UnknownField("nmae", "name")
-    assert hints_of(filter_of("nmae:shop"), PROJECT_FIELDS) == ("`nmae` is no field; did you mean `name`?",)
-    assert unknown_fields_of(filter_of("name:shop"))[0].name == "name"
+    assert filter_hints(parse_filter("nmae:shop"), PROJECT_FIELDS) == (
+        "`nmae` is no field; did you mean `name`?",
+    )
+    assert find_unknown_fields(parse_filter("name:shop"))[0].name == "name"

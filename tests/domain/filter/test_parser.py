@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.domain.errors import BadRequest
-from collector.domain.filter.parser import MAXIMUM_LENGTH, MAXIMUM_LEVELS, MAXIMUM_TERMS, filter_of
+from collector.domain.filter.parser import MAXIMUM_LENGTH, MAXIMUM_LEVELS, MAXIMUM_TERMS, parse_filter
 from collector.domain.filter.tree import (
     And,
     Bound,
@@ -127,7 +127,7 @@ AGES = (Bound("30", is_included=False), Bound("40", is_included=True))
 )
 def test_what_is_written_is_understood(text: str, tree: Filter) -> None:
     """The language of contract 5, by examples."""
-    assert filter_of(text) == tree
+    assert parse_filter(text) == tree
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_what_is_written_is_understood(text: str, tree: Filter) -> None:
 def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:
     """Counted from 1, as people do."""
     with pytest.raises(BadRequest) as refusal:
-        filter_of(text)
+        parse_filter(text)
 
     assert refusal.value.title == sentence
 
@@ -171,15 +171,15 @@ def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:
 def test_too_much_is_refused_politely(text: str, word: str) -> None:
     """Nothing is done by recursion before the size is known."""
     with pytest.raises(BadRequest) as refusal:
-        filter_of(text)
+        parse_filter(text)
 
     assert f"The filter is too {word}: " in refusal.value.title
 
 
 def test_what_is_just_not_too_much_is_read() -> None:
     """The bounds are where they are said to be."""
-    assert len(getattr(filter_of("a " * MAXIMUM_TERMS), "children", ())) == MAXIMUM_TERMS
-    assert filter_of("(" * MAXIMUM_LEVELS + "a" + ")" * MAXIMUM_LEVELS) == A
+    assert len(getattr(parse_filter("a " * MAXIMUM_TERMS), "children", ())) == MAXIMUM_TERMS
+    assert parse_filter("(" * MAXIMUM_LEVELS + "a" + ")" * MAXIMUM_LEVELS) == A
 
 
 @given(trees)
@@ -187,7 +187,7 @@ def test_what_a_tree_is_written_as_is_read_as_that_tree(tree: Filter) -> None:
     """Whatever characters its values hold."""
     text = written(tree)
     if len(text) <= MAXIMUM_LENGTH:
-        assert filter_of(text) == tree
+        assert parse_filter(text) == tree
 
 
 @given(
@@ -235,7 +235,7 @@ def test_what_a_tree_is_written_as_is_read_as_that_tree(tree: Filter) -> None:
 def test_any_text_is_a_filter_or_a_refusal(text: str) -> None:
     """Nothing else comes of it, however it is made."""
     try:
-        filter_of(text)
+        parse_filter(text)
     except BadRequest as refusal:
         said = refusal.title
     else:

@@ -16,16 +16,16 @@ from collector.domain.filter.fields import (
     Kind,
     Member,
     NamedMember,
-    field_of,
+    resolve_field,
 )
-from collector.domain.filter.parser import filter_of
+from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.predicates import (
     AnyOf,
     BeginsWithParts,
+    DateBetween,
     HasWords,
     IsFlag,
     IsText,
-    MomentBetween,
     NeverMatches,
     NumberBetween,
     Predicate,
@@ -36,14 +36,14 @@ from collector.domain.filter.words import folded
 from collector.domain.version import precedence
 
 CLOCK = LocalClock(datetime(2026, 11, 22, 12, tzinfo=UTC))
-DAY = MomentBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
+DAY = DateBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzinfo=UTC))
 TWELVE = NumberBetween(Decimal(12), Decimal(12))
 
 
 def meaning(text: str) -> Predicate:
     """Of a filter of one field and one value."""
-    match filter_of(text):
-        case Match(str(name), value) if (field := field_of(name)) is not None:
+    match parse_filter(text):
+        case Match(str(name), value) if (field := resolve_field(name)) is not None:
             return predicates.predicate_for(field, value, CLOCK)
     raise AssertionError(text)
 
@@ -59,8 +59,8 @@ def meaning(text: str) -> Predicate:
         pytest.param("value:12", TWELVE, id="a number"),
         pytest.param("value:>=12", NumberBetween(Decimal(12), None), id="from a number on"),
         pytest.param("date:2026-11-20", DAY, id="a day"),
-        pytest.param("date:>2026-11-20", MomentBetween(DAY.end, None), id="after a day"),
-        pytest.param("date:<=2026-11-20", MomentBetween(None, DAY.end), id="until its end"),
+        pytest.param("date:>2026-11-20", DateBetween(DAY.end, None), id="after a day"),
+        pytest.param("date:<=2026-11-20", DateBetween(None, DAY.end), id="until its end"),
         pytest.param("version:1.2B", BeginsWithParts("1.2b"), id="a version"),
         pytest.param(
             "version:<2.10", VersionBetween(None, precedence("2.10"), includes_high=False), id="older ones"
@@ -146,17 +146,17 @@ def test_words_are_cut_at_the_fields_own_separators() -> None:
 
 def test_every_name_leads_to_a_field() -> None:
     """In any case; what is unknown leads nowhere, what is a sender's own to its data."""
-    assert all(field_of(name.upper()) in FIELDS.values() for name in (*FIELDS, *ALIASES))
+    assert all(resolve_field(name.upper()) in FIELDS.values() for name in (*FIELDS, *ALIASES))
     assert set(DEFAULT_FIELDS) <= set(FIELDS.values())
-    assert field_of("colour") is None
-    assert field_of("data.") is None
-    assert field_of("ref.") is None
+    assert resolve_field("colour") is None
+    assert resolve_field("data.") is None
+    assert resolve_field("ref.") is None
 
 
 def test_a_session_is_named_in_one_way_only() -> None:
     """As its events name it; other references are members of data, in whatever case they are written."""
-    assert field_of("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
-    assert field_of("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
+    assert resolve_field("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
+    assert resolve_field("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
 
 
 @pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "ix"), ("ß", "ß")])

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.domain.errors import BadRequest
-from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Key, Order, cursor_from, order_of
+from collector.domain.filter.sorting import NEWEST_FIRST, Cursor, Key, Order, parse_cursor, parse_order
 
 ID = UUID("01a00000-0000-7000-8000-000000000001")
-ALL = order_of("-date,value,count")
-TEXTS = order_of("type,source")
+ALL = parse_order("-date,value,count")
+TEXTS = parse_order("type,source")
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ TEXTS = order_of("type,source")
 )
 def test_an_order_is_what_its_names_say(text: str, order: Order) -> None:
     """The first one decides first."""
-    assert order_of(text) == order
+    assert parse_order(text) == order
     assert order.reversed.reversed == order
     assert order.reversed != order
 
@@ -45,10 +45,10 @@ def test_an_order_is_what_its_names_say(text: str, order: Order) -> None:
 def test_what_is_no_order_is_refused_or_read(text: str) -> None:
     """`--date` is forgiven, the others are not."""
     if text == "--date,":
-        assert order_of(text) == NEWEST_FIRST
+        assert parse_order(text) == NEWEST_FIRST
         return
     with pytest.raises(BadRequest, match="The parameter `sort`"):
-        order_of(text)
+        parse_order(text)
 
 
 @given(
@@ -60,7 +60,7 @@ def test_a_place_survives_its_link(date: datetime, value: Decimal, count: int) -
     """Every digit of it."""
     place = Cursor((date, value, count), ID)
 
-    assert cursor_from(place.token, ALL, "after") == place
+    assert parse_cursor(place.token, ALL, "after") == place
 
 
 STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
@@ -71,7 +71,7 @@ def test_texts_survive_it_too(texts: list[str]) -> None:
     """Whatever they hold."""
     place = Cursor(tuple(texts), ID)
 
-    assert cursor_from(place.token, TEXTS, "after") == place
+    assert parse_cursor(place.token, TEXTS, "after") == place
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_texts_survive_it_too(texts: list[str]) -> None:
         pytest.param(NEWEST_FIRST, [1], id="no text"),
         pytest.param(NEWEST_FIRST, ["soon"], id="no date"),
         pytest.param(NEWEST_FIRST, ["0001-01-01T00:00:00+14:00"], id="before the calendar"),
-        pytest.param(order_of("count"), [str(2**31)], id="too large"),
-        pytest.param(order_of("value"), ["1e999999"], id="much too large"),
-        pytest.param(order_of("value"), ["x"], id="no number"),
-        pytest.param(order_of("source"), ["\0"], id="no text of a store"),
+        pytest.param(parse_order("count"), [str(2**31)], id="too large"),
+        pytest.param(parse_order("value"), ["1e999999"], id="much too large"),
+        pytest.param(parse_order("value"), ["x"], id="no number"),
+        pytest.param(parse_order("source"), ["\0"], id="no text of a store"),
     ],
 )
 def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any]) -> None:
@@ -93,11 +93,11 @@ def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any
     token = base64.urlsafe_b64encode(orjson.dumps([*values, ID.hex])).decode()
 
     with pytest.raises(BadRequest, match="The parameter `before` is no place"):
-        cursor_from(token, order, "before")
+        parse_cursor(token, order, "before")
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(base64.urlsafe_b64encode).map(bytes.decode))
 def test_any_text_is_a_place_or_refused(text: str) -> None:
     """Nothing else comes of it."""
     with pytest.raises(BadRequest):
-        cursor_from(text, NEWEST_FIRST, "after")
+        parse_cursor(text, NEWEST_FIRST, "after")

@@ -15,7 +15,7 @@ from collector.domain.filter.words import (
     Pieces,
     folded,
     is_folded_by_store,
-    words_of,
+    split_words,
 )
 
 CHARACTERS = [
@@ -74,12 +74,12 @@ def test_the_tables_are_the_categories_of_unicode() -> None:
 )
 def test_words_of_any_script_are_found(text: str, words: list[str]) -> None:
     """Everything but letters, digits, marks and an inner apostrophe ends them; ideographs stand alone."""
-    assert words_of((text,), ANY_SEPARATOR) == tuple((word,) for word in words)
+    assert split_words((text,), ANY_SEPARATOR) == tuple((word,) for word in words)
 
 
 def test_beyond_ascii_all_fields_have_one_rule() -> None:
     """In ASCII each has its own."""
-    assert words_of(("a-b’c—d.e",), SOURCE_SEPARATORS) == (("a-b’c",), ("d",), ("e",))
+    assert split_words(("a-b’c—d.e",), SOURCE_SEPARATORS) == (("a-b’c",), ("d",), ("e",))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_beyond_ascii_all_fields_have_one_rule() -> None:
 )
 def test_a_wildcard_belongs_to_the_word_next_to_it(pieces: Pieces, words: list[Pieces]) -> None:
     """Also where that is an ideograph."""
-    assert words_of(pieces, ANY_SEPARATOR) == tuple(words)
+    assert split_words(pieces, ANY_SEPARATOR) == tuple(words)
 
 
 def test_case_is_folded_one_character_at_a_time() -> None:

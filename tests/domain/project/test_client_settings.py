@@ -7,8 +7,8 @@ from collector.domain.project.client_settings import (
     DATA_EXCLUSIONS,
     NEW_PROJECT_SETTINGS,
     listed,
-    patterns_in,
-    version_in,
+    parse_config_version,
+    setting_patterns,
 )
 
 
@@ -30,7 +30,7 @@ from collector.domain.project.client_settings import (
 )
 def test_a_version_is_an_int32_or_absent(text: str | None, version: int | None) -> None:
     """A client that has none must get the settings, not an error."""
-    assert version_in(text) == version
+    assert parse_config_version(text) == version
 
 
 def test_a_list_is_separated_by_commas() -> None:
@@ -42,6 +42,6 @@ def test_a_list_is_separated_by_commas() -> None:
 def test_a_new_project_knows_bots_and_browsers_apart() -> None:
     """No other setting: anything else could switch events off."""
     assert list(NEW_PROJECT_SETTINGS) == [BOT_PATTERNS]
-    patterns = patterns_in(NEW_PROJECT_SETTINGS, BOT_PATTERNS)
+    patterns = setting_patterns(NEW_PROJECT_SETTINGS, BOT_PATTERNS)
     assert patterns.match("Mozilla/5.0 (compatible; Googlebot/2.1)")
     assert not patterns.match("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Firefox/140.0")

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.token_projection import ORGANIZATION, PROJECT, TOKEN, Eviction, Lookup
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry
-from collector.domain.access.token import TokenEntry, lookup_of
+from collector.domain.access.token import TokenEntry, lookup_prefix
 from collector.domain.errors import TooManyRequests, Unavailable
 from collector.ingest.senders.token_cache import TokenCache
 from collector.process.metrics import IngestMetrics
@@ -19,7 +19,7 @@ from tests.factories import CLIENT_TOKEN, a_token_entry
 from tests.fakes import FakeClock, FakeTokenProjection
 from tests.waiting import until
 
-KNOWN = lookup_of(CLIENT_TOKEN)
+KNOWN = lookup_prefix(CLIENT_TOKEN)
 UNKNOWN = "u" * 24
 
 
