@@ -1,8 +1,13 @@
-"""The store: everything that became of post batches, in one transaction each time, and each batch once."""
+"""The store: writes everything that post batches turned into, in one transaction, and each batch id once.
+
+`save` has two halves. `_prepare` runs before the transaction: it computes, reads, and makes what may be made
+twice (partitions, their dates, sessions). `_write` runs inside it and holds locks as briefly as it can.
+"""
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import Final
 
 import asyncpg
@@ -38,17 +43,42 @@ from collector.process.clock import Clock, SystemClock
 
 REFERENCE_WINDOW: Final = timedelta(hours=1)
 
-_NO_LEAF: Final = (
-    "Its time of acceptance is beyond what is kept, or lies in the future: no partition is made for it."
+_NO_PARTITION: Final = (
+    "Its time of acceptance is older than retention or lies in the future: no partition is made for it."
 )
 
 
-class BatchStore:
-    """Stores understood batches through a pool of connections.
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """The input of a storing transaction.
 
-    A reference id that is met again across midnight within `reference_window` is a duplicate. Partitions are
-    made as they are needed, but none that is older than `retention_days` (None: any). Where there are no
-    sessions events stay as they were sent.
+    `events` are those of all `batches`; each has a partition. `days` are the days on which they were accepted;
+    `midnight` is None when that was far from any midnight.
+    """
+
+    batches: Sequence[NormalizedBatch]
+    events: Sequence[Event]
+    days: set[date]
+    midnight: Midnight | None
+    sessions: SessionWriter
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """The result of a storing transaction, to be used once it is committed."""
+
+    claimed: NewAndRepeated
+    outcomes: OutcomeCounts
+    rejected: RejectedRows
+    is_direct: bool
+
+
+class BatchStore:
+    """Stores normalized batches through a pool of connections.
+
+    A reference id that repeats across midnight within `reference_window` is a duplicate. Partitions are made
+    as they are needed, but none older than `retention_days` (None: no limit). Without `has_sessions` events
+    are stored as they were sent.
     """
 
     def __init__(
@@ -66,140 +96,153 @@ class BatchStore:
         self._has_sessions = has_sessions
         self._active = ActiveSessions()
         self._clock = clock or SystemClock()
-        self._watch = RejectionBreaker(self._clock)
+        self._breaker = RejectionBreaker(self._clock)
         self._is_direct = True
 
     def follow(self, *, reference_window: timedelta, retention_days: int, has_sessions: bool) -> None:
-        """Go by other settings from the next transaction on."""
+        """Use other settings from the next transaction on."""
         self._midnight = Midnight(reference_window)
         self._retention_days = retention_days
         self._has_sessions = has_sessions
 
     def held_projects(self) -> frozenset[bytes]:
-        """The projects whose posts are to be held: most of their last events were refused."""
-        return self._watch.held()
+        """The projects whose posts are to be held, because Postgres rejected most of their last events."""
+        return self._breaker.held()
 
     async def save(self, batches: Sequence[NormalizedBatch], *, may_refuse_all: bool = False) -> Tally:
         """Store events, dead letters and counts of all batches in one transaction, each batch id once.
 
-        Raises DatabaseUnavailable when it should be repeated; then either nothing or all of it is stored, and
-        repeating is safe. A row that Postgres can never take becomes a dead letter and costs only itself;
-        MostlyRefused is raised when most of a project would, unless all may be refused.
+        Raises DatabaseUnavailable if it should be repeated: then either nothing or all of it is stored, and
+        repeating is safe. A row that Postgres can never take becomes a dead letter without affecting the
+        others. Raises TooManyRejected if that would be most of a project's events, unless `may_refuse_all`.
         """
-        moments = _moments(batches)
-        days = {moment.date() for moment in moments}
         async with connected(self._pool) as connection:
-            without_partition = await make_partitions_for(connection, days, self._retention_days)
-            arrived = _sorted_out(batches, without_partition)[0]
-            await widen_partition_dates(connection, _by_day(arrived, days))
-            session_writer = SessionWriter(
-                connection, self._active if self._has_sessions else None, self._clock
-            )
-            await session_writer.begin(arrived)
+            prepared = await self._prepare(connection, batches)
             async with connection.transaction():
-                remembered = await claim_batch_ids(connection, batches)
-                events, letters = _sorted_out(remembered.new, without_partition)
-                midnight = self._midnight if self._midnight.is_near(moments) else None
-                if midnight is not None:
-                    await midnight.pass_gate(connection, events)
-                sessions = session_writer.assigned(events)
-                stack_writer = StackWriter(connection)
-                to_store = await stack_writer.begin([*sessions.events, *sessions.derived])
-                refused = RejectedRows(to_store, None) if may_refuse_all else self._watch.begin(to_store)
-                writer = EventWriter(connection, midnight, refused, is_direct=self._is_direct)
-                await writer.write(_by_day(to_store, days))
-                lost = _lost(writer, refused)
-                stored = _without(lost, to_store)
-                letters += refused.letters
-                outcome_counts = _outcome_counts(
-                    remembered.new, stored, letters, sessions, stack_writer, writer
-                )
-                await keep_dead_letters(connection, outcome_counts.letters)
-                await keep_descriptions(
-                    connection, [each for batch in remembered.new for each in batch.descriptions]
-                )
-                await hold_posts(
-                    connection, [(batch.shard, post) for batch in remembered.new for post in batch.held]
-                )
-                await stack_writer.end(to_store, lost)
-                await session_writer.tell()
-                await add_usage(connection, outcome_counts.counts())
-                await count_processed(connection, remembered)
-        if remembered.new:  # otherwise nothing was written, and what others wrote may not be on the disk
-            session_writer.remember()
+                written = await self._write(connection, prepared, may_reject_all=may_refuse_all)
+        # A transaction that wrote nothing (all replays) does not prove that the original is on disk.
+        if written.claimed.new:
+            prepared.sessions.remember()
         if not may_refuse_all:
-            self._watch.note(refused)
-        self._is_direct = writer.is_direct
-        return _tally(batches, remembered, outcome_counts)
+            self._breaker.note(written.rejected)
+        self._is_direct = written.is_direct
+        return _tally(batches, written)
 
     async def flush_activity(self) -> None:
-        """Tell sessions what their rows were not told of yet."""
+        """Write the activity that sessions' rows lack so far."""
         await flush_activity(self._pool, self._active)
 
+    async def _prepare(self, connection: asyncpg.Connection, batches: Sequence[NormalizedBatch]) -> _Prepared:
+        # Many events share a moment of acceptance, which their ids begin with.
+        times = {event.id[:TIME_BYTES] for batch in batches for event in batch.events}
+        moments = set(map(accepted_at, times))
+        days = {moment.date() for moment in moments}
+        if without_partition := await make_partitions_for(connection, days, self._retention_days):
+            batches = [_with_dead_letters(batch, without_partition) for batch in batches]
+        events = [event for batch in batches for event in batch.events]
+        await widen_partition_dates(connection, _by_day(events, days))
+        sessions = SessionWriter(connection, self._active if self._has_sessions else None, self._clock)
+        await sessions.begin(events)
+        midnight = self._midnight if self._midnight.is_near(moments) else None
+        return _Prepared(batches, events, days, midnight, sessions)
 
-def _sorted_out(
-    batches: Iterable[NormalizedBatch], without_partition: set[date]
-) -> tuple[list[Event], list[DeadLetter]]:
-    """The events to be stored and the dead letters there are already."""
-    events = [event for batch in batches for event in batch.events]
-    letters = [letter for batch in batches for letter in batch.dead_letters]
-    if not without_partition:
-        return events, letters
-    storable: list[Event] = []
-    for event in events:
+    async def _write(
+        self, connection: asyncpg.Connection, prepared: _Prepared, *, may_reject_all: bool
+    ) -> _Written:
+        claimed = await claim_batch_ids(connection, prepared.batches)
+        new, events = claimed.new, prepared.events
+        if len(new) < len(prepared.batches):
+            events = [event for batch in new for event in batch.events]
+        if prepared.midnight is not None:
+            await prepared.midnight.pass_gate(connection, events)
+
+        assignment = prepared.sessions.assigned(events)
+        stack_writer = StackWriter(connection)
+        to_store = await stack_writer.begin([*assignment.events, *assignment.derived])
+        rejected = RejectedRows(to_store, None) if may_reject_all else self._breaker.begin(to_store)
+        event_writer = EventWriter(connection, prepared.midnight, rejected, is_direct=self._is_direct)
+        await event_writer.write(_by_day(to_store, prepared.days))
+
+        lost = rejected.ids.union(event.id for event in event_writer.duplicates)
+        outcomes = _outcome_counts(
+            new,
+            stored=_without(lost, to_store),
+            duplicates=event_writer.duplicates,
+            rejected=rejected.letters,
+            of_discarded_stacks=stack_writer.discarded,
+            assignment=assignment,
+        )
+        await keep_dead_letters(connection, outcomes.letters)
+        await keep_descriptions(connection, [each for batch in new for each in batch.descriptions])
+        await hold_posts(connection, [(batch.shard, post) for batch in new for post in batch.held])
+        # Rows that many transactions share come last, so that they are locked briefly.
+        await stack_writer.end(to_store, lost)
+        await prepared.sessions.tell()
+        await add_usage(connection, outcomes.counts())
+        await count_processed(connection, claimed)
+        return _Written(claimed, outcomes, rejected, event_writer.is_direct)
+
+
+def _with_dead_letters(batch: NormalizedBatch, without_partition: set[date]) -> NormalizedBatch:
+    """The batch with dead letters in place of the events of these days."""
+    events, letters = [], list(batch.dead_letters)
+    for event in batch.events:
         if accepted_at(event.id).date() in without_partition:
-            letters.append(dead_letter(event, DeadLetterReason.IMPLAUSIBLE_TIME, _NO_LEAF))
+            letters.append(dead_letter(event, DeadLetterReason.IMPLAUSIBLE_TIME, _NO_PARTITION))
         else:
-            storable.append(event)
-    return storable, letters
-
-
-def _moments(batches: Iterable[NormalizedBatch]) -> set[datetime]:
-    """When events were accepted, as their ids say; far fewer moments than events."""
-    return set(map(accepted_at, {event.id[:TIME_BYTES] for batch in batches for event in batch.events}))
+            events.append(event)
+    return replace(batch, events=events, dead_letters=letters)
 
 
 def _outcome_counts(
-    batches: Iterable[NormalizedBatch],
+    batches: Sequence[NormalizedBatch],
+    *,
     stored: Sequence[Event],
-    letters: Iterable[DeadLetter],
-    sessions: Assignment,
-    stack_writer: StackWriter,
-    writer: EventWriter,
+    duplicates: Sequence[Event],
+    rejected: Iterable[DeadLetter],
+    of_discarded_stacks: Sequence[Event],
+    assignment: Assignment,
 ) -> OutcomeCounts:
-    """How everything ended that came out of the batches."""
-    derived = {event.id for event in sessions.derived}
-    of_discarded_stacks = _without(derived, stack_writer.discarded)
+    """The outcome of everything that came out of the batches. Derived events count only where stored."""
+    derived = {event.id for event in assignment.derived}
+    sent_to_discarded_stacks = _without(derived, of_discarded_stacks)
     return OutcomeCounts(
         stored=_without(derived, stored),
         derived=[event for event in stored if event.id in derived] if derived else (),
-        duplicates=_without(derived, writer.duplicates),
-        letters=[letter for letter in letters if letter.id.bytes not in derived],
+        duplicates=_without(derived, duplicates),
+        letters=[
+            *(letter for batch in batches for letter in batch.dead_letters),
+            *(letter for letter in rejected if letter.id.bytes not in derived),
+        ],
         dropped=[
-            *sessions.discarded,
-            *((event, DiscardReason.DISCARDED_STACK) for event in of_discarded_stacks),
+            *assignment.discarded,
+            *((event, DiscardReason.DISCARDED_STACK) for event in sent_to_discarded_stacks),
         ],
         discards=sum((batch.discarded for batch in batches), Counter()),
     )
 
 
-def _tally(
-    batches: Iterable[NormalizedBatch], remembered: NewAndRepeated, outcome_counts: OutcomeCounts
-) -> Tally:
+def _tally(batches: Iterable[NormalizedBatch], written: _Written) -> Tally:
+    claimed, outcomes = written.claimed, written.outcomes
     return Tally(
-        stored=len(outcome_counts.stored),
-        duplicate=len(outcome_counts.duplicates),
-        discarded=outcome_counts.discarded,
-        dead_lettered=len(outcome_counts.letters),
-        replayed=_whole(batches) - _whole(remembered.new) - len(remembered.repeated),
-        repeated=len(remembered.repeated),
-        derived=len(outcome_counts.derived),
-        held=sum(len(batch.held) for batch in remembered.new),
+        stored=len(outcomes.stored),
+        duplicate=len(outcomes.duplicates),
+        discarded=outcomes.discarded,
+        dead_lettered=len(outcomes.letters),
+        replayed=_whole(batches) - _whole(claimed.new) - len(claimed.repeated),
+        repeated=len(claimed.repeated),
+        derived=len(outcomes.derived),
+        held=sum(len(batch.held) for batch in claimed.new),
     )
 
 
+def _whole(batches: Iterable[NormalizedBatch]) -> int:
+    """How many of them are whole batches: parts of a large one are counted with its last part."""
+    return sum(not batch.is_part for batch in batches)
+
+
 def _by_day(events: Sequence[Event], days: set[date]) -> Mapping[date, Sequence[Event]]:
-    """By the UTC day of acceptance, of which as a rule there is one."""
+    """The events by the UTC day of acceptance; usually there is only one day."""
     if events and len(days) == 1:
         return dict.fromkeys(days, events)
     by_day: defaultdict[date, list[Event]] = defaultdict(list)
@@ -208,14 +251,5 @@ def _by_day(events: Sequence[Event], days: set[date]) -> Mapping[date, Sequence[
     return by_day
 
 
-def _lost(writer: EventWriter, refused: RejectedRows) -> set[bytes]:
-    """The ids of what was to be stored and was not."""
-    return refused.ids.union(event.id for event in writer.duplicates)
-
-
 def _without(ids: Collection[bytes], events: Sequence[Event]) -> Sequence[Event]:
     return [event for event in events if event.id not in ids] if ids else events
-
-
-def _whole(batches: Iterable[NormalizedBatch]) -> int:
-    return sum(not batch.is_part for batch in batches)
