@@ -171,7 +171,7 @@ async def test_a_description_is_kept_with_its_batch_once(pool: asyncpg.Pool) -> 
 
     assert await pool.fetchval("SELECT count(*) FROM user_descriptions") == 1
     assert await usage(pool) == {}
-    assert await pool.fetchval("SELECT events FROM finished") == 0
+    assert await pool.fetchval("SELECT events FROM processed") == 0
 
 
 async def test_sessions_of_long_ago_days_are_stored_in_their_partition(pool: asyncpg.Pool) -> None:

@@ -52,7 +52,7 @@ _NO_PARTITION: Final = (
 class _Prepared:
     """The input of a storing transaction.
 
-    `events` are those of all `batches`; each has a partition. `days` are the days on which they were accepted;
+    `events` are those of all `batches`; each has a partition. `days` are those on which they were accepted;
     `midnight` is None when that was far from any midnight.
     """
 

@@ -45,9 +45,9 @@ def _event(seconds: float = 0, **members: Any) -> Event:
 @asynccontextmanager
 async def _failing(pool: asyncpg.Pool) -> AsyncIterator[None]:
     """No transaction can be finished: its last statement fails, and may be repeated."""
-    await pool.execute("ALTER TABLE finished RENAME TO hidden")
+    await pool.execute("ALTER TABLE processed RENAME TO hidden")
     yield
-    await pool.execute("ALTER TABLE hidden RENAME TO finished")
+    await pool.execute("ALTER TABLE hidden RENAME TO processed")
 
 
 async def _last(pool: asyncpg.Pool) -> timedelta:

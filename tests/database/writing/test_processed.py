@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 async def processed(pool: asyncpg.Pool) -> list[tuple[int, ...]]:
     """Shard, batches, posts, events, repeated batches, repeated posts."""
-    return [tuple(row) for row in await pool.fetch("SELECT * FROM finished ORDER BY shard")]
+    return [tuple(row) for row in await pool.fetch("SELECT * FROM processed ORDER BY shard")]
 
 
 async def test_batches_posts_and_events_are_counted_by_shard(pool: asyncpg.Pool) -> None:
@@ -37,7 +37,7 @@ async def test_batches_posts_and_events_are_counted_by_shard(pool: asyncpg.Pool)
 
 
 async def test_a_replay_counts_nothing_and_a_repeat_is_counted_apart(pool: asyncpg.Pool) -> None:
-    """Then accepted is finished, repeated and in the stream, exactly."""
+    """Then accepted is processed, repeated and in the stream, exactly."""
     batch = replace(normalized(an_event()), post_count=5, entry_id="1-0")
     repeat = replace(batch, entry_id="2-0")
     store = BatchStore(pool)

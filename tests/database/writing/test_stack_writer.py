@@ -189,7 +189,7 @@ async def test_events_of_a_discarded_stack_are_dropped_and_counted(
     assert len(await stored(pool)) == 1
     assert await usage(pool) == {("stored", ""): 1, ("discarded", "discarded_stack"): 3}
     assert (await stack(pool))["total_occurrences"] == 3  # as it was
-    assert await pool.fetchval("SELECT events FROM finished") == 4
+    assert await pool.fetchval("SELECT events FROM processed") == 4
 
 
 async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: asyncpg.Pool) -> None:
