@@ -18,7 +18,7 @@ from collector.domain.errors import (
     UnsupportedContent,
 )
 from collector.http.openapi import DocumentedRoute
-from collector.http.operation import Operation, operation_of
+from collector.http.operation import Operation, find_operation
 
 _NEEDS: Final = {
     Role.ANYONE: "Needs no credentials.",
@@ -31,7 +31,7 @@ _NEEDS: Final = {
 def documented_routes() -> Iterator[DocumentedRoute]:
     """Every route of the api that says what it does."""
     for route in ROUTES:
-        operation = operation_of(route.handler)
+        operation = find_operation(route.handler)
         if operation is not None:
             yield DocumentedRoute(
                 route.method,

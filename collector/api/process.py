@@ -30,7 +30,7 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     warn_of_unknown_settings(environ)
     registry = CollectorRegistry()
     async with open_api(settings, registry) as api:
-        await api.throttle.compare()
+        await api.throttle.warn_if_limits_differ()
         await compare_database(api.redis, api.keys, await database_id(api.pool), settings.database_url)
         app = application()
         add_api(app, api)

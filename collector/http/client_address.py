@@ -1,7 +1,7 @@
-"""Who sent a request: the peer, or what a proxy that we trust says of it. Nobody else is believed.
+"""The address of the client that sent a request: the peer's, or the one that a trusted proxy reports.
 
-Exactly one header is believed, since a proxy that writes one passes the client's own other ones through. It
-is read from its end: a proxy appends what it saw, and everything before that may be the client's invention.
+Only one header is trusted, because a proxy that writes one header passes the client's other ones through. It
+is read from its end: a proxy appends what it saw, and the client may have invented everything before that.
 """
 
 import re
@@ -24,11 +24,11 @@ _FORWARDED: Final = "forwarded"
 _FORWARDED_PROTO: Final = istr("X-Forwarded-Proto")
 _SCHEMES: Final = frozenset({"http", "https"})
 _HOPS_AT_MOST: Final = 32
-"""More proxies in a row are none: what stands before them is not looked at."""
+"""Entries beyond this many are not looked at: no installation has a longer chain of proxies."""
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
-_OF_ONE_CLIENT: Final = 64
-"""The bits of an IPv6 address that name a client's network, in which it chooses addresses as it likes."""
+_CLIENT_PREFIX_BITS: Final = 64
+"""The prefix of a client's IPv6 network, in which it chooses addresses freely."""
 
 _PORT: Final = re.compile(r":(?:[0-9]{1,5}|_[A-Za-z0-9._-]{1,32})")
 _PAIR: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+=(?:\"(?:[^\"\\]|\\.)*\"|[^\s\",;=\\]+)"
@@ -40,32 +40,37 @@ _ESCAPED: Final = re.compile(r"\\(.)")
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxies:
-    """The networks of our proxies, and the one header in which they name the client."""
+    """The networks of our proxies, and the header in which they name the client."""
 
     networks: Networks = ()
     header: istr = _DEFAULT_HEADER
 
-    def hold(self, address: Address | None) -> bool:
-        """Whether the address is one of theirs."""
+    def contain(self, address: Address | None) -> bool:
+        """Whether the address is in one of the networks."""
         return address is not None and any(address in network for network in self.networks)
 
 
 def trusted_proxies(networks: Iterable[str], header: str) -> TrustedProxies:
-    """What `HEADRACE_TRUSTED_PROXIES` and `HEADRACE_PROXY_HEADER` say. Raises StartError."""
+    """The proxies that `HEADRACE_TRUSTED_PROXIES` and `HEADRACE_PROXY_HEADER` name. Raises StartError."""
     return TrustedProxies(trusted_networks(networks), istr(header.lower()))
 
 
 def trusted_networks(settings: Iterable[str]) -> Networks:
-    """The networks that `HEADRACE_TRUSTED_PROXIES` names. Raises StartError for one that is none."""
+    """The networks that `HEADRACE_TRUSTED_PROXIES` names. Raises StartError for an invalid one."""
     networks: list[IPv4Network | IPv6Network] = []
     for text in settings:
         try:
-            networks.append(_unmapped(ip_network(text, strict=False)))
+            network = ip_network(text, strict=False)
         except ValueError:
             raise StartError(
                 f"HEADRACE_TRUSTED_PROXIES holds {text!r}; it must be a comma-separated list of addresses or "
                 "networks like 10.0.0.0/8."
             ) from None
+        # A network of mapped addresses is one of IPv4 addresses, and these are what connections show.
+        if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+            bits = network.prefixlen - _MAPPED.prefixlen
+            network = IPv4Network((int(network.network_address) & 0xFFFF_FFFF, bits))
+        networks.append(network)
     return tuple(networks)
 
 
@@ -75,70 +80,67 @@ def client_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
 
 
 def address_behind(peer: str, headers: MultiMapping[str], proxies: TrustedProxies) -> str:
-    """The last address in the believed header that is no proxy of ours, or the peer where that is none."""
-    if proxies.networks and (address := parse_address(peer)) is not None and proxies.hold(address):
-        address, _ = _client(address, headers, proxies)
+    """The last address in the trusted header that is not a proxy of ours; the peer if that is not a proxy."""
+    if proxies.networks and (address := parse_address(peer)) is not None and proxies.contain(address):
+        address, _ = _find_client(address, headers, proxies)
         return str(address)
-    # The kernel spells IPv4 addresses in one way.
+    # Only IPv6 addresses have several spellings.
     return canonical(peer) if ":" in peer else peer
 
 
 def counted_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
-    """Whom limits count: an IPv4 address, or the network that an IPv6 client has for itself."""
+    """The address that limits count: an IPv4 address, or the whole network of an IPv6 client."""
     text = client_address(request, proxies)
     address = parse_address(text)
     if address is None or address.version == 4:  # noqa: PLR2004 - the protocol's version
         return text
-    return str(IPv6Network((int(address), _OF_ONE_CLIENT), strict=False))
+    return str(IPv6Network((int(address), _CLIENT_PREFIX_BITS), strict=False))
 
 
 def client_scheme(request: web.BaseRequest, proxies: TrustedProxies) -> str:
-    """`https` also where a proxy that we trust took the request so; else what we see ourselves."""
+    """The scheme of the client's request to a trusted proxy, or of the request to us."""
     peer = parse_address(request.remote or "")
-    if peer is None or not proxies.hold(peer):
+    if peer is None or not proxies.contain(peer):
         return request.scheme
-    _, hops = _client(peer, request.headers, proxies)
+    _, hops = _find_client(peer, request.headers, proxies)
     if proxies.header == _FORWARDED:
         schemes: Iterator[str] = (element.get("proto", "") for element in _elements(request.headers))
     else:
         schemes = _listed(request.headers, _FORWARDED_PROTO)
-    # What the hop that saw the client says; proxies that hand on one word for all of them write just that.
-    said = [scheme.lower() for scheme in islice(schemes, max(hops, 1))]
-    return said[-1] if said and said[-1] in _SCHEMES else request.scheme
+    # The scheme reported by the proxy that saw the client; some chains of proxies pass on a single one.
+    reported = [scheme.lower() for scheme in islice(schemes, max(hops, 1))]
+    return reported[-1] if reported and reported[-1] in _SCHEMES else request.scheme
 
 
-def _client(peer: Address, headers: MultiMapping[str], proxies: TrustedProxies) -> tuple[Address, int]:
-    """The first address from the end that is no proxy of ours, and how many hops were looked at.
+def _find_client(peer: Address, headers: MultiMapping[str], proxies: TrustedProxies) -> tuple[Address, int]:
+    """The first address from the end that is not one of our proxies, and how many hops were looked at.
 
-    What is no address ends the search: the last proxy of ours is all that is known then.
+    An entry that is not an address ends the search at the proxy that wrote it.
     """
     looked_at = 0
-    for hop in islice(_hops(headers, proxies), _HOPS_AT_MOST):
+    if proxies.header == _FORWARDED:
+        hops: Iterator[str] = (element.get("for", "") for element in _elements(headers))
+    else:
+        hops = _listed(headers, proxies.header)
+    for hop in islice(hops, _HOPS_AT_MOST):
         looked_at += 1
-        address = _address_of_node(hop)
+        address = _parse_node(hop)
         if address is None:
             break
         peer = address
-        if not proxies.hold(peer):
+        if not proxies.contain(peer):
             break
     return peer, looked_at
 
 
-def _hops(headers: MultiMapping[str], proxies: TrustedProxies) -> Iterator[str]:
-    """Who sent the request on, the last one first."""
-    if proxies.header == _FORWARDED:
-        return (element.get("for", "") for element in _elements(headers))
-    return _listed(headers, proxies.header)
-
-
 def _listed(headers: MultiMapping[str], name: str) -> Iterator[str]:
-    """All lines of a header as one list, from its end; empty entries say nothing."""
+    """The entries of all lines of a header, from the end; empty ones are skipped."""
     for line in reversed(headers.getall(name, ())):
         yield from filter(None, (entry.strip(" \t") for entry in reversed(line.split(","))))
 
 
 def _elements(headers: MultiMapping[str]) -> Iterator[Mapping[str, str]]:
-    """The elements of `Forwarded` (RFC 7239), from its end; what is none is empty, and the last one."""
+    """The elements of `Forwarded` (RFC 7239), from the end; a malformed one is empty, and ends them."""
     for line in reversed(headers.getall(hdrs.FORWARDED, ())):
         rest = line.strip(" \t")
         while rest:
@@ -148,11 +150,11 @@ def _elements(headers: MultiMapping[str]) -> Iterator[Mapping[str, str]]:
 
 
 def _last_element(text: str) -> tuple[str, Mapping[str, str] | None]:
-    """What stands before the last element, and its pairs by lower-case name; None where it is empty.
+    """The text before the last element, and that element's pairs by lower-case name; None if it is empty.
 
-    The last element is the shortest one at the end that is well formed. So a quote that a client has left
-    open swallows nothing that a proxy has appended, and a comma in a quoted text ends nothing: what stands
-    behind it ends in a quote that was never opened.
+    The last element is the shortest well-formed one at the end. So a quote that a client has left open does
+    not swallow what a proxy has appended, and a comma within a quoted text does not split it: the text after
+    that comma ends in a quote that was never opened, so it is not well formed.
     """
     comma = len(text)
     while comma >= 0 and len(text) - comma <= _LONGEST_ELEMENT:
@@ -170,7 +172,7 @@ def _pairs(element: str) -> Mapping[str, str]:
     for pair in _PAIRS.findall(element):
         name, _, value = pair.partition("=")
         if pairs.setdefault(name.lower(), value) is not value:
-            return {}  # the same twice: no telling which of them is meant
+            return {}  # the same name twice: it is not clear which value is meant
     return {name: _unquoted(value) for name, value in pairs.items()}
 
 
@@ -180,8 +182,8 @@ def _unquoted(text: str) -> str:
     return text
 
 
-def _address_of_node(text: str) -> Address | None:
-    """An address, also with a port (`203.0.113.9:5123`, `[2001:db8::1]:5123`), in brackets or quotes."""
+def _parse_node(text: str) -> Address | None:
+    """Parse an address, maybe with a port (`203.0.113.9:5123`, `[2001:db8::1]:5123`), brackets or quotes."""
     text = _unquoted(text)
     port = ""
     if text.startswith("["):
@@ -194,11 +196,3 @@ def _address_of_node(text: str) -> Address | None:
     if port and _PORT.fullmatch(port) is None:
         return None
     return parse_address(text)
-
-
-def _unmapped(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    """A network of mapped addresses as the one of IPv4 addresses that it is."""
-    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
-        bits = network.prefixlen - _MAPPED.prefixlen
-        return IPv4Network((int(network.network_address) & 0xFFFF_FFFF, bits))
-    return network

@@ -1,6 +1,6 @@
 """Cross-origin requests: any page may post events and read what its token allows (contract 0).
 
-A preflight carries no token and is answered before anybody asks for one.
+A preflight request carries no token, so it is answered before authentication.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @web.middleware
 async def preflights(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Answer a preflight to any path; everything else goes on."""
+    """Answer preflight requests to any path; pass all others on."""
     method = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
     if request.method != hdrs.METH_OPTIONS or method is None or hdrs.ORIGIN not in request.headers:
         return await handler(request)
@@ -34,7 +34,7 @@ async def preflights(request: web.Request, handler: _Handler) -> web.StreamRespo
 
 
 def add_cors_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Let the page that asked read the answer."""
+    """Let the page that sent the request read the answer."""
     origin = request.headers.get(hdrs.ORIGIN)
     if origin is None:
         return

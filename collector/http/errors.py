@@ -1,4 +1,4 @@
-"""Which HTTP status each refusal has, and how every error looks: problem JSON (RFC 9457), never text or HTML.
+"""The HTTP status of each refusal, and the form of every error: problem JSON (RFC 9457), never text or HTML.
 
 The official JavaScript client parses every body as JSON and breaks on anything else.
 """
@@ -13,7 +13,7 @@ from aiohttp import web
 
 from collector.domain import errors
 from collector.domain.errors import Refusal
-from collector.http.malformed_ids import fault_in_path
+from collector.http.malformed_ids import malformed_id
 from collector.http.responses import escaped
 from collector.process.logging import masked
 
@@ -41,7 +41,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What went wrong: `title` for people, `errors` by the field that is at fault."""
+    """What went wrong: `title` for people, `errors` by the field at fault."""
 
     type: str
     title: str
@@ -50,10 +50,10 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     errors: dict[str, list[str]] = {}
 
     @classmethod
-    def of(
+    def build(
         cls, status: int, title: str, instance: str, fields: Mapping[str, Sequence[str]] | None = None
     ) -> Self:
-        """The problem with a status."""
+        """The problem for a status and, by field, the texts about it."""
         errors = {name: list(texts) for name, texts in (fields or {}).items()}
         kind = f"https://httpstatuses.io/{int(status)}"
         return cls(type=kind, title=title, status=int(status), instance=instance, errors=errors)
@@ -70,41 +70,43 @@ def problem(
     fields: Mapping[str, Sequence[str]] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> web.Response:
-    """A problem answer; `title` is the sentence for people, `fields` is its `errors` member."""
-    said = Problem.of(status, title, f"{request.method} {masked(request.path)}", fields)
+    """An answer with a problem; `fields` becomes its `errors` member."""
+    described = Problem.build(status, title, f"{request.method} {masked(request.path)}", fields)
     return web.Response(
         status=status,
-        body=escaped(msgspec.json.encode(said)),
+        body=escaped(msgspec.json.encode(described)),
         content_type=PROBLEM_TYPE,
         headers=dict(headers or {}),
     )
 
 
-def refused(request: web.BaseRequest, refusal: Refusal) -> web.Response:
+def refusal_response(request: web.BaseRequest, refusal: Refusal) -> web.Response:
     """The answer to a refused request."""
     status = STATUS[type(refusal)]
     headers: dict[str, str] = {}
     if refusal.retry_after_seconds is not None:
         headers[RETRY_AFTER] = str(refusal.retry_after_seconds)
     if status is HTTPStatus.UNAUTHORIZED:
-        # Neither Negotiate nor Basic: .NET would answer with the user's own login, browsers ask for one.
+        # Not Negotiate or Basic: .NET would send the user's own login, and browsers would ask for one.
         headers["WWW-Authenticate"] = "Bearer"
     return problem(request, status, refusal.title, fields=refusal.fields, headers=headers)
 
 
 @web.middleware
 async def problems(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Turn whatever a handler raises into problem JSON."""
+    """Answer whatever a handler raises with problem JSON."""
     try:
         return await handler(request)
     except errors.NotFound as refusal:
-        fault = fault_in_path(request)
-        return refused(request, refusal if fault is None else errors.NotFound(f"{refusal.title} {fault}"))
+        fault = malformed_id(request)
+        return refusal_response(
+            request, refusal if fault is None else errors.NotFound(f"{refusal.title} {fault}")
+        )
     except Refusal as refusal:
-        return refused(request, refusal)
+        return refusal_response(request, refusal)
     except web.HTTPException as error:
         return _from_aiohttp(request, error)
-    except Exception:  # noqa: BLE001 - the edge: logged once, answered as a problem
+    except Exception:  # noqa: BLE001 - the edge: logged once, answered with a problem
         _log.exception("request failed", method=request.method, path=request.path)
         return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
 
@@ -113,7 +115,7 @@ def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamR
     if error.status < HTTPStatus.BAD_REQUEST:
         raise error
     if error.status == HTTPStatus.NOT_FOUND:
-        title = " ".join(filter(None, (errors.NotFound().title, fault_in_path(request))))
+        title = " ".join(filter(None, (errors.NotFound().title, malformed_id(request))))
         return problem(request, error.status, title)
     title = {
         HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed().title,

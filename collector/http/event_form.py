@@ -1,6 +1,6 @@
-"""An event as it is sent and as it is read back, for the document; the rules are the domain's.
+"""Events as they are sent and read back, for the OpenAPI document; the domain has the rules.
 
-Whatever else an event holds goes into its data.
+Unknown members of an event are moved into its data.
 """
 
 from datetime import datetime
@@ -11,29 +11,28 @@ from msgspec import UNSET, Meta, UnsetType
 
 
 class EventForm(msgspec.Struct, frozen=True, kw_only=True):
-    """An event as a client sends it; every member may be left out."""
+    """An event as a client sends it; every member is optional."""
 
     type: Annotated[
         str | UnsetType | None,
-        Meta(
-            description="`log`, `error`, `usage`, `404`, `session` or one of your own; `log` when left out."
-        ),
+        Meta(description="`log`, `error`, `usage`, `404`, `session` or one of your own; `log` if omitted."),
     ] = UNSET
     source: Annotated[str | UnsetType | None, Meta(description="Where it comes from, like a logger.")] = UNSET
     date: Annotated[
         str | UnsetType | None,
-        Meta(description="When it happened, ISO 8601 with an offset; now when left out."),
+        Meta(description="When it happened, ISO 8601 with an offset; now if omitted."),
     ] = UNSET
-    tags: Annotated[list[str] | UnsetType | None, Meta(description="At most 50 of 100 characters.")] = UNSET
+    tags: Annotated[list[str] | UnsetType | None, Meta(description="At most 50, of 100 characters.")] = UNSET
     message: Annotated[str | UnsetType | None, Meta(description="At most 2000 characters.")] = UNSET
     geo: Annotated[str | UnsetType | None, Meta(description="`latitude,longitude`.")] = UNSET
     value: Annotated[float | UnsetType | None, Meta(description="A number of your own.")] = UNSET
     count: Annotated[
-        int | UnsetType | None, Meta(description="How many it stands for, where a client sends one for many.")
+        int | UnsetType | None,
+        Meta(description="How many it stands for, if a client combines several."),
     ] = UNSET
     data: Annotated[
         dict[str, Any] | UnsetType | None,
-        Meta(description="Anything; `@error`, `@request`, `@user` and the like are known."),
+        Meta(description="Anything; `@error`, `@request`, `@user` and others like them have a meaning."),
     ] = UNSET
     reference_id: Annotated[
         str | UnsetType | None,
@@ -44,20 +43,20 @@ class EventForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredEventForm(EventForm, frozen=True, kw_only=True):
-    """An event as it was stored; what it does not have is left out."""
+    """An event as it was stored; members that it does not have are omitted."""
 
     id: Annotated[str, Meta(description="The event's own id, ordered by when it was accepted.")]
     organization_id: str
     project_id: str
     stack_id: Annotated[
-        str | UnsetType, Meta(description="Events with the same signature have the same.")
+        str | UnsetType, Meta(description="Events with the same signature share a stack.")
     ] = UNSET
-    is_first_occurrence: Annotated[bool, Meta(description="Whether it is the first one of its stack.")]
+    is_first_occurrence: Annotated[bool, Meta(description="Whether it is the first event of its stack.")]
     created_utc: Annotated[datetime, Meta(description="When it was accepted.")]
 
 
 class DescriptionForm(msgspec.Struct, frozen=True, kw_only=True):
-    """What a user says of an event: an address or a description, or both."""
+    """A user's e-mail address, description of an event, or both."""
 
     email_address: str | UnsetType | None = UNSET
     description: str | UnsetType | None = UNSET
@@ -65,7 +64,7 @@ class DescriptionForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 EXAMPLE_REFERENCE = "hello-0001"
-"""In examples of the document. The API page puts another one in its place each time: one is stored once."""
+"""Used in the document's examples. The API page replaces it in each request: it is stored only once."""
 
 SENT_EVENT = {
     "type": "log",
@@ -74,7 +73,7 @@ SENT_EVENT = {
     "tags": ["first"],
     "data": {"colour": "blue"},
 }
-"""An example that is accepted as it stands."""
+"""An example that is accepted as it is."""
 
 SENT_ERROR = {
     "type": "error",
@@ -105,4 +104,4 @@ SENT_SIMPLE_ERROR = {
         }
     },
 }
-"""Errors with their stack traces: by their parts, and as a language prints them."""
+"""Errors with their stack traces: as frames, and as text printed by a language."""

@@ -1,6 +1,6 @@
 """Health and metrics, the same for every process: `/health/live`, `/health/ready`, `/metrics`.
 
-`/health` is the official server's path, for what watches one already: ready, in one word (contract 6).
+`/health` is the official server's path, for existing monitors: readiness in one word (contract 6).
 """
 
 import asyncio
@@ -15,20 +15,20 @@ from collector.http.responses import json_response
 from collector.process.metrics import CONTENT_TYPE, exposition
 
 Check = Callable[[], Awaitable[str | None]]
-"""Answers what is wrong, in words for an operator, or None."""
+"""Returns what is wrong, in words for an operator, or None."""
 
 _CHECK_SECONDS: Final = 3.0
 _AGAIN: Final = {"Retry-After": "5"}
 
 
 def add_health(app: web.Application, checks: Mapping[str, Check], registry: CollectorRegistry) -> None:
-    """Add the routes. Live: the process answers. Ready: every check is content."""
+    """Add the routes. Live: the process answers. Ready: every check returns None."""
 
     async def live(_request: web.Request) -> web.Response:
         return json_response({"status": "live"})
 
     async def ready(_request: web.Request) -> web.Response:
-        answers = await outcomes(checks)
+        answers = await run_checks(checks)
         found = {name: answer or "ok" for name, answer in answers.items()}
         if any(answers.values()):
             return json_response(
@@ -37,7 +37,7 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
         return json_response({"status": "ready", "checks": found})
 
     async def healthy(_request: web.Request) -> web.Response:
-        if any((await outcomes(checks)).values()):
+        if any((await run_checks(checks)).values()):
             return web.Response(text="Unhealthy", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=_AGAIN)
         return web.Response(text="Healthy")
 
@@ -50,15 +50,15 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
     app.router.add_get("/metrics", metrics)
 
 
-async def outcomes(checks: Mapping[str, Check]) -> dict[str, str | None]:
-    """What each check says, all asked at once."""
-    answers = await asyncio.gather(*(_outcome(check) for check in checks.values()))
+async def run_checks(checks: Mapping[str, Check]) -> dict[str, str | None]:
+    """Run all checks concurrently; returns what each has found, by name. One that hangs has not answered."""
+
+    async def run(check: Check) -> str | None:
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await check()
+        except TimeoutError:
+            return f"no answer within {_CHECK_SECONDS:.0f} s"
+
+    answers = await asyncio.gather(*map(run, checks.values()))
     return dict(zip(checks, answers, strict=True))
-
-
-async def _outcome(check: Check) -> str | None:
-    try:
-        async with asyncio.timeout(_CHECK_SECONDS):
-            return await check()
-    except TimeoutError:
-        return f"no answer within {_CHECK_SECONDS:.0f} s"

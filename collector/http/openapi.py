@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of any routes whose handlers say what they do; nothing is written down twice."""
+"""Builds the OpenAPI 3.1 document from routes whose handlers declare what they do (`operation.py`)."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,10 +9,10 @@ import msgspec
 
 from collector.domain.errors import Refusal
 from collector.http.errors import PROBLEM_TYPE, RETRY_AFTER, STATUS, Problem
-from collector.http.operation import Answer, Body, Content, Operation, Parameter
+from collector.http.operation import Answer, Content, Operation, Parameter
 
 _OLD: Final = "/api/v1/"
-"""For clients that are out there; whoever writes a new one takes version 2."""
+"""Routes for existing clients, shown as deprecated; new clients use version 2."""
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 
@@ -20,7 +20,7 @@ _INFO: Final = {
     "title": "Headrace API",
     "version": "v2",
     "description": (
-        "Collects events and gives them back. It speaks the Exceptionless API.\n\n"
+        "Collects events and returns them. It implements the Exceptionless API.\n\n"
         "**Try it**: open `POST /api/v2/auth/login` below, *Try it out*, fill in your address and password, "
         "*Execute*. Give the token from the answer to *Authorize*, under Bearer. With it, "
         "`POST /api/v2/events` sends the example to the first of your projects, `GET /api/v2/events` reads "
@@ -30,17 +30,17 @@ _INFO: Final = {
 }
 _TAGS: Final = {
     "Auth": "Logging in and out, signing up, passwords.",
-    "Token": "Proof of access for programs. Only a login makes, lists or ends them.",
-    "Event": "Posted by clients, read back by people and programs.",
-    "Stack": "Events that are the same thing happening again.",
-    "Project": "What events belong to, and the settings that its clients obey.",
-    "Organization": "Who projects belong to, and its people.",
-    "User": "People.",
-    "Status": "What runs here.",
-    "Admin": "For those who may do everything.",
+    "Token": "Access for programs. Only a logged-in user can create, list or revoke them.",
+    "Event": "Posted by clients, read by people and programs.",
+    "Stack": "Events that are occurrences of the same thing.",
+    "Project": "What events belong to, and the settings of its clients.",
+    "Organization": "What projects and users belong to.",
+    "User": "The people who log in.",
+    "Status": "What this installation runs.",
+    "Admin": "For users who may do everything.",
 }
 _SECURITY_SCHEMES: Final = {
-    "Bearer": {"type": "http", "scheme": "bearer", "description": "A token, of a login or of a program."},
+    "Bearer": {"type": "http", "scheme": "bearer", "description": "A token from a login, or of a program."},
     "Basic": {
         "type": "http",
         "scheme": "basic",
@@ -55,20 +55,20 @@ _SECURITY_SCHEMES: Final = {
 }
 _HEADERS: Final[Mapping[str, tuple[str, type]]] = {
     "Link": ('The pages before and after, as `<url>; rel="previous"` and `rel="next"`.', str),
-    "Location": ("Where what was made is.", str),
-    "Preference-Applied": ("`handling=strict` where the post was checked.", str),
+    "Location": ("The address of what was created.", str),
+    "Preference-Applied": ("`handling=strict` if the post was validated first.", str),
     "X-Exceptionless-ConfigVersion": ("The version of the project's settings.", int),
-    "X-Result-Count": ("How many there are on all pages.", int),
+    "X-Result-Count": ("The number of results on all pages.", int),
     "X-Headrace-Filter-Warning": (
-        "What the filter probably means where it finds nothing as it stands: unknown fields, for instance.",
+        "Why the filter probably finds nothing as written: unknown fields, for example.",
         str,
     ),
-    RETRY_AFTER: ("In how many seconds to repeat it.", int),
+    RETRY_AFTER: ("How many seconds to wait before repeating the request.", int),
     "v": ("The version of the project's settings.", int),
 }
 _IN_PATHS: Final = {
-    "id": "Which one.",
-    "ids": "One id, or several with commas between them.",
+    "id": "The id.",
+    "ids": "One id, or several separated by commas.",
     "projectId": "The project.",
     "organizationId": "The organization.",
     "stackId": "The stack.",
@@ -80,7 +80,7 @@ _IN_PATHS: Final = {
 
 
 class DocumentedRoute(NamedTuple):
-    """A route as the router takes it, with what every route of its kind refuses, and whom."""
+    """A route with the refusals of every route of its process, and the access that it needs."""
 
     method: str
     pattern: str
@@ -88,11 +88,11 @@ class DocumentedRoute(NamedTuple):
     refusals: Sequence[type[Refusal]]
     needs: str
     is_open: bool = False
-    """Whether it takes no credentials."""
+    """Whether it needs no credentials."""
 
 
 def openapi(routes: Iterable[DocumentedRoute]) -> dict[str, Any]:
-    """The document, as plain values."""
+    """Build the document, as plain values."""
     schemas = _Schemas()
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -102,7 +102,7 @@ def openapi(routes: Iterable[DocumentedRoute]) -> dict[str, Any]:
     return {
         "openapi": "3.1.1",
         "info": _INFO,
-        # Whichever address the reader has this document from, behind a proxy, too.
+        # The address that served this document, also behind a proxy.
         "servers": [{"url": "/"}],
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items() if name in used],
         "paths": paths,
@@ -111,12 +111,12 @@ def openapi(routes: Iterable[DocumentedRoute]) -> dict[str, Any]:
 
 
 class _Schemas:
-    """The schemas of types; named ones are kept apart."""
+    """The schemas of types; named ones are collected in `components`."""
 
     def __init__(self) -> None:
         self.components: dict[str, Any] = {}
 
-    def of(self, kind: Any) -> dict[str, Any]:
+    def add(self, kind: Any) -> dict[str, Any]:
         (schema,), named = msgspec.json.schema_components([kind], ref_template=_REFERENCE)
         self.components.update(named)
         return schema
@@ -132,12 +132,27 @@ def _operation(
         "description": f"{operation.description}\n\n{route.needs}",
         "operationId": _operation_id(route.method, template),
         "parameters": [
-            *(_in_path(name, pattern) for name, pattern in in_path.items()),
+            *(
+                {
+                    "name": name,
+                    "in": "path",
+                    "required": True,
+                    "description": _IN_PATHS[name],
+                    "schema": {"type": "string", "pattern": f"^{pattern}$"},
+                }
+                for name, pattern in in_path.items()
+            ),
             *(_parameter(parameter, schemas) for parameter in operation.parameters),
         ],
     }
     if operation.body is not None:
-        described["requestBody"] = _body(operation.body, schemas)
+        described["requestBody"] = {
+            "required": operation.body.is_required,
+            "content": {
+                media_type: {"schema": schemas.add(content.kind), **_examples(content)}
+                for media_type, content in operation.body.contents.items()
+            },
+        }
     if template.startswith(_OLD):
         described["deprecated"] = True
     described["responses"] = _responses(route, schemas)
@@ -145,41 +160,24 @@ def _operation(
     return described
 
 
-def _in_path(name: str, pattern: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": _IN_PATHS[name],
-        "schema": {"type": "string", "pattern": f"^{pattern}$"},
-    }
-
-
 def _parameter(parameter: Parameter, schemas: _Schemas) -> dict[str, Any]:
     described: dict[str, Any] = {
         "name": parameter.name,
-        "in": parameter.place,
+        "in": parameter.location,
         "required": parameter.is_required,
         "description": parameter.description,
-        "schema": schemas.of(parameter.kind),
+        "schema": schemas.add(parameter.kind),
     }
     if parameter.is_required and parameter.example is not None:
         described["example"] = parameter.example
     elif parameter.example is not None:
-        # In words only: the API page fills in whatever is an example, and sends it.
+        # In words only: the API page would fill the example in and send it.
         described["description"] += f" For example `{parameter.example}`."
     return described
 
 
-def _body(body: Body, schemas: _Schemas) -> dict[str, Any]:
-    contents = {}
-    for media_type, content in body.contents.items():
-        contents[media_type] = {"schema": schemas.of(content.kind), **_examples(content)}
-    return {"required": body.is_required, "content": contents}
-
-
 def _examples(content: Content) -> dict[str, Any]:
-    """One on its own, or a choice."""
+    """A single example, or several by name."""
     if len(content.examples) == 1:
         return {"example": next(iter(content.examples.values()))}
     return {"examples": {name: {"value": value} for name, value in content.examples.items()}}
@@ -190,23 +188,23 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
         str(status): _response(status, answer, schemas) for status, answer in route.operation.answers.items()
     }
     where = f"{route.method} {_template(route.pattern)[0]}"
-    schema = schemas.of(Problem)
+    schema = schemas.add(Problem)
     for refusal in (*route.operation.refusals, *route.refusals):
         status = STATUS[refusal]
-        found = responses.setdefault(str(int(status)), {"description": _sentence(refusal)})
-        if _sentence(refusal) not in found["description"]:
-            found["description"] += f" Or: {_sentence(refusal)}"
-        example = msgspec.to_builtins(Problem.of(status, _sentence(refusal), where))
-        found.setdefault("content", {})[PROBLEM_TYPE] = {"schema": schema, "example": example}
+        described = responses.setdefault(str(int(status)), {"description": _sentence(refusal)})
+        if _sentence(refusal) not in described["description"]:
+            described["description"] += f" Or: {_sentence(refusal)}"
+        example = msgspec.to_builtins(Problem.build(status, _sentence(refusal), where))
+        described.setdefault("content", {})[PROBLEM_TYPE] = {"schema": schema, "example": example}
         if refusal.default_retry_after_seconds is not None:
-            found["headers"] = _headers([RETRY_AFTER], schemas)
+            described["headers"] = _headers([RETRY_AFTER], schemas)
     return dict(sorted(responses.items()))
 
 
 def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
     described: dict[str, Any] = {"description": answer.description or HTTPStatus(status).phrase}
     if answer.kind is not None:
-        described["content"] = {"application/json": {"schema": schemas.of(answer.kind)}}
+        described["content"] = {"application/json": {"schema": schemas.add(answer.kind)}}
     if answer.headers:
         described["headers"] = _headers(answer.headers, schemas)
     return described
@@ -214,7 +212,7 @@ def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
 
 def _headers(names: Iterable[str], schemas: _Schemas) -> dict[str, Any]:
     return {
-        name: {"description": _HEADERS[name][0], "schema": schemas.of(_HEADERS[name][1])} for name in names
+        name: {"description": _HEADERS[name][0], "schema": schemas.add(_HEADERS[name][1])} for name in names
     }
 
 
@@ -234,7 +232,7 @@ def _template(pattern: str) -> tuple[str, dict[str, str]]:
 
 
 def _operation_id(method: str, template: str) -> str:
-    """`getV2ProjectsByIdConfig`: made of the path, so that no two are the same."""
+    """`getV2ProjectsByIdConfig`: made from the path, so that it is unique."""
     words = [
         f"by-{part.strip('{}')}" if part.startswith("{") else part for part in template.split("/")[2:] if part
     ]

@@ -1,4 +1,4 @@
-"""What a handler does, said beside it: the document that describes the API is made of this and of routes.
+"""What a handler does, declared next to it: the OpenAPI document is made from this and the routes.
 
 The first sentence of the handler's docstring is the summary, all of it the description.
 """
@@ -19,19 +19,19 @@ _KEY: Final = "operation"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """Something in the query string, or a header; `kind` is its type."""
+    """A query parameter or a header; `kind` is its type."""
 
     name: str
     description: str
     kind: Any = str
     example: Any = None
     is_required: bool = False
-    place: Literal["query", "header"] = "query"
+    location: Literal["query", "header"] = "query"
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a body holds in one media type; `examples` by their names."""
+    """The content of a body in one media type; `examples` by name."""
 
     kind: Any
     examples: Mapping[str, Any]
@@ -39,7 +39,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request may bring, by media type."""
+    """The body of a request, by media type."""
 
     contents: Mapping[str, Content]
     is_required: bool = True
@@ -47,7 +47,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back with a status; no `kind` is an empty body."""
+    """The answer with one status; without a `kind` its body is empty."""
 
     kind: Any = None
     description: str = ""
@@ -56,7 +56,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """All that one handler says of itself."""
+    """Everything that one handler declares."""
 
     tag: Tag
     description: str
@@ -67,7 +67,7 @@ class Operation:
 
     @property
     def summary(self) -> str:
-        """The first sentence."""
+        """The first sentence of the description."""
         sentence, end, _ = " ".join(self.description.split()).partition(". ")
         return f"{sentence}." if end else sentence
 
@@ -80,7 +80,7 @@ def documented(
     parameters: Sequence[Parameter] = (),
     refusals: Sequence[type[Refusal]] = (),
 ) -> Callable[[AnyHandler], AnyHandler]:
-    """Say what the handler answers and refuses, beyond what every route of its kind does."""
+    """Declare what the handler answers and refuses, besides what every route of its process does."""
 
     def keep(handler: AnyHandler) -> AnyHandler:
         description = inspect.getdoc(handler) or ""
@@ -90,14 +90,14 @@ def documented(
     return keep
 
 
-def operation_of(handler: Callable[..., Any]) -> Operation | None:
-    """What was said of the handler, also of one that is wrapped."""
+def find_operation(handler: Callable[..., Any]) -> Operation | None:
+    """The operation that the handler, which may be wrapped, has declared; None if it has not."""
     found = vars(handler).get(_KEY)
     return found if isinstance(found, Operation) else None
 
 
 def json_body(kind: Any, example: Any, *, is_required: bool = True, **more_examples: Any) -> Body:
-    """A body in JSON with an example that works as it stands, but for ids and passwords."""
+    """A JSON body with an example that works as it is, apart from ids and passwords."""
     return Body(
         {"application/json": Content(kind, {"example": example, **more_examples})}, is_required=is_required
     )

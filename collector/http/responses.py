@@ -1,6 +1,6 @@
-"""Answers with JSON: msgspec Structs or plain values; `orjson.Fragment` passes JSON that is there already.
+"""JSON answers and the headers on every answer.
 
-What HTML could take for its own is escaped in all of it, as the official server does (contract 0).
+Characters with a meaning in HTML are escaped in all JSON, as the official server does (contract 0).
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,21 @@ from aiohttp import web
 
 JSON_TYPE: Final = "application/json; charset=utf-8"
 
+SECURITY_HEADERS: Final[Mapping[str, str]] = {
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "X-XSS-Protection": "1; mode=block",
+}
+
 _ESCAPES: Final = ((b"<", rb"\u003C"), (b">", rb"\u003E"), (b"&", rb"\u0026"), (b"'", rb"\u0027"))
 
 
 def json_response(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """An answer with `value` as JSON. Moments in UTC end in Z; ids go in as text (`UUID.hex`)."""
+    """An answer with `value` as JSON. Times in UTC end in Z; pass ids as text (`UUID.hex`).
+
+    `value` may hold msgspec Structs, and `orjson.Fragment` for parts that are JSON already.
+    """
     body = orjson.dumps(value, default=_members, option=orjson.OPT_UTC_Z)
     headers = {"Content-Type": JSON_TYPE, **(headers or {})}
     return web.Response(status=status, body=escaped(body), headers=headers)

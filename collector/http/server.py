@@ -1,6 +1,6 @@
-"""The HTTP server that ingest and api share: how an application is made, listens, and ends.
+"""The HTTP server that ingest and api share: making an application, listening, and stopping.
 
-Bodies arrive as they were sent (nothing is inflated) and the security headers are on every answer.
+Bodies arrive as they were sent (nothing is decompressed) and every answer has the security headers.
 """
 
 import asyncio
@@ -12,18 +12,20 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiohttp import hdrs, web
 
-from collector.http.connection import SECURITY_HEADERS, protocols
+from collector.http.connection.fast_path import FAST_PATHS
+from collector.http.connection.protocol import protocol_factory
 from collector.http.cors import add_cors_headers, preflights
 from collector.http.errors import problems
-from collector.http.fast_path import DIRECT
+from collector.http.responses import SECURITY_HEADERS
 from collector.http.throttle import add_allowance_headers
 from collector.process.lifecycle import StartError, Stop
 
 CONNECTIONS: Final = 10_000
 _OWN_FILES: Final = 128
+"""File descriptors that the process needs besides connections."""
 
 _DRAIN_SECONDS: Final = 10.0
-"""How long requests under way may take once the process was told to stop."""
+"""How long running requests may take once the process has been asked to stop."""
 _KEEPALIVE_SECONDS: Final = 75.0
 _BACKLOG: Final = 1024
 
@@ -31,18 +33,18 @@ _log = structlog.get_logger()
 
 
 def _ignore() -> None:
-    """Nobody wants to know."""
+    """Do nothing about a refused connection."""
 
 
 def application(middlewares: Iterable[Any] = ()) -> web.Application:
-    """An application whose every answer is problem JSON when it is an error, with the common headers."""
+    """An application that answers errors with problem JSON and adds the common headers to every answer."""
     app = web.Application(middlewares=[problems, preflights, *middlewares])
     app.on_response_prepare.append(_add_common_headers)
     return app
 
 
 class Address(NamedTuple):
-    """Where to listen; port 0 lets the system choose."""
+    """Where to listen; with port 0 the system chooses one."""
 
     host: str
     port: int
@@ -57,11 +59,11 @@ class Listener:
 
     @property
     def port(self) -> int:
-        """The port it listens on; the one that the system chose where 0 was asked for."""
+        """The port it listens on: the one that the system chose for port 0."""
         return int(self._server.sockets[0].getsockname()[1])
 
     async def close(self) -> None:
-        """Take no more connections, let the requests under way finish, then close."""
+        """Accept no more connections, let running requests finish, then close."""
         self._server.close()
         await self._runner.cleanup()
 
@@ -75,9 +77,9 @@ async def serve(
     connections: int = CONNECTIONS,
     on_refused: Callable[[], None] = _ignore,
 ) -> None:
-    """Serve the application until told to stop, then answer what is under way.
+    """Serve the application until `stop`, then answer the running requests.
 
-    Raises StartError when the address cannot be had.
+    Raises StartError when it cannot listen on the address.
     """
     listener = await listen(
         app, address, reuse_port=reuse_port, connections=connections, on_refused=on_refused
@@ -86,7 +88,7 @@ async def serve(
     try:
         await stop.wait()
         _log.info("stopping")
-    finally:  # also where a background task has died: what is under way gets its answer
+    finally:  # also when a background task has died: running requests still get their answers
         await listener.close()
 
 
@@ -98,11 +100,15 @@ async def listen(
     connections: int = CONNECTIONS,
     on_refused: Callable[[], None] = _ignore,
 ) -> Listener:
-    """Serve the application on so many connections at once; one more is answered 503 and closed.
+    """Serve the application on up to `connections` connections; any beyond that are answered 503 and closed.
 
     `on_refused` is called for each of those. Several processes may share a port with `reuse_port`. Raises
-    StartError when the address cannot be had.
+    StartError when it cannot listen on the address.
     """
+    # A connection needs a file descriptor: serve no more than this process may open.
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files != resource.RLIM_INFINITY:
+        connections = max(1, min(connections, files - _OWN_FILES))
     runner = web.AppRunner(
         app,
         access_log=None,
@@ -113,7 +119,7 @@ async def listen(
     await runner.setup()
     try:
         server = await asyncio.get_running_loop().create_server(
-            protocols(runner, app.get(DIRECT, {}), _affordable(connections), on_refused),
+            protocol_factory(runner, app.get(FAST_PATHS, {}), connections, on_refused),
             address.host,
             address.port,
             backlog=_BACKLOG,
@@ -121,7 +127,14 @@ async def listen(
         )
     except OSError as error:
         await runner.cleanup()
-        raise StartError(_no_address(address, error)) from error
+        if error.errno == errno.EADDRINUSE:
+            raise StartError(
+                f"port {address.port} on {address.host} is in use by another program; "
+                "choose another with HEADRACE_PORT."
+            ) from error
+        raise StartError(
+            f"cannot listen on {address.host} port {address.port}: {error.strerror or error}."
+        ) from error
     return Listener(runner, server)
 
 
@@ -130,18 +143,3 @@ async def _add_common_headers(request: web.Request, response: web.StreamResponse
     add_allowance_headers(request, response)
     response.headers.popall(hdrs.SERVER, None)
     response.headers.update(SECURITY_HEADERS)
-
-
-def _affordable(connections: int) -> int:
-    """No more connections than this process may open files, less what it needs for itself."""
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return connections if files == resource.RLIM_INFINITY else max(1, min(connections, files - _OWN_FILES))
-
-
-def _no_address(address: Address, error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {address.port} on {address.host} is in use by another program; "
-            "choose another with HEADRACE_PORT."
-        )
-    return f"cannot listen on {address.host} port {address.port}: {error.strerror or error}."

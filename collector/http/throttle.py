@@ -1,7 +1,7 @@
-"""How many requests one may make in a quarter of an hour, where there is a limit at all (contract 8).
+"""The limit on requests per quarter of an hour, if the installation has one (contract 8).
 
-A limit is no reason to refuse anybody by mistake: while the counter is out of reach, nobody is counted. The
-official clients pause for `X-RateLimit-Remaining: 0` with anything but a 202: it is only ever said with one.
+Nobody is refused by mistake: while the counters in Redis are unreachable, requests are not counted. The
+official clients pause when an answer other than 202 has `X-RateLimit-Remaining: 0`, so only a 202 has it.
 """
 
 from collections.abc import Sequence
@@ -21,50 +21,50 @@ LIMIT_HEADER: Final = "X-RateLimit-Limit"
 REMAINING_HEADER: Final = "X-RateLimit-Remaining"
 
 _ASK_AGAIN_SECONDS: Final = 5.0
-"""While the counter does not answer, nobody waits for it in vain more often."""
+"""How long requests skip the counters after these did not answer."""
 
 _log = structlog.get_logger()
 
 
 class Counters(Protocol):
-    """Where requests are counted; raises BrokerUnavailable and BrokerFull."""
+    """Where requests are counted. All methods raise BrokerUnavailable and BrokerFull."""
 
     async def count(self, who: str, now_seconds: int) -> int:
-        """Count one more; answers how many it is with this one."""
+        """Count one more request; returns how many there are in this window, this one included."""
         ...
 
     async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
-        """How many each has made."""
+        """How many requests each of them has made in this window."""
         ...
 
     async def note_limit(self, limit: int) -> int | None:
-        """Store the limit that a process counts to; answers the one that was stored before."""
+        """Store the limit of this process; returns the one that was stored before."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """How many requests one may make, and how many of them are left."""
+    """How many requests are allowed in a window, and how many of them are left."""
 
     limit: int
     remaining: int
 
 
 ALLOWANCE: Final = web.RequestKey("allowance", Allowance)
-"""Of a request that was counted."""
+"""Set on requests that were counted."""
 
 
 class Throttle:
-    """Counts requests; a limit of 0 is none."""
+    """Counts requests against a limit; 0 means no limit."""
 
     def __init__(self, counters: Counters, limit: int, clock: Clock) -> None:
         self._counters = counters
         self._limit = limit
         self._clock = clock
-        self._asks_again_at = float("-inf")
+        self._skips_until = float("-inf")
 
-    async def compare(self) -> None:
-        """Say in one line where the process that started before has another limit: they count together."""
+    async def warn_if_limits_differ(self) -> None:
+        """Warn if the process that started before has another limit: both count the same requests."""
         try:
             before = await self._counters.note_limit(self._limit)
         except (BrokerUnavailable, BrokerFull):
@@ -76,23 +76,23 @@ class Throttle:
             )
 
     async def count(self, request: web.BaseRequest, who: str) -> None:
-        """Count one more request of somebody. Raises TooManyRequests, with the time until the next window."""
-        if not self._limit or self._clock.monotonic() < self._asks_again_at:
+        """Count a request of `who`. Raises TooManyRequests, with the time until the next window."""
+        if not self._limit or self._clock.monotonic() < self._skips_until:
             return
         now_seconds = self._clock.now_ms() // 1000
         try:
             number = await self._counters.count(who, now_seconds)
         except (BrokerUnavailable, BrokerFull) as error:
-            self._asks_again_at = self._clock.monotonic() + _ASK_AGAIN_SECONDS
+            self._skips_until = self._clock.monotonic() + _ASK_AGAIN_SECONDS
             _log.warning("requests are not counted", cause=str(error))
             return
         if number > self._limit:
             raise TooManyRequests(retry_after_seconds=WINDOW_SECONDS - now_seconds % WINDOW_SECONDS)
         request[ALLOWANCE] = Allowance(self._limit, self._limit - number)
 
-    async def used_up(self, whos: Sequence[str]) -> set[str]:
-        """Those whose next request would be one too many; nobody while the counter does not answer."""
-        if not self._limit or not whos or self._clock.monotonic() < self._asks_again_at:
+    async def exhausted(self, whos: Sequence[str]) -> set[str]:
+        """Those whose next request would exceed the limit; empty while the counters do not answer."""
+        if not self._limit or not whos or self._clock.monotonic() < self._skips_until:
             return set()
         try:
             numbers = await self._counters.counted(whos, self._clock.now_ms() // 1000)
@@ -102,12 +102,12 @@ class Throttle:
 
 
 def counted_organization(organization_id: str) -> str:
-    """What the programs of an organization are counted as, at ingest and the api."""
+    """The name under which an organization's programs are counted, in ingest and the api."""
     return f"organization:{organization_id}"
 
 
 def add_allowance_headers(request: web.BaseRequest, response: web.StreamResponse) -> None:
-    """Say what is left, on the answer to a request that was counted."""
+    """Add what is left of the limit to the answer of a counted request."""
     allowance = request.get(ALLOWANCE)
     if allowance is None:
         return

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from collector.http.fast_path import DIRECT, DirectWay
-from collector.ingest.fast_path.posts import PATH, DirectPosts
+from collector.http.connection.fast_path import FAST_PATHS, FastPath
+from collector.ingest.fast_path.posts import PATH, EventsFastPath
 from collector.ingest.routes import ROUTES
 from collector.ingest.services import DOOR, IngestServices
 
@@ -16,6 +16,6 @@ if TYPE_CHECKING:
 def add_ingest(app: web.Application, ingest: IngestServices) -> None:
     """Serve what clients send and ask for on the application."""
     app[DOOR] = ingest
-    direct: Mapping[str, DirectWay] = {PATH: DirectPosts(ingest)}
-    app[DIRECT] = direct
+    direct: Mapping[str, FastPath] = {PATH: EventsFastPath(ingest)}
+    app[FAST_PATHS] = direct
     app.add_routes(ROUTES)

@@ -5,7 +5,7 @@ from typing import Final
 
 from collector.domain.errors import Forbidden, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from collector.http.openapi import DocumentedRoute
-from collector.http.operation import operation_of
+from collector.http.operation import find_operation
 from collector.ingest.routes import ROUTES
 
 _REFUSALS: Final = (Unauthenticated, Forbidden, NotFound, TooManyRequests, Unavailable)
@@ -15,6 +15,6 @@ _NEEDS: Final = "Needs a token with the scope `client`, which `user` implies."
 def documented_routes() -> Iterator[DocumentedRoute]:
     """Every route of ingest that says what it does."""
     for route in ROUTES:
-        operation = operation_of(route.handler)
+        operation = find_operation(route.handler)
         if operation is not None:
             yield DocumentedRoute(route.method, route.path, operation, _REFUSALS, _NEEDS)

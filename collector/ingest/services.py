@@ -125,7 +125,7 @@ async def open_ingest(
             looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
             senders, turns = KnownSenders(cache, clock), BoundedExecutor()
             throttle = Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock)
-            await throttle.compare()
+            await throttle.warn_if_limits_differ()
             try:
                 async with queue.open():
                     yield IngestServices(

@@ -111,11 +111,11 @@ async def test_who_has_none_left_is_known_without_counting(counters: FakeCounter
         await said(throttle, who)
     asked = ["organization:1", "organization:2", "organization:3"]
 
-    assert await throttle.used_up(asked) == {"organization:1"}
-    assert await throttle.used_up(asked) == {"organization:1"}
-    assert await Throttle(counters, 0, clock).used_up(asked) == set()
+    assert await throttle.exhausted(asked) == {"organization:1"}
+    assert await throttle.exhausted(asked) == {"organization:1"}
+    assert await Throttle(counters, 0, clock).exhausted(asked) == set()
     counters.outage = BrokerUnavailable("gone")
-    assert await throttle.used_up(asked) == set()
+    assert await throttle.exhausted(asked) == set()
 
 
 async def test_a_limit_that_differs_is_told_with_both_values() -> None:
@@ -123,9 +123,9 @@ async def test_a_limit_that_differs_is_told_with_both_values() -> None:
     counters = FakeCounters()
     with capture_logs() as lines:
         for limit in (10, 10, 20):
-            await Throttle(counters, limit, FakeClock()).compare()
+            await Throttle(counters, limit, FakeClock()).warn_if_limits_differ()
         counters.outage = BrokerUnavailable("gone")
-        await Throttle(counters, 30, FakeClock()).compare()
+        await Throttle(counters, 30, FakeClock()).warn_if_limits_differ()
 
     (line,) = lines
     assert line["event"] == (

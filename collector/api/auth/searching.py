@@ -16,7 +16,7 @@ from collector.api.auth.authentication import IDENTITY, counted_as
 from collector.api.core.service import API
 from collector.database.errors import QueryTooSlow
 from collector.database.pool import connected
-from collector.http.connection import while_connected
+from collector.http.connection.bounds import cancel_on_disconnect
 
 _SECONDS: Final = 15.0
 
@@ -28,7 +28,7 @@ async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
     Raises Unavailable when there are too many such searches, QueryTooSlow and DatabaseUnavailable.
     """
     turns, asker = request.app[API].search_slots, counted_as(request[IDENTITY])
-    with while_connected(request):
+    with cancel_on_disconnect(request):
         async with turns.turn(asker, longest_seconds=_SECONDS), _connected(request) as connection:
             yield connection
 
@@ -36,7 +36,7 @@ async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
 @asynccontextmanager
 async def looking_up(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
     """A connection for what is found by an index or among few: it waits for no turn. Raises likewise."""
-    with while_connected(request):
+    with cancel_on_disconnect(request):
         async with _connected(request) as connection:
             yield connection
 

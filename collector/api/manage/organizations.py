@@ -141,7 +141,7 @@ async def organization_views(
         statistics = await statistics_of_organizations(connection, ids, api.oldest_kept)
     invitations = _by_organization([] if identity.is_token else await list_invitations(connection, ids, now))
     usage = await usage_of_organizations(connection, ids, now)
-    used_up = await api.throttle.used_up([counted_organization(id_.hex) for id_ in ids])
+    used_up = await api.throttle.exhausted([counted_organization(id_.hex) for id_ in ids])
     return [
         _view(
             api,

@@ -15,7 +15,7 @@ from collector.api.core.absolute_urls import origin_of
 from collector.api.pages.assets import PATH, asset_response, compressed, load_assets
 from collector.api.pages.landing import landing_page, template_of
 from collector.domain.errors import NotFound
-from collector.http.health import Check, outcomes
+from collector.http.health import Check, run_checks
 from collector.http.responses import JSON_TYPE, escaped
 
 DOCUMENT_PATH: Final = "/docs/v2/openapi.json"
@@ -53,7 +53,7 @@ def add_pages(
     packed = gzip.compress(text, 6, mtime=0)
 
     async def get_landing(request: web.Request) -> web.Response:
-        found = {name: await outcomes(of_kind) for name, of_kind in checks.items()}
+        found = {name: await run_checks(of_kind) for name, of_kind in checks.items()}
         return _page(landing_page(landing, origin_of(request), found))
 
     async def get_api_page(_request: web.Request) -> web.Response:

@@ -17,9 +17,9 @@ from multidict import MultiMapping
 from collector.domain.errors import Refusal
 from collector.domain.post import Post
 from collector.http.client_address import address_behind
-from collector.http.connection import SECURITY_HEADERS
-from collector.http.errors import refused
-from collector.http.fast_path import FastPathRequest
+from collector.http.connection.fast_path import FastPathRequest
+from collector.http.errors import refusal_response
+from collector.http.responses import SECURITY_HEADERS
 from collector.ingest.body.request_body import ENCODINGS, read_body
 from collector.ingest.body.strict import PREFER
 from collector.ingest.fast_path.auth_cache import KnownSender
@@ -36,7 +36,7 @@ _LENGTH_DIGITS: Final = 9
 """Longer ones go the routed way, where zeros in front and numbers beyond all bounds are told apart."""
 
 
-class DirectPosts:
+class EventsFastPath:
     """Takes ordinary posts to `PATH`."""
 
     def __init__(self, ingest: IngestServices) -> None:
@@ -103,7 +103,7 @@ class DirectPosts:
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         self._ingest.count_refusal(refusal)
-        response = refused(request, refusal)
+        response = refusal_response(request, refusal)
         response.headers.update(SECURITY_HEADERS)
         return response
 

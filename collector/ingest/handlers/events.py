@@ -55,7 +55,7 @@ _BODY: Final = Body(
         Parameter(
             "Prefer",
             "`handling=strict`: look into the body first, and take nothing of it where something is wrong.",
-            place="header",
+            location="header",
         ),
     ),
     refusals=(

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from collector.api.app import ROUTES as OF_THE_API
-from collector.http.path_spelling import PathSpelling
+from collector.http.connection.path_spelling import PathSpelling
 from collector.ingest.routes import ROUTES as OF_INGEST
 
 VALUES = {

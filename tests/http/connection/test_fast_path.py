@@ -11,8 +11,8 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 
 from collector.domain.errors import Refusal, Unavailable
-from collector.http.errors import refused
-from collector.http.fast_path import DIRECT, Answer, FastPathRequest
+from collector.http.connection.fast_path import FAST_PATHS, Answer, FastPathRequest
+from collector.http.errors import refusal_response
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from tests.waiting import until
@@ -51,7 +51,7 @@ class Way:
         return web.Response(status=202)
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
-        return refused(request, refusal)
+        return refusal_response(request, refusal)
 
 
 async def _hello(_request: web.Request) -> web.Response:
@@ -69,7 +69,7 @@ async def listener(way: Way) -> AsyncIterator[Listener]:
     """An application with that way beside its routes."""
     app = application()
     app.router.add_get("/hello", _hello)
-    app[DIRECT] = {"/taken": way}
+    app[FAST_PATHS] = {"/taken": way}
     running = await listen(app, Address("127.0.0.1", 0))
     yield running
     await running.close()

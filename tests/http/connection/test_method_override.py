@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from collector.http.method_override import METHOD_OVERRIDE, apply_method_override
+from collector.http.connection.method_override import METHOD_OVERRIDE, apply_method_override
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from tests.clients.messages import Message, status_of

@@ -8,8 +8,8 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
-from collector.http import connection
-from collector.http.connection import unread_bytes
+from collector.http.connection import bounds
+from collector.http.connection.bounds import unread_bytes
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from collector.process.lifecycle import StartError
@@ -72,7 +72,7 @@ async def test_a_new_connection_that_asks_nothing_is_closed(
     listener: Listener, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Slow heads must not hold connections for ever."""
-    monkeypatch.setattr(connection, "FIRST_REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(bounds, "FIRST_REQUEST_SECONDS", 0.05)
     reader, writer = await _open(listener)
     writer.write(said)
 
@@ -113,7 +113,7 @@ async def test_what_is_done_for_a_client_alone_ends_when_the_client_leaves() -> 
 
     async def search(request: web.Request) -> web.Response:
         try:
-            with connection.while_connected(request):
+            with bounds.cancel_on_disconnect(request):
                 told.put_nowait("begun")
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -141,7 +141,7 @@ async def test_what_is_begun_for_a_client_who_has_left_ends_at_once() -> None:
         told.put_nowait("arrived")
         await until(lambda: request.transport is None)
         try:
-            with connection.while_connected(request):
+            with bounds.cancel_on_disconnect(request):
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
             told.put_nowait("cancelled")
@@ -179,7 +179,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
     large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its answer is kept in memory for so long only."""
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.05)
+    monkeypatch.setattr(bounds, "STALLED_SECONDS", 0.05)
     listener, requests = large_answers
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
     writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -206,8 +206,8 @@ async def test_a_client_that_reads_slowly_gets_its_answer(
                 received.extend(piece)
         return unread_bytes(transport)
 
-    monkeypatch.setattr(connection, "STALLED_SECONDS", 0.01)
-    monkeypatch.setattr(connection, "unread_bytes", read_then_look)
+    monkeypatch.setattr(bounds, "STALLED_SECONDS", 0.01)
+    monkeypatch.setattr(bounds, "unread_bytes", read_then_look)
     client.sendall(b"GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     await until(lambda: bool(requests) and requests[0].transport is None)
     with client:
@@ -229,8 +229,8 @@ async def test_little_that_is_read_is_noticed(large_answers: tuple[Listener, lis
     before = await _settled(transport)
 
     await reader.readexactly(700_000)
-    await until(lambda: connection.unread_bytes(transport) < before)
-    assert connection.unread_bytes(transport) > 15_000_000
+    await until(lambda: bounds.unread_bytes(transport) < before)
+    assert bounds.unread_bytes(transport) > 15_000_000
     writer.close()
 
 
@@ -239,7 +239,7 @@ async def _settled(transport: asyncio.WriteTransport) -> int:
     seen = [20_000_000]
 
     def is_settled() -> bool:
-        seen.append(connection.unread_bytes(transport))
+        seen.append(bounds.unread_bytes(transport))
         return len(seen) > 20 and len(set(seen[-20:])) == 1
 
     await until(is_settled)

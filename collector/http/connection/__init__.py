@@ -1,0 +1,1 @@
+"""One connection: its limits, how its requests are rewritten before routing, and the fast path."""

@@ -1,0 +1,116 @@
+"""Limits on connections: how many are open, how soon a request arrives, how long a client may stall."""
+
+import asyncio
+import fcntl
+import termios
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+
+FIRST_REQUEST_SECONDS: Final = 15.0
+"""How long a new connection may take to send the head of its first request."""
+
+STALLED_SECONDS: Final = 60.0
+"""How long a client may read nothing while an answer waits for it in memory."""
+
+_TOO_MANY: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
+    b"Connection: close\r\nContent-Length: 75\r\n\r\n"
+    b'{"type":"about:blank","title":"Too many connections at once.","status":503}'
+)
+
+
+def unread_bytes(transport: asyncio.WriteTransport) -> int:
+    """Bytes that the client has not read: in our buffer, and in the kernel's (which only Linux reports).
+
+    Our buffer alone would make a slow client look stalled: the kernel asks for more only after it has sent
+    a third of its own buffer, which may be 1.4 MB.
+    """
+    queued = array("i", [0])
+    with suppress(OSError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, queued)
+    return transport.get_write_buffer_size() + queued[0]
+
+
+@contextmanager
+def cancel_on_disconnect(request: web.BaseRequest) -> Iterator[None]:
+    """Cancel the current task if the client disconnects during the block, or has disconnected before it."""
+    connection, task = request.protocol, asyncio.current_task()
+    if not isinstance(connection, BoundedConnection) or task is None:
+        raise TypeError("the request is not being handled by one of our connections")
+    if connection.transport is None:
+        task.cancel()
+    connection.task_for_client = task
+    try:
+        yield
+    finally:
+        connection.task_for_client = None
+
+
+class BoundedConnection(RequestHandler):
+    """aiohttp's connection with limits. A connection beyond `connections` is answered 503 and closed."""
+
+    __slots__ = ("_connections", "_first_request", "_on_refused", "_stalled", "task_for_client")
+
+    def __init__(
+        self,
+        manager: web.Server,
+        connections: int,
+        options: Mapping[str, Any],
+        on_refused: Callable[[], None],
+    ) -> None:
+        super().__init__(manager, **options)
+        self._on_refused = on_refused
+        self._connections = connections
+        self._first_request: asyncio.TimerHandle | None = None
+        self._stalled: asyncio.TimerHandle | None = None
+        self.task_for_client: asyncio.Task[Any] | None = None
+        """A task to cancel when the connection is lost."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Refuse one connection too many; otherwise begin to wait for the first request."""
+        super().connection_made(transport)
+        if len(self._manager._connections) > self._connections:  # type: ignore[union-attr]  # noqa: SLF001
+            self._on_refused()
+            self.transport.write(_TOO_MANY)  # type: ignore[union-attr]
+            self.force_close()
+        else:
+            self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop the timers, and cancel what runs for this client alone."""
+        for pending in (self._first_request, self._stalled, self.task_for_client):
+            if pending is not None:
+                pending.cancel()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Begin to watch the client: answers are piling up in memory."""
+        super().pause_writing()
+        self._expect_progress()
+
+    def resume_writing(self) -> None:
+        """Stop watching: the client has read enough."""
+        super().resume_writing()
+        if self._stalled is not None:
+            self._stalled.cancel()
+
+    def _close_if_silent(self) -> None:
+        if not self._request_count:
+            self.force_close()
+
+    def _expect_progress(self) -> None:
+        """Check after `STALLED_SECONDS` whether the client has read some of what is unread now."""
+        if self.transport is not None:
+            unread = unread_bytes(self.transport)
+            self._stalled = self._loop.call_later(STALLED_SECONDS, self._cut_if_stalled, unread)
+
+    def _cut_if_stalled(self, unread_before: int) -> None:
+        if self.transport is not None and unread_bytes(self.transport) >= unread_before:
+            self.transport.abort()
+        else:
+            self._expect_progress()
