@@ -35,7 +35,7 @@ from collector.database.schema.migrations import migrate
 from collector.database.schema.partitions import partition_name
 from collector.database.writing.store import BatchStore
 from collector.domain.ids import PostIds
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import start_service
@@ -245,7 +245,7 @@ class DrainBench:
             stream=MemoryStream(backlog.entries, stop),
             store=self.store,
             projects=StoredProjects(self.pool),
-            rules=rules_of(_BODY_LIMIT_BYTES, _MAX_AGE_DAYS),
+            rules=rules_from_settings(_BODY_LIMIT_BYTES, _MAX_AGE_DAYS),
             metrics=self._metrics,
             clock=SystemClock(),
         )

@@ -20,7 +20,7 @@ from collector.database.owners.projects import add_project
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import PostIds
-from collector.domain.intake.normalize import batch_of, normalize, rules_of
+from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
 from collector.domain.post import Post
 from loadtests.benchmark_posts import a_log, an_error
 
@@ -65,7 +65,7 @@ def _batch(number: int, accepted: datetime) -> NormalizedBatch:
         PROJECT.bytes,
         json.dumps(bodies).encode(),
     )
-    batch = batch_of(post.id, [normalize(post, rules_of(_BODY_LIMIT_BYTES, 0))])
+    batch = make_batch(post.id, [normalize(post, rules_from_settings(_BODY_LIMIT_BYTES, 0))])
     events = [msgspec.structs.replace(event, session_key=None) for event in batch.events]
     return dataclasses.replace(batch, events=events)
 

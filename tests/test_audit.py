@@ -19,7 +19,7 @@ from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards, set_shards
 from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import PostBatch
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
@@ -52,7 +52,7 @@ class Books:
     async def finish(self, count: int = 100, *, acknowledges: bool = True) -> None:
         """Store what is unread."""
         entries = await self.stream.read("worker", count, 1)
-        await BatchStore(self.pool).save(normalized(entries, rules_of(200_000, 3)))
+        await BatchStore(self.pool).save(normalized(entries, rules_from_settings(200_000, 3)))
         if acknowledges:
             await self.stream.acknowledge(entries)
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from collector.domain.event.outcome import Event
-from collector.domain.intake.normalize import normalize, rules_of
+from collector.domain.intake.normalize import normalize, rules_from_settings
 from loadtests.benchmark_posts import Maker, a_log, an_error, posts
 from tests.factories import ACCEPTED_MS, a_post
 
@@ -19,7 +19,7 @@ def test_every_event_is_stored_as_it_was_sent(make: Maker, at_least: int, at_mos
     """A benchmark that measures dead letters or discards would be a quick one."""
     [body] = posts(make, 1, 10, ACCEPTED)
 
-    found = normalize(a_post(body=body), rules_of(200_000, 3)).results
+    found = normalize(a_post(body=body), rules_from_settings(200_000, 3)).results
 
     events = [event for event in found if isinstance(event, Event)]
     assert len(events) == len(found) == 10

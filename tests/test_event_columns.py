@@ -19,12 +19,12 @@ from collector.database.writing import copy_format
 from collector.database.writing.staging import dead_letter
 from collector.database.writing.store import BatchStore
 from collector.domain.event import members
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import EVENT_COLUMNS, SENT_COLUMNS, DeadLetterReason, Event
 from collector.domain.filter.fields import FIELDS, Column
 from collector.domain.intake import strict, submission
 from collector.domain.intake.body import raw_events
-from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_events
+from collector.domain.intake.fast_path import PlainEvent, build_plain_event, decode_plain_events
 from collector.http.event_form import EventForm, StoredEventForm
 from collector.ingest.handlers import submissions
 from tests.database.rows import ORGANIZATION, PROJECT, as_stored, normalized, post_id
@@ -109,11 +109,11 @@ def both_ways(*sent: Mapping[str, Any]) -> list[Event]:
     """The events for these, which are the same read in either way."""
     sender = Sender.of(a_post(id=post_id(), project_id=PROJECT.bytes, organization_id=ORGANIZATION.bytes))
     body = orjson.dumps(sent)
-    plain = plain_events(body, "application/json")
+    plain = decode_plain_events(body, "application/json")
     assert plain is not None
-    quickly = [event_of_plain(each, source, sender, None) for source, each in enumerate(plain) if each]
+    quickly = [build_plain_event(each, source, sender, None) for source, each in enumerate(plain) if each]
     raw = [each for each in raw_events(body, "application/json") if isinstance(each, dict)]
-    carefully = [event_of(each, source, sender, None) for source, each in enumerate(raw)]
+    carefully = [build_event(each, source, sender, None) for source, each in enumerate(raw)]
     assert [comparable(event) for event in quickly] == [comparable(event) for event in carefully]
     return [event for event in quickly if isinstance(event, Event)]
 

@@ -19,7 +19,7 @@ import msgspec
 from collector.broker.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
 from collector.domain.ids import derived_id, lowest_id_at_ms
-from collector.domain.intake.normalize import NormalizedPost, Rules, batch_of, normalize
+from collector.domain.intake.normalize import NormalizedPost, Rules, make_batch, normalize
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import ProjectRules
 
@@ -95,7 +95,7 @@ def normalize_piece(
             break
     is_end = len(found) == len(posts)
     if is_end and not first_post:
-        return Piece([_of(entry, batch_of(entry.batch.id, found))], weight)
+        return Piece([_of(entry, make_batch(entry.batch.id, found))], weight)
     batches = [_part(entry, post, of_post) for post, of_post in zip(posts, found, strict=False)]
     if not is_end:
         return Piece(batches, weight, first_post + len(found))
@@ -104,7 +104,7 @@ def normalize_piece(
 
 
 def _part(entry: StreamEntry, post: Post, found: NormalizedPost) -> NormalizedBatch:
-    return replace(_of(entry, batch_of(post.id, [found])), is_part=True)
+    return replace(_of(entry, make_batch(post.id, [found])), is_part=True)
 
 
 def _of(entry: StreamEntry, batch: NormalizedBatch) -> NormalizedBatch:

@@ -16,7 +16,7 @@ from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import PackedEntry, StreamEntry
 from collector.domain.event.outcome import NormalizedBatch, Outcome, Tally
-from collector.domain.intake.normalize import UNPACKED_TO_SENT, Rules
+from collector.domain.intake.normalize import MAX_EXPANSION, Rules
 from collector.domain.project.rules import ProjectRules
 from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
@@ -262,7 +262,7 @@ class Consumer:
         """Once for each larger limit: it is no reason to store less than was accepted."""
         if body_limit_bytes > self._largest_limit_bytes:
             self._largest_limit_bytes = body_limit_bytes
-            own = self.rules.unpacked_limit_bytes // UNPACKED_TO_SENT
+            own = self.rules.unpacked_limit_bytes // MAX_EXPANSION
             _log.warning(
                 f"HEADRACE_BODY_LIMIT_BYTES is {own} here and {body_limit_bytes} at an ingest;"
                 " its posts are unpacked within its limit"

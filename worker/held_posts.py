@@ -26,7 +26,7 @@ from collector.database.writing.held_posts import (
 )
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.ids import accepted_ms, derived_id
-from collector.domain.intake.normalize import Rules, batch_of, normalize
+from collector.domain.intake.normalize import Rules, make_batch, normalize
 from collector.domain.post import Post
 from collector.domain.project.rules import ProjectRules
 from collector.process.metrics import WorkerMetrics
@@ -76,5 +76,5 @@ def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> Normaliz
     post = _decoder.decode(due.post)
     rules = replace(rules, unpacked_limit_bytes=max(rules.unpacked_limit_bytes, due.unpacked_limit_bytes))
     id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
-    found = batch_of(id_.bytes, [normalize(post, rules, project)])
+    found = make_batch(id_.bytes, [normalize(post, rules, project)])
     return replace(found, shard=due.shard, entry_id=f"held:{UUID(bytes=post.id)}", is_part=True)

@@ -38,7 +38,7 @@ from collector.database.schema.partitions import maintain_partitions
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.store import BatchStore
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
 from collector.process.clock import SystemClock
@@ -182,7 +182,7 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
             retention_days=settings.retention_days,
             has_sessions=settings.sessions == "on",
         )
-        consumer.rules = rules_of(
+        consumer.rules = rules_from_settings(
             settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.locations
         )
 
@@ -205,7 +205,7 @@ def _consumer(
         stream=stream,
         store=store,
         projects=projects,
-        rules=rules_of(
+        rules=rules_from_settings(
             settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
         ),
         metrics=metrics,

@@ -11,12 +11,12 @@ from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import NormalizedBatch, Tally
-from collector.domain.intake.normalize import batch_of, normalize, rules_of
+from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
 from tests.factories import a_batch, a_post
 from tests.worker.fakes import FakeStore
 from worker.consumer import Store
 
-RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 def a_normalized(*bodies: bytes, **members: Any) -> NormalizedBatch:
     """A batch of posts with these bodies."""
     batch = a_batch(*(a_post(body=body, **members) for body in bodies))
-    return batch_of(batch.id, [normalize(post, RULES) for post in batch.posts])
+    return make_batch(batch.id, [normalize(post, RULES) for post in batch.posts])
 
 
 async def test_every_outcome_is_counted(subject: Subject) -> None:

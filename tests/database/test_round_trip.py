@@ -14,14 +14,14 @@ from collector.database.search.events import StoredEvent
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import PostIds
-from collector.domain.intake.normalize import batch_of, normalize, rules_of
-from collector.domain.jsonb.text import number_in
+from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
+from collector.domain.jsonb.text import parse_number
 from collector.domain.post import Post
 from tests.database.rows import as_stored, stored, today
 
 pytestmark = pytest.mark.integration
 
-RULES = rules_of(200_000, 0)
+RULES = rules_from_settings(200_000, 0)
 RANDOM = random.Random(20)  # noqa: S311 - the same events in every run
 NAMES = [
     "id", "type", "Type", "source", "date", "tags", "message", "Message", "geo", "value", "count", "data",
@@ -71,7 +71,7 @@ def batch() -> NormalizedBatch:
         Post(ids.next(accepted), UUID(int=1).bytes, UUID(int=2).bytes, a_body(), api_version=number % 2 + 1)
         for number in range(400)
     ]
-    return batch_of(posts[0].id, [normalize(post, RULES) for post in posts])
+    return make_batch(posts[0].id, [normalize(post, RULES) for post in posts])
 
 
 async def test_random_posts_are_stored_as_they_are_understood(
@@ -104,7 +104,7 @@ def comparable(event: StoredEvent) -> dict[str, Any]:
     return members | {"data": kept(event.data)}
 
 
-_decoder = msgspec.json.Decoder(float_hook=number_in)
+_decoder = msgspec.json.Decoder(float_hook=parse_number)
 _ALL_DIGITS = Context(prec=3000)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
-from collector.domain.intake.normalize import normalize, rules_of
+from collector.domain.intake.normalize import normalize, rules_from_settings
 from tests.factories import ACCEPTED_MS, a_post
 
-RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 GOOD = '{"message":"good","reference_id":"order-4711"}'
 
 

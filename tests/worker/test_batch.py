@@ -8,14 +8,14 @@ import pytest
 
 from collector.broker.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
 from tests.worker.fakes import normalized
 from worker.batch import TRANSACTION_WEIGHT, is_large, normalize_piece, projects_of
 
-RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 PROJECTS = {PROJECT: DEFAULT_RULES}
 ENTRY_ID = f"{ACCEPTED_MS}-7"
 
@@ -135,7 +135,7 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
 
     assert TRANSACTION_WEIGHT <= 30_000
     for max_event_age_days in (0, 3):
-        rules = rules_of(body_limit_bytes=200_000, max_event_age_days=max_event_age_days)
+        rules = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=max_event_age_days)
         assert normalize_piece(entry, 0, rules, PROJECTS).next_post == 2
 
 
@@ -164,7 +164,7 @@ def test_what_may_take_long_is_known_before(entry: StreamEntry, *, is_so: bool) 
 def test_an_entry_is_unpacked_within_the_limit_that_it_was_accepted_under() -> None:
     """An ingest that takes larger posts than a worker knows of strands none of them."""
     batch = a_batch(a_post(body=gzip.compress(b"x" * 5_000), content_encoding="gzip"))
-    rules = rules_of(body_limit_bytes=100, max_event_age_days=3)
+    rules = rules_from_settings(body_limit_bytes=100, max_event_age_days=3)
 
     (by_own,) = normalized([StreamEntry(0, ENTRY_ID, batch)], rules.accepting(0))
     (by_entry,) = normalized([StreamEntry(0, ENTRY_ID, batch)], rules.accepting(1_000))

@@ -19,7 +19,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import StreamEntry
 from collector.database.errors import DatabaseUnavailable, TooManyRejected
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from collector.process.lifecycle import Stop
@@ -57,7 +57,7 @@ class Scene:
             self.stream,
             self.store,
             self.projects,
-            rules_of(200_000, 3),
+            rules_from_settings(200_000, 3),
             metrics,
             self.clock,
             Pace(batch_entries=2, read_block_ms=5, claim_idle_seconds=15, unpacked_bytes=400_000),
@@ -344,7 +344,7 @@ async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(sce
     """What it had stored is met again, known by its batch id and only acknowledged."""
     await scene.stream.append(0, a_batch())
     entries = await scene.stream.read("killed", 10, 1)
-    await scene.store.save(normalized(entries, rules_of(200_000, 3)))
+    await scene.store.save(normalized(entries, rules_from_settings(200_000, 3)))
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -499,7 +499,7 @@ async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) ->
     bombs = [_a_bomb(TRANSACTION_WEIGHT).posts[0] for _ in range(3)]
     await scene.stream.append(0, a_batch(*bombs))
     (entry,) = await scene.stream.read("killed", 10, 1)
-    await scene.store.save(normalized([entry], rules_of(200_000, 3))[:1])
+    await scene.store.save(normalized([entry], rules_from_settings(200_000, 3))[:1])
     scene.clock.advance(15)
 
     async with _running(scene):
@@ -662,7 +662,7 @@ async def test_an_entry_that_was_stored_and_never_acknowledged_is_no_dead_letter
     """However often it was delivered."""
     await scene.stream.append(0, a_batch())
     [entry] = await scene.stream.read("dead", 1, 1)
-    await scene.store.save(normalized([entry], rules_of(200_000, 3)))
+    await scene.store.save(normalized([entry], rules_from_settings(200_000, 3)))
     for _ in range(MOST_DELIVERIES):
         await scene.stream.claim("dead", 0, 1)
     scene.clock.advance(15)

@@ -16,7 +16,7 @@ from collector.database.pool import close_pool, create_pool
 from collector.database.writing.held_posts import LONGEST_HOLD, number_held
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post
 from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.fakes import FakeClock
@@ -26,7 +26,7 @@ from worker.held_posts import try_held_posts
 pytestmark = pytest.mark.integration
 
 BAD = b"\x03" * 16
-RULES = rules_of(200_000, 3)
+RULES = rules_from_settings(200_000, 3)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
-from collector.domain.intake.normalize import rules_of
+from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
@@ -220,7 +220,7 @@ async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(sp
     await spine.stream.ensure_group()
     await spine.post(a_post(body=b"one\ntwo"), a_post(body=b'{"date":"1999-01-01"}'))
     entries = await spine.stream.read("killed", 10, 1)
-    await BatchStore(spine.pool).save(normalized(entries, rules_of(200_000, 3)))
+    await BatchStore(spine.pool).save(normalized(entries, rules_from_settings(200_000, 3)))
 
     async with _worker(spine):
         await until(spine.is_drained)
@@ -451,7 +451,7 @@ ODD_BODIES = [
 @pytest.mark.parametrize("body", ODD_BODIES)
 async def test_no_odd_event_is_refused_by_postgres(spine: Spine, body: bytes) -> None:
     """`jsonb`, `text` and `numeric` take whatever the rules let through; nothing ends as a dead letter."""
-    rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
+    rules = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=0)
     await spine.stream.ensure_group()
     await spine.post(a_post(body=body))
 

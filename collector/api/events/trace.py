@@ -46,7 +46,7 @@ from collector.domain.errors import BadRequest
 from collector.domain.event.outcome import DeadLetter, Event
 from collector.domain.filter.parser import is_storable
 from collector.domain.ids import accepted_at
-from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.intake.normalize import Rules, normalize
 from collector.domain.post import USER_DESCRIPTION, Post
 from collector.http.operation import Answer, Parameter, documented
@@ -194,8 +194,8 @@ def _holds(post: Post, body: bytes | None, reference_id: str) -> bool:
 
 def _unpacked(body: bytes, encoding: str) -> bytes | None:
     try:
-        return unpacked(body, encoding, _POST_BYTES)
-    except Unstorable:
+        return decompress(body, encoding, _POST_BYTES)
+    except UnstorablePost:
         return None
 
 

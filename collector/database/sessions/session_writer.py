@@ -52,7 +52,7 @@ class SessionWriter:
             self._joined = Joined(list(events))
             return
         self._joined = self._active.join(events, self._now)
-        if late := self._joined.late:
+        if late := self._joined.misses:
             of_late = [event for event in events if event.session_key in late]
             self._late = await self._settled(of_late, self._active)
 
@@ -62,34 +62,34 @@ class SessionWriter:
         if len(events) < len(self._events):
             by_id = {event.id: event for event in joined.events}
             joined.events = [by_id[event.id] for event in events]
-            of_late = [event for event in joined.events if event.session_key in joined.late]
+            of_late = [event for event in joined.events if event.session_key in joined.misses]
             self._late = late = assign(of_late, late.by_key)
-        if not joined.late:
+        if not joined.misses:
             return Assignment(joined.events)
         members = {event.id: event for event in late.events}
         late.events = [
             members.get(event.id, event)
             for event in joined.events
-            if event.session_key not in joined.late or event.id in members
+            if event.session_key not in joined.misses or event.id in members
         ]
         return late
 
     async def tell(self) -> None:
         """Tell sessions of activity; among the transaction's last statements."""
         if self._active is not None:
-            self._told = self._active.to_be_told(self._joined.latest)
+            self._told = self._active.overdue(self._joined.latest)
         await flush_sessions(self._connection, [*self._late.touched, *self._told])
 
     def remember(self) -> None:
         """What is committed now."""
         if self._active is not None:
-            self._active.reached(self._joined.latest, self._told)
-            self._active.remember(self._late.by_key, self._now)
+            self._active.mark_stored(self._joined.latest, self._told)
+            self._active.put(self._late.by_key, self._now)
 
     async def _settled(self, events: Sequence[Event], active: ActiveSessions) -> Assignment:
         """What becomes of events whose sessions must be looked for, or begun."""
         dates = dates_by_key(events)
-        remembered = active.remembered(dates)
+        remembered = active.find(dates)
         known = await self._found({key: dates[key] for key in remembered}, remembered)
         result = assign([event for event in events if event.session_key in remembered], known)
         # Who is not remembered is new as a rule: nobody is looked for twice.
@@ -128,4 +128,4 @@ async def flush_activity(pool: asyncpg.Pool, active: ActiveSessions) -> None:
                 each.flushed_utc = max(each.flushed_utc, session.last_utc)
             del dirty[-_TOLD_AT_ONCE:]
     finally:
-        active.put_back(dirty)
+        active.requeue(dirty)

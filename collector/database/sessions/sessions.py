@@ -16,7 +16,7 @@ from asyncpg.pgproto.pgproto import UUID
 from collector.database.chunks import slices
 from collector.database.text import storable
 from collector.domain.event.session_key import SessionKey
-from collector.domain.session.cache import MOST_UNTOLD
+from collector.domain.session.cache import MAX_ROW_LAG
 from collector.domain.session.session import IDLE, Session
 
 TELL_AFTER: Final = timedelta(seconds=30)
@@ -93,7 +93,7 @@ async def find_sessions(connection: asyncpg.Connection, dates: Dates) -> dict[Se
         [key.is_manual for key in keys],
         [dates[key][0] for key in keys],
         [dates[key][1] for key in keys],
-        IDLE + MOST_UNTOLD,
+        IDLE + MAX_ROW_LAG,
     )
     found: defaultdict[SessionKey, list[Session]] = defaultdict(list)
     for row in rows:

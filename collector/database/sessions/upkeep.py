@@ -22,8 +22,8 @@ from collector.database.sessions.sessions import (
 )
 from collector.domain.event.session_key import SessionKey
 from collector.domain.ids import lowest_id
-from collector.domain.jsonb.text import encoded
-from collector.domain.session.session import IDLE, Beat, Session, is_heard, told_of
+from collector.domain.jsonb.text import encode_object
+from collector.domain.session.session import IDLE, Beat, Session, apply_beat, start_summary
 
 SILENCE: Final = IDLE + timedelta(minutes=1)
 """Not heard of for so long a session has ended: workers tell of its last activity some seconds later."""
@@ -73,7 +73,7 @@ async def hear(pool: asyncpg.Pool, beats: Sequence[Beat]) -> set[Beat]:
             beat = beats[row["place"] - 1]
             key = SessionKey(beat.project_id, beat.digest, row["is_manual"])
             candidates[beat].append((session_of(key, row), row["heard_utc"]))
-        heard = {beat for beat, sessions in candidates.items() if is_heard(beat, sessions)}
+        heard = {beat for beat, sessions in candidates.items() if apply_beat(beat, sessions)}
         touched = [session for of in candidates.values() for session, _ in of if session.is_touched]
         await flush_sessions(connection, touched)
     return heard
@@ -112,9 +112,9 @@ async def forget_sessions(pool: asyncpg.Pool, retention_days: int) -> int:
 
 
 def _change_of_start(session: Session, is_idle: bool) -> EventChange:  # noqa: FBT001 - for map
-    value, members = told_of(session, is_idle=is_idle)
+    value, members = start_summary(session, is_idle=is_idle)
     return EventChange(
-        session.key.project_id, session.start_event_id, encoded(members), value, dropped="sessionend"
+        session.key.project_id, session.start_event_id, encode_object(members), value, dropped="sessionend"
     )
 
 

@@ -19,7 +19,7 @@ from collector.database.chunks import slices
 from collector.database.errors import DatabaseUnavailable
 from collector.database.text import storable
 from collector.domain.event.outcome import Event
-from collector.domain.event.stack import title_of
+from collector.domain.event.stack import stack_title
 from collector.domain.version import is_older
 
 _CRITICAL: Final = "Critical"
@@ -177,7 +177,7 @@ def _row(event: Event) -> dict[str, Any]:
         "type": storable(event.type or ""),
         "signature_hash": stack.signature_hash,
         "signature_info": {storable(name): storable(text) for name, text in stack.signature_info.items()},
-        "title": storable(title_of(stack, event.type, event.source, event.message)),
+        "title": storable(stack_title(stack, event.type, event.source, event.message)),
         "tags": [storable(tag) for tag in event.tags],
         "occurrence": event.date,
     }

@@ -12,8 +12,8 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from collector.domain.event.data import SUBMISSION_CLIENT, assembled, is_error, submission_client
-from collector.domain.event.date import EventDate, is_too_old, parsed_date
+from collector.domain.event.data import SUBMISSION_CLIENT, assemble_data, is_error, submission_client
+from collector.domain.event.date import EventDate, is_too_old, parse_date
 from collector.domain.event.enrich import Draft, apply_rules, locate
 from collector.domain.event.geo import LocationFinder
 from collector.domain.event.members import (
@@ -28,10 +28,10 @@ from collector.domain.event.members import (
     as_text,
 )
 from collector.domain.event.outcome import DiscardReason, Event
-from collector.domain.event.session_key import names_in, session_key
-from collector.domain.event.stack import stack_of
+from collector.domain.event.session_key import session_key, session_names
+from collector.domain.event.stack import find_stack
 from collector.domain.ids import accepted_at, event_id, is_reference_id
-from collector.domain.jsonb.text import encoded, without_nul
+from collector.domain.jsonb.text import encode_object, replace_nul
 from collector.domain.post import Post
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
@@ -75,7 +75,7 @@ class Columns(msgspec.Struct, frozen=True, gc=False):
     count: int | None
 
 
-def event_of(
+def build_event(
     raw: Mapping[str, Any],
     place: int,
     sender: Sender,
@@ -100,19 +100,19 @@ def event_of(
     geo = members.take("geo", as_geo)
     sent_data = members.take("data", as_object)
     additions = [*members.orphan, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
-    data = assembled(sent_data, additions, sender.client)
+    data = assemble_data(sent_data, additions, sender.client)
     draft = Draft(
-        type_of(written_type, data),
+        effective_type(written_type, data),
         message[:MAXIMUM_TEXT_LENGTH] or None,
         source[:MAXIMUM_TEXT_LENGTH] or None,
         geo,
         data,
     )
     columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
-    return event_of_draft(draft, columns, sender, project, locations)
+    return finish_event(draft, columns, sender, project, locations)
 
 
-def event_of_draft(
+def finish_event(
     draft: Draft,
     columns: Columns,
     sender: Sender,
@@ -120,7 +120,7 @@ def event_of_draft(
     locations: LocationFinder | None = None,
 ) -> Event | DiscardReason:
     """The row for a draft once all rules are applied to it, or why it is discarded."""
-    names = names_in(draft.data)  # before a rule takes the user out of it
+    names = session_names(draft.data)  # before a rule takes the user out of it
     if reason := apply_rules(draft, project):
         return reason
     if locations:
@@ -133,7 +133,7 @@ def event_of_draft(
         columns.date.utc,
         columns.date.offset_minutes,
         sender.accepted_utc,
-        stack_of(sender.project_id, draft.type, draft.source, draft.data, draft.error_info),
+        find_stack(sender.project_id, draft.type, draft.source, draft.data, draft.error_info),
         columns.reference_id,
         draft.message,
         draft.source,
@@ -141,12 +141,12 @@ def event_of_draft(
         columns.value,
         columns.count,
         draft.geo,
-        encoded(draft.data),
+        encode_object(draft.data),
         session_key(sender.project_id, draft.type, columns.reference_id, *names),
     )
 
 
-def type_of(written: str, data: Mapping[str, Any]) -> str:
+def effective_type(written: str, data: Mapping[str, Any]) -> str:
     """The type as written; a blank one is `error` where the data tells of one, else `log`."""
     if written.strip():
         return written[:MAXIMUM_TYPE_LENGTH]
@@ -155,12 +155,12 @@ def type_of(written: str, data: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=1024)
 def _client(client_ip: str, user_agent: str) -> tuple[dict[str, str], bytes]:
-    client = submission_client(without_nul(client_ip), without_nul(user_agent))
-    return client, b"," + encoded({SUBMISSION_CLIENT: client})[1:]
+    client = submission_client(replace_nul(client_ip), replace_nul(user_agent))
+    return client, b"," + encode_object({SUBMISSION_CLIENT: client})[1:]
 
 
 def _date(value: Any, now: datetime) -> EventDate | None:
-    return parsed_date(value, now) if isinstance(value, str) else None
+    return parse_date(value, now) if isinstance(value, str) else None
 
 
 def _reference_id(members: Members) -> tuple[str | None, list[str]]:

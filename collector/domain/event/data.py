@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from collector.domain.event.known_objects import KNOWN_OBJECTS, respell
-from collector.domain.jsonb.text import is_too_deep, object_within
+from collector.domain.jsonb.text import is_too_deep, parse_embedded_object
 
 SUBMISSION_CLIENT: Final = "@submission_client"
 MAXIMUM_AGENT_LENGTH: Final = 255
@@ -18,7 +18,7 @@ MAXIMUM_DEPTH_WITHIN: Final = 128
 _ERRORS: Final = ("@error", "@simple_error")
 
 
-def assembled(
+def assemble_data(
     data: dict[str, Any] | None, additions: Iterable[tuple[str, Any]], submission_client: dict[str, str]
 ) -> dict[str, Any]:
     """The whole `data` of an event; `@submission_client` is always the server's own."""
@@ -51,17 +51,17 @@ def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
     return {key: text for key, text in parts.items() if text}
 
 
-def object_in_text(text: str) -> dict[str, Any] | None:
+def parse_object_text(text: str) -> dict[str, Any] | None:
     """The object that a text within an event is, or None; an exponent in it is not spelled out."""
     text = text.strip()
     is_object = text.startswith("{") and not is_too_deep(text, levels=MAXIMUM_DEPTH_WITHIN)
-    return object_within(text) if is_object else None
+    return parse_embedded_object(text) if is_object else None
 
 
 def _add(data: dict[str, Any], name: str, value: Any) -> None:
     """Add a member; a known object may come as JSON text, anything else in its place gets another name."""
     if name in KNOWN_OBJECTS and isinstance(value, str):
-        value = object_in_text(value) or value
+        value = parse_object_text(value) or value
     if name in KNOWN_OBJECTS and not isinstance(value, dict | None):
         name = f"_{name}"
     data[_free_name(data, name)] = value

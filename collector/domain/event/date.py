@@ -18,7 +18,7 @@ class EventDate(msgspec.Struct, frozen=True, gc=False):
     offset_minutes: int = 0
 
 
-def parsed_date(text: str, now: datetime) -> EventDate | None:
+def parse_date(text: str, now: datetime) -> EventDate | None:
     """The date that a text names; `now` where it is in the future or the "no date" of .NET; None for garbage.
 
     No offset means UTC. A future date becomes `now` but keeps its offset. Digits beyond microseconds are cut.

@@ -6,12 +6,12 @@ They apply to the whole event, when its columns and `data` are assembled and bef
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from collector.domain.event.error_target import chain_of, simple_info, target_of
-from collector.domain.event.geo import LOCATION, LocationFinder, location_of
+from collector.domain.event.error_target import error_chain, find_target, simple_error_info
+from collector.domain.event.geo import LOCATION, LocationFinder, find_location
 from collector.domain.event.members import MAXIMUM_TEXT_LENGTH, as_text
 from collector.domain.event.outcome import DiscardReason
 from collector.domain.event.privacy import remove_private
-from collector.domain.event.request import complete_request, path_of
+from collector.domain.event.request import complete_request, method_and_path
 from collector.domain.project.exclusions import exclude, is_excluded
 from collector.domain.project.patterns import Patterns
 from collector.domain.project.rules import ProjectRules
@@ -60,7 +60,7 @@ def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
 
 def locate(draft: Draft, locations: LocationFinder) -> None:
     """Say where an event happened that does not say so itself."""
-    if draft.geo is None and (place := location_of(draft.data, locations)):
+    if draft.geo is None and (place := find_location(draft.data, locations)):
         draft.geo = place.geo
         draft.data[LOCATION] = place.location
 
@@ -70,7 +70,7 @@ def _name_what_was_not_found(draft: Draft) -> None:
         draft.data.pop(name, None)
     request = draft.data.get("@request")
     if isinstance(request, dict) and not (draft.source or "").strip():
-        draft.message, draft.source = None, path_of(request)[:MAXIMUM_TEXT_LENGTH]
+        draft.message, draft.source = None, method_and_path(request)[:MAXIMUM_TEXT_LENGTH]
 
 
 def _tell_error(draft: Draft) -> None:
@@ -78,13 +78,13 @@ def _tell_error(draft: Draft) -> None:
     error, simple_error = draft.data.get("@error"), draft.data.get("@simple_error")
     if isinstance(error, dict):
         _take_message(draft, error)
-        if target := target_of(error):
+        if target := find_target(error):
             message = {"Message": target.message} if target.message else {}
             _name_target(error, target.info | message)
             draft.error_info = target.info
     if isinstance(simple_error, dict):
         _take_message(draft, simple_error)
-        info = simple_info(simple_error)
+        info = simple_error_info(simple_error)
         _name_target(simple_error, info)
         draft.error_info = draft.error_info or info
 
@@ -111,5 +111,5 @@ def _exclude(data: dict[str, Any], patterns: Patterns) -> None:
         else:
             exclude(data[name], patterns)
     for name in _WITH_DATA:
-        for known in chain_of(data.get(name)):
+        for known in error_chain(data.get(name)):
             exclude(known.get("data"), patterns)

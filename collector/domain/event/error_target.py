@@ -30,38 +30,41 @@ class ErrorTarget:
     message: str | None = None
 
 
-def target_of(error: Mapping[str, Any]) -> ErrorTarget | None:
+def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`; None where nothing in it tells errors apart."""
-    chain = list(chain_of(error))[::-1]
+    chain = list(error_chain(error))[::-1]
     users = ((each, frame) for each in chain for frame in _frames(each) if _is_users(frame))
     target, method = next(users, None) or (chain[0], _other_method(chain[0]))
-    named = {"ExceptionType": _text(target, "type"), "Method": "" if method is None else signature_of(method)}
+    named = {
+        "ExceptionType": _text(target, "type"),
+        "Method": "" if method is None else method_signature(method),
+    }
     info = {name: text for name, text in {**named, **_numbers(target)}.items() if text}
     if not info:
         return None
     return ErrorTarget(info, _text(target, "message") if any(_frames(target)) else None)
 
 
-def chain_of(error: Any) -> Iterator[dict[str, Any]]:
+def error_chain(error: Any) -> Iterator[dict[str, Any]]:
     """The error and what it was caused by, the outermost first; nothing where it is no object."""
     while isinstance(error, dict):
         yield error
         error = error.get("inner")
 
 
-def simple_info(error: Mapping[str, Any]) -> dict[str, str]:
+def simple_error_info(error: Mapping[str, Any]) -> dict[str, str]:
     """What tells an `@simple_error` apart: its type and a hash of its stack trace."""
     type_, trace = _text(error, "type"), _text(error, "stack_trace")
-    info = {"ExceptionType": type_, "StackTrace": trace and sha1_of(trace)}
+    info = {"ExceptionType": type_, "StackTrace": trace and sha1_hex(trace)}
     return {name: text for name, text in info.items() if text}
 
 
-def sha1_of(text: str) -> str:
+def sha1_hex(text: str) -> str:
     """SHA-1 in hex, of any text: it tells texts apart and guards nothing."""
     return hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
-def signature_of(method: Mapping[str, Any]) -> str:
+def method_signature(method: Mapping[str, Any]) -> str:
     """`Shop.Orders.Handler.Save[T](Order order)`; a method without a name is `<null>`."""
     name = _text(method, "name")
     if not name:

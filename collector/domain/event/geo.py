@@ -36,7 +36,7 @@ class LocationFinder(Protocol):
         """The place of an IPv4 or IPv6 address, if it is known."""
 
 
-def location_of(data: Mapping[str, Any], locations: LocationFinder) -> Location | None:
+def find_location(data: Mapping[str, Any], locations: LocationFinder) -> Location | None:
     """The place of an event with this data, all its rules applied."""
     addresses = islice(_addresses(data), _MOST_ADDRESSES)
     return next(filter(None, map(locations.find, addresses)), None)

@@ -5,8 +5,8 @@ Cookies, form, query and headers lose what is excluded and what has no name; lon
 
 from typing import Any, Final
 
-from collector.domain.event.data import object_in_text
-from collector.domain.event.user_agent import MAXIMUM_AGENT_LENGTH, agent_of
+from collector.domain.event.data import parse_object_text
+from collector.domain.event.user_agent import MAXIMUM_AGENT_LENGTH, parse_agent
 from collector.domain.project.exclusions import cut, exclude
 from collector.domain.project.rules import ProjectRules
 
@@ -24,7 +24,7 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
         for name in _PRIVATE:
             request.pop(name, None)
     posted = request.get(_POST_DATA)
-    if isinstance(posted, str) and (form := object_in_text(posted)) is not None:
+    if isinstance(posted, str) and (form := parse_object_text(posted)) is not None:
         request[_POST_DATA] = form
     for name in _COLLECTIONS:
         collection = request.get(name)
@@ -36,7 +36,7 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
     return _tell_agent(request, project)
 
 
-def path_of(request: dict[str, Any]) -> str:
+def method_and_path(request: dict[str, Any]) -> str:
     """`METHOD /path`, as far as it is known: what was not found."""
     method, path = request.get("http_method"), request.get("path")
     path = path if isinstance(path, str) else ""
@@ -49,7 +49,7 @@ def _tell_agent(request: dict[str, Any], project: ProjectRules) -> bool:
     user_agent = request.get("user_agent")
     if not isinstance(user_agent, str) or not user_agent.strip():
         return False
-    agent = agent_of(user_agent)
+    agent = parse_agent(user_agent)
     patterns = project.bot_patterns
     is_bot = agent.is_spider or (bool(patterns) and patterns.match(user_agent[:MAXIMUM_AGENT_LENGTH]))
     data = request.get("data")

@@ -40,7 +40,7 @@ def session_key(
     return None
 
 
-def names_in(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
+def session_names(data: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The session that an event's data names, and its user."""
     user = data.get("@user")
     identity = user.get("identity") if isinstance(user, dict) else None

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from collector.domain.event.error_target import sha1_of
+from collector.domain.event.error_target import sha1_hex
 from collector.domain.event.members import as_text
 
 MAXIMUM_TITLE_LENGTH: Final = 1000
@@ -44,7 +44,7 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
     title: str = ""
 
 
-def stack_of(
+def find_stack(
     project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
 ) -> Stack:
     """The stack of an event; `error_info` is what tells its error apart, and empty where it is none."""
@@ -64,7 +64,7 @@ def plain_stack(project_id: bytes, type_: str, source: str | None) -> Stack:
     return _stack(project_id, {"Type": type_, "Source": source} if source else {"Type": type_})
 
 
-def title_of(stack: Stack, type_: str, source: str | None, message: str | None) -> str:
+def stack_title(stack: Stack, type_: str, source: str | None, message: str | None) -> str:
     """What a new stack is called; `type_`, `source` and `message` are its first event's."""
     return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
 
@@ -81,7 +81,7 @@ def _found(
 
 def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack:
     # No value holds the separator: of two signatures none is mistaken for the other.
-    signature_hash = sha1_of("\0".join(info.values()))
+    signature_hash = sha1_hex("\0".join(info.values()))
     id_ = hashlib.sha256(project_id + signature_hash.encode()).digest()[:_ID_LENGTH]
     kept = {
         name[:_MAXIMUM_INFO_LENGTH]: value[:_MAXIMUM_INFO_LENGTH]

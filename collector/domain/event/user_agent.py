@@ -21,7 +21,7 @@ class Agent(NamedTuple):
     is_spider: bool
 
 
-def agent_of(user_agent: str) -> Agent:
+def parse_agent(user_agent: str) -> Agent:
     """The agent behind the text that a browser or a program sends."""
     return _agent(user_agent[:MAXIMUM_AGENT_LENGTH])
 

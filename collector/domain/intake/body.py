@@ -12,16 +12,16 @@ from itertools import islice
 from typing import Any, Final
 
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.decompress import Unstorable
+from collector.domain.intake.decompress import UnstorablePost
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
-    elements_of,
     has_more_objects,
     is_too_deep,
-    object_in,
-    objects_in,
-    with_escapes_mended,
-    without_nul,
+    parse_object,
+    parse_objects,
+    repair_escapes,
+    replace_nul,
+    split_array,
 )
 
 MAXIMUM_EVENTS_PER_POST: Final = 100_000
@@ -34,7 +34,7 @@ _IS_CHARSET: Final = re.compile(
 _CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
 """Python's other codecs (`unicode_escape`, `idna`, `utf_7`, `zlib`) are no charsets; some make surrogates."""
 _UTF8: Final = ("utf-8", "utf_8")
-LEVELS_OF_ARRAY: Final = MAXIMUM_DEPTH + 1
+MAXIMUM_ARRAY_DEPTH: Final = MAXIMUM_DEPTH + 1
 """The array around the events does not count."""
 _LINE: Final = re.compile(r"[^\r\n]++")
 
@@ -54,10 +54,10 @@ def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
 
     Raises Unstorable for more than a post may hold.
     """
-    return events_in(decoded(body, content_type))
+    return parse_events(decode_text(body, content_type))
 
 
-def decoded(body: bytes, content_type: str) -> str:
+def decode_text(body: bytes, content_type: str) -> str:
     """The text in the content type's charset (UTF-8 where there is none), without a byte order mark.
 
     What the charset cannot read becomes U+FFFD, so that the text can always be stored.
@@ -71,7 +71,7 @@ def is_utf8(content_type: str) -> bool:
     return _charset(content_type) in _UTF8
 
 
-def events_in(text: str) -> list[RawEvent | None]:
+def parse_events(text: str) -> list[RawEvent | None]:
     """The raw events in a text; raises Unstorable for too many, and fails on nothing else."""
     text = text.strip()
     found: list[RawEvent | None] | None = None
@@ -85,29 +85,29 @@ def events_in(text: str) -> list[RawEvent | None]:
 
 def _object(text: str) -> list[RawEvent | None] | None:
     if is_too_deep(text):
-        is_whole = elements_of(f"[{text}]") is not None
+        is_whole = split_array(f"[{text}]") is not None
         return [TooDeep(text)] if is_whole else None
-    event = object_in(text)
+    event = parse_object(text)
     return None if event is None else [event]
 
 
 def _array(text: str) -> list[RawEvent | None] | None:
-    if is_too_deep(text, levels=LEVELS_OF_ARRAY):
+    if is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH):
         return _array_with_deep_elements(text)
-    if has_more_objects(with_escapes_mended(text), MAXIMUM_EVENTS_PER_POST):
+    if has_more_objects(repair_escapes(text), MAXIMUM_EVENTS_PER_POST):
         raise _too_many()
-    events = objects_in(text)
+    events = parse_objects(text)
     return None if events is None else list(events)
 
 
 def _array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
     """The deep elements set aside, the others as if there were null in their place."""
-    elements = elements_of(text)
+    elements = split_array(text)
     if elements is None:
         return None
     deep = {place for place, element in enumerate(elements) if is_too_deep(element)}
     shallow = ",".join("null" if place in deep else element for place, element in enumerate(elements))
-    events = objects_in(f"[{shallow}]")
+    events = parse_objects(f"[{shallow}]")
     if events is None:
         return None
     if len(events) > MAXIMUM_EVENTS_PER_POST:
@@ -116,7 +116,7 @@ def _array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
 
 
 def _lines(text: str) -> list[RawEvent | None]:
-    lines = (found[0].strip() for found in _LINE.finditer(without_nul(text)))
+    lines = (found[0].strip() for found in _LINE.finditer(replace_nul(text)))
     events: list[RawEvent | None] = [
         {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
     ]
@@ -125,8 +125,8 @@ def _lines(text: str) -> list[RawEvent | None]:
     return events
 
 
-def _too_many() -> Unstorable:
-    return Unstorable(
+def _too_many() -> UnstorablePost:
+    return UnstorablePost(
         DeadLetterReason.TOO_MANY_EVENTS, f"More than {MAXIMUM_EVENTS_PER_POST} events in one post."
     )
 

@@ -26,7 +26,7 @@ _LARGEST_WINDOW_LOG: Final = 23
 """8 MiB, as RFC 9659 has it for zstd on the web; a frame may ask for 2 GiB before it holds a byte."""
 
 
-class Unstorable(Exception):  # noqa: N818 - a finding about the post
+class UnstorablePost(Exception):  # noqa: N818 - a finding about the post
     """The post as a whole can never be stored."""
 
     def __init__(self, reason: DeadLetterReason, detail: str) -> None:
@@ -47,7 +47,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
 
 
-def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
+def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
     """The body without its encoding; never makes more than `limit_bytes` and one piece of output.
 
     Raises Unstorable for an encoding that is unknown or broken, and for a body that would become too large.
@@ -65,7 +65,7 @@ def unpacked(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         case "zstd":
             return _all_streams(body, _zstd, limit_bytes)
         case _:
-            raise Unstorable(
+            raise UnstorablePost(
                 DeadLetterReason.UNSUPPORTED_ENCODING, f"The encoding {encoding[:100]!r} is not supported."
             )
 
@@ -96,7 +96,7 @@ def _inflated(body: bytes, limit_bytes: int) -> bytes:
     """Both kinds of deflate: with the zlib frame, as the standard has it, or without, as .NET sends it."""
     try:
         return _only_stream(body, lambda: zlib.decompressobj(_ZLIB), limit_bytes)
-    except Unstorable as problem:
+    except UnstorablePost as problem:
         if problem.reason is not DeadLetterReason.CORRUPT_ENCODING:
             raise
     return _only_stream(body, lambda: zlib.decompressobj(_RAW_DEFLATE), limit_bytes)
@@ -138,11 +138,11 @@ def _stream(body: bytes, start: int, decompressor: _Decompressor, limit_bytes: i
             raise _corrupt(str(error)) from error
         left -= len(piece)
         if left < 0:
-            raise Unstorable(DeadLetterReason.TOO_LARGE, "The body unpacks to more than a post may hold.")
+            raise UnstorablePost(DeadLetterReason.TOO_LARGE, "The body unpacks to more than a post may hold.")
         pieces.append(piece)
         position += len(chunk) - len(decompressor.unused_data)
     return b"".join(pieces), position
 
 
-def _corrupt(detail: str) -> Unstorable:
-    return Unstorable(DeadLetterReason.CORRUPT_ENCODING, detail)
+def _corrupt(detail: str) -> UnstorablePost:
+    return UnstorablePost(DeadLetterReason.CORRUPT_ENCODING, detail)

@@ -7,29 +7,31 @@ version.
 from collector.domain.errors import Refusal
 from collector.domain.event.outcome import DeadLetterReason, UserDescription
 from collector.domain.ids import is_reference_id
-from collector.domain.intake.body import decoded
-from collector.domain.intake.decompress import Unstorable
-from collector.domain.intake.description_request import description_in
-from collector.domain.jsonb.text import encoded, object_within
+from collector.domain.intake.body import decode_text
+from collector.domain.intake.decompress import UnstorablePost
+from collector.domain.intake.description_request import parse_description
+from collector.domain.jsonb.text import encode_object, parse_embedded_object
 from collector.domain.post import Post
 from collector.domain.project.exclusions import exclude
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 
-def described(post: Post, body: bytes, project: ProjectRules = DEFAULT_RULES) -> list[UserDescription]:
+def build_descriptions(
+    post: Post, body: bytes, project: ProjectRules = DEFAULT_RULES
+) -> list[UserDescription]:
     """The description in a post's unpacked body, if the project leaves anything of it.
 
     Raises Unstorable where there is none in it.
     """
     if not is_reference_id(post.reference_id):
-        raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, "It does not say of which event it is.")
+        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "It does not say of which event it is.")
     try:
-        description = description_in(decoded(body, post.content_type))
+        description = parse_description(decode_text(body, post.content_type))
     except Refusal as refusal:
         faults = " ".join(fault for of_field in refusal.fields.values() for fault in of_field)
-        raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
+        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
     if description is None:
-        raise Unstorable(DeadLetterReason.INVALID_DESCRIPTION, "It says nothing.")
+        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "It says nothing.")
     kept = description if project.leave_data_alone else _kept(description, project)
     if kept is None:
         return []
@@ -37,8 +39,8 @@ def described(post: Post, body: bytes, project: ProjectRules = DEFAULT_RULES) ->
 
 
 def _kept(description: bytes, project: ProjectRules) -> bytes | None:
-    members = object_within(description.decode()) or {}
+    members = parse_embedded_object(description.decode()) or {}
     if not project.include_private_information:
         members.pop("email_address", None)
     exclude(members.get("data"), project.exclusions)
-    return encoded(members) if members else None
+    return encode_object(members) if members else None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.intake.email_address import is_email_address
-from collector.domain.jsonb.text import encoded, is_too_deep, object_in
+from collector.domain.jsonb.text import encode_object, is_too_deep, parse_object
 
 _NAMES: Final = {
     "email_address": "email_address",
@@ -23,13 +23,13 @@ _NAMES: Final = {
 _TEXTS: Final = ("email_address", "description")
 
 
-def description_in(text: str) -> bytes | None:
+def parse_description(text: str) -> bytes | None:
     """The description as UTF-8 JSON with the members that it has, named as version 2 names them.
 
     None for an object that says nothing at all. Raises BadRequest for what is no JSON object, Invalid with
     the faults of its fields.
     """
-    written = None if is_too_deep(text) else object_in(text.strip())
+    written = None if is_too_deep(text) else parse_object(text.strip())
     if written is None:
         raise BadRequest("The body must be a JSON object.")
     members = _members(written)
@@ -37,7 +37,7 @@ def description_in(text: str) -> bytes | None:
         return None
     if faults := _faults(members):
         raise Invalid(fields=faults)
-    return encoded(members)
+    return encode_object(members)
 
 
 def _members(written: dict[str, Any]) -> dict[str, Any]:

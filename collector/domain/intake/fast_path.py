@@ -16,9 +16,9 @@ from typing import Annotated, Any, Final, NamedTuple
 import msgspec
 from msgspec import Meta, Raw, field
 
-from collector.domain.event.build import Columns, Sender, event_of, event_of_draft, type_of
-from collector.domain.event.data import assembled
-from collector.domain.event.date import EventDate, is_too_old, parsed_date
+from collector.domain.event.build import Columns, Sender, build_event, effective_type, finish_event
+from collector.domain.event.data import assemble_data
+from collector.domain.event.date import EventDate, is_too_old, parse_date
 from collector.domain.event.enrich import HEARTBEAT, NOT_FOUND, Draft
 from collector.domain.event.known_objects import KNOWN_OBJECTS
 from collector.domain.event.members import (
@@ -39,7 +39,7 @@ from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
     has_more_objects,
     is_too_deep,
-    number_in,
+    parse_number,
 )
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
@@ -107,12 +107,12 @@ _UNREMARKABLE: Final = msgspec.json.Decoder(
 )
 """`data` of which only its session and user must be known: no error, no request, no stack."""
 _EMPTY: Final = _UNREMARKABLE.decode(b"{}")
-_EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=number_in)
-_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=number_in)
-_ANYTHING: Final = msgspec.json.Decoder(float_hook=number_in)
+_EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=parse_number)
+_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=parse_number)
+_ANYTHING: Final = msgspec.json.Decoder(float_hook=parse_number)
 
 
-def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
+def decode_plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
     """The events of an unpacked body at their places, or None where it must go the slow path."""
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable(body):  # noqa: PLR1714
@@ -129,7 +129,7 @@ def plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | No
     return events
 
 
-def event_of_plain(
+def build_plain_event(
     plain: PlainEvent,
     place: int,
     sender: Sender,
@@ -138,7 +138,7 @@ def event_of_plain(
 ) -> Event | DiscardReason:
     """The row for the event at `place` of its post, or why it is discarded: what `event_of` gives for it."""
     now = sender.accepted_utc
-    date = parsed_date(plain.date, now) if plain.date else EventDate(now)
+    date = parse_date(plain.date, now) if plain.date else EventDate(now)
     data = bytes(plain.data)
     reference_id = plain.reference_id or None
     value, count = plain.value, plain.count
@@ -150,17 +150,17 @@ def event_of_plain(
         or (count is not None and (count := as_count(count)) is None)
         or (geo is None and plain.geo)
     ):
-        return event_of(_raw(plain), place, sender, max_age, project)
+        return build_event(_raw(plain), place, sender, max_age, project)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
     kind = _kind(sender.project_id, plain.type, plain.source)
     if kind is None or (unremarkable := _unremarkable(data)) is None:
         draft = _draft(plain, geo, sender)
         if draft is None:
-            return event_of(_raw(plain), place, sender, max_age, project)
+            return build_event(_raw(plain), place, sender, max_age, project)
         tags = _TAGS[plain.tags] if plain.tags else ()
         columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
-        return event_of_draft(draft, columns, sender, project)
+        return finish_event(draft, columns, sender, project)
     user, named = unremarkable.user, unremarkable.session
     key = None
     if user is not None or named is not None or kind.type == SESSION_START:
@@ -227,9 +227,9 @@ def _draft(plain: PlainEvent, geo: str | None, sender: Sender) -> Draft | None:
     sent = _ANYTHING.decode(plain.data) if plain.data else None
     if sent is not None and not isinstance(sent, dict):
         return None
-    data = assembled(sent, (), sender.client)
+    data = assemble_data(sent, (), sender.client)
     message = plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None
-    return Draft(type_of(plain.type or "", data), message, plain.source or None, geo, data)
+    return Draft(effective_type(plain.type or "", data), message, plain.source or None, geo, data)
 
 
 def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:

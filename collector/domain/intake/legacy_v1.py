@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from collector.domain.event.data import object_in_text
+from collector.domain.event.data import parse_object_text
 from collector.domain.event.members import as_text
 
 _MARKS: Final = frozenset(
@@ -31,7 +31,7 @@ _LAST_WITH_NAMELESS: Final = (1, 0, 0, 844)
 _LAST_WITH_OLD_NAMES: Final = (1, 0, 0, 850)
 
 
-def upgraded(document: dict[str, Any]) -> dict[str, Any]:
+def upgrade(document: dict[str, Any]) -> dict[str, Any]:
     """The event of version 2 that a posted document is; the document itself is used up."""
     version = _version(document)
     if version > _FIRST_OF_VERSION_2 or not _MARKS & document.keys():
@@ -98,7 +98,7 @@ def _unpack_extra(error: Mapping[str, Any]) -> None:
     if not isinstance(data, dict) or _EXTRA not in data:
         return
     extra = data[_EXTRA]
-    members = object_in_text(extra) if isinstance(extra, str) else extra
+    members = parse_object_text(extra) if isinstance(extra, str) else extra
     if isinstance(members, dict):
         del data[_EXTRA]
         kept = {name: value for name, value in members.items() if value not in _NOTHING}

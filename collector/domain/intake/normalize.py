@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.geo import LocationFinder
 from collector.domain.event.outcome import (
     DeadLetter,
@@ -25,18 +25,18 @@ from collector.domain.event.outcome import (
 )
 from collector.domain.ids import event_id
 from collector.domain.intake.body import RawEvent, TooDeep, raw_events
-from collector.domain.intake.decompress import Unstorable, unpacked
-from collector.domain.intake.description import described
-from collector.domain.intake.fast_path import PlainEvent, event_of_plain, plain_events
-from collector.domain.intake.legacy_v1 import upgraded
-from collector.domain.jsonb.text import MAXIMUM_DEPTH, without_nul
+from collector.domain.intake.decompress import UnstorablePost, decompress
+from collector.domain.intake.description import build_descriptions
+from collector.domain.intake.fast_path import PlainEvent, build_plain_event, decode_plain_events
+from collector.domain.intake.legacy_v1 import upgrade
+from collector.domain.jsonb.text import MAXIMUM_DEPTH, replace_nul
 from collector.domain.post import LEGACY_API, USER_DESCRIPTION, Post
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 _encoder: Final = msgspec.msgpack.Encoder()
-UNPACKED_TO_SENT: Final = 10
+MAX_EXPANSION: Final = 10
 """How many times larger than a post may be sent it may be once unpacked."""
-BYTES_OF_AN_EVENT: Final = 1600
+BYTES_PER_EVENT: Final = 1600
 """So many bytes of a post weigh as much as one event."""
 
 
@@ -53,16 +53,20 @@ class Rules:
 
     def accepting(self, body_limit_bytes: int) -> "Rules":
         """The rules for a post that was accepted under this limit: never stricter than ingest was."""
-        unpacked = body_limit_bytes * UNPACKED_TO_SENT
-        return self if unpacked <= self.unpacked_limit_bytes else replace(self, unpacked_limit_bytes=unpacked)
+        unpacked_bytes = body_limit_bytes * MAX_EXPANSION
+        return (
+            self
+            if unpacked_bytes <= self.unpacked_limit_bytes
+            else replace(self, unpacked_limit_bytes=unpacked_bytes)
+        )
 
 
-def rules_of(
+def rules_from_settings(
     body_limit_bytes: int, max_event_age_days: int, locations: LocationFinder | None = None
 ) -> Rules:
     """The rules from the settings; an age of 0 days is no limit."""
     return Rules(
-        unpacked_limit_bytes=body_limit_bytes * UNPACKED_TO_SENT,
+        unpacked_limit_bytes=body_limit_bytes * MAX_EXPANSION,
         max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
         locations=locations,
     )
@@ -79,7 +83,7 @@ class NormalizedPost(msgspec.Struct, frozen=True, gc=False):
     weight: int
 
 
-def batch_of(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBatch:
+def make_batch(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBatch:
     """Everything that the posts of one post batch turned into."""
     batch = NormalizedBatch(UUID(bytes=batch_id), len(posts))
     for post in posts:
@@ -106,14 +110,14 @@ def normalize(
     """
     sender = Sender.of(post)
     try:
-        body = unpacked(post.body, post.content_encoding, rules.unpacked_limit_bytes)
+        body = decompress(post.body, post.content_encoding, rules.unpacked_limit_bytes)
         results = _results(post, body, sender, rules, project or DEFAULT_RULES)
-    except Unstorable as problem:
+    except UnstorablePost as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
     if project is None:
         gone = _discard(sender, DiscardReason.PROJECT_GONE)
         results = [gone for result in results if not isinstance(result, UserDescription)]
-    weight = max(len(results), len(body) // BYTES_OF_AN_EVENT)
+    weight = max(len(results), len(body) // BYTES_PER_EVENT)
     if is_held and not post.kind:
         return NormalizedPost([_held(post, rules)], weight)
     return NormalizedPost(results, weight)
@@ -125,11 +129,13 @@ def _held(post: Post, rules: Rules) -> HeldPost:
 
 def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:
     if post.kind == USER_DESCRIPTION:
-        return list(described(post, body, project))
+        return list(build_descriptions(post, body, project))
     if post.kind:
-        raise Unstorable(DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}.")
+        raise UnstorablePost(
+            DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}."
+        )
     is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.locations is None
-    plain = plain_events(body, post.content_type) if is_usual else None
+    plain = decode_plain_events(body, post.content_type) if is_usual else None
     if plain is not None:
         return _of_plain(plain, sender, rules, project)
     return list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
@@ -141,7 +147,7 @@ def _of_plain(
     results: list[Result] = []
     for place, plain in enumerate(found):
         if plain is not None:
-            result = event_of_plain(plain, place, sender, rules.max_age, project)
+            result = build_plain_event(plain, place, sender, rules.max_age, project)
             results.append(result if isinstance(result, Event) else _discard(sender, result))
     return results
 
@@ -155,8 +161,8 @@ def _of_raw(
         if isinstance(raw, TooDeep):
             yield _dead_event(raw, place, post, sender)
             continue
-        event = upgraded(raw) if post.api_version == LEGACY_API else raw
-        result = event_of(event, place, sender, rules.max_age, project, rules.locations)
+        event = upgrade(raw) if post.api_version == LEGACY_API else raw
+        result = build_event(event, place, sender, rules.max_age, project, rules.locations)
         yield result if isinstance(result, Event) else _discard(sender, result)
 
 
@@ -165,7 +171,7 @@ def _discard(sender: Sender, reason: DiscardReason) -> Discard:
     return Discard(UUID(bytes=sender.project_id), hour, reason)
 
 
-def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
+def _dead_post(post: Post, sender: Sender, problem: UnstorablePost) -> DeadLetter:
     """The post as it came."""
     return DeadLetter(
         id=UUID(bytes=event_id(post.id, 0)),
@@ -175,10 +181,10 @@ def _dead_post(post: Post, sender: Sender, problem: Unstorable) -> DeadLetter:
         accepted_utc=sender.accepted_utc,
         project_id=UUID(bytes=post.project_id),
         organization_id=UUID(bytes=post.organization_id),
-        content_type=without_nul(post.content_type),
-        content_encoding=without_nul(post.content_encoding),
-        user_agent=without_nul(post.user_agent),
-        client_ip=without_nul(post.client_ip),
+        content_type=replace_nul(post.content_type),
+        content_encoding=replace_nul(post.content_encoding),
+        user_agent=replace_nul(post.user_agent),
+        client_ip=replace_nul(post.client_ip),
     )
 
 
@@ -193,6 +199,6 @@ def _dead_event(raw: TooDeep, place: int, post: Post, sender: Sender) -> DeadLet
         project_id=UUID(bytes=post.project_id),
         organization_id=UUID(bytes=post.organization_id),
         content_type="application/json",
-        user_agent=without_nul(post.user_agent),
-        client_ip=without_nul(post.client_ip),
+        user_agent=replace_nul(post.user_agent),
+        client_ip=replace_nul(post.client_ip),
     )

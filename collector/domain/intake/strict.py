@@ -13,8 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from collector.domain.errors import BadRequest
-from collector.domain.event.data import object_in_text
-from collector.domain.event.date import is_too_old, parsed_date
+from collector.domain.event.data import parse_object_text
+from collector.domain.event.date import is_too_old, parse_date
 from collector.domain.event.geo import is_address
 from collector.domain.event.known_objects import KNOWN_OBJECTS
 from collector.domain.event.members import (
@@ -30,22 +30,22 @@ from collector.domain.event.members import (
     as_object,
 )
 from collector.domain.ids import accepted_at, is_reference_id
-from collector.domain.intake.body import LEVELS_OF_ARRAY, MAXIMUM_EVENTS_PER_POST, decoded, is_utf8
-from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.intake.body import MAXIMUM_ARRAY_DEPTH, MAXIMUM_EVENTS_PER_POST, decode_text, is_utf8
+from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
-    elements_of,
     is_too_deep,
-    object_in,
-    objects_in,
-    with_escapes_mended,
+    parse_object,
+    parse_objects,
+    repair_escapes,
+    split_array,
 )
 from collector.domain.post import LEGACY_API, Post
 
-FaultPoints = dict[str, list[str]]
+Faults = dict[str, list[str]]
 """Sentences by field: `[2].reference_id` is of the third event of an array, `body` is the whole."""
 
-FAULTS_AT_MOST: Final = 100
+MAXIMUM_FAULTS: Final = 100
 _WHOLE: Final = "body"
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re.IGNORECASE)
@@ -57,7 +57,7 @@ def is_strict(preferences: Iterable[str]) -> bool:
     return found is not None and found["value"].lower() == "strict"
 
 
-def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> FaultPoints:
+def find_faults(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> Faults:
     """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
 
     An event that is older than `max_age` at its acceptance would be discarded.
@@ -70,30 +70,30 @@ def faults_in(post: Post, limit_bytes: int, max_age: timedelta | None = None) ->
     is_json = post.content_type.lower().startswith("application/json")
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
         return {}  # lines of text, of which each is an event
-    faults: FaultPoints = {}
+    faults: Faults = {}
     found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
-    for field, rule in islice(found, FAULTS_AT_MOST):
+    for field, rule in islice(found, MAXIMUM_FAULTS):
         faults.setdefault(field, []).append(rule)
     return faults
 
 
 def _text(post: Post, limit_bytes: int) -> str:
     try:
-        body = unpacked(post.body, post.content_encoding, limit_bytes)
+        body = decompress(post.body, post.content_encoding, limit_bytes)
         if is_utf8(post.content_type):
             body.decode()
-    except Unstorable as problem:
+    except UnstorablePost as problem:
         raise BadRequest(problem.detail) from None
     except UnicodeDecodeError as error:
         raise BadRequest(f"The body is not in UTF-8, from byte {error.start} on.") from None
-    return decoded(body, post.content_type)
+    return decode_text(body, post.content_type)
 
 
 def _faults(
     text: str, now: datetime, max_age: timedelta | None, *, is_legacy: bool
 ) -> Iterator[tuple[str, str]]:
     """One by one, so that whoever has enough of them stops the work."""
-    if with_escapes_mended(text) != text:
+    if repair_escapes(text) != text:
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
     has_event = False
     for place, event in _events(text):
@@ -115,8 +115,8 @@ def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
     if not text.startswith("["):
         yield "", _event(text)
         return
-    events = None if is_too_deep(text, levels=LEVELS_OF_ARRAY) else objects_in(text)
-    elements = elements_of(text) if events is None else events
+    events = None if is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH) else parse_objects(text)
+    elements = split_array(text) if events is None else events
     if elements is None:
         raise BadRequest("The body is not valid JSON: its brackets do not match.")
     if len(elements) > MAXIMUM_EVENTS_PER_POST:
@@ -129,13 +129,13 @@ def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
 def _event(text: str) -> dict[str, Any] | str:
     if is_too_deep(text):
         return f"An event must not nest deeper than {MAXIMUM_DEPTH} levels."
-    event = object_in(text)
+    event = parse_object(text)
     return _NO_OBJECT if event is None else event
 
 
 def _syntax_fault(text: str) -> str | None:
     try:
-        msgspec.json.decode(with_escapes_mended(text))
+        msgspec.json.decode(repair_escapes(text))
     except msgspec.ValidationError:
         return None
     except msgspec.DecodeError as error:
@@ -162,7 +162,7 @@ def _faults_of_age(
 ) -> Iterator[tuple[str, str]]:
     """Of a date that is one."""
     written = Members(event).take("date", lambda value: value)
-    date = parsed_date(written, now) if isinstance(written, str) else None
+    date = parse_date(written, now) if isinstance(written, str) else None
     if date is not None and is_too_old(date.utc, now, max_age):
         days = (max_age or timedelta()).days
         yield "date", f"The date must not lie more than {days} days back: older events are discarded."
@@ -173,7 +173,7 @@ def _is_text(longest: int) -> Callable[[Any], bool]:
 
 
 def _is_date(value: Any) -> bool:
-    return isinstance(value, str) and parsed_date(value, _END_OF_TIME) is not None
+    return isinstance(value, str) and parse_date(value, _END_OF_TIME) is not None
 
 
 def _are_tags(value: Any) -> bool:
@@ -186,7 +186,7 @@ def _is_place(value: Any) -> bool:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict | None) or (isinstance(value, str) and object_in_text(value) is not None)
+    return isinstance(value, dict | None) or (isinstance(value, str) and parse_object_text(value) is not None)
 
 
 _NO_OBJECT: Final = "An event must be a JSON object."

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from collector.domain.dates.written_date import written_date
-from collector.domain.event.date import parsed_date
+from collector.domain.event.date import parse_date
 from collector.domain.project.patterns import Patterns
 
 _CREDENTIALS: Final = frozenset({"access_token", "api_key", "apikey"})
@@ -67,7 +67,7 @@ def _given(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, list[s
 
 def _date(text: str, now: datetime) -> str:
     """In ISO 8601, in which events are posted; what names no date stays as it is."""
-    if parsed_date(text, now) is not None:
+    if parse_date(text, now) is not None:
         return text
     moment = written_date(text, now)
     return text if moment is None else moment.isoformat()

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from collector.domain.jsonb.text import MAXIMUM_SPELLED_OUT, is_to_be_spared, with_escapes_mended
+from collector.domain.jsonb.text import MAXIMUM_SPELLED_OUT, has_too_many_large_exponents, repair_escapes
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
 """Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
@@ -30,7 +30,7 @@ def _is_text(body: bytes) -> bool:
 
 def _has_sound_escapes(body: bytes) -> bool:
     text = body.decode()
-    return with_escapes_mended(text) == text
+    return repair_escapes(text) == text
 
 
 def _has_sound_numbers(body: bytes) -> bool:
@@ -45,4 +45,4 @@ def _has_sound_numbers(body: bytes) -> bool:
             if shape[end : end + 1] == b"9":  # a third digit
                 return False
             exponents += 1
-    return exponents <= MAXIMUM_SPELLED_OUT or not is_to_be_spared(body.decode())
+    return exponents <= MAXIMUM_SPELLED_OUT or not has_too_many_large_exponents(body.decode())

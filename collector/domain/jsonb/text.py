@@ -49,19 +49,19 @@ class _Shape(msgspec.Struct, gc=False):
     """Any object; nothing in it is decoded."""
 
 
-def object_in(text: str) -> dict[str, Any] | None:
+def parse_object(text: str) -> dict[str, Any] | None:
     """The object that the text is, or None. Fractions are Decimal; numbers out of bounds are their text."""
-    return _decoded(text, _SPARING_OBJECT if is_to_be_spared(text) else _OBJECT)
+    return _decoded(text, _SPARING_OBJECT if has_too_many_large_exponents(text) else _OBJECT)
 
 
-def object_within(text: str) -> dict[str, Any] | None:
+def parse_embedded_object(text: str) -> dict[str, Any] | None:
     """The same for a text within JSON, which may be one of thousands: no exponent in it is spelled out."""
     return _decoded(text, _SPARING_OBJECT)
 
 
-def objects_in(text: str) -> list[dict[str, Any] | None] | None:
+def parse_objects(text: str) -> list[dict[str, Any] | None] | None:
     """The objects and nulls of an array, or None where the text is anything else."""
-    return _decoded(text, _SPARING_OBJECTS if is_to_be_spared(text) else _OBJECTS)
+    return _decoded(text, _SPARING_OBJECTS if has_too_many_large_exponents(text) else _OBJECTS)
 
 
 def has_more_objects(array: str | bytes, limit: int) -> bool:
@@ -79,7 +79,7 @@ def has_more_objects(array: str | bytes, limit: int) -> bool:
     return len(shapes) > limit and any(shape is not None for shape in shapes)
 
 
-def is_to_be_spared(text: str) -> bool:
+def has_too_many_large_exponents(text: str) -> bool:
     """Whether too many numbers have a large exponent: then none of them stays a number.
 
     `jsonb` spells every zero out whenever it is read: kilobytes would become hundreds of megabytes.
@@ -87,24 +87,24 @@ def is_to_be_spared(text: str) -> bool:
     return _has_many_large_exponents(text) and _has_many_large_exponents(_STRINGS.sub("", text))
 
 
-def encoded(value: dict[str, Any]) -> bytes:
+def encode_object(value: dict[str, Any]) -> bytes:
     """An object as UTF-8 JSON."""
     return _ENCODER.encode(value)
 
 
-def without_nul(text: str) -> str:
+def replace_nul(text: str) -> str:
     """The text as a `text` column takes it."""
     return text.replace("\0", REPLACEMENT)
 
 
-def with_escapes_mended(text: str) -> str:
+def repair_escapes(text: str) -> str:
     """U+FFFD in the place of escaped NUL and of surrogates without their other half."""
     if "\\u" not in text or _SUSPICIOUS_ESCAPE.search(text) is None:
         return text
     return _ESCAPE.sub(lambda found: "\\ufffd" if found["refused"] else found[0], text)
 
 
-def number_in(text: str) -> Decimal | str:
+def parse_number(text: str) -> Decimal | str:
     """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
     if len(text) < _USUAL_LENGTH and "e" not in text and "E" not in text:
         return Decimal(text)
@@ -117,7 +117,7 @@ def number_in(text: str) -> Decimal | str:
 
 
 def _sparing_number_in(text: str) -> Decimal | str:
-    return text if _LARGE_EXPONENT.search(text) else number_in(text)
+    return text if _LARGE_EXPONENT.search(text) else parse_number(text)
 
 
 def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
@@ -129,7 +129,7 @@ def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
     return max(accumulate(steps), default=0) > levels
 
 
-def elements_of(array: str) -> list[str] | None:
+def split_array(array: str) -> list[str] | None:
     """The texts of an array's elements, or None where the brackets do not end with the text."""
     elements = []
     depth = 0
@@ -150,7 +150,7 @@ def elements_of(array: str) -> list[str] | None:
 
 
 def _decoded(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
-    mended = with_escapes_mended(text)
+    mended = repair_escapes(text)
     try:
         return decoder.decode(mended)
     except msgspec.ValidationError:
@@ -173,8 +173,8 @@ def _quoted(found: re.Match[str]) -> str:
     return found[0] if found[1] else f'"{found[0]}"'
 
 
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=number_in)
-_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=number_in)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=parse_number)
+_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=parse_number)
 _SPARING_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_sparing_number_in)
 _SPARING_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_sparing_number_in)
 _SHAPES: Final = msgspec.json.Decoder(list[_Shape | None])

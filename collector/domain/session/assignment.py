@@ -26,14 +26,14 @@ from collector.domain.event.session_key import (
 )
 from collector.domain.event.stack import plain_stack
 from collector.domain.ids import derived_event_id, is_reference_id, origin_of
-from collector.domain.jsonb.text import encoded, number_in
+from collector.domain.jsonb.text import encode_object, parse_number
 from collector.domain.session.session import Session
 
 ERROR: Final = "error"
 _COPIED: Final = ("@user", "@environment", "@request", "@location", "@version", "@submission_client")
 
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
-_value_of = msgspec.json.Decoder(float_hook=number_in).decode
+_value_of = msgspec.json.Decoder(float_hook=parse_number).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -104,9 +104,9 @@ def with_session(event: Event, member: bytes) -> Event:
 
 
 @lru_cache(maxsize=1024)
-def member_of(session_id: str) -> bytes:
+def session_member(session_id: str) -> bytes:
     """The end of the data of a session's events. Most events in hand share it with the one before."""
-    return b"," + encoded({SESSION_REFERENCE: session_id})[1:]
+    return b"," + encode_object({SESSION_REFERENCE: session_id})[1:]
 
 
 def _in_order(events: list[Event]) -> list[Event]:
@@ -192,7 +192,7 @@ def _in_session(event: Event, session: Session) -> Event:
         event = msgspec.structs.replace(event, reference_id=reference_id, value=event.value or Decimal(0))
     if session.key.is_manual or (is_start and reference_id == session.session_id):
         return event
-    return with_session(event, member_of(session.session_id))
+    return with_session(event, session_member(session.session_id))
 
 
 def _start_of(session: Session, first: Event) -> Event:

@@ -12,14 +12,14 @@ from typing import Final
 from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import SESSION_END, SESSION_START, SessionKey
 from collector.domain.ids import origin_of
-from collector.domain.session.assignment import ERROR, member_of, with_session
+from collector.domain.session.assignment import ERROR, session_member, with_session
 from collector.domain.session.session import IDLE, Session
 
 FRESH_SECONDS: Final = 30.0
 """An end that another worker or a heartbeat has set is noticed after so long at the latest."""
-MOST_UNTOLD: Final = timedelta(seconds=30)
+MAX_ROW_LAG: Final = timedelta(seconds=30)
 """By so much, in dates of events, a session's row may lag behind what is stored."""
-REMEMBERED: Final = 50_000
+CACHE_SIZE: Final = 50_000
 """So many at least, and twice as many at most: some 70 MB."""
 
 _BOUNDARIES: Final = frozenset({SESSION_START, SESSION_END})
@@ -50,14 +50,14 @@ class Joined:
     """Events in their order: in the remembered sessions of `latest`, or as they were, as of `late` keys."""
 
     events: list[Event] = field(default_factory=list)
-    late: set[SessionKey] = field(default_factory=set)
+    misses: set[SessionKey] = field(default_factory=set)
     latest: dict[ActiveSession, datetime] = field(default_factory=dict)
 
 
 class ActiveSessions:
     """Remembers the sessions used last. A bounded number of them: a user too many only takes longer."""
 
-    def __init__(self, limit: int = REMEMBERED) -> None:
+    def __init__(self, limit: int = CACHE_SIZE) -> None:
         self._limit = limit
         self._young: dict[SessionKey, ActiveSession] = {}
         self._old: dict[SessionKey, ActiveSession] = {}
@@ -66,7 +66,7 @@ class ActiveSessions:
     def join(self, events: Iterable[Event], now: float) -> Joined:
         """Join events to their sessions as far as these are remembered. Nothing is remembered of it yet."""
         joined = Joined()
-        stored, late, latest, young = joined.events, joined.late, joined.latest, self._young
+        stored, late, latest, young = joined.events, joined.misses, joined.latest, self._young
         for event in events:
             key = event.session_key
             if key is None:
@@ -93,21 +93,21 @@ class ActiveSessions:
             joined.latest = {each: date for each, date in latest.items() if each.session.key not in late}
         return joined
 
-    def remembered(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]:
+    def find(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]:
         """The sessions of these keys that are remembered, also such as must be read anew."""
         found = ((key, self._young.get(key) or self._old.get(key)) for key in keys)
         return {key: active.session for key, active in found if active is not None}
 
-    def to_be_told(self, latest: Mapping[ActiveSession, datetime]) -> list[Session]:
+    def overdue(self, latest: Mapping[ActiveSession, datetime]) -> list[Session]:
         """Those whose rows would lag too far behind, as they will be."""
         is_full = len(self._dirty) >= self._limit
         return [
             replace(active.session, last_utc=date)
             for active, date in latest.items()
-            if is_full or date - active.flushed_utc > MOST_UNTOLD
+            if is_full or date - active.flushed_utc > MAX_ROW_LAG
         ]
 
-    def reached(self, latest: Mapping[ActiveSession, datetime], told: Collection[Session]) -> None:
+    def mark_stored(self, latest: Mapping[ActiveSession, datetime], told: Collection[Session]) -> None:
         """Events of these dates are stored, and these sessions' rows told of them."""
         flushed_ids = {session.start_event_id for session in told}
         for active, date in latest.items():
@@ -119,7 +119,7 @@ class ActiveSessions:
             else:
                 self._dirty[start_event_id] = active
 
-    def remember(self, by_key: Mapping[SessionKey, Sequence[Session]], read_at: float) -> None:
+    def put(self, by_key: Mapping[SessionKey, Sequence[Session]], read_at: float) -> None:
         """Remember the latest session of each key, as its row has it; an automatic one while it is open."""
         for key, sessions in by_key.items():
             latest = max(sessions, key=lambda session: session.start_utc)
@@ -133,7 +133,7 @@ class ActiveSessions:
         taken, self._dirty = self._dirty, {}
         return list(taken.values())
 
-    def put_back(self, actives: Iterable[ActiveSession]) -> None:
+    def requeue(self, actives: Iterable[ActiveSession]) -> None:
         """Their rows could not be told."""
         self._dirty = {active.session.start_event_id: active for active in actives} | self._dirty
 
@@ -159,7 +159,7 @@ class ActiveSessions:
                 flushed_utc=session.last_utc,
                 fresh_until=fresh_until,
                 origin=origin_of(session.start_event_id),
-                member=b"" if key.is_manual else member_of(session.session_id),
+                member=b"" if key.is_manual else session_member(session.session_id),
             )
         self._put(key, active)
 

@@ -23,7 +23,7 @@ class Heartbeat(NamedTuple):
     closes: bool
 
 
-def heartbeat_in(query: str) -> Heartbeat | None:
+def parse_heartbeat(query: str) -> Heartbeat | None:
     """The heartbeat in a query string as it was sent; None where it names no session."""
     found = _AS_CLIENTS_WRITE.fullmatch(query)
     if found is not None:

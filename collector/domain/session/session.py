@@ -81,7 +81,7 @@ class Beat(NamedTuple):
     closed_ms: int = 0
 
 
-def is_heard(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool:
+def apply_beat(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool:
     """Tell a key's sessions of its heartbeat; whether the last word of it found one.
 
     Each comes with the time when it was last heard of: that counts beside its events' dates, because these
@@ -99,7 +99,7 @@ def is_heard(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool:
     return session is not None
 
 
-def told_of(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
+def start_summary(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
     """What the start event says: the seconds as its value, and members of its data."""
     end = session.closed_utc or (session.last_utc if is_idle else None)
     duration = max((end or session.last_utc) - session.start_utc, timedelta())

@@ -16,9 +16,9 @@ from collector.domain.errors import (
     OrganizationSuspended,
     UnsupportedContent,
 )
-from collector.domain.intake.body import decoded
-from collector.domain.intake.decompress import Unstorable, unpacked
-from collector.domain.intake.description_request import description_in
+from collector.domain.intake.body import decode_text
+from collector.domain.intake.decompress import UnstorablePost, decompress
+from collector.domain.intake.description_request import parse_description
 from collector.domain.post import USER_DESCRIPTION
 from collector.http.event_form import DescriptionForm
 from collector.http.operation import Answer, documented, json_body
@@ -90,7 +90,7 @@ async def _description(request: web.Request, *, may_be_blank: bool = False) -> b
 
     def read() -> bytes | None:
         text = _text(body, encoding, request.headers.get(hdrs.CONTENT_TYPE, ""), limit_bytes)
-        return None if may_be_blank and not text.strip() else description_in(text)
+        return None if may_be_blank and not text.strip() else parse_description(text)
 
     return await ingest.turns.run(body, encoding, read)
 
@@ -98,10 +98,10 @@ async def _description(request: web.Request, *, may_be_blank: bool = False) -> b
 def _text(body: bytes, encoding: str, content_type: str, limit_bytes: int) -> str:
     """The body as text, within the limit unpacked, too. Raises BadRequest where it cannot be unpacked."""
     try:
-        plain = unpacked(body, encoding, limit_bytes)
-    except Unstorable as problem:
+        plain = decompress(body, encoding, limit_bytes)
+    except UnstorablePost as problem:
         raise BadRequest(problem.detail) from None
-    return decoded(plain, content_type)
+    return decode_text(plain, content_type)
 
 
 async def _queued(

@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import Unavailable
-from collector.domain.session.heartbeat import Heartbeat, heartbeat_in
+from collector.domain.session.heartbeat import Heartbeat, parse_heartbeat
 from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.guard import ingest_errors
 from collector.ingest.senders.auth import Target, own_target_of, token_of
@@ -27,7 +27,7 @@ async def get_heartbeat(request: web.Request) -> web.StreamResponse:
     ingest = request.app[DOOR]
     token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
     target = await own_target_of(token, ingest.cache)
-    heartbeat = heartbeat_in(request.rel_url.raw_query_string)
+    heartbeat = parse_heartbeat(request.rel_url.raw_query_string)
     if heartbeat is not None and not ingest.settings.submission_disabled:
         await _keep(ingest, target, heartbeat)
     return web.Response(headers={hdrs.CACHE_CONTROL: "no-store"})

@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 
 from collector.domain.errors import BadRequest, MonthlyLimitReached, OrganizationSuspended
 from collector.domain.intake.submission import submitted_event
-from collector.domain.jsonb.text import encoded
+from collector.domain.jsonb.text import encode_object
 from collector.domain.project.client_settings import DATA_EXCLUSIONS, setting_patterns
 from collector.http.operation import Answer, Parameter, documented
 from collector.ingest.fast_path.posts import post_of
@@ -52,7 +52,7 @@ async def get_submit(request: web.Request) -> web.StreamResponse:
         ingest.clock.now(),
     )
     if event is not None:
-        post = post_of(request, ingest, target, encoded(event))
+        post = post_of(request, ingest, target, encode_object(event))
         # The event is of our own making, in version 2's form, whatever the request's head says.
         post = msgspec.structs.replace(post, content_type="application/json", content_encoding="")
         await ingest.queue.append(post)

@@ -10,10 +10,10 @@ import pytest
 
 from collector.database.search.events import StoredEvent
 from collector.database.writing.copy_format import COLUMNS, COPY_END, COPY_HEAD, UNPACKABLE, packed_rows
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import Event
 from collector.domain.intake.body import raw_events
-from collector.domain.intake.fast_path import event_of_plain, plain_events
+from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored
 from tests.factories import a_post
 
@@ -132,11 +132,11 @@ async def test_both_ways_of_understanding_store_the_same_row(
 ) -> None:
     """Whether `data` was decoded or is as it came: `jsonb` makes it the same."""
     sender = Sender.of(a_post())
-    (plain,) = plain_events(body, "") or [None]
+    (plain,) = decode_plain_events(body, "") or [None]
     (raw,) = raw_events(body, "")
     assert plain is not None
     assert isinstance(raw, dict)
-    results = [event_of_plain(plain, 0, sender, None), event_of(raw, 1, sender, None)]
+    results = [build_plain_event(plain, 0, sender, None), build_event(raw, 1, sender, None)]
     events = [result for result in results if isinstance(result, Event)]
 
     await written(connection, events)

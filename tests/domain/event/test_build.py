@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from collector.domain.event.build import INVALID_REFERENCE_ID, Sender, event_of
+from collector.domain.event.build import INVALID_REFERENCE_ID, Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.ids import event_id
 from tests.factories import ACCEPTED_MS, a_post
@@ -20,7 +20,7 @@ CLIENT = {"ip_address": "203.0.113.7", "user_agent": "exceptionless-js", "versio
 
 def an_event(raw: dict[str, Any]) -> Event:
     """The row of a raw event without a limit on its age."""
-    event = event_of(raw, 0, Sender.of(POST), None)
+    event = build_event(raw, 0, Sender.of(POST), None)
     assert isinstance(event, Event)
     return event
 
@@ -44,7 +44,7 @@ def test_an_empty_event_is_a_log_of_now() -> None:
 
 def test_an_event_belongs_to_its_post() -> None:
     """Its id is the post's with its place; organization and project are what ingest found."""
-    event = event_of({"id": "f" * 24, "project_id": "x", "OrganizationId": "y"}, 7, Sender.of(POST), None)
+    event = build_event({"id": "f" * 24, "project_id": "x", "OrganizationId": "y"}, 7, Sender.of(POST), None)
 
     assert isinstance(event, Event)
     assert event.id == event_id(POST.id, 7)
@@ -197,7 +197,7 @@ def test_an_event_that_is_too_old_is_discarded() -> None:
     """By its age at acceptance."""
     written = (NOW - THREE_DAYS - timedelta(seconds=1)).isoformat()
 
-    assert event_of({"date": written}, 0, Sender.of(POST), THREE_DAYS) is DiscardReason.TOO_OLD
+    assert build_event({"date": written}, 0, Sender.of(POST), THREE_DAYS) is DiscardReason.TOO_OLD
     assert an_event({"date": written}).date == NOW - THREE_DAYS - timedelta(seconds=1)
 
 
@@ -242,7 +242,7 @@ def test_tags_are_a_small_set(tags: Any, kept: tuple[str, ...]) -> None:
 )
 def test_who_sent_it_comes_from_the_request(agent: str, client: dict[str, str]) -> None:
     """The address and the agent as ingest saw them."""
-    event = event_of({}, 0, Sender.of(a_post(user_agent=agent, client_ip="")), None)
+    event = build_event({}, 0, Sender.of(a_post(user_agent=agent, client_ip="")), None)
 
     assert isinstance(event, Event)
     assert msgspec.json.decode(event.data or b"") == {"@submission_client": client}

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from collector.domain.event.date import EventDate, is_too_old, parsed_date
+from collector.domain.event.date import EventDate, is_too_old, parse_date
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 )
 def test_a_date_is_read_in_utc_with_its_offset(text: str, date: EventDate | None) -> None:
     """None is for garbage; nothing is ever in the future."""
-    assert parsed_date(text, NOW) == date
+    assert parse_date(text, NOW) == date
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import a_post
@@ -18,7 +18,7 @@ FRAME = {"name": "reserve", "declaring_type": "Stock", "line_number": 5}
 
 def stored(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[Event, dict[str, Any]]:
     """The row of a raw event, and its data without the server's own."""
-    event = event_of(raw, 0, SENDER, None, project)
+    event = build_event(raw, 0, SENDER, None, project)
     assert isinstance(event, Event)
     data: dict[str, Any] = json.loads(event.data or b"")
     del data["@submission_client"]
@@ -113,7 +113,7 @@ def test_an_error_in_an_event_of_another_type_is_data() -> None:
 
 def test_heartbeats_are_not_stored() -> None:
     """They are no events; clients send them another way."""
-    assert event_of({"type": "heartbeat"}, 0, SENDER, None) is DiscardReason.HEARTBEAT
+    assert build_event({"type": "heartbeat"}, 0, SENDER, None) is DiscardReason.HEARTBEAT
 
 
 def test_bots_are_discarded_where_the_project_wants_it() -> None:
@@ -125,7 +125,7 @@ def test_bots_are_discarded_where_the_project_wants_it() -> None:
     _, data = stored(raw())
 
     assert data["@request"]["data"]["@is_bot"] is True
-    assert event_of(raw(), 0, SENDER, None, ProjectRules(delete_bot_data=True)) is DiscardReason.BOT
+    assert build_event(raw(), 0, SENDER, None, ProjectRules(delete_bot_data=True)) is DiscardReason.BOT
 
 
 def test_excluded_names_are_in_no_data_of_the_event() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from collector.domain.event.error_target import ErrorTarget, signature_of, target_of
+from collector.domain.event.error_target import ErrorTarget, find_target, method_signature
 
 
 def a_frame(
@@ -83,7 +83,7 @@ def test_the_target_is_the_innermost_place_in_the_users_own_code(
     error: dict[str, Any], info: dict[str, str]
 ) -> None:
     """Or what comes nearest to it."""
-    found = target_of(error)
+    found = find_target(error)
 
     assert found is not None
     assert found.info == info
@@ -93,10 +93,10 @@ def test_the_message_is_that_of_the_target() -> None:
     """Of an error with frames: one without says nothing about the place."""
     inner = an_error(a_frame(), message="Row is locked.")
 
-    assert target_of(an_error(message="Failed.", inner=inner)) == ErrorTarget(
+    assert find_target(an_error(message="Failed.", inner=inner)) == ErrorTarget(
         {"ExceptionType": "ShopError", "Method": "Shop.Orders.Handler.Save()"}, "Row is locked."
     )
-    assert target_of(an_error()) == ErrorTarget({"ExceptionType": "ShopError"}, None)
+    assert find_target(an_error()) == ErrorTarget({"ExceptionType": "ShopError"}, None)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_the_message_is_that_of_the_target() -> None:
 )
 def test_an_error_that_says_nothing_has_no_target(error: dict[str, Any]) -> None:
     """Whatever it holds in the places where we look."""
-    assert target_of(error) is None
+    assert find_target(error) is None
 
 
 @pytest.mark.parametrize(
@@ -137,4 +137,4 @@ def test_a_method_is_written_with_all_that_tells_overloads_apart(
     method: dict[str, Any], signature: str
 ) -> None:
     """As the official server writes it."""
-    assert signature_of(method) == signature
+    assert method_signature(method) == signature

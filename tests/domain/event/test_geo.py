@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.geo import Location
 from collector.domain.event.outcome import Event
-from collector.domain.intake.normalize import normalize, rules_of
+from collector.domain.intake.normalize import normalize, rules_from_settings
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import a_post
 
@@ -29,7 +29,7 @@ class KnownLocations:
 
 def located(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[str | None, Any]:
     """Coordinates and location of the row of a raw event, sent from 203.0.113.7."""
-    event = event_of(raw, 0, Sender.of(a_post()), None, project, KnownLocations())
+    event = build_event(raw, 0, Sender.of(a_post()), None, project, KnownLocations())
     assert isinstance(event, Event)
     return event.geo, json.loads(event.data or b"").get("@location")
 
@@ -73,7 +73,7 @@ def test_a_discreet_project_is_nowhere() -> None:
 
 def test_places_are_looked_up_for_ordinary_events_too() -> None:
     """Where a file of places is configured no event goes the fast path."""
-    rules = rules_of(200_000, 0, KnownLocations())
+    rules = rules_from_settings(200_000, 0, KnownLocations())
 
     (event,) = normalize(a_post(), rules).results
 

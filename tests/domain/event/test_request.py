@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from collector.domain.event.request import complete_request, path_of
+from collector.domain.event.request import complete_request, method_and_path
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -143,4 +143,4 @@ def test_rubbish_stays_as_it_is(request_: dict[str, Any]) -> None:
 )
 def test_a_path_names_what_was_asked_for(request_: dict[str, Any], path: str) -> None:
     """As the source of a 404."""
-    assert path_of(request_) == path
+    assert method_and_path(request_) == path

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from collector.domain.event.enrich import Draft, apply_rules
-from collector.domain.event.stack import MAXIMUM_TITLE_LENGTH, Stack, plain_stack, stack_of, title_of
+from collector.domain.event.stack import MAXIMUM_TITLE_LENGTH, Stack, find_stack, plain_stack, stack_title
 from collector.domain.project.rules import DEFAULT_RULES
 
 PROJECT = b"\x02" * 16
@@ -24,7 +24,7 @@ def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
     """The stack that an event gets in the course of its rules."""
     draft = Draft(type_, None, source, None, data)
     apply_rules(draft, DEFAULT_RULES)
-    return stack_of(PROJECT, draft.type, draft.source, draft.data, draft.error_info)
+    return find_stack(PROJECT, draft.type, draft.source, draft.data, draft.error_info)
 
 
 @pytest.mark.parametrize(
@@ -155,4 +155,4 @@ def test_a_stack_is_called_as_its_first_event_tells(
     type_: str, source: str | None, message: str | None, data: dict[str, Any], title: str
 ) -> None:
     """By what a person would know it by."""
-    assert title_of(normalized(type_, source, data), type_, source, message) == title
+    assert stack_title(normalized(type_, source, data), type_, source, message) == title

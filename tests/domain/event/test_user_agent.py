@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.domain.event.user_agent import agent_of
+from collector.domain.event.user_agent import parse_agent
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0 Safari/537.36"
 IPHONE = (
@@ -14,7 +14,7 @@ SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.htm
 
 def test_an_agent_tells_what_it_runs_on() -> None:
     """In the members that filters look for."""
-    assert dict(agent_of(IPHONE).members) == {
+    assert dict(parse_agent(IPHONE).members) == {
         "@browser": "Mobile Safari",
         "@browser_version": "17.1",
         "@browser_major_version": "17",
@@ -27,13 +27,13 @@ def test_an_agent_tells_what_it_runs_on() -> None:
 
 def test_what_is_not_known_is_left_out() -> None:
     """No version, no member."""
-    assert dict(agent_of(CHROME).members) == {
+    assert dict(parse_agent(CHROME).members) == {
         "@browser": "Chrome",
         "@browser_version": "140.0",
         "@browser_major_version": "140",
         "@os": "Linux",
     }
-    assert agent_of("agent-of-our-own").members == ()
+    assert parse_agent("agent-of-our-own").members == ()
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_is_not_known_is_left_out() -> None:
 )
 def test_a_spider_is_told_apart(user_agent: str, *, is_spider: bool) -> None:
     """By the rules of the library, before any project's own."""
-    assert agent_of(user_agent).is_spider is is_spider
+    assert parse_agent(user_agent).is_spider is is_spider
 
 
 @pytest.mark.parametrize(
@@ -50,4 +50,4 @@ def test_a_spider_is_told_apart(user_agent: str, *, is_spider: bool) -> None:
 )
 def test_any_text_is_an_agent(user_agent: str) -> None:
     """Only its beginning is looked at, in time that does not depend on what it is."""
-    assert agent_of(user_agent).is_spider is False
+    assert parse_agent(user_agent).is_spider is False

@@ -9,11 +9,11 @@ from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.body import (
     MAXIMUM_EVENTS_PER_POST,
     TooDeep,
-    decoded,
-    events_in,
+    decode_text,
+    parse_events,
     raw_events,
 )
-from collector.domain.intake.decompress import Unstorable
+from collector.domain.intake.decompress import UnstorablePost
 
 DEEP = "[" * 600 + "]" * 600
 
@@ -39,7 +39,7 @@ DEEP = "[" * 600 + "]" * 600
 )
 def test_text_is_read_in_its_charset(body: bytes, content_type: str, text: str) -> None:
     """What cannot be read is replaced: the result can always be stored."""
-    assert decoded(body, content_type) == text
+    assert decode_text(body, content_type) == text
 
 
 @pytest.mark.parametrize(
@@ -66,28 +66,28 @@ def test_a_text_is_json_or_lines(text: str, events: list[Any]) -> None:
     """As lenient as the official server: whatever came is kept, as events or as log lines."""
     expected = [{"message": event} if isinstance(event, str) else event for event in events]
 
-    assert events_in(text) == expected
+    assert parse_events(text) == expected
 
 
 def test_an_event_that_nests_too_deep_costs_no_neighbour() -> None:
     """It alone is set aside, at its place."""
     deep = f'{{"a": {DEEP}}}'
 
-    assert events_in(f'[{{"b": 1}}, {deep}, null]') == [{"b": 1}, TooDeep(deep), None]
+    assert parse_events(f'[{{"b": 1}}, {deep}, null]') == [{"b": 1}, TooDeep(deep), None]
 
 
 def test_a_single_event_that_nests_too_deep_is_set_aside() -> None:
     """512 levels pass, one more does not."""
-    assert events_in('{"a": ' + "[" * 511 + "]" * 511 + "}") != []
-    assert isinstance(events_in('{"a": ' + "[" * 511 + "]" * 511 + "}")[0], dict)
-    assert isinstance(events_in('{"a": ' + "[" * 512 + "]" * 512 + "}")[0], TooDeep)
+    assert parse_events('{"a": ' + "[" * 511 + "]" * 511 + "}") != []
+    assert isinstance(parse_events('{"a": ' + "[" * 511 + "]" * 511 + "}")[0], dict)
+    assert isinstance(parse_events('{"a": ' + "[" * 512 + "]" * 512 + "}")[0], TooDeep)
 
 
 def test_levels_are_counted_from_the_event_not_from_the_array_around_it() -> None:
     """The same event fares the same alone and in a batch."""
     event = '{"a": ' + "[" * 511 + "]" * 511 + "}"
 
-    assert events_in(f"[{event}]") == events_in(event)
+    assert parse_events(f"[{event}]") == parse_events(event)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_levels_are_counted_from_the_event_not_from_the_array_around_it() -> Non
 )
 def test_deep_nesting_in_what_is_no_json_is_text(text: str) -> None:
     """Lines of text have no depth."""
-    assert events_in(text) == [{"message": text}]
+    assert parse_events(text) == [{"message": text}]
 
 
 def _array_of(event: str, number: int) -> bytes:
@@ -129,7 +129,7 @@ def test_a_post_holds_so_many_events_and_no_more(whole: bytes, one_more: bytes) 
     """However small they are: each becomes a row, and all rows of a post are in memory together."""
     end = b"]" if one_more.endswith(b"]") else b""
     assert len(raw_events(whole + end, "")) == MAXIMUM_EVENTS_PER_POST
-    with pytest.raises(Unstorable) as raised:
+    with pytest.raises(UnstorablePost) as raised:
         raw_events(whole + one_more, "")
     assert raised.value.reason is DeadLetterReason.TOO_MANY_EVENTS
 
@@ -144,7 +144,7 @@ def test_a_post_holds_so_many_events_and_no_more(whole: bytes, one_more: bytes) 
 )
 def test_a_line_with_many_commas_is_one_event(text: str) -> None:
     """What is no array of events has no elements."""
-    assert events_in(text) == [{"message": text}]
+    assert parse_events(text) == [{"message": text}]
 
 
 def test_too_many_events_are_refused_before_they_are_made() -> None:
@@ -152,7 +152,7 @@ def test_too_many_events_are_refused_before_they_are_made() -> None:
     bodies = [b"a\n" * 1_000_000, _array_of("{}", 600_000)]
     for body in bodies:
         tracemalloc.start()
-        with pytest.raises(Unstorable):
+        with pytest.raises(UnstorablePost):
             raw_events(body, "")
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import brotli
 import pytest
 
-from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.intake.decompress import UnstorablePost, decompress
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,13 +44,13 @@ WIDE = zstd.compress(RANDOM.randbytes(1000) * 20_000, options={zstd.CompressionP
 )
 def test_an_encoded_body_is_unpacked(encoding: str, body: bytes) -> None:
     """Every encoding that the clients send gives the same text."""
-    assert unpacked(body, encoding, LIMIT) == TEXT
+    assert decompress(body, encoding, LIMIT) == TEXT
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "br", "zstd"])
 def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
     """A request without a body is accepted and holds no event."""
-    assert unpacked(b"", encoding, LIMIT) == b""
+    assert decompress(b"", encoding, LIMIT) == b""
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
 )
 def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: bytes, reason: str) -> None:
     """An operator reads in the dead letter what was wrong."""
-    with pytest.raises(Unstorable) as raised:
-        unpacked(body, encoding, LIMIT)
+    with pytest.raises(UnstorablePost) as raised:
+        decompress(body, encoding, LIMIT)
 
     assert raised.value.reason == reason
     assert raised.value.detail
@@ -92,7 +92,7 @@ def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: byte
 
 def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
     """The bound is the last size that passes."""
-    assert len(unpacked(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
+    assert len(decompress(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_body_is_taken_in_pieces(encoding: str, compressed: Callable[[bytes], 
     """A stream that ends with its piece of input, or in the next one, is whole."""
     body = NOISE[: 4096 * 4 + more]
 
-    assert unpacked(compressed(body), encoding, LIMIT) == body
+    assert decompress(compressed(body), encoding, LIMIT) == body
 
 
 def _bomb(encoding: str) -> bytes:
@@ -131,8 +131,8 @@ def test_a_bomb_costs_neither_memory_nor_time(encoding: str) -> None:
     bomb = _bomb(encoding)
     tracemalloc.start()
     started = time.process_time()
-    with pytest.raises(Unstorable) as raised:
-        unpacked(bomb, encoding, 2_000_000)
+    with pytest.raises(UnstorablePost) as raised:
+        decompress(bomb, encoding, 2_000_000)
     seconds = time.process_time() - started
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()

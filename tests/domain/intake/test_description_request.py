@@ -3,7 +3,7 @@
 import pytest
 
 from collector.domain.errors import BadRequest, Invalid
-from collector.domain.intake.description_request import description_in
+from collector.domain.intake.description_request import parse_description
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ from collector.domain.intake.description_request import description_in
 )
 def test_a_description_is_queued_in_one_form(text: str, body: bytes) -> None:
     """Whatever client wrote it."""
-    assert description_in(text) == body
+    assert parse_description(text) == body
 
 
 @pytest.mark.parametrize("text", ["{}", '{"email_address":"","description":null}', '{"name":"x"}'])
 def test_an_object_that_says_nothing_is_told_apart(text: str) -> None:
     """Version 1 takes it for no change, version 2 for a fault."""
-    assert description_in(text) is None
+    assert parse_description(text) is None
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_an_object_that_says_nothing_is_told_apart(text: str) -> None:
 def test_every_faulty_field_is_named(text: str, fields: set[str]) -> None:
     """422 with `errors`."""
     with pytest.raises(Invalid) as refusal:
-        description_in(text)
+        parse_description(text)
 
     assert refusal.value.fields.keys() == fields
 
@@ -72,4 +72,4 @@ def test_every_faulty_field_is_named(text: str, fields: set[str]) -> None:
 def test_what_is_no_object_is_a_bad_request(text: str) -> None:
     """400."""
     with pytest.raises(BadRequest):
-        description_in(text)
+        parse_description(text)

@@ -9,34 +9,34 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.domain.event.build import Sender, event_of
+from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.intake.body import raw_events
-from collector.domain.intake.fast_path import event_of_plain, plain_events
-from collector.domain.jsonb.text import number_in
+from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
+from collector.domain.jsonb.text import parse_number
 from tests.factories import a_post
 
 SENDER = Sender.of(a_post())
 THREE_DAYS = timedelta(days=3)
 
-_decoder = msgspec.json.Decoder(float_hook=number_in)
+_decoder = msgspec.json.Decoder(float_hook=parse_number)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def plainly(body: bytes) -> list[Any] | None:
     """The rows by the fast path; None where it does not take the body."""
-    found = plain_events(body, "application/json")
+    found = decode_plain_events(body, "application/json")
     if found is None:
         return None
     return [
-        _comparable(event_of_plain(plain, n, SENDER, THREE_DAYS)) for n, plain in enumerate(found) if plain
+        _comparable(build_plain_event(plain, n, SENDER, THREE_DAYS)) for n, plain in enumerate(found) if plain
     ]
 
 
 def carefully(body: bytes) -> list[Any]:
     """The rows by the slow path."""
     return [
-        _comparable(event_of(raw, place, SENDER, THREE_DAYS))
+        _comparable(build_event(raw, place, SENDER, THREE_DAYS))
         for place, raw in enumerate(raw_events(body, "application/json"))
         if isinstance(raw, dict)
     ]
@@ -126,13 +126,13 @@ CAREFUL = [
 @pytest.mark.parametrize("body", CAREFUL)
 def test_a_body_that_needs_a_decision_goes_the_careful_way(body: bytes) -> None:
     """As a whole: its events may depend on each other."""
-    assert plain_events(body, "application/json") is None
+    assert decode_plain_events(body, "application/json") is None
 
 
 def test_another_charset_goes_the_careful_way() -> None:
     """The bytes are no UTF-8, whatever they look like."""
-    assert plain_events(b'{"message":"hello"}', "application/json; charset=utf-16") is None
-    assert plain_events(b'{"message":"hello"}', "application/json; charset=UTF-8") is not None
+    assert decode_plain_events(b'{"message":"hello"}', "application/json; charset=utf-16") is None
+    assert decode_plain_events(b'{"message":"hello"}', "application/json; charset=UTF-8") is not None
 
 
 DOUBTFUL = [

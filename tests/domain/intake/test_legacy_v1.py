@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from collector.domain.intake.legacy_v1 import upgraded
+from collector.domain.intake.legacy_v1 import upgrade
 
 CLIENT = {"Version": "1.4.2000", "Platform": ".NET"}
 
@@ -42,7 +42,7 @@ def test_a_document_becomes_an_event_with_an_error() -> None:
         UserDescription="It broke.",
     )
 
-    assert upgraded(document) == {
+    assert upgrade(document) == {
         "ReferenceId": "0123456789abcdef01234567",
         "Date": "2014-05-06T07:08:09.1234567+02:00",
         "Tags": ["shop"],
@@ -79,7 +79,7 @@ def test_extra_properties_become_ext(version: str, name: str) -> None:
         Inner={"Message": "inner", "ExtendedData": {name: extra, "Hint": "own"}},
     )
 
-    event = upgraded(document)
+    event = upgrade(document)
 
     assert event["Data"] == {"Order": 5}
     assert event["@error"]["Data"] == {"@ext": {"Number": 5, "Hint": "x"}}
@@ -89,7 +89,7 @@ def test_extra_properties_become_ext(version: str, name: str) -> None:
 @pytest.mark.parametrize("extra", ["no JSON", "[1]", 5, ["a"]])
 def test_extra_properties_that_cannot_be_read_stay(extra: Any) -> None:
     """Nothing that was sent is thrown away."""
-    event = upgraded(an_error(ExtendedData={"__ExceptionInfo": extra}))
+    event = upgrade(an_error(ExtendedData={"__ExceptionInfo": extra}))
 
     assert event["@error"]["Data"] == {"__ExceptionInfo": extra}
 
@@ -104,7 +104,7 @@ def test_a_404_with_a_request_is_no_error() -> None:
         ExceptionlessClientInfo={"Version": "1.0.0.100"},
     )
 
-    event = upgraded(document)
+    event = upgrade(document)
 
     assert event["Type"] == "404"
     assert event["@request"] == {"Path": "/gone", "Cookies": {"a": "1"}}
@@ -114,7 +114,7 @@ def test_a_404_with_a_request_is_no_error() -> None:
 
 def test_a_404_without_a_request_keeps_its_error() -> None:
     """There is nothing else that tells of it."""
-    event = upgraded(an_error(Code=404))
+    event = upgrade(an_error(Code=404))
 
     assert (event["Type"], event["@error"]["Code"]) == ("404", 404)
 
@@ -129,7 +129,7 @@ def test_a_404_without_a_request_keeps_its_error() -> None:
 )
 def test_what_is_no_legacy_error_stays_as_it_is(document: dict[str, Any]) -> None:
     """Whoever posts events of version 2 to the old path gets them stored."""
-    assert upgraded(copy.deepcopy(document)) == document
+    assert upgrade(copy.deepcopy(document)) == document
 
 
 @pytest.mark.parametrize(
@@ -150,4 +150,4 @@ def test_what_is_no_legacy_error_stays_as_it_is(document: dict[str, Any]) -> Non
 )
 def test_rubbish_is_upgraded_as_far_as_it_can_be(document: dict[str, Any]) -> None:
     """It ends as an event, whatever is in it."""
-    assert isinstance(upgraded(document), dict)
+    assert isinstance(upgrade(document), dict)

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from collector.domain.event.outcome import DeadLetter, Discard, DiscardReason, Event
 from collector.domain.ids import event_id
-from collector.domain.intake.normalize import batch_of, normalize, rules_of
+from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 from tests.factories import ACCEPTED_MS, a_batch, a_post
 
-RULES = rules_of(body_limit_bytes=200_000, max_event_age_days=3)
+RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 NOW = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
 OLD = (NOW - timedelta(days=4)).isoformat()
 DEEP = "[" * 600 + "]" * 600
@@ -43,7 +43,7 @@ def test_every_kind_of_end_is_told_apart() -> None:
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     batch = a_batch(a_post(body=body.encode()), a_post(body=b"cut off", content_encoding="gzip"))
 
-    normalized = batch_of(batch.id, [normalize(post, RULES) for post in batch.posts])
+    normalized = make_batch(batch.id, [normalize(post, RULES) for post in batch.posts])
 
     assert normalized.id == UUID(bytes=batch.id)
     assert normalized.post_count == 2
@@ -81,7 +81,7 @@ def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
 
 def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
     """Not to a byte more."""
-    rules = rules_of(body_limit_bytes=100, max_event_age_days=0)
+    rules = rules_from_settings(body_limit_bytes=100, max_event_age_days=0)
 
     (stored,) = normalize(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
     (refused,) = normalize(a_post(body=gzip.compress(b"x" * 1001), content_encoding="gzip"), rules).results
@@ -93,7 +93,7 @@ def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
 
 def test_an_age_of_no_days_is_no_limit() -> None:
     """For imports of old events."""
-    rules = rules_of(body_limit_bytes=200_000, max_event_age_days=0)
+    rules = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=0)
 
     (event,) = normalize(a_post(body=b'{"date":"1999-12-31T23:59:59Z"}'), rules).results
 
@@ -275,7 +275,7 @@ def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]
     project = ProjectRules({"@@DataExclusions": "pin", "@@IncludePrivateInformation": "false"})
     post = a_post(body=body, kind="user_description", reference_id="order-4711")
 
-    found = batch_of(post.id, [normalize(post, RULES, project)]).descriptions
+    found = make_batch(post.id, [normalize(post, RULES, project)]).descriptions
 
     assert [msgspec.json.decode(each.description) for each in found] == kept
 
@@ -285,7 +285,7 @@ def test_a_description_of_an_event_is_no_event() -> None:
     body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
     post = a_post(body=body, content_encoding="gzip", kind="user_description", reference_id="order-4711")
 
-    normalized = batch_of(post.id, [normalize(post, RULES)])
+    normalized = make_batch(post.id, [normalize(post, RULES)])
 
     [description] = normalized.descriptions
     assert (normalized.events, normalized.dead_letters) == ([], [])
@@ -332,7 +332,7 @@ def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
         a_post(kind="user_description", reference_id="order-4711", body=b'{"description":"It broke."}'),
     ]
 
-    batch = batch_of(a_batch().id, [normalize(post, RULES, None) for post in posts])
+    batch = make_batch(a_batch().id, [normalize(post, RULES, None) for post in posts])
 
     assert (batch.events, batch.dead_letters, batch.descriptions) == ([], [], [])
     (discard,) = batch.discarded

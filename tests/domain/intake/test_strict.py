@@ -8,16 +8,16 @@ import msgspec
 import pytest
 
 from collector.domain.errors import BadRequest
-from collector.domain.intake.strict import FAULTS_AT_MOST, FaultPoints, faults_in, is_strict
+from collector.domain.intake.strict import MAXIMUM_FAULTS, Faults, find_faults, is_strict
 from tests.factories import a_post
 
 LIMIT = 100_000
 
 
-def faults(body: Any, **members: Any) -> FaultPoints:
+def faults(body: Any, **members: Any) -> Faults:
     """Of a post with this body."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return faults_in(a_post(body=content, **members), LIMIT)
+    return find_faults(a_post(body=content, **members), LIMIT)
 
 
 GOOD: dict[str, Any] = {
@@ -125,7 +125,7 @@ def test_what_is_wrong_with_a_whole_event_is_told(body: bytes, fields: set[str])
 def test_what_cannot_be_read_is_a_bad_request(members: dict[str, Any]) -> None:
     """There is no field to name."""
     with pytest.raises(BadRequest):
-        faults_in(a_post(**members), 10 * LIMIT if len(members) == 1 else LIMIT)
+        find_faults(a_post(**members), 10 * LIMIT if len(members) == 1 else LIMIT)
 
 
 def test_the_place_of_a_syntax_error_is_told() -> None:
@@ -164,17 +164,17 @@ def test_an_event_that_would_be_discarded_for_its_age_is_a_fault() -> None:
     """As the worker judges it: by the time of acceptance, and the sender's offset."""
     post = a_post(body=b'[{"date":"2020-01-01T00:00:00+02:00"},{},{"date":"9999-01-01"}]')
 
-    found = faults_in(post, LIMIT, timedelta(days=3))
+    found = find_faults(post, LIMIT, timedelta(days=3))
 
     assert found == {"[0].date": ["The date must not lie more than 3 days back: older events are discarded."]}
-    assert faults_in(post, LIMIT, None) == {}
+    assert find_faults(post, LIMIT, None) == {}
 
 
 def test_faults_are_bounded() -> None:
     """An answer must not be larger than the post."""
     found = faults([{"value": "x"}] * 1000)
 
-    assert sum(map(len, found.values())) == FAULTS_AT_MOST
+    assert sum(map(len, found.values())) == MAXIMUM_FAULTS
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import pytest
 
 from collector.domain.jsonb.text import (
     MAXIMUM_SPELLED_OUT,
-    elements_of,
-    encoded,
+    encode_object,
     is_too_deep,
-    object_in,
-    object_within,
-    objects_in,
-    with_escapes_mended,
+    parse_embedded_object,
+    parse_object,
+    parse_objects,
+    repair_escapes,
+    split_array,
 )
 
 LIMIT = 1000
@@ -38,7 +38,7 @@ LIMIT = 1000
 )
 def test_escapes_that_jsonb_refuses_become_u_fffd(escapes: str, read: str) -> None:
     """One such escape costs neither its event nor its neighbours, and nothing else is touched."""
-    assert object_in(f'{{"{escapes}": "{escapes}"}}') == {read: read}
+    assert parse_object(f'{{"{escapes}": "{escapes}"}}') == {read: read}
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_escapes_that_jsonb_refuses_become_u_fffd(escapes: str, read: str) -> No
 )
 def test_numbers_out_of_bounds_are_kept_as_text(written: str, read: Any) -> None:
     """`numeric` must take every number, and reading it back must not blow it up."""
-    assert object_in(f'{{"n": {written}}}') == {"n": read}
+    assert parse_object(f'{{"n": {written}}}') == {"n": read}
 
 
 def test_a_long_integer_spares_the_texts_around_it() -> None:
@@ -68,14 +68,14 @@ def test_a_long_integer_spares_the_texts_around_it() -> None:
     digits = "7" * 4500
     text = rf'{{"a": "\" {digits}", "{digits}": [{digits}, 1], "b": "\\"}}'
 
-    assert object_in(text) == {"a": f'" {digits}', digits: [digits, 1], "b": "\\"}
+    assert parse_object(text) == {"a": f'" {digits}', digits: [digits, 1], "b": "\\"}
 
 
 def test_a_long_integer_is_looked_for_at_the_beginning_of_a_number_only() -> None:
     """A fraction or an exponent of many digits is none."""
     long = "7" * 5000
 
-    assert object_in(f'{{"a": {long}, "b": 0.{long}, "c": -1e-{long}}}') == {
+    assert parse_object(f'{{"a": {long}, "b": 0.{long}, "c": -1e-{long}}}') == {
         "a": long, "b": f"0.{long}", "c": f"-1e-{long}",
     }  # fmt: skip
 
@@ -93,14 +93,14 @@ def test_large_exponents_are_numbers_only_while_there_are_few(number: str) -> No
     few = f'{{"a": [{",".join([number] * MAXIMUM_SPELLED_OUT)}], "b": "{"1e41," * 50}"}}'
     many = f'{{"a": [{",".join([number] * (MAXIMUM_SPELLED_OUT + 1))}], "b": 1.5e40}}'
 
-    assert (object_in(few) or {})["a"] == [Decimal(number)] * MAXIMUM_SPELLED_OUT
-    assert object_in(many) == {"a": [number] * (MAXIMUM_SPELLED_OUT + 1), "b": Decimal("1.5e40")}
-    assert objects_in(f"[{many},null]") == [object_in(many), None]
+    assert (parse_object(few) or {})["a"] == [Decimal(number)] * MAXIMUM_SPELLED_OUT
+    assert parse_object(many) == {"a": [number] * (MAXIMUM_SPELLED_OUT + 1), "b": Decimal("1.5e40")}
+    assert parse_objects(f"[{many},null]") == [parse_object(many), None]
 
 
 def test_a_text_within_json_spells_no_exponent_out() -> None:
     """There may be one in each of thousands of events."""
-    assert object_within('{"a": 1e41, "b": 1e40}') == {"a": "1e41", "b": Decimal("1e40")}
+    assert parse_embedded_object('{"a": 1e41, "b": 1e40}') == {"a": "1e41", "b": Decimal("1e40")}
 
 
 @pytest.mark.parametrize(
@@ -131,10 +131,10 @@ def _seconds(text: str) -> float:
     taken = []
     for _ in range(3):
         started = process_time()
-        objects_in(text)
+        parse_objects(text)
         is_too_deep(text)
-        elements_of(text)
-        with_escapes_mended(text)
+        split_array(text)
+        repair_escapes(text)
         taken.append(process_time() - started)
     return min(taken)
 
@@ -156,20 +156,20 @@ def _seconds(text: str) -> float:
 )
 def test_what_is_no_json_object_is_none(text: str) -> None:
     """The caller falls back to text; nothing raises."""
-    assert object_in(text) is None
+    assert parse_object(text) is None
 
 
 def test_an_array_of_anything_but_objects_and_nulls_is_none() -> None:
     """The whole array fails together."""
-    assert objects_in('[{"a": 1}, null]') == [{"a": 1}, None]
-    assert objects_in('[{"a": 1}, 5]') is None
+    assert parse_objects('[{"a": 1}, null]') == [{"a": 1}, None]
+    assert parse_objects('[{"a": 1}, 5]') is None
 
 
 def test_what_was_decoded_is_encoded_as_it_was() -> None:
     """Fractions and big numbers survive the way into `data`."""
     text = '{"a":1.50,"b":18446744073709551616,"c":"\u00e4","d":[null,true,{}]}'
 
-    assert encoded(object_in(text) or {}) == text.encode()
+    assert encode_object(parse_object(text) or {}) == text.encode()
 
 
 @pytest.mark.parametrize(
@@ -206,4 +206,4 @@ def test_depth_is_measured_outside_texts(text: str, *, is_deep: bool) -> None:
 )
 def test_an_array_is_split_without_being_decoded(array: str, elements: list[str] | None) -> None:
     """So that one element that nests too deep can be set aside."""
-    assert elements_of(array) == elements
+    assert split_array(array) == elements

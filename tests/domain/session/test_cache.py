@@ -9,7 +9,7 @@ import pytest
 from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import SessionKey
 from collector.domain.ids import derived_event_id
-from collector.domain.session.cache import FRESH_SECONDS, MOST_UNTOLD, ActiveSessions
+from collector.domain.session.cache import FRESH_SECONDS, MAX_ROW_LAG, ActiveSessions
 from collector.domain.session.session import IDLE, Session
 from tests.database.rows import PROJECT, an_event
 
@@ -41,12 +41,12 @@ def _session(**members: Any) -> Session:
 def _remembering(*sessions: Session, limit: int = 10) -> ActiveSessions:
     active = ActiveSessions(limit)
     for session in sessions:
-        active.remember({session.key: [session]}, READ_AT)
+        active.put({session.key: [session]}, READ_AT)
     return active
 
 
 def _is_joined(active: ActiveSessions, event: Event, now: float = READ_AT) -> bool:
-    return not active.join([event], now).late
+    return not active.join([event], now).misses
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_only_what_a_glance_can_tell_is_joined(event: Event, is_joined: bool) ->
     """All else is looked for in Postgres and left as it is."""
     joined = _remembering(_session()).join([event], READ_AT)
 
-    assert joined.late == (set() if is_joined else {KEY})
+    assert joined.misses == (set() if is_joined else {KEY})
     data = msgspec.json.decode(joined.events[0].data or b"{}")
     assert data == ({"x": 1, "@ref:session": "a-session-id"} if is_joined else {"x": 1})
 
@@ -77,7 +77,7 @@ def test_an_unknown_key_is_late_and_an_event_without_one_is_nothing() -> None:
 
     joined = ActiveSessions().join(events, READ_AT)
 
-    assert (joined.events, joined.late) == (events, {KEY})
+    assert (joined.events, joined.misses) == (events, {KEY})
 
 
 def test_an_error_of_a_session_that_has_one_is_joined() -> None:
@@ -89,7 +89,7 @@ def test_one_late_event_takes_its_whole_key_along() -> None:
     """Which session each of them is of depends on the others."""
     joined = _remembering(_session()).join([_event(5), _event(60)], READ_AT)
 
-    assert (joined.late, joined.latest) == ({KEY}, {})
+    assert (joined.misses, joined.latest) == ({KEY}, {})
 
 
 def test_a_session_is_read_anew_after_a_while() -> None:
@@ -98,7 +98,7 @@ def test_a_session_is_read_anew_after_a_while() -> None:
 
     assert _is_joined(active, _event(), READ_AT + FRESH_SECONDS)
     assert not _is_joined(active, _event(), READ_AT + FRESH_SECONDS + 1)
-    active.remember({KEY: [_session()]}, READ_AT + 60)
+    active.put({KEY: [_session()]}, READ_AT + 60)
     assert _is_joined(active, _event(), READ_AT + 60 + FRESH_SECONDS)
 
 
@@ -117,7 +117,7 @@ def test_of_several_sessions_the_latest_is_remembered() -> None:
     """The next event is most likely of that one."""
     active = ActiveSessions()
     later = _session(start_utc=NOON + 60 * MINUTE, last_utc=NOON + 60 * MINUTE, start_event_id=b"\7" * 16)
-    active.remember({KEY: [later, _session()]}, READ_AT)
+    active.put({KEY: [later, _session()]}, READ_AT)
 
     assert [_is_joined(active, _event(minutes)) for minutes in (5, 61)] == [False, True]
 
@@ -128,47 +128,47 @@ def test_what_is_joined_moves_the_session_only_when_it_is_stored() -> None:
     joined = active.join([_event(11), _event(20)], READ_AT)
 
     assert not _is_joined(active, _event(30))
-    active.reached(joined.latest, ())
+    active.mark_stored(joined.latest, ())
     assert _is_joined(active, _event(30))
 
 
 def test_a_row_is_told_when_it_would_lag_too_far_behind() -> None:
     """The rest is told now and then, all at once."""
     active = _remembering(_session())
-    little = active.join([_event(date=NOON + 10 * MINUTE + MOST_UNTOLD)], READ_AT).latest
-    much = active.join([_event(date=NOON + 10 * MINUTE + MOST_UNTOLD + SECOND)], READ_AT).latest
+    little = active.join([_event(date=NOON + 10 * MINUTE + MAX_ROW_LAG)], READ_AT).latest
+    much = active.join([_event(date=NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND)], READ_AT).latest
 
-    assert active.to_be_told(little) == []
-    [told] = active.to_be_told(much)
-    assert told.last_utc == NOON + 10 * MINUTE + MOST_UNTOLD + SECOND
-    active.reached(little, ())
-    active.reached(much, [told])
+    assert active.overdue(little) == []
+    [told] = active.overdue(much)
+    assert told.last_utc == NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND
+    active.mark_stored(little, ())
+    active.mark_stored(much, [told])
     assert active.take_dirty() == []
-    assert active.to_be_told(active.join([_event(11)], READ_AT).latest) == []
+    assert active.overdue(active.join([_event(11)], READ_AT).latest) == []
 
 
 def test_activity_that_could_not_be_told_is_kept() -> None:
     """Also when its session is no longer remembered, and is read again."""
     active = _remembering(_session(), limit=1)
-    active.reached(active.join([_event(10.2)], READ_AT).latest, ())
+    active.mark_stored(active.join([_event(10.2)], READ_AT).latest, ())
     for number in range(3):
         key = KEY._replace(digest=bytes([number] * 20))
-        active.remember({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
-    active.remember({KEY: [_session()]}, READ_AT)
+        active.put({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
+    active.put({KEY: [_session()]}, READ_AT)
 
     [dirty] = active.take_dirty()
-    active.put_back([dirty])
+    active.requeue([dirty])
     assert dirty.session.last_utc == NOON + 10.2 * MINUTE
-    assert active.remembered([KEY]) == {KEY: dirty.session}
+    assert active.find([KEY]) == {KEY: dirty.session}
     assert active.take_dirty() == [dirty]
 
 
 def test_where_too_much_is_untold_it_is_told_at_once() -> None:
     """However long the telling fails, memory is bounded."""
     active = _remembering(_session(), limit=1)
-    active.reached(active.join([_event(10.1)], READ_AT).latest, ())
+    active.mark_stored(active.join([_event(10.1)], READ_AT).latest, ())
 
-    assert len(active.to_be_told(active.join([_event(10.2)], READ_AT).latest)) == 1
+    assert len(active.overdue(active.join([_event(10.2)], READ_AT).latest)) == 1
 
 
 def test_a_bounded_number_is_remembered_those_used_last() -> None:
@@ -176,10 +176,10 @@ def test_a_bounded_number_is_remembered_those_used_last() -> None:
     keys = [KEY._replace(digest=bytes([number] * 20)) for number in range(20)]
     active = ActiveSessions(limit=5)
     for number, key in enumerate(keys):
-        active.remember({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
+        active.put({key: [_session(key=key, start_event_id=bytes([number] * 16))]}, READ_AT)
         assert _is_joined(active, _event(session_key=keys[0]))
 
-    known = active.remembered(keys)
+    known = active.find(keys)
     assert 5 <= len(known) <= 10
     assert {keys[0], keys[-1]} <= known.keys()
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.domain.session.heartbeat import MAXIMUM_KEY_LENGTH, Heartbeat, heartbeat_in
+from collector.domain.session.heartbeat import MAXIMUM_KEY_LENGTH, Heartbeat, parse_heartbeat
 
 
 @pytest.mark.parametrize(
@@ -34,4 +34,4 @@ from collector.domain.session.heartbeat import MAXIMUM_KEY_LENGTH, Heartbeat, he
 )
 def test_the_session_is_what_the_events_call_it(query: str, heartbeat: Heartbeat | None) -> None:
     """Else the session of `a+b@c.d` would never end."""
-    assert heartbeat_in(query) == heartbeat
+    assert parse_heartbeat(query) == heartbeat

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from collector.domain.event.session_key import SessionKey
-from collector.domain.session.session import Beat, Session, is_heard, told_of
+from collector.domain.session.session import Beat, Session, apply_beat, start_summary
 
 PROJECT = b"\x02" * 16
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ def test_a_heartbeat_is_of_the_latest_session_that_goes_on() -> None:
     """It is as good as an event: the session was alive then."""
     old, new = _session(-60, -50), _session(-30, 0)
 
-    assert is_heard(_beat(15), [(old, NOON), (new, NOON)])
+    assert apply_beat(_beat(15), [(old, NOON), (new, NOON)])
     assert (new.last_utc, new.is_touched, old.is_touched) == (NOON + 15 * MINUTE, True, False)
 
 
@@ -46,7 +46,7 @@ def test_a_heartbeat_that_fits_no_session_changes_none(minutes: float) -> None:
     """Its own may still be in the stream."""
     session = _session(-30, 0)
 
-    assert not is_heard(_beat(minutes), [(session, NOON)])
+    assert not apply_beat(_beat(minutes), [(session, NOON)])
     assert not session.is_touched
 
 
@@ -54,7 +54,7 @@ def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
     """Heartbeats carry ingest's time, events their client's."""
     slow = _session(-90, -80)
 
-    assert is_heard(_beat(1), [(slow, NOON)])
+    assert apply_beat(_beat(1), [(slow, NOON)])
     assert slow.last_utc == NOON + MINUTE
 
 
@@ -62,16 +62,16 @@ def test_a_manual_session_is_heard_after_any_silence() -> None:
     """The heartbeat names it."""
     named = _session(0, 5, key=NAMED_KEY)
 
-    assert is_heard(_beat(600), [(named, NOON)])
+    assert apply_beat(_beat(600), [(named, NOON)])
 
 
 def test_a_heartbeat_can_close_a_session() -> None:
     """Said again it changes nothing."""
     session = _session(0, 5)
 
-    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert apply_beat(_beat(closed=6), [(session, NOON)])
     assert session.closed_utc == session.last_utc == NOON + 6 * MINUTE
-    assert is_heard(_beat(closed=6), [(session, NOON)])
+    assert apply_beat(_beat(closed=6), [(session, NOON)])
     assert session.closed_utc == NOON + 6 * MINUTE
 
 
@@ -79,13 +79,13 @@ def test_a_beat_after_a_close_is_of_another_session() -> None:
     """Which is not there yet: so this one is closed, and the beat is kept."""
     session = _session(0, 5)
 
-    assert not is_heard(_beat(beaten=7, closed=6), [(session, NOON)])
+    assert not apply_beat(_beat(beaten=7, closed=6), [(session, NOON)])
     assert (session.closed_utc, session.last_utc) == (NOON + 6 * MINUTE, NOON + 6 * MINUTE)
 
 
 def test_a_start_tells_how_long_its_session_is() -> None:
     """In seconds; while it goes on there is no end."""
-    assert told_of(_session(0, 1.5), is_idle=False) == (Decimal(90), {})
+    assert start_summary(_session(0, 1.5), is_idle=False) == (Decimal(90), {})
 
 
 def test_a_start_tells_of_an_end_and_of_errors() -> None:
@@ -93,5 +93,8 @@ def test_a_start_tells_of_an_end_and_of_errors() -> None:
     closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
 
     told = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
-    assert told_of(closed, is_idle=False) == (Decimal(120), told)
-    assert told_of(_session(0, 9), is_idle=True) == (Decimal(540), {"sessionend": "2026-01-15T12:09:00Z"})
+    assert start_summary(closed, is_idle=False) == (Decimal(120), told)
+    assert start_summary(_session(0, 9), is_idle=True) == (
+        Decimal(540),
+        {"sessionend": "2026-01-15T12:09:00Z"},
+    )

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.decompress import Unstorable, unpacked
+from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.ingest.body.request_body import ENCODINGS
 
 
@@ -11,6 +11,6 @@ from collector.ingest.body.request_body import ENCODINGS
 def test_every_encoding_that_is_accepted_can_be_unpacked(encoding: str) -> None:
     """Else a 202 would be followed by a dead letter."""
     try:
-        unpacked(b"\0", encoding, 10)
-    except Unstorable as problem:
+        decompress(b"\0", encoding, 10)
+    except UnstorablePost as problem:
         assert problem.reason is DeadLetterReason.CORRUPT_ENCODING  # noqa: PT017 - the other reason is the fault
