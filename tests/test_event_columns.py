@@ -70,7 +70,7 @@ def test_every_column_has_a_value_here() -> None:
         pytest.param(PlainEvent.__struct_fields__, SENT_COLUMNS, id="the members of a plain event"),
         pytest.param(strict._RULES, SENT_COLUMNS, id="what a strict post is held to"),
         pytest.param(
-            {*submission._TEXTS.values(), *submission._NUMBERS, submission._TAGS},
+            {submission._DATE, *submission._TEXTS.values(), *submission._NUMBERS, submission._TAGS},
             set(SENT_COLUMNS) - {"data"},
             id="an event in a query string",
         ),
