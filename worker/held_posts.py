@@ -18,11 +18,11 @@ import structlog
 from collector.database.errors import TooManyRejected
 from collector.database.writing.held_posts import (
     DuePost,
-    let_go,
-    number_held,
-    posts_due,
-    projects_due,
-    put_off,
+    count_held_posts,
+    delete_posts,
+    due_posts,
+    postpone_posts,
+    projects_with_due_posts,
 )
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.ids import accepted_ms, derived_id
@@ -52,23 +52,23 @@ class JudgingStore(Protocol):
 async def try_held_posts(pool: asyncpg.Pool, store: JudgingStore, projects: Projects, rules: Rules) -> None:
     """Store what came out of the posts that are due, as far as it is taken now."""
     left = _MOST_TRANSACTIONS
-    for project_id in await projects_due(pool):
+    for project_id in await projects_with_due_posts(pool):
         known = await projects.rules_of([project_id.bytes])
         try:
-            while left and (due := await posts_due(pool, project_id, _AT_ONCE)):
+            while left and (due := await due_posts(pool, project_id, _AT_ONCE)):
                 left -= 1
                 for post in due:
                     batch = _batch(post, rules, known.get(project_id.bytes))
                     await store.save([batch], may_refuse_all=post.is_over)
-                    await let_go(pool, [post.id])
+                    await delete_posts(pool, [post.id])
         except TooManyRejected as error:
             _log.warning("held posts are put off", project=str(project_id), error=str(error))
-            await put_off(pool, project_id)
+            await postpone_posts(pool, project_id)
 
 
 async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
     """Publish how many posts are held."""
-    metrics.posts_held.set(await number_held(pool))
+    metrics.posts_held.set(await count_held_posts(pool))
 
 
 def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> NormalizedBatch:

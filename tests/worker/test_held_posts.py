@@ -13,7 +13,7 @@ from collector.database.owners.organizations import add_organization
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projects import add_project
 from collector.database.pool import close_pool, create_pool
-from collector.database.writing.held_posts import LONGEST_HOLD, number_held
+from collector.database.writing.held_posts import LONGEST_HOLD, count_held_posts
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
 from collector.domain.intake.normalize import rules_from_settings
@@ -106,7 +106,7 @@ async def test_one_projects_rubbish_does_not_stop_the_others(pool: asyncpg.Pool,
     assert await reader.save(entry(rubbish(), a_post(), number=2)) == Tally(stored=1, held=1)
 
     assert await reader.save(mixed) == Tally(replayed=1)
-    assert await number_held(pool) == 2
+    assert await count_held_posts(pool) == 2
     assert await _usage(pool) == {("good", "stored"): 3}
     assert not await _differs(pool)
 
@@ -117,12 +117,12 @@ async def test_held_posts_are_stored_once_the_cause_is_gone(pool: asyncpg.Pool, 
     [held] = await pool.fetch("SELECT * FROM held_posts")
     await pool.execute("ALTER TABLE events DROP CONSTRAINT no_rubbish")
     await _try(pool)
-    assert await number_held(pool) == 1  # it is not its time
+    assert await count_held_posts(pool) == 1  # it is not its time
 
     for _ in range(2):
         await pool.execute("UPDATE held_posts SET due_utc = now()")
         await _try(pool)
-        assert await number_held(pool) == 0
+        assert await count_held_posts(pool) == 0
         assert await _usage(pool) == {("good", "stored"): 1, ("bad", "stored"): 150}
         # As after a crash before it was let go.
         await pool.execute("INSERT INTO held_posts SELECT ($1::held_posts).*", held)
@@ -151,7 +151,7 @@ async def test_after_a_day_what_is_refused_is_written_off(pool: asyncpg.Pool, re
 
     await _try(pool)
 
-    assert await number_held(pool) == 0
+    assert await count_held_posts(pool) == 0
     assert await _usage(pool) == {("bad", "stored"): 30, ("bad", "dead_lettered"): 120}
     assert not await _differs(pool)
 
@@ -164,5 +164,5 @@ async def test_held_posts_of_a_deleted_project_are_discarded(pool: asyncpg.Pool,
 
     await _try(pool)
 
-    assert await number_held(pool) == 0
+    assert await count_held_posts(pool) == 0
     assert await _usage(pool) == {("bad", "discarded"): 150}

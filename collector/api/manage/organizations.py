@@ -23,7 +23,7 @@ from collector.database.owners.organizations import Organization, find_organizat
 from collector.database.owners.statistics import NOTHING, Statistics, statistics_of_organizations
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.database.writing.usage import usage_of_organizations
+from collector.database.writing.usage import organization_usage
 from collector.domain.accounting.usage import NO_USAGE, Usage
 from collector.domain.errors import NotFound
 from collector.domain.filter.owner_fields import ORGANIZATION_FIELDS
@@ -140,7 +140,7 @@ async def organization_views(
     if with_statistics:
         statistics = await statistics_of_organizations(connection, ids, api.oldest_kept)
     invitations = _by_organization([] if identity.is_token else await list_invitations(connection, ids, now))
-    usage = await usage_of_organizations(connection, ids, now)
+    usage = await organization_usage(connection, ids, now)
     used_up = await api.throttle.exhausted([counted_organization(id_.hex) for id_ in ids])
     return [
         _view(

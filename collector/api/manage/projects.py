@@ -28,7 +28,7 @@ from collector.database.owners.projects import (
 from collector.database.owners.statistics import NOTHING, Statistics, statistics_of_projects
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.database.writing.usage import usage_of_projects
+from collector.database.writing.usage import project_usage
 from collector.domain.accounting.usage import NO_USAGE, Usage
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.owner_fields import PROJECT_FIELDS
@@ -139,7 +139,7 @@ async def project_views(
         statistics = await statistics_of_projects(connection, ids, api.oldest_kept)
     views: list[ProjectView] = []
     for first in range(0, len(projects), _AT_ONCE):
-        usage = await usage_of_projects(connection, ids[first : first + _AT_ONCE], now)
+        usage = await project_usage(connection, ids[first : first + _AT_ONCE], now)
         views += [
             _view(project, statistics.get(project.id, NOTHING), usage.get(project.id, NO_USAGE), now)
             for project in projects[first : first + _AT_ONCE]

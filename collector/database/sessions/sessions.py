@@ -13,7 +13,7 @@ from typing import Any, Final
 import asyncpg
 from asyncpg.pgproto.pgproto import UUID
 
-from collector.database.chunks import slices
+from collector.database.chunks import chunked
 from collector.database.text import storable
 from collector.domain.event.session_key import SessionKey
 from collector.domain.session.cache import MAX_ROW_LAG
@@ -112,7 +112,7 @@ async def hold_keys(connection: asyncpg.Connection, keys: Iterable[SessionKey]) 
 
 async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
     """Insert them; their keys must be held."""
-    for some in slices(sorted(sessions, key=_order)):
+    for some in chunked(sorted(sessions, key=_order)):
         rows = [
             (
                 *id_of(session),
@@ -131,7 +131,7 @@ async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Sess
 
 async def flush_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
     """Tell sessions of activity. Among a transaction's last statements and sorted: see `add_usage`."""
-    for some in slices(sorted(sessions, key=_order)):
+    for some in chunked(sorted(sessions, key=_order)):
         rows = [
             (*id_of(session), session.start_utc, session.last_utc, session.closed_utc, session.has_error)
             for session in some

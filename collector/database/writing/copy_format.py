@@ -1,7 +1,7 @@
-"""Rows of `events` in the binary format of COPY, built in one pass.
+"""Builds rows of `events` in the binary format of COPY, in one pass.
 
-What many rows share (project, type, source, tags) is packed once and kept. A value that its column cannot
-hold raises one of `UNPACKABLE`.
+Values that many rows share (project, type, source, tags) are packed once and cached. A value that its column
+cannot hold raises one of `UNPACKABLE`.
 """
 
 import struct
@@ -32,7 +32,7 @@ _GROUP: Final = 10_000
 _GROUP_DIGITS: Final = 4
 _USUAL_DIGITS: Final = 8
 _SHIFTS: Final = (10_000, 1000, 100, 10, 1)
-"""From so many digits behind the point to a whole group."""
+"""The factor that fills a group, by the number of digits after the point."""
 _NEGATIVE: Final = 0x4000
 _JSONB_VERSION: Final = 1
 
@@ -47,24 +47,24 @@ _array_head = struct.Struct("!iiiiii").pack
 
 
 def packed_rows(events: Iterable[Event]) -> list[bytes]:
-    """The rows of these events in a COPY of `COLUMNS`; they stand between `COPY_HEAD` and `COPY_END`."""
+    """One row of `COLUMNS` for each event. A COPY is `COPY_HEAD`, the rows and `COPY_END`."""
     rows: list[bytes] = []
     owner, project_id, organization_id = b"", None, None
     created, created_utc = 0, None
     for event in events:
         data = event.data
-        # As a rule all events of a project share these two.
+        # Neighbours usually come from the same project and the same post.
         if event.project_id != project_id or event.organization_id != organization_id:
             project_id, organization_id = event.project_id, event.organization_id
             owner = _owner(len(COLUMNS), 16, project_id, 16, organization_id)
-        if event.created_utc is not created_utc:  # that of all events of a post
+        if event.created_utc is not created_utc:
             created_utc = event.created_utc
             created = (created_utc - _EPOCH) // _MICROSECOND
         date = (event.date - _EPOCH) // _MICROSECOND
         stack_id, is_first, offset = event.stack.id, event.is_first_occurrence, event.date_offset_minutes
         pieces = (
             owner,
-            # Each by itself: to unpack tuples here took as long again.
+            # Single arguments: unpacking tuples here doubled the time.
             _keys(16, event.id, 8, created, 8, date, 2, offset, 16, stack_id, 1, is_first),
             _labels(event.type, event.source, event.tags),
             _NULL if event.count is None else _integer(4, event.count),
@@ -95,12 +95,12 @@ def _array(texts: tuple[str, ...]) -> bytes:
 
 
 def _numeric(value: Decimal) -> bytes:
-    """Groups of four decimal digits, the first with its weight, as `numeric` goes over the wire."""
+    """The wire format of `numeric`: groups of four decimal digits, and the weight of the first group."""
     text = str(value)
     whole, _, fraction = text.partition(".")
     if len(whole) <= _GROUP_DIGITS and 0 < len(fraction) <= _GROUP_DIGITS and (whole + fraction).isdigit():
         high, low = int(whole), int(fraction) * _SHIFTS[len(fraction)]
-        if high and low:  # such as 12.50: in half the time
+        if high and low:  # the common case, like 12.50, in half the time
             return _two_groups(12, 2, 0, 0, len(fraction), high, low)
     if len(whole) > _USUAL_DIGITS or len(fraction) > _GROUP_DIGITS or "E" in text or not whole[-1].isdigit():
         return _unusual_numeric(value)
@@ -112,28 +112,28 @@ def _numeric(value: Decimal) -> bytes:
         weight -= 1
     while groups and not groups[-1]:
         groups.pop()
-    return _numeric_of(groups, weight, len(fraction), is_negative=text[0] == "-")
+    return _pack_groups(groups, weight, len(fraction), is_negative=text[0] == "-")
 
 
 def _unusual_numeric(value: Decimal) -> bytes:
     sign, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int):
-        raise ValueError(f"{value} is not a number")  # noqa: TRY004 - a value that the column cannot hold
+        raise ValueError(f"{value} is not a finite number")  # noqa: TRY004 - one of UNPACKABLE
     scale = max(0, -exponent)
-    # A whole number of groups on both sides of the point.
+    # Pad with zeros to whole groups on both sides of the point.
     text = "".join(map(str, digits)) + "0" * (max(0, exponent) + -scale % _GROUP_DIGITS)
     text = "0" * (-len(text) % _GROUP_DIGITS) + text
-    groups = [int(text[place : place + _GROUP_DIGITS]) for place in range(0, len(text), _GROUP_DIGITS)]
+    groups = [int(text[start : start + _GROUP_DIGITS]) for start in range(0, len(text), _GROUP_DIGITS)]
     weight = len(groups) - 1 - (scale + 3) // _GROUP_DIGITS
     while groups and not groups[0]:
         groups.pop(0)
         weight -= 1
     while groups and not groups[-1]:
         groups.pop()
-    return _numeric_of(groups, weight, scale, is_negative=bool(sign))
+    return _pack_groups(groups, weight, scale, is_negative=bool(sign))
 
 
-def _numeric_of(groups: Sequence[int], weight: int, scale: int, *, is_negative: bool) -> bytes:
+def _pack_groups(groups: Sequence[int], weight: int, scale: int, *, is_negative: bool) -> bytes:
     count = len(groups)
     if not count:
         return _numeric_head(8, 0, 0, 0, scale)

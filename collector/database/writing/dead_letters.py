@@ -1,4 +1,4 @@
-"""Dead letters: what can never be stored, kept with its bytes and its reason."""
+"""Dead letters: data that can never be stored, kept with its bytes and the reason."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -9,11 +9,11 @@ from collector.database.text import storable
 from collector.domain.event.outcome import DeadLetter
 
 _DETAIL_LENGTH: Final = 1000
-"""Postgres may quote the whole row; the body has it anyway."""
+"""In characters. Postgres may quote the whole row in its error, and the body has that already."""
 
 
 async def keep_dead_letters(connection: asyncpg.Connection, letters: Sequence[DeadLetter]) -> None:
-    """Write dead letters; one that is there already stays as it is."""
+    """Insert dead letters; one that exists already is left as it is."""
     if not letters:
         return
     await connection.executemany(

@@ -1,7 +1,7 @@
-"""Posts of projects whose events are mostly refused: held as they came, then tried again, ever more rarely.
+"""Posts of projects whose events Postgres mostly rejects: held as they came and retried with growing pauses.
 
-Kept in the transaction that stores their batch, so none is lost and none is met twice. What comes out of them
-is stored under batch ids of their own: a crash before a post is let go only repeats it.
+They are inserted in the transaction that stores their batch, so none is lost or held twice. When retried they
+are stored under batch ids of their own: a crash before a post is deleted only leads to a replay.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from collector.database.pool import connected
 from collector.domain.event.outcome import HeldPost
 
 LONGEST_HOLD: Final = timedelta(hours=24)
-"""After that a post's events are stored one by one, and those that are refused become dead letters."""
+"""After that the events that Postgres takes are stored, and the others become dead letters."""
 _LONGEST_PAUSE: Final = timedelta(minutes=10)
 
 _HOLD: Final = """
@@ -28,7 +28,7 @@ _DUE: Final = """
     SELECT id, shard, post, unpacked_limit_bytes, held_utc < now() - $2::interval AS is_over FROM held_posts
     WHERE project_id = $1 AND due_utc <= now() ORDER BY due_utc LIMIT $3
 """
-_PUT_OFF: Final = """
+_POSTPONE: Final = """
     UPDATE held_posts
     SET tries = tries + 1, due_utc = now() + least(interval '1 minute' * 2 ^ least(tries, 10), $2::interval)
     WHERE project_id = $1 AND due_utc <= now()
@@ -37,7 +37,7 @@ _PUT_OFF: Final = """
 
 @dataclass(frozen=True, slots=True)
 class DuePost:
-    """A post that is to be tried; `is_over` says that it was held for long enough."""
+    """A held post that is due for a retry; `is_over` says that it was held for `LONGEST_HOLD`."""
 
     id: UUID
     shard: int
@@ -47,7 +47,7 @@ class DuePost:
 
 
 async def hold_posts(connection: asyncpg.Connection, posts: Sequence[tuple[int, HeldPost]]) -> None:
-    """Keep posts, each with its shard, in the transaction that stores their batch."""
+    """Hold posts, each with its shard, in the transaction that stores their batch."""
     if posts:
         await connection.execute(
             _HOLD,
@@ -59,34 +59,34 @@ async def hold_posts(connection: asyncpg.Connection, posts: Sequence[tuple[int, 
         )
 
 
-async def projects_due(pool: asyncpg.Pool) -> list[UUID]:
-    """The projects with posts to be tried."""
+async def projects_with_due_posts(pool: asyncpg.Pool) -> list[UUID]:
+    """The projects that have posts to retry now."""
     async with connected(pool) as connection:
         rows = await connection.fetch("SELECT DISTINCT project_id FROM held_posts WHERE due_utc <= now()")
     return [row["project_id"] for row in rows]
 
 
-async def posts_due(pool: asyncpg.Pool, project_id: UUID, limit: int) -> list[DuePost]:
-    """Some posts of the project, those that have waited longest."""
+async def due_posts(pool: asyncpg.Pool, project_id: UUID, limit: int) -> list[DuePost]:
+    """Up to `limit` due posts of the project, the longest due first."""
     async with connected(pool) as connection:
         rows = await connection.fetch(_DUE, project_id, LONGEST_HOLD, limit)
     return [DuePost(*row) for row in rows]
 
 
-async def put_off(pool: asyncpg.Pool, project_id: UUID) -> None:
-    """The project's events are refused still: try them later."""
+async def postpone_posts(pool: asyncpg.Pool, project_id: UUID) -> None:
+    """Retry the project's due posts later: its events are still rejected."""
     async with connected(pool) as connection:
-        await connection.execute(_PUT_OFF, project_id, _LONGEST_PAUSE)
+        await connection.execute(_POSTPONE, project_id, _LONGEST_PAUSE)
 
 
-async def let_go(pool: asyncpg.Pool, ids: Sequence[UUID]) -> None:
-    """What came out of these posts is stored."""
+async def delete_posts(pool: asyncpg.Pool, ids: Sequence[UUID]) -> None:
+    """Delete posts whose events are stored."""
     async with connected(pool) as connection:
         await connection.execute("DELETE FROM held_posts WHERE id = ANY($1)", ids)
 
 
-async def number_held(pool: asyncpg.Pool) -> int:
-    """How many posts are held."""
+async def count_held_posts(pool: asyncpg.Pool) -> int:
+    """The number of held posts."""
     async with connected(pool) as connection:
         number: int = await connection.fetchval("SELECT count(*) FROM held_posts")
     return number

@@ -1,9 +1,9 @@
-"""References across midnight: a repeat that is accepted shortly after the first is a duplicate all the same.
+"""Finds repeated references across midnight, where the first event and its repeat are in two partitions.
 
-A partition's unique index knows one UTC day only. So an event accepted near midnight is looked up in the
-partition beyond it. Two transactions that store the same reference on both sides at once would not see each
-other: they pass a gate, where one side of midnight keeps the other out until it has committed, while
-transactions of the same side pass together. Away from midnight none of this happens.
+A partition's unique index covers one UTC day only, so the reference of an event accepted near midnight is
+also looked up in the partition on the other side. Two concurrent transactions, one on each side, would not
+see each other's rows. A table lock serves as a gate: transactions of the same side share it, and those of the
+other side wait until they have committed. Far from midnight none of this happens.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,29 +22,30 @@ _DAY: Final = timedelta(days=1)
 _BEFORE: Final = "SHARE"
 _AFTER: Final = "ROW EXCLUSIVE"
 _BOTH_SIDES: Final = "SHARE ROW EXCLUSIVE"
-"""The gate's modes: the first two keep each other out but not themselves, the third keeps out all three."""
+"""Lock modes of the gate: the first two each conflict with the other but not with themselves; the third
+conflicts with all three."""
 
 
 class Midnight:
-    """Finds repeats across midnight up to `window` apart; a window of 0 finds none."""
+    """Finds repeats across midnight that are up to `window` apart; a window of 0 finds none."""
 
     def __init__(self, window: timedelta) -> None:
         self._window_ms = window // timedelta(milliseconds=1)
 
     def is_near(self, moments: Iterable[datetime]) -> bool:
-        """Whether any of these hours of UTC holds a moment within the window of a midnight."""
+        """Whether an hour (UTC) of any of these moments lies within the window of a midnight."""
         reach = -(-self._window_ms // HOUR_MS)
         return any(moment.hour < reach or moment.hour >= 24 - reach for moment in moments)
 
     async def pass_gate(self, connection: asyncpg.Connection, events: Iterable[Event]) -> None:
-        """Wait until nobody stores on the other side; holds until the transaction ends. Before any insert."""
+        """Wait for the other side's transactions and keep them out until this one ends. Before any insert."""
         sides = {side for event in events if (side := self._side(event)) is not None}
         if sides:
             mode = _BOTH_SIDES if len(sides) > 1 else sides.pop()
             await connection.execute(f"LOCK TABLE midnight_gate IN {mode} MODE")
 
     async def repeats(self, connection: asyncpg.Connection, day: date, events: Sequence[Event]) -> set[bytes]:
-        """The ids of those events of one day whose reference is stored on the other side of a midnight."""
+        """The ids of events of one day whose reference is stored on the other side of a midnight."""
         found: set[bytes] = set()
         for side, beyond in ((_AFTER, day - _DAY), (_BEFORE, day + _DAY)):
             if near := [event for event in events if self._side(event) == side]:
@@ -52,7 +53,7 @@ class Midnight:
         return found
 
     def _side(self, event: Event) -> str | None:
-        """On which side of a midnight it was accepted, as the mode of the gate; None when far from any."""
+        """The side of midnight on which it was accepted, as a mode of the gate; None if far from midnight."""
         if event.reference_id is None or event.reference_id == INVALID_REFERENCE_ID:
             return None
         since_midnight = accepted_ms(event.id) % DAY_MS
@@ -89,7 +90,4 @@ _LOOK_UP: Final = """
         LIMIT 1
     ) AS found
 """
-"""LIMIT makes it one look into the unique index for each event.
-
-Whatever the planner believes of the partition.
-"""
+"""LIMIT forces one look into the unique index for each event, whatever the planner's statistics say."""

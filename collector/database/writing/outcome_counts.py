@@ -1,7 +1,7 @@
-"""How the events of one transaction ended, and how that is counted: each event that was sent ends in one way.
+"""The outcomes of one transaction's events, and their counts: each event that was sent has one outcome.
 
-What the worker derives nobody sent. Such events are counted apart where they are stored, under a reason of
-their own, so that what came out of the posts still adds up; where they are not stored nothing is lost.
+Derived events (the worker makes them; no client sent them) are counted under a reason of their own when they
+are stored, so that the counts still add up to what was sent. Otherwise they are not counted.
 """
 
 from collections import Counter
@@ -16,16 +16,16 @@ from collector.database.writing.usage import UsageKey
 from collector.domain.event.outcome import DERIVED, DeadLetter, Discard, DiscardReason, Event, Outcome
 
 NO_PROJECT: Final = UUID(int=0)
-"""What a dead letter is counted under when its project is unknown."""
+"""Dead letters of an unknown project are counted under this id."""
 
 _owner_and_moment: Final = attrgetter("project_id", "created_utc")
 
 
 @dataclass(frozen=True, slots=True)
 class OutcomeCounts:
-    """The events of one transaction by how they ended, the derived ones apart.
+    """The events of one transaction by outcome; derived ones only in `derived`.
 
-    `dropped` are those that were discarded while storing, `discards` the counts of those discarded before.
+    `dropped` were discarded while storing; `discards` counts those that were discarded before.
     """
 
     stored: Sequence[Event]
@@ -37,34 +37,31 @@ class OutcomeCounts:
 
     @property
     def discarded(self) -> int:
-        """How many were discarded in all."""
+        """The number of discarded events, before and while storing."""
         return self.discards.total() + len(self.dropped)
 
     def counts(self) -> Counter[UsageKey]:
-        """All of it by project, hour of acceptance, outcome and reason."""
-        counts = _number_of(self.stored, Outcome.STORED)
-        counts.update(_number_of(self.derived, Outcome.STORED, DERIVED))
-        counts.update(_number_of(self.duplicates, Outcome.DUPLICATE))
+        """The number of events by project, hour of acceptance, outcome and reason."""
+        counts = _count(self.stored, Outcome.STORED)
+        counts.update(_count(self.derived, Outcome.STORED, DERIVED))
+        counts.update(_count(self.duplicates, Outcome.DUPLICATE))
         for reason in {reason for _, reason in self.dropped}:
-            dropped = (event for event, of_event in self.dropped if of_event is reason)
-            counts.update(_number_of(dropped, Outcome.DISCARDED, reason))
-        counts.update(map(_key_of, self.letters))
+            dropped = (event for event, its_reason in self.dropped if its_reason is reason)
+            counts.update(_count(dropped, Outcome.DISCARDED, reason))
+        for letter in self.letters:
+            project_id, hour = letter.project_id or NO_PROJECT, _hour(letter.accepted_utc)
+            counts[UsageKey(project_id, hour, Outcome.DEAD_LETTERED, letter.reason)] += 1
         for discard, number in self.discards.items():
             counts[UsageKey(discard.project_id, discard.hour, Outcome.DISCARDED, discard.reason)] += number
         return counts
 
 
-def _number_of(events: Iterable[Event], outcome: Outcome, reason: str = "") -> Counter[UsageKey]:
-    """First by moment, where nothing must be computed for each event: that takes a fifth of the time."""
+def _count(events: Iterable[Event], outcome: Outcome, reason: str = "") -> Counter[UsageKey]:
     counts: Counter[UsageKey] = Counter()
+    # Counting by moment first computes nothing for each event, which takes a fifth of the time.
     for (project_id, moment), number in Counter(map(_owner_and_moment, events)).items():
         counts[UsageKey(UUID(bytes=project_id), _hour(moment), outcome, reason)] += number
     return counts
-
-
-def _key_of(letter: DeadLetter) -> UsageKey:
-    hour = _hour(letter.accepted_utc)
-    return UsageKey(letter.project_id or NO_PROJECT, hour, Outcome.DEAD_LETTERED, letter.reason)
 
 
 def _hour(moment: datetime) -> datetime:

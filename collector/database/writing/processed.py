@@ -1,25 +1,29 @@
-"""What the workers have finished, by shard: the other side of what ingest have counted as accepted."""
+"""Counts what workers have processed, by shard: the audit compares it with what ingest has accepted."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from typing import Final
 
 import asyncpg
 
 from collector.database.writing.batch_ids import NewAndRepeated
-from collector.domain.event.outcome import NormalizedBatch
+
+_COLUMNS: Final = ("batches", "posts", "events", "repeated_batches", "repeated_posts")
 
 
-async def count_processed(connection: asyncpg.Connection, remembered: NewAndRepeated) -> None:
-    """Count batches, posts and events. Near the transaction's end and sorted: see `add_usage`."""
-    counts: defaultdict[int, list[int]] = defaultdict(lambda: [0] * 5)
-    for batch in remembered.new:
-        whole = (0, 0) if batch.is_part else (1, batch.post_count)
-        _add(counts[batch.shard], [*whole, _events_of(batch), 0, 0])
-    for batch in remembered.repeated:
-        _add(counts[batch.shard], [0, 0, 0, 1, batch.post_count])
+async def count_processed(connection: asyncpg.Connection, claimed: NewAndRepeated) -> None:
+    """Count batches, posts and events. Near the transaction's end and sorted by shard: see `add_usage`."""
+    counts: defaultdict[int, Counter[str]] = defaultdict(Counter)
+    for batch in claimed.new:
+        events = len(batch.events) + len(batch.dead_letters) + batch.discarded.total()
+        counts[batch.shard].update(events=events)
+        # Parts of a large batch count only their events; the batch and its posts are counted at the end.
+        if not batch.is_part:
+            counts[batch.shard].update(batches=1, posts=batch.post_count)
+    for batch in claimed.repeated:
+        counts[batch.shard].update(repeated_batches=1, repeated_posts=batch.post_count)
     if not counts:
         return
-    rows = [(shard, *counts[shard]) for shard in sorted(counts)]
+    rows = [(shard, *(counts[shard][name] for name in _COLUMNS)) for shard in sorted(counts)]
     await connection.execute(
         """
         INSERT INTO processed AS p (shard, batches, posts, events, repeated_batches, repeated_posts)
@@ -34,12 +38,3 @@ async def count_processed(connection: asyncpg.Connection, remembered: NewAndRepe
         """,
         *(list(column) for column in zip(*rows, strict=True)),
     )
-
-
-def _add(counts: list[int], numbers: Sequence[int]) -> None:
-    counts[:] = [count + number for count, number in zip(counts, numbers, strict=True)]
-
-
-def _events_of(batch: NormalizedBatch) -> int:
-    """All that came out of the batch's posts."""
-    return len(batch.events) + len(batch.dead_letters) + batch.discarded.total()

@@ -1,12 +1,12 @@
-"""The stacks of the events that one transaction stores: unknown ones are written first, totals last.
+"""Writes the stacks of one transaction's events: new stacks first, totals last.
 
-The insert's answer says who met a stack first, so exactly one stored event is its first occurrence. Inserts
-and totals are both in the order of the ids, and between them nothing waits for a stack: transactions wait for
-each other's stacks never in a circle.
+The insert returns the stacks that this transaction made, so exactly one stored event is the first occurrence
+of each stack. Inserts and totals both go in the order of the ids, and nothing in between waits for a stack:
+concurrent transactions cannot deadlock over stacks.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 import msgspec
 
-from collector.database.chunks import slices
+from collector.database.chunks import chunked
 from collector.database.errors import DatabaseUnavailable
 from collector.database.text import storable
 from collector.domain.event.outcome import Event
@@ -29,7 +29,7 @@ _id: Final = attrgetter("id")
 
 
 class StackWriter:
-    """One transaction's dealings with stacks: `begin` before its events are written, `end` after."""
+    """The stacks of one transaction: call `begin` before its events are written, `end` after."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.discarded: list[Event] = []
@@ -38,55 +38,50 @@ class StackWriter:
         self._fixed_in: dict[bytes, str] = {}
 
     async def begin(self, events: Sequence[Event]) -> Sequence[Event]:
-        """The events to be stored, first occurrences and critical ones marked.
+        """The events to store, with first occurrences and critical ones marked.
 
-        Those of discarded stacks are in `discarded`.
+        Those of discarded stacks are left out and put into `discarded`.
         """
         stack_ids = set(map(_stack_id, events))
         if not stack_ids:
             return events
-        known = await self._known(stack_ids)
-        events = _with_critical(self._without_discarded(events, known), known)
+        # Asking every time costs less than a cache of stacks would save.
+        rows = await self._connection.fetch(_KNOWN, [UUID(bytes=id_) for id_ in stack_ids])
+        known = {row["id"].bytes: row for row in rows}
+        discarded = {id_ for id_, row in known.items() if row["is_discarded"]}
+        if discarded:
+            self.discarded = [event for event in events if event.stack.id in discarded]
+            events = [event for event in events if event.stack.id not in discarded]
+        critical = {id_ for id_, row in known.items() if row["is_critical"]}
+        if critical:
+            events = [_critical(event) if event.stack.id in critical else event for event in events]
         self._fixed_in = {id_: row["fixed_in"] for id_, row in known.items() if row["fixed_in"] is not None}
         unknown = stack_ids - known.keys()
         return await self._with_new(events, unknown) if unknown else events
 
     async def end(self, events: Sequence[Event], lost: Collection[bytes]) -> None:
-        """Count what was stored: all but the `lost`, which are ids of events. Among the last statements.
+        """Add the stored events to their stacks' totals: all but the `lost`, which are ids of events.
 
-        Raises DatabaseUnavailable where a stack was deleted meanwhile: repeated, it is made anew.
+        Belongs to the transaction's last statements. Raises DatabaseUnavailable if a stack was deleted in the
+        meantime: a retry makes it again.
         """
         stored = [event for event in events if event.id not in lost] if lost else events
         by_stack: defaultdict[bytes, list[Event]] = defaultdict(list)
         for event in stored:
             by_stack[event.stack.id].append(event)
         if lost and self._first_events:
-            await self._mend_first_occurrences(by_stack, lost)
+            await self._correct_first_occurrences(by_stack, lost)
         if by_stack:
             await self._add_totals([self._total(id_, by_stack[id_]) for id_ in sorted(by_stack)])
 
-    async def _known(self, stack_ids: Iterable[bytes]) -> Mapping[bytes, asyncpg.Record]:
-        """Which of the stacks there are. Asking costs less than remembering them would save."""
-        rows = await self._connection.fetch(_KNOWN, [UUID(bytes=id_) for id_ in stack_ids])
-        return {row["id"].bytes: row for row in rows}
-
-    def _without_discarded(
-        self, events: Sequence[Event], known: Mapping[bytes, asyncpg.Record]
-    ) -> Sequence[Event]:
-        ids = {id_ for id_, row in known.items() if row["is_discarded"]}
-        if not ids:
-            return events
-        self.discarded = [event for event in events if event.stack.id in ids]
-        return [event for event in events if event.stack.id not in ids]
-
     async def _with_new(self, events: Sequence[Event], unknown: Collection[bytes]) -> Sequence[Event]:
-        """Write the unknown stacks. One that another transaction writes now has its first event there."""
+        """Insert the unknown stacks. If a concurrent transaction wins, it also has the first occurrence."""
         firsts: dict[bytes, Event] = {}
         for event in sorted((event for event in events if event.stack.id in unknown), key=_id):
             firsts.setdefault(event.stack.id, event)
         added: set[bytes] = set()
-        for some in slices(sorted(firsts)):
-            rows = msgspec.json.encode([_row(firsts[id_]) for id_ in some])
+        for ids in chunked(sorted(firsts)):
+            rows = msgspec.json.encode([_row(firsts[id_]) for id_ in ids])
             added.update(row["id"].bytes for row in await self._connection.fetch(_ADD, rows))
         self._first_events = {id_: firsts[id_].id for id_ in added}
         marked = set(self._first_events.values())
@@ -95,10 +90,10 @@ class StackWriter:
             for event in events
         ]
 
-    async def _mend_first_occurrences(
+    async def _correct_first_occurrences(
         self, stored: Mapping[bytes, Sequence[Event]], lost: Collection[bytes]
     ) -> None:
-        """Where a new stack's first event was not stored, its next one is the first; without any it goes."""
+        """If a new stack's first event was not stored, mark the next one; delete a stack without events."""
         orphans = {id_ for id_, event_id in self._first_events.items() if event_id in lost}
         if empty := sorted(orphans - stored.keys()):
             await self._connection.execute(
@@ -111,11 +106,13 @@ class StackWriter:
         )
 
     async def _add_totals(self, totals: Sequence["_Total"]) -> None:
-        for some in slices(totals):
-            columns = (list(column) for column in zip(*some, strict=True))
+        for chunk in chunked(totals):
+            columns = (list(column) for column in zip(*chunk, strict=True))
             status = await self._connection.execute(_ADD_TOTALS, *columns)
-            if status != f"UPDATE {len(some)}":
-                raise DatabaseUnavailable("A stack was deleted in between; it is made again.")
+            if status != f"UPDATE {len(chunk)}":
+                raise DatabaseUnavailable(
+                    "A stack was deleted in the meantime; the next attempt makes it again."
+                )
 
     def _total(self, stack_id: bytes, events: Sequence[Event]) -> "_Total":
         fixed_in = self._fixed_in.get(stack_id)
@@ -128,21 +125,15 @@ class StackWriter:
         )
 
 
-def _with_critical(events: Sequence[Event], known: Mapping[bytes, asyncpg.Record]) -> Sequence[Event]:
-    """The events with the tag for it where their stack is marked as critical."""
-    ids = {id_ for id_, row in known.items() if row["is_critical"]}
-    return [_critical(event) if event.stack.id in ids else event for event in events] if ids else events
-
-
 def _critical(event: Event) -> Event:
-    """No two tags of an event differ in case only."""
+    """The event with the tag of critical stacks. No two tags of an event may differ in case only."""
     if any(tag.lower() == _CRITICAL.lower() for tag in event.tags):
         return event
     return msgspec.structs.replace(event, tags=(*event.tags, _CRITICAL))
 
 
 class _Total(NamedTuple):
-    """What a transaction adds to a stack; `is_back` says that an event is of the version that mended it."""
+    """What a transaction adds to a stack; `is_back`: it occurs in a version that should have fixed it."""
 
     stack_id: UUID
     occurrences: int
@@ -152,7 +143,7 @@ class _Total(NamedTuple):
 
 
 class _Versioned(msgspec.Struct):
-    """The member of `data` that says of which version of the application an event is."""
+    """The member of `data` with the version of the application."""
 
     version: str | None = msgspec.field(name="@version", default=None)
 
@@ -168,7 +159,7 @@ def _version(event: Event) -> str | None:
 
 
 def _row(event: Event) -> dict[str, Any]:
-    """The stack as its first event makes it. One text that Postgres refused would hold up all the others."""
+    """A new stack, from its first event. Its texts are made storable: one bad text would fail the insert."""
     stack = event.stack
     return {
         "id": UUID(bytes=stack.id),
@@ -219,4 +210,4 @@ _ADD_TOTALS: Final = """
         JOIN locked USING (id)
     WHERE s.id = new.id
 """
-"""The total ends where readers of JSON can no longer tell one number from the next."""
+"""Totals stop at 2^53 - 1, the largest integer that every JSON reader takes exactly."""

@@ -1,6 +1,7 @@
-"""The patient way into `events`: through a staging table, where a row that exists or is refused costs itself.
+"""The slow path into `events`: a staging table, from which single rows can be left out.
 
-It runs inside the storing transaction, at about half the speed of the fast path.
+A duplicate or a rejected row does not affect the others. It runs inside the storing transaction, at about
+half the speed of the fast path.
 """
 
 import json
@@ -26,26 +27,26 @@ _MOVE: Final = (
 )
 
 
-class Refusals(Protocol):
-    """Where refused rows go."""
+class RejectedSink(Protocol):
+    """Takes the rows that Postgres rejects."""
 
     def add(self, letter: DeadLetter) -> None:
-        """Take one; raises MostlyRefused to give the transaction up."""
+        """Add one. Raises TooManyRejected to give up the transaction."""
         ...
 
 
 class Staging:
     """The staging table, for one transaction."""
 
-    def __init__(self, connection: asyncpg.Connection, refusals: Refusals) -> None:
+    def __init__(self, connection: asyncpg.Connection, rejected: RejectedSink) -> None:
         self._connection = connection
-        self._refusals = refusals
+        self._rejected = rejected
         self._is_used = False
 
     async def store(self, events: Sequence[Event]) -> set[bytes]:
-        """Insert events and answer the ids of those stored; the others met their reference or are refused.
+        """Insert events and return the ids of those stored; the others are duplicates or were rejected.
 
-        A refused row is found by halving and becomes a dead letter.
+        A rejected row is found by halving and becomes a dead letter.
         """
         if not self._is_used:
             await self._connection.execute(_STAGING)
@@ -59,10 +60,12 @@ class Staging:
                 await self._move(events, stored)
         except DATA_FAULTS as error:
             if _is_missing_partition(error):
-                raise DatabaseUnavailable("A partition was dropped in between; it is made again.") from error
+                raise DatabaseUnavailable(
+                    "A partition was dropped in the meantime; the next attempt makes it again."
+                ) from error
             if len(events) == 1:
                 detail = f"{type(error).__name__}: {error}"
-                self._refusals.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
+                self._rejected.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
                 return
             middle = len(events) // 2
             await self._insert(events[:middle], stored)
@@ -79,7 +82,7 @@ class Staging:
 
 
 def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
-    """The event as JSON, with its data as it was to be stored."""
+    """A dead letter of an event, whose body is the event as JSON."""
     members = {name: getattr(event, name) for name in SENT_COLUMNS if name != "data"}
     body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
     data = b"" if event.data is None else b', "data": ' + event.data
@@ -96,7 +99,7 @@ def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLett
 
 
 def _row(event: Event) -> tuple[object, ...]:
-    """In the order of `_COLUMNS`."""
+    """The values of `_COLUMNS`."""
     return (
         UUID(bytes=event.id),
         UUID(bytes=event.project_id),
@@ -107,5 +110,5 @@ def _row(event: Event) -> tuple[object, ...]:
 
 
 def _is_missing_partition(error: Exception) -> bool:
-    """Postgres reports a row without a partition as a violated check that has no name."""
+    """Postgres reports a row without a partition as the violation of a check without a name."""
     return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name

@@ -124,7 +124,7 @@ class BatchStore:
         if written.claimed.new:
             prepared.sessions.remember()
         if not may_refuse_all:
-            self._breaker.note(written.rejected)
+            self._breaker.record(written.rejected)
         self._is_direct = written.is_direct
         return _tally(batches, written)
 

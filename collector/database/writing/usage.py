@@ -1,4 +1,4 @@
-"""Usage: how many events ended in which outcome, by project and by the hour and the month of acceptance."""
+"""Usage: the number of events by project, outcome, and hour and month of acceptance."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from collector.domain.event.outcome import DeadLetterReason, Outcome
 
 
 class UsageKey(NamedTuple):
-    """What events are counted under; the reason is empty where the outcome needs none."""
+    """The key under which events are counted; the reason is empty for outcomes that need none."""
 
     project_id: UUID
     hour: datetime
@@ -54,7 +54,7 @@ _READ: Final = f"""
     ) AS u JOIN projects p ON p.id = u.project_id
     GROUP BY 1, 2, 3
 """  # noqa: S608 - constants only
-"""Of removed events only the day is known: among hours they stand in its first one."""
+"""Only the day of removed events is known: they are counted in its first hour."""
 _OF_PROJECTS: Final = _READ.format(owner="p.id", projects="ANY($1)")
 _OF_ORGANIZATIONS: Final = _READ.format(
     owner="p.organization_id", projects="ANY(ARRAY(SELECT id FROM projects WHERE organization_id = ANY($1)))"
@@ -62,7 +62,7 @@ _OF_ORGANIZATIONS: Final = _READ.format(
 
 
 async def add_usage(connection: asyncpg.Connection, counts: Mapping[UsageKey, int]) -> None:
-    """Add counts. Last in its transaction and sorted, so that workers wait briefly and never in a circle."""
+    """Add counts. At the end of a transaction and sorted, so that waits are short and cannot deadlock."""
     if not counts:
         return
     keys = sorted(counts)
@@ -73,17 +73,17 @@ async def add_usage(connection: asyncpg.Connection, counts: Mapping[UsageKey, in
     await connection.execute(_ADD_MONTHS, *_columns(sorted(months)), [months[key] for key in sorted(months)])
 
 
-async def usage_of_projects(
+async def project_usage(
     connection: asyncpg.Connection, project_ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, Usage]:
-    """What is shown of each project's usage; one of which nothing was counted is not in it."""
+    """Each project's usage as the API shows it; projects without any are left out."""
     return await _read(connection, _OF_PROJECTS, project_ids, now)
 
 
-async def usage_of_organizations(
+async def organization_usage(
     connection: asyncpg.Connection, organization_ids: Sequence[UUID], now: datetime
 ) -> dict[UUID, Usage]:
-    """Each organization's, likewise: that of the projects that it has."""
+    """The usage of each organization: that of the projects it has now. Those without any are left out."""
     return await _read(connection, _OF_ORGANIZATIONS, organization_ids, now)
 
 

@@ -105,12 +105,14 @@ async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
     return waiting
 
 
-@pytest.mark.parametrize("rows_at_once", [chunks.ROWS_AT_ONCE, 7], ids=["in one statement", "in slices"])
+@pytest.mark.parametrize(
+    "rows_at_once", [chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"]
+)
 async def test_many_transactions_at_once_begin_each_session_once(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
 ) -> None:
     """In whatever order their events name the users: nobody waits in a circle."""
-    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", rows_at_once)
+    monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", rows_at_once)
     noon = today()
     users = [f"user {number}" for number in range(40)]
     batches = [[a_user_event(noon + n * MINUTE, user) for user in users[n:] + users[:n]] for n in range(8)]
@@ -128,7 +130,7 @@ async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One post may begin thousands; a statement that is given up would be repeated for ever."""
-    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", 7)
     events = [a_user_event(today(), f"user {number}") for number in range(20)]
     queries: list[str] = []
     async with pool.acquire() as connection:

@@ -249,10 +249,10 @@ async def test_a_stack_comes_back_with_an_event_that_should_not_be(
     assert (await stack(pool))["status"] == status
 
 
-@pytest.fixture(params=[chunks.ROWS_AT_ONCE, 7], ids=["in one statement", "in slices"])
+@pytest.fixture(params=[chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"])
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows one statement touches."""
-    monkeypatch.setattr(chunks, "ROWS_AT_ONCE", request.param)
+    monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", request.param)
     return int(request.param)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import migrate
-from collector.database.writing.usage import UsageKey, add_usage, usage_of_organizations, usage_of_projects
+from collector.database.writing.usage import UsageKey, add_usage, organization_usage, project_usage
 from collector.domain.accounting.usage import Counts, Usage
 from collector.domain.event.outcome import DERIVED, Outcome
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
@@ -56,7 +56,7 @@ async def count(pool: asyncpg.Pool, events: int, hour: datetime = HOUR, **more: 
 async def of_project(pool: asyncpg.Pool, project_id: UUID = PROJECT) -> Usage | None:
     """What is read of one project."""
     async with pool.acquire() as connection:
-        return (await usage_of_projects(connection, [project_id], NOW)).get(project_id)
+        return (await project_usage(connection, [project_id], NOW)).get(project_id)
 
 
 async def test_outcomes_are_what_they_are_called(owned: asyncpg.Pool) -> None:
@@ -100,8 +100,8 @@ async def test_an_organization_has_what_its_projects_have(owned: asyncpg.Pool) -
     await count(owned, 9, project_id=OTHER_PROJECT)
 
     async with owned.acquire() as connection:
-        found = await usage_of_organizations(connection, [ORGANIZATION, OTHER_ORGANIZATION], NOW)
-        alone = await usage_of_organizations(connection, [ORGANIZATION], NOW)
+        found = await organization_usage(connection, [ORGANIZATION, OTHER_ORGANIZATION], NOW)
+        alone = await organization_usage(connection, [ORGANIZATION], NOW)
 
     assert {owner: usage.hours[HOUR].total for owner, usage in found.items()} == {
         ORGANIZATION: 7,
