@@ -150,8 +150,8 @@ async def test_the_command_names_what_is_missing(books: Books) -> None:
     done = await books.command()
 
     assert done.returncode == 1
-    assert "DIFFERENCE: shard 0: 1 batches left the stream unfinished" in done.stdout
-    assert "DIFFERENCE: 3 events of 2025-10-09 were stored and 2 are there" in done.stdout
+    assert "DIFFERENCE: shard 0: 1 batches left the stream unprocessed" in done.stdout
+    assert "DIFFERENCE: 3 events of 2025-10-09 were stored and 2 exist" in done.stdout
 
 
 async def test_a_stream_that_does_not_get_empty_is_a_difference_for_who_waits(books: Books) -> None:
@@ -220,5 +220,5 @@ async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:
     assert waiting.differences == ["the stream is not empty after 0.01 s"]
     assert (processed.is_sound, processed.processed["batches"]) == (True, 3)
     assert forgotten.differences == [
-        "shard 9: 1 batches were finished and none accepted; Redis may have lost its counters"
+        "shard 9: 1 batches were processed and none accepted; Redis may have lost its counters"
     ]

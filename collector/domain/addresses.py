@@ -1,6 +1,6 @@
-"""Addresses of the network, in one spelling each.
+"""IP addresses, each in one canonical spelling.
 
-An IPv4-mapped address (`::ffff:203.0.113.9`) is the IPv4 address that it stands for: which of them a program
+An IPv4-mapped address (`::ffff:203.0.113.9`) counts as the IPv4 address inside it: which of the two a program
 sees depends on how its socket was opened, not on who sent the request.
 """
 
@@ -11,23 +11,23 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 
 _LONGEST: Final = 64
-"""45 characters, and a zone behind them."""
+"""45 characters for the address itself; the rest leaves room for a zone."""
 MAPPED_PREFIX: Final = "::ffff:"
 
 
 def parse_address(text: str) -> Address | None:
-    """The address that a text is, mapped ones as IPv4 and without a zone; None for any other text."""
-    return _address_in(text) if len(text) <= _LONGEST else None
+    """Parse an IP address, mapped ones as IPv4 and without a zone; None for any other text."""
+    return _parse_address(text) if len(text) <= _LONGEST else None
 
 
 def canonical(text: str) -> str:
-    """The one spelling of an address; any other text as it is."""
+    """The canonical spelling of an address; any other text unchanged."""
     address = parse_address(text)
     return text if address is None else str(address)
 
 
 def spellings(text: str) -> tuple[str, ...]:
-    """How programs write an address, in lower case, the usual spelling first; none for other texts."""
+    """All spellings of an address, in lower case, the canonical one first; empty for any other text."""
     address = parse_address(text)
     if not isinstance(address, IPv4Address):
         return () if address is None else (str(address),)
@@ -35,9 +35,9 @@ def spellings(text: str) -> tuple[str, ...]:
     return str(address), f"{MAPPED_PREFIX}{address}", f"{MAPPED_PREFIX}{high:x}:{low:x}"
 
 
-# Addresses repeat, and a post comes with one.
+# Every post carries an address, and few distinct clients send most of the posts.
 @lru_cache(maxsize=4096)
-def _address_in(text: str) -> Address | None:
+def _parse_address(text: str) -> Address | None:
     try:
         address = ip_address(text)
     except ValueError:

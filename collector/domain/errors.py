@@ -1,6 +1,6 @@
-"""Every way a request can be refused. A class's docstring is the sentence the client reads.
+"""Every way a request can be refused. The first line of a class's docstring is the title the client reads.
 
-Which HTTP status each kind gets is decided in one place, `collector.http.errors`.
+`collector.http.errors` maps each class to its HTTP status.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import ClassVar
 class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of ours
     """The request was refused.
 
-    `title` overrides the sentence; `fields` maps a field's snake_case name to what is wrong with it;
+    `title` overrides the class's title; `fields` maps a field's snake_case name to the list of its errors;
     `retry_after_seconds` is sent as `Retry-After` (every 429 and 503 carries one).
     """
 

@@ -1,21 +1,23 @@
-"""A post: one accepted request body, as it came. A post batch: posts written to the stream together."""
+"""A post: one accepted request body, unparsed. A post batch: posts written to the stream together."""
 
 from typing import Final
 
 import msgspec
 
 USER_DESCRIPTION: Final = "user_description"
-"""The kind of a post that describes an event; that of a post of events is empty."""
+"""The kind of a post that holds a user description; a post of events has an empty kind."""
 LEGACY_API: Final = 1
-"""The version of the API whose posts are upgraded."""
+"""The API version whose events are converted to version 2."""
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Raw bytes plus who sent them, when (in the id) and how they are encoded; holds 0..n events.
+    """The raw body, its sender, its time of acceptance (in the id) and its encoding; holds 0 to n events.
 
-    Ids are 16 bytes. `content_type` and `content_encoding` are the headers' text, `user_agent` already is
-    `X-Exceptionless-Client` where that was given. Of kind `user_description` the body is one description, of
-    the event that `reference_id` names; otherwise it is events. New fields go to the end, with a default.
+    Ids are 16 bytes. `content_type` and `content_encoding` are header values as sent; `user_agent` is
+    `X-Exceptionless-Client` if the client sent it, else `User-Agent`. With the kind `user_description` the
+    body is one description of the event with `reference_id`; otherwise it holds events.
+
+    The struct is stored in the stream as an array: add new fields at the end, with a default.
     """
 
     id: bytes
@@ -32,7 +34,7 @@ class Post(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class PostBatch(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Posts that share one stream entry and one fsync. The worker stores a batch id (16 bytes) once."""
+    """Posts that share one stream entry and one fsync. The worker stores each batch id (16 bytes) once."""
 
     id: bytes
     posts: tuple[Post, ...]

@@ -1,7 +1,7 @@
-"""Every reason for refusing posts that is not about the post: one list, with a name and a sentence for each.
+"""Every reason for refusing posts that is the server's own, not the post's: a name and a sentence for each.
 
-The name is in the health route and the metric, the sentence is what clients and the landing page read. What
-an operator is told beside it, such as addresses and what a server said, is for the health route and the logs.
+The name appears in the health route and the metric; clients and the landing page read the sentence. Details
+for operators, such as addresses and a server's error message, go to the health route and the logs only.
 """
 
 from dataclasses import dataclass
@@ -12,9 +12,8 @@ from typing import Final
 class Reason:
     """Why posts are refused.
 
-    `refuses_all`: no post is taken while it holds. Otherwise a post finds out by itself whether it can be
-    taken: a known token is let in while the projection is not fresh, and a write is tried while the queue
-    does not answer.
+    With `refuses_all`, every post is refused while the reason holds. Otherwise each post is tried: a known
+    token is accepted while the projection is stale, and a write is attempted while the queue does not answer.
     """
 
     name: str
@@ -65,9 +64,9 @@ REASONS: Final = (
     POSTS_WAITING,
     STOPPING,
 )
-"""All of them; of several that hold, a post is refused with the first."""
+"""All reasons, by precedence: if several hold, a post is refused with the first."""
 
 
 def explain_reason(reason: Reason, detail: str = "") -> str:
-    """The reason for an operator: its sentence, and what is known beside it behind a colon."""
+    """The reason as operators read it: its sentence, then the detail after a colon."""
     return f"{reason.sentence.rstrip('.')}: {detail}" if detail else reason.sentence

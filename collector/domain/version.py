@@ -1,7 +1,7 @@
-"""Versions of applications, in the order of SemVer 2: numbers as numbers, a pre-release before its release.
+"""Versions of applications in SemVer 2 order: numbers compare as numbers, a pre-release precedes its release.
 
-What others write is read as well: fewer numbers or up to six, as .NET has four; a `v` in front; a pre-release
-without its hyphen, as in `1.2rc1`. Build metadata, and whatever follows a blank, does not count.
+Common deviations are accepted: one to six numbers (.NET has four), a leading `v`, and a pre-release without
+its hyphen (`1.2rc1`). Build metadata and anything after a space are ignored.
 """
 
 import re
@@ -10,9 +10,9 @@ from typing import Final
 
 NUMBERS: Final = 6
 LONGEST_PRE_RELEASE: Final = 100
-"""What follows does not count."""
+"""Characters beyond are ignored."""
 RELEASE: Final = "2"
-"""Greater than any identifier of a pre-release."""
+"""Sorts after every identifier of a pre-release."""
 
 _VERSION: Final = re.compile(
     r"[ \t]*[vV]?(?![0-9.]*[0-9]{10})([0-9]{1,9}(?:[.][0-9]{1,9}){0,5})"
@@ -21,21 +21,21 @@ _VERSION: Final = re.compile(
 
 
 def is_version(text: str) -> bool:
-    """Whether its place among versions is known."""
+    """Whether the text can be compared as a version."""
     return bool(precedence(text))
 
 
 def is_older(version: str | None, than: str) -> bool:
-    """Whether it is; no version, or one that cannot be read, is the oldest of all."""
+    """Whether `version` precedes `than`; a missing or unreadable version precedes every other."""
     return precedence(version or "") < precedence(than)
 
 
 @lru_cache(maxsize=256)
 def precedence(text: str) -> tuple[str, ...]:
-    """Texts whose order, one after another and by code points, is that of the versions.
+    """A sort key: strings that compare element by element, by code point, as the versions do.
 
-    Empty where it cannot be read; else the numbers, then the identifiers of a pre-release, or `RELEASE`.
-    `collector.database.search.value_sql` compares stored texts by the same rule.
+    The numbers, then the identifiers of the pre-release or `RELEASE`; empty if the text is not a version.
+    `collector.database.search.value_sql` compares stored versions by the same rule.
     """
     found = _VERSION.match(text)
     if found is None:
@@ -49,7 +49,7 @@ def precedence(text: str) -> tuple[str, ...]:
 
 
 def _identifier(text: str) -> str:
-    """Numeric identifiers come before others, the one with fewer digits first."""
+    # Numeric identifiers precede the others; among them, the one with fewer digits is the smaller number.
     if not text.isdigit():
         return f"1{text}"
     digits = text.lstrip("0") or "0"

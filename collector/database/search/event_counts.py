@@ -13,7 +13,7 @@ import asyncpg
 from collector.database.search.aggregation_sql import interval_in, key_of, lists_of, shown_in, value_of
 from collector.database.search.event_lists import Selection, located, where
 from collector.database.search.filter_sql import Arguments
-from collector.domain.dates.datemath import moved
+from collector.domain.dates.datemath import add_units
 from collector.domain.errors import BadRequest
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, term_limit
 
@@ -215,4 +215,4 @@ def _next(key: datetime, interval: Interval) -> datetime:
         return key + interval.length
     offset = interval.offset or timedelta()
     months = {"M": 1, "q": 3, "y": 12}[interval.unit]
-    return moved(key + offset, months, "M") - offset
+    return add_units(key + offset, months, "M") - offset

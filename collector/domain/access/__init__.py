@@ -1,1 +1,1 @@
-"""Who may do what: tokens, scopes, credentials, passwords, and the projection that ingest reads."""
+"""Access control: tokens, scopes, credentials, passwords, and the projection that ingest reads."""

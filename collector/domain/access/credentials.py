@@ -1,4 +1,4 @@
-"""Credentials in a request (contract 1.1): the Authorization header first, then the query string."""
+"""The credentials in a request (contract 1.1): the Authorization header first, then the query string."""
 
 import base64
 import binascii
@@ -13,14 +13,14 @@ _BASIC_OAUTH: Final = "x-oauth-basic"
 
 @dataclass(frozen=True, slots=True)
 class TokenCredentials:
-    """A token as text."""
+    """A token as the client sent it."""
 
     token: str
 
 
 @dataclass(frozen=True, slots=True)
 class PasswordCredentials:
-    """An e-mail address and a password, from Basic authentication."""
+    """An e-mail address and a password, sent with Basic authentication."""
 
     email: str
     password: str
@@ -30,10 +30,10 @@ Credentials = TokenCredentials | PasswordCredentials
 
 
 def parse_credentials(authorization: str | None, query: Mapping[str, str]) -> Credentials | None:
-    """What the request is authenticated with, or None.
+    """Parse the credentials that the request carries; None if it carries none.
 
-    A header with a known scheme wins, even one that cannot be read; the query string counts only where the
-    header is absent or has an unknown scheme.
+    A header with a known scheme wins even if it is malformed; the query string counts only if the header is
+    absent or has an unknown scheme.
     """
     scheme, _, value = (authorization or "").strip().partition(" ")
     match scheme.lower():
@@ -41,8 +41,12 @@ def parse_credentials(authorization: str | None, query: Mapping[str, str]) -> Cr
             return _token(value)
         case "basic":
             return _basic(value)
-        case _:
-            return _from_query(query)
+    # Of a parameter that is repeated, in whatever case, the first counts.
+    first = {name.lower(): text for name, text in reversed(list(query.items()))}
+    for name in _QUERY_NAMES:
+        if found := _token(first.get(name, "")):
+            return found
+    return None
 
 
 def _token(text: str) -> TokenCredentials | None:
@@ -64,12 +68,3 @@ def _basic(value: str) -> Credentials | None:
     if password in {"", _BASIC_OAUTH}:
         return _token(user)
     return PasswordCredentials(user, password)
-
-
-def _from_query(query: Mapping[str, str]) -> TokenCredentials | None:
-    # The first of a name counts, in whatever case.
-    given = {name.lower(): text for name, text in reversed(list(query.items()))}
-    for name in _QUERY_NAMES:
-        if found := _token(given.get(name, "")):
-            return found
-    return None

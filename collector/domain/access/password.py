@@ -1,4 +1,4 @@
-"""Passwords: argon2id, and the same time for whoever has none."""
+"""Password hashes (argon2id), verified in the same time whether or not the user has a password."""
 
 from typing import Final
 
@@ -9,20 +9,20 @@ MINIMUM_LENGTH: Final = 6
 MAXIMUM_LENGTH: Final = 100
 
 _hasher = PasswordHasher()
-_NOBODY: Final = (
+_DUMMY_HASH: Final = (
     "$argon2id$v=19$m=65536,t=3,p=4$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 )
-"""A hash of the same cost that no password has."""
+"""A hash of the same cost that no password matches."""
 
 
 def hash_password(password: str) -> str:
-    """A salted hash to keep. Takes a tenth of a second and 64 MiB: not for an event loop."""
+    """A salted hash. Takes 0.1 seconds and 64 MiB: never call it on the event loop."""
     return _hasher.hash(password)
 
 
 def is_password(password_hash: str | None, password: str) -> bool:
-    """Whether the password has that hash; as slow without a hash, so that time tells nobody who exists."""
+    """Whether the password matches the hash; as slow without a hash, so timing does not reveal users."""
     try:
-        return _hasher.verify(password_hash or _NOBODY, password)
+        return _hasher.verify(password_hash or _DUMMY_HASH, password)
     except (VerificationError, InvalidHashError, UnicodeEncodeError):
         return False

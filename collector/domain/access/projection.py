@@ -1,4 +1,4 @@
-"""The token projection: all that ingest must know of tokens, projects and organizations, from Redis."""
+"""The token projection: what ingest reads from Redis about tokens, projects and organizations."""
 
 from dataclasses import dataclass, field
 
@@ -8,7 +8,7 @@ from collector.domain.access.token import TokenEntry
 
 
 class ProjectEntry(msgspec.Struct, frozen=True, array_like=True):
-    """A project: its organization (16 bytes) and its client configuration, whose version only grows."""
+    """A project: its organization (16 bytes) and its client configuration, whose version only increases."""
 
     organization_id: bytes
     config_version: int = 1
@@ -16,7 +16,7 @@ class ProjectEntry(msgspec.Struct, frozen=True, array_like=True):
 
 
 class OrganizationEntry(msgspec.Struct, frozen=True, array_like=True):
-    """An organization; `is_over_limit` means that it has the events of this month."""
+    """An organization; `is_over_limit` means that it has reached its monthly event limit."""
 
     is_suspended: bool = False
     is_over_limit: bool = False
@@ -24,7 +24,7 @@ class OrganizationEntry(msgspec.Struct, frozen=True, array_like=True):
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """The whole of it: enabled, unexpired tokens by their first 24 characters, the rest by id (16 bytes)."""
+    """The whole projection: enabled, unexpired tokens by lookup prefix; the others by id (16 bytes)."""
 
     tokens: dict[str, TokenEntry] = field(default_factory=dict)
     projects: dict[bytes, ProjectEntry] = field(default_factory=dict)

@@ -15,7 +15,7 @@ _IMPLIED: Final = {GLOBAL: USER, USER: CLIENT}
 
 
 def with_implied(scopes: Iterable[str]) -> tuple[str, ...]:
-    """Lower-cased, each once and followed by what it implies: `["user"]` gives `("user", "client")`."""
+    """Each scope once, in lower case, followed by those it implies: `["user"]` gives `("user", "client")`."""
     ordered: dict[str, None] = {}
     for scope in scopes:
         implied: str | None = scope.strip().lower()
@@ -26,5 +26,5 @@ def with_implied(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 def effective(scopes: Iterable[str]) -> tuple[str, ...]:
-    """What a stored token may do: no scopes at all means `client`."""
+    """The scopes that a stored token grants; a token without scopes grants `client`."""
     return with_implied(scopes) or (CLIENT,)

@@ -1,1 +1,1 @@
-"""What must add up: the ledger of posts and events, and usage."""
+"""The ledger that reconciles posts and events, and usage statistics."""

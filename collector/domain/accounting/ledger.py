@@ -1,8 +1,8 @@
-"""The account: what was accepted, what is in the stream, what became of it, and whether that adds up. Pure.
+"""The ledger: reconciles what ingest accepted with what is in the stream and what the worker processed.
 
-Redis and Postgres cannot be read in one moment. So what was finished is read before and after the queue: on a
-busy system the numbers must fit between the two, give or take what workers have in hand; when the stream is
-empty they must be equal.
+Redis and Postgres cannot be read at the same instant, so the processed counts are read before and after the
+queue. On a busy system the queue's counts must lie between the two, allowing for entries that are pending;
+on a drained system they must be equal.
 """
 
 from collections import Counter
@@ -15,9 +15,9 @@ from collector.domain.event.outcome import DERIVED, Outcome
 
 @dataclass(frozen=True, slots=True)
 class ShardQueue:
-    """One shard in Redis at one moment: what was appended in all, and the entries that are in the stream.
+    """One shard in Redis: the totals ever appended, and the `length` of its stream in entries.
 
-    `pending` are those in a worker's hands: read, and not yet acknowledged.
+    `pending` entries have been delivered to a worker and not yet acknowledged.
     """
 
     shard: int
@@ -30,7 +30,7 @@ class ShardQueue:
 
 @dataclass(frozen=True, slots=True)
 class Processed:
-    """One shard in Postgres at one moment: what was stored, and apart from it what came a second time."""
+    """One shard in Postgres: what was processed, with batches and posts that were delivered again apart."""
 
     batches: int = 0
     posts: int = 0
@@ -40,24 +40,24 @@ class Processed:
 
     @property
     def all_batches(self) -> int:
-        """Every stream entry whose transaction was committed."""
+        """Every stream entry whose transaction was committed, including repeats."""
         return self.batches + self.repeated_batches
 
     @property
     def all_posts(self) -> int:
-        """Every post of those."""
+        """Every post of those entries."""
         return self.posts + self.repeated_posts
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseTotals:
-    """What Postgres holds at one moment.
+    """The totals in Postgres.
 
-    `outcomes` are events by outcome and reason (from `usage`); those with the reason `derived` came out of no
-    post. `dead_letters` are the letters themselves by reason. `leaves` have, for each day that still has its
-    partition, the events that `usage` calls stored and those that are there; None where nobody counted. What
-    was removed with its project counts as there. `misdated` are those outside of their partition's recorded
-    dates.
+    - `outcomes`: events by outcome and reason, from `usage`; the reason `derived` marks events of no post.
+    - `dead_letters`: rows in the dead letter table, by reason.
+    - `partitions`: for each day that still has its partition, the events that `usage` counts as stored and
+      those that exist (events removed with their project included); None if they were not counted.
+    - `misdated`: events per day outside of the dates recorded for their partition.
     """
 
     processed: Mapping[int, Processed] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class DatabaseTotals:
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All of it, in the order in which it was read."""
+    """The counts to reconcile, in the order in which they were read."""
 
     totals: DatabaseTotals
     queues: tuple[ShardQueue, ...]
@@ -77,70 +77,73 @@ class Ledger:
 
     @property
     def in_stream(self) -> int:
-        """Entries that are not acknowledged."""
+        """Entries that have not been acknowledged."""
         return sum(queue.length for queue in self.queues)
 
     @property
     def pending(self) -> int:
-        """Those of them that workers have read."""
+        """Those of them that have been delivered to a worker."""
         return sum(queue.pending for queue in self.queues)
 
 
 def differences(ledger: Ledger) -> list[str]:
-    """What does not add up, each as a sentence for an operator; none when all is well."""
-    return [*_of_shards(ledger), *_of_events(ledger.totals), *_of_partitions(ledger.totals)]
+    """What does not add up, each as a sentence for operators; empty if the ledger is balanced."""
+    return [*_shard_differences(ledger), *_event_differences(ledger.totals)]
 
 
-def _of_shards(ledger: Ledger) -> Iterator[str]:
-    shards = {queue.shard for queue in ledger.queues}
+def _shard_differences(ledger: Ledger) -> Iterator[str]:
     for queue in ledger.queues:
-        before = ledger.totals.processed.get(queue.shard, Processed())
-        after = ledger.processed_after.get(queue.shard, Processed())
-        yield from _of_shard(queue, before, after)
-    for shard in sorted(set(ledger.processed_after) - shards):
+        shard = queue.shard
+        before = ledger.totals.processed.get(shard, Processed())
+        after = ledger.processed_after.get(shard, Processed())
+        left = queue.batches - queue.length
+
+        # A batch leaves the stream only after its transaction has committed.
+        if left > after.all_batches:
+            yield (
+                f"shard {shard}: {left - after.all_batches} batches left the stream unprocessed"
+                f" ({queue.batches} accepted, {queue.length} in the stream, {after.all_batches} processed)"
+            )
+        # A processed batch has left the stream or is still pending.
+        if before.all_batches > left + queue.pending:
+            yield (
+                f"shard {shard}: {before.all_batches - left - queue.pending} batches were processed but never"
+                f" accepted ({queue.batches} accepted, {queue.length} in the stream, {before.all_batches}"
+                " processed); Redis may have lost its counters"
+            )
+        # Posts can be compared exactly only while nothing is in the stream.
+        if queue.length == 0 and queue.batches == after.all_batches and queue.posts != after.all_posts:
+            yield f"shard {shard}: {queue.posts} posts were accepted and {after.all_posts} processed"
+
+    # Postgres may know shards that Redis does not.
+    for shard in sorted(set(ledger.processed_after) - {queue.shard for queue in ledger.queues}):
         processed = ledger.processed_after[shard].all_batches
         yield (
-            f"shard {shard}: {processed} batches were finished and none accepted;"
+            f"shard {shard}: {processed} batches were processed and none accepted;"
             " Redis may have lost its counters"
         )
 
 
-def _of_shard(queue: ShardQueue, before: Processed, after: Processed) -> Iterator[str]:
-    """Entries that left the stream were finished; finished ones left it or are in hand."""
-    left = queue.batches - queue.length
-    if left > after.all_batches:
-        yield (
-            f"shard {queue.shard}: {left - after.all_batches} batches left the stream unfinished"
-            f" ({queue.batches} accepted, {queue.length} in the stream, {after.all_batches} finished)"
-        )
-    if before.all_batches > left + queue.pending:
-        yield (
-            f"shard {queue.shard}: {before.all_batches - left - queue.pending} batches were finished that"
-            f" nobody accepted ({queue.batches} accepted, {queue.length} in the stream,"
-            f" {before.all_batches} finished); Redis may have lost its counters"
-        )
-    if queue.length == 0 and queue.batches == after.all_batches and queue.posts != after.all_posts:
-        yield f"shard {queue.shard}: {queue.posts} posts were accepted and {after.all_posts} finished"
+def _event_differences(totals: DatabaseTotals) -> Iterator[str]:
+    # Every event of a post has an outcome. Derived events come from no post.
+    events = sum(processed.events for processed in totals.processed.values())
+    outcomes = sum(n for (_, reason), n in totals.outcomes.items() if reason != DERIVED)
+    if events != outcomes:
+        yield f"the posts contained {events} events and {outcomes} have an outcome"
 
-
-def _of_events(totals: DatabaseTotals) -> Iterator[str]:
-    came_out = sum(processed.events for processed in totals.processed.values())
-    ended = sum(n for (_, reason), n in totals.outcomes.items() if reason != DERIVED)
-    if came_out != ended:
-        yield f"{came_out} events came out of the posts and {ended} have an outcome"
+    # Every dead-lettered event has its dead letter.
     counted = Counter(
         {reason: n for (outcome, reason), n in totals.outcomes.items() if outcome == Outcome.DEAD_LETTERED}
     )
     for reason in sorted({*counted, *totals.dead_letters}):
-        kept = totals.dead_letters.get(reason, 0)
-        if counted[reason] != kept:
-            yield f"{counted[reason]} events were dead-lettered as {reason} and {kept} dead letters are there"
+        found = totals.dead_letters.get(reason, 0)
+        if counted[reason] != found:
+            yield f"{counted[reason]} events were dead-lettered as {reason} and {found} dead letters exist"
 
-
-def _of_partitions(totals: DatabaseTotals) -> Iterator[str]:
-    for day, (counted, found) in sorted((totals.partitions or {}).items()):
-        if counted != found:
-            yield f"{counted} events of {day} were stored and {found} are there"
+    # Every stored event is in its day's partition, within the dates that searches rely on.
+    for day, (stored, found) in sorted((totals.partitions or {}).items()):
+        if stored != found:
+            yield f"{stored} events of {day} were stored and {found} exist"
     for day, misdated in sorted(totals.misdated.items()):
         if misdated:
             yield f"{misdated} events of {day} lie outside of its partition's dates: searches may miss them"

@@ -1,6 +1,6 @@
-"""Usage as it is shown (contract 6): twelve months, and the hours of a week in which there was something.
+"""Usage as clients see it (contract 6): twelve months, and the hours of the last week that have any.
 
-The official server cuts both the same way and fills in months, not hours.
+Like the official server, months without usage are included and hours without usage are not.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,17 @@ from typing import Final
 
 import msgspec
 
-from collector.domain.dates.datemath import moved, start_of
+from collector.domain.dates.datemath import add_units, truncate
 
 _MONTHS: Final = 12
 _HOURS_KEPT: Final = timedelta(days=7)
 
 
 class Counts(msgspec.Struct, frozen=True, gc=False):
-    """Events of a month or an hour of acceptance (UTC); a Struct, for there are many.
+    """Events accepted in one month or hour (UTC). A Struct, because there are many.
 
-    `total` were stored; `deleted` is how many of these somebody deleted since. `too_big` are posts that
-    unpacked to more than a post may hold. Duplicates and other dead letters are in none of them.
+    `total` were stored; `deleted` of them have been deleted since. `too_big` counts posts that exceeded the
+    size limit when decompressed. Duplicates and other dead letters are not counted.
     """
 
     total: int = 0
@@ -31,33 +31,33 @@ class Counts(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was counted, by the beginning of each month and hour."""
+    """The counts by the start of each month and hour."""
 
     months: Mapping[datetime, Counts] = field(default_factory=dict)
     hours: Mapping[datetime, Counts] = field(default_factory=dict)
 
     def by_month(self, now: datetime) -> Iterator[tuple[datetime, Counts]]:
-        """Each of the months that are shown, the oldest first."""
+        """The last twelve months including the current one, oldest first."""
         first = first_month(now)
         for number in range(_MONTHS):
-            month = moved(first, number, "M")
-            yield month, self.months.get(month, _NOTHING)
+            month = add_units(first, number, "M")
+            yield month, self.months.get(month, _NO_COUNTS)
 
     def by_hour(self, now: datetime) -> Iterator[tuple[datetime, Counts]]:
-        """Each of the hours that are shown, the oldest first: what is going on now is always among them."""
-        for hour in sorted({*self.hours, start_of(now, "h")}):
-            yield hour, self.hours.get(hour, _NOTHING)
+        """The hours with usage and the current hour, oldest first."""
+        for hour in sorted({*self.hours, truncate(now, "h")}):
+            yield hour, self.hours.get(hour, _NO_COUNTS)
 
 
-_NOTHING: Final = Counts()
+_NO_COUNTS: Final = Counts()
 NO_USAGE: Final = Usage()
 
 
 def first_month(now: datetime) -> datetime:
-    """The beginning of the oldest month that is shown."""
-    return moved(start_of(now, "M"), 1 - _MONTHS, "M")
+    """The start of the oldest month in the answer."""
+    return add_units(truncate(now, "M"), 1 - _MONTHS, "M")
 
 
 def first_hour(now: datetime) -> datetime:
-    """The beginning of the oldest hour that is shown."""
-    return start_of(now - _HOURS_KEPT, "h")
+    """The start of the oldest hour in the answer."""
+    return truncate(now - _HOURS_KEPT, "h")

@@ -1,1 +1,1 @@
-"""Date math and time ranges."""
+"""Date math, time ranges, and dates in the formats that .NET accepts."""

@@ -1,7 +1,7 @@
-"""Moments as people write them: dates of any precision and date math, as spans of time (contract 5).
+"""Date math: dates of any precision, with arithmetic and rounding, as spans of time (contract 5).
 
-`2026-11-22` is a whole day and `2026-11-22T10:00` a minute. `now-1d` is an instant, `now/d` is today. What
-names no offset is local to whoever asks.
+`2026-11-22` is a whole day and `2026-11-22T10:00` a minute; `now-1d` is an instant and `now/d` is today.
+Dates without a UTC offset are in the client's local time.
 """
 
 import calendar
@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
 _TICK: Final = timedelta(microseconds=1)
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_END_OF_CALENDAR: Final = datetime.max.replace(tzinfo=UTC)
 _DATE: Final = re.compile(
     r"(\d{4})(?:-(\d{2})(?:-(\d{2})(?:[T ](\d{2})(?::(\d{2})(?::(\d{2})(?:\.(\d{1,9}))?)?)?)?)?)?"
     r"(Z|[+-]\d{2}:?\d{2})?",
@@ -29,13 +29,13 @@ _LENGTHS: Final = {
     "m": timedelta(minutes=1),
     "s": timedelta(seconds=1),
 }
-_FIRST: Final = [1, 1, 1, 0, 0, 0]
-"""What a part of a date is that is not given."""
-_A_DAY_STARTS: Final = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
+_DEFAULT_PARTS: Final = [1, 1, 1, 0, 0, 0]
+"""Year, month, day, hour, minute and second where a date omits them."""
+_MIDNIGHT: Final = {"hour": 0, "minute": 0, "second": 0, "microsecond": 0}
 _STARTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "y": {"month": 1, "day": 1} | _A_DAY_STARTS,
-    "M": {"day": 1} | _A_DAY_STARTS,
-    "d": _A_DAY_STARTS,
+    "y": {"month": 1, "day": 1} | _MIDNIGHT,
+    "M": {"day": 1} | _MIDNIGHT,
+    "d": _MIDNIGHT,
     "h": {"minute": 0, "second": 0, "microsecond": 0},
     "m": {"second": 0, "microsecond": 0},
     "s": {"microsecond": 0},
@@ -45,7 +45,7 @@ _PRECISIONS: Final = ("y", "M", "d", "h", "m", "s")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `begin` up to but not including `end`."""
+    """A span of time, `end` excluded."""
 
     begin: datetime
     end: datetime
@@ -53,42 +53,43 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class LocalClock:
-    """What time it is for whoever asks: `now` is in UTC, `offset` is his distance from it."""
+    """The client's clock: `now` is in UTC, `offset` is the client's distance from UTC."""
 
     now: datetime
     offset: timedelta = timedelta()
 
     @property
     def local_now(self) -> datetime:
-        """The same moment with his offset."""
+        """`now` with the client's offset."""
         return self.now.astimezone(timezone(self.offset))
 
 
 def parse_span(text: str, clock: LocalClock) -> Span | None:
-    """The time that a text names, in UTC; None when it names none."""
+    """Parse a date or date math as a span in UTC; None if the text is neither."""
+    # `now-1d/d` or `2026-11-22||-1d/d`
     anchor, _, math = text.strip().partition("||")
     if anchor.lower().startswith("now"):
         begin, unit, math = clock.local_now, "", anchor[3:] + math
     else:
-        found = _date(anchor, clock)
+        found = _parse_date(anchor, clock)
         if found is None:
             return None
         begin, unit = found
     try:
-        return _moved(begin, unit, math)
-    except (OverflowError, ValueError):
+        return _apply_math(begin, unit, math)
+    except (OverflowError, ValueError):  # outside the calendar
         return None
 
 
-def start_of(moment: datetime, unit: str) -> datetime:
-    """When the year, month, week (on Monday), day ... that holds the moment began."""
+def truncate(moment: datetime, unit: str) -> datetime:
+    """The start of the year, month, week (Monday), day ... that contains the moment."""
     if unit == "w":
         moment, unit = moment - timedelta(days=moment.weekday()), "d"
     return moment.replace(**_STARTS[unit])
 
 
-def moved(moment: datetime, number: int, unit: str) -> datetime:
-    """So many units later; the 31st of a shorter month is its last day. Raises OverflowError, ValueError."""
+def add_units(moment: datetime, number: int, unit: str) -> datetime:
+    """Add a number of units; the day is clamped to the month's last. Raises OverflowError, ValueError."""
     if unit not in {"y", "M"}:
         return moment + number * _LENGTHS[unit]
     months = moment.year * _MONTHS_OF_A_YEAR + moment.month - 1
@@ -98,48 +99,45 @@ def moved(moment: datetime, number: int, unit: str) -> datetime:
     return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
 
 
-def _moved(begin: datetime, unit: str, math: str) -> Span | None:
-    """The span after all steps; the last rounding says how long it is."""
-    place = 0
-    while place < len(math):
-        step = _STEP.match(math, place)
+def _apply_math(begin: datetime, unit: str, math: str) -> Span | None:
+    """Apply all steps; the last rounding, or else the anchor's precision, is the length of the span."""
+    position = 0
+    while position < len(math):
+        step = _STEP.match(math, position)
         if step is None:
             return None
-        place = step.end()
+        position = step.end()
         if step[4]:
             unit = _unit(step[4])
-            begin = start_of(begin, unit)
+            begin = truncate(begin, unit)
         else:
-            begin = moved(begin, int(step[1] + step[2]), _unit(step[3]))
+            begin = add_units(begin, int(step[1] + step[2]), _unit(step[3]))
     return Span(begin.astimezone(UTC), _end(begin, unit).astimezone(UTC))
 
 
 def _unit(letter: str) -> str:
-    """Only months and minutes differ by their case."""
+    """The unit of a letter: only `M` (months) and `m` (minutes) depend on case."""
     return letter if letter in "mM" else letter.lower()
 
 
 def _end(begin: datetime, unit: str) -> datetime:
-    """When it is over; the last of all times are with the calendar: people write 9999-12-31 for ever."""
+    """The end of the span that begins there and is one unit long."""
+    # People write 9999-12-31 for "no end": its end is the last moment of the calendar.
     with suppress(OverflowError, ValueError):
-        return _end_in_calendar(begin, unit)
-    return _LAST
+        if not unit:
+            return begin + _TICK
+        return begin + timedelta(seconds=float(unit)) if unit.startswith("0.") else add_units(begin, 1, unit)
+    return _END_OF_CALENDAR
 
 
-def _end_in_calendar(begin: datetime, unit: str) -> datetime:
-    if not unit:
-        return begin + _TICK
-    return begin + timedelta(seconds=float(unit)) if unit.startswith("0.") else moved(begin, 1, unit)
-
-
-def _date(text: str, clock: LocalClock) -> tuple[datetime, str] | None:
-    """The beginning of a date and its precision: a unit, or a fraction of a second."""
+def _parse_date(text: str, clock: LocalClock) -> tuple[datetime, str] | None:
+    """The start of a date and its precision: a unit, or a fraction of a second like `0.001`."""
     found = _DATE.fullmatch(text)
     if found is None:
         return None
     *parts, fraction, offset = found.groups()
-    given = [int(part) for part in parts if part is not None]
-    year, month, day, hour, minute, second = given + _FIRST[len(given) :]
+    numbers = [int(part) for part in parts if part is not None]
+    year, month, day, hour, minute, second = numbers + _DEFAULT_PARTS[len(numbers) :]
     microseconds = int((fraction or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0"))
     try:
         zone = timezone(clock.offset) if offset is None else _zone(offset)
@@ -148,7 +146,7 @@ def _date(text: str, clock: LocalClock) -> tuple[datetime, str] | None:
         return None
     if fraction:
         return begin, f"0.{'1'.zfill(min(len(fraction), _MICROSECOND_DIGITS))}"
-    return begin, _PRECISIONS[len(given) - 1]
+    return begin, _PRECISIONS[len(numbers) - 1]
 
 
 def _zone(text: str) -> timezone:

@@ -1,4 +1,4 @@
-"""The parameters `time` and `offset`: which time is asked for (contract 4).
+"""The query parameters `time` and `offset` (contract 4).
 
 `last 24 hours`, `today`, `this week`, `2026-01-01-2026-02-01`, `[now-1d TO now]`, any one date; `all`.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from collector.domain.dates.datemath import LocalClock, Span, moved, parse_span, start_of
+from collector.domain.dates.datemath import LocalClock, add_units, parse_span, truncate
 from collector.domain.errors import BadRequest
 
 _FIELD: Final = "date"
@@ -38,19 +38,19 @@ _MINUTE: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """From `begin` up to but not including `end`, in UTC; None is open."""
+    """From `begin` up to but not including `end`, in UTC; None is unbounded."""
 
     begin: datetime | None = None
     end: datetime | None = None
 
 
 def parse_time_range(text: str, clock: LocalClock) -> TimeRange:
-    """The range that the parameter `time` names. Raises BadRequest."""
+    """Parse the parameter `time`. Raises BadRequest."""
     field, bar, range_text = text.rpartition("|")
     if bar and field.strip().lower() != _FIELD:
-        raise BadRequest("The parameter `time` can only be about the field `date`.")
+        raise BadRequest("The parameter `time` supports only the field `date`.")
     try:
-        found = _range(range_text.strip(), clock)
+        found = _parse_range(range_text.strip(), clock)
     except (OverflowError, ValueError):
         found = None
     if found is None:
@@ -62,7 +62,7 @@ def parse_time_range(text: str, clock: LocalClock) -> TimeRange:
 
 
 def parse_offset(text: str) -> timedelta:
-    """The distance from UTC that `offset` names: `-300m`, `-6h`, `+05:30`. Raises BadRequest."""
+    """Parse a UTC offset such as `-300m`, `-6h` or `+05:30`, in whole minutes. Raises BadRequest."""
     if found := _OFFSET.fullmatch(text.strip().lower()):
         offset = timedelta(seconds=float(found[2]) * _SECONDS[found[3]])
     elif found := _OFFSET_CLOCK.fullmatch(text.strip()):
@@ -75,44 +75,47 @@ def parse_offset(text: str) -> timedelta:
     return -offset if found[1] == "-" else offset
 
 
-def _range(text: str, clock: LocalClock) -> TimeRange | None:
+def _parse_range(text: str, clock: LocalClock) -> TimeRange | None:
     words = " ".join(text.lower().split())
     if words in _EVERYTHING:
         return TimeRange()
     now = clock.local_now
     if found := _LAST.fullmatch(words):
-        # Until whatever is newest: an ingest process's clock may run a little ahead of ours.
-        return TimeRange(moved(now, -int(found[1] or 1), _LETTERS[found[2]]).astimezone(UTC))
+        # Without an end: the clock of an ingest process may run a little ahead of ours.
+        return TimeRange(add_units(now, -int(found[1] or 1), _LETTERS[found[2]]).astimezone(UTC))
     if found := _THIS.fullmatch(words):
-        begin = start_of(now, _LETTERS[found[1]])
-        return _utc(begin, moved(begin, 1, _LETTERS[found[1]]))
+        begin = truncate(now, _LETTERS[found[1]])
+        return _utc(begin, add_units(begin, 1, _LETTERS[found[1]]))
     if words in {"today", "yesterday"}:
-        begin = moved(start_of(now, "d"), -(words == "yesterday"), "d")
-        return _utc(begin, moved(begin, 1, "d"))
-    return _written_range(text, clock)
+        begin = add_units(truncate(now, "d"), -(words == "yesterday"), "d")
+        return _utc(begin, add_units(begin, 1, "d"))
+    return _parse_dates(text, clock)
 
 
-def _written_range(text: str, clock: LocalClock) -> TimeRange | None:
+def _parse_dates(text: str, clock: LocalClock) -> TimeRange | None:
+    """Any one date, `[a TO b]` or `a-b`."""
     if whole := parse_span(text, clock):
         return TimeRange(whole.begin, whole.end)
     if found := _BRACKETS.fullmatch(text):
-        (low_known, low), (high_known, high) = _end(found[2], clock), _end(found[3], clock)
-        if not (low_known and high_known):
-            return None
-        begin = None if low is None else (low.end if found[1] == "{" else low.begin)
-        return TimeRange(begin, None if high is None else (high.begin if found[4] == "}" else high.end))
+        return _parse_brackets(found, clock)
     if found := _DATES.fullmatch(text):
         first, last = parse_span(found[1], clock), parse_span(found[2].strip(), clock)
         return None if first is None or last is None else TimeRange(first.begin, last.end)
     return None
 
 
-def _end(text: str, clock: LocalClock) -> tuple[bool, Span | None]:
-    """One end of a range: whether it is understood, and its span, which an open end has not."""
-    if text == "*":
-        return True, None
-    span = parse_span(text, clock)
-    return span is not None, span
+def _parse_brackets(found: re.Match[str], clock: LocalClock) -> TimeRange | None:
+    """`[a TO b}`: a square bracket includes the whole span of its date, a curly one excludes it."""
+    begin = end = None
+    if found[2] != "*":
+        if (low := parse_span(found[2], clock)) is None:
+            return None
+        begin = low.end if found[1] == "{" else low.begin
+    if found[3] != "*":
+        if (high := parse_span(found[3], clock)) is None:
+            return None
+        end = high.begin if found[4] == "}" else high.end
+    return TimeRange(begin, end)
 
 
 def _utc(begin: datetime, end: datetime) -> TimeRange:

@@ -1,8 +1,8 @@
-"""Dates as programs and people write them: what .NET takes in its invariant culture, beside ISO 8601.
+"""Dates that .NET parses in its invariant culture, in addition to ISO 8601.
 
-`Mon, 30 Nov 2026 07:39:00 GMT`, `11/30/2026 7:39 AM`, `30-Nov-2026`, `2026/11/30 07:39 +01:00`: the month
-comes before the day where only numbers tell, names are English, and what is left out is taken from the time
-of acceptance. No offset means UTC. A parser for any text, like dateutil's, guesses where .NET refuses.
+`Mon, 30 Nov 2026 07:39:00 GMT`, `11/30/2026 7:39 AM`, `30-Nov-2026`, `2026/11/30 07:39 +01:00`: in numeric
+dates the month precedes the day, names are English, missing parts come from the time of acceptance, and a
+date without an offset is in UTC. A lenient parser such as dateutil's would guess where .NET rejects the text.
 """
 
 import re
@@ -15,8 +15,8 @@ _MONTHS: Final = [
     "july", "august", "september", "october", "november", "december",
 ]  # fmt: skip
 _DAYS: Final = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-_SHORT: Final = 3
-"""Letters of a name in short."""
+_ABBREVIATION: Final = 3
+"""The length of an abbreviated name."""
 
 _OFFSET: Final = r"(?P<zone>z|gmt|utc)?[ ]*(?P<offset>[+-][0-9]{1,2}(?::?[0-9]{2})?)?"
 _CLOCK: Final = re.compile(
@@ -33,16 +33,17 @@ _OFFSET_HOURS_AT_MOST: Final = 14
 _MINUTES: Final = 60
 _NOON: Final = 12
 _YEAR_DIGITS: Final = 3
-"""So many or more are a year."""
+"""A number of three digits or more is a year."""
 _LAST_OF_TWO_DIGITS: Final = 49
-"""A year of two digits is in this century up to 2049, as in .NET."""
+"""Two-digit years up to 49 are in this century, as in .NET."""
 
 
 def written_date(text: str, now: datetime) -> datetime | None:
-    """The moment that a text names, with its offset; None where it names none."""
+    """Parse a date, keeping its offset; None if the text is not a date."""
     text = " ".join(text.lower().split())
     if not text or len(text) > _LONGEST or not text.isascii():
         return None
+    # Cut out the time of day, or else the offset behind the date; the rest is the day.
     clock = _CLOCK.search(text)
     if clock is not None:
         date = f"{text[: clock.start()]} {text[clock.end() :]}"
@@ -50,18 +51,18 @@ def written_date(text: str, now: datetime) -> datetime | None:
         date = clock["date"]
     else:
         date = text
-    day = _day(date.strip(" ,"), now)
+    day = _parse_day(date.strip(" ,"), now)
     if day is None:
         return None
     try:
         moment = day.replace(tzinfo=_zone(clock["offset"] if clock else None))
-        return moment if clock is None or clock.re is not _CLOCK else _at(moment, clock)
+        return moment if clock is None or clock.re is not _CLOCK else _with_time(moment, clock)
     except (ValueError, OverflowError):
         return None
 
 
-def _at(day: datetime, clock: re.Match[str]) -> datetime:
-    """That time of the day. Raises ValueError."""
+def _with_time(day: datetime, clock: re.Match[str]) -> datetime:
+    """Set the time of day. Raises ValueError."""
     hour, half = int(clock["hour"]), clock["half"]
     if half:
         if hour > _NOON:
@@ -87,15 +88,15 @@ def _zone(offset: str | None) -> timezone:
     return timezone(-distance if offset.startswith("-") else distance)
 
 
-def _day(text: str, now: datetime) -> datetime | None:
-    """The day that a text names, today where it is empty; None for none, and where its weekday is another."""
+def _parse_day(text: str, now: datetime) -> datetime | None:
+    """Parse a day, today if the text is empty; None if it is not a day or names the wrong weekday."""
     words = _WORDS.findall(text)
     if any(_BETWEEN.fullmatch(gap) is None for gap in _WORDS.split(text)):
         return None
-    weekday = _named(words[0], _DAYS) if words else None
+    weekday = _index(words[0], _DAYS) if words else None
     if weekday is not None:
         words = words[1:]
-    months = [number for word in words if (number := _named(word, _MONTHS)) is not None]
+    months = [number for word in words if (number := _index(word, _MONTHS)) is not None]
     numbers = [word for word in words if word.isdigit()]
     if len(months) > 1 or len(months) + len(numbers) != len(words):
         return None
@@ -111,7 +112,7 @@ def _day(text: str, now: datetime) -> datetime | None:
 
 
 def _parts(months: list[int], numbers: list[str], now: datetime) -> tuple[int, int, int]:
-    """Year, month and day. Raises ValueError for too few or too many numbers."""
+    """Year, month and day. Raises ValueError if there are too few or too many numbers."""
     is_year_first = bool(numbers) and len(numbers[0]) >= _YEAR_DIGITS
     match months, numbers:
         case [month], [number] if is_year_first:  # November 2026
@@ -149,9 +150,9 @@ def _year(text: str) -> int:
     return year + (2000 if year <= _LAST_OF_TWO_DIGITS else 1900)
 
 
-def _named(word: str, names: list[str]) -> int | None:
-    """Which of the names a word is, whole or in short."""
+def _index(word: str, names: list[str]) -> int | None:
+    """The index of the name that the word is, in full or abbreviated."""
     for number, name in enumerate(names):
-        if word in {name, name[:_SHORT]}:
+        if word in {name, name[:_ABBREVIATION]}:
             return number
     return None

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from collector.domain.event.data import parse_object_text
 from collector.domain.event.user_agent import MAXIMUM_AGENT_LENGTH, parse_agent
-from collector.domain.project.exclusions import cut, exclude
+from collector.domain.project.exclusions import exclude, truncate_texts
 from collector.domain.project.rules import ProjectRules
 
 MAXIMUM_VALUE_LENGTH: Final = 1000
@@ -32,7 +32,7 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
             if isinstance(collection, dict):
                 collection.pop(_NAMELESS, None)
             exclude(collection, project.request_exclusions)
-            cut(collection, MAXIMUM_VALUE_LENGTH)
+            truncate_texts(collection, MAXIMUM_VALUE_LENGTH)
     return _tell_agent(request, project)
 
 

@@ -1,7 +1,7 @@
-"""What is left out of an event because its name says that it is nobody's business (contract 3.5.7, 6).
+"""Removes members of an event whose names mark them as sensitive (contract 3.5.7, 6).
 
-A project lists names and patterns in `@@DataExclusions`; what ASP.NET puts into every request is left out of
-requests always. Applied at every depth, for a password does not become harmless within an object.
+A project lists names and patterns in `@@DataExclusions`; the state that ASP.NET adds to every request is
+always removed from requests. Exclusions apply at every depth: a password stays sensitive inside an object.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from collector.domain.project.patterns import Patterns
 
-OF_EVERY_REQUEST: Final[Sequence[str]] = (
+REQUEST_EXCLUSIONS: Final[Sequence[str]] = (
     "*VIEWSTATE*",
     "*EVENTVALIDATION*",
     "*ASPX*",
@@ -21,52 +21,52 @@ OF_EVERY_REQUEST: Final[Sequence[str]] = (
     "ARRAffinity",
 )
 _CONTAINERS: Final = (dict, list)
-_KNOWN_NAMES: Final = 4096
-_USUAL_LENGTH: Final = 64
+_CACHED_NAMES: Final = 4096
+_CACHED_LENGTH: Final = 64
 
 
 def exclude(value: Any, patterns: Patterns) -> None:
-    """Remove the members whose name is excluded from an object or a list, in place and at every depth.
+    """Remove the members with an excluded name from an object or a list, in place and at every depth.
 
-    Names with `@` are not the sender's: these stay.
+    Members whose name begins with `@` are the server's and stay.
     """
     for members in _objects_in(value):
         for name in [name for name in members if name[:1] != "@" and is_excluded(name, patterns)]:
             del members[name]
 
 
-def cut(value: Any, length: int) -> None:
-    """Shorten the texts in an object or a list, in place and at every depth; names stay as they are."""
-    left = [value]
-    while left:
-        container = left.pop()
-        places: Iterable[Any] = container if isinstance(container, dict) else range(len(container))
-        for place in places:
-            item = container[place]
+def truncate_texts(value: Any, length: int) -> None:
+    """Shorten the texts in an object or a list, in place and at every depth; names are left alone."""
+    pending = [value]
+    while pending:
+        container = pending.pop()
+        keys: Iterable[Any] = container if isinstance(container, dict) else range(len(container))
+        for key in keys:
+            item = container[key]
             if isinstance(item, str):
                 if len(item) > length:
-                    container[place] = item[:length]
+                    container[key] = item[:length]
             elif isinstance(item, _CONTAINERS):
-                left.append(item)
+                pending.append(item)
 
 
 def is_excluded(name: str, patterns: Patterns) -> bool:
     """Whether a pattern matches the name."""
-    return _is_known_excluded(name, patterns) if len(name) <= _USUAL_LENGTH else patterns.match(name)
+    return _is_excluded(name, patterns) if len(name) <= _CACHED_LENGTH else patterns.match(name)
 
 
-@lru_cache(maxsize=_KNOWN_NAMES)
-def _is_known_excluded(name: str, patterns: Patterns) -> bool:
-    """Most names come again."""
+# The same names occur in most events of a project.
+@lru_cache(maxsize=_CACHED_NAMES)
+def _is_excluded(name: str, patterns: Patterns) -> bool:
     return patterns.match(name)
 
 
 def _objects_in(value: Any) -> Iterable[dict[str, Any]]:
-    """Every object, the outer ones first: what is removed from one is not looked at any more."""
-    left = [value] if isinstance(value, _CONTAINERS) else []
-    while left:
-        container = left.pop()
+    """Every object, the outer ones first: the caller may remove members before they are visited."""
+    pending = [value] if isinstance(value, _CONTAINERS) else []
+    while pending:
+        container = pending.pop()
         if isinstance(container, dict):
             yield container
         items = container.values() if isinstance(container, dict) else container
-        left += [item for item in items if isinstance(item, _CONTAINERS)]
+        pending += [item for item in items if isinstance(item, _CONTAINERS)]

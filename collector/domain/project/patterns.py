@@ -1,7 +1,7 @@
-"""Lists of patterns for names and texts: a `*` at a pattern's ends stands for anything there, in any case.
+"""Case-insensitive patterns for names and texts, with `*` as a wildcard at either end of a pattern.
 
-A project may list thousands of patterns and a post may hold hundreds of thousands of names: so what is listed
-lies in sets by its length, and a name is looked up in these instead of compared with each pattern.
+A project may list thousands of patterns and a post may hold hundreds of thousands of names. Patterns are
+therefore kept in sets by length, and a name is looked up in the sets instead of compared with each pattern.
 """
 
 from collections import defaultdict
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from typing import Final
 
 _Cores = tuple[tuple[int, frozenset[str]], ...]
-"""What remains of patterns without their stars, by its length."""
+"""Patterns without their stars, grouped by length."""
 
 
 class Patterns:
-    """Patterns to be matched; they change only by making new ones."""
+    """An immutable list of patterns, compiled for matching."""
 
     __slots__ = ("_at_beginning", "_at_end", "_whole", "_within")
 
@@ -28,7 +28,7 @@ class Patterns:
         self._within: Final = _by_length(found[True, True])
 
     def __bool__(self) -> bool:
-        """Whether there is a pattern at all."""
+        """Whether the list has any pattern."""
         return bool(self._whole or self._at_beginning or self._at_end or self._within)
 
     def match(self, text: str) -> bool:
@@ -38,15 +38,17 @@ class Patterns:
             folded in self._whole
             or any(folded[:length] in cores for length, cores in self._at_beginning)
             or any(folded[-length:] in cores for length, cores in self._at_end)
-            or any(_is_within(folded, length, cores) for length, cores in self._within)
+            or any(_contains(folded, length, cores) for length, cores in self._within)
         )
 
 
-def _is_within(text: str, length: int, cores: frozenset[str]) -> bool:
-    places = len(text) - length + 1
-    if len(cores) <= places:
+def _contains(text: str, length: int, cores: frozenset[str]) -> bool:
+    """Whether the text contains one of the cores, all of which have this length."""
+    # Search for each core, or look up each substring of that length: whichever takes fewer steps.
+    positions = len(text) - length + 1
+    if len(cores) <= positions:
         return any(core in text for core in cores)
-    return any(text[place : place + length] in cores for place in range(places))
+    return any(text[start : start + length] in cores for start in range(positions))
 
 
 def _by_length(cores: Iterable[str]) -> _Cores:

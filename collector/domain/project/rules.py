@@ -1,11 +1,16 @@
-"""What a project's settings decide about its events: what is left out, who is a bot, what is private."""
+"""What a project's settings decide about its events: exclusions, bots, private information."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from collector.domain.project.client_settings import BOT_PATTERNS, DATA_EXCLUSIONS, listed, setting_patterns
-from collector.domain.project.exclusions import OF_EVERY_REQUEST
+from collector.domain.project.client_settings import (
+    BOT_PATTERNS,
+    DATA_EXCLUSIONS,
+    setting_list,
+    setting_patterns,
+)
+from collector.domain.project.exclusions import REQUEST_EXCLUSIONS
 from collector.domain.project.patterns import Patterns
 
 INCLUDE_PRIVATE_INFORMATION: Final = "@@IncludePrivateInformation"
@@ -15,7 +20,7 @@ _NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class ProjectRules:
-    """A project's settings, parsed once for all of its events; they change only by making new ones."""
+    """A project's settings, parsed once and immutable."""
 
     __slots__ = (
         "bot_patterns",
@@ -28,13 +33,15 @@ class ProjectRules:
 
     def __init__(self, settings: Mapping[str, str] = _NO_SETTINGS, *, delete_bot_data: bool = False) -> None:
         self.exclusions: Final = setting_patterns(settings, DATA_EXCLUSIONS)
-        self.request_exclusions: Final = Patterns([*OF_EVERY_REQUEST, *listed(settings, DATA_EXCLUSIONS)])
+        self.request_exclusions: Final = Patterns(
+            [*REQUEST_EXCLUSIONS, *setting_list(settings, DATA_EXCLUSIONS)]
+        )
         self.bot_patterns: Final = setting_patterns(settings, BOT_PATTERNS)
         self.include_private_information: Final = (
             settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO
         )
         self.delete_bot_data: Final = delete_bot_data
-        # Nothing changes in the data of an event that is neither an error nor has a request.
+        # With neither exclusions nor private information to remove, only errors and requests are changed.
         self.leave_data_alone: Final = self.include_private_information and not self.exclusions
 
 

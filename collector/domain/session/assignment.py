@@ -25,7 +25,7 @@ from collector.domain.event.session_key import (
     is_session_id,
 )
 from collector.domain.event.stack import plain_stack
-from collector.domain.ids import derived_event_id, is_reference_id, origin_of
+from collector.domain.ids import derived_event_id, is_reference_id, original_event_id
 from collector.domain.jsonb.text import encode_object, parse_number
 from collector.domain.session.session import Session
 
@@ -87,7 +87,7 @@ def _in_hand(known: Sequence[Session], events: Sequence[Event]) -> list[Session]
     """Known sessions by their starts, with the events that began them where those are in hand."""
     by_id = {event.id: event for event in events}
     return [
-        replace(session, begun_by=by_id.get(origin_of(session.start_event_id)))
+        replace(session, begun_by=by_id.get(original_event_id(session.start_event_id)))
         for session in sorted(known, key=_start)
     ]
 

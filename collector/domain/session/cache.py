@@ -11,7 +11,7 @@ from typing import Final
 
 from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import SESSION_END, SESSION_START, SessionKey
-from collector.domain.ids import origin_of
+from collector.domain.ids import original_event_id
 from collector.domain.session.assignment import ERROR, session_member, with_session
 from collector.domain.session.session import IDLE, Session
 
@@ -158,7 +158,7 @@ class ActiveSessions:
                 until_utc=_until(session),
                 flushed_utc=session.last_utc,
                 fresh_until=fresh_until,
-                origin=origin_of(session.start_event_id),
+                origin=original_event_id(session.start_event_id),
                 member=b"" if key.is_manual else session_member(session.session_id),
             )
         self._put(key, active)

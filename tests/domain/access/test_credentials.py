@@ -1,5 +1,3 @@
-"""How a request is authenticated (contract 1.1)."""
-
 import base64
 
 import pytest
@@ -37,15 +35,15 @@ def _basic(text: str) -> str:
         pytest.param(None, {"apikey": "abcdefghij"}, TOKEN, id="query apikey"),
         pytest.param(None, {"Access_Token": "abcdefghij"}, TOKEN, id="a query name in any case"),
         pytest.param(None, {"apikey": "other", "access_token": "abcdefghij"}, TOKEN, id="access_token first"),
-        pytest.param("Digest x", {"access_token": "abcdefghij"}, TOKEN, id="query beside an unknown scheme"),
+        pytest.param("Digest x", {"access_token": "abcdefghij"}, TOKEN, id="query with an unknown scheme"),
         pytest.param("Bearer abcdefghij", {"access_token": "other"}, TOKEN, id="header before query"),
         pytest.param("Bearer", {"access_token": "abcdefghij"}, None, id="an empty bearer hides the query"),
         pytest.param(_basic("nocolon"), {}, None, id="basic without a colon"),
         pytest.param(_basic(":abcdefghij"), {}, None, id="basic without a user"),
         pytest.param(_basic("client:"), {}, None, id="basic client without a token"),
-        pytest.param("Basic %%%", {}, None, id="basic that is no base64"),
-        pytest.param("Basic /w==", {}, None, id="basic that is no UTF-8"),
-        pytest.param("Basic é", {}, None, id="basic that is no ASCII"),
+        pytest.param("Basic %%%", {}, None, id="basic, not base64"),
+        pytest.param("Basic /w==", {}, None, id="basic, not UTF-8"),
+        pytest.param("Basic é", {}, None, id="basic, not ASCII"),
         pytest.param(None, {"access_token": " "}, None, id="a blank query token"),
         pytest.param(None, {}, None, id="nothing"),
     ],
@@ -53,12 +51,10 @@ def _basic(text: str) -> str:
 def test_credentials_are_read_from_header_then_query(
     authorization: str | None, query: dict[str, str], expected: Credentials | None
 ) -> None:
-    """A known scheme decides, even one that cannot be read; only then does the query string count."""
     assert parse_credentials(authorization, query) == expected
 
 
-def test_of_a_name_that_is_there_twice_the_first_counts() -> None:
-    """As everywhere in a query string."""
+def test_the_first_of_a_repeated_query_parameter_counts() -> None:
     query = MultiDict([("access_token", "abcdefghij"), ("ACCESS_TOKEN", "another-one")])
 
     assert parse_credentials(None, query) == TOKEN

@@ -1,4 +1,4 @@
-"""What adds up and what does not: on a drained system exactly, on a busy one within what is in hand."""
+"""The ledger balances exactly on a drained system, and within the pending entries on a busy one."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -15,19 +15,19 @@ OUTCOMES = {
     ("discarded", "too_old"): 3,
     ("dead_lettered", "odd"): 3,
 }
-LEAVES = {date(2026, 11, 22): (90, 90)}
+PARTITIONS = {date(2026, 11, 22): (90, 90)}
 
 
-def an_account(
+def a_ledger(
     queue: ShardQueue = EMPTY,
     before: Processed = DONE,
     after: Processed | None = None,
     *,
     outcomes: Mapping[tuple[str, str], int] = OUTCOMES,
     dead_letters: Mapping[str, int] | None = None,
-    partitions: Mapping[date, tuple[int, int]] | None = LEAVES,
+    partitions: Mapping[date, tuple[int, int]] | None = PARTITIONS,
 ) -> Ledger:
-    """A drained system in which all is well."""
+    """The balanced ledger of a drained system, except for what is given."""
     letters = {"odd": 3} if dead_letters is None else dead_letters
     totals = DatabaseTotals({0: before}, outcomes, letters, partitions)
     return Ledger(totals, (queue,), {0: after or before})
@@ -36,29 +36,29 @@ def an_account(
 @pytest.mark.parametrize(
     "ledger",
     [
-        pytest.param(an_account(), id="drained"),
-        pytest.param(Ledger(DatabaseTotals(), (ShardQueue(0),), {}), id="nothing yet"),
-        pytest.param(an_account(ShardQueue(0, 13, 130, 1, 3, 3)), id="in hand"),
-        pytest.param(an_account(ShardQueue(0, 13, 130, 1, 3, 0)), id="unread"),
-        pytest.param(an_account(ShardQueue(0, 12, 120, 1, 3, 1)), id="stored and not yet acknowledged"),
+        pytest.param(a_ledger(), id="drained"),
+        pytest.param(Ledger(DatabaseTotals(), (ShardQueue(0),), {}), id="empty"),
+        pytest.param(a_ledger(ShardQueue(0, 13, 130, 1, 3, 3)), id="pending"),
+        pytest.param(a_ledger(ShardQueue(0, 13, 130, 1, 3, 0)), id="unread"),
+        pytest.param(a_ledger(ShardQueue(0, 12, 120, 1, 3, 1)), id="stored and not yet acknowledged"),
         pytest.param(
-            an_account(ShardQueue(0, 12, 120, 1, 0, 0), after=Processed(10, 100, 120, 2, 20)),
-            id="finished between the looks",
+            a_ledger(ShardQueue(0, 12, 120, 1, 0, 0), after=Processed(10, 100, 120, 2, 20)),
+            id="processed between the two reads",
         ),
         pytest.param(
-            an_account(before=Processed(8, 90, 100, 1, 10), after=DONE), id="no exactness while it moves"
+            a_ledger(before=Processed(8, 90, 100, 1, 10), after=DONE),
+            id="posts on a busy system",
         ),
-        pytest.param(an_account(partitions=None), id="events not counted"),
+        pytest.param(a_ledger(partitions=None), id="events not counted"),
         pytest.param(
-            an_account(
+            a_ledger(
                 outcomes={**OUTCOMES, ("stored", "derived"): 5}, partitions={date(2026, 11, 22): (95, 95)}
             ),
-            id="derived events came out of no post",
+            id="derived events come from no post",
         ),
     ],
 )
-def test_what_adds_up_has_no_differences(ledger: Ledger) -> None:
-    """Nobody is woken for batches that are on their way."""
+def test_a_balanced_ledger_has_no_differences(ledger: Ledger) -> None:
     assert differences(ledger) == []
 
 
@@ -66,35 +66,37 @@ def test_what_adds_up_has_no_differences(ledger: Ledger) -> None:
     ("ledger", "said"),
     [
         pytest.param(
-            an_account(ShardQueue(0, 11, 110, 1, 0, 0)), "1 batches left the stream unfinished", id="lost"
+            a_ledger(ShardQueue(0, 11, 110, 1, 0, 0)), "1 batches left the stream unprocessed", id="lost"
         ),
         pytest.param(
-            an_account(ShardQueue(0, 14, 140, 1, 3, 3)), "1 batches left the stream unfinished", id="trimmed"
+            a_ledger(ShardQueue(0, 14, 140, 1, 3, 3)), "1 batches left the stream unprocessed", id="trimmed"
         ),
         pytest.param(
-            an_account(ShardQueue(0, 9, 100, 1, 0, 0)), "1 batches were finished that nobody", id="twice"
+            a_ledger(ShardQueue(0, 9, 100, 1, 0, 0)),
+            "1 batches were processed but never",
+            id="twice",
         ),
         pytest.param(
-            an_account(ShardQueue(0, 12, 120, 1, 4, 1)), "1 batches were finished that nobody", id="too early"
+            a_ledger(ShardQueue(0, 12, 120, 1, 4, 1)),
+            "1 batches were processed but never",
+            id="too early",
         ),
+        pytest.param(a_ledger(ShardQueue(0, 10, 99, 1, 0, 0)), "99 posts were accepted and 100", id="posts"),
         pytest.param(
-            an_account(ShardQueue(0, 10, 99, 1, 0, 0)), "99 posts were accepted and 100", id="posts"
-        ),
-        pytest.param(
-            an_account(outcomes={**OUTCOMES, ("stored", ""): 91}),
-            "100 events came out of the posts and 101 have an outcome",
+            a_ledger(outcomes={**OUTCOMES, ("stored", ""): 91}),
+            "the posts contained 100 events and 101 have an outcome",
             id="outcomes",
         ),
         pytest.param(
-            an_account(dead_letters={"odd": 2}), "3 events were dead-lettered as odd and 2", id="dead letters"
+            a_ledger(dead_letters={"odd": 2}), "3 events were dead-lettered as odd and 2", id="dead letters"
         ),
         pytest.param(
-            an_account(dead_letters={"odd": 3, "new": 1}),
+            a_ledger(dead_letters={"odd": 3, "new": 1}),
             "0 events were dead-lettered as new and 1",
-            id="a dead letter that nobody counted",
+            id="a dead letter that was not counted",
         ),
         pytest.param(
-            an_account(partitions={date(2026, 11, 22): (90, 89)}),
+            a_ledger(partitions={date(2026, 11, 22): (90, 89)}),
             "90 events of 2026-11-22 were stored",
             id="partition",
         ),
@@ -105,15 +107,13 @@ def test_what_adds_up_has_no_differences(ledger: Ledger) -> None:
         ),
     ],
 )
-def test_each_difference_is_named(ledger: Ledger, said: str) -> None:
-    """One sentence, with the numbers."""
+def test_each_difference_is_one_sentence_with_the_numbers(ledger: Ledger, said: str) -> None:
     (difference,) = differences(ledger)
 
     assert said in difference
 
 
-def test_a_shard_that_redis_does_not_know_is_named() -> None:
-    """Something was finished of it that was never accepted, as far as Redis knows."""
+def test_a_shard_that_only_postgres_knows_is_reported() -> None:
     ledger = Ledger(DatabaseTotals({0: DONE, 3: DONE}), (EMPTY,), {0: DONE, 3: DONE})
 
     assert any(said.startswith("shard 3: ") for said in differences(ledger))

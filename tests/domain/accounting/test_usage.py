@@ -1,4 +1,4 @@
-"""Which months and hours are shown, whatever was counted."""
+"""Which months and hours usage includes."""
 
 from datetime import UTC, datetime
 
@@ -7,8 +7,7 @@ from collector.domain.accounting.usage import NO_USAGE, Counts, Usage, first_hou
 NOW = datetime(2026, 2, 28, 13, 45, tzinfo=UTC)
 
 
-def test_a_year_is_shown_by_months_the_oldest_first() -> None:
-    """With nothing where nothing was counted."""
+def test_a_year_is_listed_by_month_including_months_without_usage() -> None:
     january = Counts(total=5, deleted=1)
     shown = list(Usage(months={datetime(2026, 1, 1, tzinfo=UTC): january}).by_month(NOW))
 
@@ -21,8 +20,7 @@ def test_a_year_is_shown_by_months_the_oldest_first() -> None:
     assert first_month(NOW) == shown[0][0]
 
 
-def test_hours_are_shown_in_which_there_was_something_and_the_one_that_runs() -> None:
-    """The oldest first."""
+def test_hours_with_usage_and_the_current_hour_are_listed_oldest_first() -> None:
     morning, evening = (datetime(2026, 2, 27, hour, tzinfo=UTC) for hour in (9, 20))
     this_hour = datetime(2026, 2, 28, 13, tzinfo=UTC)
     usage = Usage(hours={evening: Counts(total=2), morning: Counts(discarded=1)})

@@ -1,4 +1,4 @@
-"""Moments and time ranges are understood as people write them."""
+"""Date math, time ranges and UTC offsets."""
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -50,13 +50,11 @@ def at(*parts: int) -> datetime:
         ),
     ],
 )
-def test_a_text_names_a_span(text: str, begin: datetime, end: datetime) -> None:
-    """As long as it is precise."""
+def test_the_precision_of_a_date_is_the_length_of_its_span(text: str, begin: datetime, end: datetime) -> None:
     assert parse_span(text, CLOCK) == Span(begin, end)
 
 
-def test_what_names_no_offset_is_local() -> None:
-    """A day begins when it begins for whoever asks."""
+def test_dates_without_an_offset_are_in_the_clients_local_time() -> None:
     assert parse_span("2026-11-22", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
     assert parse_span("now/d", NEW_YORK) == Span(at(2026, 11, 22, 5), at(2026, 11, 23, 5))
 
@@ -65,14 +63,12 @@ def test_what_names_no_offset_is_local() -> None:
     "text",
     ["", "12", "2026-13", "2026-02-30", "0000", "now+999999y", "now-1", "now/x", "nowhere", "soon"],
 )
-def test_what_is_no_time_is_none(text: str) -> None:
-    """Also beyond the calendar."""
+def test_texts_that_are_no_dates_and_dates_beyond_the_calendar_are_none(text: str) -> None:
     assert parse_span(text, CLOCK) is None
 
 
 @given(st.text(max_size=30) | st.from_regex(r"(now|[0-9]{1,4}(-[0-9]{2}){0,2})([+-/][0-9a-zA-Z]{0,6})*"))
-def test_any_text_is_a_time_or_none(text: str) -> None:
-    """Or a range, or a refusal."""
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     span = parse_span(text, CLOCK)
     assert span is None or span.begin < span.end
     with suppress(BadRequest):
@@ -106,16 +102,14 @@ def test_any_text_is_a_time_or_none(text: str) -> None:
         pytest.param("2026-01", TimeRange(at(2026, 1, 1), at(2026, 2, 1)), id="one month"),
     ],
 )
-def test_time_is_a_range(text: str, expected: TimeRange) -> None:
-    """From its first moment up to the one after its last."""
+def test_time_is_parsed_as_a_range(text: str, expected: TimeRange) -> None:
     assert parse_time_range(text, CLOCK) == expected
 
 
 @pytest.mark.parametrize(
     "text", ["soon", "last", "last 0x days", "created|today", "2026-01-01-soon", "[a TO b]"]
 )
-def test_what_is_no_range_is_refused(text: str) -> None:
-    """With examples of what is one."""
+def test_other_texts_are_no_range(text: str) -> None:
     with pytest.raises(BadRequest, match="The parameter `time`"):
         parse_time_range(text, CLOCK)
 
@@ -124,12 +118,10 @@ def test_what_is_no_range_is_refused(text: str) -> None:
     ("text", "minutes"), [("-300m", -300), ("-6h", -360), ("+05:30", 330), ("2h", 120), ("1.5h", 90)]
 )
 def test_an_offset_is_a_time_span(text: str, minutes: int) -> None:
-    """As browsers' clients send it."""
     assert parse_offset(text) == timedelta(minutes=minutes)
 
 
 @pytest.mark.parametrize("text", ["x", "25h", "-1d", "12:0", "5"])
-def test_what_is_no_offset_is_refused(text: str) -> None:
-    """No place on earth is a day away."""
+def test_other_texts_are_no_offset(text: str) -> None:
     with pytest.raises(BadRequest, match="The parameter `offset`"):
         parse_offset(text)

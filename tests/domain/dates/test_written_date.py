@@ -1,4 +1,4 @@
-"""Dates in the forms that .NET takes in its invariant culture."""
+"""Dates in the formats that .NET accepts in its invariant culture."""
 
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -55,8 +55,7 @@ DAY = datetime(2026, 11, 30, tzinfo=UTC)
         ("1/2/50", datetime(1950, 1, 2, tzinfo=UTC)),
     ],
 )
-def test_a_date_is_understood_in_many_forms(text: str, moment: datetime) -> None:
-    """The month first where only numbers tell, UTC without an offset, and what is left out is now's."""
+def test_a_date_is_parsed_in_many_formats(text: str, moment: datetime) -> None:
     found = written_date(text, NOW)
 
     assert found == moment
@@ -75,6 +74,5 @@ def test_a_date_is_understood_in_many_forms(text: str, moment: datetime) -> None
         "1/" * 39,
     ],
 )  # fmt: skip
-def test_other_texts_are_no_date(text: str) -> None:
-    """Whatever .NET would refuse, and what is longer than any date."""
+def test_texts_that_dotnet_rejects_are_no_date(text: str) -> None:
     assert written_date(text, NOW) is None

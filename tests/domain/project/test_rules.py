@@ -1,13 +1,10 @@
-"""A project's settings as the worker reads them."""
-
 import pytest
 
 from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 
-def test_settings_are_read_once_for_all_events() -> None:
-    """Lists are split, words trimmed."""
+def test_settings_are_parsed_into_rules() -> None:
     rules = ProjectRules(
         {
             "@@DataExclusions": " password, *card* ,,",
@@ -25,8 +22,7 @@ def test_settings_are_read_once_for_all_events() -> None:
     assert rules.delete_bot_data
 
 
-def test_what_every_request_leaves_out_is_known_with_what_the_project_excludes() -> None:
-    """A request is looked through once."""
+def test_request_exclusions_include_those_of_the_project() -> None:
     rules = ProjectRules({"@@DataExclusions": "password"})
 
     assert rules.request_exclusions.match("password")
@@ -46,9 +42,8 @@ def test_what_every_request_leaves_out_is_known_with_what_the_project_excludes()
         pytest.param({"@@DataExclusions": " , "}, True, id="exclusions of nothing"),
     ],
 )
-def test_rules_say_whether_they_touch_ordinary_data(
+def test_only_exclusions_and_privacy_require_changes_to_plain_events(
     settings: dict[str, str], *, leave_data_alone: bool
 ) -> None:
-    """Then the events must be looked into."""
     assert ProjectRules(settings).leave_data_alone is leave_data_alone
     assert DEFAULT_RULES.leave_data_alone
