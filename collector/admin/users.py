@@ -19,9 +19,9 @@ from collector.database.owners.users import (
     change_activity,
     delete_user,
     find_user,
+    find_user_by_id,
     lock_user,
     set_password,
-    user_of,
 )
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
@@ -99,7 +99,9 @@ async def delete(api: Api, name: str) -> UserView:
 
 async def _named(connection: asyncpg.Connection, name: str) -> User:
     user_id = parse_uuid(name)
-    user = await find_user(connection, name) if user_id is None else await user_of(connection, user_id)
+    user = (
+        await find_user(connection, name) if user_id is None else await find_user_by_id(connection, user_id)
+    )
     if user is None:
         raise NotFound(f"There is no user {name}.")
     return user

@@ -13,7 +13,7 @@ from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.database.owners.tokens import add_token, delete_tokens_of_user, login_token
-from collector.database.owners.users import User, set_password, user_of
+from collector.database.owners.users import User, find_user_by_id, set_password
 from collector.database.pool import connected
 from collector.domain.access.token import new_token
 from collector.domain.errors import Conflict, Invalid, Unauthenticated
@@ -55,7 +55,7 @@ async def post_password_change(request: web.Request) -> web.Response:
 
 async def _checked(request: web.Request, user_id: UUID, password: str) -> User:
     async with connected(request.app[API].pool) as connection:
-        user = await user_of(connection, user_id)
+        user = await find_user_by_id(connection, user_id)
     try:
         return await let_in(request, user.email_address if user else "", password)
     except Unauthenticated:

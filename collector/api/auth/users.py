@@ -8,7 +8,7 @@ from aiohttp import web
 from collector.api.auth.authentication import IDENTITY
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.database.owners.users import User, user_of
+from collector.database.owners.users import User, find_user_by_id
 from collector.database.pool import connected
 from collector.domain.errors import NotFound
 from collector.http.operation import Answer, documented
@@ -43,7 +43,7 @@ async def get_me(request: web.Request) -> web.Response:
     user = None
     if user_id is not None:
         async with connected(request.app[API].pool) as connection:
-            user = await user_of(connection, user_id)
+            user = await find_user_by_id(connection, user_id)
     if user is None:
         raise NotFound("There is no person behind this token.")
     members = msgspec.structs.asdict(user_view(user))

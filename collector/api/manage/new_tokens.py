@@ -22,7 +22,7 @@ from collector.api.manage.token_view import TokenView, token_view
 from collector.api.manage.tokens import Notes
 from collector.api.request.request_body import EXAMPLE_ID, ObjectId, read_body
 from collector.database.owners.projects import Project
-from collector.database.owners.tokens import Token, access_token, add_token, client_token_of
+from collector.database.owners.tokens import Token, access_token, add_token, find_client_token
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.domain.access.scope import CLIENT, GLOBAL, GRANTABLE, with_implied
@@ -119,7 +119,7 @@ async def get_default_token(request: web.Request) -> web.Response:
         project = await reachable_project(
             connection, identity, request.match_info["projectId"], RowLock.CHANGE
         )
-        found = await client_token_of(connection, project.id, api.clock.now())
+        found = await find_client_token(connection, project.id, api.clock.now())
         if found is not None:
             return json_response(token_view(found))
         made = await make_token_for_project(api, connection, identity, NewToken(), project)

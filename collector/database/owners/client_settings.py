@@ -1,7 +1,7 @@
 """The client configuration of a project: settings and their version, changed in one statement.
 
-A version only grows. Ingest are told under a lock on the project, always the newest state, so that of two
-changes at once the later one is what they know.
+Versions only grow. `newest_entry` locks the project while the caller publishes its newest state to ingest, so
+that of two concurrent changes the later one wins.
 """
 
 from collections.abc import AsyncIterator
@@ -17,11 +17,11 @@ from collector.domain.access.projection import ProjectEntry
 
 SETTINGS_AT_MOST: Final = 1000
 BYTES_AT_MOST: Final = 256 * 1024
-"""Of all settings of a project as JSON: all of ingest keeps them in memory, and each client fetches them."""
+"""Limit on a project's settings as JSON: every ingest process caches them, every client downloads them."""
 
 
 async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str, value: str) -> bool:
-    """Set one; False where that would be too many or too much, or where the project is gone."""
+    """Set one setting; False if that would exceed a limit, or if the project does not exist."""
     status: str = await connection.execute(
         """
         UPDATE projects
@@ -40,7 +40,7 @@ async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str
 
 
 async def remove_setting(connection: asyncpg.Connection, project_id: UUID, key: str) -> None:
-    """Remove one; where it is not there the version stays."""
+    """Remove one setting; if there is none, the version stays as it is."""
     await connection.execute(
         """
         UPDATE projects
@@ -57,7 +57,7 @@ async def remove_setting(connection: asyncpg.Connection, project_id: UUID, key: 
 async def newest_entry(
     connection: asyncpg.Connection, project_id: UUID
 ) -> AsyncIterator[ProjectEntry | None]:
-    """What ingest must know of the project, which nobody changes inside the block."""
+    """The project's projection entry, None if the project is gone; the row is locked inside the block."""
     async with connection.transaction():
         row = await connection.fetchrow(
             """

@@ -1,7 +1,7 @@
-"""Deleting organizations and projects: gone for everybody at once, what belongs to them is removed later.
+"""Deletes organizations and projects; their data becomes invisible immediately and is removed later.
 
-Queries name the projects that there are, so nobody sees what is left; `collector.database.owners.purge`
-removes it, step by step.
+Queries only name projects that exist, so the remaining data cannot be read. `collector.database.owners.purge`
+removes it in small steps.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from collector.database.owners.tokens import tokens_of_users
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What is no longer there, and the tokens that give access to less than before; tokens by public part."""
+    """The deleted projects and tokens, and the tokens whose access has shrunk; tokens by public part."""
 
     projects: list[UUID] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
@@ -24,9 +24,10 @@ class Gone:
 
 
 async def delete_organizations(connection: asyncpg.Connection, organization_ids: Sequence[UUID]) -> Gone:
-    """Delete organizations with their projects and tokens; their people stay."""
+    """Delete organizations with their projects and tokens; their members stay."""
     async with connection.transaction():
-        # In one order, as everybody does; then nobody adds a project or a member any more.
+        # Lock in order of id, as every transaction does, to avoid deadlocks. From here on no transaction can
+        # add a project or a member.
         await connection.execute(
             "SELECT FROM organizations WHERE id = ANY($1) ORDER BY id FOR UPDATE", organization_ids
         )
@@ -53,7 +54,7 @@ async def delete_projects(connection: asyncpg.Connection, project_ids: Sequence[
 
 
 async def is_deleted(connection: asyncpg.Connection, project_id: UUID) -> bool:
-    """Whether there was such a project, which must not come back."""
+    """Whether the project existed once and was deleted; its id must not be used again."""
     found: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM deleted_projects WHERE project_id = $1)", project_id
     )

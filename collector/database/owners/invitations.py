@@ -1,6 +1,6 @@
-"""Invitations to an organization: whoever brings the token when he logs in or signs up belongs to it.
+"""Invitations to an organization: people who present the token when they log in or sign up become members.
 
-They end by themselves: a token that lies in an old message must not open ingest for ever.
+They expire, so that a token in an old message cannot be used indefinitely.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ async def list_invitations(
 
 
 async def invite(connection: asyncpg.Connection, invitation: Invitation) -> None:
-    """Write an invitation; an earlier one of the same person to the same organization ends."""
+    """Insert an invitation, replacing an earlier one of the same person to the same organization."""
     await connection.execute(
         """
         INSERT INTO invitations (organization_id, email_address, token, created_utc) VALUES ($1, $2, $3, $4)
@@ -57,7 +57,7 @@ async def invite(connection: asyncpg.Connection, invitation: Invitation) -> None
 
 
 async def withdraw(connection: asyncpg.Connection, organization_id: UUID, email_address: str) -> None:
-    """End the invitation, if there is one."""
+    """Delete the invitation, if there is one."""
     await connection.execute(
         "DELETE FROM invitations WHERE organization_id = $1 AND email_address = $2",
         organization_id,
@@ -74,8 +74,11 @@ async def is_invited(connection: asyncpg.Connection, token: str, now: datetime) 
 
 
 async def accept(connection: asyncpg.Connection, token: str, user_id: UUID, now: datetime) -> bool:
-    """Let the user belong to the organization that the token invites to, and end the invitation."""
-    # The organization first, as who deletes it does: neither waits for the other in a circle.
+    """Add the user to the organization that the token invites to, and delete the invitation.
+
+    False if the token is unknown, expired or used.
+    """
+    # Lock the organization first, as its deletion does; the opposite order could deadlock.
     organization_id: UUID | None = await connection.fetchval(
         """
         SELECT o.id FROM organizations o JOIN invitations i ON i.organization_id = o.id

@@ -1,4 +1,4 @@
-"""Organizations: who owns projects, and who belongs to them."""
+"""Organizations, which own projects, and their members."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -28,10 +28,10 @@ class Organization:
     updated_utc: datetime
     monthly_event_limit: int | None = None
     is_over_limit: bool = False
-    """As many events of this month (UTC) are stored as may be."""
+    """This month (UTC) it has stored as many events as its limit allows, or more."""
 
 
-# Only where there is a limit anything is summed up.
+# The CASE sums up usage only for organizations that have a limit.
 _SELECT: Final = f"""
     SELECT o.id, o.name, o.is_suspended, o.created_utc, o.updated_utc, o.monthly_event_limit,
            CASE WHEN o.monthly_event_limit IS NULL THEN false ELSE o.monthly_event_limit <= (
@@ -45,11 +45,11 @@ _SELECT: Final = f"""
 async def list_organizations(
     connection: asyncpg.Connection, ids: Iterable[UUID], narrowing: Narrowing | None = None
 ) -> list[Organization]:
-    """Those of the organizations that exist and are meant, by name."""
+    """The organizations with these ids that match the filter, by name."""
     arguments = Arguments()
-    among = f"o.id = ANY({arguments.add(list(ids))})"
-    meant = narrowed(OrganizationConditions, narrowing, arguments)
-    statement = f"{_SELECT} WHERE {among} AND {meant} ORDER BY o.name, o.id"
+    has_id = f"o.id = ANY({arguments.add(list(ids))})"
+    matches = narrowed(OrganizationConditions, narrowing, arguments)
+    statement = f"{_SELECT} WHERE {has_id} AND {matches} ORDER BY o.name, o.id"
     return [_organization(row) for row in await connection.fetch(statement, *arguments.values)]
 
 
@@ -59,7 +59,7 @@ async def all_organizations(connection: asyncpg.Connection) -> list[Organization
 
 
 async def organizations_called(connection: asyncpg.Connection, name: str, limit: int) -> list[Organization]:
-    """Those that have the name, in any case."""
+    """The organizations with this name, ignoring case."""
     rows = await connection.fetch(
         f"{_SELECT} WHERE lower(o.name) = lower($1) ORDER BY o.id LIMIT $2", storable(name), limit
     )
@@ -75,7 +75,7 @@ async def find_organization(
 
 
 async def add_organization(connection: asyncpg.Connection, organization_id: UUID, name: str) -> None:
-    """Write an organization unless it is there."""
+    """Insert an organization unless its id exists."""
     await connection.execute(
         "INSERT INTO organizations (id, name) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING",
         organization_id,
@@ -86,7 +86,7 @@ async def add_organization(connection: asyncpg.Connection, organization_id: UUID
 async def rename_organization(
     connection: asyncpg.Connection, organization_id: UUID, name: str, now: datetime
 ) -> Organization:
-    """Give an organization that is locked another name, and answer what it is then."""
+    """Rename an organization and return the new state; the caller holds a lock on the row."""
     await connection.execute(
         "UPDATE organizations SET name = $2, updated_utc = $3 WHERE id = $1",
         organization_id,
@@ -99,7 +99,7 @@ async def rename_organization(
 async def suspend_organization(
     connection: asyncpg.Connection, organization_id: UUID, now: datetime, *, is_suspended: bool
 ) -> None:
-    """Suspend an organization, or let it go on."""
+    """Suspend an organization, or lift its suspension."""
     await connection.execute(
         "UPDATE organizations SET is_suspended = $2, updated_utc = $3 WHERE id = $1",
         organization_id,
@@ -111,7 +111,7 @@ async def suspend_organization(
 async def limit_organization(
     connection: asyncpg.Connection, organization_id: UUID, now: datetime, limit: int | None
 ) -> None:
-    """Say how many events of an organization may be stored in a month; None for any number."""
+    """Set how many events of an organization are stored in a month; None for no limit."""
     await connection.execute(
         "UPDATE organizations SET monthly_event_limit = $2, updated_utc = $3 WHERE id = $1",
         organization_id,
@@ -124,7 +124,7 @@ async def limit_organization(
 async def newest_organization_entry(
     connection: asyncpg.Connection, organization_id: UUID
 ) -> AsyncIterator[OrganizationEntry | None]:
-    """What ingest must know of the organization, which nobody changes inside the block."""
+    """The organization's projection entry, None if it is gone; the row is locked inside the block."""
     async with connection.transaction():
         found = await find_organization(connection, organization_id, RowLock.CHANGE)
         yield None if found is None else _entry(found)
@@ -133,7 +133,7 @@ async def newest_organization_entry(
 async def has_organization_named(
     connection: asyncpg.Connection, among: Iterable[UUID], name: str, *, but: UUID | None = None
 ) -> bool:
-    """Whether one of these, but that one, has the name in any case."""
+    """Whether one of these organizations, other than `but`, has the name, ignoring case."""
     found: bool = await connection.fetchval(
         f"""
         SELECT EXISTS (SELECT FROM organizations
@@ -147,7 +147,7 @@ async def has_organization_named(
 
 
 async def add_member(connection: asyncpg.Connection, organization_id: UUID, user_id: UUID) -> None:
-    """Let a user belong to an organization."""
+    """Add a user to an organization; does nothing if they are a member."""
     await connection.execute(
         "INSERT INTO organization_members (organization_id, user_id) VALUES ($1, $2) ON CONFLICT DO NOTHING",
         organization_id,
@@ -156,7 +156,7 @@ async def add_member(connection: asyncpg.Connection, organization_id: UUID, user
 
 
 async def remove_member(connection: asyncpg.Connection, organization_id: UUID, user_id: UUID) -> None:
-    """Let a user belong to an organization no longer."""
+    """Remove a user from an organization."""
     await connection.execute(
         "DELETE FROM organization_members WHERE organization_id = $1 AND user_id = $2",
         organization_id,
@@ -165,7 +165,7 @@ async def remove_member(connection: asyncpg.Connection, organization_id: UUID, u
 
 
 async def member_ids(connection: asyncpg.Connection, organization_ids: Sequence[UUID]) -> list[UUID]:
-    """Everybody who belongs to one of the organizations."""
+    """The ids of the users who belong to at least one of the organizations."""
     rows = await connection.fetch(
         "SELECT DISTINCT user_id FROM organization_members WHERE organization_id = ANY($1) ORDER BY 1",
         organization_ids,

@@ -1,4 +1,4 @@
-"""What the settings of projects decide about their events, as the worker asks for it."""
+"""The rules that projects' settings set for their events, read by the worker."""
 
 from collections.abc import Collection, Mapping
 from functools import lru_cache
@@ -12,13 +12,13 @@ from collector.domain.project.rules import ProjectRules
 
 
 class StoredProjects:
-    """Asks Postgres at each call: a change of settings holds for the next transaction of every worker."""
+    """Queries Postgres at every call, so that changed settings apply to every worker's next transaction."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
     async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
-        """The rules of those of the projects that there are. Raises DatabaseUnavailable."""
+        """The rules of each of these projects that exists. Raises DatabaseUnavailable."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(
                 "SELECT id, settings, delete_bot_data_enabled FROM projects WHERE id = ANY($1)",

@@ -1,4 +1,4 @@
-"""What ingest must know, read from Postgres in one consistent look."""
+"""Reads the token projection, all that ingest needs to know, from one snapshot of Postgres."""
 
 import asyncpg
 
@@ -10,7 +10,7 @@ from collector.domain.access.projection import Projection
 
 
 async def load_projection(pool: asyncpg.Pool) -> Projection:
-    """Everything, as of one moment."""
+    """All entries, from one snapshot. Raises DatabaseUnavailable."""
     async with (
         connected(pool) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),

@@ -1,4 +1,4 @@
-"""Projects: what events belong to."""
+"""Projects, which own events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class Project:
 
 
 class ProjectOrder(Enum):
-    """What a list of projects can be in the order of."""
+    """The orders in which projects can be listed, as SQL."""
 
     NAME = "p.name, p.id"
     NAME_DESCENDING = "p.name DESC, p.id DESC"
@@ -55,8 +55,8 @@ _SELECT: Final = """
 async def find_project(
     connection: asyncpg.Connection, project_id: UUID, lock: RowLock = RowLock.NONE
 ) -> Project | None:
-    """The project with this id; a lock holds its organization, too."""
-    # The organization first, as who deletes it does.
+    """The project with this id; a lock also covers its organization."""
+    # Lock the organization first, as its deletion does; the opposite order could deadlock.
     locking = f" {lock.value} OF o, p" if lock.value else ""
     row = await connection.fetchrow(f"{_SELECT} WHERE p.id = $1{locking}", project_id)
     return None if row is None else _project(row)
@@ -71,7 +71,7 @@ async def list_projects(
     offset: int,
     order: ProjectOrder = ProjectOrder.NAME,
 ) -> list[Project]:
-    """A part of the organizations' projects that are meant."""
+    """One page of the organizations' projects that match the filter."""
     arguments = Arguments()
     condition = _condition(organization_ids, narrowing, arguments)
     rows = await connection.fetch(
@@ -85,7 +85,7 @@ async def list_projects(
 async def count_projects(
     connection: asyncpg.Connection, organization_ids: Iterable[UUID], narrowing: Narrowing | None = None
 ) -> int:
-    """How many projects of the organizations are meant."""
+    """How many of the organizations' projects match the filter."""
     arguments = Arguments()
     condition = _condition(organization_ids, narrowing, arguments)
     statement = f"SELECT count(*) FROM projects p WHERE {condition}"  # noqa: S608 - constants and arguments
@@ -94,7 +94,7 @@ async def count_projects(
 
 
 async def projects_called(connection: asyncpg.Connection, name: str, limit: int) -> list[Project]:
-    """Those that have the name, in any case."""
+    """The projects with this name, ignoring case."""
     rows = await connection.fetch(
         f"{_SELECT} WHERE lower(p.name) = lower($1) ORDER BY p.id LIMIT $2", storable(name), limit
     )
@@ -104,7 +104,7 @@ async def projects_called(connection: asyncpg.Connection, name: str, limit: int)
 async def readable_projects(
     connection: asyncpg.Connection, organization_ids: Iterable[UUID] | None
 ) -> list[UUID]:
-    """The projects of these organizations, or of all, whose events may be read: none of a suspended one."""
+    """The projects of these organizations (None: of all) whose events may be read: not of suspended ones."""
     rows = await connection.fetch(
         f"{_SELECT} WHERE ($1::uuid[] IS NULL OR p.organization_id = ANY($1))"
         " AND NOT o.is_suspended ORDER BY p.id",
@@ -114,7 +114,7 @@ async def readable_projects(
 
 
 async def project_names(connection: asyncpg.Connection, project_ids: Iterable[UUID]) -> dict[UUID, str]:
-    """What these projects are called."""
+    """The names of those of the projects that exist."""
     rows = await connection.fetch("SELECT id, name FROM projects WHERE id = ANY($1)", list(project_ids))
     return {row["id"]: row["name"] for row in rows}
 
@@ -128,7 +128,7 @@ async def add_project(
     delete_bot_data_enabled: bool = False,
     promoted_tabs: Iterable[str] = (),
 ) -> bool:
-    """Write a project unless it is there; answers whether it was new."""
+    """Insert a project unless its id exists; returns whether it was inserted."""
     status: str = await connection.execute(
         """
         INSERT INTO projects (id, organization_id, name, settings, delete_bot_data_enabled, promoted_tabs)
@@ -147,7 +147,7 @@ async def add_project(
 async def has_project_named(
     connection: asyncpg.Connection, organization_id: UUID, name: str, *, but: UUID | None = None
 ) -> bool:
-    """Whether a project of the organization, but that one, has the name in any case."""
+    """Whether a project of the organization, other than `but`, has the name, ignoring case."""
     found: bool = await connection.fetchval(
         f"""
         SELECT EXISTS (SELECT FROM projects
@@ -162,7 +162,7 @@ async def has_project_named(
 
 
 async def change_project(connection: asyncpg.Connection, project: Project, now: datetime) -> None:
-    """Write what people may change of a project."""
+    """Update the columns of a project that people can change."""
     await connection.execute(
         """
         UPDATE projects SET name = $2, delete_bot_data_enabled = $3, promoted_tabs = $4, updated_utc = $5
@@ -183,14 +183,14 @@ async def all_project_entries(connection: asyncpg.Connection) -> dict[bytes, Pro
 
 
 def project_entry(row: asyncpg.Record) -> ProjectEntry:
-    """What ingest must know, from the row's organization, version and settings."""
+    """The projection entry from the row's organization, version and settings."""
     settings = decoded_settings(row["settings"])
     return ProjectEntry(row["organization_id"].bytes, row["config_version"], settings)
 
 
 def _condition(ids: Iterable[UUID], narrowing: Narrowing | None, arguments: Arguments) -> str:
-    among = f"p.organization_id = ANY({arguments.add(list(ids))})"
-    return f"{among} AND {narrowed(ProjectConditions, narrowing, arguments)}"
+    has_organization = f"p.organization_id = ANY({arguments.add(list(ids))})"
+    return f"{has_organization} AND {narrowed(ProjectConditions, narrowing, arguments)}"
 
 
 def _project(row: Any) -> Project:

@@ -1,8 +1,8 @@
-"""What deleted projects left behind, removed in small steps, each a transaction that notes what it took.
+"""Removes the data of deleted projects in small steps, each a transaction that records what it removed.
 
-As a rule nothing is deleted from partitions: they are dropped whole when retention has passed. Here it is,
-because whoever deletes a project may expect its data to be gone, not hidden for a month. A step locks rows
-in the order in which workers lock them, who may still be storing: nobody waits in a circle.
+Partitions are normally dropped whole when retention has passed. Deleted projects are the exception: people
+who delete a project expect its data to be gone, not hidden for a month. A step locks rows in the same order
+as workers do, which may still be storing, so that they cannot deadlock.
 """
 
 import time
@@ -18,15 +18,15 @@ from collector.domain.ids import DAY_MS, accepted_ms, lowest_id_at_ms
 
 ROWS_AT_ONCE: Final = 5000
 _RUN_SECONDS: Final = 20.0
-"""Then other jobs have their turn; the next run goes on."""
+"""A run ends after this time, so that other jobs are not held up; the next run continues."""
 _SETTLED: Final = timedelta(minutes=15)
-"""Longer than a worker takes that began to store before the project was deleted."""
+"""Longer than any storing transaction that may have begun before the project was deleted."""
 
 _PLAIN_TABLES: Final = {"stacks": "id", "sessions": "start_event_id", "user_descriptions": "id"}
-"""And the key that their locks are sorted by."""
+"""Tables whose rows are removed without a record, and the column that orders their locks."""
 _OF_PROJECT: Final = "project_id = $1"
 _BY_PURGE_INDEX: Final = "uuid_send(project_id) = uuid_send($1)"
-"""As the tables have it whose index by project is for this alone."""
+"""Matches the expression of the index that exists only for purging."""
 _CONDITIONS: Final = {"sessions": _BY_PURGE_INDEX, "user_descriptions": _BY_PURGE_INDEX}
 _DELETE_SOME: Final = """
     DELETE FROM {table} WHERE project_id = $1 AND {key} = ANY(ARRAY(
@@ -37,7 +37,7 @@ _DELETE_SOME: Final = """
 
 
 async def purge_deleted(pool: asyncpg.Pool) -> int:
-    """Remove for a while; answers how many rows. Another worker's project is left to that one."""
+    """Remove rows for up to `_RUN_SECONDS` and return how many; skips projects locked by another worker."""
     began, removed = time.monotonic(), 0
     async with connected(pool) as connection:
         rows = await connection.fetch(
@@ -54,7 +54,7 @@ async def purge_deleted(pool: asyncpg.Pool) -> int:
 
 
 async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
-    """Remove some rows of the project, those of one table; where there are none it is done, once settled."""
+    """Remove some rows of the project from one table; marks it as emptied once there are none left."""
     is_ours = await connection.fetchval(
         """
         SELECT true FROM deleted_projects d WHERE project_id = $1 AND emptied_utc IS NULL
@@ -64,9 +64,12 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
     )
     if not is_ours:
         return 0
+    # One table a step: as soon as one of them had rows, the others wait for the next step.
     removed = await _remove_events(connection, project_id) or await _remove_letters(connection, project_id)
     for table, key in _PLAIN_TABLES.items():
-        removed = removed or await _remove_from(connection, table, key, project_id)
+        if not removed:
+            status = await connection.execute(delete_some(table, key), project_id, ROWS_AT_ONCE)
+            removed = _row_count(status)
     if not removed:
         await connection.execute(
             "UPDATE deleted_projects SET emptied_utc = now()"
@@ -78,7 +81,7 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
 
 
 async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> int:
-    """From one partition at a time."""
+    """Remove events of one daily partition and count them in `removed_events`, which the audit reads."""
     first: UUID | None = await connection.fetchval(
         "SELECT id FROM events WHERE project_id = $1 LIMIT 1", project_id
     )
@@ -86,7 +89,7 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
         return 0
     day = accepted_ms(first.bytes) // DAY_MS
     bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
-    removed = _number(
+    removed = _row_count(
         await connection.execute(
             """
             DELETE FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 AND id = ANY(ARRAY(
@@ -112,11 +115,7 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
 
 async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> int:
     rows = await connection.fetch(
-        f"""
-        {delete_some("dead_letters", "id")} RETURNING reason
-        """,
-        project_id,
-        ROWS_AT_ONCE,
+        f"{delete_some('dead_letters', 'id')} RETURNING reason", project_id, ROWS_AT_ONCE
     )
     for reason, letters in sorted(Counter(row["reason"] for row in rows).items()):
         await connection.execute(
@@ -131,15 +130,11 @@ async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> i
     return len(rows)
 
 
-async def _remove_from(connection: asyncpg.Connection, table: str, key: str, project_id: UUID) -> int:
-    return _number(await connection.execute(delete_some(table, key), project_id, ROWS_AT_ONCE))
-
-
 def delete_some(table: str, key: str) -> str:
-    """The statement that removes some rows of a project ($1), $2 at most, locked in the order of `key`."""
+    """A statement that deletes up to $2 rows of project $1, locking them in the order of `key`."""
     return _DELETE_SOME.format(table=table, key=key, condition=_CONDITIONS.get(table, _OF_PROJECT))
 
 
-def _number(status: str) -> int:
-    """`DELETE 5000` -> 5000."""
+def _row_count(status: str) -> int:
+    """The number in a command tag: `DELETE 5000` -> 5000."""
     return int(status.rpartition(" ")[2])

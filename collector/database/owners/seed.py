@@ -18,8 +18,8 @@ from collector.database.owners.tokens import (
     Token,
     access_token,
     add_token,
-    client_token_of,
     extend_login,
+    find_client_token,
     find_tokens,
     login_token,
 )
@@ -39,10 +39,10 @@ _PASSWORD_BYTES: Final = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seed:
-    """What an installation begins with; kept by whoever started it and given again at each start.
+    """What an installation begins with; the caller keeps it and passes it again at every start.
 
-    Ids are 32 hex characters; `user_token` is a login token. An empty password is one that was changed and
-    that nobody knows here.
+    Ids are 32 hex characters; `user_token` is a login token. `password` is empty if it was changed since and
+    is therefore unknown here.
     """
 
     email: str
@@ -54,10 +54,10 @@ class Seed:
 
 
 async def seed(database_url: str, wanted: Seed) -> Seed:
-    """Make what is missing and answer what is in force.
+    """Create what is missing and return what is in force.
 
-    Nothing that was changed since is changed back: a password that is another one by now is answered as an
-    empty text; a token that was revoked stays revoked, another one is answered in its place.
+    Never reverts a change: if the password was changed, the returned one is empty; a revoked token stays
+    revoked, and another one is returned in its place. Raises StartError if the database is unavailable.
     """
     connection = await connect_once(database_url)
     try:
@@ -72,7 +72,8 @@ async def seed(database_url: str, wanted: Seed) -> Seed:
 
 async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
     now = datetime.now(UTC)
-    if await is_deleted(connection, UUID(wanted.project_id)):  # whose events are being removed
+    # The id of a deleted project cannot be used again: the purge is removing its events.
+    if await is_deleted(connection, UUID(wanted.project_id)):
         wanted = replace(wanted, project_id=UUID(bytes=PostIds().next(int(now.timestamp() * 1000))).hex)
     organization_id, project_id = UUID(wanted.organization_id), UUID(wanted.project_id)
     await add_organization(connection, organization_id, _ORGANIZATION_NAME)
@@ -88,7 +89,7 @@ async def _seed(connection: asyncpg.Connection, wanted: Seed) -> Seed:
 
 
 async def _user(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> tuple[User, str]:
-    """The user with that address and the password, if we know it. The first user may do everything."""
+    """The user with that address, created with every scope if missing, and the password if we know it."""
     found = await find_user(connection, wanted.email)
     if found is not None:
         is_known = await asyncio.to_thread(is_password, found.password_hash, wanted.password)
@@ -109,32 +110,33 @@ async def _user(connection: asyncpg.Connection, wanted: Seed, now: datetime) -> 
 async def _login(
     connection: asyncpg.Connection, wanted: Seed, user_id: UUID, now: datetime, *, is_new: bool
 ) -> str:
-    """A login token that is valid for long from now on."""
-    held = await _held(connection, wanted.user_token)
-    if held is not None and held.user_id == user_id:
-        await extend_login(connection, held.id, now + LOGIN_VALID)
+    """A login token of the user, renewed to its full lifetime."""
+    stored = await _stored_token(connection, wanted.user_token)
+    if stored is not None and stored.user_id == user_id:
+        await extend_login(connection, stored.id, now + LOGIN_VALID)
         return wanted.user_token
-    secret = wanted.user_token if is_new and held is None else new_token()
+    # A missing token was revoked, unless the installation is new.
+    secret = wanted.user_token if is_new and stored is None else new_token()
     await add_token(connection, login_token(secret, user_id, now))
     return secret
 
 
 async def _client_token(connection: asyncpg.Connection, wanted: Seed, now: datetime, *, is_new: bool) -> str:
-    """A token for posting to the project: the wanted one, if that was not revoked or disabled."""
+    """A token for posting to the project: the wanted one, unless it was revoked or disabled."""
     project_id = UUID(wanted.project_id)
-    held = await _held(connection, wanted.client_token)
-    if held is not None and held.project_id == project_id and not held.is_disabled:
+    stored = await _stored_token(connection, wanted.client_token)
+    if stored is not None and stored.project_id == project_id and not stored.is_disabled:
         return wanted.client_token
-    other = await client_token_of(connection, project_id, now)
+    other = await find_client_token(connection, project_id, now)
     if other is not None and other.clear_text is not None:
         return other.clear_text
-    secret = wanted.client_token if is_new and held is None else new_token()
+    secret = wanted.client_token if is_new and stored is None else new_token()
     owner = {"organization_id": UUID(wanted.organization_id), "project_id": project_id}
     await add_token(connection, access_token(secret, (CLIENT,), now, **owner))
     return secret
 
 
-async def _held(connection: asyncpg.Connection, secret: str) -> Token | None:
-    """The token with this text, if it is kept."""
+async def _stored_token(connection: asyncpg.Connection, secret: str) -> Token | None:
+    """The stored token whose whole text is `secret`."""
     found = await find_tokens(connection, [lookup_prefix(secret)])
     return next((token for token in found if token.digest == token_digest(secret)), None)

@@ -1,7 +1,7 @@
-"""How much there is: stacks by counting them, events by what the workers have counted.
+"""Numbers of stacks and events: stacks are counted, events are summed up from the workers' usage counts.
 
-To count events themselves would read all of them. Usage goes by the hour of acceptance, as leaves do by the
-day, so with the same retention it says the same, give or take what people have deleted.
+Counting the events themselves would read all of them. Usage is kept by the hour of acceptance, and partitions
+by its day, so over the retention both give the same number, except for events that people have deleted.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from collector.domain.event.outcome import Outcome
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Of one project, or of all that an organization has."""
+    """Of one project, or of all projects of an organization."""
 
     projects: int = 0
     stacks: int = 0
@@ -36,7 +36,7 @@ _COUNTS: Final = """
 async def statistics_of_projects(
     connection: asyncpg.Connection, project_ids: Sequence[UUID], since: datetime
 ) -> dict[UUID, Statistics]:
-    """Each project's, with the events that were accepted since then."""
+    """By project, with the events accepted since then."""
     rows = await connection.fetch(
         f"SELECT p.id, {_COUNTS} FROM projects p WHERE p.id = ANY($1)",  # noqa: S608 - constants only
         project_ids,
@@ -49,7 +49,7 @@ async def statistics_of_projects(
 async def statistics_of_organizations(
     connection: asyncpg.Connection, organization_ids: Sequence[UUID], since: datetime
 ) -> dict[UUID, Statistics]:
-    """Each organization's, likewise; one without projects is not in it."""
+    """By organization, with the events accepted since then; organizations without projects are left out."""
     rows = await connection.fetch(
         f"""
         SELECT organization_id, count(*) AS projects, sum(stacks)::bigint AS stacks,

@@ -1,4 +1,4 @@
-"""Tokens: kept by their first 24 characters and the SHA-256 of the whole."""
+"""Tokens, stored as their first 24 characters and the SHA-256 of the whole."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -20,7 +20,7 @@ LOGIN_VALID: Final = timedelta(days=90)
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A row of `tokens`. `id` is the public part; `clear_text` is the whole, of tokens that may only post."""
+    """A row of `tokens`. `id` is the public part; `clear_text` the whole, of tokens that may only post."""
 
     id: str
     digest: bytes
@@ -37,12 +37,12 @@ class Token:
     is_disabled: bool = False
     clear_text: str | None = None
     is_suspended: bool = False
-    """Its organization is; not kept with the token."""
+    """Whether its organization is suspended; not a column of the token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an enabled token gives access to; `user_id` is the person behind it, if there is one."""
+    """What an enabled token gives access to; `user_id` is the user it belongs to, if any."""
 
     entry: TokenEntry
     user_id: UUID | None
@@ -50,7 +50,7 @@ class Access:
 
 
 def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members: Any) -> Token:
-    """A token for programs, from its whole text; `members` are further fields of `Token`."""
+    """A token for programs, from its whole text; `members` are other fields of `Token`."""
     return Token(
         id=lookup_prefix(secret),
         digest=token_digest(secret),
@@ -64,7 +64,7 @@ def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members:
 
 
 def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
-    """A token for a person who has logged in; what it may do follows the person's roles."""
+    """A token for a user who has logged in; its scopes are the user's roles at the time of use."""
     return Token(
         id=lookup_prefix(secret),
         digest=token_digest(secret),
@@ -89,7 +89,8 @@ _SELECT: Final = f"""
 """  # noqa: S608 - constants only
 _OWNED: Final = "t.kind = 'access' AND (t.project_id = $1 OR t.organization_id = $1)"
 
-# A person's token has the person's organizations and, where it names no scopes, the person's roles.
+# A user's token gives access to the user's organizations and, if it has no scopes itself, takes the user's
+# roles.
 _ACCESS: Final = """
     SELECT t.id, t.digest, t.kind, t.project_id, t.default_project_id, t.expires_utc, t.user_id,
            CASE WHEN t.user_id IS NULL OR cardinality(t.scopes) > 0 THEN t.scopes ELSE u.roles END AS scopes,
@@ -103,14 +104,14 @@ _ACCESS: Final = """
 
 
 async def find_access(connection: asyncpg.Connection, lookup: str) -> Access | None:
-    """The enabled token with this public part, if its person is active; it may have expired."""
+    """The enabled token with this public part, unless its user is inactive; it may have expired."""
     row = await connection.fetchrow(f"{_ACCESS} AND t.id = $1", storable(lookup))
     return None if row is None else Access(_entry(row), row["user_id"], row["is_suspended"])
 
 
 @asynccontextmanager
 async def newest_access(connection: asyncpg.Connection, lookup: str) -> AsyncIterator[Access | None]:
-    """What the token gives access to now; nobody changes or deletes the token inside the block."""
+    """What the token gives access to now; the row is locked inside the block."""
     async with connection.transaction():
         await lock_token(connection, storable(lookup))
         yield await find_access(connection, lookup)
@@ -123,7 +124,7 @@ async def all_entries(connection: asyncpg.Connection) -> dict[str, TokenEntry]:
 
 
 async def add_token(connection: asyncpg.Connection, token: Token) -> None:
-    """Write a new token."""
+    """Insert a token."""
     await connection.execute(
         f"INSERT INTO tokens ({_COLUMNS}) VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14)",  # noqa: S608
         token.id,
@@ -144,13 +145,13 @@ async def add_token(connection: asyncpg.Connection, token: Token) -> None:
 
 
 async def find_tokens(connection: asyncpg.Connection, lookups: Iterable[str]) -> list[Token]:
-    """The tokens with these public parts, whatever their state and owner."""
+    """The tokens with these public parts, also expired and disabled ones, of any owner."""
     rows = await connection.fetch(f"{_SELECT} WHERE t.id = ANY($1) ORDER BY t.id", list(lookups))
     return [_token(row) for row in rows]
 
 
 async def list_tokens(connection: asyncpg.Connection, owner: UUID, *, limit: int, offset: int) -> list[Token]:
-    """A part of the access tokens of a project or of a whole organization, the oldest first."""
+    """One page of the access tokens of a project or of a whole organization, oldest first."""
     rows = await connection.fetch(
         f"{_SELECT} WHERE {_OWNED} ORDER BY t.created_utc, t.id LIMIT $2 OFFSET $3", owner, limit, offset
     )
@@ -158,7 +159,7 @@ async def list_tokens(connection: asyncpg.Connection, owner: UUID, *, limit: int
 
 
 async def all_access_tokens(connection: asyncpg.Connection) -> list[Token]:
-    """Every access token, the oldest first."""
+    """Every access token, oldest first."""
     rows = await connection.fetch(f"{_SELECT} WHERE t.kind = 'access' ORDER BY t.created_utc, t.id")
     return [_token(row) for row in rows]
 
@@ -170,12 +171,12 @@ async def count_tokens(connection: asyncpg.Connection, owner: UUID) -> int:
 
 
 async def lock_token(connection: asyncpg.Connection, lookup: str) -> None:
-    """Until the transaction ends nobody changes or deletes the token, if there is one."""
+    """Lock the token, if it exists, against changes and deletion until the transaction ends."""
     await connection.execute("SELECT FROM tokens WHERE id = $1 FOR NO KEY UPDATE", lookup)
 
 
 async def change_token(connection: asyncpg.Connection, token: Token) -> None:
-    """Write what people may change of a token."""
+    """Update the columns of a token that people can change."""
     await connection.execute(
         "UPDATE tokens SET is_disabled = $2, notes = $3, updated_utc = $4 WHERE id = $1",
         token.id,
@@ -186,38 +187,38 @@ async def change_token(connection: asyncpg.Connection, token: Token) -> None:
 
 
 async def delete_tokens(connection: asyncpg.Connection, lookups: Iterable[str]) -> None:
-    """Revoke tokens; who has no such token any more is none the wiser."""
+    """Revoke tokens; does nothing for those that do not exist."""
     await connection.execute("DELETE FROM tokens WHERE id = ANY($1)", list(lookups))
 
 
 async def delete_tokens_of_user(connection: asyncpg.Connection, user_id: UUID) -> list[str]:
-    """Revoke everything that a person has, and answer the public parts."""
+    """Revoke all tokens of a user and return their public parts."""
     rows = await connection.fetch("DELETE FROM tokens WHERE user_id = $1 RETURNING id", user_id)
     return [row["id"] for row in rows]
 
 
 async def tokens_of_users(connection: asyncpg.Connection, user_ids: Sequence[UUID]) -> list[str]:
-    """The public parts of everything that these people have."""
+    """The public parts of all tokens of these users."""
     rows = await connection.fetch("SELECT id FROM tokens WHERE user_id = ANY($1) ORDER BY id", user_ids)
     return [row["id"] for row in rows]
 
 
 async def delete_expired_logins(connection: asyncpg.Connection, user_id: UUID, now: datetime) -> None:
-    """Remove a person's login tokens that nobody can use any more."""
+    """Delete the expired login tokens of a user."""
     await connection.execute(
         "DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND expires_utc < $2", user_id, now
     )
 
 
 async def extend_login(connection: asyncpg.Connection, lookup: str, expires_utc: datetime) -> None:
-    """Let a login token live longer."""
+    """Set when a login token expires."""
     await connection.execute(
         "UPDATE tokens SET expires_utc = $2 WHERE id = $1 AND kind = 'login'", lookup, expires_utc
     )
 
 
-async def client_token_of(connection: asyncpg.Connection, project_id: UUID, now: datetime) -> Token | None:
-    """The project's oldest usable token that may only post."""
+async def find_client_token(connection: asyncpg.Connection, project_id: UUID, now: datetime) -> Token | None:
+    """The project's oldest enabled, unexpired token that may only post."""
     row = await connection.fetchrow(
         f"{_SELECT} WHERE t.project_id = $1 AND t.clear_text IS NOT NULL AND NOT t.is_disabled"
         " AND (t.expires_utc IS NULL OR t.expires_utc > $2) ORDER BY t.created_utc, t.id LIMIT 1",

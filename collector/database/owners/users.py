@@ -9,12 +9,13 @@ import asyncpg
 
 from collector.database.text import storable
 
-_FIRST_USER_LOCK: Final = 0x66697273  # any number that is ours: two first users take turns
+_FIRST_USER_LOCK: Final = 0x66697273
+"""Advisory lock that keeps two concurrent sign-ups from both becoming the first user."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person, the organizations that the person belongs to and the hash of the password."""
+    """A person who can log in, with the organizations that they belong to."""
 
     id: UUID
     email_address: str
@@ -34,32 +35,32 @@ _SELECT: Final = """
 
 
 async def find_user(connection: asyncpg.Connection, email_address: str) -> User | None:
-    """The user with this address, however it is spelled."""
+    """The user with this address, ignoring case and surrounding space."""
     row = await connection.fetchrow(f"{_SELECT} WHERE u.email_address = $1", normal_email(email_address))
     return None if row is None else _user(row)
 
 
-async def user_of(connection: asyncpg.Connection, user_id: UUID) -> User | None:
+async def find_user_by_id(connection: asyncpg.Connection, user_id: UUID) -> User | None:
     """The user with this id."""
     row = await connection.fetchrow(f"{_SELECT} WHERE u.id = $1", user_id)
     return None if row is None else _user(row)
 
 
 async def lock_user(connection: asyncpg.Connection, user_id: UUID) -> User | None:
-    """The user with this id; until the transaction ends nobody else has this lock."""
+    """The user with this id, locked against changes until the transaction ends."""
     await connection.execute("SELECT FROM users WHERE id = $1 FOR NO KEY UPDATE", user_id)
-    return await user_of(connection, user_id)
+    return await find_user_by_id(connection, user_id)
 
 
 async def all_users(connection: asyncpg.Connection) -> list[User]:
-    """Everybody, by address."""
+    """Every user, by address."""
     return [_user(row) for row in await connection.fetch(f"{_SELECT} ORDER BY u.email_address")]
 
 
 async def list_members(
     connection: asyncpg.Connection, organization_id: UUID, *, limit: int, offset: int
 ) -> list[User]:
-    """A part of the people who belong to an organization, by address."""
+    """One page of the members of an organization, by address."""
     rows = await connection.fetch(
         f"{_SELECT} JOIN organization_members o ON o.user_id = u.id"
         " WHERE o.organization_id = $1 ORDER BY u.email_address LIMIT $2 OFFSET $3",
@@ -71,7 +72,7 @@ async def list_members(
 
 
 async def count_members(connection: asyncpg.Connection, organization_id: UUID) -> int:
-    """How many people belong to an organization."""
+    """How many members an organization has."""
     number: int = await connection.fetchval(
         "SELECT count(*) FROM organization_members WHERE organization_id = $1", organization_id
     )
@@ -79,13 +80,13 @@ async def count_members(connection: asyncpg.Connection, organization_id: UUID) -
 
 
 async def is_first_user(connection: asyncpg.Connection) -> bool:
-    """Whether there is nobody yet; who else asks waits for the end of this transaction."""
+    """Whether there are no users yet; other callers wait until this transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_USER_LOCK)
     return not await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
 
 
 async def add_user(connection: asyncpg.Connection, user: User) -> bool:
-    """Write a new user; False where the address is taken. Organizations are joined by `add_member`."""
+    """Insert a user; False if the address is taken. Use `add_member` to add them to organizations."""
     status: str = await connection.execute(
         """
         INSERT INTO users (id, email_address, full_name, roles, is_active, password_hash)
@@ -102,9 +103,10 @@ async def add_user(connection: asyncpg.Connection, user: User) -> bool:
 
 
 async def is_still_known(connection: asyncpg.Connection, user: User) -> bool:
-    """Whether the person is active and the password still the one that was checked.
+    """Whether the user is active and the password is still the one that was checked.
 
-    Held until the transaction ends: so no login that a change of password should end comes after it.
+    Locks the row until the transaction ends, so that no login token is created after a change of the
+    password, which revokes them all.
     """
     found: int | None = await connection.fetchval(
         "SELECT 1 FROM users WHERE id = $1 AND is_active AND password_hash IS NOT DISTINCT FROM $2 FOR SHARE",
@@ -115,7 +117,7 @@ async def is_still_known(connection: asyncpg.Connection, user: User) -> bool:
 
 
 async def set_password(connection: asyncpg.Connection, user: User, password_hash: str, now: datetime) -> bool:
-    """Replace the password that was checked; False where it is another one by now."""
+    """Replace the password that was checked; False if it has changed since or the user is inactive."""
     status: str = await connection.execute(
         """
         UPDATE users SET password_hash = $3, updated_utc = $4
@@ -132,19 +134,19 @@ async def set_password(connection: asyncpg.Connection, user: User, password_hash
 async def change_activity(
     connection: asyncpg.Connection, user_id: UUID, now: datetime, *, is_active: bool
 ) -> None:
-    """Lock a person out with all tokens, or let the person in again."""
+    """Deactivate a user, which also disables all their tokens, or activate them again."""
     await connection.execute(
         "UPDATE users SET is_active = $2, updated_utc = $3 WHERE id = $1", user_id, is_active, now
     )
 
 
 async def delete_user(connection: asyncpg.Connection, user_id: UUID) -> None:
-    """Remove a person; the tokens must be deleted before, so that they are known."""
+    """Delete a user. Call `delete_tokens_of_user` before: it returns the tokens that caches must forget."""
     await connection.execute("DELETE FROM users WHERE id = $1", user_id)
 
 
 def normal_email(text: str) -> str:
-    """An address as it is kept and compared."""
+    """An address as it is stored and compared."""
     return storable(text.strip().lower())
 
 
