@@ -254,7 +254,7 @@ class DrainBench:
             async with asyncio.timeout(_SLICE_LIMIT_SECONDS):
                 await consumer.run(stop)
         except TimeoutError:
-            raise BenchmarkError(f"the worker did not drain its backlog: {consumer.trouble}.") from None
+            raise BenchmarkError(f"the worker did not drain its backlog: {consumer.last_error}.") from None
         seconds = time.perf_counter() - began
         worker, server = time.process_time() - worker, self._server_seconds() - server
         self.efforts.append(Effort(_us_each(server, backlog), _us_each(worker, backlog)))

@@ -1,4 +1,4 @@
-"""Where crash tests can make the worker die."""
+"""Wraps the stream and the store so that crash tests can kill the worker at chosen points."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from worker.consumer import Store, Stream
 
 
 def with_fault_points(stream: Stream, store: Store, faults: FaultPoints) -> tuple[Stream, Store]:
-    """Both themselves, unless a crash test is on."""
+    """The stream and the store, wrapped only while a crash test runs."""
     if faults.directory is None:
         return stream, store
     return _MortalStream(stream, faults), _MortalStore(store, faults)

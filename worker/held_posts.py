@@ -1,8 +1,8 @@
-"""Trying held posts again: one project after the other, a few posts at a time.
+"""Retries held posts: one project after the other, a few posts at a time.
 
-A project whose events are still mostly refused is left immediately. Where the cause was our code or the
-schema, all of its posts are stored once that has changed. Where it was the data, the events that Postgres
-takes are stored after a day, and the others become dead letters.
+A project whose events are still mostly rejected is skipped until its next turn. If the cause was our code or
+the schema, all of its posts are stored once that is fixed. If it was the data, then after a day the rows that
+Postgres accepts are stored and the others become dead letters.
 """
 
 import hashlib
@@ -17,7 +17,6 @@ import structlog
 
 from collector.database.errors import TooManyRejected
 from collector.database.writing.held_posts import (
-    DuePost,
     count_held_posts,
     delete_posts,
     due_posts,
@@ -28,39 +27,45 @@ from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.ids import accepted_ms, derived_id
 from collector.domain.intake.normalize import Rules, make_batch, normalize
 from collector.domain.post import Post
-from collector.domain.project.rules import ProjectRules
 from collector.process.metrics import WorkerMetrics
 from worker.consumer import Projects
 
-_AT_ONCE: Final = 20
-"""Each may hold a hundred thousand events; most hold one."""
-_MOST_TRANSACTIONS: Final = 100
-"""Of one run; the next one goes on."""
+_PAGE: Final = 20
+"""Posts read together: each may hold a hundred thousand events, most hold one."""
+_MOST_PAGES: Final = 100
+"""Bounds one run; the next run continues."""
 
 _decoder: Final = msgspec.msgpack.Decoder(Post)
 _log = structlog.get_logger()
 
 
-class JudgingStore(Protocol):
-    """What held posts need of the store."""
+class HeldPostStore(Protocol):
+    """The part of the store that held posts need."""
 
     async def save(self, batches: Sequence[NormalizedBatch], *, may_refuse_all: bool = False) -> Tally:
-        """Store each batch once. Raises MostlyRefused, unless all rows may be refused."""
+        """Store each batch once. Raises TooManyRejected, unless all rows may be rejected."""
         ...
 
 
-async def try_held_posts(pool: asyncpg.Pool, store: JudgingStore, projects: Projects, rules: Rules) -> None:
-    """Store what came out of the posts that are due, as far as it is taken now."""
-    left = _MOST_TRANSACTIONS
+async def try_held_posts(pool: asyncpg.Pool, store: HeldPostStore, projects: Projects, rules: Rules) -> None:
+    """Store the events of the held posts that are due, and put off the projects that are still rejected."""
+    pages_left = _MOST_PAGES
     for project_id in await projects_with_due_posts(pool):
-        known = await projects.rules_of([project_id.bytes])
+        known = await projects.rules_for([project_id.bytes])
         try:
-            while left and (due := await due_posts(pool, project_id, _AT_ONCE)):
-                left -= 1
-                for post in due:
-                    batch = _batch(post, rules, known.get(project_id.bytes))
-                    await store.save([batch], may_refuse_all=post.is_over)
-                    await delete_posts(pool, [post.id])
+            while pages_left and (due := await due_posts(pool, project_id, _PAGE)):
+                pages_left -= 1
+                for held in due:
+                    post = _decoder.decode(held.post)
+                    limit = max(rules.unpacked_limit_bytes, held.unpacked_limit_bytes)
+                    own_rules = replace(rules, unpacked_limit_bytes=limit)
+                    # A new id: the post's own batch, or this part of it, is already stored under the old one.
+                    id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
+                    batch = make_batch(id_.bytes, [normalize(post, own_rules, known.get(project_id.bytes))])
+                    entry_id = f"held:{UUID(bytes=post.id)}"
+                    batch = replace(batch, shard=held.shard, entry_id=entry_id, is_part=True)
+                    await store.save([batch], may_refuse_all=held.is_over)
+                    await delete_posts(pool, [held.id])
         except TooManyRejected as error:
             _log.warning("held posts are put off", project=str(project_id), error=str(error))
             await postpone_posts(pool, project_id)
@@ -69,12 +74,3 @@ async def try_held_posts(pool: asyncpg.Pool, store: JudgingStore, projects: Proj
 async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
     """Publish how many posts are held."""
     metrics.posts_held.set(await count_held_posts(pool))
-
-
-def _batch(due: DuePost, rules: Rules, project: ProjectRules | None) -> NormalizedBatch:
-    """What came out of the post, under an id of its own: its batch, or that part of it, is stored already."""
-    post = _decoder.decode(due.post)
-    rules = replace(rules, unpacked_limit_bytes=max(rules.unpacked_limit_bytes, due.unpacked_limit_bytes))
-    id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
-    found = make_batch(id_.bytes, [normalize(post, rules, project)])
-    return replace(found, shard=due.shard, entry_id=f"held:{UUID(bytes=post.id)}", is_part=True)

@@ -1,7 +1,7 @@
-"""What the worker does beside the stream, each job in a loop of its own that survives its failures.
+"""The worker's periodic jobs, each in its own loop that survives failures.
 
-Most jobs are the installation's: every worker asks for them, and one of them runs each in its time. What
-only one worker knows that worker does for itself.
+Most jobs are done once per installation: every worker asks for them, and one worker runs each when it is due.
+Jobs about a worker's own state run in every worker.
 """
 
 import asyncio
@@ -24,32 +24,32 @@ from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 
 SWEEP_SECONDS: Final = 30.0
-LEAVES_SECONDS: Final = 3600.0
+PARTITIONS_SECONDS: Final = 3600.0
 FORGET_SECONDS: Final = 3600.0
 BACKLOG_SECONDS: Final = 5.0
 HEARTBEATS_SECONDS: Final = 5.0
 SESSIONS_SECONDS: Final = 5.0
 ACTIVITY_SECONDS: Final = 10.0
-LEFT_BEHIND_SECONDS: Final = 15.0
+PURGE_SECONDS: Final = 15.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 HELD_POSTS_SECONDS: Final = 15.0
-LEAF_DAYS_AHEAD: Final = 3
-STORED_BATCHES_KEPT: Final = timedelta(days=7)
+PARTITION_DAYS_AHEAD: Final = 3
+BATCH_IDS_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""
 
 _RETRY_SECONDS: Final = 5.0
 _LONGEST_RUN_SECONDS: Final = 300.0
 _PAGE: Final = 500
-"""So many sessions, heartbeats or descriptions are one transaction."""
+"""Sessions, heartbeats or descriptions in one transaction."""
 _MOST_PAGES: Final = 100
-"""Of one run: what is left then has its turn in the next one."""
+"""Bounds one run; the next run continues."""
 
 _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to be done now and then again every so many seconds; sooner after a failure."""
+    """Runs at start and then every `every_seconds`; sooner after a failure."""
 
     name: str
     every_seconds: float
@@ -57,31 +57,31 @@ class Job:
 
 
 class Backlog(Protocol):
-    """What knows how much waits in the stream."""
+    """The part of the stream that knows its backlog."""
 
     async def backlog(self) -> Sequence[ShardBacklog]:
         """What waits in each shard."""
         ...
 
 
-class WaitingHeartbeats(Protocol):
-    """Heartbeats that wait to be told to their sessions."""
+class HeartbeatQueue(Protocol):
+    """Heartbeats that wait to be applied to their sessions."""
 
     async def due(self, limit: int) -> list[Beat]:
-        """Some that it is time for."""
+        """Up to `limit` heartbeats that are due."""
         ...
 
     async def forget(self, beats: Sequence[Beat]) -> None:
-        """Remove what sessions were told of."""
+        """Remove heartbeats that were applied."""
         ...
 
     async def put_off(self, beats: Sequence[Beat]) -> None:
-        """Offer these again later."""
+        """Make these heartbeats due again later."""
         ...
 
 
-async def keep_doing(job: Job, stop: Stop, metrics: WorkerMetrics) -> None:
-    """Run the job again and again until told to stop; a failure is counted, logged and tried again."""
+async def run_periodically(job: Job, stop: Stop, metrics: WorkerMetrics) -> None:
+    """Run the job periodically until `stop` is requested; a failure is counted, logged and retried."""
     while not stop.is_requested:
         pause = job.every_seconds
         try:
@@ -95,15 +95,15 @@ async def keep_doing(job: Job, stop: Stop, metrics: WorkerMetrics) -> None:
 
 
 def once(pool: asyncpg.Pool, name: str, every_seconds: float, run: Callable[[], Awaitable[object]]) -> Job:
-    """A job of the installation: one of its workers runs it in its time."""
+    """A job done once per installation: whichever worker asks first when it is due runs it."""
     return Job(name, every_seconds, partial(run_once, pool, name, every_seconds, run))
 
 
 class Sweep:
-    """The sweep of the token projection; ingest's knowledge of tokens is only as fresh as its last run.
+    """The sweep of the token projection, which bounds how old ingest's knowledge of tokens can be.
 
-    The first one is this worker's own: it is ready only when ingest know their tokens. Of the later ones
-    `share` says whose turn it is.
+    The first sweep is this worker's own: a worker is ready only once ingest knows its tokens. Later sweeps go
+    through `share`, so that one worker of the installation runs each.
     """
 
     def __init__(
@@ -118,18 +118,18 @@ class Sweep:
         self._share = share
 
     async def __call__(self) -> None:
-        """Sweep once, unless another worker has, and count how it went."""
+        """Sweep once, unless another worker just has, and count the result."""
         if self.is_done and self._share is not None:
-            await self._share(self._counted)
+            await self._share(self._sweep_and_count)
         else:
-            await self._counted()
+            await self._sweep_and_count()
 
-    async def _counted(self) -> None:
+    async def _sweep_and_count(self) -> None:
         try:
             await self._sweep()
         except BaseException as error:
             self._metrics.sweeps.labels("failed").inc()
-            # What filled the queue came through a swept projection; this worker must stay and empty it.
+            # A full queue was filled through a swept projection: this worker must count as ready to empty it.
             self.is_done = self.is_done or isinstance(error, BrokerFull)
             raise
         self._metrics.sweeps.labels("done").inc()
@@ -137,11 +137,9 @@ class Sweep:
 
 
 async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
-    """Publish what waits in the stream; an unknown lag counts as all that is not in hand.
-
-    A stream that is no longer in use is left out: its last figure would stay.
-    """
+    """Publish what waits in the stream; an unknown lag counts as everything that is not pending."""
     backlog = await stream.backlog()
+    # Streams no longer in use would otherwise keep their last figure.
     metrics.stream_lag.clear()
     metrics.stream_pending.clear()
     for shard in backlog:
@@ -150,30 +148,30 @@ async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
         metrics.stream_pending.labels(shard.shard).set(shard.pending)
 
 
-async def apply_heartbeats(heartbeats: WaitingHeartbeats, pool: asyncpg.Pool) -> None:
-    """Tell sessions of their heartbeats; those whose session is not stored yet are kept for later.
+async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> None:
+    """Apply due heartbeats to their sessions; those whose session is not stored yet are put off.
 
-    A heartbeat is removed once its session knows, so that a crash in between only tells it again.
+    A heartbeat is removed only after it was applied: after a crash it is applied again, with no effect.
     """
     for _ in range(_MOST_PAGES):
         beats = await heartbeats.due(_PAGE)
         if beats:
-            heard = await hear(pool, beats)
-            await heartbeats.forget([beat for beat in beats if beat in heard])
-            await heartbeats.put_off([beat for beat in beats if beat not in heard])
+            applied = await hear(pool, beats)
+            await heartbeats.forget([beat for beat in beats if beat in applied])
+            await heartbeats.put_off([beat for beat in beats if beat not in applied])
         if len(beats) < _PAGE:
             break
 
 
 async def keep_sessions(pool: asyncpg.Pool) -> None:
-    """Tell start events how long their sessions are, and end the sessions that nothing is heard of."""
+    """Write the sessions' durations into their start events, and end the silent sessions."""
     for _ in range(_MOST_PAGES):
         if await update_start_events(pool, _PAGE) < _PAGE:
             break
 
 
 async def describe_events(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
-    """Write users' descriptions into their events, as far as those are there."""
+    """Write users' descriptions into their events, if those are stored already."""
     for _ in range(_MOST_PAGES):
         described = await apply_descriptions(pool, _PAGE)
         metrics.user_descriptions.labels("applied").inc(described.applied)
@@ -183,6 +181,6 @@ async def describe_events(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
 
 
 async def forget_old_descriptions(pool: asyncpg.Pool, retention_days: int, metrics: WorkerMetrics) -> None:
-    """Give up on descriptions whose event never came."""
+    """Drop descriptions whose event never came."""
     forgotten = await forget_descriptions(pool, retention_days)
     metrics.user_descriptions.labels("forgotten").inc(forgotten)

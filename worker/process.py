@@ -1,4 +1,4 @@
-"""The worker process: its connections, its loops, its health, and an orderly end."""
+"""The worker process: opens the connections, runs the consumer and the jobs, reports health, shuts down."""
 
 import asyncio
 import os
@@ -48,49 +48,49 @@ from collector.process.logging import configure_logging, warn_of_unknown_setting
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
 from worker.agreement import Agreement
-from worker.consumer import LANES, Consumer, Pace, Projects, Store, Stream
+from worker.consumer import SLOTS, Consumer, Pace
 from worker.fault_points import with_fault_points
 from worker.geo_file import open_geo_file
 from worker.held_posts import measure_held_posts, try_held_posts
 from worker.maintenance import (
     ACTIVITY_SECONDS,
     BACKLOG_SECONDS,
+    BATCH_IDS_KEPT,
     DESCRIPTIONS_SECONDS,
     FORGET_SECONDS,
     HEARTBEATS_SECONDS,
     HELD_POSTS_SECONDS,
-    LEAF_DAYS_AHEAD,
-    LEAVES_SECONDS,
-    LEFT_BEHIND_SECONDS,
+    PARTITION_DAYS_AHEAD,
+    PARTITIONS_SECONDS,
+    PURGE_SECONDS,
     SESSIONS_SECONDS,
-    STORED_BATCHES_KEPT,
     SWEEP_SECONDS,
     Job,
     Sweep,
     apply_heartbeats,
     describe_events,
     forget_old_descriptions,
-    keep_doing,
     keep_sessions,
     measure_backlog,
     once,
+    run_periodically,
 )
 from worker.settings import WorkerSettings
 
 DRAIN_SECONDS: Final = 8.0
-"""How long the batch in hand may take once the worker was told to stop."""
+"""How long storing the entries in hand may take after a stop was requested."""
 
-_POOL_SIZE: Final = LANES + 10
-"""One for each slot, some for maintenance, whose runs hold a lock each, and whether we are ready."""
+_POOL_SIZE: Final = SLOTS + 10
+"""One for each slot; the others for readiness checks and jobs, each of which holds a lock while it runs."""
 _CLOSE_SECONDS: Final = 5.0
-_LAST_WORD_SECONDS: Final = 3.0
+_FLUSH_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
 
 _log = structlog.get_logger()
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
-    """Work until told to stop; then finish or leave the batch in hand, and end.
+    """Work until `stop` is requested; then finish the entries in hand, or leave them in the stream, and end.
 
     Raises StartError when a setting is wrong, Redis or Postgres is out of reach, or the port is taken.
     """
@@ -99,22 +99,15 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     warn_of_unknown_settings(environ)
     faults = read_faults(environ)
     async with _redis(settings) as redis, _database(settings) as pool:
-        await _work(await _agreed(settings, redis, pool, environ), redis, pool, stop, faults)
-
-
-async def _agreed(
-    settings: WorkerSettings, redis: Redis, pool: asyncpg.Pool, environ: Mapping[str, str]
-) -> Agreement:
-    """The settings, once they are agreed on with the other workers."""
-    agreement = Agreement(settings, pool)
-    try:
-        await check_migrated(pool)
-        await agreement.join(environ)
-        keys = RedisKeys(settings.redis_key_prefix)
-        await compare_database(redis, keys, await database_id(pool), settings.database_url)
-    except DatabaseUnavailable as error:
-        raise StartError(f"the settings in Postgres could not be read: {error}.") from error
-    return agreement
+        agreement = Agreement(settings, pool)
+        try:
+            await check_migrated(pool)
+            await agreement.join(environ)
+            keys = RedisKeys(settings.redis_key_prefix)
+            await compare_database(redis, keys, await database_id(pool), settings.database_url)
+        except DatabaseUnavailable as error:
+            raise StartError(f"the settings in Postgres could not be read: {error}.") from error
+        await _work(agreement, redis, pool, stop, faults)
 
 
 async def _work(
@@ -137,7 +130,24 @@ async def _work(
         retention_days=settings.retention_days,
         has_sessions=settings.sessions == "on",
     )
-    consumer = _consumer(settings, with_fault_points(stream, store, faults), StoredProjects(pool), metrics)
+    consumed_stream, consumed_store = with_fault_points(stream, store, faults)
+    consumer = Consumer(
+        name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        stream=consumed_stream,
+        store=consumed_store,
+        projects=StoredProjects(pool),
+        rules=rules_from_settings(
+            settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
+        ),
+        metrics=metrics,
+        clock=SystemClock(),
+        pace=Pace(
+            settings.batch_entries,
+            settings.read_block_ms,
+            settings.claim_idle_seconds,
+            settings.unpacked_memory_mb << 20,
+        ),
+    )
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
     listener = await listen(app, Address(settings.host, settings.port))
@@ -145,7 +155,7 @@ async def _work(
     try:
         async with asyncio.TaskGroup() as tasks:
             jobs = [
-                tasks.create_task(vital(job.name, keep_doing(job, stop, metrics), stop))
+                tasks.create_task(vital(job.name, run_periodically(job, stop, metrics), stop))
                 for job in [
                     *_jobs(agreement, stream, pool, sweep, metrics),
                     *_event_jobs(agreement, Heartbeats(redis, keys), pool, metrics),
@@ -168,13 +178,18 @@ async def _work(
             await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
             for task in (consuming, *jobs):
                 task.cancel()
-        await _tell_the_last(store)
+        # Without this last flush sessions would end some seconds before their last event.
+        try:
+            async with asyncio.timeout(_FLUSH_SECONDS):
+                await store.flush_activity()
+        except (DatabaseUnavailable, TimeoutError) as error:
+            _log.warning("the last session activity was not stored", error=type(error).__name__)
     finally:
         await listener.close()
 
 
 async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -> None:
-    """Go by what another worker was started with, from the next transaction on."""
+    """Apply the settings of another worker's start, from the next transaction on."""
     if await agreement.follow():
         settings = agreement.settings
         store.follow(
@@ -187,38 +202,6 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
         )
 
 
-async def _tell_the_last(store: BatchStore) -> None:
-    """Sessions end where their last event was. Where that cannot be told they end some seconds before it."""
-    try:
-        async with asyncio.timeout(_LAST_WORD_SECONDS):
-            await store.flush_activity()
-    except (DatabaseUnavailable, TimeoutError) as error:
-        _log.warning("sessions were not told of their last activity", error=type(error).__name__)
-
-
-def _consumer(
-    settings: WorkerSettings, stores: tuple[Stream, Store], projects: Projects, metrics: WorkerMetrics
-) -> Consumer:
-    stream, store = stores
-    return Consumer(
-        name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-        stream=stream,
-        store=store,
-        projects=projects,
-        rules=rules_from_settings(
-            settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
-        ),
-        metrics=metrics,
-        clock=SystemClock(),
-        pace=Pace(
-            settings.batch_entries,
-            settings.read_block_ms,
-            settings.claim_idle_seconds,
-            settings.unpacked_memory_mb << 20,
-        ),
-    )
-
-
 def _jobs(
     agreement: Agreement, stream: PostStream, pool: asyncpg.Pool, sweep: Sweep, metrics: WorkerMetrics
 ) -> list[Job]:
@@ -228,20 +211,18 @@ def _jobs(
         once(
             pool,
             "leaves",
-            LEAVES_SECONDS,
-            lambda: maintain_partitions(pool, agreement.settings.retention_days, LEAF_DAYS_AHEAD),
+            PARTITIONS_SECONDS,
+            lambda: maintain_partitions(pool, agreement.settings.retention_days, PARTITION_DAYS_AHEAD),
         ),
-        once(
-            pool, "stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, STORED_BATCHES_KEPT)
-        ),
-        once(pool, "left_behind", LEFT_BEHIND_SECONDS, partial(purge_deleted, pool)),
+        once(pool, "stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
+        once(pool, "left_behind", PURGE_SECONDS, partial(purge_deleted, pool)),
     ]
 
 
 def _event_jobs(
     agreement: Agreement, heartbeats: Heartbeats, pool: asyncpg.Pool, metrics: WorkerMetrics
 ) -> list[Job]:
-    """What becomes of stored events later: sessions and descriptions."""
+    """Jobs that update stored events: sessions and descriptions."""
 
     def days() -> int:
         return agreement.settings.retention_days
@@ -261,7 +242,7 @@ def _event_jobs(
 
 
 def _checks(redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumer: Consumer) -> dict[str, Check]:
-    """Ready: both stores answer, the first sweep is done, and nothing keeps the worker from storing."""
+    """Ready means: Redis and Postgres answer, the first sweep is done, and storing succeeds."""
 
     async def queue() -> str | None:
         try:
@@ -283,7 +264,7 @@ def _checks(redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumer: Consumer) 
         return None if sweep.is_done else "the token projection has not been swept yet"
 
     async def storing() -> str | None:
-        return consumer.trouble
+        return consumer.last_error
 
     return {"queue": queue, "database": database, "tokens": tokens, "storing": storing}
 

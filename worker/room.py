@@ -1,4 +1,4 @@
-"""Room for what is in hand: a number of bytes that all who work share."""
+"""A byte budget shared by the worker's slots: bounds the memory of the entries that are unpacked."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,18 +6,18 @@ from contextlib import asynccontextmanager
 
 
 class Room:
-    """So many bytes; what is larger than all of them is let in when nothing else is there."""
+    """A number of bytes to hold; a request for more than that is admitted when nothing else is held."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.used_bytes = 0
         self._limit_bytes = limit_bytes
-        self._turn = asyncio.Lock()
+        self._queue = asyncio.Lock()
         self._freed = asyncio.Event()
 
     @asynccontextmanager
     async def hold(self, size_bytes: int) -> AsyncIterator[None]:
-        """Wait for room, first come, first served: a large one is not passed by small ones without an end."""
-        async with self._turn:
+        """Wait for room, first come, first served, so that small requests cannot starve a large one."""
+        async with self._queue:
             while self.used_bytes and self.used_bytes + size_bytes > self._limit_bytes:
                 self._freed.clear()
                 await self._freed.wait()

@@ -193,7 +193,7 @@ class FakeProjects:
     rules: dict[bytes, ProjectRules] = field(default_factory=lambda: {PROJECT: DEFAULT_RULES})
     failures: list[Exception] = field(default_factory=list)
 
-    async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
+    async def rules_for(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
         if self.failures:
             raise self.failures.pop(0)
         return {id_: rules for id_, rules in self.rules.items() if id_ in project_ids}

@@ -13,7 +13,7 @@ from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
 from tests.worker.fakes import normalized
-from worker.batch import TRANSACTION_WEIGHT, is_large, normalize_piece, projects_of
+from worker.batch import TRANSACTION_WEIGHT, is_large, normalize_piece, project_ids
 
 RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 PROJECTS = {PROJECT: DEFAULT_RULES}
@@ -39,7 +39,7 @@ def test_the_projects_of_entries_are_known_before_they_are_understood() -> None:
         StreamEntry(0, ENTRY_ID, None, b"raw", "no"),
     ]
 
-    assert projects_of(entries) == {PROJECT, b"\x03" * 16}
+    assert project_ids(entries) == {PROJECT, b"\x03" * 16}
 
 
 def test_an_unreadable_entry_is_one_dead_letter() -> None:

@@ -29,7 +29,7 @@ from tests.fakes import FakeClock
 from tests.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, normalized
 from worker.batch import TRANSACTION_WEIGHT, Piece, normalize_piece
-from worker.consumer import FORGET_CONSUMER_MS, LANES, MOST_DELIVERIES, Consumer, Pace
+from worker.consumer import FORGET_CONSUMER_MS, MOST_DELIVERIES, SLOTS, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
 
@@ -188,9 +188,9 @@ async def test_trouble_is_visible_while_it_lasts(scene: Scene) -> None:
     await scene.stream.append(0, a_batch())
 
     async with _running(scene):
-        await until(lambda: scene.consumer.trouble == "database_unavailable: gone")
+        await until(lambda: scene.consumer.last_error == "database_unavailable: gone")
         await until(lambda: scene.stream.is_drained)
-        await until(lambda: scene.consumer.trouble is None)
+        await until(lambda: scene.consumer.last_error is None)
 
 
 async def test_a_bug_in_storing_stops_nothing_and_loses_nothing(scene: Scene) -> None:
@@ -211,7 +211,7 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
     await scene.stream.append(0, a_batch())
 
     async with _running(scene) as running:
-        await until(lambda: scene.consumer.trouble is not None)
+        await until(lambda: scene.consumer.last_error is not None)
         scene.stop.request()
         await running
 
@@ -222,14 +222,14 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
 async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> None:
     """The batch of each slot; it reads no other."""
     scene.store.gate = asyncio.Semaphore(0)
-    in_hand = LANES * scene.consumer.pace.batch_entries
+    in_hand = SLOTS * scene.consumer.pace.batch_entries
     for _ in range(in_hand + 1):
         await scene.stream.append(0, a_batch())
 
     async with _running(scene) as running:
-        await until(lambda: scene.store.attempts == LANES)
+        await until(lambda: scene.store.attempts == SLOTS)
         scene.stop.request()
-        for _ in range(LANES):
+        for _ in range(SLOTS):
             scene.store.gate.release()
         await running
 
@@ -248,13 +248,13 @@ async def test_one_lane_stores_while_another_waits(scene: Scene) -> None:
     async with _running(scene):
         await until(lambda: scene.store.attempts == 2)
         scene.store.gate.release()
-        await until(lambda: scene.consumer.trouble is not None)
+        await until(lambda: scene.consumer.last_error is not None)
         scene.store.gate.release()
         await until(lambda: len(scene.stream.acknowledged) == 2)
-        assert scene.consumer.trouble is not None
+        assert scene.consumer.last_error is not None
         scene.store.gate.release()
         await until(lambda: scene.stream.is_drained)
-        await until(lambda: scene.consumer.trouble is None)
+        await until(lambda: scene.consumer.last_error is None)
 
     assert len(scene.store.events) == 4
 
@@ -283,10 +283,10 @@ async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
     await scene.stream.append(0, a_batch())
 
     async with _running(scene):
-        await until(lambda: scene.consumer.trouble == "mostly_refused: most events are refused")
+        await until(lambda: scene.consumer.last_error == "mostly_refused: most events are refused")
         assert scene.stream.acknowledged == []
         await until(lambda: scene.stream.is_drained)
-        await until(lambda: scene.consumer.trouble is None)
+        await until(lambda: scene.consumer.last_error is None)
 
     assert scene.counted("store_failures", cause="mostly_refused") == 2
 
@@ -542,7 +542,7 @@ async def test_a_larger_limit_of_an_ingest_is_told_once(scene: Scene) -> None:
     assert len(scene.store.events) == 2
     (line,) = [line["event"] for line in lines if line["log_level"] == "warning"]
     assert line == (
-        "HEADRACE_BODY_LIMIT_BYTES is 200000 here and 1000000 at an ingest;"
+        "HEADRACE_BODY_LIMIT_BYTES is 200000 here and 1000000 at an ingest process;"
         " its posts are unpacked within its limit"
     )
 
@@ -574,7 +574,7 @@ async def test_what_fails_is_not_kept_from_other_workers(scene: Scene) -> None:
     await scene.stream.append(0, a_batch())
 
     async with _running(scene):
-        await until(lambda: scene.consumer.trouble is not None)
+        await until(lambda: scene.consumer.last_error is not None)
         scene.clock.advance(15)
         await scene.consumer.keep_in_hand()
         assert scene.stream.kept == []
@@ -590,7 +590,7 @@ async def test_nothing_is_claimed_while_postgres_is_gone(scene: Scene) -> None:
     await scene.stream.read("dead", 1, 1)
 
     async with _running(scene):
-        await until(lambda: scene.consumer.trouble is not None)
+        await until(lambda: scene.consumer.last_error is not None)
         scene.clock.advance(15)
         looks, reads = scene.stream.calls.count("claim"), scene.stream.calls.count("read")
         await until(lambda: scene.stream.calls.count("read") > reads + 3)
@@ -626,11 +626,11 @@ async def test_an_entry_that_was_delivered_often_is_worked_on_alone(
     scene.store.gate = asyncio.Semaphore(0)
 
     async with _running(scene):
-        await until(lambda: scene.store.attempts == LANES)
+        await until(lambda: scene.store.attempts == SLOTS)
         scene.clock.advance(15)
         scene.store.gate.release()
         await until(lambda: (often.shard, often.id) in scene.consumer.in_hand)
-        assert len(scene.consumer.in_hand) == 2 * (LANES - 1) + 1
+        assert len(scene.consumer.in_hand) == 2 * (SLOTS - 1) + 1
         for _ in range(9):
             scene.store.gate.release()
         await until(lambda: scene.stream.is_drained)

@@ -69,7 +69,9 @@ def test_a_file_that_is_none_stops_the_start(tmp_path: Path, content: bytes | No
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(StartError, match=r"^HEADRACE_GEOIP_FILE: .*places\.mmdb is no database") as raised:
+    with pytest.raises(
+        StartError, match=r"^HEADRACE_GEOIP_FILE: .*places\.mmdb is not a location database"
+    ) as raised:
         open_geo_file(str(path))
 
     assert "\n" not in str(raised.value)

@@ -62,7 +62,7 @@ class Reader:
 
     async def save(self, entry: StreamEntry) -> Tally:
         """Once refused, again with the project held."""
-        projects = await StoredProjects(self.pool).rules_of([PROJECT, BAD])
+        projects = await StoredProjects(self.pool).rules_for([PROJECT, BAD])
         while True:
             piece = normalize_piece(entry, 0, RULES, projects, self.store.held_projects())
             try:

@@ -15,7 +15,7 @@ from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.factories import PROJECT
 from tests.waiting import until
-from worker.maintenance import Job, Sweep, apply_heartbeats, keep_doing, measure_backlog
+from worker.maintenance import Job, Sweep, apply_heartbeats, measure_backlog, run_periodically
 
 
 class Counting:
@@ -35,7 +35,7 @@ class Counting:
 async def _doing(job: Job, metrics: WorkerMetrics) -> AsyncIterator[None]:
     stop = Stop()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        tasks.create_task(keep_doing(job, stop, metrics))
+        tasks.create_task(run_periodically(job, stop, metrics))
         yield
         stop.request()
 

@@ -17,7 +17,7 @@ class StoredProjects:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def rules_of(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
+    async def rules_for(self, project_ids: Collection[bytes]) -> Mapping[bytes, ProjectRules]:
         """The rules of each of these projects that exists. Raises DatabaseUnavailable."""
         async with connected(self._pool) as connection:
             rows = await connection.fetch(
