@@ -21,7 +21,7 @@ from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry, lookup_prefix, token_digest
-from collector.embedded.app_processes import ProductProcess
+from collector.embedded.app_processes import AppProcess
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import LOOPBACK, free_port
 from collector.embedded.servers.valkey import Valkey
@@ -181,7 +181,7 @@ async def _started(stack: AsyncExitStack, service: Service, cores: frozenset[int
     return child
 
 
-def _ingest(folder: Path, redis_url: str, durability: Durability) -> ProductProcess:
+def _ingest(folder: Path, redis_url: str, durability: Durability) -> AppProcess:
     port = free_port()
     environ = {
         "HEADRACE_HOST": LOOPBACK,
@@ -189,7 +189,7 @@ def _ingest(folder: Path, redis_url: str, durability: Durability) -> ProductProc
         "HEADRACE_REDIS_URL": redis_url,
         "HEADRACE_DURABILITY": durability,
     }
-    return ProductProcess("ingest", "ingest", LOOPBACK, port, environ, folder / "logs" / "ingest.log")
+    return AppProcess("ingest", "ingest", LOOPBACK, port, environ, folder / "logs" / "ingest.log")
 
 
 def _projection(token: str) -> Projection:

@@ -76,7 +76,7 @@ def _configured(program: Program, line: str) -> Program:
         environ=program.environ,
         log=program.log,
         directory=program.directory,
-        account=program.account,
+        os_user=program.os_user,
         stdin=program.stdin + line.encode() + b"\n",
     )
 

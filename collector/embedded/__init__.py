@@ -1,1 +1,1 @@
-"""Real Valkey and Postgres from wheels, and the whole product run as children of one process."""
+"""Runs the whole of Headrace under one process, with a real Valkey and Postgres that come as wheels."""

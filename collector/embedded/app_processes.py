@@ -1,4 +1,4 @@
-"""The product's own processes as children: ingest and api on one port, and the worker."""
+"""Headrace's own processes as children: ingest and api on one port, and the worker."""
 
 import sys
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _ANY_INTERFACE: Final = {"0.0.0.0": LOOPBACK, "::": "::1", "": LOOPBACK}  # noqa
 
 
 @dataclass(frozen=True, slots=True)
-class ProductProcess:
+class AppProcess:
     """One run of the `headrace` command. `sharers` is how many processes serve on its port."""
 
     name: str
@@ -33,8 +33,9 @@ class ProductProcess:
     sharers: int = 1
 
     async def prepare(self) -> Program:
-        """`-P`: a folder of the user's called `collector` is not ours."""
+        """The command line and environment of the process."""
         return Program(
+            # -P: a folder called `collector` in the user's working directory must not shadow ours.
             arguments=(sys.executable, "-P", "-m", "collector.cli", self.command),
             environ=self.environ,
             log=self.log,
@@ -42,47 +43,48 @@ class ProductProcess:
         )
 
     async def readiness_problem(self, child: Child) -> str | None:
-        """It serves once this very process listens, and whoever answers on its port is alive.
+        """Why the process does not serve yet: it must listen itself, and its port must answer as alive.
 
-        Whether it is ready, too, is no reason to end it: what it waits for may take its time.
+        A live process that is not ready is not restarted: what it waits for may take time.
         """
+        # Another process may already answer on a shared port, so ask the kernel who listens.
         if not _listens(child.pid, self.port):
             return "it does not listen yet"
-        return await _readiness_problem_at(f"{base_url(self.host, self.port)}/health/live")
+        return await _health_problem(f"{base_url(self.host, self.port)}/health/live")
 
     async def problem(self) -> str | None:
-        """Why it is not ready, or None where whoever answers on its port says that it is.
+        """Why the processes on the port are not ready, or None when all that were probed are.
 
-        Which of several sharers answers is the kernel's choice for each connection, so there are many tries.
+        On a shared port the kernel chooses who answers each connection, so there are several probes.
         """
         probes = 1 if self.sharers == 1 else self.sharers * _PROBES_PER_SHARER
         for _ in range(probes):
-            if problem := await _readiness_problem_at(f"{base_url(self.host, self.port)}/health/ready"):
+            if problem := await _health_problem(f"{base_url(self.host, self.port)}/health/ready"):
                 return problem
         return None
 
 
 def ingest_processes(
     count: int, host: str, port: int, environ: Mapping[str, str], logs: Path
-) -> list[ProductProcess]:
-    """Ingest and api, `count` times on one port."""
+) -> list[AppProcess]:
+    """`count` processes that share one port; each serves both ingest and api."""
     own = {"HEADRACE_HOST": host, "HEADRACE_PORT": str(port), "HEADRACE_REUSE_PORT": "true"}
     names = ["ingest"] if count == 1 else [f"ingest-{number}" for number in range(1, count + 1)]
     return [
-        ProductProcess(name, "serve", host, port, {**environ, **own}, logs / f"{name}.log", sharers=count)
+        AppProcess(name, "serve", host, port, {**environ, **own}, logs / f"{name}.log", sharers=count)
         for name in names
     ]
 
 
-def worker(environ: Mapping[str, str], logs: Path) -> ProductProcess:
-    """The worker; its health and metrics are on a free port."""
+def worker(environ: Mapping[str, str], logs: Path) -> AppProcess:
+    """The worker; it serves health and metrics on a free port."""
     port = free_port()
     own = {"HEADRACE_HOST": LOOPBACK, "HEADRACE_PORT": str(port)}
-    return ProductProcess("worker", "worker", LOOPBACK, port, {**environ, **own}, logs / "worker.log")
+    return AppProcess("worker", "worker", LOOPBACK, port, {**environ, **own}, logs / "worker.log")
 
 
 def base_url(host: str, port: int) -> str:
-    """How a client on this machine reaches it."""
+    """The URL by which a client on this machine reaches a server that is bound to `host` and `port`."""
     host = _ANY_INTERFACE.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -98,22 +100,21 @@ def _listens(pid: int, port: int) -> bool:
 
 
 class _Health(msgspec.Struct):
-    """What a health route answers: each check by name, `ok` or what is wrong."""
+    """The body of a health route: each check by name, `ok` or what is wrong."""
 
     checks: dict[str, str] = {}
 
 
-def _in_words(answer: bytes) -> str:
+async def _health_problem(url: str) -> str | None:
     try:
-        checks = msgspec.json.decode(answer, type=_Health).checks
+        async with aiohttp.ClientSession(timeout=_PROBE) as session, session.get(url) as response:
+            if response.status == HTTPStatus.OK:
+                return None
+            body = await response.read()
+    except (aiohttp.ClientError, OSError) as error:
+        return str(error) or "no answer"
+    try:
+        checks = msgspec.json.decode(body, type=_Health).checks
     except msgspec.DecodeError:
         checks = {}
     return "; ".join(text for text in checks.values() if text != "ok") or "it does not say why"
-
-
-async def _readiness_problem_at(url: str) -> str | None:
-    try:
-        async with aiohttp.ClientSession(timeout=_PROBE) as session, session.get(url) as response:
-            return None if response.status == HTTPStatus.OK else _in_words(await response.read())
-    except (aiohttp.ClientError, OSError) as error:
-        return str(error) or "no answer"

@@ -1,6 +1,6 @@
-"""What `headrace up` ends its start with: lines that work when they are pasted as they stand.
+"""The text that `headrace up` prints once it is ready: its commands work when they are pasted as they are.
 
-Also into a zsh, which takes a pasted comment for a command: so none holds a quote, a bracket or a wildcard.
+zsh runs pasted comments as commands, so no comment contains a quote, a bracket or a wildcard.
 """
 
 import os
@@ -10,8 +10,8 @@ from pathlib import Path
 from collector.embedded.ready_file import ReadyFile
 
 
-def welcome(ready: ReadyFile, directory: Path, seconds: float) -> str:
-    """The address, a post, a look at it, the login, where the data are, and how to stop."""
+def banner(ready: ReadyFile, directory: Path, seconds: float) -> str:
+    """The address, a command that posts an event, one that reads it, the login, the data, and how to stop."""
     reference_id = f"hello-{secrets.token_hex(4)}"
     return f"""
 Headrace is ready at {ready.url} after {seconds:.1f} s

@@ -1,6 +1,7 @@
-"""One child process: started with its own log, account and session, awaited, and stopped within a bound.
+"""One child process: started with its own log, OS user and session, awaited, and stopped within a bound.
 
-It gets a session of its own so that Ctrl-C on the terminal reaches only us, who stop things in order.
+Its own session keeps Ctrl-C on the terminal from reaching it: only this process gets it, and stops its
+children in order.
 """
 
 import asyncio
@@ -25,24 +26,24 @@ _HURRY_SECONDS: Final = 1.0
 class Program:
     """What to run and how.
 
-    `directory` is entered before root becomes `account`, so that the account need not be able to enter the
-    folders above it: what a server calls `/proc/self/cwd` stays within reach.
+    `directory` is entered before root becomes `os_user`, so that this user needs no access to the folders
+    above it: the server reaches its data as `/proc/self/cwd`.
     """
 
     arguments: tuple[str, ...]
     environ: Mapping[str, str]
     log: Path
     directory: Path | None = None
-    account: OsUser | None = None
+    os_user: OsUser | None = None
     stdin: bytes = b""
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 5.0
     hurry_signal: signal.Signals | None = None
-    """Ends it at once, and what it has started with it; killed, it could leave that behind."""
+    """Ends it immediately together with its own children, which SIGKILL could leave behind."""
 
     @property
-    def requests(self) -> tuple[tuple[signal.Signals, float], ...]:
-        """The signals that ask it to end, in ever stronger words, each with its time in seconds."""
+    def stop_signals(self) -> tuple[tuple[signal.Signals, float], ...]:
+        """The signals that ask it to end, the mildest first, each with the seconds to wait for its effect."""
         polite = self.stop_signal, self.stop_seconds
         return (polite,) if self.hurry_signal is None else (polite, (self.hurry_signal, _HURRY_SECONDS))
 
@@ -58,6 +59,10 @@ class Child:
     @classmethod
     def start(cls, program: Program) -> "Child":
         """Start the program. Raises StartError when the system refuses."""
+        os_user: dict[str, Any] = {}
+        if program.os_user is not None:
+            ids = program.os_user
+            os_user = {"user": ids.uid, "group": ids.gid, "extra_groups": []}
         try:
             program.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             bound_log(program.log)
@@ -71,7 +76,7 @@ class Child:
                     cwd=program.directory,
                     env=dict(program.environ),
                     start_new_session=True,
-                    **_as(program.account),
+                    **os_user,
                 )
         except OSError as error:
             raise StartError(f"{program.arguments[0]} cannot be started: {error.strerror}.") from error
@@ -82,21 +87,21 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self._process.pid
 
     @property
     def log(self) -> Path:
-        """Where it writes."""
+        """The file that holds its output."""
         return self._program.log
 
     @property
     def stop_signal(self) -> signal.Signals:
-        """What asks it to end in good order."""
+        """The signal that asks it to shut down in order."""
         return self._program.stop_signal
 
     async def wait(self) -> int:
-        """Its exit status once it has ended; negative is the number of the signal that ended it."""
+        """Wait for its end and return the exit status; the negative of a signal that ended it."""
         if self._process.poll() is None:
             await end_of(self._process.pid)
         return self._process.wait()
@@ -104,13 +109,13 @@ class Child:
     async def stop(self) -> None:
         """Ask it to end, and kill it when it takes too long.
 
-        A cancellation of whoever waits takes effect afterwards: `lifecycle.cancelled` repeats itself, and a
-        child must have its time all the same.
+        A cancellation of the caller takes effect only afterwards: `lifecycle.cancelled` cancels repeatedly,
+        and the child must have its time all the same.
         """
         cancellations: list[asyncio.CancelledError] = []
         try:
-            for number, seconds in self._program.requests:
-                self._process.send_signal(number)
+            for stop_signal, seconds in self._program.stop_signals:
+                self._process.send_signal(stop_signal)
                 if await self._ends_within(seconds, cancellations):
                     break
         finally:
@@ -120,7 +125,7 @@ class Child:
             raise cancellations[0]
 
     async def _ends_within(self, seconds: float, cancellations: list[asyncio.CancelledError]) -> bool:
-        """Whether it does; a cancellation meanwhile is put aside."""
+        """Whether it ends in time; cancellations meanwhile are collected, not raised."""
         until = asyncio.get_running_loop().time() + seconds
         while True:
             try:
@@ -134,10 +139,10 @@ class Child:
                 return True
 
     def last_lines(self, count: int = 10) -> list[str]:
-        """The end of what it wrote since it was started."""
+        """The last lines that it has written since its start."""
         with self.log.open("rb") as log:
             end = log.seek(0, os.SEEK_END)
-            start = self._log_start if self._log_start <= end else 0  # else it was emptied meanwhile
+            start = self._log_start if self._log_start <= end else 0  # rotation may have emptied the file
             log.seek(max(start, end - _TAIL_BYTES))
             return log.read().decode(errors="replace").splitlines()[-count:]
 
@@ -153,9 +158,9 @@ def ending(status: int) -> str:
 
 
 async def end_of(pid: int) -> None:
-    """Return when the process has ended; one of ours stays to be reaped.
+    """Return when the process has ended; a child of ours still has to be reaped.
 
-    Raises ProcessLookupError when there is none.
+    Raises ProcessLookupError when there is no such process.
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
@@ -166,7 +171,3 @@ async def end_of(pid: int) -> None:
     finally:
         loop.remove_reader(descriptor)
         os.close(descriptor)
-
-
-def _as(account: OsUser | None) -> dict[str, Any]:
-    return {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}

@@ -1,4 +1,4 @@
-"""What `headrace up` says to the person who started it: each step with its seconds, then one line a fact."""
+"""The output of `headrace up` on the terminal: each step with its duration, then one line per event."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from collector.process.clock import Clock
 
 
 class Console:
-    """A terminal shows what is being done while it lasts; anything else gets plain lines."""
+    """Prints progress: with a spinner on a terminal, as plain lines elsewhere."""
 
     def __init__(self, output: TextIO, clock: Clock) -> None:
         self._terminal = Terminal(file=output, highlight=False, markup=False, soft_wrap=True)
@@ -29,9 +29,9 @@ class Console:
         self.say(f"{what}: {self._clock.monotonic() - begun:.1f} s")
 
     def say(self, text: str) -> None:
-        """Print lines as they are, however long."""
+        """Print the text as it is, without wrapping."""
         self._terminal.print(text)
 
-    def tell(self, fact: str) -> None:
-        """Print what has just happened, with the time of day."""
-        self.say(f"{self._clock.now().astimezone():%H:%M:%S} {fact}")
+    def log(self, text: str) -> None:
+        """Print the text with the time of day."""
+        self.say(f"{self._clock.now().astimezone():%H:%M:%S} {text}")

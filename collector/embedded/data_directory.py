@@ -1,4 +1,4 @@
-"""The data directory of `headrace up`: one `up` at a time uses it, and it holds all that outlives one."""
+"""The data directory of `headrace up`: holds everything that outlives a run; one run at a time locks it."""
 
 import fcntl
 import os
@@ -12,9 +12,9 @@ from collector.process.lifecycle import StartError
 
 @contextmanager
 def locked_directory(path: Path) -> Iterator[Path]:
-    """The directory's absolute path, made where it is missing, ours until the block ends or we die.
+    """Create the directory if missing, lock it until the block or the process ends, yield the absolute path.
 
-    Raises StartError when another `headrace up` has it, or when it cannot be written.
+    Raises StartError when another `headrace up` holds the lock, or the directory cannot be written.
     """
     path = path.expanduser().absolute()
     make_private_directory(path)

@@ -1,8 +1,8 @@
-"""Logs of the children, bounded while these run: of each the newest lines and a few older files.
+"""Rotates the children's logs while they run: keeps the newest lines of each and a few older files.
 
-A child holds its log open and goes on writing where the file ends. So a log that has grown large is copied
-and then emptied, Valkey's and Postgres's, too, and nothing stands between a child and its file that could die
-with us. What is written between the two steps, within microseconds, is in neither file.
+A child holds its log open in append mode, so a large log is copied and then truncated. That works for Valkey
+and Postgres too, and puts no pipe between a child and its file that would break when this process dies.
+Lines written between the two steps, within microseconds, are lost.
 """
 
 import asyncio
@@ -13,40 +13,40 @@ from pathlib import Path
 from typing import Final
 
 LIMIT_BYTES: Final = 10_000_000
-"""Of one file: what is older than that is cut off when it is put aside."""
+"""Of one file; a rotation keeps the newest part of a log that is larger."""
 OLDER_FILES: Final = 2
 _PAUSE_SECONDS: Final = 1.0
 
 
 async def bound_logs(directory: Path) -> None:
-    """Look at every log of the directory again and again, until cancelled."""
+    """Rotate the large logs of the directory, every second until cancelled."""
     while True:
         await asyncio.to_thread(bound_all, directory)
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def bound_all(directory: Path) -> None:
-    """Look once."""
+    """Rotate the large logs of the directory once."""
     for log in directory.glob("*.log"):
         bound_log(log)
 
 
 def bound_log(log: Path) -> None:
-    """Put aside what a log holds when that has grown large; where the disk is full it is only emptied."""
+    """Rotate the log if it is large; on a full disk it is only truncated."""
     with suppress(FileNotFoundError):
         if log.stat().st_size <= LIMIT_BYTES:
             return
         with suppress(OSError):
-            _put_aside(log)
+            _copy_to_older(log)
         os.truncate(log, 0)
 
 
-def _put_aside(log: Path) -> None:
+def _copy_to_older(log: Path) -> None:
     older = [log.with_suffix(f".log.{number}") for number in range(1, OLDER_FILES + 1)]
     older[-1].unlink(missing_ok=True)
-    for newer, place in zip(reversed(older[:-1]), reversed(older[1:]), strict=True):
+    for newer, target in zip(reversed(older[:-1]), reversed(older[1:]), strict=True):
         with suppress(FileNotFoundError):
-            newer.replace(place)
+            newer.replace(target)
     try:
         with log.open("rb") as source, older[0].open("xb") as copy:
             os.fchmod(copy.fileno(), 0o600)

@@ -1,7 +1,7 @@
-"""Keeps services running: starts each, starts it again when it dies, stops it at the end.
+"""Keeps services running: starts each, restarts it when it dies, stops it at the end.
 
-A service that never got ready is a failed start. One that did is started again for ever: at once, and ever
-more slowly while it keeps dying young.
+A service that never became ready is a failed start. One that did is restarted without limit: immediately at
+first, and more and more slowly while it keeps dying young.
 """
 
 import asyncio
@@ -17,28 +17,28 @@ from collector.process.lifecycle import EXIT_BAD_START, StartError, cancelled
 
 
 class ProcessObserver(Protocol):
-    """Whoever wants to know what becomes of the children."""
+    """Is notified of the starts and restarts of the managed processes."""
 
     def started(self, service: Service, child: Child) -> None:
-        """A process runs; it is not ready yet."""
+        """A process was started; it is not ready yet."""
         ...
 
     def waits(self, service: Service, readiness_problem: str) -> None:
-        """A process has been waiting for something for a while."""
+        """A process is still not ready after some seconds, because of `readiness_problem`."""
         ...
 
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
-        """A service that had died for that reason serves again, after so long."""
+        """A service that had died for `reason` serves again, after `seconds`."""
         ...
 
     def not_restarted(self, service: Service, problem: str) -> None:
-        """A service could not be started again and will be tried once more."""
+        """A restart failed and will be tried again."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """How often a first start is tried, and how the pauses between starts grow."""
+    """How many times a first start is tried, and how the pauses between starts grow."""
 
     first_tries: int = 3
     first_pause_seconds: float = 0.1
@@ -48,20 +48,20 @@ class RestartPolicy:
 
 
 class Backoff:
-    """How long to wait before each start: twice as long as before it, up to a limit."""
+    """The pause before each restart, which doubles up to a limit."""
 
     def __init__(self, restart_policy: RestartPolicy) -> None:
         self._restart_policy = restart_policy
         self._next = restart_policy.first_pause_seconds
 
     def next(self) -> float:
-        """The pause before the next start, in seconds."""
+        """Return the next pause in seconds, and double the one after it."""
         pause = self._next
         self._next = min(2 * pause, self._restart_policy.longest_pause_seconds)
         return pause
 
-    def forget(self, lived_seconds: float) -> None:
-        """Begin anew where the service had lived long enough."""
+    def reset_after(self, lived_seconds: float) -> None:
+        """Start over with the shortest pause if the service had lived long enough."""
         if lived_seconds > self._restart_policy.young_seconds:
             self._next = self._restart_policy.first_pause_seconds
 
@@ -85,34 +85,32 @@ class ManagedProcess:
         self.pid: int | None = None
 
     async def ready(self) -> None:
-        """Return once the service has served for the first time."""
+        """Wait until the service was ready for the first time."""
         await self._first_ready.wait()
 
     async def run(self) -> None:
-        """Keep the service running until cancelled, which stops it in good order.
+        """Keep the service running until cancelled, which stops it in order.
 
-        Raises NotStarted or StartError when it never got ready; afterwards it raises nothing.
+        Raises NotStarted or StartError when it never became ready; after that it raises nothing.
         """
         child = await self._first_child()
         self._first_ready.set()
         while True:
             ready_at = self._clock.monotonic()
-            status = await self._stay_with(child)
+            self.pid = child.pid
+            try:
+                status = await child.wait()
+            finally:
+                self.pid = None
+                await child.stop()
             ended_at = self._clock.monotonic()
-            self._backoff.forget(ended_at - ready_at)
+            self._backoff.reset_after(ended_at - ready_at)
             child = await self._next_child()
             self.pid = child.pid
             self._observer.restarted(self._service, ending(status), self._clock.monotonic() - ended_at)
 
-    async def _stay_with(self, child: Child) -> int:
-        self.pid = child.pid
-        try:
-            return await child.wait()
-        finally:
-            self.pid = None
-            await child.stop()
-
     async def _first_child(self) -> Child:
+        """A ready child, within a few tries; one that hangs or rejects its settings is not tried again."""
         tries_left = self._restart_policy.first_tries
         while True:
             try:
@@ -141,10 +139,10 @@ class ManagedProcess:
 
 
 @asynccontextmanager
-async def kept(processes: Sequence[ManagedProcess]) -> AsyncIterator[None]:
-    """Keep services running inside the block; at its end, however it ends, stop them together.
+async def kept_running(processes: Sequence[ManagedProcess]) -> AsyncIterator[None]:
+    """Keep the processes running inside the block; stop them together however it ends.
 
-    A failed start cancels the block and is raised from it, in an ExceptionGroup.
+    A failed start cancels the block and is raised in an ExceptionGroup.
     """
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(managed.run()) for managed in processes]
@@ -155,6 +153,6 @@ async def kept(processes: Sequence[ManagedProcess]) -> AsyncIterator[None]:
 
 
 async def all_ready(processes: Sequence[ManagedProcess]) -> None:
-    """Return once every service has served."""
+    """Wait until every process was ready once."""
     for managed in processes:
         await managed.ready()

@@ -1,6 +1,6 @@
-"""Processes that a killed `headrace up` left behind: found by process id and start time, and stopped.
+"""Stops the processes that a killed `headrace up` left running, found by process id and start time.
 
-The record is kept in a file of the data directory and written before anything else is done with a child.
+They are recorded in a file of the data directory, which is written right after each child was started.
 """
 
 import asyncio
@@ -16,12 +16,12 @@ from collector.embedded.child import Child, end_of
 from collector.embedded.private_files import write_private
 
 _SAME_START_SECONDS: Final = 2.0
-"""A process's start time is computed from the boot time, which shifts a little when the clock is set."""
+"""Start times are computed from the boot time, which shifts a little when the clock is set."""
 _STOP_SECONDS: Final = 5.0
 
 
 class RecordedProcess(msgspec.Struct, frozen=True):
-    """A child: how to recognise it, and what asks it to end."""
+    """A child: how to recognize it, and the signal that asks it to end."""
 
     pid: int
     start_time: float
@@ -29,42 +29,39 @@ class RecordedProcess(msgspec.Struct, frozen=True):
 
 
 class ProcessRecord:
-    """The children by name, in the order in which they were first started."""
+    """The children by name, in the order of their first start."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._processes: dict[str, RecordedProcess] = {}
 
     def note(self, name: str, child: Child) -> None:
-        """Remember a child; one of the same name takes the place of an older one."""
+        """Record a child in place of an older one of the same name."""
         try:
             start_time = psutil.Process(child.pid).create_time()
-        except psutil.Error:  # it is dead already
+        except psutil.Error:  # it has already died
             return
         self._processes[name] = RecordedProcess(child.pid, start_time, int(child.stop_signal))
         write_private(self._path, msgspec.json.encode(self._processes))
 
     def clear(self) -> None:
-        """Forget them: they have ended."""
+        """Remove the record, once all children have ended."""
         self._processes = {}
         self._path.unlink(missing_ok=True)
 
     async def stop_orphans(self) -> list[str]:
-        """Stop what an earlier run left, last started first; answers their names."""
+        """Stop the processes of an earlier run, the last started first; returns their names."""
+        try:
+            recorded = msgspec.json.decode(self._path.read_bytes(), type=dict[str, RecordedProcess])
+        except (FileNotFoundError, msgspec.DecodeError):
+            recorded = {}
         stopped = []
-        for name, process in reversed(_read(self._path).items()):
+        for name, process in reversed(recorded.items()):
             if _still_runs(process):
                 await _stop(process)
                 stopped.append(name)
         self.clear()
         return stopped
-
-
-def _read(path: Path) -> dict[str, RecordedProcess]:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, RecordedProcess])
-    except (FileNotFoundError, msgspec.DecodeError):
-        return {}
 
 
 def _still_runs(process: RecordedProcess) -> bool:

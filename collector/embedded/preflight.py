@@ -1,6 +1,6 @@
-"""What `headrace up` is given: settings for all of its processes, and perhaps servers.
+"""Checks before `headrace up` starts anything: the settings of all its processes, and the user's own servers.
 
-Both are looked at before anything is started, so that a slip costs a second and not a start.
+A mistake is reported within a second instead of after a slow start.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,22 +20,22 @@ from collector.process.lifecycle import ServerError, StartError
 from collector.process.settings import check_settings, read_settings, variable_of, without_password
 from worker.settings import WorkerSettings
 
-_IN_PLACE: Final = {"redis_url": "redis://ours", "database_url": "postgresql://ours"}
-"""Stands for servers of our own, which are not started yet."""
+_PLACEHOLDERS: Final = {"redis_url": "redis://embedded", "database_url": "postgresql://embedded"}
+"""For the embedded servers, which have no URL before they are started."""
 
 _REDIS_TIMEOUT_SECONDS: Final = 5.0
 _CLOSE_SECONDS: Final = 5.0
 
 
 def up_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
-    """The settings of `up`, once those of its children are known to be right; misspelt ones are named.
+    """Check the settings of all children, warn about misspelled variables, and return the settings of `up`.
 
-    Raises StartError with a line for each variable that is wrong for any of them.
+    Raises StartError with a line for each variable that is wrong for any process.
     """
     for unknown in unknown_variables(environ):
         console.say(f"Warning: {unknown}")
     filled = dict(environ)
-    for name, url in _IN_PLACE.items():
+    for name, url in _PLACEHOLDERS.items():
         if not environ.get(variable := variable_of(name, environ)):
             filled[variable] = url
     check_settings((UpSettings, IngestSettings, ApiSettings, WorkerSettings), filled)
@@ -45,34 +45,24 @@ def up_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
     return read_settings(UpSettings, environ)
 
 
-async def reach_given_servers(settings: UpSettings, environ: Mapping[str, str], console: Console) -> None:
-    """Return once those that are given have answered. Raises StartError that says how to do without them."""
-    if settings.redis_url:
-        with console.step(f"Reaching Redis at {without_password(settings.redis_url)}"), _advising(environ):
-            await _reach_redis(settings.redis_url)
-    if settings.database_url:
-        with (
-            console.step(f"Reaching Postgres at {without_password(settings.database_url)}"),
-            _advising(environ),
-        ):
-            await _reach_postgres(settings.database_url)
-
-
-async def _reach_redis(url: str) -> None:
-    redis = connect(url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
-    try:
-        await check_server(redis, url)
-    finally:
-        await redis.aclose()
-
-
-async def _reach_postgres(url: str) -> None:
-    connection = await connect_once(url)
-    await connection.close(timeout=_CLOSE_SECONDS)
+async def check_own_servers(settings: UpSettings, environ: Mapping[str, str], console: Console) -> None:
+    """Connect to the servers whose URLs are set. Raises StartError that says how to do without them."""
+    if url := settings.redis_url:
+        with console.step(f"Reaching Redis at {without_password(url)}"), _advising(environ):
+            redis = connect(url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
+            try:
+                await check_server(redis, url)
+            finally:
+                await redis.aclose()
+    if url := settings.database_url:
+        with console.step(f"Reaching Postgres at {without_password(url)}"), _advising(environ):
+            connection = await connect_once(url)
+            await connection.close(timeout=_CLOSE_SECONDS)
 
 
 @contextmanager
 def _advising(environ: Mapping[str, str]) -> Iterator[None]:
+    """Add to a ServerError which variable to correct or unset."""
     try:
         yield
     except ServerError as error:

@@ -1,4 +1,4 @@
-"""The ready file: all that another program needs to use a running `headrace up`, written whole, mode 0600."""
+"""The ready file: everything that another program needs to use a running `headrace up`; mode 0600."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from collector.process.lifecycle import StartError
 
 
 class ReadyFile(msgspec.Struct, frozen=True, kw_only=True):
-    """What it holds. `user_token` is a login token; given servers have no process ids."""
+    """Its content. `user_token` is a login token; servers not started by `up` have no process ids."""
 
     url: str
     email: str
@@ -25,12 +25,12 @@ class ReadyFile(msgspec.Struct, frozen=True, kw_only=True):
     pids: Mapping[str, Sequence[int]]
 
     def write(self, path: Path) -> None:
-        """Put it in place of an older one."""
+        """Write it to `path`, replacing an older one atomically."""
         write_private(path, msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n")
 
 
 def read_ready_file(path: Path) -> ReadyFile | None:
-    """What a running `headrace up` wrote there; None when none runs. Raises StartError."""
+    """Read the ready file of a running `headrace up`; None if there is none. Raises StartError."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=ReadyFile)
     except FileNotFoundError:
@@ -38,11 +38,11 @@ def read_ready_file(path: Path) -> ReadyFile | None:
     except OSError as error:
         raise StartError(f"{path} cannot be read: {error.strerror}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise StartError(f"{path} is no ready file of `headrace up`.") from None
+        raise StartError(f"{path} is not a ready file of `headrace up`.") from None
 
 
 def clear_ready_file(path: Path) -> None:
-    """Remove an older run's. Raises StartError when none could be written there either."""
+    """Remove the ready file of an earlier run. Raises StartError if a new one could not be written there."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The settings of `headrace up`. Those of its children pass through to them."""
+"""The settings of `headrace up`; those of its children are passed on to them."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""The children of one `headrace up`: who they are, what is said of them, and the ready file."""
+"""The children of one `headrace up`: records them, reports their restarts, and keeps the ready file true."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ WORKER: Final = "worker"
 
 
 class Supervisor:
-    """Keepers by kind. Witnesses what becomes of their children: records, reports and publishes it."""
+    """The managed processes by kind. As their observer it records, reports and publishes each change."""
 
     def __init__(
         self, record: ProcessRecord, ready_paths: Sequence[Path], console: Console, clock: Clock
@@ -33,17 +33,17 @@ class Supervisor:
         self._processes: dict[str, list[ManagedProcess]] = {}
         self._published: ReadyFile | None = None
 
-    def processes(
+    def manage(
         self, kind: str, services: Sequence[Service], restart_policy: RestartPolicy | None = None
     ) -> list[ManagedProcess]:
-        """Keepers for the services of one kind, not yet running."""
+        """Create the managed processes of one kind; they do not run yet."""
         self._processes[kind] = [
             ManagedProcess(service, self, self._clock, restart_policy) for service in services
         ]
         return self._processes[kind]
 
     def pids(self) -> dict[str, list[int]]:
-        """The process ids by what they do. An ingest process serves both ingest and api."""
+        """The process ids by role. An ingest process serves both ingest and api."""
         ingest = self._pids_of(INGEST)
         return {
             "ingest": ingest,
@@ -54,40 +54,40 @@ class Supervisor:
         }
 
     def publish(self, ready: ReadyFile) -> None:
-        """Write the ready file wherever it is wanted, and keep it true from now on."""
+        """Write the ready file to all its paths, and rewrite it after each restart from now on."""
         self._published = msgspec.structs.replace(ready, pids=self.pids())
         for path in self._ready_paths:
             try:
                 self._published.write(path)
             except OSError as error:
-                self._console.tell(f"{path} cannot be written: {error.strerror}.")
+                self._console.log(f"{path} cannot be written: {error.strerror}.")
 
     def withdraw(self) -> None:
-        """Remove the ready file: nothing is promised any longer."""
+        """Remove the ready file before the processes stop."""
         self._published = None
         for path in self._ready_paths:
             path.unlink(missing_ok=True)
 
     def started(self, service: Service, child: Child) -> None:
-        """Remember the child for a start that finds it left over."""
+        """Record the child, so that a later `up` can stop it if this one is killed."""
         try:
             self._record.note(service.name, child)
         except OSError as error:
-            self._console.tell(f"{service.name} could not be recorded: {error.strerror}.")
+            self._console.log(f"{service.name} could not be recorded: {error.strerror}.")
 
     def waits(self, service: Service, readiness_problem: str) -> None:
-        """Say what for: a person may be able to help."""
-        self._console.tell(f"{service.name} is not ready yet: {readiness_problem}.")
+        """Report what the process waits for: the user may be able to help."""
+        self._console.log(f"{service.name} is not ready yet: {readiness_problem}.")
 
     def restarted(self, service: Service, reason: str, seconds: float) -> None:
-        """Say so, and name its new process."""
-        self._console.tell(f"{service.name} was restarted in {seconds:.1f} s ({reason}).")
+        """Report the restart, and publish the new process id."""
+        self._console.log(f"{service.name} was restarted in {seconds:.1f} s ({reason}).")
         if self._published is not None:
             self.publish(self._published)
 
     def not_restarted(self, service: Service, problem: str) -> None:
-        """Say so."""
-        self._console.tell(f"{service.name} could not be restarted yet: {problem}.")
+        """Report the failed restart."""
+        self._console.log(f"{service.name} could not be restarted yet: {problem}.")
 
     def _pids_of(self, kind: str) -> list[int]:
         return [managed.pid for managed in self._processes.get(kind, []) if managed.pid is not None]

@@ -1,8 +1,8 @@
-"""`headrace up`: the whole product on one machine, started in order, watched, and stopped in reverse order.
+"""`headrace up`: runs all of Headrace on one machine.
 
-A look at what is given, then servers, then migrations and the first credentials, then ingest processes and
-worker; ready once an event posted would be stored. Whatever dies later is started again. Ctrl-C or SIGTERM
-stops ingest processes, worker and servers.
+The order of a start: preflight checks, the servers, migrations and the first credentials, then the worker and
+the ingest processes. `up` is ready once a posted event would be stored. A process that dies later is
+restarted. Ctrl-C or SIGTERM stops everything in reverse order.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from typing import Final
 from collector.database.owners.seed import Seed, seed
 from collector.database.schema.migrations import migrate
 from collector.embedded.app_processes import base_url, ingest_processes, worker
-from collector.embedded.banner import welcome
+from collector.embedded.banner import banner
 from collector.embedded.console import Console
-from collector.embedded.credentials import keep_credentials, kept_credentials
+from collector.embedded.credentials import load_credentials, save_credentials
 from collector.embedded.data_directory import locked_directory
 from collector.embedded.logs import bound_logs
-from collector.embedded.managed_process import RestartPolicy, all_ready, kept
+from collector.embedded.managed_process import RestartPolicy, all_ready, kept_running
 from collector.embedded.orphans import ProcessRecord
-from collector.embedded.preflight import reach_given_servers, up_settings
+from collector.embedded.preflight import check_own_servers, up_settings
 from collector.embedded.ready_file import ReadyFile, clear_ready_file
 from collector.embedded.servers.ports import reserve_port
 from collector.embedded.servers.postgres import Postgres
@@ -32,14 +32,14 @@ from collector.embedded.settings import UpSettings
 from collector.embedded.supervisor import INGEST, POSTGRES, VALKEY, WORKER, Supervisor
 from collector.embedded.watch import Watch
 from collector.process.clock import Clock
-from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled
+from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled, first_of
 
-_PRODUCT_PATIENCE: Final = RestartPolicy(start_seconds=60)
+_APP_RESTART_POLICY: Final = RestartPolicy(start_seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
 class UpOptions:
-    """What the command line says; a missing port or ready file has its default."""
+    """The options of the command line; None stands for the default."""
 
     data_dir: Path
     port: int | None = None
@@ -49,7 +49,7 @@ class UpOptions:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where Redis and Postgres are."""
+    """The URLs of Redis and Postgres."""
 
     redis: str
     database: str
@@ -58,7 +58,7 @@ class Urls:
 async def run(
     options: UpOptions, environ: Mapping[str, str], stop: Stop, *, console: Console, clock: Clock
 ) -> None:
-    """Serve until the end is asked for.
+    """Serve until `stop` is requested.
 
     Raises StartError, or NotStarted with a child's last lines, after everything was stopped again.
     """
@@ -69,14 +69,23 @@ async def run(
             async with asyncio.TaskGroup() as tasks:
                 serving = tasks.create_task(up.serve())
                 await stop.wait()
-                console.tell("Stopping.")
+                console.log("Stopping.")
                 await cancelled(serving)
         except ExceptionGroup as failures:
-            raise _cause(failures) from failures
+            raise root_cause(failures) from failures
+
+
+def root_cause(failures: ExceptionGroup[Exception]) -> Exception:
+    """The first error in the group, as users should see it."""
+    error = first_of(failures)
+    # A child that rejects its settings says why in its last line, which is all the user needs.
+    if isinstance(error, NotStarted) and error.status == EXIT_BAD_START and error.last_lines:
+        return StartError(error.last_lines[-1].removeprefix("headrace: "))
+    return error
 
 
 class Up:
-    """One run: the order in which things are started is that of its blocks, inside out for the stop."""
+    """One run. Each resource is a block inside the one before, so that the stop reverses the start."""
 
     def __init__(
         self,
@@ -94,82 +103,91 @@ class Up:
         self._directory = directory
         self._console = console
         self._clock = clock
-        usual = directory / "ready.json"  # where operators' commands look for it
+        usual = directory / "ready.json"  # where the operator commands look for it
         self._ready_paths = tuple({path.absolute(): None for path in (usual, options.ready_file or usual)})
         self._record = ProcessRecord(directory / "processes.json")
         self._supervisor = Supervisor(self._record, self._ready_paths, console, clock)
 
     async def serve(self) -> None:
-        """Serve until cancelled. Raises an ExceptionGroup when something could not be started."""
+        """Serve until cancelled. Raises an ExceptionGroup when a process could not be started."""
         begun = self._clock.monotonic()
         if orphans := await self._record.stop_orphans():
-            self._console.say(f"Stopped what an earlier run had left: {', '.join(orphans)}.")
+            self._console.say(f"Stopped processes that an earlier run had left: {', '.join(orphans)}.")
         for path in self._ready_paths:
             clear_ready_file(path)
         port = self._settings.port if self._options.port is None else self._options.port
         try:
             with reserve_port(self._settings.host, port) as reserved:
                 async with asyncio.TaskGroup() as tasks:
-                    bounding = tasks.create_task(bound_logs(self._directory / "logs"))
+                    rotating = tasks.create_task(bound_logs(self._directory / "logs"))
                     try:
                         await self._serve_on(reserved.getsockname()[1], begun)
                     finally:
-                        bounding.cancel()
+                        rotating.cancel()
         finally:
             self._record.clear()
 
     async def _serve_on(self, port: int, begun: float) -> None:
         async with self._servers() as urls:
             credentials = await self._prepare_database(urls)
-            async with self._product(urls, port) as watch:
+            async with self._app(urls, port) as watch:
                 await watch.until_ready()
-                ready = self._ready_file(urls, port, credentials)
+                ready = ReadyFile(
+                    url=base_url(self._settings.host, port),
+                    redis_url=urls.redis,
+                    database_url=urls.database,
+                    pids={},
+                    **asdict(credentials),
+                )
                 self._supervisor.publish(ready)
-                self._console.say(welcome(ready, self._directory, self._clock.monotonic() - begun))
+                self._console.say(banner(ready, self._directory, self._clock.monotonic() - begun))
                 try:
-                    await watch.keep_telling()  # the end is a cancellation
+                    await watch.keep_reporting()  # ends by cancellation
                 finally:
                     self._supervisor.withdraw()
 
     @asynccontextmanager
     async def _servers(self) -> AsyncIterator[Urls]:
-        """Embedded servers, or the given ones, inside the block."""
-        given = self._settings
-        await reach_given_servers(given, self._environ, self._console)
-        valkey = None if given.redis_url else self._valkey()
-        postgres = None if given.database_url else Postgres(self._directory)
+        """Run the embedded servers inside the block, except those for which the user has set a URL."""
+        settings = self._settings
+        await check_own_servers(settings, self._environ, self._console)
+        valkey = (
+            None
+            if settings.redis_url
+            else Valkey(self._directory, queue_memory_mb=settings.embedded_queue_memory_mb)
+        )
+        postgres = None if settings.database_url else Postgres(self._directory)
         processes = [
-            *self._supervisor.processes(VALKEY, [valkey] if valkey else []),
-            *self._supervisor.processes(POSTGRES, [postgres] if postgres else []),
+            *self._supervisor.manage(VALKEY, [valkey] if valkey else []),
+            *self._supervisor.manage(POSTGRES, [postgres] if postgres else []),
         ]
-        async with kept(processes):
+        async with kept_running(processes):
             names = [name for name, server in (("Valkey", valkey), ("Postgres", postgres)) if server]
             if names:
                 with self._console.step(f"Starting {' and '.join(names)}"):
                     await all_ready(processes)
             yield Urls(
-                valkey.url if valkey else given.redis_url, postgres.url if postgres else given.database_url
+                valkey.url if valkey else settings.redis_url,
+                postgres.url if postgres else settings.database_url,
             )
 
-    def _valkey(self) -> Valkey:
-        return Valkey(self._directory, queue_memory_mb=self._settings.embedded_queue_memory_mb)
-
     async def _prepare_database(self, urls: Urls) -> Seed:
-        """Migrations, and the first organization, project, user and tokens."""
+        """Migrate the database and create the first organization, project, user and tokens."""
         path = self._directory / "credentials.json"
-        wanted = kept_credentials(path)
+        wanted = load_credentials(path)
         with self._console.step("Preparing the database"):
             await migrate(urls.database)
             in_force = await seed(urls.database, wanted)
+        # A database that was seeded earlier keeps its own credentials.
         if in_force != wanted:
-            keep_credentials(path, in_force)
+            save_credentials(path, in_force)
         return in_force
 
     @asynccontextmanager
-    async def _product(self, urls: Urls, port: int) -> AsyncIterator[Watch]:
-        """Ingest processes and worker, inside the block; ingest are the first to stop.
+    async def _app(self, urls: Urls, port: int) -> AsyncIterator[Watch]:
+        """Run the worker and the ingest processes inside the block; ingest stops first.
 
-        They serve, ready or not.
+        They serve when the block begins, but may not be ready yet.
         """
         environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
         if not self._settings.redis_url:
@@ -177,29 +195,10 @@ class Up:
         logs = self._directory / "logs"
         own_ingest = ingest_processes(self._options.ingest_count, self._settings.host, port, environ, logs)
         own_worker = worker(environ, logs)
-        worker_keepers = self._supervisor.processes(WORKER, [own_worker], _PRODUCT_PATIENCE)
-        ingest_keepers = self._supervisor.processes(INGEST, own_ingest, _PRODUCT_PATIENCE)
-        async with kept(worker_keepers), kept(ingest_keepers):
+        workers = self._supervisor.manage(WORKER, [own_worker], _APP_RESTART_POLICY)
+        ingest = self._supervisor.manage(INGEST, own_ingest, _APP_RESTART_POLICY)
+        async with kept_running(workers), kept_running(ingest):
             with self._console.step("Starting the collector and its worker"):
-                await all_ready([*worker_keepers, *ingest_keepers])
-            # One ingest answers for all that share its port.
+                await all_ready([*workers, *ingest])
+            # All ingest processes share one port, so one of them probes for all.
             yield Watch(own_ingest[:1], [own_worker], self._console, self._clock)
-
-    def _ready_file(self, urls: Urls, port: int, credentials: Seed) -> ReadyFile:
-        return ReadyFile(
-            url=base_url(self._settings.host, port),
-            redis_url=urls.redis,
-            database_url=urls.database,
-            pids={},
-            **asdict(credentials),
-        )
-
-
-def _cause(failures: ExceptionGroup) -> Exception:
-    """What went wrong first; a child that refused its settings has said why in its last line."""
-    first: Exception = failures
-    while isinstance(first, ExceptionGroup):
-        first = first.exceptions[0]
-    if isinstance(first, NotStarted) and first.status == EXIT_BAD_START and first.last_lines:
-        return StartError(first.last_lines[-1].removeprefix("headrace: "))
-    return first

@@ -1,4 +1,4 @@
-"""Whether posts are taken and stored, by the product's own processes, and what a person is told of it."""
+"""Watches whether events are accepted and stored, and reports changes on the console."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,9 +8,9 @@ from collector.embedded.console import Console
 from collector.process.clock import Clock
 
 _POLL_SECONDS: Final = 0.05
-_TELL_AFTER_SECONDS: Final = 3.0
-"""Every start has a moment in which no worker has swept yet."""
-_LOOK_SECONDS: Final = 5.0
+_REPORT_AFTER_SECONDS: Final = 3.0
+"""Every start has a moment before the first sweep, which needs no report."""
+_CHECK_SECONDS: Final = 5.0
 
 
 class Ready(Protocol):
@@ -22,7 +22,7 @@ class Ready(Protocol):
 
 
 class Watch:
-    """Says why posts are refused, at the start and later, and when that is over: each once."""
+    """Reports once each time that events begin to be refused, with the reason, and when that is over."""
 
     def __init__(
         self, ingest_processes: Sequence[Ready], workers: Sequence[Ready], console: Console, clock: Clock
@@ -31,29 +31,30 @@ class Watch:
         self._workers = workers
         self._console = console
         self._clock = clock
-        self._told: str | None = None
+        self._reported: str | None = None
 
     async def until_ready(self) -> None:
-        """Return once an event posted would be stored; until then say why not, however long that is."""
+        """Wait, without a limit, until a posted event would be stored; report why it would not be."""
         begun = self._clock.monotonic()
         while problem := await _first_problem([*self._ingest, *self._workers]):
-            if self._clock.monotonic() - begun >= _TELL_AFTER_SECONDS:
-                self._tell(problem)
+            if self._clock.monotonic() - begun >= _REPORT_AFTER_SECONDS:
+                self._report(problem)
             await asyncio.sleep(_POLL_SECONDS)
-        self._tell(None)
+        self._report(None)
 
-    async def keep_telling(self) -> None:
-        """Say when posts begin to be refused, and when they are taken again; until cancelled."""
+    async def keep_reporting(self) -> None:
+        """Report when events begin to be refused and when they are accepted again, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
-            self._tell(await _first_problem(self._ingest))
+            await asyncio.sleep(_CHECK_SECONDS)
+            self._report(await _first_problem(self._ingest))
 
-    def _tell(self, problem: str | None) -> None:
-        kinds = None if problem is None else _kinds(problem)
-        if kinds != self._told:
-            refused = "Headrace is not ready, events are not taken or not stored"
-            self._console.tell(f"{refused}: {problem}" if problem is not None else "Events are taken again.")
-        self._told = kinds
+    def _report(self, problem: str | None) -> None:
+        # Details behind a colon, such as figures, change all the time: they make no new report.
+        kinds = problem and "; ".join(part.partition(": ")[0] for part in problem.split("; "))
+        if kinds != self._reported:
+            refused = "Headrace is not ready, events are not accepted or not stored"
+            self._console.log(f"{refused}: {problem}" if problem else "Events are accepted again.")
+        self._reported = kinds
 
 
 async def _first_problem(processes: Sequence[Ready]) -> str | None:
@@ -61,8 +62,3 @@ async def _first_problem(processes: Sequence[Ready]) -> str | None:
         if problem := await process.problem():
             return problem
     return None
-
-
-def _kinds(problem: str) -> str:
-    """The problem without what stands behind a colon, as figures do that change all the time."""
-    return "; ".join(part.partition(": ")[0] for part in problem.split("; "))

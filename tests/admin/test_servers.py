@@ -78,7 +78,7 @@ def test_where_no_up_runs_that_is_told(tmp_path: Path, command: tuple[str, ...])
     assert (nowhere.returncode, absent.returncode, damaged.returncode) == (2, 2, 2)
     assert "_URL are not set, and there is no .headrace of a `headrace up` here" in nowhere.stderr
     assert absent.stderr.startswith(f"headrace: no `headrace up` runs with the data directory {tmp_path}")
-    assert damaged.stderr == f"headrace: {tmp_path}/ready.json is no ready file of `headrace up`.\n"
+    assert damaged.stderr == f"headrace: {tmp_path}/ready.json is not a ready file of `headrace up`.\n"
 
 
 @pytest.mark.integration

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.embedded.app_processes import ProductProcess, base_url, ingest_processes, worker
+from collector.embedded.app_processes import AppProcess, base_url, ingest_processes, worker
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import LOOPBACK, free_port
 from tests.waiting import until
@@ -53,9 +53,9 @@ async def answering(status: int, port: int, directory: Path) -> AsyncIterator[Ch
         await child.stop()
 
 
-def process(port: int, directory: Path, sharers: int = 1) -> ProductProcess:
+def process(port: int, directory: Path, sharers: int = 1) -> AppProcess:
     """One whose answers come from the tiny server."""
-    return ProductProcess("ingest", "serve", LOOPBACK, port, {}, directory / "ingest.log", sharers=sharers)
+    return AppProcess("ingest", "serve", LOOPBACK, port, {}, directory / "ingest.log", sharers=sharers)
 
 
 async def test_it_is_ready_when_it_says_so(tmp_path: Path) -> None:

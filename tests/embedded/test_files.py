@@ -3,16 +3,17 @@
 import os
 import socket
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from collector.embedded.credentials import keep_credentials, kept_credentials
+from collector.embedded.credentials import load_credentials, save_credentials
 from collector.embedded.data_directory import locked_directory
 from collector.embedded.private_files import make_private_directory, write_private
 from collector.embedded.ready_file import clear_ready_file
 from collector.embedded.servers.ports import LOOPBACK
-from collector.embedded.servers.server_credentials import kept_access
+from collector.embedded.servers.server_credentials import load_server_credentials
 from collector.process.lifecycle import StartError
 
 
@@ -74,21 +75,21 @@ def test_a_servers_port_and_password_are_made_once(tmp_path: Path) -> None:
     """A URL that was given to somebody stays valid."""
     path = tmp_path / "access.json"
 
-    first = kept_access(path)
+    first = load_server_credentials(path)
 
-    assert kept_access(path) == first
+    assert load_server_credentials(path) == first
     assert mode_of(path) == 0o600
 
 
 def test_a_port_that_a_stranger_took_is_replaced(tmp_path: Path) -> None:
     """The password stays: it is in the server's data."""
     path = tmp_path / "access.json"
-    first = kept_access(path)
+    first = load_server_credentials(path)
     with socket.socket() as stranger:
         stranger.bind((LOOPBACK, first.port))
         stranger.listen()
 
-        second = kept_access(path)
+        second = load_server_credentials(path)
 
     assert second.port != first.port
     assert second.password == first.password
@@ -96,9 +97,9 @@ def test_a_port_that_a_stranger_took_is_replaced(tmp_path: Path) -> None:
 
 def test_credentials_are_random_made_once_and_private(tmp_path: Path) -> None:
     """Two installations have nothing in common."""
-    first, other = kept_credentials(tmp_path / "a.json"), kept_credentials(tmp_path / "b.json")
+    first, other = load_credentials(tmp_path / "a.json"), load_credentials(tmp_path / "b.json")
 
-    assert kept_credentials(tmp_path / "a.json") == first
+    assert load_credentials(tmp_path / "a.json") == first
     assert mode_of(tmp_path / "a.json") == 0o600
     secrets = {first.password, first.user_token, first.client_token, first.organization_id, first.project_id}
     assert not secrets & {
@@ -111,14 +112,16 @@ def test_credentials_are_random_made_once_and_private(tmp_path: Path) -> None:
     assert len(first.user_token) == len(first.client_token) == 40
 
 
-@pytest.mark.parametrize("kept", [kept_access, kept_credentials])
-def test_a_file_that_cannot_be_understood_is_told_in_one_line(tmp_path: Path, kept: object) -> None:
-    """Nothing that may be somebody's only copy is overwritten."""
+@pytest.mark.parametrize("load", [load_server_credentials, load_credentials])
+def test_an_unreadable_file_is_reported_in_one_line_and_kept(
+    tmp_path: Path, load: Callable[[Path], object]
+) -> None:
+    """It may be the only copy."""
     path = tmp_path / "file.json"
     path.write_bytes(b"{")
 
     with pytest.raises(StartError, match=r"file\.json cannot be read"):
-        kept(path)  # type: ignore[operator]
+        load(path)
 
     assert path.read_bytes() == b"{"
 
@@ -126,9 +129,9 @@ def test_a_file_that_cannot_be_understood_is_told_in_one_line(tmp_path: Path, ke
 def test_changed_credentials_are_kept(tmp_path: Path) -> None:
     """What the database says is in force."""
     path = tmp_path / "credentials.json"
-    keep_credentials(path, kept_credentials(tmp_path / "others.json"))
+    save_credentials(path, load_credentials(tmp_path / "others.json"))
 
-    assert kept_credentials(path) == kept_credentials(tmp_path / "others.json")
+    assert load_credentials(path) == load_credentials(tmp_path / "others.json")
 
 
 def test_an_older_ready_file_is_removed(tmp_path: Path) -> None:

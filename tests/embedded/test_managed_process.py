@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from collector.embedded import service as service_module
-from collector.embedded.managed_process import Backoff, ManagedProcess, RestartPolicy, all_ready, kept
+from collector.embedded.managed_process import Backoff, ManagedProcess, RestartPolicy, all_ready, kept_running
 from collector.embedded.service import NotStarted
 from collector.process.clock import SystemClock
 from tests.embedded.shell import SERVES, Notebook, ShellService
@@ -38,7 +38,7 @@ async def test_a_service_runs_inside_the_block_and_not_after_it(tmp_path: Path, 
     """What the block is for."""
     managed = process_named(ShellService(tmp_path), notebook)
 
-    async with kept([managed]):
+    async with kept_running([managed]):
         await all_ready([managed])
         pid = managed.pid
         assert pid is not None
@@ -52,7 +52,7 @@ async def test_a_killed_service_is_started_again_and_that_is_told(tmp_path: Path
     """Whoever watches learns why it died, and its new process id is at hand."""
     managed = process_named(ShellService(tmp_path), notebook)
 
-    async with kept([managed]):
+    async with kept_running([managed]):
         await all_ready([managed])
         first = managed.pid
         assert first is not None
@@ -68,7 +68,7 @@ async def test_a_service_is_started_again_for_ever(tmp_path: Path, notebook: Not
     service = ShellService(tmp_path)
     managed = process_named(service, notebook)
 
-    async with kept([managed]):
+    async with kept_running([managed]):
         await all_ready([managed])
         service.script = "exit 7"
         assert managed.pid is not None
@@ -85,9 +85,9 @@ def test_the_pauses_between_starts_grow_to_a_limit() -> None:
     backoff = Backoff(RestartPolicy(first_pause_seconds=0.1, longest_pause_seconds=1, young_seconds=10))
 
     assert [backoff.next() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
-    backoff.forget(lived_seconds=5)
+    backoff.reset_after(lived_seconds=5)
     assert backoff.next() == 1
-    backoff.forget(lived_seconds=11)
+    backoff.reset_after(lived_seconds=11)
     assert backoff.next() == 0.1
 
 
@@ -99,7 +99,7 @@ async def test_a_service_that_dies_at_once_again_and_again_is_a_failed_start(
     keeper_of_neighbour = process_named(ShellService(tmp_path, name="neighbour"), notebook)
 
     with pytest.raises(ExceptionGroup) as failed:
-        async with kept([managed, keeper_of_neighbour]):
+        async with kept_running([managed, keeper_of_neighbour]):
             await all_ready([managed])
 
     (error,) = failed.value.exceptions
@@ -113,7 +113,7 @@ async def test_a_bad_setting_is_not_tried_twice(tmp_path: Path, notebook: Notebo
     managed = process_named(ShellService(tmp_path, script="exit 2"), notebook)
 
     with pytest.raises(ExceptionGroup):
-        async with kept([managed]):
+        async with kept_running([managed]):
             await all_ready([managed])
 
     assert len(notebook.children["shell"]) == 1
@@ -128,7 +128,7 @@ async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_fo
     )
 
     with pytest.raises(ExceptionGroup) as failed:
-        async with kept([managed]):
+        async with kept_running([managed]):
             await all_ready([managed])
 
     assert "it has not said so" in str(failed.value.exceptions[0])
@@ -141,7 +141,7 @@ async def test_what_a_service_waits_for_is_told_when_it_takes_long(
     monkeypatch.setattr(service_module, "_TELL_AFTER_SECONDS", 0.05)
     managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
 
-    async with kept([managed]):
+    async with kept_running([managed]):
         await until(lambda: notebook.readiness_problems == ["it has not said so"])
 
 
@@ -154,9 +154,9 @@ async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None
         for name in ("server", "worker", "ingest")
     }
 
-    async with kept([processes["server"]]):
+    async with kept_running([processes["server"]]):
         await all_ready([processes["server"]])
-        async with kept([processes["worker"]]), kept([processes["ingest"]]):
+        async with kept_running([processes["worker"]]), kept_running([processes["ingest"]]):
             await all_ready([processes["worker"], processes["ingest"]])
 
     assert order.read_text().split() == ["ingest", "worker", "server"]
@@ -167,7 +167,7 @@ async def test_a_service_has_its_time_to_end(tmp_path: Path, notebook: Notebook)
     script = "trap 'sleep 0.8; echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"
     managed = process_named(ShellService(tmp_path, script), notebook)
 
-    async with kept([managed]):
+    async with kept_running([managed]):
         await all_ready([managed])
 
     (child,) = notebook.children["shell"]
@@ -180,7 +180,7 @@ async def test_a_start_that_is_cut_off_leaves_nothing_running(tmp_path: Path, no
 
     async def start() -> None:
         managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
-        async with kept([managed]):
+        async with kept_running([managed]):
             await all_ready([managed])
 
     starting = asyncio.ensure_future(start())

@@ -8,7 +8,7 @@ import pytest
 
 from collector.broker import connection
 from collector.embedded.console import Console
-from collector.embedded.preflight import reach_given_servers, up_settings
+from collector.embedded.preflight import check_own_servers, up_settings
 from collector.embedded.settings import UpSettings
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError
@@ -81,7 +81,7 @@ async def test_given_servers_are_awaited_in_the_open(
     """Whoever waits sees for what, and no password."""
     settings = UpSettings(redis_url=servers.redis_url, database_url=database_url)
 
-    await reach_given_servers(settings, {}, console)
+    await check_own_servers(settings, {}, console)
 
     said = output.getvalue()
     assert said.startswith("Reaching Redis at redis://:***@127.0.0.1:")
@@ -103,7 +103,7 @@ async def test_a_given_redis_that_is_not_there_is_told_with_a_way_round(
     url = "redis://127.0.0.1:1/0"
 
     with pytest.raises(StartError) as refused:
-        await reach_given_servers(UpSettings(redis_url=url), {"REDIS_URL": url}, console)
+        await check_own_servers(UpSettings(redis_url=url), {"REDIS_URL": url}, console)
 
     assert str(refused.value).startswith(f"cannot reach Redis at {url} (")
     assert str(refused.value).endswith(
@@ -118,4 +118,4 @@ async def test_a_given_postgres_that_cannot_be_used_likewise(console: Console, t
     environ = {"DATABASE_URL": "postgresql://h", "HEADRACE_DATABASE_URL": url}
 
     with pytest.raises(StartError, match=r"Correct HEADRACE_DATABASE_URL, or unset it and `up` brings"):
-        await reach_given_servers(UpSettings(database_url=url), environ, console)
+        await check_own_servers(UpSettings(database_url=url), environ, console)

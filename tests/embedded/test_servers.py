@@ -183,7 +183,7 @@ async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path
     """After a crash of the machine its process id may be that of any program of the same user."""
     postgres = Postgres(tmp_path, is_durable=False)
     sleeper = await ShellService(tmp_path, "exec sleep 60").prepare()
-    stranger = Child.start(replace(sleeper, account=server_user(tmp_path / "postgres")))
+    stranger = Child.start(replace(sleeper, os_user=server_user(tmp_path / "postgres")))
     child = await start_service(postgres)
     lock_file = tmp_path / "postgres" / "data" / "postmaster.pid"
     lines = lock_file.read_text().splitlines()

@@ -9,9 +9,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.embedded.banner import welcome
+from collector.embedded.banner import banner
 from collector.embedded.console import Console
-from collector.embedded.managed_process import all_ready, kept
+from collector.embedded.managed_process import all_ready, kept_running
 from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
 from collector.embedded.supervisor import INGEST, VALKEY, WORKER, Supervisor
@@ -59,13 +59,13 @@ async def test_the_ready_file_names_every_process_by_what_it_does(
     supervisor: Supervisor, tmp_path: Path
 ) -> None:
     """Ingest serves ingest and api, so it is in both; what was given and not started has no process."""
-    ingest_processes = supervisor.processes(
+    ingest_processes = supervisor.manage(
         INGEST, [ShellService(tmp_path, name="ingest-1"), ShellService(tmp_path, name="ingest-2")]
     )
-    worker = supervisor.processes(WORKER, [ShellService(tmp_path, name="worker")])
-    supervisor.processes(VALKEY, [])
+    worker = supervisor.manage(WORKER, [ShellService(tmp_path, name="worker")])
+    supervisor.manage(VALKEY, [])
 
-    async with kept([*ingest_processes, *worker]):
+    async with kept_running([*ingest_processes, *worker]):
         await all_ready([*ingest_processes, *worker])
         supervisor.publish(READY)
 
@@ -85,8 +85,8 @@ async def test_a_restart_is_said_in_one_line_and_the_ready_file_follows(
     supervisor: Supervisor, tmp_path: Path, output: io.StringIO
 ) -> None:
     """The line has the reason; the file has the new process."""
-    processes = supervisor.processes(WORKER, [ShellService(tmp_path, name="worker")])
-    async with kept(processes):
+    processes = supervisor.manage(WORKER, [ShellService(tmp_path, name="worker")])
+    async with kept_running(processes):
         await all_ready(processes)
         supervisor.publish(READY)
         first = processes[0].pid
@@ -106,8 +106,8 @@ async def test_what_could_not_be_restarted_yet_is_said(
 ) -> None:
     """With the path of its log."""
     service = ShellService(tmp_path, name="worker")
-    processes = supervisor.processes(WORKER, [service])
-    async with kept(processes):
+    processes = supervisor.manage(WORKER, [service])
+    async with kept_running(processes):
         await all_ready(processes)
         service.script = "exit 9"
         assert processes[0].pid is not None
@@ -130,7 +130,7 @@ def test_a_withdrawn_ready_file_is_gone_and_stays_away(supervisor: Supervisor, t
 
 def test_the_welcome_has_the_address_two_requests_and_the_login() -> None:
     """And where the data are."""
-    text = welcome(READY, Path("/data"), 1.5)
+    text = banner(READY, Path("/data"), 1.5)
 
     assert "ready at http://127.0.0.1:8080 after 1.5 s\n" in text
     assert text.count("curl ") == 2
@@ -143,7 +143,7 @@ def test_the_welcome_has_the_address_two_requests_and_the_login() -> None:
 @pytest.mark.parametrize("password", ["secret", ""])
 def test_comments_in_the_welcome_harm_no_shell(password: str) -> None:
     """A zsh takes a pasted comment for a command: a bracket in it would spoil the whole paste."""
-    text = welcome(msgspec.structs.replace(READY, password=password), Path("/data"), 1.5)
+    text = banner(msgspec.structs.replace(READY, password=password), Path("/data"), 1.5)
 
     comments = [line for line in text.splitlines() if line.startswith("#")]
 
@@ -153,7 +153,7 @@ def test_comments_in_the_welcome_harm_no_shell(password: str) -> None:
 
 def test_two_welcomes_post_two_events() -> None:
     """The same reference id would make the second a duplicate."""
-    assert welcome(READY, Path("/data"), 1) != welcome(READY, Path("/data"), 1)
+    assert banner(READY, Path("/data"), 1) != banner(READY, Path("/data"), 1)
 
 
 def test_a_step_is_shown_with_its_seconds(output: io.StringIO) -> None:

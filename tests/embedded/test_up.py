@@ -14,7 +14,7 @@ from collector.embedded.console import Console
 from collector.embedded.ready_file import ReadyFile
 from collector.embedded.servers.ports import free_port
 from collector.embedded.service import NotStarted, start_service
-from collector.embedded.up import UpOptions, _cause, run
+from collector.embedded.up import UpOptions, root_cause, run
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
 from tests.conftest import Servers
@@ -81,7 +81,7 @@ async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
         await until(ready_path.exists, 30)
         stop.request()
 
-    assert "Events are taken again." in output.getvalue()
+    assert "Events are accepted again." in output.getvalue()
     assert "Headrace is ready at" in output.getvalue()
 
 
@@ -108,7 +108,7 @@ async def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
     with pytest.raises(NotStarted) as ended:
         await start_service(child)
 
-    cause = _cause(ExceptionGroup("of tasks", [ExceptionGroup("within", [ended.value])]))
+    cause = root_cause(ExceptionGroup("of tasks", [ExceptionGroup("within", [ended.value])]))
 
     assert isinstance(cause, StartError)
     assert str(cause) == "the port is taken."

@@ -43,7 +43,7 @@ def _watch(
 
 
 async def test_a_start_that_is_ready_says_nothing(output: io.StringIO) -> None:
-    """The welcome does."""
+    """The banner does."""
     await _watch(output, IngestServices()).until_ready()
 
     assert not output.getvalue()
@@ -67,16 +67,16 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
 
     first, last = output.getvalue().splitlines()
     assert first.endswith("not stored: The queue's disk is almost full: 1 bytes are free")
-    assert last.endswith("Events are taken again.")
+    assert last.endswith("Events are accepted again.")
 
 
 async def test_refusals_later_are_told_too(output: io.StringIO) -> None:
     """And that they are over."""
     ingest = IngestServices()
-    telling = asyncio.ensure_future(_watch(output, ingest).keep_telling())
+    telling = asyncio.ensure_future(_watch(output, ingest).keep_reporting())
     ingest.found = "The queue is full."
     await until(lambda: "The queue is full." in output.getvalue())
     ingest.found = None
-    await until(lambda: "Events are taken again." in output.getvalue())
+    await until(lambda: "Events are accepted again." in output.getvalue())
     telling.cancel()
     await asyncio.wait([telling])

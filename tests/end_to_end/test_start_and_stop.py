@@ -54,7 +54,8 @@ async def test_what_a_killed_up_left_behind_is_stopped_by_the_next(tmp_path: Pat
         async with started_up(tmp_path / "data") as up:
             await until(lambda: "Headrace is ready" in up.output, 60)
             assert not still_running(left)
-            assert "Stopped what an earlier run had left: ingest, worker, postgres, valkey." in up.output
+            stopped = "Stopped processes that an earlier run had left: ingest, worker, postgres, valkey."
+            assert stopped in up.output
             assert not left & all_pids(up.ready)
 
 
@@ -68,7 +69,7 @@ async def test_sigterm_during_the_start_leaves_nothing_running(tmp_path: Path) -
         assert await up.ended() == 0
     async with started_up(tmp_path / "data") as again:
         await again.until_ready()
-        assert "Stopped what an earlier run had left" not in again.output
+        assert "that an earlier run had left" not in again.output
 
 
 async def test_given_servers_are_used_and_have_no_processes_of_ours(

@@ -1,4 +1,4 @@
-"""Which user the embedded servers run as: ours, or `nobody` when we are root, whom Postgres refuses."""
+"""Which OS user the embedded servers run as: ours, or `nobody` for root, as which Postgres refuses to run."""
 
 import os
 import pwd
@@ -18,12 +18,10 @@ class OsUser:
 
 
 def server_user(directory: Path) -> OsUser | None:
-    """Who runs the server whose data are in `directory`; None means the user who runs us.
-
-    Root leaves data that belong to another user to that user.
-    """
+    """The user that runs the server whose data are in `directory`; None means our own user."""
     if os.geteuid() != 0:
         return None
+    # Data that belong to another user stay with that user.
     if directory.exists() and (owner := directory.stat()).st_uid != 0:
         return OsUser(owner.st_uid, owner.st_gid)
     try:

@@ -1,4 +1,4 @@
-"""Which TCP ports the children get: free ones that no outgoing connection takes while a child restarts."""
+"""Chooses TCP ports for the children: free ones that no outgoing connection takes while a child restarts."""
 
 import errno
 import random
@@ -17,9 +17,9 @@ _TRIES: Final = 50
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody uses, below those of outgoing connections if possible.
+    """A free port of the loopback interface, below the ephemeral range if possible.
 
-    A client that connects again and again to a dead server's ephemeral port can be given that very port.
+    The kernel can give a dead server's ephemeral port to a client that keeps trying to connect to it.
     """
     for _ in range(_TRIES):
         port = random.randint(_LOWEST, max(_LOWEST, _first_ephemeral() - 1))  # noqa: S311 - no secret
@@ -42,10 +42,10 @@ def is_free(port: int) -> bool:
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
-    """Hold a port for children that share it: nobody else's server can bind it while they restart.
+    """Reserve a port for children that share it, so that no other server can bind it while they restart.
 
-    The socket never listens, so connections go to the children alone. Raises StartError when the port is
-    taken, may not be used, or is of no interface here.
+    The socket never listens, so connections go only to the children. Raises StartError when the port is
+    taken, not permitted, or not on any interface of this machine.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -57,11 +57,11 @@ def reserve_port(host: str, port: int) -> socket.socket:
         shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         shared.bind(bound)
     except OSError as error:
-        raise StartError(_refused(host, port, error)) from error
+        raise StartError(_bind_problem(host, port, error)) from error
     return shared
 
 
-def _refused(host: str, port: int, error: OSError) -> str:
+def _bind_problem(host: str, port: int, error: OSError) -> str:
     match error.errno:
         case errno.EADDRINUSE:
             other = port + 1 if port < _HIGHEST else port - 1

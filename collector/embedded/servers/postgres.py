@@ -1,4 +1,4 @@
-"""An embedded Postgres: loopback TCP with a password, its cluster made whole before it is used."""
+"""An embedded Postgres: loopback TCP with a password, on a cluster that is created atomically."""
 
 import asyncio
 import locale
@@ -15,17 +15,17 @@ from collector.embedded.private_files import make_private_directory, write_priva
 from collector.embedded.servers.binaries import PostgresPrograms, postgres_programs
 from collector.embedded.servers.os_user import server_user
 from collector.embedded.servers.ports import LOOPBACK
-from collector.embedded.servers.server_credentials import kept_access
+from collector.embedded.servers.server_credentials import load_server_credentials
 from collector.process.lifecycle import StartError
 
 _USER: Final = "headrace"
 _DATABASE: Final = "headrace"
 _HERE: Final = "/proc/self/cwd"
-"""The data directory, which every one of its processes is in: needs no way through the folders above it."""
+"""The data directory, the working directory of all its processes: needs no access to the folders above it."""
 
 _CREATE_DATABASE: Final = f"CREATE DATABASE {_DATABASE}\n"
-_FORMER_SECONDS: Final = 10
-_MAKING_SECONDS: Final = 120
+_EARLIER_SERVER_SECONDS: Final = 10
+_INIT_SECONDS: Final = 120
 _PROBE_SECONDS: Final = 2
 _STOP_SECONDS: Final = 4.0
 _SETTINGS: Final = {
@@ -39,7 +39,7 @@ _SETTINGS_NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "fu
 class Postgres:
     """The server whose data are in `directory`/postgres.
 
-    `is_durable=False` is for tests: fast, and broken by a crash of the machine.
+    `is_durable=False` is for tests: fast, but a crash of the machine destroys the data.
     """
 
     name: Final = "postgres"
@@ -50,37 +50,33 @@ class Postgres:
         self._log = directory / "logs" / "postgres.log"
         self._settings = _SETTINGS if is_durable else _SETTINGS | _SETTINGS_NOT_DURABLE
         self._is_durable = is_durable
-        self._account = server_user(self._home)
-        make_private_directory(self._home, self._account)
-        self._access = kept_access(directory / "postgres.json")
+        self._os_user = server_user(self._home)
+        make_private_directory(self._home, self._os_user)
+        self._credentials = load_server_credentials(directory / "postgres.json")
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
-        return f"postgresql://{_USER}:{self._access.password}@{LOOPBACK}:{self._access.port}/{_DATABASE}"
+        """The URL that clients connect to."""
+        return f"postgresql://{_USER}:{self._credentials.password}@{LOOPBACK}:{self._credentials.port}/{_DATABASE}"
 
     async def prepare(self) -> Program:
-        """Makes the cluster the first time.
-
-        SIGINT ends it without waiting for its clients, SIGQUIT without its last checkpoint. Killed, it would
-        leave processes that write for a moment longer, and its shared memory until it is started again.
-        """
-        programs = postgres_programs(self._account)
+        """The server's command line; creates the cluster first if there is none."""
+        programs = postgres_programs(self._os_user)
         if not self._data.exists():
-            await self._make_cluster(programs)
-        await _outlive_former_server(self._data / "postmaster.pid")
-        settings = {"port": str(self._access.port), **self._settings}
+            await self._create_cluster(programs)
+        await _remove_stale_lock(self._data / "postmaster.pid")
+        settings = {"port": str(self._credentials.port), **self._settings}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
 
     async def readiness_problem(self, _child: Child) -> str | None:
-        """Ready once it lets us in."""
+        """Ready once it accepts a connection with our credentials."""
         try:
             connection = await asyncpg.connect(
                 host=LOOPBACK,
-                port=self._access.port,
+                port=self._credentials.port,
                 user=_USER,
-                password=self._access.password,
+                password=self._credentials.password,
                 database=_DATABASE,
                 ssl=False,
                 timeout=_PROBE_SECONDS,
@@ -90,13 +86,13 @@ class Postgres:
             return str(error) or "no answer"
         return None
 
-    async def _make_cluster(self, programs: PostgresPrograms) -> None:
-        """Make it apart, then put it in place: a start that is cut off leaves no half of one."""
+    async def _create_cluster(self, programs: PostgresPrograms) -> None:
+        """Create it under another name, then rename it: an interrupted start leaves no half of a cluster."""
         new = self._home / "new"
         password_file = self._home / "password"
         shutil.rmtree(new, ignore_errors=True)
-        make_private_directory(new, self._account)
-        write_private(password_file, self._access.password.encode(), self._account)
+        make_private_directory(new, self._os_user)
+        write_private(password_file, self._credentials.password.encode(), self._os_user)
         initdb = [
             str(programs.initdb),
             *("-D", _HERE, "--username", _USER, f"--pwfile={_HERE}/../password", "--auth=scram-sha-256"),
@@ -113,13 +109,13 @@ class Postgres:
     async def _run(self, program: Program) -> None:
         child = Child.start(program)
         try:
-            async with asyncio.timeout(_MAKING_SECONDS):
+            async with asyncio.timeout(_INIT_SECONDS):
                 status = await child.wait()
         finally:
             await child.stop()
         if status != 0:
             last = (child.last_lines(1) or [ending(status)])[0]
-            raise StartError(f"Postgres could not make its cluster: {last}; see {child.log}.")
+            raise StartError(f"Postgres could not create its cluster: {last}; see {child.log}.")
 
     def _program(self, directory: Path, arguments: tuple[str, ...], stdin: bytes = b"") -> Program:
         return Program(
@@ -127,8 +123,10 @@ class Postgres:
             environ={"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"},
             log=self._log,
             directory=directory,
-            account=self._account,
+            os_user=self._os_user,
             stdin=stdin,
+            # SIGINT ends it without waiting for its clients, SIGQUIT without a last checkpoint. SIGKILL would
+            # leave processes that write for a moment longer, and its shared memory until the next start.
             stop_signal=signal.SIGINT,
             stop_seconds=_STOP_SECONDS,
             hurry_signal=signal.SIGQUIT,
@@ -136,7 +134,7 @@ class Postgres:
 
 
 def _has_utf8_locale() -> bool:
-    """Whether the machine knows letters beyond ASCII: extensions ask it, as that for trigrams does."""
+    """Whether the machine has a UTF-8 locale: extensions such as pg_trgm classify letters by it."""
     former = locale.setlocale(locale.LC_CTYPE)
     try:
         locale.setlocale(locale.LC_CTYPE, "C.UTF-8")
@@ -146,27 +144,19 @@ def _has_utf8_locale() -> bool:
     return True
 
 
-async def _outlive_former_server(lock_file: Path) -> None:
-    """Remove a dead server's lock file, whose process id Postgres could take for a server that runs.
+async def _remove_stale_lock(lock_file: Path) -> None:
+    """Remove a dead server's lock file if Postgres could mistake its process id for a running server.
 
-    It does so for a zombie, for a process that is still dying (awaited here for a bounded time) and for a
-    stranger who has got the id since. Where the id is free Postgres removes the file, and where the server
-    goes on running it refuses to start a second one.
+    It does for a zombie, for a server that is still dying (awaited here for a bounded time) and for another
+    program that has the id now. If the id is free Postgres removes the file itself; if the server still runs
+    it refuses to start a second one.
     """
     try:
-        pid = _recorded_pid(lock_file)
+        pid = int(lock_file.read_text().partition("\n")[0])  # noqa: ASYNC240 - small and local
         if psutil.Process(pid).name() == "postgres":
-            async with asyncio.timeout(_FORMER_SECONDS):
+            async with asyncio.timeout(_EARLIER_SERVER_SECONDS):
                 await end_of(pid)
     except (FileNotFoundError, ProcessLookupError, ValueError, psutil.Error, TimeoutError):
         return
-    _remove(lock_file)
-
-
-def _recorded_pid(lock_file: Path) -> int:
-    return int(lock_file.read_text().partition("\n")[0])
-
-
-def _remove(lock_file: Path) -> None:
-    """A server that has ended well meanwhile took its file along."""
-    lock_file.unlink(missing_ok=True)
+    # A server that shut down in order has removed it.
+    lock_file.unlink(missing_ok=True)  # noqa: ASYNC240 - small and local

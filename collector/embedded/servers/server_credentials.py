@@ -1,4 +1,4 @@
-"""How an embedded server is reached: a port and a password, made once and kept beside its data."""
+"""The port and password of an embedded server: created once and kept next to its data."""
 
 import secrets
 from pathlib import Path
@@ -10,30 +10,27 @@ from collector.embedded.servers.ports import free_port, is_free
 from collector.process.lifecycle import StartError
 
 
-class Access(msgspec.Struct, frozen=True):
-    """A port of the loopback interface and the password that the server asks for."""
+class ServerCredentials(msgspec.Struct, frozen=True):
+    """The server's port on the loopback interface, and its password."""
 
     port: int
     password: str
 
 
-def kept_access(path: Path) -> Access:
-    """What is kept in `path`, made where it is missing.
+def load_server_credentials(path: Path) -> ServerCredentials:
+    """Read the credentials from `path`; create them if the file is missing. Raises StartError.
 
-    A port that another program took while the server was down is replaced; a running server's stays.
+    The port is replaced if another program has taken it while the server was down.
     """
-    kept = _read(path)
-    if kept is not None and is_free(kept.port):
-        return kept
-    access = Access(free_port(), kept.password if kept else secrets.token_urlsafe(24))
-    write_private(path, msgspec.json.encode(access))
-    return access
-
-
-def _read(path: Path) -> Access | None:
+    kept: ServerCredentials | None = None
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Access)
+        kept = msgspec.json.decode(path.read_bytes(), type=ServerCredentials)
     except FileNotFoundError:
-        return None
+        pass
     except (OSError, msgspec.DecodeError) as error:
         raise StartError(f"{path} cannot be read: {error}.") from error
+    if kept is not None and is_free(kept.port):
+        return kept
+    created = ServerCredentials(free_port(), kept.password if kept else secrets.token_urlsafe(24))
+    write_private(path, msgspec.json.encode(created))
+    return created

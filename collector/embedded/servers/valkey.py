@@ -1,4 +1,4 @@
-"""An embedded Valkey: loopback TCP with a password, every write on disk before its reply, memory bounded."""
+"""An embedded Valkey: loopback TCP with a password, every write on disk before its reply, bounded memory."""
 
 import asyncio
 from contextlib import suppress
@@ -10,7 +10,7 @@ from collector.embedded.private_files import make_private_directory
 from collector.embedded.servers.binaries import valkey_program
 from collector.embedded.servers.os_user import server_user
 from collector.embedded.servers.ports import LOOPBACK
-from collector.embedded.servers.server_credentials import kept_access
+from collector.embedded.servers.server_credentials import load_server_credentials
 
 QUEUE_MEMORY_MB: Final = 512
 
@@ -39,39 +39,39 @@ class Valkey:
         self._data = directory / "valkey"
         self._log = directory / "logs" / "valkey.log"
         self._queue_memory_mb = queue_memory_mb
-        self._account = server_user(self._data)
-        make_private_directory(self._data, self._account)
-        self._access = kept_access(directory / "valkey.json")
+        self._os_user = server_user(self._data)
+        make_private_directory(self._data, self._os_user)
+        self._credentials = load_server_credentials(directory / "valkey.json")
 
     @property
     def url(self) -> str:
-        """Where it is reached."""
-        return f"redis://:{self._access.password}@{LOOPBACK}:{self._access.port}/0"
+        """The URL that clients connect to."""
+        return f"redis://:{self._credentials.password}@{LOOPBACK}:{self._credentials.port}/0"
 
     async def prepare(self) -> Program:
-        """The server reads its configuration from standard input: no password in a process list."""
+        """The server's command line; its configuration goes to standard input, out of the process list."""
         configuration = _CONFIGURATION.format(
             host=LOOPBACK,
-            port=self._access.port,
-            password=self._access.password,
+            port=self._credentials.port,
+            password=self._credentials.password,
             memory_mb=self._queue_memory_mb,
         )
         return Program(
-            arguments=(str(valkey_program(self._account)), "-"),
+            arguments=(str(valkey_program(self._os_user)), "-"),
             environ={"LC_ALL": "C", "TZ": "UTC"},
             log=self._log,
             directory=self._data,
-            account=self._account,
+            os_user=self._os_user,
             stdin=configuration.encode(),
         )
 
     async def readiness_problem(self, _child: Child) -> str | None:
-        """Ready once it knows its password and has read its data."""
+        """Ready once it accepts the password and has loaded its data."""
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                reader, writer = await asyncio.open_connection(LOOPBACK, self._access.port)
+                reader, writer = await asyncio.open_connection(LOOPBACK, self._credentials.port)
                 try:
-                    writer.write(f"AUTH {self._access.password}\r\nPING\r\n".encode())
+                    writer.write(f"AUTH {self._credentials.password}\r\nPING\r\n".encode())
                     replies = [await reader.readline(), await reader.readline()]
                 finally:
                     writer.close()

@@ -85,7 +85,7 @@ def test_a_package_without_a_server_for_this_machine_is_told(tree: Tree) -> None
     """With the way out: servers of one's own."""
     (tree.root / PROGRAM).unlink()
 
-    with pytest.raises(StartError, match="no server for this machine; give REDIS_URL"):
+    with pytest.raises(StartError, match="no server for this machine; set REDIS_URL"):
         reachable_root(tree, None)
 
 
