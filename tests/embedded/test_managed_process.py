@@ -138,7 +138,7 @@ async def test_what_a_service_waits_for_is_told_when_it_takes_long(
     tmp_path: Path, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A person may be able to help, and need not wait for the end of our patience to learn how."""
-    monkeypatch.setattr(service_module, "_TELL_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(service_module, "_REPORT_AFTER_SECONDS", 0.05)
     managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
 
     async with kept_running([managed]):

@@ -227,7 +227,7 @@ async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two on the same data would ruin them: Postgres itself says whose they are."""
-    monkeypatch.setattr("collector.embedded.servers.postgres._FORMER_SECONDS", 0.1)
+    monkeypatch.setattr("collector.embedded.servers.postgres._EARLIER_SERVER_SECONDS", 0.1)
     postgres = Postgres(tmp_path, is_durable=False)
     running = await start_service(postgres)
 

@@ -31,8 +31,8 @@ def output() -> io.StringIO:
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits before telling or looking."""
-    monkeypatch.setattr(watch_module, "_TELL_AFTER_SECONDS", 0.0)
-    monkeypatch.setattr(watch_module, "_LOOK_SECONDS", 0.001)
+    monkeypatch.setattr(watch_module, "_REPORT_AFTER_SECONDS", 0.0)
+    monkeypatch.setattr(watch_module, "_CHECK_SECONDS", 0.001)
 
 
 def _watch(
