@@ -67,7 +67,7 @@ def test_a_copy_that_others_may_write_is_not_run(tree: Tree, tmp_path: Path, pla
     reachable_root(tree, STRANGER, copies)
     (copies / place).chmod(0o777)
 
-    with pytest.raises(StartError, match="can be written by others than root"):
+    with pytest.raises(StartError, match="can be written by users other than root"):
         reachable_root(tree, STRANGER, copies)
 
 
