@@ -27,14 +27,14 @@ check: $(VENV)/.dev ## lint, format, types, layers
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: $(VENV)/.dev ## format the code and mend what the linter can
+format: $(VENV)/.dev ## format the code and fix what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
 load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20 SECONDS=60)
 	@$(BIN)/python -m loadtests.run --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
 
-bench: $(VENV)/.dev ## the door, the drain, the queue beside their limits, in some 6 minutes (SECONDS=345 ARGS=)
+bench: $(VENV)/.dev ## compare ingest, the drain and the queue with their limits, in some 6 minutes (SECONDS=345 ARGS=)
 	@$(BIN)/python -m loadtests.benchmark --seconds $(or $(SECONDS),345) $(ARGS)
 
 bench-read: $(VENV)/.dev ## reading a million events: lists, look-ups, counts, and the plans of slow ones (ARGS=)
