@@ -34,7 +34,7 @@ class Identity:
     def person(self) -> UUID:
         """Whose login or password it is. Raises Forbidden for a program's token."""
         if self.user_id is None:
-            raise Forbidden("This needs a login: there is no person behind this token.")
+            raise Forbidden("This needs a login: this token belongs to no person.")
         return self.user_id
 
     @property

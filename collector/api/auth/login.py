@@ -1,4 +1,4 @@
-"""Logging in and out: an address and a password for a token (contract 1.3, 10 rows 4 and 21)."""
+"""Logging in with an e-mail address and a password, and logging out (contract 1.3, 10 rows 4 and 21)."""
 
 from typing import Annotated, Final
 
@@ -42,7 +42,7 @@ InviteToken = Annotated[str, Meta(min_length=40, max_length=40, description="40 
 
 
 class Login(msgspec.Struct, frozen=True, kw_only=True):
-    """Who logs in, perhaps with an invitation to an organization."""
+    """Credentials, and optionally an invitation to an organization."""
 
     email: Address
     password: Password
@@ -50,14 +50,14 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoginToken(msgspec.Struct, frozen=True):
-    """The whole login token, shown this once."""
+    """The full login token, which is shown only this once."""
 
     token: str
 
 
 @documented("Auth", {200: Answer(LoginToken)}, body=json_body(Login, _EXAMPLE), refusals=(Unauthenticated,))
 async def post_login(request: web.Request) -> web.Response:
-    """A login token that nobody has had before, valid for 3 months."""
+    """Log in: returns a new login token, valid for 3 months."""
     body = await read_body(request, Login)
     user = await let_in(request, body.email, body.password)
     return await logged_in(request.app[API], user, body.invite_token)
@@ -65,7 +65,7 @@ async def post_login(request: web.Request) -> web.Response:
 
 @documented("Auth", {200: Answer()})
 async def get_logout(request: web.Request) -> web.Response:
-    """End the login that the request is made with; with a password there is none to end."""
+    """Log out: ends the login whose token the request carries; does nothing with Basic credentials."""
     api, login = request.app[API], request[IDENTITY].login
     if login is not None:
         async with connected(api.pool) as connection:
@@ -75,9 +75,10 @@ async def get_logout(request: web.Request) -> web.Response:
 
 
 async def let_in(request: web.Request, email_address: str, password: str) -> User:
-    """Who that is. After too many tries not even the right password helps, and none is checked.
+    """The user with these credentials. Raises Unauthenticated if they are wrong.
 
-    While tries cannot be counted nobody is let in (contract 10, row 21).
+    After too many attempts the password is not checked at all and even the right one is refused. While
+    attempts cannot be counted, every login is refused (contract 10, row 21).
     """
     api = request.app[API]
     address, client_ip = normal_email(email_address), counted_address(request, api.trusted_proxies)
@@ -88,21 +89,23 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
         try:
             user = await known_user(api, email_address, password)
         except (DatabaseUnavailable, Unavailable):
-            # Whoever tries again while we are out of order must not be locked out by it.
+            # An attempt that we could not check must not count towards the lock-out.
             await api.login_counters.take_back(address, client_ip, api.clock.now())
             raise
         if user is None:
             raise Unauthenticated(_FAILED)
         await api.login_counters.forgive(address, client_ip, api.clock.now())
     except (BrokerUnavailable, BrokerFull) as error:
-        raise Unavailable("Nobody can log in while tries cannot be counted; please repeat it.") from error
+        raise Unavailable(
+            "Logging in is not possible while attempts cannot be counted; please try again."
+        ) from error
     return user
 
 
 async def logged_in(api: Api, user: User, invite_token: str | None) -> web.Response:
-    """The answer with a new login of the person, who accepts the invitation if there is one.
+    """Create a login token, accept the invitation if there is one, and answer with the token.
 
-    Another invitation than a valid one changes nothing.
+    An invalid invitation is ignored.
     """
     secret, now = new_token(), api.clock.now()
     token, has_joined = login_token(secret, user.id, now), False
@@ -120,7 +123,7 @@ async def logged_in(api: Api, user: User, invite_token: str | None) -> web.Respo
 
 
 def login_response(secret: str) -> web.Response:
-    """The answer that shows a login token."""
+    """The answer that shows a login token, which must not be cached."""
     return json_response(LoginToken(secret), headers={hdrs.CACHE_CONTROL: "no-store"})
 
 

@@ -1,4 +1,4 @@
-"""Changing one's password, which ends every login and token of the person but the new one (contract 1.4)."""
+"""Changing a password, which revokes every other login and token of the person (contract 1.4)."""
 
 from typing import Final
 from uuid import UUID
@@ -21,7 +21,7 @@ from collector.http.operation import Answer, documented, json_body
 
 
 class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
-    """The password that is, and the one that is to be."""
+    """The current password and the new one."""
 
     current_password: Password
     password: Password
@@ -36,7 +36,10 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
     refusals=(Conflict,),
 )
 async def post_password_change(request: web.Request) -> web.Response:
-    """A new login token in place of all that there were; wrong tries count like those to log in."""
+    """Change the password: revokes all logins and tokens of the person and returns a new login token.
+
+    Wrong passwords count towards the limit of login attempts.
+    """
     api, body = request.app[API], await read_body(request, PasswordChange, is_required=True)
     user = await _checked(request, request[IDENTITY].person, body.current_password)
     if body.password == body.current_password:

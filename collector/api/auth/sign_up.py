@@ -1,4 +1,4 @@
-"""Signing up (contract 1.4): the first user ever may do everything; who is there already logs in."""
+"""Signing up (contract 1.4). The first user gets the scope `global`; an existing user is logged in."""
 
 from http import HTTPStatus
 from typing import Annotated, Final
@@ -28,7 +28,7 @@ PersonName = Annotated[str, Meta(pattern=r"\S", max_length=255, description="a t
 
 
 class SignUp(msgspec.Struct, frozen=True, kw_only=True):
-    """Who signs up, perhaps with an invitation to an organization."""
+    """A new account, and optionally an invitation to an organization."""
 
     name: PersonName
     email: Address
@@ -43,7 +43,7 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     refusals=(Unauthenticated, Forbidden),
 )
 async def post_sign_up(request: web.Request) -> web.Response:
-    """A login token of a new user, or of the one who has that address and password."""
+    """Sign up: returns a login token of the new user, or of the one with that address and password."""
     api, body = request.app[API], await read_body(request, SignUp)
     if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})
@@ -51,16 +51,23 @@ async def post_sign_up(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         is_there = await find_user(connection, body.email) is not None
     user = None if is_there else await _new_user(request, body)
-    if user is None:  # or somebody else just took the address
+    if user is None:  # the address has an account, perhaps since a moment ago
         user = await let_in(request, body.email, body.password)
     return await logged_in(api, user, body.invite_token)
 
 
 @documented(
-    "Auth", {201: Answer(description="Somebody has the address."), 204: Answer(description="Nobody has it.")}
+    "Auth",
+    {
+        201: Answer(description="The address has an account."),
+        204: Answer(description="The address has no account."),
+    },
 )
 async def get_address_check(request: web.Request) -> web.Response:
-    """201 where the address is somebody's, 204 where it is nobody's; who asks too often always gets 204."""
+    """Check whether an address has an account: 201 if it has, 204 if not.
+
+    Rate limited: always 204 above three requests an hour.
+    """
     api = request.app[API]
     if await _count(request, "address_check") > _QUESTIONS_AN_HOUR:
         return web.Response(status=HTTPStatus.NO_CONTENT)
@@ -82,19 +89,23 @@ async def _new_user(request: web.Request, body: SignUp) -> User | None:
     """The new user; None when somebody has just taken the address. Of two with one invitation one gets in."""
     api = request.app[API]
     if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
-        raise Unauthenticated("Too many have signed up from your address; please try again in an hour.")
+        raise Unauthenticated(
+            "Too many accounts were created from your address; please try again in an hour."
+        )
     let_in_by = None if api.settings.sign_up_enabled else body.invite_token
     return await add_account(api, body.email, body.name, body.password, let_in_by=let_in_by)
 
 
 async def _count(request: web.Request, kind: str) -> int:
-    """How many did this from the same IP in this hour."""
+    """Count a request of this kind; returns how many the same IP address made in this hour."""
     api = request.app[API]
     try:
         client_ip = counted_address(request, api.trusted_proxies)
         return await api.login_counters.count_in_hour(kind, client_ip, api.clock.now())
     except (BrokerUnavailable, BrokerFull) as error:
-        raise Unavailable("This is not answered while tries cannot be counted; please repeat it.") from error
+        raise Unavailable(
+            "This is not available while requests cannot be counted; please try again."
+        ) from error
 
 
 ROUTES: Final = (

@@ -1,4 +1,4 @@
-"""Users: who is logged in."""
+"""Users as answers show them, and `GET users/me`."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ from collector.http.responses import json_response
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
-    """A person, as others in the organization see one. No mail is sent, so no address is verified by one."""
+    """A user as other members of the organization see them. Addresses are not verified: no mail is sent."""
 
     id: str
     organization_ids: tuple[str, ...]
@@ -30,7 +30,7 @@ class UserView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CurrentUserView(UserView, frozen=True, kw_only=True):
-    """The person who asks."""
+    """The user who makes the request."""
 
     has_local_account: bool
     o_auth_accounts: tuple[()] = ()
@@ -38,20 +38,20 @@ class CurrentUserView(UserView, frozen=True, kw_only=True):
 
 @documented("User", {200: Answer(CurrentUserView)}, refusals=(NotFound,))
 async def get_me(request: web.Request) -> web.Response:
-    """The person behind the request; 404 for a program's token without one."""
+    """Show the current user; 404 for a token that belongs to no person."""
     user_id = request[IDENTITY].user_id
     user = None
     if user_id is not None:
         async with connected(request.app[API].pool) as connection:
             user = await find_user_by_id(connection, user_id)
     if user is None:
-        raise NotFound("There is no person behind this token.")
+        raise NotFound("This token belongs to no person.")
     members = msgspec.structs.asdict(user_view(user))
     return json_response(CurrentUserView(**members, has_local_account=user.password_hash is not None))
 
 
 def user_view(user: User) -> UserView:
-    """The user as answers show one."""
+    """The user as answers show them."""
     return UserView(
         id=user.id.hex,
         organization_ids=tuple(organization.hex for organization in user.organization_ids),

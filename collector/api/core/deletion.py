@@ -1,8 +1,8 @@
-"""Requests that name several things by their ids: one rule for all of them, whether they delete or change.
+"""Bulk requests, which name several things by their ids in the path: one rule for deletions and changes.
 
-What can be done is done for each id, whatever the others are. An id that is unknown, deleted or of another
-organization is one that does not exist; one that is named twice counts once. A text that can be no id is not
-on the route at all: 404, and nothing is done. The longest line of a request (8,190 bytes) holds some 240 ids.
+Each id is processed independently of the others. An id that is unknown, deleted or of another organization
+does not exist; an id that is named twice counts once. A malformed id does not match the route: the answer is
+404 and nothing is changed. The longest request line (8,190 bytes) holds about 240 ids.
 """
 
 from http import HTTPStatus
@@ -17,13 +17,13 @@ from collector.http.responses import json_response
 
 
 class Deleting(msgspec.Struct, frozen=True):
-    """All of it is deleted, for everybody from now on."""
+    """Everything that was named is deleted."""
 
     workers: tuple[str, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one of them is not."""
+    """Why one of the ids could not be processed."""
 
     allowed: bool = False
     id: str
@@ -32,42 +32,41 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BulkResult(msgspec.Struct):
-    """What becomes of each id that was given."""
+    """The result for each id in the request."""
 
     workers: tuple[str, ...] = ()
     success: list[str] = []
     failure: list[Failure] = []
 
-    def is_absent(self, text: str, message: str) -> None:
-        """There is no such thing, or it is somebody else's."""
+    def add_not_found(self, text: str, message: str) -> None:
+        """Record an id that does not exist, or not for this identity."""
         self.failure.append(Failure(id=text, message=message, status_code=int(HTTPStatus.NOT_FOUND)))
 
-    def is_denied(self, text: str, message: str) -> None:
-        """It is there, but not for this person to delete."""
+    def add_denied(self, text: str, message: str) -> None:
+        """Record an id that this person may see but not delete."""
         self.failure.append(Failure(id=text, message=message, status_code=int(HTTPStatus.BAD_REQUEST)))
 
 
 DELETED: Final = {
     202: Answer(Deleting),
-    400: Answer(BulkResult, "Some of them could not be deleted; the others are."),
+    400: Answer(BulkResult, "Some could not be deleted; the others are."),
 }
-"""What the document says of deleting."""
-CHANGED_IN_PART: Final = {
-    400: Answer(BulkResult, "Some of them could not be found; the others are changed as asked.")
-}
-"""What the document says of changing, beside the answer when all are changed."""
+"""The documented answers of a bulk deletion."""
+CHANGED_IN_PART: Final = {400: Answer(BulkResult, "Some could not be found; the others are changed.")}
+"""The documented answer of a bulk change in which some ids failed."""
 
 
 def asked_ids(request: web.Request) -> list[str]:
-    """The ids in the path, each once."""
+    """The ids in the path, without repeats."""
     return list(dict.fromkeys(request.match_info["ids"].split(",")))
 
 
-def bulk_response(verdict: BulkResult, whole: web.Response | None = None) -> web.Response:
-    """`whole` (202 unless given) when all could be done, 404 when none could, else 400 with both lists."""
-    if not verdict.failure:
-        return whole or json_response(Deleting(), HTTPStatus.ACCEPTED)
-    if not verdict.success:
-        denied = [failed for failed in verdict.failure if failed.status_code != HTTPStatus.NOT_FOUND]
-        raise BadRequest(denied[0].message) if denied else NotFound(verdict.failure[0].message)
-    return json_response(verdict, HTTPStatus.BAD_REQUEST)
+def bulk_response(result: BulkResult, success: web.Response | None = None) -> web.Response:
+    """`success` (202 by default) if every id succeeded, an error if none did, else 400 with both lists."""
+    if not result.failure:
+        return success or json_response(Deleting(), HTTPStatus.ACCEPTED)
+    if not result.success:
+        # A denied id is the more useful error: 400 if there is one, 404 if no id was found.
+        denied = [failed for failed in result.failure if failed.status_code != HTTPStatus.NOT_FOUND]
+        raise BadRequest(denied[0].message) if denied else NotFound(result.failure[0].message)
+    return json_response(result, HTTPStatus.BAD_REQUEST)

@@ -1,4 +1,4 @@
-"""Counts of events, with what is found out of them: `events/count` (contract 4)."""
+"""Counts and aggregations of events: `events/count` (contract 4)."""
 
 import sys
 from collections.abc import Iterable
@@ -24,16 +24,16 @@ from collector.http.responses import json_response
 
 _AGGREGATIONS: Final = Parameter(
     "aggregations",
-    "What to find out: avg, sum, min, max, cardinality, terms, date of a field, in buckets within buckets.",
+    "avg, sum, min, max, cardinality, terms or date of a field; buckets can be nested.",
     example="date:(date~1d cardinality:stack) terms:type",
 )
 _MODE: Final = Parameter(
-    "mode", "`stack_new`: only of stacks that began within the time.", Literal["stack_new"]
+    "mode", "`stack_new`: only events of stacks that first occurred in the time range.", Literal["stack_new"]
 )
 
 
 class CountView(msgspec.Struct, frozen=True, kw_only=True):
-    """How many, and what was found out by the name of each aggregation: `cardinality_stack`."""
+    """The number of events, and the results by name of the aggregation, such as `cardinality_stack`."""
 
     total: int
     aggregations: dict[str, Any]
@@ -46,7 +46,7 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
     refusals=(OrganizationSuspended,),
 )
 async def get_count(request: web.Request) -> web.Response:
-    """How many events a filter selects, and what is found out of them for charts and numbers."""
+    """Count the events that a filter selects, with aggregations for charts and figures."""
     parameters = parameters_of(request)
     aggregations = parse_aggregations(parameters.get("aggregations", ""))
     asked = _in_mode(asked_selection(request, parameters), parameters.get("mode", "").strip().lower())

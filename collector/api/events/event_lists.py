@@ -45,16 +45,18 @@ _AT_ONCE: Final = 10
 
 _LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS)}
 _PLACES: Final = (
-    Parameter("before", "The page before this place, from a `Link`."),
-    Parameter("after", "The page after this place, from a `Link`."),
+    Parameter("before", "Shows the page before this cursor; taken from a `Link` header."),
+    Parameter("after", "Shows the page after this cursor; taken from a `Link` header."),
 )
 _MODE: Final = Parameter(
-    "mode", "`summary`: short; `stack_...`: their stacks.", Literal[("summary", *STACK_MODES)]
+    "mode",
+    "`summary` shows events in short; `stack_...` shows their stacks instead.",
+    Literal[("summary", *STACK_MODES)],
 )
 _PARAMETERS: Final = (
     FILTER,
     *TIME,
-    Parameter("sort", "`-date` when left out; also created, value, count, type, source, reference."),
+    Parameter("sort", "`-date` by default; also created, value, count, type, source, reference."),
     _MODE,
     *paging(_MAXIMUM_LIMIT),
     *_PLACES,
@@ -64,31 +66,31 @@ _PARAMETERS: Final = (
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events(request: web.Request) -> web.Response:
-    """The events that a filter selects, the newest first."""
+    """List the events that a filter selects, newest first."""
     return await _list(request)
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_stack(request: web.Request) -> web.Response:
-    """The events of one stack."""
+    """List the events of a stack."""
     return await _list(request, of_stack(request))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_by_reference(request: web.Request) -> web.Response:
-    """The events with a reference id; an array, and an empty one where there is none."""
+    """List the events with a reference id; an empty array if there are none."""
     return await _list(request, _is("reference", request.match_info["referenceId"]))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_sessions(request: web.Request) -> web.Response:
-    """The beginnings of sessions."""
+    """List sessions, each shown by its start event."""
     return await _list(request, _is("type", "session"))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_session(request: web.Request) -> web.Response:
-    """The events of one session, with its beginning."""
+    """List the events of a session, including its start event."""
     session = request.match_info["sessionId"]
     return await _list(request, Or((_is("reference", session), _is("ref.session", session))))
 

@@ -25,11 +25,13 @@ from collector.domain.ids import parse_uuid
 from collector.http.operation import Parameter
 
 FILTER: Final = Parameter(
-    "filter", "Which events, in the language of `docs/filtering.md`.", example="type:error tag:checkout"
+    "filter", "Selects events, in the language of `docs/filtering.md`.", example="type:error tag:checkout"
 )
 TIME: Final = (
-    Parameter("time", "Of which time: `last 24 hours`, `today`, `2026-01-01-2026-02-01`, `[now-1d TO now]`."),
-    Parameter("offset", "The reader's distance from UTC, where dates name none: `-300m`, `+2h`."),
+    Parameter(
+        "time", "The time range: `last 24 hours`, `today`, `2026-01-01-2026-02-01`, `[now-1d TO now]`."
+    ),
+    Parameter("offset", "The reader's UTC offset, for dates that have none: `-300m`, `+2h`."),
 )
 
 

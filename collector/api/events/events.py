@@ -1,4 +1,4 @@
-"""Single events: one by its id with its neighbours, and deleting some (contract 4)."""
+"""Reading a single event with links to its neighbours, and deleting events (contract 4)."""
 
 from datetime import timedelta, timezone
 from decimal import Decimal
@@ -32,14 +32,14 @@ from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
 _NO_EVENT: Final = "There is no such event."
-_STACK: Final = Parameter("expected_stack_id", "Refuse the event where it belongs to another stack.")
+_STACK: Final = Parameter("expected_stack_id", "Answers 400 if the event belongs to another stack.")
 
 
 @documented("Event", {200: Answer(StoredEventForm, headers=(str(hdrs.LINK),))}, parameters=(_STACK, *TIME))
 async def get_event(request: web.Request) -> web.Response:
-    """One event by its id, from any project that the identity may read.
+    """Get one event by its id.
 
-    `Link` leads to its neighbours in its stack and, as `parent`, to the stack.
+    `Link` leads to the previous and next event of its stack and, as `parent`, to the stack.
     """
     parameters = parameters_of(request)
     async with looking_up(request) as connection:
@@ -58,8 +58,8 @@ async def get_event(request: web.Request) -> web.Response:
 
 @documented("Event", DELETED)
 async def delete_events(request: web.Request) -> web.Response:
-    """Delete events for good. Their stack keeps its total: they did occur."""
-    api, verdict = request.app[API], BulkResult()
+    """Delete events permanently. Their stack keeps its total, because they did occur."""
+    api, result = request.app[API], BulkResult()
     async with connected(api.pool) as connection:
         projects = await _readable(connection, request[IDENTITY])
         ids = {text: parse_uuid(text) for text in asked_ids(request)}
@@ -67,10 +67,10 @@ async def delete_events(request: web.Request) -> web.Response:
         removed = await remove_events(connection, projects, known)
     for text, id_ in ids.items():
         if id_ in removed:
-            verdict.success.append(text)
+            result.success.append(text)
         else:
-            verdict.is_absent(text, _NO_EVENT)
-    return bulk_response(verdict)
+            result.add_not_found(text, _NO_EVENT)
+    return bulk_response(result)
 
 
 def event_view(event: StoredEvent) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Whether a filter can be understood, for whoever is still writing it (contract 5)."""
+"""`GET search/validate`: checks a filter before it is used (contract 5)."""
 
 from typing import Any, Final
 
@@ -20,16 +20,17 @@ _QUERY: Final = Parameter("query", "The filter.", example="type:error", is_requi
 
 
 class UnknownFieldView(msgspec.Struct, frozen=True, kw_only=True):
-    """A name that is no field's, and the field that may be meant."""
+    """A name that is not a field, and the most similar field."""
 
     name: str
     nearest: str | None = None
 
 
 class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether it can be, and otherwise what is wrong with it, and where. Nothing is premium here.
+    """Whether the filter is valid, otherwise what is wrong with it and where. There are no premium features.
 
-    What is valid and yet finds nothing, as an unknown field does, is in `unknown_fields` and `warnings`.
+    A valid filter can still find nothing, for example because of an unknown field: see `unknown_fields` and
+    `warnings`.
     """
 
     is_valid: bool
@@ -41,10 +42,10 @@ class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented("Event", {200: Answer(ValidationView)}, parameters=(_QUERY,))
 async def get_validation(request: web.Request) -> web.Response:
-    """Whether a filter can be understood, and what in it finds nothing because no field is called so."""
+    """Validate a filter, and name its unknown fields, which find nothing."""
     query = parameters_of(request).get("query")
     if query is None:
-        raise BadRequest("The parameter `query` holds the filter; it is missing.")
+        raise BadRequest("The parameter `query` is required: it holds the filter.")
     return json_response(_judged(query, LocalClock(request.app[API].clock.now())))
 
 

@@ -1,4 +1,4 @@
-"""Lists of stacks: all that a filter selects, and those that some events belong to (contract 4 and 9)."""
+"""Lists of stacks: those that a filter selects, and those of selected events (contract 4 and 9)."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -50,14 +50,14 @@ _ALIASES: Final = {"last": "last_occurrence", "first": "first_occurrence", "occu
 _PARAMETERS: Final = (
     FILTER,
     *TIME,
-    Parameter("sort", "`-last_occurrence` when left out; also first_occurrence, total_occurrences."),
+    Parameter("sort", "`-last_occurrence` by default; also first_occurrence, total_occurrences."),
     *paging(_MAXIMUM_LIMIT),
     TOTAL,
 )
 
 
 class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A stack in short, with what some events say of it."""
+    """A stack in short, with figures about the selected events."""
 
     id: str
     template_key: str
@@ -81,7 +81,7 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
     refusals=(OrganizationSuspended,),
 )
 async def get_stacks(request: web.Request) -> web.Response:
-    """The stacks that a filter selects, those that occurred last first."""
+    """List the stacks that a filter selects, the latest occurrence first."""
     parameters = parameters_of(request, unsupported=("before", "after"))
     page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
     asked = asked_selection(request, parameters)
@@ -99,9 +99,9 @@ async def get_stacks(request: web.Request) -> web.Response:
 async def stacks_of_events(
     request: web.Request, connection: asyncpg.Connection, selection: Selection, parameters: dict[str, str]
 ) -> web.Response:
-    """The answer to `mode=stack_...`: the stacks of a selection's events, in the mode's own order."""
+    """The answer to `mode=stack_...`: the stacks of the selected events, in the mode's own order."""
     if "sort" in parameters:
-        raise BadRequest("The parameter `sort` cannot be given with this `mode`, which is an order itself.")
+        raise BadRequest("The parameter `sort` cannot be combined with this `mode`, which defines the order.")
     page = page_of(parameters, maximum=_MAXIMUM_LIMIT)
     mode = STACK_MODES[parameters["mode"].strip().lower()]
     found = []

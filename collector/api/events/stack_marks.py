@@ -1,4 +1,4 @@
-"""What people say of stacks besides their status: mended in a version, put off, critical (contract 9)."""
+"""Marking stacks as fixed in a version, snoozed or critical (contract 9)."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -29,11 +29,12 @@ _NO_VERSION: Final = (
     f"The version field must be a version of at most {_LONGEST_VERSION} characters, as 1.2.3 or 2.0.0-beta.1."
 )
 _VERSION: Final = Parameter(
-    "version", "The version that fixes it; older ones may still show it. Compared by SemVer precedence."
+    "version",
+    "The version that fixes it; events of older versions do not reopen it. Compared by SemVer precedence.",
 )
 _UNTIL: Final = Parameter(
     "snoozeUntilUtc",
-    "Until when; at least five minutes from now.",
+    "The end of the snooze, at least five minutes from now.",
     example="2027-01-01T00:00:00Z",
     is_required=True,
 )
@@ -41,7 +42,7 @@ _UNTIL: Final = Parameter(
 
 @documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_VERSION,), refusals=(BadRequest,))
 async def post_fixed(request: web.Request) -> web.Response:
-    """Mark stacks as fixed, in a version or from now on. Newer events make them regressed."""
+    """Mark stacks as fixed, in a version or from now on. Later events set them to `regressed`."""
     version = parameters_of(request).get("version", "").strip() or None
     if version is not None and not _is_acceptable(version):
         raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
@@ -50,7 +51,7 @@ async def post_fixed(request: web.Request) -> web.Response:
 
 @documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_UNTIL,), refusals=(Invalid,))
 async def post_snoozed(request: web.Request) -> web.Response:
-    """Put stacks off for a while. The first event after that opens them again."""
+    """Snooze stacks until a time. The first event after it reopens them."""
     now = request.app[API].clock.now()
     text = parameters_of(request).get("snoozeuntilutc", "")
     span = parse_span(text, LocalClock(now))
@@ -62,13 +63,13 @@ async def post_snoozed(request: web.Request) -> web.Response:
 
 @documented("Stack", {200: Answer(), **CHANGED_IN_PART})
 async def post_critical(request: web.Request) -> web.Response:
-    """Mark all occurrences of stacks as critical. Events from now on have the tag `Critical`."""
+    """Mark all occurrences of stacks as critical. New events get the tag `Critical`."""
     return await _mark_critical(request, is_critical=True)
 
 
 @documented("Stack", {204: Answer(), **CHANGED_IN_PART})
 async def delete_critical(request: web.Request) -> web.Response:
-    """Take the mark away again."""
+    """Mark the occurrences of stacks as no longer critical."""
     return await _mark_critical(request, is_critical=False)
 
 

@@ -1,4 +1,4 @@
-"""Stacks: one by its id, and what people say of them (contract 9)."""
+"""Reading a stack and setting the status of stacks (contract 9)."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
@@ -31,7 +31,7 @@ NO_STACK: Final = "There is no such stack."
 
 
 class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A stack as the clients of the official server know it; what is null is left out."""
+    """A stack in the format of the official server; null members are left out."""
 
     id: str
     organization_id: str
@@ -60,7 +60,7 @@ class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 @documented("Stack", {200: Answer(StackView)})
 async def get_stack(request: web.Request) -> web.Response:
-    """One stack, of any project that the identity may read."""
+    """Get one stack by its id."""
     api, identity = request.app[API], request[IDENTITY]
     parameters_of(request, unsupported=("offset",))
     async with connected(api.pool) as connection:
@@ -76,7 +76,7 @@ async def get_stack(request: web.Request) -> web.Response:
     parameters=(
         Parameter(
             "status",
-            "What they are from now on.",
+            "The new status.",
             Literal["open", "fixed", "ignored", "discarded"],
             is_required=True,
         ),
@@ -84,7 +84,7 @@ async def get_stack(request: web.Request) -> web.Response:
     refusals=(Invalid,),
 )
 async def post_status(request: web.Request) -> web.Response:
-    """Set the status of stacks; a worker's next transaction heeds it."""
+    """Set the status of stacks; it applies from the worker's next transaction on."""
     status, now = _status_in(parameters_of(request)), request.app[API].clock.now()
     return await change_stacks(request, lambda connection, ids: change_status(connection, ids, status, now))
 
@@ -95,18 +95,18 @@ async def change_stacks(
     status: HTTPStatus = HTTPStatus.OK,
 ) -> web.Response:
     """Change those of the path's stacks that the identity reaches; `status` is the answer if it is all."""
-    verdict = BulkResult()
+    result = BulkResult()
     async with connected(request.app[API].pool) as connection:
         asked = asked_ids(request)
         stacks = await reachable_stacks(connection, request[IDENTITY], asked)
         ids = [stack.id for stack in stacks]
         await change(connection, ids)
     for text in asked:
-        if parse_uuid(text) in ids:
-            verdict.success.append(text)
+        if uuid_of(text) in ids:
+            result.success.append(text)
         else:
-            verdict.is_absent(text, NO_STACK)
-    return bulk_response(verdict, web.Response(status=status))
+            result.add_not_found(text, NO_STACK)
+    return bulk_response(result, web.Response(status=status))
 
 
 def stack_view(stack: StoredStack) -> StackView:

@@ -70,11 +70,11 @@ _DAY: Final = timedelta(hours=24)
     {200: Answer(TraceView)},
     parameters=(
         Parameter("reference", "The reference id.", example="order-4711", is_required=True),
-        Parameter("project", "Only of this project, by id; of all when left out."),
+        Parameter("project", "The id of a project; all projects by default."),
     ),
 )
 async def get_trace(request: web.Request) -> web.Response:
-    """What happened to an event with a reference id: stored, in the queue, dead-lettered or not found."""
+    """Trace an event by its reference id: stored, in the queue, dead-lettered or not found."""
     api, parameters = request.app[API], parameters_of(request)
     reference_id = parameters.get("reference", "")
     check_reference(reference_id)

@@ -1,7 +1,4 @@
-"""What runs here, and whether there is anything to tell everybody (contract 6).
-
-The name of the machine is not told: whoever may know it sees it in the logs.
-"""
+"""`GET about` and the system notification (contract 6). The host name is left out: it is in the logs."""
 
 from functools import cache
 from http import HTTPStatus
@@ -17,7 +14,7 @@ from collector.http.responses import json_response
 
 
 class AboutView(msgspec.Struct, frozen=True):
-    """The version, and how the official server would call the way that it runs."""
+    """The version, and the mode in the official server's terms."""
 
     informational_version: str
     app_mode: str = "Production"
@@ -26,19 +23,18 @@ class AboutView(msgspec.Struct, frozen=True):
 
 @documented("Status", {200: Answer(AboutView)})
 async def get_about(_request: web.Request) -> web.Response:
-    """Which version this is; for anyone."""
+    """Show the version of the server; open to anyone."""
     return json_response(AboutView(_version()))
 
 
-@documented("Status", {204: Answer(description="There is nothing to tell.")})
+@documented("Status", {204: Answer(description="There is no notification.")})
 async def get_system_notification(_request: web.Request) -> web.Response:
-    """What everybody should be told by the operator: never anything here, so always 204."""
+    """Show the operator's notification to all users; this server has none, so the answer is always 204."""
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
-@cache
+@cache  # reads the package's metadata from the disk
 def _version() -> str:
-    """Read from the disk once."""
     return version("headrace")
 
 

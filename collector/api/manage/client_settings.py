@@ -1,4 +1,4 @@
-"""The client configuration of a project, as people change it; clients read it at ingest (contract 6)."""
+"""Routes that change a project's client configuration; clients read it from ingest (contract 6)."""
 
 from typing import Annotated, Final
 
@@ -43,17 +43,20 @@ class NewSetting(msgspec.Struct, frozen=True):
     parameters=(_KEY,),
 )
 async def post_setting(request: web.Request) -> web.Response:
-    """Set one. 200 once ingest know; 503 means set, but ingest could not be told."""
+    """Set one setting of the client configuration.
+
+    200 once ingest has the new configuration. 503 means stored, but not yet published to ingest.
+    """
     api, identity = request.app[API], request[IDENTITY]
     key, value = _key(request), (await read_body(request, NewSetting)).value.strip()
     if not value or len(value) > MAXIMUM_VALUE_LENGTH:
         raise BadRequest(f"The value must have 1 to {MAXIMUM_VALUE_LENGTH} characters.")
     async with connected(api.pool) as connection, connection.transaction():
-        # Locked, or one that is deleted meanwhile would seem to have too many.
+        # Without the lock, a project deleted meanwhile would look like one with too many settings.
         project = await reachable_project(connection, identity, request.match_info["id"], RowLock.CHANGE)
         if not await put_setting(connection, project.id, key, value):
             raise BadRequest(
-                f"A project has at most {SETTINGS_AT_MOST} settings, and {BYTES_AT_MOST} bytes of them."
+                f"A project can have at most {SETTINGS_AT_MOST} settings of {BYTES_AT_MOST} bytes in total."
             )
     await publish_settings(api, project.id)
     return web.Response()
@@ -61,7 +64,10 @@ async def post_setting(request: web.Request) -> web.Response:
 
 @documented("Project", {200: Answer()}, parameters=(_KEY,))
 async def delete_setting(request: web.Request) -> web.Response:
-    """Remove one, likewise; also 200 where it was not there, so that a repeat after a 503 mends it."""
+    """Remove one setting of the client configuration.
+
+    200 also if there was no such setting, so that repeating the request after a 503 publishes the removal.
+    """
     api, identity = request.app[API], request[IDENTITY]
     key = _key(request)
     async with connected(api.pool) as connection:

@@ -1,6 +1,7 @@
-"""Who belongs to an organization: listed, invited, removed. No mail is sent: invitations are in its view.
+"""Members of an organization: list, add or invite, remove.
 
-Only people do this. Whoever is let in may make tokens; a program must not get at those by inviting.
+No mail is sent; the organization's view shows the invitations. Adding and removing needs a login: a member
+can create tokens, so a program that could invite would be able to obtain more of them.
 """
 
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.auth.authentication import IDENTITY
 from collector.api.auth.users import UserView, user_view
 from collector.api.core.projection_updates import publish_member
 from collector.api.core.route import Role, Route
@@ -33,31 +34,35 @@ _MAXIMUM_LIMIT: Final = 100
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """Who belongs to the organization now, or is invited to."""
+    """The person who is now a member of the organization, or invited."""
 
     email_address: str
 
 
 @documented("User", {200: Answer(list[UserView], headers=LIST_HEADERS)}, parameters=paging(_MAXIMUM_LIMIT))
 async def get_members(request: web.Request) -> web.Response:
-    """A page of the people, by address."""
-    page = page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
+    """List the members of an organization, sorted by address."""
+    identity, page = request[IDENTITY], page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(
-            connection, request[IDENTITY], request.match_info["organizationId"]
+            connection, identity, request.match_info["organizationId"]
         )
         total = await count_members(connection, organization.id)
         found: list[User] = []
         if not page.is_too_deep:
             found = await list_members(connection, organization.id, limit=page.limit, offset=page.offset)
     following = page.after(len(found)) if found and page.offset + len(found) < total else None
-    views = [user_view(_seen_by(request[IDENTITY], user)) for user in found]
+    # Members' other organizations do not exist for a caller who does not belong to them.
+    views = [
+        user_view(replace(user, organization_ids=tuple(filter(identity.reaches, user.organization_ids))))
+        for user in found
+    ]
     return list_response(request, views, page, following, total)
 
 
 @documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))
 async def post_member(request: web.Request) -> web.Response:
-    """Let a user belong to the organization, or invite whoever is none yet."""
+    """Add a user to an organization, or invite a person who has no account yet."""
     api, email = request.app[API], request.match_info["email"].strip()
     if fault := email_error(email):
         raise Invalid(fields={"email": [fault]})
@@ -77,10 +82,10 @@ async def post_member(request: web.Request) -> web.Response:
 
 @documented("Organization", {200: Answer()}, refusals=(BadRequest,))
 async def delete_member(request: web.Request) -> web.Response:
-    """Let somebody belong to the organization no longer, or withdraw the invitation; but not the last one."""
+    """Remove a member from an organization, or withdraw an invitation; the last member cannot be removed."""
     api, email = request.app[API], request.match_info["email"]
     async with connected(api.pool) as connection, connection.transaction():
-        # Or the last two could remove each other.
+        # Without the lock, the last two members could remove each other.
         organization = await reachable_organization(
             connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
         )
@@ -94,11 +99,6 @@ async def delete_member(request: web.Request) -> web.Response:
     if user is not None:
         await publish_member(api, user.id)
     return web.Response(status=HTTPStatus.OK)
-
-
-def _seen_by(identity: Identity, user: User) -> User:
-    """Without the organizations that do not exist for whoever asks."""
-    return replace(user, organization_ids=tuple(filter(identity.reaches, user.organization_ids)))
 
 
 ROUTES: Final = (

@@ -1,4 +1,4 @@
-"""Which of the reader's organizations or projects a list is about: those that its filter leaves."""
+"""The `filter` parameter of the lists of organizations and projects."""
 
 from collections.abc import Collection
 from typing import Final
@@ -14,7 +14,7 @@ from collector.http.operation import Parameter
 
 FILTER: Final = Parameter(
     "filter",
-    "Which ones, in the language of `docs/filtering.md`: by `name`, `id`, `created_utc` and so on.",
+    "Selects by `name`, `id`, `created_utc` and so on, in the language of `docs/filtering.md`.",
     example="name:a*",
 )
 
@@ -22,7 +22,7 @@ FILTER: Final = Parameter(
 def narrowing_of(
     request: web.Request, parameters: dict[str, str], fields: Collection[str]
 ) -> Narrowing | None:
-    """What the filter says, if there is one; it can be about these `fields`. Raises BadRequest."""
+    """The request's filter, which may use these `fields`; None without one. Raises BadRequest."""
     text = parameters.get("filter")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""Making tokens for programs, for a project or a whole organization (contract 2; only people make them)."""
+"""Creating access tokens, for a project or a whole organization (contract 2; needs a login)."""
 
 from collections.abc import Iterable
 from contextlib import suppress
@@ -33,14 +33,14 @@ from collector.http.responses import json_response
 
 _EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST_EXPIRY: Final = datetime.max.replace(tzinfo=UTC)
-"""The driver takes it for infinity."""
-_AN_EXPIRY: Final = "a moment of the years 1970 to 9999 such as 2030-01-31T12:00:00Z"
+"""The driver stores this value as `infinity`."""
+_AN_EXPIRY: Final = "a time in the years 1970 to 9999, such as 2030-01-31T12:00:00Z"
 
 Expiry = Annotated[datetime, Meta(description=_AN_EXPIRY)]
 
 
 class NewToken(msgspec.Struct, frozen=True, kw_only=True):
-    """What a token may be given. What the path names is not read from the body."""
+    """A token to be created. The organization or project in the path takes precedence over the body's."""
 
     organization_id: ObjectId | None = None
     project_id: ObjectId | None = None
@@ -51,19 +51,23 @@ class NewToken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Made(NamedTuple):
-    """A new token and its whole text, which nobody sees again."""
+    """A new token and its full text, which is not stored."""
 
     token: Token
     secret: str
 
 
-_MADE: Final = {201: Answer(TokenView, "Made; `id` is the whole token, this once.", headers=("Location",))}
+_MADE: Final = {
+    201: Answer(
+        TokenView, "Created; `id` is the full token and is shown only this once.", headers=("Location",)
+    )
+}
 _EXAMPLE: Final = {"scopes": ["user"], "notes": "my first token"}
 
 
 @documented("Token", _MADE, body=json_body(NewToken, {"project_id": EXAMPLE_ID, **_EXAMPLE}))
 async def post_token(request: web.Request) -> web.Response:
-    """Make a token for the project in the body; the organization is the project's."""
+    """Create a token for the project that the body names; its organization is the project's."""
     api, identity = request.app[API], request[IDENTITY]
     wanted = await read_body(request, NewToken, is_required=True)
     if wanted.project_id is None:
@@ -76,7 +80,7 @@ async def post_token(request: web.Request) -> web.Response:
 
 @documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
 async def post_token_of_project(request: web.Request) -> web.Response:
-    """Make a token for the project in the path; its `id` is the whole secret, this once."""
+    """Create a token for a project; `id` in the answer is the full secret and is shown only this once."""
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
     async with connected(api.pool) as connection, connection.transaction():
         project = await reachable_project(connection, identity, request.match_info["projectId"], RowLock.KEEP)
@@ -86,7 +90,7 @@ async def post_token_of_project(request: web.Request) -> web.Response:
 
 @documented("Token", _MADE, body=json_body(NewToken, _EXAMPLE, is_required=False))
 async def post_token_of_organization(request: web.Request) -> web.Response:
-    """Make a token for all of the organization in the path, or for a project of it that the body names."""
+    """Create a token for a whole organization, or for one of its projects if the body names it."""
     api, identity, wanted = request.app[API], request[IDENTITY], await read_body(request, NewToken)
     async with connected(api.pool) as connection, connection.transaction():
         organization = await named_organization(
@@ -112,10 +116,10 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
 
 @documented("Token", {200: Answer(TokenView), **_MADE})
 async def get_default_token(request: web.Request) -> web.Response:
-    """The project's first token that may only post: 200; where there is none one is made: 201."""
+    """Get the project's first token with only the scope `client`: 200, or 201 if it had to be created."""
     api, identity = request.app[API], request[IDENTITY]
     async with connected(api.pool) as connection, connection.transaction():
-        # Or two who ask at once would make two.
+        # Without the lock, two simultaneous requests would create two tokens.
         project = await reachable_project(
             connection, identity, request.match_info["projectId"], RowLock.CHANGE
         )
@@ -134,7 +138,7 @@ async def make_token_for_project(
     project: Project,
     secret: str | None = None,
 ) -> Made:
-    """A token for a project that is locked; ingest must still be told."""
+    """Create a token for a project whose row the caller has locked; the caller publishes it to ingest."""
     return await make_token(
         api,
         connection,
@@ -155,14 +159,14 @@ async def make_token(
     secret: str | None = None,
     **owned: Any,
 ) -> Made:
-    """A token of a random text, or of the one that is given; ingest must still be told."""
+    """Create a token with `secret`, or a random one; the caller publishes it to ingest."""
     secret = secret or new_token()
     token = access_token(
         secret,
         _granted(wanted.scopes, identity),
         api.clock.now(),
         notes=wanted.notes,
-        expires_utc=_in_utc(wanted.expires_utc),
+        expires_utc=_expiry_in_utc(wanted.expires_utc),
         **owned,
     )
     await add_token(connection, token)
@@ -170,7 +174,7 @@ async def make_token(
 
 
 async def _shown_once(request: web.Request, made: Made) -> web.Response:
-    """The answer with the whole secret, once ingest know the token."""
+    """The answer with the full secret, once ingest accepts the token."""
     await publish_new_token(request.app[API], made.token.id)
     return json_response(
         token_view(made.token, made.secret),
@@ -196,7 +200,10 @@ def _invalid(field: str) -> Invalid:
 
 
 def _granted(scopes: Iterable[str], identity: Identity) -> tuple[str, ...]:
-    """The scopes to keep, with what they imply; none means `client`. Nobody grants more than he has."""
+    """The scopes with those they imply; `client` if none is given.
+
+    Raises Invalid for an unknown scope, and for `global` unless the identity has it.
+    """
     asked = [scope.strip().lower() for scope in scopes]
     granted = with_implied(asked)
     if not GRANTABLE.issuperset(asked) or (GLOBAL in granted and not identity.is_global):
@@ -204,14 +211,13 @@ def _granted(scopes: Iterable[str], identity: Identity) -> tuple[str, ...]:
     return granted or (CLIENT,)
 
 
-def _in_utc(moment: datetime | None) -> datetime | None:
-    """A moment without an offset is in UTC."""
-    if moment is None:
+def _expiry_in_utc(expiry: datetime | None) -> datetime | None:
+    if expiry is None:
         return None
     with suppress(OverflowError):
-        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-        if _EARLIEST_EXPIRY <= moment < _LATEST_EXPIRY:
-            return moment
+        expiry = expiry.replace(tzinfo=expiry.tzinfo or UTC).astimezone(UTC)
+        if _EARLIEST_EXPIRY <= expiry < _LATEST_EXPIRY:
+            return expiry
     raise Invalid(fields={"expires_utc": [f"The expires_utc field must be {_AN_EXPIRY}."]})
 
 

@@ -1,4 +1,4 @@
-"""Organizations made, renamed and deleted (contract 6). A deleted one is gone for everybody at once."""
+"""Creating, renaming and deleting organizations (contract 6). Deletion takes effect immediately."""
 
 from http import HTTPStatus
 from typing import Final
@@ -42,13 +42,13 @@ _KIND: Final = "Organization"
 
 
 class NewOrganization(msgspec.Struct, frozen=True):
-    """What an organization is called."""
+    """An organization to be created."""
 
     name: Name = ""
 
 
 class OrganizationChange(msgspec.Struct, frozen=True):
-    """What can be changed of an organization."""
+    """The members of an organization that can be changed."""
 
     name: Name | UnsetType = UNSET
 
@@ -59,7 +59,7 @@ class OrganizationChange(msgspec.Struct, frozen=True):
     body=json_body(NewOrganization, {"name": "Acme"}),
 )
 async def post_organization(request: web.Request) -> web.Response:
-    """Make an organization; whoever does belongs to it. 201 once ingest know."""
+    """Create an organization with the caller as its first member; 201 once ingest accepts its tokens."""
     api, identity = request.app[API], request[IDENTITY]
     wanted = await read_body(request, NewOrganization, is_required=True)
     made = await make_organization(api, wanted.name, identity.person)
@@ -70,10 +70,10 @@ async def post_organization(request: web.Request) -> web.Response:
 
 
 async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organization:
-    """A new organization that ingest know, with its first member if there is one."""
+    """Create an organization, with its first member if one is given, and publish it to ingest."""
     name, organization_id = clean_name(_KIND, name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
-        # Locked, or who asks twice at once gets two of the same name.
+        # Without the lock, two simultaneous requests would create two of the same name.
         user = None if user_id is None else await lock_user(connection, user_id)
         if await has_organization_named(connection, user.organization_ids if user else (), name):
             raise taken(_KIND)
@@ -113,20 +113,20 @@ async def patch_organization(request: web.Request) -> web.Response:
 
 @documented("Organization", DELETED)
 async def delete_organizations(request: web.Request) -> web.Response:
-    """Delete organizations with all that belongs to them. 202 once ingest know."""
-    api, verdict = request.app[API], BulkResult()
+    """Delete organizations with everything in them; 202 once ingest refuses their tokens."""
+    api, result = request.app[API], BulkResult()
     ids = []
     async with connected(api.pool) as connection:
         for text in asked_ids(request):
             organization = await named_organization(connection, request[IDENTITY], text)
             if organization is None:
-                verdict.is_absent(text, "There is no such organization.")
+                result.add_not_found(text, "There is no such organization.")
             else:
-                verdict.success.append(text)
+                result.success.append(text)
                 ids.append(organization.id)
         gone = await delete_from_database(connection, ids)
     await publish_deletions(api, gone, ids)
-    return bulk_response(verdict)
+    return bulk_response(result)
 
 
 ROUTES: Final = (

@@ -1,4 +1,4 @@
-"""Organizations, read: the identity's own, each with an unlimited plan (contract 6, 10 row 8)."""
+"""Reading the identity's organizations; each has an unlimited plan (contract 6, 10 row 8)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ _ACTIVE: Final = 1
 
 
 class InvitationView(msgspec.Struct, frozen=True):
-    """Who is invited; whoever brings the token when he signs up or logs in belongs to the organization."""
+    """An invitation; signing up or logging in with its token makes the person a member."""
 
     token: str
     email_address: str
@@ -44,7 +44,7 @@ class InvitationView(msgspec.Struct, frozen=True):
 
 
 class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
-    """An organization as the clients of the official server know it; there are no plans and no bills here."""
+    """An organization in the format of the official server; there are no plans and no bills here."""
 
     id: str
     created_utc: datetime
@@ -80,7 +80,7 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
     parameters=(FILTER, STATISTICS),
 )
 async def get_organizations(request: web.Request) -> web.Response:
-    """All of them, or those that a filter selects, in one array without paging."""
+    """List organizations, all or those that a filter selects, in one array without paging."""
     api, parameters = request.app[API], parameters_of(request)
     narrowing = narrowing_of(request, parameters, ORGANIZATION_FIELDS)
     async with looking_up(request) as connection:
@@ -93,7 +93,7 @@ async def get_organizations(request: web.Request) -> web.Response:
 
 @documented("Organization", {200: Answer(OrganizationView)}, parameters=(STATISTICS,))
 async def get_organization(request: web.Request) -> web.Response:
-    """One organization."""
+    """Get one organization."""
     api, parameters = request.app[API], parameters_of(request)
     async with connected(api.pool) as connection:
         organization = await reachable_organization(connection, request[IDENTITY], request.match_info["id"])
@@ -106,7 +106,7 @@ async def get_organization(request: web.Request) -> web.Response:
 async def reachable_organization(
     connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization:
-    """The organization that a path names; NotFound also when the identity does not belong to it."""
+    """The organization with this id. Raises NotFound, also if the identity does not belong to it."""
     organization = await named_organization(connection, identity, organization_id, lock)
     if organization is None:
         raise NotFound("There is no such organization.")
@@ -116,8 +116,8 @@ async def reachable_organization(
 async def named_organization(
     connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
-    """The organization with this id, if it exists for the identity."""
-    found = parse_uuid(organization_id)
+    """The organization with this id; None also if the identity does not belong to it."""
+    found = uuid_of(organization_id)
     if found is None or not identity.reaches(found):
         return None
     return await find_organization(connection, found, lock)
@@ -131,9 +131,9 @@ async def organization_views(
     *,
     with_statistics: bool = False,
 ) -> list[OrganizationView]:
-    """The organizations as answers show them; all counts are 0 unless they are asked for.
+    """The organizations as answers show them; counts are 0 without `with_statistics`.
 
-    Programs see no invitations: with the token of one a program could make itself a person.
+    Programs do not see invitations: with an invitation's token a program could sign up as a person.
     """
     ids, now = [organization.id for organization in organizations], api.clock.now()
     statistics: Mapping[UUID, Statistics] = {}

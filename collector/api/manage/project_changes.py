@@ -1,4 +1,4 @@
-"""Projects made, changed and deleted (contract 6). A deleted one is gone for everybody at once."""
+"""Creating, changing and deleting projects (contract 6). Deletion takes effect immediately."""
 
 from dataclasses import replace
 from http import HTTPStatus
@@ -33,7 +33,7 @@ Tabs = Annotated[list[str], Meta(max_length=100, description="a list of at most 
 
 
 class NewProject(msgspec.Struct, frozen=True, kw_only=True):
-    """What a project begins with."""
+    """A project to be created."""
 
     organization_id: ObjectId
     name: Name = ""
@@ -42,7 +42,7 @@ class NewProject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be changed of a project; what is left out stays as it is."""
+    """The members of a project that can be changed; those left out stay as they are."""
 
     name: Name | UnsetType = UNSET
     delete_bot_data_enabled: bool | UnsetType = UNSET
@@ -55,7 +55,7 @@ class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
     body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
 )
 async def post_project(request: web.Request) -> web.Response:
-    """Make a project. 201 once ingest know it."""
+    """Create a project; 201 once ingest accepts events for it."""
     api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
     project = await make_project(api, request[IDENTITY], wanted)
     async with connected(api.pool) as connection:
@@ -65,7 +65,7 @@ async def post_project(request: web.Request) -> web.Response:
 
 
 async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Project:
-    """A new project that ingest know."""
+    """Create a project and publish it to ingest."""
     name, project_id = clean_name(_KIND, wanted.name), api.new_id()
     async with connected(api.pool) as connection, connection.transaction():
         organization = await named_organization(connection, identity, wanted.organization_id, RowLock.CHANGE)
@@ -108,29 +108,29 @@ async def patch_project(request: web.Request) -> web.Response:
 
 @documented("Project", DELETED)
 async def delete_projects(request: web.Request) -> web.Response:
-    """Delete projects with what belongs to them. 202 once ingest know; a worker removes what is left."""
-    api, asked, verdict = request.app[API], asked_ids(request), BulkResult()
+    """Delete projects; 202 once ingest refuses their tokens. A worker then removes their events."""
+    api, asked, result = request.app[API], asked_ids(request), BulkResult()
     ids = []
     async with connected(api.pool) as connection:
         for text in asked:
             project = await named_project(connection, request[IDENTITY], text)
             if project is None:
-                verdict.is_absent(text, "There is no such project.")
+                result.add_not_found(text, "There is no such project.")
             else:
-                verdict.success.append(text)
+                result.success.append(text)
                 ids.append(project.id)
         gone = await delete_from_database(connection, ids)
     await publish_deletions(api, gone)
-    return bulk_response(verdict)
+    return bulk_response(result)
 
 
 @documented(
     "Project",
     {201: Answer(description="The name is taken."), 204: Answer(description="The name is free.")},
-    parameters=(Parameter("name", "The name that one is to have.", is_required=True),),
+    parameters=(Parameter("name", "The name to check.", is_required=True),),
 )
 async def get_name_check(request: web.Request) -> web.Response:
-    """201 where a project of the organization has the name, 204 where none has."""
+    """Check whether a project of the organization has this name: 201 if one has, 204 if the name is free."""
     name = parameters_of(request).get("name", "").strip()
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(

@@ -1,4 +1,4 @@
-"""Projects, read: those of the identity's organizations (contract 6)."""
+"""Reading the projects of the identity's organizations (contract 6)."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 1000
 _AT_ONCE: Final = 100
-"""Usage of so many, with some in every hour, is a twentieth of a second's work: then others get a turn."""
+"""Projects whose usage is computed without yielding: 50 ms on the event loop when every hour has some."""
 _ORDERS: Final = {
     "": ProjectOrder.NAME,
     "name": ProjectOrder.NAME,
@@ -51,7 +51,7 @@ _ORDERS: Final = {
 
 
 class ProjectView(msgspec.Struct, frozen=True, kw_only=True):
-    """A project as the clients of the official server know it."""
+    """A project in the format of the official server."""
 
     id: str
     created_utc: datetime
@@ -74,7 +74,7 @@ _PARAMETERS: Final = (
     *paging(_MAXIMUM_LIMIT),
     Parameter(
         "sort",
-        "What they are ordered by; `name` when left out.",
+        "The order; `name` by default.",
         Literal[tuple(filter(None, _ORDERS))],
         example="-created",
     ),
@@ -84,13 +84,13 @@ _PARAMETERS: Final = (
 
 @documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects(request: web.Request) -> web.Response:
-    """A page of all of them, or of those that a filter selects, by name."""
+    """List projects, all or those that a filter selects, sorted by name unless `sort` is given."""
     return await _list(request, request[IDENTITY].organization_ids)
 
 
 @documented("Project", _LISTED, parameters=_PARAMETERS)
 async def get_projects_of_organization(request: web.Request) -> web.Response:
-    """A page of one organization's, or of those that a filter selects, by name."""
+    """List the projects of an organization, sorted by name unless `sort` is given."""
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(
             connection, request[IDENTITY], request.match_info["organizationId"]
@@ -113,7 +113,7 @@ async def get_project(request: web.Request) -> web.Response:
 async def reachable_project(
     connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project:
-    """The project that a path names; NotFound also when it is another organization's."""
+    """The project with this id. Raises NotFound, also if it is another organization's."""
     project = await named_project(connection, identity, project_id, lock)
     if project is None:
         raise NotFound("There is no such project.")
@@ -123,8 +123,8 @@ async def reachable_project(
 async def named_project(
     connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project | None:
-    """The project with this id, if it exists for the identity."""
-    found = parse_uuid(project_id)
+    """The project with this id; None also if it is another organization's."""
+    found = uuid_of(project_id)
     project = None if found is None else await find_project(connection, found, lock)
     return project if project is not None and identity.reaches(project.organization_id) else None
 
@@ -132,7 +132,7 @@ async def named_project(
 async def project_views(
     api: Api, connection: asyncpg.Connection, projects: Sequence[Project], *, with_statistics: bool = False
 ) -> list[ProjectView]:
-    """The projects as answers show them; all counts are 0 unless they are asked for."""
+    """The projects as answers show them; counts are 0 without `with_statistics`."""
     ids, now = [project.id for project in projects], api.clock.now()
     statistics: Mapping[UUID, Statistics] = {}
     if with_statistics:

@@ -1,7 +1,7 @@
 """A token as answers show it.
 
-A secret is shown once, in the answer that creates it. Tokens that may only post sit in apps and web pages and
-are no secrets: their `id` is the whole.
+A secret is shown once, in the answer that creates it. Tokens with only the scope `client` are embedded in
+apps and web pages and are not secret: their `id` is always the full token.
 """
 
 from datetime import datetime
@@ -13,7 +13,7 @@ from collector.database.owners.tokens import Token
 
 
 class TokenView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A token for programs; null is left out."""
+    """An access token; null members are left out."""
 
     id: str
     organization_id: str | None = None
@@ -30,7 +30,7 @@ class TokenView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def token_view(token: Token, secret: str | None = None) -> TokenView:
-    """The token, with its whole secret where it has just been made."""
+    """The token as answers show it, with its full secret if it has just been created."""
     return TokenView(
         id=secret or token.clear_text or token.id,
         organization_id=_hex(token.organization_id),

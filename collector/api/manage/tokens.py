@@ -1,4 +1,4 @@
-"""Tokens that are there: listed, read, changed, revoked (contract 2; only people manage tokens)."""
+"""Listing, reading, changing and revoking access tokens (contract 2; needs a login)."""
 
 from dataclasses import replace
 from typing import Annotated, Final
@@ -46,7 +46,7 @@ Notes = Annotated[str, Meta(max_length=1000, description="a text of at most 1000
 
 
 class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be changed of a token; what is left out stays as it is."""
+    """The members of a token that can be changed; those left out stay as they are."""
 
     is_disabled: bool | UnsetType = UNSET
     notes: Notes | UnsetType | None = UNSET
@@ -54,8 +54,8 @@ class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_organization(request: web.Request) -> web.Response:
-    """The access tokens of an organization and of all its projects."""
-    organization_id = parse_uuid(request.match_info["organizationId"])
+    """List the access tokens of an organization and of all its projects."""
+    organization_id = uuid_of(request.match_info["organizationId"])
     if not request[IDENTITY].reaches(organization_id):
         raise NotFound("There is no such organization.")
     return await _list(request, organization_id)
@@ -63,7 +63,7 @@ async def get_tokens_of_organization(request: web.Request) -> web.Response:
 
 @documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_project(request: web.Request) -> web.Response:
-    """The access tokens of a project."""
+    """List the access tokens of a project."""
     async with connected(request.app[API].pool) as connection:
         project = await reachable_project(connection, request[IDENTITY], request.match_info["projectId"])
     return await _list(request, project.id)
@@ -71,7 +71,7 @@ async def get_tokens_of_project(request: web.Request) -> web.Response:
 
 @documented("Token", {200: Answer(TokenView)})
 async def get_token(request: web.Request) -> web.Response:
-    """One token, by its public part or its whole text."""
+    """Get one token, by its public part or its full text."""
     async with connected(request.app[API].pool) as connection:
         token = await reachable_token(connection, request[IDENTITY], request.match_info["id"])
     return json_response(token_view(token))
@@ -81,7 +81,7 @@ async def get_token(request: web.Request) -> web.Response:
     "Token", {200: Answer(TokenView)}, body=json_body(TokenChange, {"notes": "no longer my first token"})
 )
 async def patch_token(request: web.Request) -> web.Response:
-    """Change a token. 200 once ingest know; 503 means changed, but ingest could not be told."""
+    """Change a token; 200 once ingest knows the change. 503 means stored, but not yet published to ingest."""
     change = await read_body(request, TokenChange, is_required=True)
     token = await apply_change(request.app[API], request[IDENTITY], request.match_info["id"], change)
     return json_response(token_view(token))
@@ -89,17 +89,17 @@ async def patch_token(request: web.Request) -> web.Response:
 
 @documented("Token", DELETED, refusals=(BadRequest,))
 async def delete_tokens(request: web.Request) -> web.Response:
-    """Revoke tokens. 202 once ingest know; 503 means revoked, but ingest could not be told."""
+    """Revoke tokens; 202 once ingest refuses them. 503 means revoked, but not yet published to ingest."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
     async with connected(api.pool) as connection:
-        found = {token.id: token for token in await find_tokens(connection, map(lookup_prefix, asked))}
-        verdict = _judge(asked, found, identity)
-        revoked = sorted({lookup_prefix(text) for text in verdict.success})
+        found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
+        result = _revocable(asked, found, identity)
+        revoked = sorted({lookup_of(text) for text in result.success})
         await delete_from_database(connection, revoked)
-    # Also what is not kept at all: so a repeat after a 503 mends what the first try could not tell.
-    absent = [lookup_prefix(text) for text in asked if lookup_prefix(text) not in found]
+    # Unknown tokens, too: repeating the request after a 503 publishes what the first attempt could not.
+    absent = [lookup_of(text) for text in asked if lookup_of(text) not in found]
     await revoke_at_ingest(api, [*revoked, *absent])
-    return bulk_response(verdict)
+    return bulk_response(result)
 
 
 async def _list(request: web.Request, owner: UUID | None) -> web.Response:
@@ -115,7 +115,7 @@ async def _list(request: web.Request, owner: UUID | None) -> web.Response:
 
 
 async def apply_change(api: Api, identity: Identity, text: str, change: TokenChange) -> Token:
-    """The token that the text names as it is then, once ingest know."""
+    """Change the token that `text` names and publish it to ingest; returns its new state."""
     async with connected(api.pool) as connection, connection.transaction():
         await lock_token(connection, lookup_prefix(text))
         found = await reachable_token(connection, identity, text)
@@ -128,34 +128,34 @@ async def apply_change(api: Api, identity: Identity, text: str, change: TokenCha
 
 
 async def reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
-    """The token that a path names; NotFound also for another organization's and another person's."""
-    found = await find_tokens(connection, [lookup_prefix(text)])
+    """The token that `text` names. Raises NotFound, also for another organization's or person's token."""
+    found = await find_tokens(connection, [lookup_of(text)])
     if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):
         raise NotFound(_NO_TOKEN)
     return found[0]
 
 
-def _judge(asked: list[str], found: dict[str, Token], identity: Identity) -> BulkResult:
-    verdict = BulkResult()
+def _revocable(asked: list[str], found: dict[str, Token], identity: Identity) -> BulkResult:
+    result = BulkResult()
     for text in asked:
         token = found.get(lookup_prefix(text))
         if token is None or not _exists_for(identity, token, text):
-            verdict.is_absent(text, _NO_TOKEN)
+            result.add_not_found(text, _NO_TOKEN)
         elif not _may_manage(identity, token):
-            verdict.is_denied(text, _NOT_YOURS)
+            result.add_denied(text, _NOT_YOURS)
         else:
-            verdict.success.append(text)
-    return verdict
+            result.success.append(text)
+    return result
 
 
 def _exists_for(identity: Identity, token: Token, text: str) -> bool:
-    """Login tokens are no resource; more than the public part must be the whole token."""
-    is_named = len(text) == LOOKUP_LENGTH or token.digest == token_digest(text)
+    """Whether `text` is the token's public part or its full text; login tokens are not a resource."""
+    is_named = len(text) == LOOKUP_LENGTH or token.digest == digest_of(text)
     return is_named and token.kind == ACCESS and identity.reaches(token.organization_id)
 
 
 def _may_manage(identity: Identity, token: Token) -> bool:
-    """A person's token is that person's."""
+    """A token that belongs to a person can be managed only by that person."""
     return token.user_id in {None, identity.user_id} or identity.is_global
 
 

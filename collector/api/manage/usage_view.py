@@ -1,4 +1,4 @@
-"""How usage is shown with an organization or a project (contract 6)."""
+"""Usage as the views of organizations and projects show it (contract 6)."""
 
 from datetime import datetime
 from typing import Final
@@ -12,10 +12,10 @@ UNLIMITED: Final = -1
 
 
 class HourlyUsageView(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of the events of an hour of acceptance (UTC).
+    """Outcomes of the events that were accepted in one hour (UTC).
 
-    Of deleted events only the day is known: they are in its first hour. What ingest refuses is in no store:
-    `blocked` is always 0, and `too_big` are only those posts that unpacked to too much.
+    Of deleted events only the day is known: they count in its first hour. Posts that ingest refuses are not
+    stored: `blocked` is always 0, and `too_big` counts only posts that were too large after decompression.
     """
 
     date: datetime
@@ -27,20 +27,20 @@ class HourlyUsageView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MonthlyUsageView(HourlyUsageView, frozen=True, kw_only=True):
-    """What became of the events of a month (UTC); `limit` is how many may be stored in one, -1 for any."""
+    """Outcomes of the events of one month (UTC); `limit` is the monthly maximum of stored events, or -1."""
 
     limit: int
 
 
 def hourly(usage: Usage, now: datetime) -> tuple[HourlyUsageView, ...]:
-    """The hours of the last week in which there was something, and this one; the oldest first."""
+    """The hours of the last week with any events, and the current one; oldest first."""
     return tuple(
         HourlyUsageView(date=hour, blocked=0, **asdict(counts)) for hour, counts in usage.by_hour(now)
     )
 
 
 def monthly(usage: Usage, limit: int | None, now: datetime) -> tuple[MonthlyUsageView, ...]:
-    """The last twelve months; the oldest first."""
+    """The last twelve months, oldest first."""
     return tuple(
         MonthlyUsageView(date=month, limit=limit or UNLIMITED, blocked=0, **asdict(counts))
         for month, counts in usage.by_month(now)

@@ -16,17 +16,19 @@ MAXIMUM_OFFSET: Final = 1000
 
 
 STATISTICS: Final = Parameter(
-    "mode", "`stats` fills in how many there are of what belongs to it, which takes longer.", Literal["stats"]
+    "mode", "`stats` fills in the counts, which takes longer; they are 0 otherwise.", Literal["stats"]
 )
-TOTAL: Final = Parameter("include", "`total` adds the header `X-Result-Count`.", Literal["total"])
+TOTAL: Final = Parameter(
+    "include", "`total` adds the header `X-Result-Count`, the number of all results.", Literal["total"]
+)
 
 
 def paging(maximum: int) -> tuple[Parameter, ...]:
     """The two parameters of a list in pages, as the document has them."""
     limit = Annotated[int, Meta(ge=1, le=maximum)]
     return (
-        Parameter("page", "Which page; the first is 1.", Annotated[int, Meta(ge=1)]),
-        Parameter("limit", f"How many on a page: 1 to {maximum}, {DEFAULT_LIMIT} when left out.", limit),
+        Parameter("page", "The number of the page, from 1.", Annotated[int, Meta(ge=1)]),
+        Parameter("limit", f"Entries on a page: 1 to {maximum}, {DEFAULT_LIMIT} by default.", limit),
     )
 
 
