@@ -1,12 +1,12 @@
-"""The document of the whole API, of ingest and of the api, whichever process shows it."""
+"""The OpenAPI document of the whole product; every process that serves it shows the same one."""
 
 from typing import Any
 
-from collector.api import document as of_the_api
+from collector.api import document as api_document
 from collector.http.openapi import openapi
-from collector.ingest import document as of_ingest
+from collector.ingest import document as ingest_document
 
 
 def whole_document() -> dict[str, Any]:
-    """The OpenAPI document, as plain values."""
-    return openapi([*of_ingest.documented_routes(), *of_the_api.documented_routes()])
+    """The document of the routes of ingest and of the api, as plain values."""
+    return openapi([*ingest_document.documented_routes(), *api_document.documented_routes()])

@@ -1,1 +1,1 @@
-"""Reading events back and managing what they belong to."""
+"""The api process: reads events and stacks, manages organizations, projects, users and tokens."""

@@ -1,6 +1,6 @@
-"""The api as routes on an application that it may share with ingest.
+"""The routes of the api, on an application that it may share with ingest.
 
-Every route goes the same way: measured, then whoever calls it admitted, then its handler.
+Every request is measured, then authenticated, then handled.
 """
 
 import asyncio
@@ -62,60 +62,34 @@ ROUTES: Final = (
     *about.ROUTES,
     *trace.ROUTES,
 )
-"""Everything that the api does."""
+"""Every route of the api."""
 
-_LEFT: Final = 499
-"""What is counted where nobody waited for the answer any more."""
+_CLIENT_CLOSED_REQUEST: Final = 499
+"""The status that the metrics count when the client has disconnected before the answer."""
 _TOO_SLOW: Final = "This takes too long to find out; please ask about a shorter time or with another filter."
 
 
 def add_api(app: web.Application, api: Api) -> None:
-    """Serve reading and managing on the application."""
+    """Serve the routes of the api on the application."""
     app[API] = api
     for route in ROUTES:
-        handler = _measured(route, _available(_admitted(route)))
+        handler = _measured(route)
         if route.method == hdrs.METH_GET:
             app.router.add_get(route.pattern, handler)  # which answers HEAD, too
         else:
             app.router.add_route(route.method, route.pattern, handler)
 
 
-def _admitted(route: Route) -> Handler:
-    """Know who calls before anything else is looked at."""
-
-    @functools.wraps(route.handler)
-    async def admitted(request: web.Request) -> web.StreamResponse:
-        await admit(request, route.role)
-        return await route.handler(request)
-
-    return admitted
-
-
-def _available(handler: Handler) -> Handler:
-    """An outage of Postgres is 503, and so is a query that was stopped because it took too long."""
-
-    @functools.wraps(handler)
-    async def available(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except QueryTooSlow as error:
-            raise Unavailable(_TOO_SLOW) from error
-        except DatabaseUnavailable as error:
-            raise Unavailable("The store cannot answer right now; please repeat it.") from error
-
-    return available
-
-
-def _measured(route: Route, handler: Handler) -> Handler:
-    """Time and count what the handler answers, by the route's template: never by what a client wrote."""
+def _measured(route: Route) -> Handler:
+    """Time and count the answers by the route's template, never by the path that a client wrote."""
     name = f"{route.method} {route.template}"
 
-    @functools.wraps(handler)
+    @functools.wraps(route.handler)
     async def measured(request: web.Request) -> web.StreamResponse:
         api, status = request.app[API], int(HTTPStatus.INTERNAL_SERVER_ERROR)
         started = api.clock.monotonic()
         try:
-            response = await handler(request)
+            response = await _answer(route, request)
             status = response.status
         except Refusal as refusal:
             status = int(STATUS[type(refusal)])
@@ -124,7 +98,7 @@ def _measured(route: Route, handler: Handler) -> Handler:
             status = error.status
             raise
         except asyncio.CancelledError:
-            status = _LEFT
+            status = _CLIENT_CLOSED_REQUEST
             raise
         finally:
             api.metrics.requests.labels(status).inc()
@@ -132,3 +106,14 @@ def _measured(route: Route, handler: Handler) -> Handler:
         return response
 
     return measured
+
+
+async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
+    """Authenticate, then handle; an outage of Postgres and a query that takes too long become 503."""
+    try:
+        await admit(request, route.role)
+        return await route.handler(request)
+    except QueryTooSlow as error:
+        raise Unavailable(_TOO_SLOW) from error
+    except DatabaseUnavailable as error:
+        raise Unavailable("The database is unavailable right now; please try again.") from error

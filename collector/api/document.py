@@ -1,4 +1,4 @@
-"""What the api says of its routes: to each its own, and to all what comes with their kind."""
+"""The api's part of the OpenAPI document: what handlers declare, plus what follows from their routes."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -23,13 +23,13 @@ from collector.http.operation import Operation, find_operation
 _NEEDS: Final = {
     Role.ANYONE: "Needs no credentials.",
     Role.USER: "Needs a token with the scope `user`, or a login.",
-    Role.PERSON: "Needs a login, or Basic with an address and a password: no other token can do it.",
+    Role.PERSON: "Needs a login, or Basic with an address and a password; access tokens are refused.",
     Role.GLOBAL: "Needs a login or a token with the scope `global`.",
 }
 
 
 def documented_routes() -> Iterator[DocumentedRoute]:
-    """Every route of the api that says what it does."""
+    """The routes of the api whose handlers are documented."""
     for route in ROUTES:
         operation = find_operation(route.handler)
         if operation is not None:
@@ -44,6 +44,7 @@ def documented_routes() -> Iterator[DocumentedRoute]:
 
 
 def _refusals(route: Route, operation: Operation) -> Iterator[type[Refusal]]:
+    """The refusals that any route with this role, path, parameters and body can answer with."""
     if route.role is not Role.ANYONE:
         yield from (Unauthenticated, Forbidden)
     if "{" in route.path:

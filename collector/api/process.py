@@ -1,4 +1,4 @@
-"""The api process: reading and managing, on a port of its own."""
+"""The api process, which serves the routes of the api and the pages on its own port."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,11 +19,11 @@ from collector.process.settings import read_settings
 
 
 async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any]) -> None:
-    """Serve until told to stop; then let the requests under way finish, and end.
+    """Serve until `stop` is set, then finish the running requests and return.
 
-    `document` is what the API page shows: of all processes, which a proxy may put on one address.
+    The API page shows `document`, which describes all processes: a proxy may put them on one address.
 
-    Raises StartError when a setting is wrong, a server is out of reach or the port is taken.
+    Raises StartError if a setting is wrong, a server is out of reach or the port is in use.
     """
     settings = read_settings(ApiSettings, environ)
     configure_logging(settings, "api")

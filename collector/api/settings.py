@@ -15,7 +15,7 @@ from collector.process.settings import (
 
 
 class ApiSettings(RedisSettings, frozen=True, kw_only=True):
-    """What the api reads from the environment."""
+    """The settings of the api process, from the environment."""
 
     database_url: DatabaseUrl
     host: str = "127.0.0.1"

@@ -1,1 +1,1 @@
-"""Who is asking: log-in, sign-up, passwords, people."""
+"""Authentication: logging in, signing up, passwords, users."""

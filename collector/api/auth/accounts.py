@@ -1,4 +1,4 @@
-"""New users, whoever makes them: the first of all may do everything, whoever comes later his own."""
+"""Creating users, for the api and the command line: the first user gets the scope `global`."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ async def add_account(
     password: str,
     roles: Sequence[str] = (USER, CLIENT),
     *,
-    let_in_by: str | None = None,
+    required_invitation: str | None = None,
 ) -> User | None:
-    """The new user, with these roles or more; None where somebody has just taken the address.
+    """Create a user with these roles and those they imply; None if the address has just been taken.
 
-    `let_in_by` is the invitation that the account is made for: it is accepted with it, or there is none.
-    Raises Forbidden when somebody else was faster, Unavailable when too many passwords are being checked.
+    A `required_invitation` is accepted in the same transaction. Raises Forbidden, and creates no user, if it
+    is no longer valid; Unavailable if too many passwords are being checked.
     """
     password_hash = await api.passwords.hashed(password)
     async with connected(api.pool) as connection, connection.transaction():
@@ -36,11 +36,13 @@ async def add_account(
         )
         if not await add_user(connection, user):
             return None
-        if let_in_by is not None and not await accept(connection, let_in_by, user.id, api.clock.now()):
+        if required_invitation is not None and not await accept(
+            connection, required_invitation, user.id, api.clock.now()
+        ):
             raise sign_up_disabled()
         return user
 
 
 def sign_up_disabled() -> Forbidden:
-    """What everybody is told who is not invited where sign-up is switched off (contract 1.4)."""
+    """The refusal of people without an invitation while sign-up is disabled (contract 1.4)."""
     return Forbidden("Account Creation is currently disabled")

@@ -1,4 +1,4 @@
-"""Who asks, and what that identity may see: contract 1.1, 1.2 and 10, checked against Postgres."""
+"""Authenticates requests against Postgres and decides what an identity may access (contract 1.1, 1.2, 10)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,25 +21,25 @@ from collector.http.throttle import counted_organization
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person (a login token or a password) or a program (`is_token`), and the organizations of either."""
+    """A person (by login or password) or a program (`is_token`, by access token), with its organizations."""
 
     scopes: frozenset[str]
     organization_ids: tuple[UUID, ...]
     user_id: UUID | None
     is_token: bool
     login: str | None = None
-    """The public part of the login token that a person is here with."""
+    """The public part of the login token that the request carries."""
 
     @property
     def person(self) -> UUID:
-        """Whose login or password it is. Raises Forbidden for a program's token."""
+        """The id of the person. Raises Forbidden for a token that belongs to no person."""
         if self.user_id is None:
             raise Forbidden("This needs a login: this token belongs to no person.")
         return self.user_id
 
     @property
     def is_global(self) -> bool:
-        """Whether every organization is open to it."""
+        """Whether this identity has access to every organization."""
         return GLOBAL in self.scopes
 
     def reaches(self, organization_id: UUID | None) -> bool:
@@ -48,20 +48,27 @@ class Identity:
 
 
 IDENTITY: Final = web.RequestKey("identity", Identity)
-"""Who an admitted request is from; on routes for anyone nobody has looked."""
+"""The identity of an authenticated request; not set on routes for anyone."""
 
 
 async def admit(request: web.Request, role: Role) -> None:
-    """Know who asks and let in whom the route is for, if that is not too often.
+    """Authenticate the request, check that the identity has the route's role, and count it for the throttle.
 
-    Raises Unauthenticated for missing or bad credentials, Forbidden for those that do not suffice, and
+    Raises Unauthenticated for missing or wrong credentials, Forbidden for insufficient ones, and
     TooManyRequests.
     """
     api = request.app[API]
+    # Nobody is identified on open routes, so the throttle counts by address.
     if role is Role.ANYONE:
         await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
         return
-    identity = await _identity_of(request)
+    match parse_credentials(request.headers.get("Authorization"), request.query):
+        case TokenCredentials(token):
+            identity = await _identity_by_token(api, token)
+        case PasswordCredentials(email, password):
+            identity = await _identity_by_password(api, email, password)
+        case _:
+            raise Unauthenticated
     if USER not in identity.scopes:
         raise Forbidden("This needs the scope `user`; a token with the scope `client` can only post events.")
     if role is Role.PERSON and identity.is_token:
@@ -69,36 +76,25 @@ async def admit(request: web.Request, role: Role) -> None:
     if role is Role.GLOBAL and not identity.is_global:
         raise Forbidden("This needs the scope `global`.")
     request[IDENTITY] = identity
-    await api.throttle.count(request, counted_as(identity))
+    await api.throttle.count(request, throttle_key(identity))
 
 
-async def known_user(api: Api, email_address: str, password: str) -> User | None:
-    """The active user with that address and password; takes the same time for unknown ones."""
+async def user_with_password(api: Api, email_address: str, password: str) -> User | None:
+    """The active user with this address and password; takes the same time if the address is unknown."""
     async with connected(api.pool) as connection:
         user = await find_user(connection, email_address)
     is_right = await api.passwords.matches(user.password_hash if user else None, password)
     return user if user is not None and user.is_active and is_right else None
 
 
-async def _identity_of(request: web.Request) -> Identity:
-    api = request.app[API]
-    match parse_credentials(request.headers.get("Authorization"), request.query):
-        case TokenCredentials(token):
-            return await _by_token(api, token)
-        case PasswordCredentials(email, password):
-            return await _by_password(api, email, password)
-        case _:
-            raise Unauthenticated
-
-
-def counted_as(identity: Identity) -> str:
-    """Programs count for their organization, people for themselves."""
+def throttle_key(identity: Identity) -> str:
+    """The key under which requests are counted: a program's organization, or the person."""
     if identity.is_token and identity.organization_ids:
         return counted_organization(identity.organization_ids[0].hex)
     return f"user:{identity.user_id.hex if identity.user_id else ''}"
 
 
-async def _by_token(api: Api, text: str) -> Identity:
+async def _identity_by_token(api: Api, text: str) -> Identity:
     presented = present(text)
     if presented is None:
         raise Unauthenticated
@@ -117,8 +113,8 @@ async def _by_token(api: Api, text: str) -> Identity:
     )
 
 
-async def _by_password(api: Api, email_address: str, password: str) -> Identity:
-    user = await known_user(api, email_address, password)
+async def _identity_by_password(api: Api, email_address: str, password: str) -> Identity:
+    user = await user_with_password(api, email_address, password)
     if user is None:
         raise Unauthenticated
     return Identity(

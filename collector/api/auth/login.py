@@ -6,7 +6,7 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from collector.api.auth.authentication import IDENTITY, known_user
+from collector.api.auth.authentication import IDENTITY, user_with_password
 from collector.api.core.projection_updates import publish_member, publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
@@ -24,8 +24,8 @@ from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
-_TRIES_OF_ADDRESS: Final = 5
-_TRIES_FROM_IP: Final = 15
+_ATTEMPTS_PER_ADDRESS: Final = 5
+_ATTEMPTS_PER_IP: Final = 15
 _FAILED: Final = "Login failed."
 _EXAMPLE: Final = {"email": "admin@headrace.local", "password": "your password"}
 
@@ -59,8 +59,8 @@ class LoginToken(msgspec.Struct, frozen=True):
 async def post_login(request: web.Request) -> web.Response:
     """Log in: returns a new login token, valid for 3 months."""
     body = await read_body(request, Login)
-    user = await let_in(request, body.email, body.password)
-    return await logged_in(request.app[API], user, body.invite_token)
+    user = await check_login(request, body.email, body.password)
+    return await log_in(request.app[API], user, body.invite_token)
 
 
 @documented("Auth", {200: Answer()})
@@ -74,7 +74,7 @@ async def get_logout(request: web.Request) -> web.Response:
     return web.Response()
 
 
-async def let_in(request: web.Request, email_address: str, password: str) -> User:
+async def check_login(request: web.Request, email_address: str, password: str) -> User:
     """The user with these credentials. Raises Unauthenticated if they are wrong.
 
     After too many attempts the password is not checked at all and even the right one is refused. While
@@ -83,11 +83,11 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
     api = request.app[API]
     address, client_ip = normal_email(email_address), counted_address(request, api.trusted_proxies)
     try:
-        tries = await api.login_counters.count(address, client_ip, api.clock.now())
-        if tries.of_address > _TRIES_OF_ADDRESS or tries.from_ip > _TRIES_FROM_IP:
+        attempts = await api.login_counters.count(address, client_ip, api.clock.now())
+        if attempts.of_address > _ATTEMPTS_PER_ADDRESS or attempts.from_ip > _ATTEMPTS_PER_IP:
             raise Unauthenticated("Login denied.")
         try:
-            user = await known_user(api, email_address, password)
+            user = await user_with_password(api, email_address, password)
         except (DatabaseUnavailable, Unavailable):
             # An attempt that we could not check must not count towards the lock-out.
             await api.login_counters.take_back(address, client_ip, api.clock.now())
@@ -102,7 +102,7 @@ async def let_in(request: web.Request, email_address: str, password: str) -> Use
     return user
 
 
-async def logged_in(api: Api, user: User, invite_token: str | None) -> web.Response:
+async def log_in(api: Api, user: User, invite_token: str | None) -> web.Response:
     """Create a login token, accept the invitation if there is one, and answer with the token.
 
     An invalid invitation is ignored.

@@ -1,19 +1,18 @@
 """Changing a password, which revokes every other login and token of the person (contract 1.4)."""
 
 from typing import Final
-from uuid import UUID
 
 import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY
-from collector.api.auth.login import LoginToken, Password, let_in, login_response
+from collector.api.auth.login import LoginToken, Password, check_login, login_response
 from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.database.owners.tokens import add_token, delete_tokens_of_user, login_token
-from collector.database.owners.users import User, find_user_by_id, set_password
+from collector.database.owners.users import find_user_by_id, set_password
 from collector.database.pool import connected
 from collector.domain.access.token import new_token
 from collector.domain.errors import Conflict, Invalid, Unauthenticated
@@ -41,7 +40,13 @@ async def post_password_change(request: web.Request) -> web.Response:
     Wrong passwords count towards the limit of login attempts.
     """
     api, body = request.app[API], await read_body(request, PasswordChange, is_required=True)
-    user = await _checked(request, request[IDENTITY].person, body.current_password)
+    async with connected(api.pool) as connection:
+        user = await find_user_by_id(connection, request[IDENTITY].person)
+    try:
+        user = await check_login(request, user.email_address if user else "", body.current_password)
+    except Unauthenticated:
+        wrong = "The current password is wrong, or there were too many attempts."
+        raise Invalid(fields={"current_password": [wrong]}) from None
     if body.password == body.current_password:
         raise Invalid(fields={"password": ["The new password must be different from the previous password."]})
     password_hash, now, secret = await api.passwords.hashed(body.password), api.clock.now(), new_token()
@@ -54,17 +59,6 @@ async def post_password_change(request: web.Request) -> web.Response:
     await revoke_at_ingest(api, ended)
     await publish_new_token(api, token.id)
     return login_response(secret)
-
-
-async def _checked(request: web.Request, user_id: UUID, password: str) -> User:
-    async with connected(request.app[API].pool) as connection:
-        user = await find_user_by_id(connection, user_id)
-    try:
-        return await let_in(request, user.email_address if user else "", password)
-    except Unauthenticated:
-        raise Invalid(
-            fields={"current_password": ["The current password is wrong, or was tried too often."]}
-        ) from None
 
 
 ROUTES: Final = (Route("POST", "/auth/change-password", post_password_change, Role.PERSON),)

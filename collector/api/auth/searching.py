@@ -1,7 +1,7 @@
-"""How a search runs: in its turn, for a bounded time, and only while somebody waits for its answer.
+"""Connections for searches: in a search slot, for a bounded time, cancelled when the client disconnects.
 
-Bounded is what all of its statements take together, where one alone is stopped by the server: whoever asks
-has his 503 before he gives up himself. Nothing of it goes on behind his back, nor when he has left.
+Postgres bounds each statement; the timeout here bounds all statements of a search together, so that clients
+get a 503 before their own timeout. No statement keeps running after the answer.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 
-from collector.api.auth.authentication import IDENTITY, counted_as
+from collector.api.auth.authentication import IDENTITY, throttle_key
 from collector.api.core.service import API
 from collector.database.errors import QueryTooSlow
 from collector.database.pool import connected
@@ -23,19 +23,22 @@ _SECONDS: Final = 15.0
 
 @asynccontextmanager
 async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
-    """A connection for what may have to be looked for in every event, when its turn comes.
+    """A connection for a query that may have to scan every event; waits for a search slot.
 
-    Raises Unavailable when there are too many such searches, QueryTooSlow and DatabaseUnavailable.
+    Raises Unavailable if too many searches are running, QueryTooSlow and DatabaseUnavailable.
     """
-    turns, asker = request.app[API].search_slots, counted_as(request[IDENTITY])
+    slots, client = request.app[API].search_slots, throttle_key(request[IDENTITY])
     with cancel_on_disconnect(request):
-        async with turns.turn(asker, longest_seconds=_SECONDS), _connected(request) as connection:
+        async with slots.slot(client, longest_seconds=_SECONDS), _connected(request) as connection:
             yield connection
 
 
 @asynccontextmanager
 async def looking_up(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
-    """A connection for what is found by an index or among few: it waits for no turn. Raises likewise."""
+    """A connection for a query that uses an index or scans few rows; needs no search slot.
+
+    Raises QueryTooSlow and DatabaseUnavailable.
+    """
     with cancel_on_disconnect(request):
         async with _connected(request) as connection:
             yield connection

@@ -8,9 +8,9 @@ from aiohttp import web
 from msgspec import Meta
 
 from collector.api.auth.accounts import add_account, sign_up_disabled
-from collector.api.auth.login import Address, InviteToken, LoginToken, Password, let_in, logged_in
+from collector.api.auth.login import Address, InviteToken, LoginToken, Password, check_login, log_in
 from collector.api.core.route import Role, Route
-from collector.api.core.service import API, Api
+from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.owners.invitations import is_invited
@@ -22,7 +22,7 @@ from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 
 _SIGN_UPS_AN_HOUR: Final = 10
-_QUESTIONS_AN_HOUR: Final = 3
+_ADDRESS_CHECKS_AN_HOUR: Final = 3
 
 PersonName = Annotated[str, Meta(pattern=r"\S", max_length=255, description="a text of 1 to 255 characters")]
 
@@ -47,13 +47,17 @@ async def post_sign_up(request: web.Request) -> web.Response:
     api, body = request.app[API], await read_body(request, SignUp)
     if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})
-    await _check_allowed(api, body.invite_token)
     async with connected(api.pool) as connection:
-        is_there = await find_user(connection, body.email) is not None
-    user = None if is_there else await _new_user(request, body)
+        # People with an invitation can sign up even while sign-up is disabled.
+        if not api.settings.sign_up_enabled and (
+            body.invite_token is None or not await is_invited(connection, body.invite_token, api.clock.now())
+        ):
+            raise sign_up_disabled()
+        has_account = await find_user(connection, body.email) is not None
+    user = None if has_account else await _create_user(request, body)
     if user is None:  # the address has an account, perhaps since a moment ago
-        user = await let_in(request, body.email, body.password)
-    return await logged_in(api, user, body.invite_token)
+        user = await check_login(request, body.email, body.password)
+    return await log_in(api, user, body.invite_token)
 
 
 @documented(
@@ -69,31 +73,22 @@ async def get_address_check(request: web.Request) -> web.Response:
     Rate limited: always 204 above three requests an hour.
     """
     api = request.app[API]
-    if await _count(request, "address_check") > _QUESTIONS_AN_HOUR:
+    if await _count(request, "address_check") > _ADDRESS_CHECKS_AN_HOUR:
         return web.Response(status=HTTPStatus.NO_CONTENT)
     async with connected(api.pool) as connection:
         user = await find_user(connection, request.match_info["email"])
     return web.Response(status=HTTPStatus.NO_CONTENT if user is None else HTTPStatus.CREATED)
 
 
-async def _check_allowed(api: Api, invite_token: str | None) -> None:
-    """Where sign-up is switched off, whoever is invited may still."""
-    if api.settings.sign_up_enabled:
-        return
-    async with connected(api.pool) as connection:
-        if invite_token is None or not await is_invited(connection, invite_token, api.clock.now()):
-            raise sign_up_disabled()
-
-
-async def _new_user(request: web.Request, body: SignUp) -> User | None:
-    """The new user; None when somebody has just taken the address. Of two with one invitation one gets in."""
+async def _create_user(request: web.Request, body: SignUp) -> User | None:
+    """Create the user; None if the address has just been taken. Only one of two can use an invitation."""
     api = request.app[API]
     if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
         raise Unauthenticated(
             "Too many accounts were created from your address; please try again in an hour."
         )
-    let_in_by = None if api.settings.sign_up_enabled else body.invite_token
-    return await add_account(api, body.email, body.name, body.password, let_in_by=let_in_by)
+    invitation = None if api.settings.sign_up_enabled else body.invite_token
+    return await add_account(api, body.email, body.name, body.password, required_invitation=invitation)
 
 
 async def _count(request: web.Request, kind: str) -> int:

@@ -1,1 +1,1 @@
-"""What every route of the API rests on."""
+"""The parts that all routes of the api share."""

@@ -1,6 +1,6 @@
-"""URLs in answers: absolute where the client said a host that can be one, else relative references.
+"""URLs in answers: absolute if the client's `Host` is a valid host, otherwise relative references.
 
-Both are allowed in `Link` and `Location`; a client resolves the latter against what it has asked for.
+`Link` and `Location` allow both; clients resolve a relative reference against the requested URL.
 """
 
 import re
@@ -17,12 +17,12 @@ _HIGHEST_PORT: Final = 65_535
 
 
 def absolute_url(request: web.Request, reference: URL | str) -> str:
-    """The path (and query) on the host that the client asked; never fails, whatever its `Host` holds."""
-    return f"{origin_of(request) or ''}{reference}"
+    """The path (and query) on the host that the client addressed. Never fails, whatever `Host` contains."""
+    return f"{request_origin(request) or ''}{reference}"
 
 
-def origin_of(request: web.Request) -> str | None:
-    """`https://example.com:8443`, as the client asked; None where that cannot be a host."""
+def request_origin(request: web.Request) -> str | None:
+    """The origin that the client addressed, such as `https://example.com:8443`; None for an invalid host."""
     host = _HOST.fullmatch(request.host)
     if host is None or int(host[1] or 0) > _HIGHEST_PORT:
         return None

@@ -1,6 +1,6 @@
-"""Names of organizations and projects: something to read, and no other one beside them has the same."""
+"""Names of organizations and projects: not blank, and unique within their owner."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from msgspec import Meta
 
@@ -8,18 +8,16 @@ from collector.domain.errors import BadRequest
 
 Name = Annotated[str, Meta(max_length=255, description="a text of at most 255 characters")]
 
-_FIELD: Final = "name"
-
 
 def clean_name(kind: str, name: str) -> str:
-    """The name without blanks around it. Raises BadRequest where nothing is left."""
+    """The name without surrounding whitespace. Raises BadRequest if nothing remains."""
     clean = name.strip()
     if not clean:
-        raise BadRequest(f"{kind} name is required.", fields={_FIELD: [f"{kind} name is required."]})
+        raise BadRequest(f"{kind} name is required.", fields={"name": [f"{kind} name is required."]})
     return clean
 
 
-def taken(kind: str) -> BadRequest:
-    """Another one has the name."""
+def name_taken(kind: str) -> BadRequest:
+    """The refusal of a name that another organization or project has."""
     sentence = f"A{'n' if kind[0] in 'AEIOU' else ''} {kind.lower()} with this name already exists."
-    return BadRequest(sentence, fields={_FIELD: [sentence]})
+    return BadRequest(sentence, fields={"name": [sentence]})

@@ -1,4 +1,4 @@
-"""Checking passwords: slow on purpose, so in threads of its own and only a few at a time."""
+"""Checks passwords, which is slow on purpose: in dedicated threads, and only a few at a time."""
 
 import asyncio
 import os
@@ -11,14 +11,14 @@ from typing import Final, ParamSpec, TypeVar
 from collector.domain.access.password import hash_password, is_password
 from collector.domain.errors import Unavailable
 
-_AT_A_TIME: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
-"""Each takes 64 MiB and a tenth of a second of a core, which it spreads over four threads."""
-_AT_MOST: Final = 32
-"""As many wait or are being checked; whoever comes then is told so at once."""
+_THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
+"""One check takes 64 MiB and 100 ms of CPU time, which it spreads over four threads."""
+_MAXIMUM_PENDING: Final = 32
+"""Passwords that are being checked or wait for a thread; more are refused immediately."""
 _WAIT_SECONDS: Final = 10.0
-_TOO_MANY: Final = "Too many people are logging in at once; please repeat it."
+_TOO_MANY: Final = "Too many passwords are being checked right now; please try again."
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
@@ -27,39 +27,42 @@ class Passwords:
 
     def __init__(self, threads: ThreadPoolExecutor) -> None:
         self._threads = threads
-        self._under_way = 0
+        self._pending = 0
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether the password has that hash; takes as long where there is none.
+        """Whether the password has this hash; takes the same time if there is no hash.
 
-        Raises Unavailable when too many are being checked already.
+        Raises Unavailable if too many are being checked already.
         """
         return await self._in_thread(is_password, password_hash, password)
 
     async def hashed(self, password: str) -> str:
-        """What to keep of a new password. Raises Unavailable likewise."""
+        """The hash to store of a new password. Raises Unavailable if too many are being checked already."""
         return await self._in_thread(hash_password, password)
 
     async def _in_thread(
-        self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+        self,
+        work: Callable[Arguments, Result],
+        *positional: Arguments.args,
+        **named: Arguments.kwargs,
     ) -> Result:
-        if self._under_way >= _AT_MOST:
+        if self._pending >= _MAXIMUM_PENDING:
             raise Unavailable(_TOO_MANY)
         loop = asyncio.get_running_loop()
-        self._under_way += 1
+        self._pending += 1
         try:
             async with asyncio.timeout(_WAIT_SECONDS):
-                return await loop.run_in_executor(self._threads, partial(work, *given, **named))
+                return await loop.run_in_executor(self._threads, partial(work, *positional, **named))
         except TimeoutError:
             raise Unavailable(_TOO_MANY) from None
         finally:
-            self._under_way -= 1
+            self._pending -= 1
 
 
 @contextmanager
 def open_passwords() -> Iterator[Passwords]:
-    """Threads for checking, inside the block."""
-    threads = ThreadPoolExecutor(_AT_A_TIME, thread_name_prefix="passwords")
+    """Provide the threads for checking inside the block."""
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
     try:
         yield Passwords(threads)
     finally:

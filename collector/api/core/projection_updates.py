@@ -1,8 +1,8 @@
-"""Telling ingest what has changed: after the commit, and the newest state, which nobody changes meanwhile.
+"""Publishes changes to the token projection after the commit, under a row lock: the newest state wins.
 
-An ingest process answers 401 or 404 for what it does not know, and clients drop their events on that. So what
-is new and could not be told is taken back, and nobody gets it; what is changed stays changed, and the answer
-is 503.
+Ingest answers 401 or 404 for what is not in the projection, and clients drop their events on that answer. So
+a new token, organization or project that cannot be published is deleted again; a change that cannot be
+published stays, and the answer is 503.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,26 +22,23 @@ from collector.database.pool import connected
 from collector.domain.access.projection import OrganizationEntry
 from collector.domain.errors import Unavailable
 
-_NOT_MADE: Final = (
-    "The {kind} was not made: ingest that take events could not be told of it. Please repeat it."
+_NOT_CREATED: Final = "The {kind} was not created: it could not be published to ingest. Please try again."
+_NOT_PUBLISHED: Final = (
+    "The change is stored, but it could not be published to ingest; the next sweep publishes it"
 )
-_NOT_TOLD: Final = (
-    "It is done for reading and managing, but ingest that take events could not be told; they are by the "
-    "next sweep"
-)
-_ENDED: Final = f"{_NOT_TOLD}."
-_CHANGED: Final = f"{_NOT_TOLD}, or when this is repeated."
+_DELETED: Final = f"{_NOT_PUBLISHED}."
+_CHANGED: Final = f"{_NOT_PUBLISHED}, or repeating the request."
 
 _log = structlog.get_logger()
 
 
 async def publish_new_token(api: Api, lookup: str) -> None:
-    """A token works at ingest once this returns; if they cannot be told, there is none.
+    """Publish a new token, which works at ingest once this returns; deletes it if that fails.
 
-    Should this process end in between, the sweep tells ingest, of a token whose secret was never shown.
+    If this process crashes in between, the sweep publishes a token whose secret was never shown.
     """
     try:
-        with _telling("token", _NOT_MADE.format(kind="token")):
+        with _unavailable_as(_NOT_CREATED.format(kind="token"), "token"):
             await _publish_newest(api, [lookup])
     except Unavailable:
         async with connected(api.pool) as connection:
@@ -50,12 +47,12 @@ async def publish_new_token(api: Api, lookup: str) -> None:
 
 
 async def publish_new_organization(api: Api, organization_id: UUID, user_id: UUID | None) -> None:
-    """An organization and that its first member's tokens belong to it, if it has one."""
+    """Publish a new organization and its first member's tokens; deletes the organization if that fails."""
     try:
-        with _telling("organization", _NOT_MADE.format(kind="organization")):
+        with _unavailable_as(_NOT_CREATED.format(kind="organization"), "organization"):
             await api.projection.put_organization(organization_id.bytes, OrganizationEntry())
             if user_id is not None:
-                await _publish_newest(api, await _tokens_of(api, user_id))
+                await _publish_newest(api, await _lookups_of_user(api, user_id))
     except Unavailable:
         async with connected(api.pool) as connection:
             await delete_organizations(connection, [organization_id])
@@ -63,9 +60,9 @@ async def publish_new_organization(api: Api, organization_id: UUID, user_id: UUI
 
 
 async def publish_new_project(api: Api, project_id: UUID) -> None:
-    """A project with its settings."""
+    """Publish a new project with its settings; deletes the project if that fails."""
     try:
-        with _telling("project", _NOT_MADE.format(kind="project")):
+        with _unavailable_as(_NOT_CREATED.format(kind="project"), "project"):
             await _publish_newest_settings(api, project_id)
     except Unavailable:
         async with connected(api.pool) as connection:
@@ -74,14 +71,14 @@ async def publish_new_project(api: Api, project_id: UUID) -> None:
 
 
 async def publish_settings(api: Api, project_id: UUID) -> None:
-    """The settings that a project has now. Raises Unavailable."""
-    with _telling("settings", _CHANGED):
+    """Publish a project's current settings. Raises Unavailable."""
+    with _unavailable_as(_CHANGED, "settings"):
         await _publish_newest_settings(api, project_id)
 
 
 async def publish_organization(api: Api, organization_id: UUID) -> None:
-    """Whether an organization is suspended now. Raises Unavailable."""
-    with _telling("organization", _CHANGED):
+    """Publish whether an organization is suspended. Raises Unavailable."""
+    with _unavailable_as(_CHANGED, "organization"):
         async with (
             connected(api.pool) as connection,
             newest_organization_entry(connection, organization_id) as entry,
@@ -91,25 +88,25 @@ async def publish_organization(api: Api, organization_id: UUID) -> None:
 
 
 async def publish_tokens(api: Api, lookups: Iterable[str]) -> None:
-    """What these tokens give access to now, or that they are gone. Raises Unavailable."""
-    with _telling("tokens", _CHANGED):
+    """Publish what these tokens give access to, or that they no longer exist. Raises Unavailable."""
+    with _unavailable_as(_CHANGED, "tokens"):
         await _publish_newest(api, lookups)
 
 
 async def publish_member(api: Api, user_id: UUID) -> None:
-    """The organizations that a person's tokens give access to now. Raises Unavailable."""
-    await publish_tokens(api, await _tokens_of(api, user_id))
+    """Publish which organizations a person's tokens give access to. Raises Unavailable."""
+    await publish_tokens(api, await _lookups_of_user(api, user_id))
 
 
 async def revoke_at_ingest(api: Api, lookups: Sequence[str]) -> None:
-    """Tokens are gone; also works while Redis is full. Raises Unavailable."""
-    with _telling("tokens", _CHANGED):
+    """Remove deleted tokens from the projection, which also works while Redis is full. Raises Unavailable."""
+    with _unavailable_as(_CHANGED, "tokens"):
         await api.projection.remove_tokens(lookups)
 
 
 async def publish_deletions(api: Api, gone: Gone, organization_ids: Sequence[UUID] = ()) -> None:
-    """Organizations and projects are gone, with their tokens. Raises Unavailable."""
-    with _telling("deletion", _ENDED):
+    """Remove deleted organizations, projects and their tokens from the projection. Raises Unavailable."""
+    with _unavailable_as(_DELETED, "deletion"):
         await api.projection.remove_tokens(gone.tokens)
         await api.projection.remove_projects([project.bytes for project in gone.projects])
         await api.projection.remove_organizations([organization.bytes for organization in organization_ids])
@@ -132,15 +129,16 @@ async def _publish_newest_settings(api: Api, project_id: UUID) -> None:
             await api.projection.put_project(project_id.bytes, entry)
 
 
-async def _tokens_of(api: Api, user_id: UUID) -> list[str]:
+async def _lookups_of_user(api: Api, user_id: UUID) -> list[str]:
     async with connected(api.pool) as connection:
         return await tokens_of_users(connection, [user_id])
 
 
 @contextmanager
-def _telling(kind: str, otherwise: str) -> Iterator[None]:
+def _unavailable_as(message: str, kind: str) -> Iterator[None]:
+    """Log a failure of Redis, and answer 503 with this message."""
     try:
         yield
     except (BrokerUnavailable, BrokerFull) as error:
-        _log.warning("ingest processes could not be told", of=kind, cause=str(error))
-        raise Unavailable(otherwise) from error
+        _log.warning("a change could not be published to ingest", kind=kind, cause=str(error))
+        raise Unavailable(message) from error

@@ -1,4 +1,4 @@
-"""How long events are kept: what the workers go by, who drop them, and not what the api was started with."""
+"""How long events are kept: the value that the workers use, not the setting that the api was started with."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ _log = structlog.get_logger()
 
 
 class Retention:
-    """Knows the days. `setting` counts where no worker has been started yet."""
+    """The retention in days; `setting` applies until a worker has been started."""
 
     def __init__(self, pool: asyncpg.Pool, setting: int | None) -> None:
         self.days = setting or DEFAULT_DAYS
@@ -28,27 +28,27 @@ class Retention:
 
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
-        """Follow the workers inside the block. Raises DatabaseUnavailable for the first look."""
-        await self._look()
+        """Follow the workers' value inside the block. Raises DatabaseUnavailable for the first read."""
+        await self._refresh()
         if self._setting not in {None, self.days}:
             _log.warning(
                 f"HEADRACE_RETENTION_DAYS is {self._setting} here, but the workers keep events"
                 f" for {self.days} days"
             )
         async with asyncio.TaskGroup() as tasks:
-            following = tasks.create_task(self._keep_looking())
+            following = tasks.create_task(self._refresh_repeatedly())
             try:
                 yield
             finally:
                 await cancelled(following)
 
-    async def _look(self) -> None:
+    async def _refresh(self) -> None:
         stored = (await agreed_settings(self._pool)).get(_NAME)
         if stored is not None:
             self.days = int(stored)
 
-    async def _keep_looking(self) -> None:
+    async def _refresh_repeatedly(self) -> None:
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            with suppress(DatabaseUnavailable):  # reading says so
-                await self._look()
+            with suppress(DatabaseUnavailable):  # the health route and every request report the outage
+                await self._refresh()

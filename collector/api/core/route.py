@@ -1,7 +1,7 @@
-"""Routes as values: what a path looks like and who may call it. Nothing else says so anywhere.
+"""Routes as values: method, path, handler and who may call it.
 
-`{id:objectid}` in a path is a parameter with one of the constraints below; a path that breaks it is no route
-at all: 404, as the contract has it.
+`{id:objectid}` in a path is a parameter with one of the constraints below. A path that violates a constraint
+matches no route: 404, as the contract requires.
 """
 
 import enum
@@ -32,16 +32,16 @@ class Role(enum.Enum):
 
     ANYONE = "anyone"
     USER = "user"
-    """Whoever has the scope `user`, a program too."""
+    """A login, a password or an access token with the scope `user`."""
     PERSON = "person"
-    """Likewise, but by a login or a password: a program cannot, whatever its scopes."""
+    """A login or a password; access tokens are refused whatever their scopes."""
     GLOBAL = "global"
-    """Those who may do everything: a login or a token with the scope `global`."""
+    """A login, a password or an access token with the scope `global`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One thing that the api does; `path` goes on after `/api/v2`."""
+    """One route; `path` is relative to `/api/v2`."""
 
     method: str
     path: str
@@ -50,10 +50,10 @@ class Route:
 
     @property
     def template(self) -> str:
-        """`/api/v2/projects/{id}`: the path for people, metrics and documents."""
+        """`/api/v2/projects/{id}`: the path in metrics and the OpenAPI document."""
         return _PREFIX + _PARAMETER.sub(r"{\1}", self.path)
 
     @property
     def pattern(self) -> str:
-        """The path as the router takes it."""
+        """The path in the router's syntax, with constraints as regular expressions."""
         return _PREFIX + _PARAMETER.sub(lambda found: f"{{{found[1]}:{CONSTRAINTS[found[2]]}}}", self.path)

@@ -1,8 +1,8 @@
-"""Whose turn it is to search: some of the connections are for searches, and nobody has all of those.
+"""Search slots: limits how many searches run at the same time, in total and per client.
 
-A search may keep a connection, and a core of Postgres, for seconds. However many are asked for, there are
-connections left for whoever logs in, makes a token or looks up a reference; and whoever asks for many waits
-behind himself.
+A search may occupy a connection and a core of Postgres for seconds. The limit leaves connections for logging
+in, creating tokens and looking up references; the limit per client keeps one client's searches from
+delaying those of others.
 """
 
 import asyncio
@@ -15,76 +15,71 @@ from collector.domain.errors import Unavailable
 
 WAIT_SECONDS: Final = 5.0
 
-_TOO_MANY: Final = "Too many searches are under way; please ask again in a moment."
+_TOO_MANY: Final = "Too many searches are running; please try again in a moment."
 
 
 class FairSemaphore:
-    """At most `at_once` turns, and `of_one` of the same asker; the askers who wait take turns, too."""
+    """At most `total` slots, and `per_client` of them for one client; waiting clients are served in turn."""
 
-    def __init__(self, at_once: int, of_one: int, wait_seconds: float = WAIT_SECONDS) -> None:
-        self._free = at_once
-        self._of_one = of_one
+    def __init__(self, total: int, per_client: int, wait_seconds: float = WAIT_SECONDS) -> None:
+        self._free = total
+        self._per_client = per_client
         self._wait_seconds = wait_seconds
         self._running: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     @asynccontextmanager
-    async def turn(self, asker: str, *, longest_seconds: float) -> AsyncIterator[None]:
-        """A turn of the asker's, once it comes.
+    async def slot(self, client: str, *, longest_seconds: float) -> AsyncIterator[None]:
+        """Hold a slot inside the block; waits for one up to the semaphore's `wait_seconds`.
 
-        Raises Unavailable when it does not come soon; those who have one now are done in `longest_seconds`.
+        Raises Unavailable after that. A holder frees its slot within `longest_seconds`: the `Retry-After`.
         """
-        if self._may_begin(asker):
-            self._begin(asker)
+        if self._may_start(client):
+            self._start(client)
         else:
-            await self._wait(asker, longest_seconds)
+            await self._wait(client, longest_seconds)
         try:
             yield
         finally:
-            self._end(asker)
+            self._release(client)
 
-    async def _wait(self, asker: str, longest_seconds: float) -> None:
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(asker, deque()).append(turn)
+    async def _wait(self, client: str, longest_seconds: float) -> None:
+        granted = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(client, deque()).append(granted)
         try:
             async with asyncio.timeout(self._wait_seconds):
-                await turn
-        except TimeoutError:
-            self._give_back(asker, turn)
-            raise Unavailable(_TOO_MANY, retry_after_seconds=round(longest_seconds)) from None
-        except asyncio.CancelledError:
-            self._give_back(asker, turn)
+                await granted
+        except (TimeoutError, asyncio.CancelledError) as error:
+            # The slot may have been granted in the same moment: then it is ours to release.
+            if not granted.cancelled():
+                self._release(client)
+            if isinstance(error, TimeoutError):
+                raise Unavailable(_TOO_MANY, retry_after_seconds=round(longest_seconds)) from None
             raise
 
-    def _give_back(self, asker: str, turn: asyncio.Future[None]) -> None:
-        """A turn may come the moment that it is given up."""
-        if not turn.cancelled():
-            self._end(asker)
+    def _may_start(self, client: str) -> bool:
+        return self._free > 0 and self._running[client] < self._per_client
 
-    def _may_begin(self, asker: str) -> bool:
-        return self._free > 0 and self._running[asker] < self._of_one
-
-    def _begin(self, asker: str) -> None:
+    def _start(self, client: str) -> None:
         self._free -= 1
-        self._running[asker] += 1
+        self._running[client] += 1
 
-    def _end(self, asker: str) -> None:
+    def _release(self, client: str) -> None:
+        """Free a slot, and grant the free slots to waiting clients: one each, then that client goes last."""
         self._free += 1
-        self._running[asker] -= 1
-        if not self._running[asker]:
-            del self._running[asker]
-        self._pass_on()
-
-    def _pass_on(self) -> None:
-        """Give what is free to those who wait: one to each asker, who then stands behind the others."""
-        for asker, waiting in list(self._waiting.items()):
+        self._running[client] -= 1
+        if not self._running[client]:
+            del self._running[client]
+        for other, waiting in list(self._waiting.items()):
+            # Futures of searches that have given up.
             while waiting and waiting[0].cancelled():
                 waiting.popleft()
-            if waiting and not self._may_begin(asker):
+            if waiting and not self._may_start(other):
                 continue
-            del self._waiting[asker]
+            del self._waiting[other]
             if waiting:
                 waiting.popleft().set_result(None)
-                self._begin(asker)
+                self._start(other)
+            # Inserted again, the client stands behind all others.
             if waiting:
-                self._waiting[asker] = waiting
+                self._waiting[other] = waiting

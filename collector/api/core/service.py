@@ -1,4 +1,4 @@
-"""The api's parts, put together: what its handlers reach through the application."""
+"""The parts of the api process, which handlers reach through the application."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -38,18 +38,17 @@ from collector.process.metrics import ApiMetrics
 
 _STATEMENT_TIMEOUT_SECONDS: Final = 10
 _COMMAND_TIMEOUT_SECONDS: Final = 11.0
-"""For a Postgres that says nothing at all: whoever reads has his 503 before he gives up himself.
+"""For a Postgres that does not respond at all: clients get a 503 before their own timeout.
 
-To give its connection up then takes three seconds, which must be over before a search is given up as a whole.
+Closing the connection then takes three more seconds, which must be over before a search times out as a whole.
 """
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
-_SEARCHES_SHARE: Final = 2
-"""One connection in so many may be searching."""
+_CONNECTIONS_PER_SEARCH_SLOT: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Everything that a request for reading or managing needs."""
+    """Everything that a handler needs."""
 
     settings: ApiSettings
     clock: Clock
@@ -68,37 +67,39 @@ class Api:
 
     @property
     def oldest_kept(self) -> datetime:
-        """What was accepted before is no longer kept."""
+        """The time of acceptance before which events are no longer kept."""
         return self.clock.now() - timedelta(days=self.retention.days)
 
     def new_id(self) -> UUID:
-        """An id for something new."""
+        """A new id, which sorts by time."""
         return UUID(bytes=PostIds().next(self.clock.now_ms()))
 
     @property
     def checks(self) -> dict[str, Check]:
-        """By name, for the health route. Without Redis the api still reads, so that is no reason to stop."""
-        return {"database": self._database}
+        """The health checks by name. Redis is not one of them: without it the api still serves reads."""
+        return {"database": self.database_problem}
 
     @property
     def queue_checks(self) -> dict[str, Check]:
-        """Whether events are taken, as far as can be seen from here: what ingest alone knows is not in it."""
+        """The checks of whether ingest accepts events, as far as this process can see."""
         return {
-            QUEUE_UNAVAILABLE.name: self._queue,
-            QUEUE_FULL.name: self._room,
-            TOKENS.name: self._tokens,
+            QUEUE_UNAVAILABLE.name: self.queue_problem,
+            QUEUE_FULL.name: self.queue_memory_problem,
+            TOKENS.name: self.projection_problem,
         }
 
-    async def _queue(self) -> str | None:
+    async def queue_problem(self) -> str | None:
+        """Why the queue cannot be written to, unless it is full."""
         try:
             await check_writable(self.redis, self.keys)
         except BrokerFull:
-            return None  # which is what the next one says
+            return None  # reported by `queue_memory_problem`
         except BrokerUnavailable as error:
             return explain_reason(QUEUE_UNAVAILABLE, str(error))
         return None
 
-    async def _room(self) -> str | None:
+    async def queue_memory_problem(self) -> str | None:
+        """How full the queue is, if it is too full; None while Redis is unavailable."""
         try:
             await check_writable(self.redis, self.keys)
         except BrokerFull as error:
@@ -107,14 +108,16 @@ class Api:
             return None
         return None
 
-    async def _tokens(self) -> str | None:
+    async def projection_problem(self) -> str | None:
+        """That the token projection is not fresh; None while Redis is unavailable."""
         try:
             age = await TokenProjection(self.redis, self.keys).swept_seconds_ago()
         except BrokerUnavailable:
             return None
         return None if is_fresh(age) else explain_reason(TOKENS)
 
-    async def _database(self) -> str | None:
+    async def database_problem(self) -> str | None:
+        """Why Postgres does not answer."""
         try:
             async with connected(self.pool) as connection:
                 await connection.fetchval("SELECT 1")
@@ -128,12 +131,13 @@ API: Final = web.AppKey("api", Api)
 
 @asynccontextmanager
 async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncIterator[Api]:
-    """Connect to Postgres and Redis, inside the block.
+    """Connect to Postgres and Redis for the duration of the block.
 
-    Raises StartError when one of them is out of reach or too old, the database is not migrated, or a setting
-    is wrong.
+    Raises StartError if one of them is out of reach or too old, the database is not migrated, or a setting is
+    wrong.
     """
     proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
+    search_slots = max(1, settings.database_connections // _CONNECTIONS_PER_SEARCH_SLOT)
     async with AsyncExitStack() as stack:
         pool = await create_pool(
             settings.database_url,
@@ -164,11 +168,6 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
-            search_slots=_search_slots(settings.database_connections),
+            # One client can hold all slots but one, which is left for the others.
+            search_slots=FairSemaphore(search_slots, max(1, search_slots - 1)),
         )
-
-
-def _search_slots(connections: int) -> FairSemaphore:
-    """For all but one of the turns there is somebody who may have them all; the last one is for others."""
-    at_once = max(1, connections // _SEARCHES_SHARE)
-    return FairSemaphore(at_once, max(1, at_once - 1))

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from collector.api.auth.searching import searching
 from collector.api.core.route import Role, Route
-from collector.api.events.event_selection import FILTER, TIME, asked_selection, of_projects
+from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.database.search.event_counts import Bucket, count_in_buckets
 from collector.database.search.event_lists import Selection
 from collector.domain.errors import BadRequest, OrganizationSuspended
@@ -47,11 +47,11 @@ class CountView(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_count(request: web.Request) -> web.Response:
     """Count the events that a filter selects, with aggregations for charts and figures."""
-    parameters = parameters_of(request)
+    parameters = query_parameters(request)
     aggregations = parse_aggregations(parameters.get("aggregations", ""))
-    asked = _in_mode(asked_selection(request, parameters), parameters.get("mode", "").strip().lower())
+    asked = _in_mode(parse_selection(request, parameters), parameters.get("mode", "").strip().lower())
     async with searching(request) as connection:
-        selection = await of_projects(request, connection, asked)
+        selection = await select_projects(request, connection, asked)
         whole = await count_in_buckets(connection, selection, aggregations)
     view = CountView(total=whole.total, aggregations=_results(whole, aggregations))
     return with_warnings(request, json_response(view))

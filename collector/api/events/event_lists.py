@@ -14,13 +14,26 @@ from aiohttp import web
 
 from collector.api.auth.searching import looking_up, searching
 from collector.api.core.route import Role, Route
-from collector.api.events.event_selection import FILTER, TIME, asked_selection, of_projects, of_stack
+from collector.api.events.event_selection import (
+    FILTER,
+    TIME,
+    parse_selection,
+    select_projects,
+    stack_condition,
+)
 from collector.api.events.events import event_view
 from collector.api.events.listed_event import ListedEvent
 from collector.api.events.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.events.summaries import summary_of
 from collector.api.request.lists import FILTERED_LIST_HEADERS, add_link, list_response
-from collector.api.request.parameters import TOTAL, Page, includes_total, page_of, paging, parameters_of
+from collector.api.request.parameters import (
+    TOTAL,
+    Page,
+    includes_total,
+    paging,
+    query_parameters,
+    requested_page,
+)
 from collector.database.owners.projects import project_names
 from collector.database.search.event_lists import (
     EventPage,
@@ -73,7 +86,7 @@ async def get_events(request: web.Request) -> web.Response:
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_stack(request: web.Request) -> web.Response:
     """List the events of a stack."""
-    return await _list(request, of_stack(request))
+    return await _list(request, stack_condition(request))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
@@ -114,27 +127,27 @@ class _Part(NamedTuple):
 
 
 async def _list(request: web.Request, *conditions: Filter) -> web.Response:
-    parameters = parameters_of(request)
+    parameters = query_parameters(request)
     mode = parameters.get("mode", "").strip().lower()
-    asked = asked_selection(request, parameters)
+    asked = parse_selection(request, parameters)
     asked = asked.narrowed(*conditions) if conditions else asked
     if mode in STACK_MODES:
         async with searching(request) as connection:
-            selection = await of_projects(request, connection, asked)
+            selection = await select_projects(request, connection, asked)
             return await stacks_of_events(request, connection, selection, parameters)
     if mode not in {"", "summary"}:
         raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
     way, with_total = _way(parameters), includes_total(parameters)
     is_looked_up = goes_by_index(asked, way.order) and not with_total
     async with looking_up(request) if is_looked_up else searching(request) as connection:
-        selection = await of_projects(request, connection, asked)
+        selection = await select_projects(request, connection, asked)
         part = await _part(connection, selection, way, is_summary=mode == "summary")
         total = await count_events(connection, selection) if with_total else None
     return _response(request, part, way, total)
 
 
 def _way(parameters: dict[str, str]) -> _Way:
-    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
+    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
     before, after = parameters.get("before"), parameters.get("after")
     return _Way(order, page, before, after, is_by_page="page" in parameters and not (before or after))
 

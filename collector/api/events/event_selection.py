@@ -35,9 +35,9 @@ TIME: Final = (
 )
 
 
-def asked_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
+def parse_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
     """What the parameters name, of no project yet. Raises BadRequest."""
-    clock = clock_of(request, parameters)
+    clock = reader_clock(request, parameters)
     tree = parse_filter(parameters.get("filter", ""))
     note_warnings(request, tree)
     return Selection(
@@ -48,18 +48,20 @@ def asked_selection(request: web.Request, parameters: dict[str, str]) -> Selecti
     )
 
 
-async def of_projects(request: web.Request, connection: asyncpg.Connection, asked: Selection) -> Selection:
+async def select_projects(
+    request: web.Request, connection: asyncpg.Connection, selection: Selection
+) -> Selection:
     """Of the projects that the path names. Raises NotFound and OrganizationSuspended."""
-    return replace(asked, project_ids=await _projects(request, connection))
+    return replace(selection, project_ids=await _projects(request, connection))
 
 
-def clock_of(request: web.Request, parameters: dict[str, str]) -> LocalClock:
+def reader_clock(request: web.Request, parameters: dict[str, str]) -> LocalClock:
     """What time it is for the reader."""
     offset = parse_offset(parameters.get("offset", "0m"))
     return LocalClock(request.app[API].clock.now(), offset)
 
 
-def of_stack(request: web.Request) -> Filter:
+def stack_condition(request: web.Request) -> Filter:
     """The condition that a path with a stack stands for."""
     return Match("stack", Term((request.match_info["stackId"],), is_quoted=True))
 

@@ -15,8 +15,8 @@ from collector.api.core.absolute_urls import absolute_url
 from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.api.events.event_selection import TIME, clock_of
-from collector.api.request.parameters import parameters_of
+from collector.api.events.event_selection import TIME, reader_clock
+from collector.api.request.parameters import query_parameters
 from collector.database.owners.projects import readable_projects
 from collector.database.pool import connected
 from collector.database.search.event_lists import Selection, find_events
@@ -41,7 +41,7 @@ async def get_event(request: web.Request) -> web.Response:
 
     `Link` leads to the previous and next event of its stack and, as `parent`, to the stack.
     """
-    parameters = parameters_of(request)
+    parameters = query_parameters(request)
     async with looking_up(request) as connection:
         projects = await _readable(connection, request[IDENTITY])
         event_id = parse_uuid(request.match_info["id"])
@@ -121,7 +121,7 @@ async def _neighbours(
     """The paths of the events before and after it in its stack, and of the stack."""
     if event.stack_id is None:
         return {}
-    clock = clock_of(request, parameters)
+    clock = reader_clock(request, parameters)
     time = parse_time_range(parameters.get("time", ""), clock)
     stack = Match("stack", Term((event.stack_id.hex,), is_quoted=True))
     selection = Selection([event.project_id], stack, time, clock)

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.database.search.filter_sql import Arguments, EventConditions
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.errors import BadRequest
@@ -43,7 +43,7 @@ class ValidationView(msgspec.Struct, frozen=True, kw_only=True):
 @documented("Event", {200: Answer(ValidationView)}, parameters=(_QUERY,))
 async def get_validation(request: web.Request) -> web.Response:
     """Validate a filter, and name its unknown fields, which find nothing."""
-    query = parameters_of(request).get("query")
+    query = query_parameters(request).get("query")
     if query is None:
         raise BadRequest("The parameter `query` is required: it holds the filter.")
     return json_response(_judged(query, LocalClock(request.app[API].clock.now())))

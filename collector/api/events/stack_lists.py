@@ -9,11 +9,11 @@ from aiohttp import web
 
 from collector.api.auth.searching import searching
 from collector.api.core.route import Role, Route
-from collector.api.events.event_selection import FILTER, TIME, asked_selection, of_projects
+from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.events.stacks import StackView, stack_view
 from collector.api.events.summaries import stack_members, stack_template
 from collector.api.request.lists import FILTERED_LIST_HEADERS, list_response
-from collector.api.request.parameters import TOTAL, includes_total, page_of, paging, parameters_of
+from collector.api.request.parameters import TOTAL, includes_total, paging, query_parameters, requested_page
 from collector.database.owners.projects import project_names
 from collector.database.search.event_lists import Selection
 from collector.database.search.stack_lists import (
@@ -82,11 +82,11 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_stacks(request: web.Request) -> web.Response:
     """List the stacks that a filter selects, the latest occurrence first."""
-    parameters = parameters_of(request, unsupported=("before", "after"))
-    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
-    asked = asked_selection(request, parameters)
+    parameters = query_parameters(request, unsupported=("before", "after"))
+    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
+    asked = parse_selection(request, parameters)
     async with searching(request) as connection:
-        selection = await of_projects(request, connection, asked)
+        selection = await select_projects(request, connection, asked)
         stacks = []
         if not page.is_too_deep:
             stacks = await list_stacks(connection, selection, order, limit=page.limit + 1, offset=page.offset)
@@ -102,7 +102,7 @@ async def stacks_of_events(
     """The answer to `mode=stack_...`: the stacks of the selected events, in the mode's own order."""
     if "sort" in parameters:
         raise BadRequest("The parameter `sort` cannot be combined with this `mode`, which defines the order.")
-    page = page_of(parameters, maximum=_MAXIMUM_LIMIT)
+    page = requested_page(parameters, maximum=_MAXIMUM_LIMIT)
     mode = STACK_MODES[parameters["mode"].strip().lower()]
     found = []
     if not page.is_too_deep:

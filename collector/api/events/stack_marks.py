@@ -13,7 +13,7 @@ from collector.api.core.deletion import CHANGED_IN_PART
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.events.stacks import change_stacks
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.database.search.stacks import change_status, mark_critical
 from collector.domain.dates.datemath import LocalClock, parse_span
 from collector.domain.dates.written_date import written_date
@@ -43,7 +43,7 @@ _UNTIL: Final = Parameter(
 @documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_VERSION,), refusals=(BadRequest,))
 async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Later events set them to `regressed`."""
-    version = parameters_of(request).get("version", "").strip() or None
+    version = query_parameters(request).get("version", "").strip() or None
     if version is not None and not _is_acceptable(version):
         raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
@@ -53,7 +53,7 @@ async def post_fixed(request: web.Request) -> web.Response:
 async def post_snoozed(request: web.Request) -> web.Response:
     """Snooze stacks until a time. The first event after it reopens them."""
     now = request.app[API].clock.now()
-    text = parameters_of(request).get("snoozeuntilutc", "")
+    text = query_parameters(request).get("snoozeuntilutc", "")
     span = parse_span(text, LocalClock(now))
     until = written_date(text, now) if span is None else span.begin
     if until is None or until < now + _SHORTEST_SNOOZE:

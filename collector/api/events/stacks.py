@@ -14,7 +14,7 @@ from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.core.deletion import CHANGED_IN_PART, BulkResult, asked_ids, bulk_response
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.database.owners.projects import readable_projects
 from collector.database.pool import connected
 from collector.database.search.stacks import StoredStack, change_status, find_stacks
@@ -62,7 +62,7 @@ class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 async def get_stack(request: web.Request) -> web.Response:
     """Get one stack by its id."""
     api, identity = request.app[API], request[IDENTITY]
-    parameters_of(request, unsupported=("offset",))
+    query_parameters(request, unsupported=("offset",))
     async with connected(api.pool) as connection:
         stacks = await reachable_stacks(connection, identity, [request.match_info["id"]])
     if not stacks:
@@ -85,7 +85,7 @@ async def get_stack(request: web.Request) -> web.Response:
 )
 async def post_status(request: web.Request) -> web.Response:
     """Set the status of stacks; it applies from the worker's next transaction on."""
-    status, now = _status_in(parameters_of(request)), request.app[API].clock.now()
+    status, now = _status_in(query_parameters(request)), request.app[API].clock.now()
     return await change_stacks(request, lambda connection, ids: change_status(connection, ids, status, now))
 
 
@@ -102,7 +102,7 @@ async def change_stacks(
         ids = [stack.id for stack in stacks]
         await change(connection, ids)
     for text in asked:
-        if uuid_of(text) in ids:
+        if parse_uuid(text) in ids:
             result.success.append(text)
         else:
             result.add_not_found(text, NO_STACK)

@@ -30,7 +30,7 @@ from collector.api.events.trace_view import (
     sentences,
 )
 from collector.api.manage.projects import reachable_project
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.queue_look import WaitingEntry
 from collector.database.search.traces import (
@@ -75,7 +75,7 @@ _DAY: Final = timedelta(hours=24)
 )
 async def get_trace(request: web.Request) -> web.Response:
     """Trace an event by its reference id: stored, in the queue, dead-lettered or not found."""
-    api, parameters = request.app[API], parameters_of(request)
+    api, parameters = request.app[API], query_parameters(request)
     reference_id = parameters.get("reference", "")
     check_reference(reference_id)
     async with searching(request) as connection:

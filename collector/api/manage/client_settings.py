@@ -11,7 +11,7 @@ from collector.api.core.projection_updates import publish_settings
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.manage.projects import reachable_project
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.api.request.request_body import read_body
 from collector.database.owners.client_settings import (
     BYTES_AT_MOST,
@@ -78,7 +78,7 @@ async def delete_setting(request: web.Request) -> web.Response:
 
 
 def _key(request: web.Request) -> str:
-    key = parameters_of(request).get("key", "").strip()
+    key = query_parameters(request).get("key", "").strip()
     if not key or len(key) > MAXIMUM_KEY_LENGTH:
         raise BadRequest(f"The parameter `key` must have 1 to {MAXIMUM_KEY_LENGTH} characters.")
     return key

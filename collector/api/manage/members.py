@@ -18,7 +18,7 @@ from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.manage.organizations import reachable_organization
 from collector.api.request.lists import LIST_HEADERS, list_response
-from collector.api.request.parameters import page_of, paging, parameters_of
+from collector.api.request.parameters import paging, query_parameters, requested_page
 from collector.database.owners.invitations import Invitation, invite, withdraw
 from collector.database.owners.organizations import add_member, remove_member
 from collector.database.owners.users import User, count_members, find_user, list_members, normal_email
@@ -42,7 +42,7 @@ class Invited(msgspec.Struct, frozen=True):
 @documented("User", {200: Answer(list[UserView], headers=LIST_HEADERS)}, parameters=paging(_MAXIMUM_LIMIT))
 async def get_members(request: web.Request) -> web.Response:
     """List the members of an organization, sorted by address."""
-    identity, page = request[IDENTITY], page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
+    identity, page = request[IDENTITY], requested_page(query_parameters(request), maximum=_MAXIMUM_LIMIT)
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(
             connection, identity, request.match_info["organizationId"]

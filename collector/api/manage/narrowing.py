@@ -19,7 +19,7 @@ FILTER: Final = Parameter(
 )
 
 
-def narrowing_of(
+def parse_narrowing(
     request: web.Request, parameters: dict[str, str], fields: Collection[str]
 ) -> Narrowing | None:
     """The request's filter, which may use these `fields`; None without one. Raises BadRequest."""

@@ -11,7 +11,7 @@ from msgspec import UNSET, UnsetType
 from collector.api.auth.authentication import IDENTITY
 from collector.api.core.absolute_urls import absolute_url
 from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
-from collector.api.core.names import Name, clean_name, taken
+from collector.api.core.names import Name, clean_name, name_taken
 from collector.api.core.projection_updates import publish_deletions, publish_new_organization
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
@@ -76,7 +76,7 @@ async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organi
         # Without the lock, two simultaneous requests would create two of the same name.
         user = None if user_id is None else await lock_user(connection, user_id)
         if await has_organization_named(connection, user.organization_ids if user else (), name):
-            raise taken(_KIND)
+            raise name_taken(_KIND)
         await add_organization(connection, organization_id, name)
         if user_id is not None:
             await add_member(connection, organization_id, user_id)
@@ -105,7 +105,7 @@ async def patch_organization(request: web.Request) -> web.Response:
             name = clean_name(_KIND, change.name)
             own = identity.organization_ids
             if await has_organization_named(connection, own, name, but=organization.id):
-                raise taken(_KIND)
+                raise name_taken(_KIND)
             organization = await rename_organization(connection, organization.id, name, api.clock.now())
         (view,) = await organization_views(api, connection, identity, [organization])
     return json_response(view)

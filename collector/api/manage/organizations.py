@@ -14,10 +14,10 @@ from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.searching import looking_up
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
-from collector.api.manage.narrowing import FILTER, narrowing_of
+from collector.api.manage.narrowing import FILTER, parse_narrowing
 from collector.api.manage.usage_view import UNLIMITED, HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
-from collector.api.request.parameters import STATISTICS, parameters_of, wants_statistics
+from collector.api.request.parameters import STATISTICS, query_parameters, wants_statistics
 from collector.database.owners.invitations import Invitation, list_invitations
 from collector.database.owners.organizations import Organization, find_organization, list_organizations
 from collector.database.owners.statistics import NOTHING, Statistics, statistics_of_organizations
@@ -81,8 +81,8 @@ class OrganizationView(msgspec.Struct, frozen=True, kw_only=True):
 )
 async def get_organizations(request: web.Request) -> web.Response:
     """List organizations, all or those that a filter selects, in one array without paging."""
-    api, parameters = request.app[API], parameters_of(request)
-    narrowing = narrowing_of(request, parameters, ORGANIZATION_FIELDS)
+    api, parameters = request.app[API], query_parameters(request)
+    narrowing = parse_narrowing(request, parameters, ORGANIZATION_FIELDS)
     async with looking_up(request) as connection:
         found = await list_organizations(connection, request[IDENTITY].organization_ids, narrowing)
         views = await organization_views(
@@ -94,7 +94,7 @@ async def get_organizations(request: web.Request) -> web.Response:
 @documented("Organization", {200: Answer(OrganizationView)}, parameters=(STATISTICS,))
 async def get_organization(request: web.Request) -> web.Response:
     """Get one organization."""
-    api, parameters = request.app[API], parameters_of(request)
+    api, parameters = request.app[API], query_parameters(request)
     async with connected(api.pool) as connection:
         organization = await reachable_organization(connection, request[IDENTITY], request.match_info["id"])
         (view,) = await organization_views(
@@ -117,7 +117,7 @@ async def named_organization(
     connection: asyncpg.Connection, identity: Identity, organization_id: str, lock: RowLock = RowLock.NONE
 ) -> Organization | None:
     """The organization with this id; None also if the identity does not belong to it."""
-    found = uuid_of(organization_id)
+    found = parse_uuid(organization_id)
     if found is None or not identity.reaches(found):
         return None
     return await find_organization(connection, found, lock)

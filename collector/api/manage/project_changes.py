@@ -11,13 +11,13 @@ from msgspec import UNSET, Meta, UnsetType
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.core.absolute_urls import absolute_url
 from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
-from collector.api.core.names import Name, clean_name, taken
+from collector.api.core.names import Name, clean_name, name_taken
 from collector.api.core.projection_updates import publish_deletions, publish_new_project
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.organizations import named_organization, reachable_organization
 from collector.api.manage.projects import ProjectView, named_project, project_views, reachable_project
-from collector.api.request.parameters import parameters_of
+from collector.api.request.parameters import query_parameters
 from collector.api.request.request_body import EXAMPLE_ID, ObjectId, read_body
 from collector.database.owners.deletion import delete_projects as delete_from_database
 from collector.database.owners.projects import Project, add_project, change_project, has_project_named
@@ -72,7 +72,7 @@ async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Proj
         if organization is None:
             raise BadRequest("Invalid organization.")
         if await has_project_named(connection, organization.id, name):
-            raise taken(_KIND)
+            raise name_taken(_KIND)
         await add_project(
             connection,
             project_id,
@@ -99,7 +99,7 @@ async def patch_project(request: web.Request) -> web.Response:
         )
         project = _changed(found, change)
         if await has_project_named(connection, project.organization_id, project.name, but=project.id):
-            raise taken(_KIND)
+            raise name_taken(_KIND)
         if project != found:
             await change_project(connection, project, api.clock.now())
         (view,) = await project_views(api, connection, [project])
@@ -131,7 +131,7 @@ async def delete_projects(request: web.Request) -> web.Response:
 )
 async def get_name_check(request: web.Request) -> web.Response:
     """Check whether a project of the organization has this name: 201 if one has, 204 if the name is free."""
-    name = parameters_of(request).get("name", "").strip()
+    name = query_parameters(request).get("name", "").strip()
     async with connected(request.app[API].pool) as connection:
         organization = await reachable_organization(
             connection, request[IDENTITY], request.match_info["organizationId"]

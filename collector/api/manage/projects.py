@@ -13,11 +13,17 @@ from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.searching import looking_up
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
-from collector.api.manage.narrowing import FILTER, narrowing_of
+from collector.api.manage.narrowing import FILTER, parse_narrowing
 from collector.api.manage.organizations import reachable_organization
 from collector.api.manage.usage_view import HourlyUsageView, MonthlyUsageView, hourly, monthly
 from collector.api.request.lists import FILTERED_LIST_HEADERS, list_response
-from collector.api.request.parameters import STATISTICS, page_of, paging, parameters_of, wants_statistics
+from collector.api.request.parameters import (
+    STATISTICS,
+    paging,
+    query_parameters,
+    requested_page,
+    wants_statistics,
+)
 from collector.database.owners.projects import (
     Project,
     ProjectOrder,
@@ -101,7 +107,7 @@ async def get_projects_of_organization(request: web.Request) -> web.Response:
 @documented("Project", {200: Answer(ProjectView)}, parameters=(STATISTICS,))
 async def get_project(request: web.Request) -> web.Response:
     """One project."""
-    api, parameters = request.app[API], parameters_of(request)
+    api, parameters = request.app[API], query_parameters(request)
     async with connected(api.pool) as connection:
         project = await reachable_project(connection, request[IDENTITY], request.match_info["id"])
         (view,) = await project_views(
@@ -124,7 +130,7 @@ async def named_project(
     connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project | None:
     """The project with this id; None also if it is another organization's."""
-    found = uuid_of(project_id)
+    found = parse_uuid(project_id)
     project = None if found is None else await find_project(connection, found, lock)
     return project if project is not None and identity.reaches(project.organization_id) else None
 
@@ -164,9 +170,9 @@ def _view(project: Project, counted: Statistics, usage: Usage, now: datetime) ->
 
 
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:
-    api, parameters = request.app[API], parameters_of(request)
-    page, order = page_of(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
-    meant = organization_ids, narrowing_of(request, parameters, PROJECT_FIELDS)
+    api, parameters = request.app[API], query_parameters(request)
+    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
+    meant = organization_ids, parse_narrowing(request, parameters, PROJECT_FIELDS)
     async with looking_up(request) as connection:
         total = await count_projects(connection, *meant)
         found: list[Project] = []

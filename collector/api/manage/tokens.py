@@ -17,7 +17,7 @@ from collector.api.core.service import API, Api
 from collector.api.manage.projects import reachable_project
 from collector.api.manage.token_view import TokenView, token_view
 from collector.api.request.lists import LIST_HEADERS, list_response
-from collector.api.request.parameters import page_of, paging, parameters_of
+from collector.api.request.parameters import paging, query_parameters, requested_page
 from collector.api.request.request_body import read_body
 from collector.database.owners.tokens import (
     ACCESS,
@@ -55,7 +55,7 @@ class TokenChange(msgspec.Struct, frozen=True, kw_only=True):
 @documented("Token", _LISTED, parameters=paging(_MAXIMUM_LIMIT))
 async def get_tokens_of_organization(request: web.Request) -> web.Response:
     """List the access tokens of an organization and of all its projects."""
-    organization_id = uuid_of(request.match_info["organizationId"])
+    organization_id = parse_uuid(request.match_info["organizationId"])
     if not request[IDENTITY].reaches(organization_id):
         raise NotFound("There is no such organization.")
     return await _list(request, organization_id)
@@ -92,18 +92,18 @@ async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens; 202 once ingest refuses them. 503 means revoked, but not yet published to ingest."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
     async with connected(api.pool) as connection:
-        found = {token.id: token for token in await find_tokens(connection, map(lookup_of, asked))}
+        found = {token.id: token for token in await find_tokens(connection, map(lookup_prefix, asked))}
         result = _revocable(asked, found, identity)
-        revoked = sorted({lookup_of(text) for text in result.success})
+        revoked = sorted({lookup_prefix(text) for text in result.success})
         await delete_from_database(connection, revoked)
     # Unknown tokens, too: repeating the request after a 503 publishes what the first attempt could not.
-    absent = [lookup_of(text) for text in asked if lookup_of(text) not in found]
+    absent = [lookup_prefix(text) for text in asked if lookup_prefix(text) not in found]
     await revoke_at_ingest(api, [*revoked, *absent])
     return bulk_response(result)
 
 
 async def _list(request: web.Request, owner: UUID | None) -> web.Response:
-    page = page_of(parameters_of(request), maximum=_MAXIMUM_LIMIT)
+    page = requested_page(query_parameters(request), maximum=_MAXIMUM_LIMIT)
     total, found = 0, list[Token]()
     if owner is not None:
         async with connected(request.app[API].pool) as connection:
@@ -129,7 +129,7 @@ async def apply_change(api: Api, identity: Identity, text: str, change: TokenCha
 
 async def reachable_token(connection: asyncpg.Connection, identity: Identity, text: str) -> Token:
     """The token that `text` names. Raises NotFound, also for another organization's or person's token."""
-    found = await find_tokens(connection, [lookup_of(text)])
+    found = await find_tokens(connection, [lookup_prefix(text)])
     if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):
         raise NotFound(_NO_TOKEN)
     return found[0]
@@ -150,7 +150,7 @@ def _revocable(asked: list[str], found: dict[str, Token], identity: Identity) ->
 
 def _exists_for(identity: Identity, token: Token, text: str) -> bool:
     """Whether `text` is the token's public part or its full text; login tokens are not a resource."""
-    is_named = len(text) == LOOKUP_LENGTH or token.digest == digest_of(text)
+    is_named = len(text) == LOOKUP_LENGTH or token.digest == token_digest(text)
     return is_named and token.kind == ACCESS and identity.reaches(token.organization_id)
 
 

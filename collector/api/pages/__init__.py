@@ -1,1 +1,1 @@
-"""The pages for a browser: the landing page and the API page, from this machine alone."""
+"""The pages for a browser: the landing page and the API page, without resources from other hosts."""

@@ -1,6 +1,6 @@
-"""The routes of the pages: `/`, `/docs`, the document that `/docs` shows, and the files that both load.
+"""The routes of the pages: `/`, `/docs`, the OpenAPI document that `/docs` shows, and the files of both.
 
-Nothing comes from elsewhere, and the policy that goes with each page lets nothing else in.
+The pages load nothing from other hosts, and their Content-Security-Policy forbids it.
 """
 
 import gzip
@@ -11,9 +11,9 @@ from typing import Any, Final
 import orjson
 from aiohttp import hdrs, web
 
-from collector.api.core.absolute_urls import origin_of
+from collector.api.core.absolute_urls import request_origin
 from collector.api.pages.assets import PATH, asset_response, compressed, load_assets
-from collector.api.pages.landing import landing_page, template_of
+from collector.api.pages.landing import landing_page, load_template
 from collector.domain.errors import NotFound
 from collector.http.health import Check, run_checks
 from collector.http.responses import JSON_TYPE, escaped
@@ -34,27 +34,27 @@ _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""`data:` is for the arrows in Swagger UI's own style sheet."""
+"""`data:` is for the arrows in Swagger UI's style sheet."""
 
 
 def add_pages(
     app: web.Application, document: Mapping[str, Any], checks: Mapping[str, Mapping[str, Check]]
 ) -> None:
-    """Serve the pages; `checks` by what a reader can do while they are content."""
+    """Serve the pages; the landing page shows each name in `checks` as working while its checks pass."""
     assets = load_assets(_FILES)
     by_name = {asset.name: asset for asset in assets.values()}
-    places = {
+    substitutions = {
         name.rpartition("/")[2].replace(".", "_").replace("-", "_"): PATH + asset.name
         for name, asset in assets.items()
     }
-    landing = Template(template_of("landing.html").safe_substitute(places))
-    api_page = template_of("api.html").substitute(places)
+    landing = Template(load_template("landing.html").safe_substitute(substitutions))
+    api_page = load_template("api.html").substitute(substitutions)
     text = escaped(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     packed = gzip.compress(text, 6, mtime=0)
 
     async def get_landing(request: web.Request) -> web.Response:
-        found = {name: await run_checks(of_kind) for name, of_kind in checks.items()}
-        return _page(landing_page(landing, origin_of(request), found))
+        found = {name: await run_checks(capability) for name, capability in checks.items()}
+        return _page(landing_page(landing, request_origin(request), found))
 
     async def get_api_page(_request: web.Request) -> web.Response:
         return _page(api_page)

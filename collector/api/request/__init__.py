@@ -1,1 +1,1 @@
-"""Reading a request and paging an answer."""
+"""Parsing requests and rendering pages of lists."""

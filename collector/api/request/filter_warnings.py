@@ -1,4 +1,4 @@
-"""What a filter probably means where it would find nothing in silence, said in a header of the answer."""
+"""A response header that warns of filters which are valid but probably do not mean what was intended."""
 
 from collections.abc import Collection
 from typing import Final
@@ -14,14 +14,14 @@ _WARNINGS: Final = web.RequestKey("filter_warnings", str)
 
 
 def note_warnings(request: web.Request, tree: Filter, fields: Collection[str] | None = None) -> None:
-    """Keep what is to be said of a request's filter: of events and stacks, or of things with these fields."""
+    """Store the warnings about a request's filter, of events and stacks or of things with these fields."""
     if hints := filter_hints(tree, fields):
-        # Headers are sent in ASCII; a name may be in any script, and hold escaped control characters.
+        # Headers are ASCII; field names may be in any script and contain control characters.
         request[_WARNINGS] = " ".join(hints).encode("unicode_escape").decode("ascii")
 
 
 def with_warnings(request: web.Request, response: web.Response) -> web.Response:
-    """The response with the header, where there is something to say."""
+    """The response, with the header if there are warnings."""
     if warnings := request.get(_WARNINGS):
         response.headers[FILTER_WARNING_HEADER] = warnings
     return response

@@ -1,4 +1,4 @@
-"""Answers with lists: a bare array, its neighbours in `Link`, the number of all in `X-Result-Count`."""
+"""Answers with lists: a bare array, neighbouring pages in `Link`, the total in `X-Result-Count`."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,13 +14,13 @@ RESULT_COUNT_HEADER: Final = "X-Result-Count"
 LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
 FILTERED_LIST_HEADERS: Final = (*LIST_HEADERS, FILTER_WARNING_HEADER)
 
-_PLACES: Final = frozenset({"page", "before", "after"})
+_POSITIONS: Final = frozenset({"page", "before", "after"})
 
 
 def list_response(
     request: web.Request, entries: Sequence[Any], page: Page, following: Page | None, total: int | None
 ) -> web.Response:
-    """One page of a list, and where it goes on; each `Link` is a header of its own."""
+    """One page of a list with a `Link` header for each neighbouring page."""
     headers = {} if total is None else {RESULT_COUNT_HEADER: str(total)}
     response = with_warnings(request, json_response(entries, headers=headers))
     if page.number > 1:
@@ -31,8 +31,8 @@ def list_response(
 
 
 def add_link(request: web.Request, response: web.Response, relation: str, **parameters: str) -> None:
-    """Add a `Link` to the same list with other parameters; where it went on before is forgotten."""
-    kept = [(name, text) for name, text in request.query.items() if name.lower() not in _PLACES]
+    """Add a `Link` to the same list at another position, which replaces the request's own."""
+    kept = [(name, text) for name, text in request.query.items() if name.lower() not in _POSITIONS]
     url = request.rel_url.with_query([*kept, *parameters.items()])
     response.headers.add(hdrs.LINK, f'<{absolute_url(request, url)}>; rel="{relation}"')
 

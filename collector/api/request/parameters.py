@@ -1,4 +1,4 @@
-"""Query parameters: names in any case, paging, and a clear no to what is not supported."""
+"""Query parameters: names in any case, paging, and an error for what is not supported."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,8 +12,7 @@ from collector.http.operation import Parameter
 
 DEFAULT_LIMIT: Final = 10
 MAXIMUM_OFFSET: Final = 1000
-"""What lies deeper is answered as an empty page (contract 4)."""
-
+"""Pages that start deeper are empty (contract 4)."""
 
 STATISTICS: Final = Parameter(
     "mode", "`stats` fills in the counts, which takes longer; they are 0 otherwise.", Literal["stats"]
@@ -24,7 +23,7 @@ TOTAL: Final = Parameter(
 
 
 def paging(maximum: int) -> tuple[Parameter, ...]:
-    """The two parameters of a list in pages, as the document has them."""
+    """The documented parameters of a list in pages."""
     limit = Annotated[int, Meta(ge=1, le=maximum)]
     return (
         Parameter("page", "The number of the page, from 1.", Annotated[int, Meta(ge=1)]),
@@ -41,18 +40,18 @@ class Page:
 
     @property
     def offset(self) -> int:
-        """The entries before it."""
+        """The number of entries before this page."""
         return (self.number - 1) * self.limit
 
     @property
     def previous(self) -> "Page":
-        """The one before it."""
+        """The page before this one."""
         return Page(self.number - 1, self.limit)
 
     def after(self, entries: int) -> "Page":
-        """The page that begins where the first `entries` (1 to `limit`) of this one end.
+        """The page that starts after the first `entries` (1 to `limit`) of this one.
 
-        Of no more than `limit` entries, of as many as the pages before it can be counted in.
+        Its limit is the largest one, at most this page's, with which a page starts exactly there.
         """
         begin = self.offset + entries
         limit = next(size for size in range(self.limit, 0, -1) if begin % size == 0)
@@ -60,36 +59,36 @@ class Page:
 
     @property
     def is_too_deep(self) -> bool:
-        """Whether nothing is shown so far down."""
+        """Whether this page is always empty, because it starts too far down the list."""
         return self.offset > MAXIMUM_OFFSET
 
 
-def parameters_of(request: web.Request, *, unsupported: Iterable[str] = ()) -> dict[str, str]:
-    """The query parameters that say something, by lower-case name.
+def query_parameters(request: web.Request, *, unsupported: Iterable[str] = ()) -> dict[str, str]:
+    """The query parameters that are not blank, by lower-case name.
 
-    Raises BadRequest for one of `unsupported`: to ignore it would give a wrong answer.
+    Raises BadRequest for one of `unsupported`: ignoring it would give a wrong answer.
     """
-    given = {name.lower(): text for name, text in request.query.items() if text.strip()}
+    parameters = {name.lower(): text for name, text in request.query.items() if text.strip()}
     for name in unsupported:
-        if name in given:
+        if name in parameters:
             raise BadRequest(f"The parameter `{name}` is not supported here.")
-    return given
+    return parameters
 
 
-def page_of(parameters: dict[str, str], *, maximum: int) -> Page:
-    """The page that is asked for: out of range is mended, what is no number is refused."""
+def requested_page(parameters: dict[str, str], *, maximum: int) -> Page:
+    """The requested page. Numbers out of range are corrected; raises BadRequest for anything else."""
     limit = _number(parameters, "limit", DEFAULT_LIMIT)
     limit = DEFAULT_LIMIT if limit < 1 else min(limit, maximum)
     return Page(max(1, _number(parameters, "page", 1)), limit)
 
 
 def includes_total(parameters: dict[str, str]) -> bool:
-    """Whether `include=total` is asked for, alone or in a list."""
+    """Whether `include` contains `total`, alone or in a comma-separated list."""
     return "total" in (part.strip() for part in parameters.get("include", "").lower().split(","))
 
 
 def wants_statistics(parameters: dict[str, str]) -> bool:
-    """Whether counts are asked for, which takes longer."""
+    """Whether `mode=stats` asks for counts, which take longer."""
     return parameters.get("mode", "").strip().lower() == "stats"
 
 

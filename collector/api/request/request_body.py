@@ -1,6 +1,7 @@
-"""Request bodies: JSON into a Struct, with every fault named.
+"""Request bodies: JSON into a Struct, with every error listed.
 
-Names are snake_case in any case (contract 0); null is the same as absent where a field cannot be null.
+Member names are snake_case in upper or lower case (contract 0); null counts as absent if the field cannot be
+null.
 """
 
 import asyncio
@@ -24,83 +25,72 @@ ObjectId = Annotated[
 ]
 
 EXAMPLE_ID: Final = "01a00000000070008000000000000001"
-"""Stands for an id in examples of bodies."""
+"""The id in examples of bodies."""
 
 
 async def read_body(request: web.Request, kind: type[AnyBody], *, is_required: bool = False) -> AnyBody:
-    """The body as `kind`; an absent one counts as `{}`, unless it or a field of it is required.
+    """The body as `kind`; an absent body counts as `{}`, unless the body or one of its fields is required.
 
-    Raises UnsupportedContent for what is not plain JSON, BadRequest for what cannot be parsed or is missing,
-    Invalid with the faults of all fields.
+    Raises UnsupportedContent for anything but uncompressed JSON, BadRequest if the body is missing or cannot
+    be parsed, Invalid with the errors of all fields.
     """
-    body = await _read(request)
-    fields = msgspec.structs.fields(kind)
+    body = await _read_bytes(request)
     if not body:
-        if is_required or any(field.required for field in fields):
+        if is_required or any(field.required for field in msgspec.structs.fields(kind)):
             raise BadRequest("A body with JSON is required.")
         return kind()
-    _check_type(request)
-    return converted(_members(body), kind)
+    if request.content_type != "application/json":
+        raise UnsupportedContent("The Content-Type must be application/json.")
+    try:
+        members = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadRequest(f"The body is not valid JSON: {error}.") from None
+    if not isinstance(members, dict):
+        raise BadRequest("The body must be a JSON object.")
+    return converted({name.lower(): member for name, member in members.items()}, kind)
 
 
 def converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
-    """Plain values as `kind`; raises Invalid with the faults of all fields."""
+    """Plain values as `kind`. Raises Invalid with the errors of all fields."""
     hints = get_type_hints(kind, include_extras=True)
     values: dict[str, Any] = {}
-    faults: dict[str, list[str]] = {}
+    errors: dict[str, list[str]] = {}
     for field in msgspec.structs.fields(kind):
-        if _is_absent(members, field.name, hints[field.name]):
+        hint, value = hints[field.name], members.get(field.name)
+        # Absent, or null in a field that cannot be null.
+        if value is None and (field.name not in members or NoneType not in _parts(hint)):
             if field.required:
-                faults[field.name] = [f"The {field.name} field is required."]
+                errors[field.name] = [f"The {field.name} field is required."]
             continue
         try:
-            values[field.name] = msgspec.convert(members[field.name], hints[field.name])
+            values[field.name] = msgspec.convert(value, hint)
         except msgspec.ValidationError as error:
-            faults[field.name] = [_fault(field.name, hints[field.name], error)]
-    if faults:
-        raise Invalid(fields=faults)
+            errors[field.name] = [_error_message(field.name, hint, error)]
+    if errors:
+        raise Invalid(fields=errors)
     return kind(**values)
 
 
-async def _read(request: web.Request) -> bytes:
+async def _read_bytes(request: web.Request) -> bytes:
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
-        raise UnsupportedContent("This path takes no compressed body.")
+        raise UnsupportedContent("This path does not accept compressed bodies.")
     try:
         async with asyncio.timeout(_READ_SECONDS):
             return await request.read()
     except TimeoutError:
         raise BadRequest(f"The body did not arrive within {_READ_SECONDS:.0f} seconds.") from None
-    except (RequestPayloadError, ConnectionResetError):  # also of a client that has left: nobody reads it
+    except (RequestPayloadError, ConnectionResetError):  # the latter after a disconnect: nothing is sent
         raise BadRequest("The body was cut off or badly chunked.") from None
 
 
-def _check_type(request: web.Request) -> None:
-    if request.content_type != "application/json":
-        raise UnsupportedContent("The Content-Type must be application/json.")
-
-
-def _members(body: bytes) -> dict[str, Any]:
-    try:
-        value = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"The body is not valid JSON: {error}.") from None
-    if not isinstance(value, dict):
-        raise BadRequest("The body must be a JSON object.")
-    return {name.lower(): member for name, member in value.items()}
-
-
-def _is_absent(members: dict[str, Any], name: str, hint: Any) -> bool:
-    return members.get(name) is None and (name not in members or NoneType not in _parts(hint))
-
-
-def _fault(name: str, hint: Any, error: msgspec.ValidationError) -> str:
-    """What the field must be, from its own description where it has one."""
+def _error_message(name: str, hint: Any, error: msgspec.ValidationError) -> str:
+    """States what the field must be, in the words of its type's description if it has one."""
     described = [part.description for part in _parts(hint) if isinstance(part, Meta) and part.description]
     return f"The {name} field must be {described[0]}." if described else f"{error}."
 
 
 def _parts(hint: Any) -> Iterator[Any]:
-    """The types and the descriptions that a type is made of."""
+    """The type, and the types and descriptions that it is composed of."""
     yield hint
     for part in get_args(hint):
         yield from _parts(part)

@@ -35,7 +35,7 @@ async def test_whoever_looks_something_up_does_not_wait_for_those_who_search(sma
     await small_api.store(event)
     user = small_api.people.user
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        turn = small_api.parts.search_slots.turn("somebody", longest_seconds=15)
+        turn = small_api.parts.search_slots.slot("somebody", longest_seconds=15)
         async with turn:
             searches = [group.create_task(small_api.get(f"/api/v2/{path}", user)) for path in SEARCHES]
             for path in (*LOOK_UPS, f"events/{event.id.hex()}"):

@@ -160,8 +160,8 @@ async def test_where_it_is_switched_off_an_invitation_lets_in_one(closed_api: Ru
 
     assert sorted(answer.status for answer in answers) == [200, 403, 403, 403]
     assert await closed_api.pool.fetchval("SELECT count(*) FROM users") == before + 1
-    (let_in,) = (answer.json["token"] for answer in answers if answer.status == 200)
-    assert (await me(closed_api, let_in))["organization_ids"] == [ORGANIZATION.hex]
+    (check_login,) = (answer.json["token"] for answer in answers if answer.status == 200)
+    assert (await me(closed_api, check_login))["organization_ids"] == [ORGANIZATION.hex]
 
 
 async def test_after_ten_new_users_from_one_address_it_is_enough_for_an_hour(api: RunningApi) -> None:

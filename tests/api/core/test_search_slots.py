@@ -33,7 +33,7 @@ class Searches:
             await asyncio.sleep(0)
 
     async def _search(self, name: str) -> None:
-        async with self._turns.turn(name[0], longest_seconds=15):
+        async with self._turns.slot(name[0], longest_seconds=15):
             self.begun.append(name)
             await self._ends[name].wait()
 
@@ -41,7 +41,7 @@ class Searches:
 async def test_nobody_has_all_the_turns() -> None:
     """Whoever asks for many waits behind himself, another one does not."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(FairSemaphore(at_once=3, of_one=2), group)
+        searches = Searches(FairSemaphore(total=3, per_client=2), group)
         for name in ("a1", "a2", "a3", "a4", "b1"):
             await searches.ask(name)
 
@@ -54,7 +54,7 @@ async def test_nobody_has_all_the_turns() -> None:
 async def test_askers_take_turns() -> None:
     """However many one asks for, the next one waits for one of them only."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(FairSemaphore(at_once=1, of_one=1), group)
+        searches = Searches(FairSemaphore(total=1, per_client=1), group)
         for name in ("a1", "a2", "a3", "b1", "b2", "c1"):
             await searches.ask(name)
         while len(searches.begun) < 6:
@@ -66,10 +66,10 @@ async def test_askers_take_turns() -> None:
 
 async def test_a_turn_that_does_not_come_is_refused_and_says_when_to_ask_again() -> None:
     """By then those who search now are done. It takes no turn from anybody later."""
-    turns = FairSemaphore(at_once=1, of_one=1, wait_seconds=0.01)
-    async with turns.turn("a", longest_seconds=15):
+    turns = FairSemaphore(total=1, per_client=1, wait_seconds=0.01)
+    async with turns.slot("a", longest_seconds=15):
         with pytest.raises(Unavailable) as refused:
-            async with turns.turn("b", longest_seconds=15):
+            async with turns.slot("b", longest_seconds=15):
                 raise AssertionError("two at once")
     assert refused.value.retry_after_seconds == 15
 
@@ -79,14 +79,14 @@ async def test_a_turn_that_does_not_come_is_refused_and_says_when_to_ask_again()
 @pytest.mark.parametrize("has_come", [False, True], ids=["while it waits", "the moment its turn comes"])
 async def test_whoever_leaves_gives_up_the_turn(has_come: bool) -> None:  # noqa: FBT001
     """Nothing of it stays taken."""
-    turns = FairSemaphore(at_once=1, of_one=1)
+    turns = FairSemaphore(total=1, per_client=1)
 
     async def search() -> None:
-        async with turns.turn("b", longest_seconds=15):
+        async with turns.slot("b", longest_seconds=15):
             raise AssertionError("cancelled before")
 
     async with asyncio.timeout(10), AsyncExitStack() as first:
-        await first.enter_async_context(turns.turn("a", longest_seconds=15))
+        await first.enter_async_context(turns.slot("a", longest_seconds=15))
         waiting = asyncio.ensure_future(search())
         await asyncio.sleep(0)
         if has_come:
@@ -101,9 +101,9 @@ async def test_whoever_leaves_gives_up_the_turn(has_come: bool) -> None:  # noqa
 
 async def test_a_search_that_fails_gives_its_turn_on() -> None:
     """Whatever it fails with."""
-    turns = FairSemaphore(at_once=1, of_one=1)
+    turns = FairSemaphore(total=1, per_client=1)
     with pytest.raises(ValueError, match="broken"):
-        async with turns.turn("a", longest_seconds=15):
+        async with turns.slot("a", longest_seconds=15):
             raise ValueError("broken")
 
     assert await _begun(turns)
@@ -113,7 +113,7 @@ async def _begun(turns: FairSemaphore) -> bool:
     """Whether somebody new finds a turn free."""
     async with asyncio.timeout(1):
         try:
-            async with turns.turn("somebody", longest_seconds=15):
+            async with turns.slot("somebody", longest_seconds=15):
                 return True
         except Unavailable:
             return False

@@ -72,8 +72,8 @@ async def test_the_path_says_whose_events_they_are(api: RunningApi) -> None:
 
     for path in ("", f"organizations/{ORGANIZATION.hex}/", f"projects/{PROJECT.hex}/"):
         assert set(ids(await api.get(f"/api/v2/{path}events", api.people.user))) == both
-    of_stack = await api.get(f"/api/v2/stacks/{mine.stack.id.hex()}/events", api.people.user)
-    assert ids(of_stack) == [mine.id.hex()]
+    stack_condition = await api.get(f"/api/v2/stacks/{mine.stack.id.hex()}/events", api.people.user)
+    assert ids(stack_condition) == [mine.id.hex()]
     for path in (
         f"organizations/{OTHER_ORGANIZATION.hex}",
         f"projects/{OTHER_PROJECT.hex}",

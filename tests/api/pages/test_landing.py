@@ -2,7 +2,7 @@
 
 from string import Template
 
-from collector.api.pages.landing import landing_page, template_of
+from collector.api.pages.landing import landing_page, load_template
 
 PLAIN = Template("$address|$state")
 
@@ -41,7 +41,9 @@ def test_nothing_that_is_filled_in_becomes_markup() -> None:
 
 def test_every_place_of_the_page_is_filled_in() -> None:
     """But for the files, which it is given first."""
-    template = Template(template_of("landing.html").safe_substitute(mark_svg="", page_css="", landing_js=""))
+    template = Template(
+        load_template("landing.html").safe_substitute(mark_svg="", page_css="", landing_js="")
+    )
 
     left = Template(landing_page(template, None, {})).get_identifiers()
     assert left == ["REFERENCE"]  # the shell's
