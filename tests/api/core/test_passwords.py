@@ -38,7 +38,7 @@ async def test_whoever_waits_too_long_is_told_to_come_back(monkeypatch: pytest.M
 
 async def test_only_so_many_wait_and_the_next_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of passwords holds up nobody for longer than the checks before his."""
-    monkeypatch.setattr("collector.api.core.passwords._AT_MOST", 3)
+    monkeypatch.setattr("collector.api.core.passwords._MAXIMUM_PENDING", 3)
     released = threading.Event()
     with ThreadPoolExecutor(1) as threads:
         threads.submit(released.wait, 10)
