@@ -17,7 +17,7 @@ import structlog
 from collector.broker.errors import BrokerFull
 from collector.broker.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
-from collector.database.sessions.upkeep import hear, update_start_events
+from collector.database.sessions.upkeep import apply_beats, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
@@ -156,7 +156,7 @@ async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> No
     for _ in range(_MOST_PAGES):
         beats = await heartbeats.due(_PAGE)
         if beats:
-            applied = await hear(pool, beats)
+            applied = await apply_beats(pool, beats)
             await heartbeats.forget([beat for beat in beats if beat in applied])
             await heartbeats.put_off([beat for beat in beats if beat not in applied])
         if len(beats) < _PAGE:

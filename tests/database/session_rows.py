@@ -1,4 +1,4 @@
-"""Events that belong to sessions, stored as the store does it, and what became of their sessions."""
+"""Events with sessions, stored in the way of the store, and the rows of their sessions."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,13 +24,13 @@ def a_user_event(date: datetime, user: str = "jane", **members: Any) -> Event:
 
 
 async def in_sessions(pool: asyncpg.Pool, *events: Event, active: ActiveSessions | None = None) -> Assignment:
-    """What a store does for sessions with one transaction; by default a store that remembers none."""
+    """Assign events as a storing transaction does; by default with an empty cache of sessions."""
     async with pool.acquire() as connection:
         session_writer = SessionWriter(connection, active or ActiveSessions(), SystemClock())
         await session_writer.begin(events)
         async with connection.transaction():
-            result = session_writer.assigned(events)
-            await session_writer.tell()
+            result = session_writer.assign(events)
+            await session_writer.flush()
         session_writer.remember()
     return result
 

@@ -1,12 +1,13 @@
-"""Changes to events that are stored: only what the worker itself has to say of them later.
+"""Changes to stored events: what the worker itself learns about them later.
 
-Never made in a storing transaction. Rows are locked in the order of their ids, so that two who change the
-same events wait for each other but never in a circle.
+Never part of a storing transaction. Rows are locked in the order of their ids, so that two transactions that
+change the same events cannot deadlock.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from operator import attrgetter
 from typing import Final
 from uuid import UUID
 
@@ -15,9 +16,9 @@ import asyncpg
 
 @dataclass(frozen=True, slots=True)
 class EventChange:
-    """What is said of one event: `members` (JSON) go into its data after `dropped` was taken out of it.
+    """A change to one event: the member `dropped` leaves its data, then `members` (JSON) are merged into it.
 
-    A `value` of None leaves the event's as it is.
+    A `value` of None leaves the event's value as it is.
     """
 
     project_id: bytes
@@ -27,7 +28,7 @@ class EventChange:
     dropped: str | None = None
 
 
-# One row each: joined with a list, the planner may read a partition from end to end.
+# One row for each statement: joined with a list, the planner may scan a whole partition.
 _CHANGE: Final = """
     UPDATE events SET
         value = coalesce($4, value),
@@ -38,16 +39,12 @@ _CHANGE: Final = """
 
 
 async def change_events(connection: asyncpg.Connection, changes: Iterable[EventChange]) -> set[bytes]:
-    """Make the changes, one at most to each event, and answer the ids of the events that are there."""
+    """Make the changes, at most one for each event, and return the ids of the events that exist."""
     rows = await connection.fetchmany(
         _CHANGE,
         [
             (UUID(bytes=each.project_id), UUID(bytes=each.event_id), each.members, each.value, each.dropped)
-            for each in sorted(changes, key=_id)
+            for each in sorted(changes, key=attrgetter("project_id", "event_id"))
         ],
     )
     return {row["id"].bytes for row in rows}
-
-
-def _id(change: EventChange) -> tuple[bytes, bytes]:
-    return change.project_id, change.event_id

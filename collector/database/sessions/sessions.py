@@ -1,7 +1,7 @@
-"""Sessions in Postgres: found, begun once, and told of activity, sorted wherever somebody may wait.
+"""Finds sessions in Postgres, inserts each once, and writes their activity; locks are taken in a fixed order.
 
-Whoever begins a session holds a lock that its key shares with others, until he has committed: who comes with
-an event of the same key waits for him, looks again and finds the session.
+A transaction that inserts a session holds an advisory lock, shared by many keys, until it has committed. A
+transaction with an event of the same key waits for that lock, looks again and finds the session.
 """
 
 from collections import defaultdict
@@ -19,24 +19,24 @@ from collector.domain.event.session_key import SessionKey
 from collector.domain.session.cache import MAX_ROW_LAG
 from collector.domain.session.session import IDLE, Session
 
-TELL_AFTER: Final = timedelta(seconds=30)
-"""A start event is told of all activity of this time at once: it is a row that is written anew each time."""
+FLUSH_AFTER: Final = timedelta(seconds=30)
+"""A start event is updated once for all activity of this time, because each update rewrites its row."""
 
 SESSION_COLUMNS: Final = "start_event_id, session_id, start_utc, last_utc, closed_utc, has_error"
 
 _SESSIONS_OF_A_KEY: Final = 1000
 """More than a user can have in any age that events may have by default."""
 _LOCKS: Final = 64
-"""Keys share so many locks, because each takes a place in a table of the server."""
+"""Keys share these locks, because the server's lock table is limited."""
 _LOCK_CLASS: Final = 0x68656164
 """Ours among the advisory locks of the database."""
 
 Dates = Mapping[SessionKey, tuple[datetime, datetime]]
 
 _FIND: Final = f"""
-    SELECT wanted.place, found.* FROM unnest(
+    SELECT wanted.position, found.* FROM unnest(
         $1::uuid[], $2::bytea[], $3::boolean[], $4::timestamptz[], $5::timestamptz[]
-    ) WITH ORDINALITY AS wanted (project_id, digest, is_manual, first_utc, last_utc, place),
+    ) WITH ORDINALITY AS wanted (project_id, digest, is_manual, first_utc, last_utc, position),
     LATERAL (
         SELECT {SESSION_COLUMNS} FROM sessions AS s
         WHERE s.project_id = wanted.project_id AND s.digest = wanted.digest
@@ -46,43 +46,43 @@ _FIND: Final = f"""
         LIMIT {_SESSIONS_OF_A_KEY}
     ) AS found
 """  # noqa: S608 - constants only
-# Its commit need not reach the disk: that of the events, which comes after it in the log, takes it along.
+# The commit need not wait for the disk: that of the events comes later in the log and flushes both.
 _HOLD: Final = """
-    SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock($1, place)
-    FROM unnest($2::integer[]) AS place
+    SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock($1, lock)
+    FROM unnest($2::integer[]) AS lock
 """
 _BEGIN: Final = """
     INSERT INTO sessions (project_id, start_event_id, digest, is_manual, session_id, start_utc, last_utc,
                           closed_utc, has_error, due_utc)
-    SELECT told.*, CASE WHEN told.closed_utc IS NULL THEN now() + $10::interval ELSE now() END
+    SELECT new.*, CASE WHEN new.closed_utc IS NULL THEN now() + $10::interval ELSE now() END
     FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::boolean[], $5::text[], $6::timestamptz[],
                 $7::timestamptz[], $8::timestamptz[], $9::boolean[]) AS
-        told (project_id, start_event_id, digest, is_manual, session_id,
-              start_utc, last_utc, closed_utc, has_error)
+        new (project_id, start_event_id, digest, is_manual, session_id,
+             start_utc, last_utc, closed_utc, has_error)
 """
-_TELL: Final = """
+_FLUSH: Final = """
     WITH locked AS MATERIALIZED (
-        SELECT told.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
-                                  $5::timestamptz[], $6::boolean[]) AS
-            told (project_id, start_event_id, start_utc, last_utc, closed_utc, has_error)
+        SELECT new.* FROM unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::timestamptz[],
+                                 $5::timestamptz[], $6::boolean[]) AS
+            new (project_id, start_event_id, start_utc, last_utc, closed_utc, has_error)
         JOIN sessions AS s USING (project_id, start_event_id)
         ORDER BY s.project_id, s.start_event_id FOR NO KEY UPDATE OF s
     )
     UPDATE sessions AS s SET
-        start_utc = least(s.start_utc, told.start_utc),
-        last_utc = greatest(s.last_utc, told.last_utc),
-        closed_utc = coalesce(s.closed_utc, told.closed_utc),
-        has_error = s.has_error OR told.has_error,
+        start_utc = least(s.start_utc, new.start_utc),
+        last_utc = greatest(s.last_utc, new.last_utc),
+        closed_utc = coalesce(s.closed_utc, new.closed_utc),
+        has_error = s.has_error OR new.has_error,
         is_idle = false,
         heard_utc = now(),
-        due_utc = least(s.due_utc, CASE WHEN told.closed_utc IS NULL THEN now() + $7::interval ELSE now() END)
-    FROM locked AS told
-    WHERE s.project_id = told.project_id AND s.start_event_id = told.start_event_id
+        due_utc = least(s.due_utc, CASE WHEN new.closed_utc IS NULL THEN now() + $7::interval ELSE now() END)
+    FROM locked AS new
+    WHERE s.project_id = new.project_id AND s.start_event_id = new.start_event_id
 """
 
 
 async def find_sessions(connection: asyncpg.Connection, dates: Dates) -> dict[SessionKey, list[Session]]:
-    """The sessions that events of these keys and dates can belong to."""
+    """The sessions that can take events of these keys, given the first and last date of each key."""
     if not dates:
         return {}
     keys = list(dates)
@@ -97,25 +97,25 @@ async def find_sessions(connection: asyncpg.Connection, dates: Dates) -> dict[Se
     )
     found: defaultdict[SessionKey, list[Session]] = defaultdict(list)
     for row in rows:
-        key = keys[row["place"] - 1]
-        found[key].append(session_of(key, row))
+        key = keys[row["position"] - 1]
+        found[key].append(session_from_row(key, row))
     return found
 
 
 async def hold_keys(connection: asyncpg.Connection, keys: Iterable[SessionKey]) -> None:
-    """Wait for whoever begins a session of one of these keys; in the locks' order, so never in a circle.
+    """Lock these keys, waiting for transactions that insert sessions of them; sorted, so it cannot deadlock.
 
-    The transaction must be a short one that does nothing but begin sessions.
+    The transaction must be short and do nothing but insert sessions.
     """
     await connection.execute(_HOLD, _LOCK_CLASS, sorted({key.digest[0] % _LOCKS for key in keys}))
 
 
 async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
-    """Insert them; their keys must be held."""
-    for some in chunked(sorted(sessions, key=_order)):
+    """Insert sessions whose keys are held."""
+    for chunk in chunked(sorted(sessions, key=_locking_order)):
         rows = [
             (
-                *id_of(session),
+                *row_id(session),
                 session.key.digest,
                 session.key.is_manual,
                 storable(session.session_id),
@@ -124,23 +124,23 @@ async def begin_sessions(connection: asyncpg.Connection, sessions: Sequence[Sess
                 session.closed_utc,
                 session.has_error,
             )
-            for session in some
+            for session in chunk
         ]
-        await connection.execute(_BEGIN, *columns_of(rows), TELL_AFTER)
+        await connection.execute(_BEGIN, *transposed(rows), FLUSH_AFTER)
 
 
 async def flush_sessions(connection: asyncpg.Connection, sessions: Sequence[Session]) -> None:
-    """Tell sessions of activity. Among a transaction's last statements and sorted: see `add_usage`."""
-    for some in chunked(sorted(sessions, key=_order)):
+    """Write sessions' activity. Belongs to a transaction's last statements and is sorted: see `add_usage`."""
+    for chunk in chunked(sorted(sessions, key=_locking_order)):
         rows = [
-            (*id_of(session), session.start_utc, session.last_utc, session.closed_utc, session.has_error)
-            for session in some
+            (*row_id(session), session.start_utc, session.last_utc, session.closed_utc, session.has_error)
+            for session in chunk
         ]
-        await connection.execute(_TELL, *columns_of(rows), TELL_AFTER)
+        await connection.execute(_FLUSH, *transposed(rows), FLUSH_AFTER)
 
 
-def session_of(key: SessionKey, row: Any) -> Session:
-    """The session that `SESSION_COLUMNS` of its row say."""
+def session_from_row(key: SessionKey, row: Any) -> Session:
+    """The session in a row with `SESSION_COLUMNS`."""
     return Session(
         key,
         row["start_event_id"].bytes,
@@ -153,24 +153,23 @@ def session_of(key: SessionKey, row: Any) -> Session:
 
 
 def _in_utc(moment: datetime) -> datetime:
-    """The driver writes the first moment there is as `-infinity`, and reads that without its time zone."""
+    """The driver writes `datetime.min` as `-infinity`, and reads that without a time zone."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
-def id_of(session: Session) -> tuple[UUID, UUID]:
-    """What names its row."""
+def row_id(session: Session) -> tuple[UUID, UUID]:
+    """The primary key of its row."""
     return _uuid(session.key.project_id), UUID(session.start_event_id)
 
 
-def _order(session: Session) -> tuple[bytes, bytes]:
-    """That of the locks."""
+def _locking_order(session: Session) -> tuple[bytes, bytes]:
     return session.key.project_id, session.start_event_id
 
 
-def columns_of(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
-    """The same as an argument for each column, as `unnest` takes them; there must be a row."""
+def transposed(rows: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+    """The columns of at least one row, as arguments for `unnest`."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 _uuid = lru_cache(maxsize=1024)(UUID)
-"""Many sessions are of the same project. The driver's own class is made in a fifth of the time."""
+"""Cached, because many sessions are of one project. The driver's own class is five times as fast."""

@@ -1,12 +1,13 @@
-"""Users' descriptions of events: kept until their event is there, then written into it and removed.
+"""Users' descriptions of events: kept until their event is stored, then written into it and deleted.
 
-They come at any time after their event was sent, so also before it is stored, and in any order. An event that
-is not found is looked for again, ever more rarely, until retention has passed.
+A description may arrive before its event is stored, and in any order. An event that is not found is looked up
+again with growing pauses, until retention has passed.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,10 +20,10 @@ from collector.domain.event.outcome import UserDescription
 from collector.domain.ids import lowest_id, parse_uuid
 
 LONGEST_PAUSE: Final = timedelta(minutes=10)
-"""Between two looks for an event that is not there."""
+"""Between two look-ups of an event that is not stored."""
 
 _QUICK_TRIES: Final = 3
-"""Looks for the event of a moment ago; then every partition is asked."""
+"""Look-ups in the latest partitions only; after that in all of them."""
 _FIRST_ID: Final = UUID(int=0)
 
 _KEEP: Final = """
@@ -33,7 +34,7 @@ DUE: Final = """
     SELECT id, project_id, reference_id, description, tries, now() AS now FROM user_descriptions
     WHERE due_utc <= now() ORDER BY due_utc, id LIMIT $1 FOR UPDATE SKIP LOCKED
 """
-# With the condition of the partitions' index to the letter: without it every partition would be scanned.
+# Repeats the condition of the partitions' unique index literally: otherwise every partition would be scanned.
 _BY_REFERENCE: Final = """
     SELECT wanted.id AS description_id, (
         SELECT array_agg(e.id) FROM events AS e
@@ -52,7 +53,7 @@ _AGAIN: Final = """
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What one run came to, in descriptions: looked at, written into their events, refused by Postgres."""
+    """The result of one run, in descriptions: due, written into their events, rejected by Postgres."""
 
     due: int = 0
     applied: int = 0
@@ -60,7 +61,7 @@ class Described:
 
 
 async def keep_descriptions(connection: asyncpg.Connection, descriptions: Sequence[UserDescription]) -> None:
-    """Keep descriptions in the transaction that stores their batch; nothing in them can make it fail."""
+    """Insert descriptions in the transaction that stores their batch; no value of theirs can make it fail."""
     if descriptions:
         await connection.execute(
             _KEEP,
@@ -80,8 +81,8 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
         rows = await connection.fetch(DUE, limit)
         if not rows:
             return Described()
-        event_of = await _find_events(connection, rows)
-        done, refused = await _apply(connection, rows, event_of)
+        event_ids = await _find_events(connection, rows)
+        done, refused = await _apply(connection, rows, event_ids)
         await connection.execute("DELETE FROM user_descriptions WHERE id = ANY($1)", [*done, *refused])
         missing = {row["id"] for row in rows}.difference(done, refused)
         if missing:
@@ -90,14 +91,14 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
 
 
 async def forget_descriptions(pool: asyncpg.Pool, retention_days: int) -> int:
-    """Delete the descriptions whose event did not come within retention, and answer how many."""
+    """Delete the descriptions whose event did not arrive within retention, and return how many."""
     async with connected(pool) as connection:
         rows = await connection.fetch(FORGET, timedelta(days=retention_days))
     return len(rows)
 
 
 async def _find_events(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
-    """The event of each description whose event is there: the latest with the reference id, or of that id."""
+    """The stored event of each description: the latest one with the reference id, or the one of that id."""
     today = datetime.combine(rows[0]["now"].date(), time(), rows[0]["now"].tzinfo)
     begin = lowest_id(today - timedelta(days=1))
     quick = [row for row in rows if row["tries"] < _QUICK_TRIES]
@@ -125,7 +126,7 @@ async def _find_by_reference(
 
 
 async def _find_by_id(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
-    """The older API names an event by its own id. One look each: such descriptions are rare."""
+    """The older API names an event by its own id. One query each, because such descriptions are rare."""
     found: dict[UUID, UUID] = {}
     for row in rows:
         event_id = parse_uuid(row["reference_id"])
@@ -137,31 +138,28 @@ async def _find_by_id(connection: asyncpg.Connection, rows: Sequence[Any]) -> di
 
 
 async def _apply(
-    connection: asyncpg.Connection, rows: Sequence[Any], event_of: dict[UUID, UUID]
+    connection: asyncpg.Connection, rows: Sequence[Any], event_ids: dict[UUID, UUID]
 ) -> tuple[set[UUID], set[UUID]]:
-    """The ids of descriptions that are in their events now, and of those that Postgres refuses."""
-    ready = [row for row in rows if row["id"] in event_of]
+    """The ids of descriptions that are in their events now, and of those that Postgres rejects."""
+    ready = [row for row in rows if row["id"] in event_ids]
     try:
         async with connection.transaction():
-            # Of several descriptions of one event the one that was sent last stays.
-            latest = {event_of[row["id"]]: row for row in sorted(ready, key=_id)}
+            # Ids begin with their time: of several descriptions of one event the last one sent wins.
+            latest = {event_ids[row["id"]]: row for row in sorted(ready, key=itemgetter("id"))}
             changed = await change_events(
-                connection, [_change(row, event_id) for event_id, row in latest.items()]
+                connection,
+                [
+                    EventChange(
+                        row["project_id"].bytes,
+                        event_id.bytes,
+                        b'{"@user_description":%b}' % row["description"],
+                    )
+                    for event_id, row in latest.items()
+                ],
             )
     except DATA_FAULTS:
         if len(ready) == 1:
             return set(), {ready[0]["id"]}
-        one_by_one = [await _apply(connection, [row], event_of) for row in ready]
+        one_by_one = [await _apply(connection, [row], event_ids) for row in ready]
         return set().union(*(done for done, _ in one_by_one)), set().union(*(bad for _, bad in one_by_one))
-    return {row["id"] for row in ready if event_of[row["id"]].bytes in changed}, set()
-
-
-def _change(row: Any, event_id: UUID) -> EventChange:
-    return EventChange(
-        row["project_id"].bytes, event_id.bytes, b'{"@user_description":%b}' % row["description"]
-    )
-
-
-def _id(row: Any) -> UUID:
-    found: UUID = row["id"]
-    return found
+    return {row["id"] for row in ready if event_ids[row["id"]].bytes in changed}, set()

@@ -156,7 +156,7 @@ class BatchStore:
         if prepared.midnight is not None:
             await prepared.midnight.pass_gate(connection, events)
 
-        assignment = prepared.sessions.assigned(events)
+        assignment = prepared.sessions.assign(events)
         stack_writer = StackWriter(connection)
         to_store = await stack_writer.begin([*assignment.events, *assignment.derived])
         rejected = RejectedRows(to_store, None) if may_reject_all else self._breaker.begin(to_store)
@@ -177,7 +177,7 @@ class BatchStore:
         await hold_posts(connection, [(batch.shard, post) for batch in new for post in batch.held])
         # Rows that many transactions share come last, so that they are locked briefly.
         await stack_writer.end(to_store, lost)
-        await prepared.sessions.tell()
+        await prepared.sessions.flush()
         await add_usage(connection, outcomes.counts())
         await count_processed(connection, claimed)
         return _Written(claimed, outcomes, rejected, event_writer.is_direct)

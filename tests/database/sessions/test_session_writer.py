@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from collector.database.errors import DatabaseUnavailable
-from collector.database.sessions.upkeep import hear
+from collector.database.sessions.upkeep import apply_beats
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, Tally
 from collector.domain.event.session_key import digest_of_key
@@ -139,7 +139,7 @@ async def test_an_end_that_somebody_else_set_is_noticed_after_a_while(
     """Such as a heartbeat that closes: what comes later is another session."""
     await store.save([normalized(_event())])
     closed_ms = round(today().timestamp() * 1000) + 1000
-    await hear(pool, [Beat(PROJECT.bytes, digest_of_key("jane"), 0, closed_ms)])
+    await apply_beats(pool, [Beat(PROJECT.bytes, digest_of_key("jane"), 0, closed_ms)])
 
     assert await store.save([normalized(_event(2))]) == Tally(stored=1)
     clock.advance(FRESH_SECONDS + 1)

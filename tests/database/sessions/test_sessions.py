@@ -10,7 +10,7 @@ import pytest
 
 from collector.database import chunks
 from collector.database.sessions.session_writer import SessionWriter
-from collector.database.sessions.upkeep import SILENCE, forget_sessions, hear, update_start_events
+from collector.database.sessions.upkeep import SILENCE, apply_beats, forget_sessions, update_start_events
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.assignment import Assignment
 from collector.domain.session.cache import ActiveSessions
@@ -140,7 +140,7 @@ async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
             await session_writer.begin(
                 [msgspec.structs.replace(event, date=event.date + MINUTE) for event in events]
             )
-            await session_writer.tell()
+            await session_writer.flush()
 
     assert sum("INSERT INTO sessions" in query for query in queries) == 3
     assert sum("UPDATE sessions" in query for query in queries) == 3
@@ -155,10 +155,10 @@ async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
         session_writer = _session_writer(one)
         await session_writer.begin([event])
         async with one.transaction():
-            session_writer.assigned([event])
+            session_writer.assign([event])
             async with asyncio.timeout(5):
                 await in_sessions(pool, a_user_event(noon + 2 * MINUTE))
-            await session_writer.tell()
+            await session_writer.flush()
 
     assert (await sessions(pool))[0]["last_utc"] == noon + 2 * MINUTE
 
@@ -280,8 +280,8 @@ async def test_heartbeats_keep_a_session_alive(pool: asyncpg.Pool) -> None:
     await in_sessions(pool, a_user_event(noon))
     beat, unknown = _beat(beaten=noon + MINUTE), _beat("john", beaten=noon)
 
-    assert await hear(pool, [unknown, beat]) == {beat}
-    assert await hear(pool, [beat]) == {beat}
+    assert await apply_beats(pool, [unknown, beat]) == {beat}
+    assert await apply_beats(pool, [beat]) == {beat}
     assert [row["last_utc"] for row in await sessions(pool)] == [noon + MINUTE]
 
 
@@ -292,7 +292,7 @@ async def test_a_heartbeat_opens_a_silent_session_again(pool: asyncpg.Pool) -> N
     await make_older(pool, SILENCE)
     await update_start_events(pool, 10)
 
-    await hear(pool, [_beat(beaten=noon + MINUTE)])
+    await apply_beats(pool, [_beat(beaten=noon + MINUTE)])
 
     [session] = await sessions(pool)
     assert (session["is_idle"], session["due_utc"] is None) == (False, False)
@@ -303,6 +303,6 @@ async def test_a_heartbeat_that_closes_ends_its_session_at_once(pool: asyncpg.Po
     noon = today()
     await in_sessions(pool, a_user_event(noon))
 
-    assert await hear(pool, [_beat(closed=noon + MINUTE)])
+    assert await apply_beats(pool, [_beat(closed=noon + MINUTE)])
     assert await update_start_events(pool, 10) == 1
     assert [row["closed_utc"] for row in await sessions(pool)] == [noon + MINUTE]
