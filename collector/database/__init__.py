@@ -1,1 +1,1 @@
-"""Everything kept in Postgres, and the only folder with SQL."""
+"""Everything that is stored in Postgres; the only folder with SQL."""

@@ -1,6 +1,7 @@
-"""Settings that decide what is stored and kept: beside the data, so that all processes go by the same value.
+"""Settings that decide what is stored and retained. Kept with the data, so that all processes agree on them.
 
-A start that names a value stores it, and running processes follow; one that names none stores nothing.
+A process that is started with a value stores it, and running processes follow; one without a value uses what
+is stored.
 """
 
 from collections.abc import Mapping
@@ -12,17 +13,17 @@ from collector.database.pool import connected
 
 _DATABASE_ID: Final = "database_id"
 FOLLOW_SECONDS: Final = 30.0
-"""How soon a running process follows."""
+"""A running process uses a changed value after this time at the latest."""
 
 
 async def agreed_settings(pool: asyncpg.Pool) -> dict[str, str]:
-    """What is stored, by the setting's name. Raises DatabaseUnavailable."""
+    """The stored values by the name of the setting. Raises DatabaseUnavailable."""
     async with connected(pool) as connection:
         return dict(await connection.fetch("SELECT name, value FROM settings"))
 
 
 async def database_id(pool: asyncpg.Pool) -> str:
-    """What tells this database from others; a dump takes it along. Raises DatabaseUnavailable."""
+    """The id of this database, made on first use; a dump includes it. Raises DatabaseUnavailable."""
     async with connected(pool) as connection:
         await connection.execute(
             "INSERT INTO settings (name, value) VALUES ($1, gen_random_uuid()) ON CONFLICT DO NOTHING",
@@ -34,12 +35,12 @@ async def database_id(pool: asyncpg.Pool) -> str:
 async def agree_on(
     pool: asyncpg.Pool, values: Mapping[str, str], defaults: Mapping[str, str]
 ) -> dict[str, str]:
-    """Store these values, and the defaults where there is none. Raises DatabaseUnavailable.
+    """Store these values, and the defaults where nothing is stored yet. Raises DatabaseUnavailable.
 
-    Answers the values that were stored before and are others now.
+    Returns the previous values of those settings that changed.
     """
     async with connected(pool) as connection, connection.transaction():
-        # In the order of their names, so that two starts never wait for each other in a circle.
+        # Sorted by name, so that two processes that start together cannot deadlock.
         names = sorted(values)
         before = dict(
             await connection.fetch(

@@ -1,4 +1,4 @@
-"""The account's side in Postgres: what is finished, what became of events, and what is really there."""
+"""The audit's figures from Postgres: what was processed, the outcomes of events, and the rows that exist."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -25,23 +25,28 @@ _COUNT: Final = """
 
 
 async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> DatabaseTotals:
-    """All of it as of one moment. Raises DatabaseUnavailable."""
+    """All figures from one snapshot. Raises DatabaseUnavailable."""
     async with (
         connected(pool) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        # Before the transaction's first look: no partition is dropped under our hands.
+        # Before the snapshot is taken, so that no partition in it can be dropped meanwhile.
         await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
         totals = DatabaseTotals(
             processed=await _processed(connection),
-            outcomes=await _outcomes(connection),
+            outcomes={
+                (outcome, reason): events
+                for outcome, reason, events in await connection.fetch(
+                    "SELECT outcome, reason, sum(events)::bigint FROM usage GROUP BY outcome, reason"
+                )
+            },
             dead_letters=await _dead_letters(connection),
         )
         return await _with_partitions(connection, totals) if counts_events else totals
 
 
 async def read_processed(pool: asyncpg.Pool) -> Mapping[int, Processed]:
-    """What is finished now, by shard. Raises DatabaseUnavailable."""
+    """What is processed so far, by shard. Raises DatabaseUnavailable."""
     async with connected(pool) as connection:
         return await _processed(connection)
 
@@ -53,15 +58,8 @@ async def _processed(connection: asyncpg.Connection) -> dict[int, Processed]:
     return {shard: Processed(*counts) for shard, *counts in rows}
 
 
-async def _outcomes(connection: asyncpg.Connection) -> dict[tuple[str, str], int]:
-    rows = await connection.fetch(
-        "SELECT outcome, reason, sum(events)::bigint FROM usage GROUP BY outcome, reason"
-    )
-    return {(outcome, reason): events for outcome, reason, events in rows}
-
-
 async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
-    """Those that are there, and those that were removed with their project."""
+    """The number of dead letters by reason, with those that were removed with their project."""
     rows = await connection.fetch(
         """
         SELECT reason, sum(letters)::bigint FROM (
@@ -74,7 +72,7 @@ async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
 
 
 async def _with_partitions(connection: asyncpg.Connection, totals: DatabaseTotals) -> DatabaseTotals:
-    """Usage goes by the hour of acceptance, leaves by its UTC day; what was removed on purpose was there."""
+    """Add each partition's events: how many were counted as stored, and how many exist or were removed."""
     partitions: dict[date, tuple[int, int]] = {}
     misdated: dict[date, int] = {}
     for day in await partition_days(connection):

@@ -1,4 +1,4 @@
-"""What can go wrong with Postgres, in our words: repeat it later, or it is a bug."""
+"""Errors of Postgres, sorted into those that a retry can fix and bugs."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,10 @@ from typing import Final
 
 import asyncpg
 
-_REPEATED_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
-"""Connections, credentials and names that may be mended, rollbacks, resources, locks, operators, disks."""
+_RETRYABLE_CLASSES: Final = frozenset({"08", "28", "3D", "40", "53", "55", "57", "58"})
+"""SQLSTATE classes: connections, logins, missing databases, rollbacks, resources, locks, operators, disks."""
 _READ_ONLY: Final = "25006"
-"""A server that has become a standby."""
+"""The SQLSTATE of a server that has become a standby."""
 DATA_FAULTS: Final = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
@@ -17,29 +17,29 @@ DATA_FAULTS: Final = (
     ValueError,  # what the driver cannot encode, before it reaches the server
     OverflowError,
 )
-"""What a row can be refused for by its own values: the row's fault, not an outage."""
+"""Errors that a row's own values cause: Postgres rejects the row, and a retry cannot help."""
 
 
 class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
-    """Postgres cannot be reached or cannot do it right now. The write may have happened."""
+    """Postgres cannot be reached or cannot do it now. The write may have happened nevertheless."""
 
 
 class QueryTooSlow(DatabaseUnavailable):
-    """The statement timeout was over: at another time, or about less, it may be answered."""
+    """The statement timeout expired: a retry, or a query of less data, may succeed."""
 
 
 class SessionNotKept(DatabaseUnavailable):
-    """A pooler in transaction mode stands between: at the start a reason to end, later one to wait."""
+    """A pooler in transaction mode is in between. At the start the process exits; later it retries."""
 
     def __init__(self) -> None:
         super().__init__(
-            "a pooler in transaction or statement mode stands between, and sessions are needed;"
+            "there is a pooler in transaction or statement mode in between, but sessions are needed;"
             " set pool_mode = session there, or connect to Postgres itself"
         )
 
 
 class TooManyRejected(Exception):  # noqa: N818 - a state of the world
-    """Postgres refuses most of a project's rows: its data as a whole, our code or the schema is wrong.
+    """Postgres rejects most of a project's rows: its data as a whole, our code or the schema is wrong.
 
     Nothing of the transaction is stored; repeating it without the project's events is safe.
     """
@@ -47,17 +47,17 @@ class TooManyRejected(Exception):  # noqa: N818 - a state of the world
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours where repeating can help; anything else passes as it is.
+    """Turn the driver's errors into ours if a retry can help; others pass unchanged.
 
-    A connection that was cut at an unlucky moment can make the driver complain of nearly anything, also of
-    our use of it: its InterfaceError and InternalClientError count as an outage.
+    When a connection is cut at an unlucky moment the driver may report almost anything, even wrong use of its
+    API: its InterfaceError and InternalClientError count as an outage.
     """
     try:
         yield
     except asyncpg.QueryCanceledError as error:
         raise QueryTooSlow(_described(error)) from error
     except asyncpg.PostgresError as error:
-        if is_repeatable(error):
+        if is_retryable(error):
             raise DatabaseUnavailable(_described(error)) from error
         raise
     except asyncpg.InterfaceError as error:
@@ -68,10 +68,10 @@ def translated() -> Iterator[None]:
         raise DatabaseUnavailable(_described(error)) from error
 
 
-def is_repeatable(error: asyncpg.PostgresError) -> bool:
+def is_retryable(error: asyncpg.PostgresError) -> bool:
     """Whether the same statement may succeed later."""
     code = error.sqlstate or ""
-    return code[:2] in _REPEATED_CLASSES or code == _READ_ONLY
+    return code[:2] in _RETRYABLE_CLASSES or code == _READ_ONLY
 
 
 def _described(error: Exception) -> str:

@@ -1,7 +1,7 @@
-"""Periodic jobs of an installation: each runs once in its time, whichever of the workers it is that runs it.
+"""Periodic jobs of an installation: each runs once in its period, in any one of the workers.
 
-A run holds an advisory lock of its transaction, which others only try to take; when a job ran last is kept by
-the server's clock. A worker that dies gives the lock back, and a run that failed does not count.
+A run holds an advisory lock in its transaction, which other workers only try to take. The time of the last
+run is recorded by the server's clock. When a worker dies its lock is released; a failed run does not count.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,9 +14,9 @@ import asyncpg
 from collector.database.pool import connected
 
 _LOCK_CLASS: Final = 0x6A6F6273
-"""Ours among the advisory locks of the database."""
+"""The class of our advisory locks for jobs."""
 _EARLY: Final = 0.9
-"""Clocks of workers are not in step: a run a little before its time is in time."""
+"""Part of the period after which a job is due: the timers of workers are not in step."""
 
 _IS_DUE: Final = """
     SELECT set_config('synchronous_commit', 'off', true), pg_try_advisory_xact_lock($1, $2)
@@ -32,16 +32,16 @@ _RAN: Final = """
 async def run_once(
     pool: asyncpg.Pool, job: str, every_seconds: float, run: Callable[[], Awaitable[object]]
 ) -> bool:
-    """Run the job unless another worker is at it, or ran it within its time; answers whether it was run."""
+    """Run the job unless another worker runs it now or ran it within its period; returns whether it ran."""
     name = f"once:{job}"
     pause = timedelta(seconds=every_seconds * _EARLY)
     async with connected(pool) as connection, connection.transaction():
-        # The lock's number has a sign, as the server has it.
+        # The server's lock keys are signed.
         lock = crc32(name.encode()) - (1 << 31)
         _, is_due = await connection.fetchrow(_IS_DUE, _LOCK_CLASS, lock, name, pause)
         if not is_due:
             return False
-        began = await connection.fetchval("SELECT now()")
+        started = await connection.fetchval("SELECT now()")
         await run()
-        await connection.execute(_RAN, name, began)
+        await connection.execute(_RAN, name, started)
     return True

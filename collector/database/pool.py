@@ -1,4 +1,4 @@
-"""Connections to Postgres: how a process gets them, what each is set to, and which servers we take."""
+"""Connections to Postgres: how a process gets them, their session settings, and which servers we support."""
 
 import asyncio
 import time
@@ -14,16 +14,16 @@ from collector.process.lifecycle import ServerError
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
 OLDEST_MAJOR: Final = 17
-"""The first one with `pg_c_utf8`, by which texts are folded."""
+"""The first version with the collation `pg_c_utf8`, which folds texts."""
 START_SECONDS: Final = 10.0
-"""How long a start waits for a server that is not there yet."""
+"""How long a process that starts waits for the server."""
 
 _NAME: Final = "headrace"
 _CONNECT_SECONDS: Final = 5.0
 _COMMAND_SECONDS: Final = 60.0
 _ACQUIRE_SECONDS: Final = 5.0
 _RELEASE_SECONDS: Final = 3.0
-"""How long a connection whose command was given up may take to come back; then it is cut off."""
+"""How long a connection may take to cancel its command on release; then it is terminated."""
 _CLOSE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.25
 
@@ -39,10 +39,10 @@ async def create_pool(
     command_timeout_seconds: float = _COMMAND_SECONDS,
     wait_seconds: float = START_SECONDS,
 ) -> asyncpg.Pool:
-    """A pool on a server that has been reached and is new enough; 0 means no statement timeout.
+    """A pool whose server has been reached and is new enough.
 
-    The statement timeout is the server's; the command timeout is ours, for a server that says nothing.
-    Raises StartError, with one line for the person who started the process.
+    The server enforces the statement timeout (0: none); the driver enforces the command timeout, for a server
+    that does not respond. Raises StartError with one line for the operator.
     """
 
     async def prepare(connection: asyncpg.Connection) -> None:
@@ -72,7 +72,7 @@ async def create_pool(
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:
-    """Let queries under way finish for a bounded time, then cut them off."""
+    """Let running queries finish for a bounded time, then terminate them."""
     try:
         async with asyncio.timeout(_CLOSE_SECONDS):
             await pool.close()
@@ -81,7 +81,7 @@ async def close_pool(pool: asyncpg.Pool) -> None:
 
 
 async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS) -> asyncpg.Connection:
-    """One connection outside of any pool, for a command that ends; raises StartError likewise."""
+    """One connection outside of any pool, for a short command. Raises StartError."""
 
     async def connect() -> asyncpg.Connection:
         connection = await asyncpg.connect(
@@ -109,7 +109,7 @@ async def connect_once(database_url: str, *, wait_seconds: float = START_SECONDS
 
 @asynccontextmanager
 async def connected(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
-    """A connection for one unit of work. Raises DatabaseUnavailable where repeating can help."""
+    """A connection for one unit of work. Raises DatabaseUnavailable if a retry can help."""
     with translated():
         try:
             connection = await pool.acquire(timeout=_ACQUIRE_SECONDS)
@@ -118,13 +118,13 @@ async def connected(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
             finally:
                 await pool.release(connection, timeout=_RELEASE_SECONDS)
         except (SessionNotKept, *SESSION_FAULTS) as error:
-            # A pooler was switched, below the other connections, too: all are replaced when next used.
+            # A pooler has changed its mode. That concerns all connections: replace them when next used.
             await pool.expire_connections()
             raise SessionNotKept from error
 
 
 async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_seconds: float) -> Reached:
-    """Try until the server answers or the time is up; a refusal that waiting cannot mend ends it at once."""
+    """Try until the server answers or the time is up; fail immediately if waiting cannot help."""
     until = time.monotonic() + wait_seconds
     shown = without_password(url)
     while True:
@@ -138,17 +138,17 @@ async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_secon
             raise ServerError(f"{shown} cannot be used: {error}.", "database_url") from None
         except SessionNotKept as error:
             raise ServerError(f"Postgres at {shown} cannot be used: {error}.", "database_url") from None
-        except ValueError:  # whose text may hold a piece of the password
+        except ValueError:  # its text may contain a part of the password
             raise ServerError(f"{shown} {NOT_UNDERSTOOD}", "database_url") from None
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, DatabaseUnavailable) as error:
             if time.monotonic() >= until:
-                raise ServerError(_not_reached(shown, wait_seconds, error), "database_url") from None
+                cause = " ".join(str(error).split()) or type(error).__name__
+                raise ServerError(
+                    f"cannot reach Postgres at {shown} ({cause}, tried for {wait_seconds:g} s);"
+                    " is it running there?",
+                    "database_url",
+                ) from None
         await asyncio.sleep(_PAUSE_SECONDS)
-
-
-def _not_reached(shown: str, wait_seconds: float, error: Exception) -> str:
-    cause = " ".join(str(error).split()) or type(error).__name__
-    return f"cannot reach Postgres at {shown} ({cause}, tried for {wait_seconds:g} s); is it running there?"
 
 
 def _check_version(connection: asyncpg.Connection) -> None:
@@ -163,9 +163,9 @@ def _check_version(connection: asyncpg.Connection) -> None:
 async def _prepare(
     connection: asyncpg.Connection, database_url: str, application_name: str, statement_timeout_seconds: int
 ) -> None:
-    """`jsonb` goes in and out as its UTF-8 bytes: callers that need values decode them.
+    """Set up a new connection. `jsonb` is read and written as UTF-8 bytes: callers decode what they need.
 
-    Settings are made here, not while connecting, where a pooler refuses or ignores them.
+    Session settings are made here, because a pooler refuses or ignores them in the startup message.
     """
 
     async def connect_again() -> asyncpg.Connection:
@@ -176,9 +176,9 @@ async def _prepare(
     await check_session(connection, connect_again)
     await connection.execute(
         f"SET statement_timeout = '{statement_timeout_seconds}s'; SET timezone = 'UTC';"
-        # Our statements are short; compiling one over many partitions costs more than it saves.
+        # Our statements are short: compiling one over many partitions costs more than it saves.
         " SET jit = off;"
-        # What a database or a role may be set to otherwise, and our statements rely on.
+        # A database or role may have other defaults, but our statements rely on these.
         " SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET standard_conforming_strings = on;"
         " SET default_transaction_isolation = 'read committed'"
     )
@@ -188,7 +188,7 @@ async def _prepare(
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
-    """What the driver does on release, but for RESET ALL: the settings of `_prepare` are to stay."""
+    """The driver's own reset without RESET ALL, which would undo the settings of `_prepare`."""
     await connection.execute("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *")
 
 

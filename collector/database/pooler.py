@@ -1,7 +1,7 @@
-"""Whether a connection keeps its session: a pooler in transaction mode takes it away between statements.
+"""Detects poolers in transaction mode, where a connection does not keep its session between transactions.
 
-We rely on sessions: prepared statements, settings, and locks of migrations live in them. In another's session
-they would be missing, or another's would be used.
+We rely on sessions for prepared statements, settings, and the locks of migrations. In another client's
+session they would be missing, or that client's would be used.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ import asyncpg
 from collector.database.errors import DatabaseUnavailable, SessionNotKept
 
 SESSION_FAULTS: Final = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
-"""What is prepared on one server and used on another is missing there, or stands in the way."""
+"""A statement that was prepared in one session and is used in another: it is missing or in conflict there."""
 
 _NO_TRANSACTIONS: Final = "statement pooling mode"
-"""In PgBouncer's answer to BEGIN in that mode, after which it hangs up."""
+"""Part of PgBouncer's answer to BEGIN in that mode, after which it closes the connection."""
 
 _ROUNDS: Final = 5
 _SECOND_SECONDS: Final = 3.0
@@ -25,10 +25,10 @@ _PREFIX: Final = f"__headrace_{secrets.token_hex(6)}"
 
 
 class SessionConnection(asyncpg.Connection):  # type: ignore[misc]  # it has no types
-    """A connection whose prepared statements are named like those of no other process.
+    """A connection whose prepared statements have names that no other process uses.
 
-    The driver counts from 1 in every process. Behind a pooler that has been switched to transaction mode, a
-    statement of another process would then be executed in place of ours.
+    The driver counts from 1 in every process. After a pooler is switched to transaction mode, another
+    process's statement of the same name would be executed instead of ours.
     """
 
     def _get_unique_id(self, prefix: str) -> str:
@@ -40,9 +40,9 @@ async def check_session(
 ) -> None:
     """Raise SessionNotKept unless the connection has a server process to itself.
 
-    `connect` opens a second one to the same address, where a pooler stands between: poolers give clients
-    process ids of their own. In transaction mode two clients get the same server process, or one client gets
-    several, within a few short transactions.
+    Poolers give their clients invented process ids. If that indicates one, `connect` opens a second
+    connection to the same address: in transaction mode, two clients get the same server process, or one
+    client gets several, within a few short transactions.
     """
     try:
         own = await _server_process(connection)
@@ -65,19 +65,19 @@ async def _compare(connection: asyncpg.Connection, own: int, second: asyncpg.Con
     try:
         async with asyncio.timeout(_SECOND_SECONDS):
             for _ in range(_ROUNDS):
-                # While the second one is in a transaction, its server process is not given to the first.
+                # While the second connection is in a transaction, the first cannot get its server process.
                 async with second.transaction():
-                    others = await _server_process(second)
-                    if others == own or await _server_process(connection) != own:
+                    other = await _server_process(second)
+                    if other == own or await _server_process(connection) != own:
                         raise SessionNotKept
     except TimeoutError:
         raise DatabaseUnavailable(
-            "the pooler has no second connection for us; raise its default_pool_size"
+            "the pooler has no second connection for us; increase its default_pool_size"
         ) from None
 
 
 async def _server_process(connection: asyncpg.Connection) -> int:
-    # Without a name, for one that is in the way already is no reason to fail.
+    # Unnamed, so that it cannot conflict with a statement that is prepared already.
     statement = await connection.prepare("SELECT pg_backend_pid()", name="", timeout=_SECOND_SECONDS)
-    process: int = await statement.fetchval(timeout=_SECOND_SECONDS)
-    return process
+    process_id: int = await statement.fetchval(timeout=_SECOND_SECONDS)
+    return process_id

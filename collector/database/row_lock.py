@@ -1,17 +1,16 @@
-"""How firmly a row is held until the transaction ends.
+"""Strengths of row locks, held until the transaction ends.
 
-Whoever will change a row asks for `CHANGE` at once: with `KEEP` first he would wait for somebody who deletes
-it, who in turn waits for him.
+Take `CHANGE` immediately if you will update the row: upgrading from `KEEP` can deadlock with a delete.
 """
 
 from enum import Enum
 
 
 class RowLock(Enum):
-    """What nobody else can do meanwhile."""
+    """What the lock keeps other transactions from doing."""
 
     NONE = ""
     KEEP = "FOR KEY SHARE"
-    """Delete it."""
+    """Deleting the row."""
     CHANGE = "FOR NO KEY UPDATE"
-    """Delete it, change it or ask for the same."""
+    """Deleting, updating or locking the row in the same way."""

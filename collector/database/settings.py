@@ -1,9 +1,9 @@
-"""What a command that needs nothing but Postgres reads from the environment."""
+"""The settings of commands that need nothing but Postgres."""
 
 from collector.process.settings import DatabaseUrl, Settings
 
 
 class DatabaseSettings(Settings, frozen=True, kw_only=True):
-    """Where Postgres is."""
+    """The address of Postgres."""
 
     database_url: DatabaseUrl

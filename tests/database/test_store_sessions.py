@@ -1,4 +1,4 @@
-"""The store gives events their sessions, counts derived starts apart, and repeats none of it."""
+"""The store assigns events to sessions, counts derived starts separately, and does so once."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def _session_of(row: asyncpg.Record) -> str:
 
 
 async def test_a_users_events_are_stored_with_their_session(pool: asyncpg.Pool) -> None:
-    """And its start with them, which has a stack as every event has one."""
+    """With the derived start, which has a stack like every event."""
     tally = await BatchStore(pool).save([normalized(_recent(0), _recent(1))])
 
     rows = await _by_type(pool)
@@ -48,7 +48,7 @@ async def test_a_users_events_are_stored_with_their_session(pool: asyncpg.Pool) 
 
 
 async def test_a_replay_makes_no_second_session(pool: asyncpg.Pool) -> None:
-    """Met again the batch is only acknowledged."""
+    """Nor a second count."""
     batch = normalized(_recent(0), _recent(1, type="sessionend"))
     store = BatchStore(pool)
     first = await store.save([batch])
@@ -64,7 +64,7 @@ async def test_a_replay_makes_no_second_session(pool: asyncpg.Pool) -> None:
 
 
 async def test_two_workers_with_one_users_events_make_one_session(pool: asyncpg.Pool) -> None:
-    """Each has a batch of its own, at the same moment."""
+    """Each has its own batch, at the same time."""
     stores = [BatchStore(pool) for _ in range(4)]
     batches = [normalized(_recent(number, user=user)) for number in range(4) for user in ("jane", "john")]
 
@@ -77,7 +77,7 @@ async def test_two_workers_with_one_users_events_make_one_session(pool: asyncpg.
     assert {_session_of(row) for row in rows["log"]} == {row["reference_id"] for row in rows["session"]}
 
 
-async def test_a_second_start_is_discarded_by_name(pool: asyncpg.Pool) -> None:
+async def test_a_second_start_is_discarded_with_a_reason(pool: asyncpg.Pool) -> None:
     """The derived one was stored before the client's own arrived."""
     store = BatchStore(pool)
     await store.save([normalized(_recent(0))])
@@ -88,7 +88,7 @@ async def test_a_second_start_is_discarded_by_name(pool: asyncpg.Pool) -> None:
 
 
 async def test_a_session_goes_on_over_midnight(pool: asyncpg.Pool) -> None:
-    """Its events are in two partitions; the start is in that of the first, and told there."""
+    """Its events are in two partitions; its start is in that of the first event."""
     midnight = today().replace(hour=0)
     before, after = midnight - MINUTE, midnight + MINUTE
     store = BatchStore(pool)
@@ -104,8 +104,8 @@ async def test_a_session_goes_on_over_midnight(pool: asyncpg.Pool) -> None:
     assert (session["start_utc"], session["last_utc"]) == (before, after)
 
 
-async def test_dates_of_long_ago_make_sessions_too(pool: asyncpg.Pool) -> None:
-    """No limit on age lets any date in, and Postgres takes them."""
+async def test_events_with_ancient_dates_get_sessions(pool: asyncpg.Pool) -> None:
+    """Without a limit on age any date is accepted, and Postgres can store it."""
     first = datetime(1, 1, 1, tzinfo=UTC)
     store = BatchStore(pool)
 
@@ -115,8 +115,8 @@ async def test_dates_of_long_ago_make_sessions_too(pool: asyncpg.Pool) -> None:
     assert await update_start_events(pool, 10) == 1
 
 
-async def test_a_start_that_is_a_duplicate_is_told_as_that(pool: asyncpg.Pool) -> None:
-    """A client repeats its start; the reference id is its session's."""
+async def test_a_start_with_a_repeated_reference_counts_as_a_duplicate(pool: asyncpg.Pool) -> None:
+    """A client sends its start again; its reference id is the session's id."""
     store = BatchStore(pool)
     members = {"type": "session", "reference_id": "a-session-id"}
     await store.save([normalized(_recent(0, **members))])
@@ -128,7 +128,7 @@ async def test_a_start_that_is_a_duplicate_is_told_as_that(pool: asyncpg.Pool) -
 async def test_a_derived_start_whose_reference_is_taken_is_not_stored_and_not_counted(
     pool: asyncpg.Pool,
 ) -> None:
-    """An event of the client's own has the session's id for its reference: nothing of it is lost."""
+    """A client's event has the session's id as its reference: it is kept."""
     store = BatchStore(pool)
     await store.save([normalized(_recent(0, session_key=None, reference_id="a-session-id"))])
     named = _recent(1, data=b'{"@ref:session":"a-session-id"}')
@@ -140,8 +140,8 @@ async def test_a_derived_start_whose_reference_is_taken_is_not_stored_and_not_co
     assert await usage(pool) == {("stored", ""): 2}
 
 
-async def test_an_event_of_a_discarded_stack_leaves_its_session(pool: asyncpg.Pool) -> None:
-    """It is dropped by name; that the user was active stays true."""
+async def test_an_event_of_a_discarded_stack_still_counts_as_activity(pool: asyncpg.Pool) -> None:
+    """The event is discarded, but its session is stored."""
     store = BatchStore(pool)
     await store.save([normalized(_recent(0, session_key=None))])
     await pool.execute("UPDATE stacks SET status = 'discarded'")
@@ -151,7 +151,7 @@ async def test_an_event_of_a_discarded_stack_leaves_its_session(pool: asyncpg.Po
 
 
 async def test_without_sessions_events_stay_as_they_were_sent(pool: asyncpg.Pool) -> None:
-    """A setting; starts and ends are events like any."""
+    """With the setting off, starts and ends are ordinary events."""
     events = [_recent(0), _recent(1, type="sessionend")]
 
     assert await BatchStore(pool, has_sessions=False).save([normalized(*events)]) == Tally(stored=2)
@@ -160,7 +160,7 @@ async def test_without_sessions_events_stay_as_they_were_sent(pool: asyncpg.Pool
 
 
 async def test_a_description_is_kept_with_its_batch_once(pool: asyncpg.Pool) -> None:
-    """It is no event, and counts as none; a replay keeps no second one."""
+    """It does not count as an event, and a replay does not insert it again."""
     batch = normalized()
     batch.descriptions.append(
         UserDescription(batch.id.bytes, b"\1" * 16, b"\2" * 16, "order-4711", b'{"description":"It broke."}')
@@ -174,8 +174,8 @@ async def test_a_description_is_kept_with_its_batch_once(pool: asyncpg.Pool) -> 
     assert await pool.fetchval("SELECT events FROM processed") == 0
 
 
-async def test_sessions_of_long_ago_days_are_stored_in_their_partition(pool: asyncpg.Pool) -> None:
-    """A late worker stores what was accepted days ago where it belongs, the derived start with it."""
+async def test_events_accepted_days_ago_are_stored_in_their_partition(pool: asyncpg.Pool) -> None:
+    """So is their derived start."""
     accepted = days_ago(5)
 
     await BatchStore(pool).save([normalized(a_user_event(accepted, accepted=accepted))])

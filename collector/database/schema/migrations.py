@@ -1,4 +1,4 @@
-"""Migrations: plain SQL files that run forward, once each, in the order of their names."""
+"""Migrations: plain SQL files, applied once each in the order of their names; there is no way back."""
 
 from importlib import resources
 from typing import Final
@@ -9,16 +9,16 @@ from collector.database.errors import DatabaseUnavailable, translated
 from collector.database.pool import connect_once, connected
 from collector.process.lifecycle import StartError
 
-_LOCK: Final = 0x48656164  # any number that is ours: two migrating at once take turns
+_LOCK: Final = 0x48656164  # an arbitrary key: concurrent migrations take turns
 _LOCK_WAIT: Final = "50s"
 _FILE_SECONDS: Final = 3600.0
-"""One that makes an index reads all events that there are."""
+"""Creating an index reads all stored events."""
 
 
 async def migrate(database_url: str) -> list[str]:
-    """Bring the database to this version and answer the names of what was applied, none the second time.
+    """Bring the database to this version and return the names of the migrations that were applied.
 
-    Every file has a transaction of its own, so a failed one leaves the earlier ones applied.
+    Each file runs in its own transaction: if one fails, the earlier ones stay applied.
     """
     connection = await connect_once(database_url)
     try:
@@ -41,7 +41,7 @@ async def check_migrated(pool: asyncpg.Pool) -> None:
 
 
 def migration_names() -> list[str]:
-    """The files of this version, in order."""
+    """The names of this version's files, in order."""
     folder = resources.files("collector.database.schema") / "migrations"
     return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
 

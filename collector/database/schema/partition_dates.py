@@ -1,11 +1,9 @@
-"""Between which dates the events of each partition lie.
+"""The earliest and latest date of each partition's events, so that a search by date reads few partitions.
 
-Whoever asks for some dates looks into few partitions.
-
-A partition's row is made with it, empty. Whoever stores events widens it before, in a statement of its own,
-so that whoever sees an event sees dates that hold it, wherever a worker dies. Nothing is remembered of it: a
-partition may be dropped and made again, and a server may come back without what it last said. Dates are
-widened by whole hours: as a rule the statement finds nothing to do.
+A partition is made with an empty row here. The store widens that row before it writes events, in a statement
+of its own: whenever an event is visible, the dates of its partition include it, wherever a worker dies.
+Nothing is cached: a partition may be dropped and made again, and a server may lose its last commits. Dates
+are widened to whole hours, so that usually there is nothing to update.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,18 +31,18 @@ _WITH_DATES: Final = "SELECT min(day), max(day) FROM partition_dates WHERE small
 
 
 async def widen_partition_dates(connection: asyncpg.Connection, days: Mapping[date, Sequence[Event]]) -> None:
-    """Let the dates of partitions hold those of these events, by day of acceptance.
+    """Widen the partitions' dates to include those of these events, by day of acceptance.
 
-    Not inside a transaction.
+    Not to be called inside a transaction.
     """
     for day, events in days.items():
         dates = list(map(_date, events))
         if dates:
-            await connection.execute(_WIDEN, day, _hour_of(min(dates)), _hour_after(max(dates)))
+            await connection.execute(_WIDEN, day, _hour(min(dates)), _next_hour(max(dates)))
 
 
-async def ids_of_dates(connection: asyncpg.Connection, dates: TimeRange) -> tuple[UUID, UUID]:
-    """From which id on and up to which one the events of these dates are; there may be others between."""
+async def id_range(connection: asyncpg.Connection, dates: TimeRange) -> tuple[UUID, UUID]:
+    """The first id and the end of the ids of events with these dates; other events may lie in between."""
     begin = dates.begin or datetime.min.replace(tzinfo=UTC)
     first, last = await connection.fetchrow(_WITH_DATES, begin, dates.end or _LAST)
     if first is None:
@@ -56,9 +54,9 @@ def _first_id(day: date) -> UUID:
     return lowest_id(datetime.combine(day, time(), UTC))
 
 
-def _hour_of(moment: datetime) -> datetime:
+def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
-def _hour_after(moment: datetime) -> datetime:
-    return _hour_of(moment) + _HOUR if moment < _LAST - _HOUR else _LAST
+def _next_hour(moment: datetime) -> datetime:
+    return _hour(moment) + _HOUR if moment < _LAST - _HOUR else _LAST

@@ -1,8 +1,8 @@
-"""The leaves of `events`: one a UTC day of acceptance, made ahead, dropped whole when retention has passed.
+"""The daily partitions of `events`: one for each UTC day of acceptance, made ahead, dropped after retention.
 
-A partition is made apart and then attached, because ATTACH does not wait behind open readers where PARTITION
-OF does. What it has of its own is the unique index over (project_id, reference_id): it serves the look-up and
-refuses duplicates. Queries must carry its literal condition, or they cannot use it.
+A partition is created as a table and then attached, because ATTACH does not wait for open readers where
+PARTITION OF does. Each has its own unique index on (project_id, reference_id), which serves look-ups and
+refuses duplicates. Queries must repeat its condition literally, or they cannot use it.
 """
 
 import asyncio
@@ -19,29 +19,27 @@ from collector.domain.ids import lowest_id
 
 _DAY: Final = timedelta(days=1)
 _PREFIX: Final = "events_"
-_LEAF_LOCK: Final = 0x6C656166  # any number that is ours: whoever makes or drops a partition takes turns
+_LOCK: Final = 0x6C656166  # an arbitrary key: transactions that make or drop a partition take turns
 _MAKING_LOCK_WAIT: Final = "10s"
 _DROP_LOCK_WAIT: Final = "300ms"
-"""Whoever queries `events` queues behind a waiting DROP: it must give up soon."""
+"""Queries of `events` queue behind a waiting DROP, so it must give up soon."""
 _DROP_TRIES: Final = 5
 _DROP_PAUSE_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class PartitionChanges:
-    """What one run of maintenance made and dropped."""
+    """The partitions that one run of maintenance made and dropped."""
 
     made: tuple[date, ...] = ()
     dropped: date | None = None
 
 
 async def maintain_partitions(pool: asyncpg.Pool, retention_days: int, days_ahead: int) -> PartitionChanges:
-    """Make the partitions of today and of `days_ahead` days.
+    """Make the partitions of today and the next `days_ahead` days; drop the oldest if past `retention_days`.
 
-    Drop the oldest one if it is past `retention_days`.
-
-    Goes by Postgres's clock. At most one partition is dropped a run, and none when that clock moved more than
-    a day since the last run: so a clock that jumps costs no data before somebody can look.
+    Uses Postgres's clock. At most one partition is dropped in a run, and none if that clock moved by more
+    than a day since the last run: a clock that jumps must not delete data before an operator can notice.
     """
     async with connected(pool) as connection:
         now, is_clock_steady = await _start_run(connection)
@@ -58,11 +56,11 @@ async def maintain_partitions(pool: asyncpg.Pool, retention_days: int, days_ahea
 async def make_partitions_for(
     connection: asyncpg.Connection, days: Iterable[date], retention_days: int | None
 ) -> set[date]:
-    """Make the partitions that events of these days need; answers the days that get none.
+    """Make the partitions that events of these days need, and return the days that get none.
 
-    By Postgres's clock, these are further ahead than tomorrow or older than `retention_days` (None: none is):
-    an ingest process whose clock is wrong must not make leaves that nobody expects, nor such as are dropped
-    at once.
+    These are days after tomorrow or older than `retention_days` (None: no limit) by Postgres's clock: an
+    ingest process with a wrong clock must not create partitions far in the future, or ones that would be
+    dropped immediately.
     """
     missing = await _missing(connection, days)
     if not missing or retention_days is None:
@@ -76,10 +74,7 @@ async def make_partitions_for(
 
 
 async def make_missing_partitions(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
-    """Make the partitions that are not there yet and answer their days.
-
-    Not to be called inside a transaction.
-    """
+    """Make the missing partitions of these days, and return those days. Not inside a transaction."""
     return await _make_all(connection, await _missing(connection, days))
 
 
@@ -98,7 +93,7 @@ def partition_name(day: date) -> str:
 
 
 async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list[date]:
-    """Those of the days that have no partition, oldest first."""
+    """The days without a partition, oldest first."""
     wanted = sorted(set(days))
     found = await connection.fetch(
         "SELECT name FROM unnest($1::text[]) AS name WHERE to_regclass(name) IS NULL",
@@ -113,7 +108,7 @@ async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tup
 
 
 async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
-    """Postgres's time, and whether it is within a day of the last run's; the run is recorded."""
+    """Record the run; returns Postgres's time, and whether it is within a day of the last run's."""
     row = await connection.fetchrow(
         """
         WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'leaves')
@@ -127,12 +122,12 @@ async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
 
 
 async def _make(connection: asyncpg.Connection, day: date) -> bool:
-    """Make one partition; False when somebody else just did."""
+    """Make one partition; False if another process has just made it."""
     name = partition_name(day)
     begin, end = (lowest_id(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
     async with connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         if await _is_attached(connection, name):
             return False
         await connection.execute(
@@ -146,10 +141,7 @@ async def _make(connection: asyncpg.Connection, day: date) -> bool:
 
 
 async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
-    """Whether the partition is there now.
-
-    `to_regclass` may remember how it was before we waited for the lock.
-    """
+    """Whether the partition exists now: `to_regclass` may answer from before we waited for the lock."""
     found: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
         " WHERE i.inhparent = 'events'::regclass AND c.relname = $1)",
@@ -159,7 +151,7 @@ async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:
 
 
 async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
-    """Drop a partition, giving way to readers; None when they never paused: the next run tries again."""
+    """Drop a partition, giving way to readers. None if they never paused: the next run tries again."""
     for attempt in range(_DROP_TRIES):
         if attempt:
             await asyncio.sleep(_DROP_PAUSE_SECONDS)
@@ -177,7 +169,7 @@ async def _drop(pool: asyncpg.Pool, day: date) -> None:
     name = partition_name(day)
     async with connected(pool) as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_LOCK_WAIT}'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LEAF_LOCK)
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         if await _is_attached(connection, name):
             await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
             # The partition's row in partition_dates outlives it for a day: a worker that is about to make the

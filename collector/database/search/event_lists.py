@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.database.schema.partition_dates import ids_of_dates
+from collector.database.schema.partition_dates import id_range
 from collector.database.search.filter_sql import Arguments, EventConditions
 from collector.database.search.windows import widening_windows
 from collector.domain.dates.datemath import LocalClock
@@ -144,7 +144,7 @@ async def count_events(connection: asyncpg.Connection, selection: Selection) -> 
 async def located(connection: asyncpg.Connection, selection: Selection) -> Selection:
     """The same with the ids of its events, where leaves can be left out that hold only later ones."""
     dates = selection.dates
-    return selection if dates.end is None else replace(selection, ids=await ids_of_dates(connection, dates))
+    return selection if dates.end is None else replace(selection, ids=await id_range(connection, dates))
 
 
 def where(selection: Selection, arguments: Arguments) -> str:

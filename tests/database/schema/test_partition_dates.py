@@ -14,7 +14,7 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema import partitions
 from collector.database.schema.migrations import migrate
-from collector.database.schema.partition_dates import ids_of_dates, widen_partition_dates
+from collector.database.schema.partition_dates import id_range, widen_partition_dates
 from collector.database.schema.partitions import maintain_partitions, make_missing_partitions
 from collector.database.search.event_lists import Selection, count_events, find_events
 from collector.database.sessions.upkeep import update_start_events
@@ -50,7 +50,7 @@ async def outside(pool: asyncpg.Pool) -> int:
 async def located_ids(pool: asyncpg.Pool, begin: datetime | None, end: datetime) -> tuple[Any, Any]:
     """Where events of these dates are looked for."""
     async with pool.acquire() as connection:
-        return await ids_of_dates(connection, TimeRange(begin, end))
+        return await id_range(connection, TimeRange(begin, end))
 
 
 async def found(pool: asyncpg.Pool, text: str = "", time: TimeRange | None = None) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""What a store remembers of sessions: never more than what is true, and Postgres is told of it in time."""
+"""The store's cache of sessions is never ahead of what is committed, and its activity reaches Postgres."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -28,13 +28,13 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Moved by hand."""
+    """A clock that the test advances."""
     return FakeClock()
 
 
 @pytest.fixture
 def store(pool: asyncpg.Pool, clock: FakeClock) -> BatchStore:
-    """One worker's."""
+    """The store of one worker."""
     return BatchStore(pool, clock=clock)
 
 
@@ -44,44 +44,44 @@ def _event(seconds: float = 0, **members: Any) -> Event:
 
 @asynccontextmanager
 async def _failing(pool: asyncpg.Pool) -> AsyncIterator[None]:
-    """No transaction can be finished: its last statement fails, and may be repeated."""
+    """Make the last statement of every storing transaction fail."""
     await pool.execute("ALTER TABLE processed RENAME TO hidden")
     yield
     await pool.execute("ALTER TABLE hidden RENAME TO processed")
 
 
-async def _last(pool: asyncpg.Pool) -> timedelta:
-    """How long the only session is, as its row says."""
+async def _duration(pool: asyncpg.Pool) -> timedelta:
+    """The duration of the only session according to its row."""
     [session] = await sessions(pool)
     duration: timedelta = session["last_utc"] - session["start_utc"]
     return duration
 
 
-async def test_known_sessions_are_not_asked_for(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Their table may be out of the way: nothing is read, and little activity is told later."""
+async def test_a_cached_session_is_not_read_again(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The table is hidden: nothing is read, and a little activity is written later."""
     await store.save([normalized(_event())])
     await pool.execute("ALTER TABLE sessions RENAME TO hidden")
 
     assert await store.save([normalized(_event(1), _event(2))]) == Tally(stored=2)
 
     await pool.execute("ALTER TABLE hidden RENAME TO sessions")
-    assert await _last(pool) == timedelta()
+    assert await _duration(pool) == timedelta()
     await store.flush_activity()
-    assert await _last(pool) == 2 * SECOND
+    assert await _duration(pool) == 2 * SECOND
 
 
-async def test_much_activity_is_told_with_its_events(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """A worker that is killed forgets little."""
+async def test_much_activity_is_written_with_its_events(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """So that a worker that is killed loses little of it."""
     await store.save([normalized(_event())])
     await store.save([normalized(_event(60))])
 
-    assert await _last(pool) == MINUTE
+    assert await _duration(pool) == MINUTE
 
 
-async def test_activity_that_cannot_be_told_is_told_the_next_time(
+async def test_activity_that_cannot_be_written_is_written_the_next_time(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """An outage loses none of it."""
+    """An outage does not lose it."""
     await store.save([normalized(_event())])
     await store.save([normalized(_event(1))])
     await pool.execute("ALTER TABLE sessions RENAME TO hidden")
@@ -91,13 +91,13 @@ async def test_activity_that_cannot_be_told_is_told_the_next_time(
 
     await store.flush_activity()
 
-    assert await _last(pool) == SECOND
+    assert await _duration(pool) == SECOND
 
 
 async def test_a_session_whose_events_were_not_stored_gets_its_start_with_them(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """It was begun before; whoever stores its first event stores the start, once."""
+    """The session was inserted before. The worker that stores its first event stores the start, once."""
     batch, other = normalized(first := _event()), normalized(_event(1))
     async with _failing(pool):
         with pytest.raises((DatabaseUnavailable, asyncpg.PostgresError)):
@@ -112,8 +112,10 @@ async def test_a_session_whose_events_were_not_stored_gets_its_start_with_them(
     assert len(await sessions(pool)) == 1
 
 
-async def test_a_start_that_was_not_stored_is_no_second_one(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """The client's own start finds its session begun already, by itself."""
+async def test_a_clients_start_that_failed_is_not_a_second_start_when_retried(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """It finds the session that its first attempt inserted."""
     batch = normalized(_event(type="session"))
     async with _failing(pool):
         with pytest.raises((DatabaseUnavailable, asyncpg.PostgresError)):
@@ -123,8 +125,10 @@ async def test_a_start_that_was_not_stored_is_no_second_one(store: BatchStore, p
     assert len(await sessions(pool)) == 1
 
 
-async def test_a_transaction_that_failed_moves_no_session(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Half an hour later is another session, as if it had never been tried."""
+async def test_a_transaction_that_failed_does_not_extend_a_session(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """An event half an hour later starts another session."""
     await store.save([normalized(_event())])
     async with _failing(pool):
         with pytest.raises((DatabaseUnavailable, asyncpg.PostgresError)):
@@ -133,10 +137,10 @@ async def test_a_transaction_that_failed_moves_no_session(store: BatchStore, poo
     assert await store.save([normalized(_event(28 * 60))]) == Tally(stored=1, derived=1)
 
 
-async def test_an_end_that_somebody_else_set_is_noticed_after_a_while(
+async def test_an_end_from_elsewhere_is_noticed_when_the_cache_expires(
     store: BatchStore, pool: asyncpg.Pool, clock: FakeClock
 ) -> None:
-    """Such as a heartbeat that closes: what comes later is another session."""
+    """A heartbeat closes the session; later events start another one."""
     await store.save([normalized(_event())])
     closed_ms = round(today().timestamp() * 1000) + 1000
     await apply_beats(pool, [Beat(PROJECT.bytes, digest_of_key("jane"), 0, closed_ms)])
@@ -146,8 +150,8 @@ async def test_an_end_that_somebody_else_set_is_noticed_after_a_while(
     assert await store.save([normalized(_event(3))]) == Tally(stored=1, derived=1)
 
 
-async def test_an_end_that_came_with_the_events_is_known_at_once(store: BatchStore) -> None:
-    """In the very next transaction."""
+async def test_an_end_among_the_events_counts_in_the_next_transaction(store: BatchStore) -> None:
+    """The cache is updated with the commit."""
     await store.save([normalized(_event())])
     await store.save([normalized(_event(1, type="sessionend"))])
 
@@ -155,7 +159,7 @@ async def test_an_end_that_came_with_the_events_is_known_at_once(store: BatchSto
 
 
 async def test_two_workers_share_a_session(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Each remembers it, and its row is as long as the longest that either of them tells."""
+    """Each caches it; its row gets the latest activity of both."""
     other = BatchStore(pool)
     await store.save([normalized(_event())])
     for seconds, each in ((1, other), (5, store), (3, other)):
@@ -164,26 +168,24 @@ async def test_two_workers_share_a_session(store: BatchStore, pool: asyncpg.Pool
     await store.flush_activity()
     await other.flush_activity()
 
-    assert await _last(pool) == 5 * SECOND
+    assert await _duration(pool) == 5 * SECOND
 
 
-async def test_a_session_goes_on_where_its_row_was_not_told_yet(
+async def test_a_session_continues_from_activity_that_is_not_written_yet(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """Its last event counts, told or not."""
+    """Its last event counts, although its row does not say so."""
     await store.save([normalized(_event())])
     await store.save([normalized(_event(20))])
 
-    assert await _last(pool) == timedelta()
+    assert await _duration(pool) == timedelta()
     assert await store.save([normalized(_event(15 * 60 + 20, type="error"))]) == Tally(stored=1)
     [session] = await sessions(pool)
     assert session["has_error"]
 
 
-async def test_part_of_what_was_looked_for_may_be_stored_already(
-    store: BatchStore, pool: asyncpg.Pool
-) -> None:
-    """A replay comes together with new events: it is left out, they are stored."""
+async def test_a_replay_may_come_together_with_new_events(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The replay is left out, and the new events are stored."""
     batch = normalized(_event())
     await store.save([batch])
 

@@ -1,4 +1,4 @@
-"""Batch ids are forgotten when nothing can bring their batch back."""
+"""Batch ids are deleted when their batch can no longer be replayed."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,8 +14,8 @@ from tests.database.rows import an_event, days_ago, normalized, post_id
 pytestmark = pytest.mark.integration
 
 
-async def test_only_old_ids_are_forgotten(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was stored recently is still known as stored; chunks are followed to their end."""
+async def test_only_old_ids_are_deleted(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch stored recently is still a replay; old ids are deleted chunk by chunk until none is left."""
     monkeypatch.setattr("collector.database.writing.batch_ids._CHUNK", 3)
     await pool.execute(
         "INSERT INTO stored_batches SELECT id, now() - interval '3 days' FROM unnest($1::uuid[]) AS id",

@@ -1,4 +1,4 @@
-"""A reference that is met again shortly after midnight is a duplicate, also when two workers race."""
+"""A reference that repeats shortly after midnight is a duplicate, even when two workers race."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -18,12 +18,12 @@ MIDNIGHT = days_ago(5).replace(hour=0)
 
 @pytest.fixture
 def store(pool: asyncpg.Pool) -> BatchStore:
-    """A store with the window that is the default."""
+    """A store with the default window."""
     return BatchStore(pool)
 
 
 def an_event_at(minutes: float, reference_id: str = "order-4711", **members: Any) -> Event:
-    """Accepted so many minutes after midnight."""
+    """An event accepted this many minutes after midnight."""
     accepted: datetime = MIDNIGHT + timedelta(minutes=minutes)
     return an_event(accepted=accepted, reference_id=reference_id, **members)
 
@@ -41,7 +41,7 @@ def an_event_at(minutes: float, reference_id: str = "order-4711", **members: Any
 async def test_a_repeat_across_midnight_is_a_duplicate(
     store: BatchStore, pool: asyncpg.Pool, first: float, second: float
 ) -> None:
-    """What is stored stays, whichever it is; and both are counted."""
+    """The one stored first stays, even if it was accepted later; both are counted."""
     stays = an_event_at(first)
 
     assert await store.save([normalized(stays)]) == Tally(stored=1)
@@ -64,53 +64,57 @@ async def test_a_repeat_across_midnight_is_a_duplicate(
         pytest.param(an_event_at(-1), an_event_at(24 * 60 - 1), id="a day apart"),
     ],
 )
-async def test_what_is_no_repeat_is_stored(store: BatchStore, one: Event, other: Event) -> None:
-    """By the rules that hold everywhere else."""
+async def test_an_event_that_repeats_no_reference_within_the_window_is_stored(
+    store: BatchStore, one: Event, other: Event
+) -> None:
+    """The same rules apply as within a day."""
     assert await store.save([normalized(one)]) == Tally(stored=1)
     assert await store.save([normalized(other)]) == Tally(stored=1)
 
 
 async def test_in_one_batch_the_first_accepted_wins(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Whatever their order in it; three in a row are judged by what is stored."""
+    """Whatever their order in the batch. Each is compared with what is stored."""
     events = [an_event_at(minutes) for minutes in (40, -30, 20)]
 
     assert await store.save([normalized(*events)]) == Tally(stored=2, duplicate=1)
 
-    # 40 is more than an hour after -30, and 20, which is not, is not there.
+    # 20 repeats -30 and is not stored; 40 is more than an hour after -30.
     assert [row["id"].bytes for row in await stored(pool)] == [events[1].id, events[0].id]
 
 
-async def test_a_refused_event_is_no_first_one(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """What follows it takes its place, in the same partition or the next."""
-    refused = an_event_at(-2, data=b"nope")
+async def test_a_rejected_event_does_not_make_the_next_one_a_duplicate(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """The next event with its reference is stored, in the same partition or the next."""
+    rejected = an_event_at(-2, data=b"nope")
     second, third = an_event_at(-1), an_event_at(1)
 
-    tally = await store.save([normalized(refused, second, third)])
+    tally = await store.save([normalized(rejected, second, third)])
 
     assert tally == Tally(stored=1, duplicate=1, dead_lettered=1)
     assert [row["id"].bytes for row in await stored(pool)] == [second.id]
 
 
-async def test_a_window_of_nothing_is_off(pool: asyncpg.Pool) -> None:
-    """Then a reference is unique by UTC day alone."""
+async def test_a_window_of_zero_turns_the_look_up_off(pool: asyncpg.Pool) -> None:
+    """A reference is then unique within its UTC day only."""
     store = BatchStore(pool, reference_window=timedelta())
 
     assert await store.save([normalized(an_event_at(-1))]) == Tally(stored=1)
     assert await store.save([normalized(an_event_at(1))]) == Tally(stored=1)
 
 
-async def test_a_window_of_hours_reaches_as_far(pool: asyncpg.Pool) -> None:
-    """Not only to the hours beside midnight."""
+async def test_a_window_may_span_several_hours(pool: asyncpg.Pool) -> None:
+    """Not just the hours next to midnight."""
     store = BatchStore(pool, reference_window=timedelta(hours=5))
 
     assert await store.save([normalized(an_event_at(-150))]) == Tally(stored=1)
     assert await store.save([normalized(an_event_at(150))]) == Tally(duplicate=1)
 
 
-async def test_two_that_store_on_both_sides_at_once_store_it_once(
+async def test_concurrent_transactions_on_both_sides_store_a_reference_once(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """Neither sees the other's rows before the commit: the gate lets them pass one after the other."""
+    """Neither sees the other's rows before the commit, so the gate makes one wait for the other."""
     rounds, references = 25, [f"reference-{number}" for number in range(10)]
 
     for number in range(rounds):
@@ -125,10 +129,10 @@ async def test_two_that_store_on_both_sides_at_once_store_it_once(
     assert (await usage(pool))["duplicate", ""] == 3 * rounds * len(references)
 
 
-async def test_transactions_with_both_sides_do_not_wait_in_a_circle(
+async def test_transactions_with_events_of_both_sides_do_not_deadlock(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """As when a backlog is drained that was accepted around midnight."""
+    """As happens when a backlog from around midnight is drained."""
     references = [f"reference-{number}" for number in range(50)]
 
     async with asyncio.TaskGroup() as tasks:
@@ -139,8 +143,10 @@ async def test_transactions_with_both_sides_do_not_wait_in_a_circle(
     assert len(await stored(pool)) == len(references)
 
 
-async def test_away_from_midnight_nobody_waits_at_the_gate(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Events without a reference never do."""
+async def test_away_from_midnight_no_transaction_waits_at_the_gate(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Neither do events without a reference near midnight."""
     async with pool.acquire() as connection, connection.transaction(), asyncio.timeout(5):
         await connection.execute("LOCK TABLE midnight_gate")
 

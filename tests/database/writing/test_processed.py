@@ -1,4 +1,4 @@
-"""What is finished is counted in the transaction that stores it, by shard, and only once."""
+"""What is processed is counted once, by shard, in the transaction that stores it."""
 
 from collections import Counter
 from dataclasses import replace
@@ -19,7 +19,7 @@ async def processed(pool: asyncpg.Pool) -> list[tuple[int, ...]]:
 
 
 async def test_batches_posts_and_events_are_counted_by_shard(pool: asyncpg.Pool) -> None:
-    """Events are all that came out of the posts, whatever became of them."""
+    """Events count whatever their outcome."""
     discarded = Counter({Discard(PROJECT, today(), DiscardReason.TOO_OLD): 3})
     event = an_event(reference_id="order-00001")
     batches = [
@@ -37,7 +37,7 @@ async def test_batches_posts_and_events_are_counted_by_shard(pool: asyncpg.Pool)
 
 
 async def test_a_replay_counts_nothing_and_a_repeat_is_counted_apart(pool: asyncpg.Pool) -> None:
-    """Then accepted is processed, repeated and in the stream, exactly."""
+    """So that accepted equals processed plus repeated plus what is in the stream."""
     batch = replace(normalized(an_event()), post_count=5, entry_id="1-0")
     repeat = replace(batch, entry_id="2-0")
     store = BatchStore(pool)
@@ -49,7 +49,7 @@ async def test_a_replay_counts_nothing_and_a_repeat_is_counted_apart(pool: async
 
 
 async def test_a_batch_in_parts_counts_as_one(pool: asyncpg.Pool) -> None:
-    """Its events with each part, the batch and its posts with the last; a repeat once, with all its posts."""
+    """Its events count with each part, the batch and its posts with the last; a repeat counts once."""
     parts = [replace(normalized(an_event(), an_event()), is_part=True, entry_id="1-0") for _ in range(3)]
     whole = replace(normalized(), post_count=3, entry_id="1-0")
     store = BatchStore(pool)

@@ -42,7 +42,7 @@ def store(pool: asyncpg.Pool) -> BatchStore:
 
 
 async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Every column, to the last digit."""
+    """In every column, to the last digit."""
     event = an_event(
         reference_id="order-4711",
         message="Grüße",
@@ -66,7 +66,7 @@ async def test_an_event_is_stored_with_all_that_it_has(store: BatchStore, pool: 
 async def test_a_replayed_batch_contributes_nothing_not_even_counts(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """A worker that died after the commit left its entry to another one."""
+    """A worker died after the commit, and another one claims its entry."""
     discarded = Counter({Discard(PROJECT, today(), DiscardReason.TOO_OLD): 2})
     batch = normalized(
         an_event(), an_event(reference_id="order-4711"), dead_letters=[a_letter()], discarded=discarded
@@ -80,8 +80,10 @@ async def test_a_replayed_batch_contributes_nothing_not_even_counts(
     assert len(await stored(pool)) == 2
 
 
-async def test_a_batch_given_twice_in_one_save_is_stored_once(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """An entry may be read and claimed by the same worker."""
+async def test_a_batch_that_is_twice_in_one_save_is_stored_once(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """The same worker may read an entry and claim it."""
     batch = normalized(an_event())
 
     assert await store.save([batch, batch]) == Tally(stored=1, replayed=1)
@@ -89,7 +91,7 @@ async def test_a_batch_given_twice_in_one_save_is_stored_once(store: BatchStore,
 
 
 async def test_a_reference_id_is_stored_once_a_project_and_day(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """The first of a batch wins, and what is there wins over what comes; other projects are not concerned."""
+    """The first of a batch wins, and a stored event wins over a new one. Other projects are not affected."""
     first, second = an_event(reference_id="order-4711"), an_event(reference_id="order-4711")
     elsewhere = an_event(reference_id="order-4711", project_id=OTHER_PROJECT)
 
@@ -102,23 +104,23 @@ async def test_a_reference_id_is_stored_once_a_project_and_day(store: BatchStore
     assert await usage(pool) == {("stored", ""): 2, ("duplicate", ""): 2}
 
 
-async def test_another_day_is_another_mark(store: BatchStore) -> None:
-    """A reference is unique by UTC day of acceptance."""
+async def test_a_reference_may_repeat_on_another_day(store: BatchStore) -> None:
+    """It is unique within a UTC day of acceptance."""
     yesterday = an_event(accepted=days_ago(1), reference_id="order-4711")
 
     assert await store.save([normalized(yesterday)]) == Tally(stored=1)
     assert await store.save([normalized(an_event(reference_id="order-4711"))]) == Tally(stored=1)
 
 
-async def test_what_stands_for_unusable_references_is_never_a_duplicate(store: BatchStore) -> None:
-    """Any number of events may carry it."""
+async def test_the_placeholder_for_unusable_references_is_never_a_duplicate(store: BatchStore) -> None:
+    """Any number of events may have it."""
     events = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
 
     assert await store.save([normalized(*events)]) == Tally(stored=3)
 
 
-async def test_case_matters_in_references(store: BatchStore) -> None:
-    """Two references that differ in case are two."""
+async def test_references_that_differ_in_case_are_different(store: BatchStore) -> None:
+    """References are compared byte by byte."""
     events = [an_event(reference_id="Order-4711"), an_event(reference_id="order-4711")]
 
     assert await store.save([normalized(*events)]) == Tally(stored=2)
@@ -137,10 +139,10 @@ async def test_case_matters_in_references(store: BatchStore) -> None:
         pytest.param({"type": None}, "NotNullViolation", id="no type"),
     ],
 )
-async def test_a_poisoned_event_costs_itself_alone(
+async def test_a_bad_event_does_not_affect_the_others(
     store: BatchStore, pool: asyncpg.Pool, members: dict[str, Any], error: str
 ) -> None:
-    """Its 20 neighbours are stored, it is kept with its reason, and nothing is lost."""
+    """The other 20 are stored, and the bad one becomes a dead letter with the reason."""
     poisoned = an_event(**members)
     events = [an_event(reference_id=f"reference-{number}") for number in range(20)]
     events.insert(13, poisoned)
@@ -159,10 +161,10 @@ async def test_a_poisoned_event_costs_itself_alone(
     assert await usage(pool) == {("stored", ""): 20, ("dead_lettered", "refused_by_database"): 1}
 
 
-async def test_a_stream_of_nothing_but_poison_is_not_written_off(
+async def test_a_stream_of_bad_events_alone_does_not_become_dead_letters(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """That is no fault of the data: nothing is stored or counted until it is mended."""
+    """Something else is wrong: nothing is stored or counted until that is fixed."""
     batch = normalized(*[an_event(data=b"nope") for _ in range(120)])
 
     for _ in range(2):
@@ -171,22 +173,24 @@ async def test_a_stream_of_nothing_but_poison_is_not_written_off(
 
     assert await usage(pool) == {}
     assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 0
-    mended = NormalizedBatch(batch.id, 1, events=[an_event() for _ in range(120)])
-    assert await store.save([mended]) == Tally(stored=120)
+    fixed = NormalizedBatch(batch.id, 1, events=[an_event() for _ in range(120)])
+    assert await store.save([fixed]) == Tally(stored=120)
 
 
-async def test_a_batch_of_nothing_but_poison_is_kept_whole(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Halving ends, and every row has its letter."""
+async def test_a_small_batch_of_bad_events_alone_becomes_dead_letters(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """The halving ends, with a dead letter for each row."""
     tally = await store.save([normalized(*[an_event(data=b"nope") for _ in range(5)])])
 
     assert tally == Tally(dead_lettered=5)
     assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 5
 
 
-async def test_the_body_of_a_refused_event_is_json_when_its_data_is(
+async def test_the_body_of_a_rejected_event_is_json_if_its_data_is(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """Whoever mends it later can read it."""
+    """So that a person can read and repair it."""
     await store.save([normalized(an_event(count=2**40, value=Decimal("1.5"), reference_id="order-4711"))])
 
     body = msgspec.json.decode(await pool.fetchval("SELECT body FROM dead_letters"))
@@ -196,7 +200,7 @@ async def test_the_body_of_a_refused_event_is_json_when_its_data_is(
 
 
 async def test_dead_letters_are_kept_byte_by_byte(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Also with headers that no text column takes, and without a known project."""
+    """Also with headers that no text column can store, and without a known project."""
     letter = a_letter(user_agent="agent\0/\udcff1", project_id=None, organization_id=None, detail="x" * 5000)
 
     assert await store.save([normalized(dead_letters=[letter])]) == Tally(dead_lettered=1)
@@ -210,7 +214,7 @@ async def test_dead_letters_are_kept_byte_by_byte(store: BatchStore, pool: async
 
 
 async def test_usage_is_counted_under_the_hour_of_acceptance(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """However late the worker comes."""
+    """Even if the worker stores it days later."""
     accepted = days_ago(2) + timedelta(minutes=59, seconds=59)
     await store.save([normalized(an_event(accepted=accepted))])
     await store.save([normalized(an_event(accepted=accepted))])
@@ -222,7 +226,7 @@ async def test_usage_is_counted_under_the_hour_of_acceptance(store: BatchStore, 
 
 
 async def test_a_missing_partition_is_made(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """A post may be older than any partition that maintenance made, or newer."""
+    """A post may be older or newer than all partitions that maintenance has made."""
     events = [an_event(accepted=days_ago(number)) for number in (40, 3, -9)]
 
     assert await store.save([normalized(*events)]) == Tally(stored=3)
@@ -232,13 +236,13 @@ async def test_a_missing_partition_is_made(store: BatchStore, pool: asyncpg.Pool
 @pytest.mark.parametrize(
     "days",
     [
-        pytest.param(31, id="older than what is kept"),
-        pytest.param(-3, id="further ahead than tomorrow"),  # and a midnight between here and there
-        pytest.param(-40_000, id="a century ahead"),
+        pytest.param(31, id="older than retention"),
+        pytest.param(-3, id="after tomorrow"),  # a midnight may pass until it is stored
+        pytest.param(-40_000, id="in a century"),
     ],
 )
 async def test_no_partition_is_made_for_an_implausible_time(pool: asyncpg.Pool, days: int) -> None:
-    """An ingest process whose clock is wrong makes dead letters, not leaves; its neighbours are stored."""
+    """An ingest process with a wrong clock causes dead letters, not partitions; other events are stored."""
     accepted = real_days_ago(days)
     store = BatchStore(pool, retention_days=30)
     wrong = an_event(accepted=accepted, reference_id="order-4711")
@@ -253,7 +257,7 @@ async def test_no_partition_is_made_for_an_implausible_time(pool: asyncpg.Pool, 
 
 
 async def test_within_retention_and_tomorrow_partitions_are_made(pool: asyncpg.Pool) -> None:
-    """And whatever has a partition already is stored there."""
+    """An event whose partition exists is stored whatever its age."""
     await BatchStore(pool).save([normalized(an_event(accepted=real_days_ago(50)))])
     store = BatchStore(pool, retention_days=30)
 
@@ -263,10 +267,10 @@ async def test_within_retention_and_tomorrow_partitions_are_made(pool: asyncpg.P
     assert await store.save([normalized(*events)]) == Tally(stored=4)
 
 
-async def test_events_go_straight_into_their_partition_until_one_is_met_again(
+async def test_events_are_copied_into_their_partition_until_a_duplicate_is_found(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """Staging is for repeats: it begins with the first one found, and ends when none is."""
+    """Staging begins with the first duplicate and ends with a transaction that has none."""
     first, fresh = normalized(*_referenced(0, 20)), normalized(*_referenced(20, 40))
     mixed = normalized(*_referenced(10, 60))
 
@@ -288,8 +292,8 @@ async def _is_staging_there(pool: asyncpg.Pool) -> bool:
     return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'staging')"))
 
 
-async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """They are known before anything is sent."""
+async def test_repeats_within_a_batch_do_not_need_staging(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """They are found before anything is sent."""
     events = [*_referenced(0, 5), *_referenced(0, 5)]
 
     assert await store.save([normalized(*events)]) == Tally(stored=5, duplicate=5)
@@ -298,10 +302,10 @@ async def test_repeats_within_a_batch_go_the_direct_way(store: BatchStore, pool:
     assert await _is_staging_there(pool) is False
 
 
-async def test_a_batch_of_several_days_goes_into_several_leaves(
+async def test_a_batch_of_several_days_goes_into_several_partitions(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """All or nothing, also when one of them objects."""
+    """Also if one of them finds a duplicate."""
     days = [days_ago(number) for number in (3, 2, 1)]
     await store.save([normalized(an_event(accepted=days[1], reference_id="order-4711"))])
 
@@ -312,10 +316,7 @@ async def test_a_batch_of_several_days_goes_into_several_leaves(
 
 
 async def test_a_partition_that_was_dropped_is_made_again(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Retention may be faster than a stream that stood still.
-
-    Connections know the old partition from before.
-    """
+    """Retention may drop it while the stream stands still. Connections have cached the old partition."""
     accepted = days_ago(40)
     await store.save([normalized(an_event(accepted=accepted, reference_id="order-4711"))])
     name = f"events_{accepted:%Y%m%d}"
@@ -326,12 +327,14 @@ async def test_a_partition_that_was_dropped_is_made_again(store: BatchStore, poo
     assert again == Tally(stored=1)
 
 
-async def test_of_two_savers_of_one_batch_one_stores_it(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Two workers may hold the same entry: the one that comes second waits and repeats nothing."""
+async def test_concurrent_workers_with_the_same_batches_store_each_once(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Two workers may hold the same entry: the second one waits and finds a replay."""
     batches = [normalized(*[an_event(reference_id=f"ref-{b}-{n}") for n in range(50)]) for b in range(4)]
 
     async with asyncio.TaskGroup() as tasks:
-        # In opposite orders, so that they would wait in a circle were nothing sorted.
+        # In opposite orders, so that they would deadlock if nothing were sorted.
         savers = [tasks.create_task(store.save(batches[::step])) for step in (1, -1, 1, -1)]
 
     tallies = [saver.result() for saver in savers]
@@ -340,10 +343,10 @@ async def test_of_two_savers_of_one_batch_one_stores_it(store: BatchStore, pool:
     assert len(await stored(pool)) == 200
 
 
-async def test_savers_of_the_same_references_do_not_wait_in_a_circle(
+async def test_concurrent_workers_with_the_same_references_do_not_deadlock(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """Two batches with the same references in opposite orders: no deadlock, each reference stored once."""
+    """The batches have them in opposite orders; each reference is stored once."""
     references = [f"reference-{number:04}" for number in range(300)]
 
     async with asyncio.TaskGroup() as tasks:
@@ -357,10 +360,10 @@ async def test_savers_of_the_same_references_do_not_wait_in_a_circle(
     assert len(await stored(pool)) == 300
 
 
-async def test_a_connection_lost_in_the_transaction_leaves_nothing(
+async def test_a_connection_lost_in_the_transaction_stores_nothing(
     database_url: str, pool: asyncpg.Pool
 ) -> None:
-    """The batch can be saved again, whole."""
+    """The whole batch can be saved again."""
     batch = normalized(an_event(), an_event())
     small_pool = await create_pool(database_url, max_size=1, application_name="victim")
     try:
@@ -380,7 +383,7 @@ async def test_a_connection_lost_in_the_transaction_leaves_nothing(
 
 
 async def _terminate_waiting(pool: asyncpg.Pool, application_name: str) -> None:
-    """Kill the connection as soon as it waits for a lock."""
+    """Terminate the connection as soon as it waits for a lock."""
 
     async def is_killed() -> bool:
         return bool(
@@ -394,8 +397,8 @@ async def _terminate_waiting(pool: asyncpg.Pool, application_name: str) -> None:
     await until(is_killed, what="the saver waits for the batch id")
 
 
-async def test_the_same_moment_in_any_zone_is_the_same_day(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """The last millisecond of a UTC day lies in that day's partition, the next one in the next."""
+async def test_the_partition_goes_by_the_utc_day_of_acceptance(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """The last millisecond of a UTC day is in that day's partition, the next one in the next."""
     midnight = days_ago(5).replace(hour=0)
     events = [an_event(accepted=midnight - timedelta(milliseconds=1)), an_event(accepted=midnight)]
 
@@ -413,14 +416,14 @@ def _partition(day: datetime) -> str:
 
 
 @pytest.mark.parametrize("is_direct", [True, False])
-async def test_a_partition_dropped_at_the_last_moment_is_an_outage(
+async def test_a_partition_dropped_at_the_last_moment_leads_to_a_retry(
     store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, *, is_direct: bool
 ) -> None:
-    """Not the events' fault: nothing becomes a dead letter, the repeat makes the partition again."""
+    """No event becomes a dead letter, and the retry makes the partition again."""
     store._is_direct = is_direct
 
     async def none_is_missing(*_arguments: object) -> None:
-        """As it looks when the partition is dropped right afterwards."""
+        """The answer just before the partition is dropped."""
 
     batch = normalized(an_event())
     with monkeypatch.context() as meanwhile:
