@@ -1,1 +1,1 @@
-"""The hot path: know the sender, queue the body as it came, answer 202."""
+"""Accepts events: authenticates the sender, queues the body as it arrived, answers 202."""

@@ -1,8 +1,8 @@
-"""Backpressure: saying 503 before we break, by the bytes that the queue holds and the disk that it has left.
+"""Backpressure: answers 503 before the queue's memory or its disk is full.
 
 Above the high mark (at most 80 % of the queue's memory, so that tokens, counters and heartbeats can always be
-written) posts are refused until the low mark is reached. `Retry-After` is how long the workers need for that,
-at the rate at which they have been emptying the queue.
+written) posts are refused until the low mark is reached. `Retry-After` is the time that the workers need for
+that at their recent speed.
 """
 
 from collections import deque
@@ -18,10 +18,10 @@ from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
 LOW_MARK_SHARE: Final = 0.9
-"""Of the high mark: where posts are taken again, so that ingest does not flutter."""
+"""The low mark, as a share of the high one: the gap keeps ingest from switching back and forth."""
 
 _DISK_AGAIN_SHARE: Final = 1.05
-"""Of what must be free: so much is, before posts are taken again."""
+"""How much must be free before posts are accepted again, as a share of the required space."""
 _RATE_WINDOW_SECONDS: Final = 10.0
 _SHORTEST_WAIT_SECONDS: Final = 1
 _LONGEST_WAIT_SECONDS: Final = 120
@@ -29,9 +29,9 @@ _LONGEST_WAIT_SECONDS: Final = 120
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Where ingest begins to refuse: a share of the queue's memory, and bytes left on its disk.
+    """When ingest begins to refuse: at a share of the queue's memory, or below a free space on its disk.
 
-    `disk` is a folder on the queue's disk, or None where ingest cannot see it.
+    `disk` is a folder on the queue's disk, or None if ingest cannot see that disk.
     """
 
     memory_share: float
@@ -40,70 +40,75 @@ class Marks:
 
 
 class Backpressure:
-    """Knows how full the queue and its disk are, and for how long posts must be refused."""
+    """Tracks how full the queue and its disk are, and refuses posts while either is too full."""
 
     def __init__(self, marks: Marks, clock: Clock, metrics: IngestMetrics, reasons: Reasons) -> None:
         self._marks = marks
         self._clock = clock
         self._metrics = metrics
         self.reasons = reasons
-        self._looks: deque[tuple[float, QueueLoad]] = deque()
-        self._taken_bytes = 0
+        self._observed: deque[tuple[float, QueueLoad]] = deque()
+        self._appended_bytes = 0
         self._room_bytes = inf
         self._is_full = False
-        reasons.wait_for(QUEUE_FULL, self.retry_after_seconds)
+        reasons.set_retry_after(QUEUE_FULL, self.retry_after_seconds)
 
     @property
     def disk(self) -> Path | None:
-        """A folder on the queue's disk, where it can be seen."""
+        """A folder on the queue's disk, or None if ingest cannot see that disk."""
         return self._marks.disk
 
     def limit_bytes(self) -> int:
-        """How much memory the queue may take; 0 where it has no limit or has said nothing yet."""
-        return self._looks[-1][1].limit_bytes if self._looks else 0
+        """The memory limit of the queue; 0 if it has none or has not been observed yet."""
+        return self._observed[-1][1].limit_bytes if self._observed else 0
 
-    def took(self, size_bytes: int) -> None:
-        """Count what went to the queue since the last look: it may come faster than looks do."""
-        self._taken_bytes += size_bytes
-        if self._taken_bytes > self._room_bytes and not self._is_full:
-            self._judge(self._looks[-1][1])
+    def count_appended(self, size_bytes: int) -> None:
+        """Count bytes appended since the last observation: the queue may fill up before the next one."""
+        self._appended_bytes += size_bytes
+        if self._appended_bytes > self._room_bytes and not self._is_full:
+            self._judge(self._observed[-1][1])
 
     def observe(self, load: QueueLoad, *, is_over: bool = False) -> None:
-        """Judge by a new look at the queue; `is_over`: its server refuses writes for want of memory."""
+        """Judge by a new observation; with `is_over` the server refuses writes for lack of memory."""
         now = self._clock.monotonic()
-        self._looks.append((now, load))
-        while now - self._looks[0][0] > _RATE_WINDOW_SECONDS:
-            self._looks.popleft()
-        self._taken_bytes = 0
+        self._observed.append((now, load))
+        while now - self._observed[0][0] > _RATE_WINDOW_SECONDS:
+            self._observed.popleft()
+        self._appended_bytes = 0
         self._room_bytes = self._high_mark(load) - load.used_bytes if load.limit_bytes else inf
         self._judge(load, is_over=is_over)
         self._metrics.queue_used_bytes.set(load.used_bytes)
         self._metrics.queue_limit_bytes.set(load.limit_bytes)
 
-    def refused(self) -> None:
-        """The server has refused a write for want of memory; the next look judges again."""
+    def note_refused_write(self) -> None:
+        """Refuse posts until the next observation: the server has refused a write for lack of memory."""
         self._is_full = True
         self.reasons.put(QUEUE_FULL, "its server is over maxmemory")
 
     def observe_disk(self, free_bytes: int | None) -> None:
-        """Judge by what is left on the queue's disk."""
-        least = self._marks.disk_free_bytes
+        """Judge by the free space on the queue's disk; None if it cannot be read."""
+        required = self._marks.disk_free_bytes
         if self.reasons.holds(DISK_SHORT):
-            least = round(least * _DISK_AGAIN_SHARE)
-        is_short = free_bytes is not None and free_bytes < least
+            required = round(required * _DISK_AGAIN_SHARE)
+        is_short = free_bytes is not None and free_bytes < required
         self.reasons.put(
             DISK_SHORT,
-            f"{free_bytes} bytes are free, posts are taken from {least} on (HEADRACE_QUEUE_DISK_FREE_BYTES)"
+            f"{free_bytes} bytes are free, {required} are required (HEADRACE_QUEUE_DISK_FREE_BYTES)"
             if is_short
             else None,
         )
 
     def retry_after_seconds(self) -> int:
-        """How long the workers need until the low mark; the longest wait when they empty nothing."""
-        rate = self._drained_bytes_per_second() if self._looks else 0.0
+        """How long the workers need to reach the low mark; the longest wait if they drain nothing."""
+        if not self._observed:
+            return _LONGEST_WAIT_SECONDS
+        (began, first), (ended, load) = self._observed[0], self._observed[-1]
+        if ended <= began or not load.entries:
+            return _LONGEST_WAIT_SECONDS
+        # Entries are counted as they leave; assume that they have the average size of those still queued.
+        rate = (load.drained - first.drained) * (load.used_bytes / load.entries) / (ended - began)
         if rate <= 0:
             return _LONGEST_WAIT_SECONDS
-        load = self._looks[-1][1]
         excess = load.used_bytes - self._high_mark(load) * LOW_MARK_SHARE
         return round(min(max(excess / rate, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS))
 
@@ -112,17 +117,9 @@ class Backpressure:
 
     def _judge(self, load: QueueLoad, *, is_over: bool = False) -> None:
         share = LOW_MARK_SHARE if self._is_full else 1.0
-        used = load.used_bytes + self._taken_bytes
+        used = load.used_bytes + self._appended_bytes
         was_full, is_bounded = self._is_full, bool(load.limit_bytes)
         self._is_full = is_over or (is_bounded and used > self._high_mark(load) * share)
         if self._is_full != was_full:
             problem = f"{used} bytes are used of {load.limit_bytes}" if self._is_full else None
             self.reasons.put(QUEUE_FULL, problem)
-
-    def _drained_bytes_per_second(self) -> float:
-        """Entries that left, at the size that those in the queue have on average."""
-        (began, first), (ended, last) = self._looks[0], self._looks[-1]
-        if ended <= began or not last.entries:
-            return 0.0
-        entry_bytes = last.used_bytes / last.entries
-        return (last.drained - first.drained) * entry_bytes / (ended - began)

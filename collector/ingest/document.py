@@ -1,4 +1,4 @@
-"""What ingest says of its routes: to each its own, and to all that they take a token."""
+"""Ingest's routes for the OpenAPI document, with the refusals and the access common to all of them."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,7 +13,7 @@ _NEEDS: Final = "Needs a token with the scope `client`, which `user` implies."
 
 
 def documented_routes() -> Iterator[DocumentedRoute]:
-    """Every route of ingest that says what it does."""
+    """Every route of ingest whose handler declares an operation."""
     for route in ROUTES:
         operation = find_operation(route.handler)
         if operation is not None:

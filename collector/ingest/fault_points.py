@@ -1,4 +1,4 @@
-"""Where crash tests can make ingest die."""
+"""The points at which crash tests can kill ingest."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from collector.process.faults import FaultPoint, FaultPoints
 
 
 def with_fault_points(sink: PostSink, faults: FaultPoints) -> PostSink:
-    """The sink itself, unless a crash test is on."""
-    return sink if faults.directory is None else _MortalSink(sink, faults)
+    """The sink, with a fault point after each append if crash tests are enabled."""
+    return sink if faults.directory is None else _FaultySink(sink, faults)
 
 
 @dataclass(frozen=True, slots=True)
-class _MortalSink:
+class _FaultySink:
     sink: PostSink
     faults: FaultPoints
 

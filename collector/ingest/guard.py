@@ -1,6 +1,6 @@
-"""What every handler of ingest has around it: refusals are counted, and our own faults are 503.
+"""Wraps every handler of ingest: counts refusals, and answers 503 to errors on our side.
 
-Clients throw events away on most other codes.
+Clients drop events on most other codes.
 """
 
 import functools
@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 
 from collector.domain.errors import Refusal, Unavailable
-from collector.ingest.services import DOOR
+from collector.ingest.services import INGEST
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -18,19 +18,19 @@ _log = structlog.get_logger()
 
 
 def ingest_errors(handler: Handler) -> Handler:
-    """Count refusals, and answer 503 to whatever goes wrong on our side."""
+    """Count refusals, and answer 503 to unexpected errors."""
 
     @functools.wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
         except Refusal as refusal:
-            request.app[DOOR].count_refusal(refusal)
+            request.app[INGEST].count_refusal(refusal)
             raise
         except Exception as error:
             _log.exception("request failed at ingest", path=request.path)
-            surprise = Unavailable("Something went wrong on our side; please repeat the request.")
-            request.app[DOOR].count_refusal(surprise)
-            raise surprise from error
+            unexpected = Unavailable("Something went wrong on our side; please repeat the request.")
+            request.app[INGEST].count_refusal(unexpected)
+            raise unexpected from error
 
     return guarded

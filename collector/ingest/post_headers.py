@@ -1,4 +1,4 @@
-"""The headers that posts and their answers have of their own."""
+"""The headers specific to posts and their answers."""
 
 from typing import Final
 
@@ -16,16 +16,16 @@ _LEGACY_PATHS: Final = "/api/v1/"
 
 
 def header_text(header: str) -> str:
-    """A header's text without the lone surrogates that bytes outside UTF-8 arrive as."""
+    """The header without lone surrogates, as which aiohttp passes bytes that are not UTF-8."""
     return header if header.isascii() else header.encode("utf-8", "replace").decode()
 
 
-def api_version_of(request: web.BaseRequest) -> int:
-    """Which version of the API the path belongs to."""
+def api_version(request: web.BaseRequest) -> int:
+    """The version of the API that the path belongs to."""
     return LEGACY_API if request.path.startswith(_LEGACY_PATHS) else _API
 
 
 def config_version_header(request: web.BaseRequest, config_version: int) -> dict[str, str]:
-    """The version of the client configuration, under the name that the path's version has for it."""
-    is_legacy = api_version_of(request) == LEGACY_API
+    """The header with the version of the client configuration, whose name depends on the API's version."""
+    is_legacy = api_version(request) == LEGACY_API
     return {LEGACY_CONFIG_VERSION_HEADER if is_legacy else CONFIG_VERSION_HEADER: str(config_version)}

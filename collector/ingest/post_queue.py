@@ -1,11 +1,11 @@
-"""Group commit: posts that arrive while a write is under way go out together in the next one.
+"""Group commit: posts that arrive during a write are written together in the next one.
 
-A next write starts when the last one has its reply, or, up to a few at once, when enough posts have gathered
-to be worth one: the server answers all that it was sent meanwhile after one fsync.
+The next write starts when the previous one has been answered. It starts earlier, with a few writes running
+concurrently, when enough posts have gathered: the server answers all of them after one fsync.
 
-Every post of a batch waits for the batch's one reply, which comes after the server's fsync. A batch whose
-reply is lost is repeated with the same batch id and never regrouped, within a bounded time; after that its
-posts are refused, though they may have been stored: what counts is the 202.
+Every post of a batch waits for the reply to the batch, which the server sends after its fsync. A batch whose
+reply is lost is sent again with the same batch id and the same posts, for a bounded time. After that its
+posts are refused, although they may have been stored: only a 202 is a promise.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
 
 APPEND_SECONDS: Final = 3.0
-"""How long a batch may take, repeats included, before its posts are refused."""
+"""How long a batch may take, including repeats, before its posts are refused."""
 
 _REPEAT_PAUSE_SECONDS: Final = 0.05
 _POSTS_PER_BATCH: Final = 512
 _BYTES_PER_BATCH: Final = 4 * 1024 * 1024
-_WRITES_AT_ONCE: Final = 4
-_POSTS_WORTH_A_WRITE: Final = 16
-_BYTES_WORTH_A_WRITE: Final = 128 * 1024
+_MAX_CONCURRENT_WRITES: Final = 4
+_MIN_POSTS_FOR_A_WRITE: Final = 16
+_MIN_BYTES_FOR_A_WRITE: Final = 128 * 1024
 _WAITING_BYTES: Final = 32 * 1024 * 1024
-"""Ingest refuses more than that waiting for the disk before its memory fills; one post may be larger."""
+"""Posts waiting for the disk beyond this size are refused, to bound memory; a single post may be larger."""
 
 _log = structlog.get_logger()
 
 
 class PostSink(Protocol):
-    """Where batches go."""
+    """Where batches are written."""
 
     async def append(self, shard: int, batch: PostBatch) -> None:
         """Return once the batch is on disk. Raises BrokerUnavailable or BrokerFull."""
@@ -48,15 +48,15 @@ class PostSink(Protocol):
 
 
 class _SharedFuture(asyncio.Future[None]):
-    """A future that many wait for: one waiter that is cancelled must not cancel it for the others."""
+    """A future with many waiters: cancelling one of them must not cancel it for the others."""
 
     def cancel(self, msg: object = None) -> bool:  # noqa: ARG002
-        """Not to be cancelled; the waiter learns of its own cancellation once the batch is written."""
+        """Ignore the cancellation; the waiter is cancelled once the batch is written."""
         return False
 
 
 class _Batch:
-    """Posts being collected for one write, and the one future that all of them wait for."""
+    """Posts collected for one write, and the future that all of them wait for."""
 
     __slots__ = ("posts", "size_bytes", "written")
 
@@ -65,29 +65,29 @@ class _Batch:
         self.size_bytes = 0
         self.written: asyncio.Future[None] = _SharedFuture(loop=asyncio.get_running_loop())
 
-    def takes(self, size_bytes: int) -> bool:
+    def has_room_for(self, size_bytes: int) -> bool:
         return not self.posts or (
             len(self.posts) < _POSTS_PER_BATCH and self.size_bytes + size_bytes <= _BYTES_PER_BATCH
         )
 
     @property
-    def is_worth_a_write(self) -> bool:
-        """Whether it is large enough not to wait for the write before it."""
-        return len(self.posts) >= _POSTS_WORTH_A_WRITE or self.size_bytes >= _BYTES_WORTH_A_WRITE
+    def is_large(self) -> bool:
+        """Whether it is large enough to be written without waiting for the write before it."""
+        return len(self.posts) >= _MIN_POSTS_FOR_A_WRITE or self.size_bytes >= _MIN_BYTES_FOR_A_WRITE
 
     def settle(self, refusal: Unavailable | None) -> None:
-        """Tell every waiting post, once: a second word comes too late."""
+        """Answer every waiting post; only the first call counts."""
         if self.written.done():
             return
         if refusal is None:
             self.written.set_result(None)
         else:
             self.written.set_exception(refusal)
-            self.written.exception()  # Read once, so that a batch nobody waits for any more stays quiet.
+            self.written.exception()  # Mark it as retrieved: nobody may be waiting any more.
 
 
 class PostQueue:
-    """Collects posts into batches and writes them to the shards in turn, while it is open."""
+    """Collects posts into batches and writes these to the shards in turn, while it is open."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class PostQueue:
         backpressure: Backpressure,
         shards: Callable[[], int] = lambda: 1,
     ) -> None:
-        """`shards` says how many there are: asked for each batch, because that may change."""
+        """`shards` returns the number of shards, which may change; it is called for each batch."""
         self._sink = sink
         self._ids = ids
         self._clock = clock
@@ -110,17 +110,17 @@ class PostQueue:
         self._waiting_bytes = 0
         self._group: asyncio.TaskGroup
         self._is_open = False
-        self._writes_under_way = 0
+        self._running_writes = 0
         self._next_shard = 0
 
     async def append(self, post: Post) -> None:
-        """Return once the post is on the queue's disk. Raises Unavailable when it may not be."""
+        """Return once the post is on the queue's disk. Raises Unavailable if it may not be there."""
         await self.put(post)
 
     def put(self, post: Post) -> asyncio.Future[None]:
-        """What is done once the post is on the queue's disk, or fails with Unavailable when it may not be.
+        """Queue the post; the future completes once it is on the queue's disk, or fails with Unavailable.
 
-        Many posts share it. Raises Unavailable at once for a post that is not taken.
+        All posts of a batch share the future. Raises Unavailable for a post that is not accepted.
         """
         size_bytes = len(post.body)
         if not self._is_open:
@@ -128,12 +128,12 @@ class PostQueue:
         if self._waiting_bytes + size_bytes > _WAITING_BYTES and self._waiting_bytes:
             self._reasons.note(POSTS_WAITING)
             raise self._reasons.refusal(POSTS_WAITING)
-        if not self._batches or not self._batches[-1].takes(size_bytes):
+        if not self._batches or not self._batches[-1].has_room_for(size_bytes):
             self._batches.append(_Batch())
         batch = self._batches[-1]
         batch.posts.append(post)
         batch.size_bytes += size_bytes
-        self._backpressure.took(size_bytes)
+        self._backpressure.count_appended(size_bytes)
         self._waiting_bytes += size_bytes
         if self._is_write_due:
             self._begin_write()
@@ -141,7 +141,7 @@ class PostQueue:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Take posts inside the block; it ends when those that were taken are written, or refused."""
+        """Accept posts inside the block; at its end, wait until all accepted posts are written or refused."""
         try:
             async with asyncio.TaskGroup() as self._group:
                 self._is_open = True
@@ -150,29 +150,29 @@ class PostQueue:
                 finally:
                     self.close()
         finally:
-            # Only where the tasks that write were cancelled: whoever waits must not wait for ever.
+            # Posts are left only if the writing tasks were cancelled: do not let them wait forever.
             self._refuse_waiting(self._reasons.refusal(STOPPING))
 
     def close(self) -> None:
-        """Take no more posts; those that wait are written."""
+        """Accept no more posts; those that wait are still written."""
         self._is_open = False
         self._reasons.put(STOPPING, "")
 
     @property
     def _is_write_due(self) -> bool:
-        if not self._batches or self._writes_under_way >= _WRITES_AT_ONCE:
+        if not self._batches or self._running_writes >= _MAX_CONCURRENT_WRITES:
             return False
-        return not self._writes_under_way or len(self._batches) > 1 or self._batches[0].is_worth_a_write
+        return not self._running_writes or len(self._batches) > 1 or self._batches[0].is_large
 
     def _begin_write(self) -> None:
-        """Write in a task of its own, which takes along what comes before it gets its turn."""
-        self._writes_under_way += 1
+        """Start a task that writes the oldest batch, which grows until the task runs."""
+        self._running_writes += 1
         writing = self._write_next()
         try:
             self._group.create_task(writing)
-        except RuntimeError:  # the group is being cancelled: nothing is written any more
+        except RuntimeError:  # the task group is being cancelled: nothing can be written any more
             writing.close()
-            self._writes_under_way -= 1
+            self._running_writes -= 1
             self._refuse_waiting(self._reasons.refusal(STOPPING))
 
     async def _write_next(self) -> None:
@@ -184,14 +184,14 @@ class PostQueue:
                 if refusal is not None:
                     self._refuse_waiting(refusal)
         finally:
-            self._writes_under_way -= 1
+            self._running_writes -= 1
         if self._is_write_due:
             self._begin_write()
 
     async def _attempt(self, batch: _Batch) -> Unavailable | None:
-        """Write one batch and tell its posts; answers why it failed.
+        """Write one batch and answer its posts; returns the refusal if it failed.
 
-        Whatever happens becomes a refusal, a cancellation, too, because posts wait for an answer.
+        Every outcome, also a cancellation, becomes an answer, because posts wait for one.
         """
         refusal: Unavailable | None = None
         try:
@@ -201,14 +201,14 @@ class PostQueue:
             if not isinstance(error, Exception):
                 raise
             self._metrics.background_failures.labels("append").inc()
-            self._reasons.note(QUEUE_UNAVAILABLE, f"an unforeseen {type(error).__name__}; see the log")
+            self._reasons.note(QUEUE_UNAVAILABLE, f"an unexpected {type(error).__name__}; see the log")
             _log.exception("append failed", posts=len(batch.posts))
         finally:
             batch.settle(refusal)
         return refusal
 
     async def _write(self, collected: _Batch) -> Unavailable | None:
-        """Write one batch, repeating it while its reply may only have been lost; answers why it failed."""
+        """Write one batch, again while its reply may only be lost; returns the refusal if it failed."""
         batch = PostBatch(self._ids.next(self._clock.now_ms()), tuple(collected.posts))
         self._next_shard = shard = (self._next_shard + 1) % self._shards()
         started = self._clock.monotonic()
@@ -216,7 +216,7 @@ class PostQueue:
             try:
                 await self._sink.append(shard, batch)
             except BrokerFull:
-                self._backpressure.refused()
+                self._backpressure.note_refused_write()
                 return self._reasons.refusal(QUEUE_FULL)
             except BrokerUnavailable as error:
                 if self._clock.monotonic() - started > APPEND_SECONDS:
@@ -224,20 +224,17 @@ class PostQueue:
                     return self._reasons.refusal(QUEUE_UNAVAILABLE)
             else:
                 self._reasons.forget(QUEUE_UNAVAILABLE)
-                self._count(collected, self._clock.monotonic() - started)
+                self._metrics.posts_accepted.inc(len(collected.posts))
+                self._metrics.bytes_accepted.inc(collected.size_bytes)
+                self._metrics.posts_per_batch.observe(len(collected.posts))
+                self._metrics.append_seconds.observe(self._clock.monotonic() - started)
                 return None
             self._metrics.appends_repeated.inc()
             await asyncio.sleep(_REPEAT_PAUSE_SECONDS)
 
     def _refuse_waiting(self, refusal: Unavailable) -> None:
-        """What waits behind a failed write would only wait as long again."""
+        """Refuse all waiting posts: behind a failed write they would only wait just as long."""
         waiting, self._batches = self._batches, []
         self._waiting_bytes = 0
         for batch in waiting:
             batch.settle(refusal)
-
-    def _count(self, batch: _Batch, seconds: float) -> None:
-        self._metrics.posts_accepted.inc(len(batch.posts))
-        self._metrics.bytes_accepted.inc(batch.size_bytes)
-        self._metrics.posts_per_batch.observe(len(batch.posts))
-        self._metrics.append_seconds.observe(seconds)

@@ -1,4 +1,4 @@
-"""The ingest process: ingest alone, on a port of its own; it reaches Redis and nothing else."""
+"""The ingest process: ingest alone on its own port. It connects to Redis only."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -18,9 +18,9 @@ from collector.process.settings import read_settings
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
-    """Serve until told to stop; then take no more posts, write those that were taken, and end.
+    """Serve until `stop`; then accept no more posts, write those that were accepted, and return.
 
-    Raises StartError when a setting is wrong, Redis is out of reach or the port is taken.
+    Raises StartError if a setting is wrong, Redis is unreachable or the port is in use.
     """
     settings = read_settings(IngestSettings, environ)
     configure_logging(settings, "ingest")

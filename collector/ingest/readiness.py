@@ -1,6 +1,6 @@
-"""Whether ingest can keep its promise: the queue answers, takes and keeps writes, is bounded, has our tokens.
+"""Whether ingest can keep its promise: the queue answers, keeps writes, is bounded, has our tokens.
 
-One look at the queue's server tells, twice a second, and all of it whenever somebody asks for the readiness.
+Checks the queue's server twice a second, and completely for each request of the readiness route.
 """
 
 import asyncio
@@ -34,16 +34,16 @@ from collector.process.clock import Clock
 from collector.process.lifecycle import cancelled
 from collector.process.metrics import IngestMetrics
 
-LOOK_SECONDS: Final = 0.5
+CHECK_SECONDS: Final = 0.5
 CLOCK_SKEW_SECONDS: Final = 300.0
-"""Ids carry this process's time; leaves, ages and retention go by it."""
+"""Ids carry this process's time, which decides partitions, ages and retention."""
 
-_WHOLE_ONE_IN: Final = 4
+_COMPLETE_EVERY: Final = 4
 _ANSWER_SECONDS: Final = 2.5
-"""How long somebody who asks waits for a look; then the last one stands."""
+"""How long a request of the readiness route waits for a check; after that it gets the last result."""
 _NO_LIMIT: Final = "set maxmemory, and maxmemory-policy noeviction, on the queue's server"
 _HIDDEN_LIMIT: Final = (
-    "INFO does not tell it; let our user run INFO and CONFIG GET, or use a server that tells its maxmemory"
+    "INFO does not report it; allow our user INFO and CONFIG GET, or use a server that reports its maxmemory"
 )
 _RELAXED: Final = "(HEADRACE_DURABILITY=relaxed accepts less)"
 
@@ -51,7 +51,7 @@ _log = structlog.get_logger()
 
 
 class Readiness:
-    """Finds out which reasons for refusing posts hold."""
+    """Finds out which reasons for refusing posts are active."""
 
     def __init__(
         self,
@@ -73,68 +73,68 @@ class Readiness:
         self._reasons = backpressure.reasons
         self._is_strict = durability == "strict"
         self._disk = backpressure.disk
-        self._looking: asyncio.Task[None] | None = None
-        self._is_whole = True
+        self._running: asyncio.Task[None] | None = None
+        self._is_complete = True
         self._durability: Durability | None = None
 
     @property
     def checks(self) -> dict[str, Check]:
-        """One for each reason, by name, for the health route."""
-        return {reason.name: partial(self._check, reason) for reason in REASONS}
+        """A check for each reason, by name, for the health route."""
+        return {reason.name: partial(self._check_reason, reason) for reason in REASONS}
 
-    async def keep_looking(self) -> None:
-        """Look twice a second, for ever, whatever a look meets."""
+    async def keep_checking(self) -> None:
+        """Check twice a second until cancelled."""
         for number in count():
-            await self.look(is_whole=number % _WHOLE_ONE_IN == 0)
-            await asyncio.sleep(LOOK_SECONDS)
+            await self.check(is_complete=number % _COMPLETE_EVERY == 0)
+            await asyncio.sleep(CHECK_SECONDS)
 
-    async def look(self, *, is_whole: bool = True) -> None:
-        """Look once; who asks meanwhile shares it. While the queue cannot be asked, the last look stands.
+    async def check(self, *, is_complete: bool = True) -> None:
+        """Check once; concurrent callers share the check. If the queue is unreachable, earlier results stay.
 
-        Only a whole one looks at what seldom changes: durability, tokens and the clock.
+        Only a complete check covers what seldom changes: durability, tokens and the clock.
         """
-        while self._looking is not None and not self._looking.done():
-            is_enough = self._is_whole or not is_whole
-            await asyncio.wait([self._looking])
+        while self._running is not None and not self._running.done():
+            is_enough = self._is_complete or not is_complete
+            await asyncio.wait([self._running])
             if is_enough:
                 return
-        self._is_whole = is_whole
-        self._looking = asyncio.create_task(self._look())
-        await asyncio.wait([self._looking])
+        self._is_complete = is_complete
+        self._running = asyncio.create_task(self._check_all())
+        await asyncio.wait([self._running])
 
     async def close(self) -> None:
-        """End a look under way."""
-        if self._looking is not None:
-            await cancelled(self._looking)
+        """Cancel a running check."""
+        if self._running is not None:
+            await cancelled(self._running)
 
-    async def _check(self, reason: Reason) -> str | None:
-        with suppress(TimeoutError):  # the look goes on, and its own time-out makes the queue unavailable
+    async def _check_reason(self, reason: Reason) -> str | None:
+        with suppress(TimeoutError):  # the check continues, and its own timeout makes the queue unavailable
             async with asyncio.timeout(_ANSWER_SECONDS):
-                await self.look()
+                await self.check()
         return self._reasons.problem(reason)
 
-    async def _look(self) -> None:
-        """Raises nothing: whatever is wrong is a reason, or counted and logged."""
+    async def _check_all(self) -> None:
+        """Raises nothing: failures set a reason, or are counted and logged."""
         self._reasons.expire()
         try:
-            await self._look_at_disk()
-            await self._look_at_queue()
+            await self._check_disk()
+            await self._check_queue()
         except BrokerUnavailable as error:
             self._reasons.put(QUEUE_UNAVAILABLE, str(error))
         except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
             self._metrics.background_failures.labels("readiness").inc()
-            _log.exception("a look at the queue failed")
+            _log.exception("checking the queue failed")
         else:
             self._reasons.put(QUEUE_UNAVAILABLE, None)
 
-    async def _look_at_queue(self) -> None:
+    async def _check_queue(self) -> None:
         load = await queue_load(self._redis, self._keys, self._shards.in_use)
-        if self._is_whole or self._durability is None:
+        if self._is_complete or self._durability is None:
             self._durability = await durability_of(self._redis)
             self._judge_durability(self._durability)
-            await self._look_at_tokens_and_clock()
+            await self._check_tokens_and_clock()
         load = load.bounded_by(self._durability.maxmemory_bytes)
-        self._reasons.put(MEMORY_LIMIT, self._unbounded(load))
+        self._reasons.put(MEMORY_LIMIT, self._memory_problem(load))
         try:
             await check_writable(self._redis, self._keys)
         except BrokerFull:
@@ -142,12 +142,12 @@ class Readiness:
         else:
             self._backpressure.observe(load)
 
-    async def _look_at_disk(self) -> None:
+    async def _check_disk(self) -> None:
         if self._disk is not None:
             self._backpressure.observe_disk(await asyncio.to_thread(_free_bytes, self._disk))
 
     def _judge_durability(self, found: Durability) -> None:
-        """A 202 is as good as the fsync behind it."""
+        """A 202 promises no more than the fsync behind it."""
         self._metrics.durability.clear()
         self._metrics.durability.labels(found.fsync).set(1)
         kept = found.keeps_promise or not self._is_strict
@@ -159,33 +159,31 @@ class Readiness:
             f"appendonly yes, appendfsync always and noeviction {_RELAXED}",
         )
 
-    def _unbounded(self, load: QueueLoad) -> str | None:
-        """Without a limit there is no backpressure: the queue's machine would run out of memory."""
+    def _memory_problem(self, load: QueueLoad) -> str | None:
+        """What is wrong with the memory limit, without which posts could fill the machine's memory."""
         if not self._is_strict or (load.limit_bytes and load.shows_memory):
             return None
         return f"{_NO_LIMIT if load.shows_memory else _HIDDEN_LIMIT} {_RELAXED}"
 
-    async def _look_at_tokens_and_clock(self) -> None:
-        """Unknown tokens are told from unswept ones only while the projection is fresh."""
+    async def _check_tokens_and_clock(self) -> None:
+        """Check that the projection is fresh: only then an unknown token is invalid. Compare the clocks."""
         age = await self._projection.swept_seconds_ago()
         with translated():
             seconds, micros = await self._redis.time()
         if age is not None:
             self._metrics.projection_age_seconds.set(age)
-        self._reasons.put(TOKENS, _stale(age))
+        if age is None:
+            self._reasons.put(TOKENS, "it has not been swept yet")
+        else:
+            problem = None if is_fresh(age) else f"it was last swept {age:.0f} seconds ago"
+            self._reasons.put(TOKENS, problem)
         skew = self._clock.now_ms() / 1000 - (seconds + micros / 1e6)
         self._metrics.clock_skew_seconds.set(skew)
         self._reasons.put(CLOCK, f"{skew:.0f} seconds" if abs(skew) > CLOCK_SKEW_SECONDS else None)
 
 
-def _stale(age: float | None) -> str | None:
-    if age is None:
-        return "it has not been swept yet"
-    return None if is_fresh(age) else f"it was last swept {age:.0f} seconds ago"
-
-
 def _free_bytes(folder: Path) -> int | None:
-    """What is left for the server's user; None when the folder cannot be seen."""
+    """The space left for the server's user; None if the folder cannot be read."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

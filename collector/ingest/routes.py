@@ -1,4 +1,4 @@
-"""Every route of ingest, for clients and for whoever lists them."""
+"""Every route of ingest, for the application and the OpenAPI document."""
 
 from typing import Final
 

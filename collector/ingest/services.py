@@ -1,4 +1,4 @@
-"""Ingest's parts, put together: what its handlers reach through the application."""
+"""Opens the parts of ingest and makes them available to its handlers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -27,10 +27,10 @@ from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.errors import STATUS
 from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
-from collector.ingest.body.inflight_bodies import BodiesUnderWay, bodies_within
+from collector.ingest.body.body_executor import BodyExecutor
+from collector.ingest.body.inflight_bodies import InflightBodies, make_inflight_bodies
 from collector.ingest.body.strict import StrictChecks
-from collector.ingest.bounded_executor import BoundedExecutor
-from collector.ingest.fast_path.auth_cache import KnownSenders
+from collector.ingest.fast_path.auth_cache import AuthCache
 from collector.ingest.fault_points import with_fault_points
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
@@ -46,7 +46,7 @@ from collector.process.metrics import IngestMetrics
 
 @dataclass(frozen=True, slots=True)
 class IngestServices:
-    """Everything that ingest needs to answer its clients."""
+    """What the handlers of ingest use."""
 
     settings: IngestSettings
     trusted_proxies: TrustedProxies
@@ -54,12 +54,12 @@ class IngestServices:
     ids: PostIds
     cache: TokenCache
     failed_lookups: FailedLookups
-    senders: KnownSenders
+    auth_cache: AuthCache
     backpressure: Backpressure
     queue: PostQueue
     heartbeats: Heartbeats
-    bodies: BodiesUnderWay
-    turns: BoundedExecutor
+    inflight_bodies: InflightBodies
+    body_executor: BodyExecutor
     strict_checks: StrictChecks
     reasons: Reasons
     readiness: Readiness
@@ -67,47 +67,52 @@ class IngestServices:
     throttle: Throttle
 
     def count_refusal(self, refusal: Refusal) -> None:
-        """One more refused post; whatever reason it was given shows in the readiness, too."""
-        self.reasons.observer(refusal)
+        """Count a refused post, and note its reason, so that the readiness shows it too."""
+        self.reasons.note_refusal(refusal)
         self.metrics.posts_refused.labels(int(STATUS[type(refusal)])).inc()
 
 
-LOOK_UP_SECONDS: Final = 1.0
-"""How long a token is looked for before ingest goes by what it remembers."""
+LOOKUP_SECONDS: Final = 1.0
+"""How long a token look-up may take before ingest uses what it has cached."""
 
-LOOK_SECONDS: Final = 2.0
-"""How long the queue's server may take to tell its state before it counts as unavailable."""
+STATE_SECONDS: Final = 2.0
+"""How long the queue's server may take to report its state before it counts as unavailable."""
 
 _log = structlog.get_logger()
 
-DOOR: Final = web.AppKey("ingest", IngestServices)
+INGEST: Final = web.AppKey("ingest", IngestServices)
 
 
 @asynccontextmanager
 async def open_ingest(
     settings: IngestSettings, registry: CollectorRegistry, faults: FaultPoints = NO_FAULTS
 ) -> AsyncIterator[IngestServices]:
-    """Connect, and run ingest's background tasks; on leaving, what was taken in is written first.
+    """Connect, and run the background tasks of ingest; at the end, accepted posts are written first.
 
-    Raises StartError when Redis is out of reach or too old.
+    Raises StartError if Redis is unreachable or too old.
     """
     clock, keys = faults.clock, RedisKeys(settings.redis_key_prefix)
     proxies = trusted_proxies(settings.trusted_proxies, settings.proxy_header)
     redis = connect(settings.redis_url, socket_timeout_seconds=APPEND_SECONDS)
-    looking_up = connect(settings.redis_url, socket_timeout_seconds=LOOK_UP_SECONDS)
-    watching = connect(settings.redis_url, socket_timeout_seconds=LOOK_SECONDS, max_connections=1)
+    lookups = connect(settings.redis_url, socket_timeout_seconds=LOOKUP_SECONDS)
+    watching = connect(settings.redis_url, socket_timeout_seconds=STATE_SECONDS, max_connections=1)
     readiness: Readiness | None = None
     try:
         await check_server(redis, settings.redis_url, ingest_commands(keys))
         metrics = IngestMetrics(registry)
-        projection, ids = TokenProjection(looking_up, keys), PostIds()
+        projection, ids = TokenProjection(lookups, keys), PostIds()
         cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
         reasons = Reasons(clock, metrics)
         if settings.submission_disabled:
             reasons.put(SUBMISSION_DISABLED, "HEADRACE_SUBMISSION_DISABLED is true")
-        backpressure = Backpressure(_marks(settings), clock, metrics, reasons)
-        shards = Shards(looking_up, keys, settings.shards)
-        await _look_at(shards, metrics)
+        marks = Marks(
+            memory_share=settings.queue_high_percent / 100,
+            disk=Path(settings.queue_disk) if settings.queue_disk else None,
+            disk_free_bytes=settings.queue_disk_free_bytes,
+        )
+        backpressure = Backpressure(marks, clock, metrics, reasons)
+        shards = Shards(lookups, keys, settings.shards)
+        await _follow_once(shards, metrics)
         sink = with_fault_points(PostStream(redis, keys, shards, settings.body_limit_bytes), faults)
         queue = PostQueue(sink, ids, clock, metrics, backpressure, lambda: shards.number)
         readiness = Readiness(
@@ -118,65 +123,59 @@ async def open_ingest(
             backpressure,
             durability=settings.durability,
         )
-        await readiness.look()
+        await readiness.check()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(vital("evictions", cache.follow()))
-            sharding = tasks.create_task(vital("shards", _keep_looking_at(shards, metrics)))
-            looking = tasks.create_task(vital("readiness", readiness.keep_looking()))
-            senders, turns = KnownSenders(cache, clock), BoundedExecutor()
-            throttle = Throttle(RequestCounters(looking_up, keys), settings.request_limit, clock)
+            sharding = tasks.create_task(vital("shards", _follow_shards(shards, metrics)))
+            checking = tasks.create_task(vital("readiness", readiness.keep_checking()))
+            throttle = Throttle(RequestCounters(lookups, keys), settings.request_limit, clock)
             await throttle.warn_if_limits_differ()
             try:
-                async with queue.open():
-                    yield IngestServices(
-                        settings,
-                        proxies,
-                        clock,
-                        ids,
-                        cache,
-                        FailedLookups(clock, proxies, settings.request_limit),
-                        senders,
-                        backpressure,
-                        queue,
-                        Heartbeats(looking_up, keys, backpressure.limit_bytes),
-                        bodies_within(settings.body_limit_bytes),
-                        turns,
-                        StrictChecks(settings.body_limit_bytes, settings.max_event_age_days, turns),
-                        reasons,
-                        readiness,
-                        metrics,
-                        throttle,
-                    )
+                with BodyExecutor() as body_executor:
+                    async with queue.open():
+                        yield IngestServices(
+                            settings,
+                            proxies,
+                            clock,
+                            ids,
+                            cache,
+                            FailedLookups(clock, proxies, settings.request_limit),
+                            AuthCache(cache, clock),
+                            backpressure,
+                            queue,
+                            Heartbeats(lookups, keys, backpressure.limit_bytes),
+                            make_inflight_bodies(settings.body_limit_bytes),
+                            body_executor,
+                            StrictChecks(
+                                settings.body_limit_bytes, settings.max_event_age_days, body_executor
+                            ),
+                            reasons,
+                            readiness,
+                            metrics,
+                            throttle,
+                        )
             finally:
-                await cancelled(following, looking, sharding)
+                await cancelled(following, checking, sharding)
     finally:
         if readiness is not None:
             await readiness.close()
         await watching.aclose()
-        await looking_up.aclose()
+        await lookups.aclose()
         await redis.aclose()
 
 
-async def _keep_looking_at(shards: Shards, metrics: IngestMetrics) -> None:
+async def _follow_shards(shards: Shards, metrics: IngestMetrics) -> None:
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        await _look_at(shards, metrics)
+        await _follow_once(shards, metrics)
 
 
-async def _look_at(shards: Shards, metrics: IngestMetrics) -> None:
-    """While Redis does not tell, or has no room for a new stream, the last number stays."""
+async def _follow_once(shards: Shards, metrics: IngestMetrics) -> None:
+    """Read the number of shards, which stays the same while Redis is unreachable or has no memory left."""
     try:
         await shards.follow()
     except (BrokerUnavailable, BrokerFull):
-        pass  # which is a reason of the readiness
+        pass  # the readiness reports it
     except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
         metrics.background_failures.labels("shards").inc()
-        _log.exception("a look at the number of shards failed")
-
-
-def _marks(settings: IngestSettings) -> Marks:
-    return Marks(
-        memory_share=settings.queue_high_percent / 100,
-        disk=Path(settings.queue_disk) if settings.queue_disk else None,
-        disk_free_bytes=settings.queue_disk_free_bytes,
-    )
+        _log.exception("reading the number of shards failed")

@@ -1,4 +1,4 @@
-"""Ingest's settings."""
+"""The settings of ingest."""
 
 from typing import Annotated, Literal
 
@@ -15,7 +15,7 @@ from collector.process.settings import (
 
 
 class IngestSettings(RedisSettings, frozen=True, kw_only=True):
-    """What ingest reads from the environment."""
+    """The settings that ingest reads from the environment."""
 
     host: str = "127.0.0.1"
     port: Port = 8080

@@ -112,7 +112,7 @@ async def test_tries_while_too_many_passwords_are_checked_are_not_held_against_a
 ) -> None:
     """Others' tries lock nobody out."""
     with monkeypatch.context() as busy:
-        busy.setattr("collector.api.core.passwords._MAXIMUM_PENDING", 0)
+        busy.setattr(api.parts.passwords._executor, "_capacity", 0)
         tried = [(await log_in(api, EMAIL, PASSWORD)).status for _ in range(16)]
 
     assert tried == [503] * 16

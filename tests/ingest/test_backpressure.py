@@ -62,7 +62,7 @@ def test_what_was_taken_since_the_last_look_counts() -> None:
 
     judged = []
     for size_bytes in (50, 60):
-        pressure.took(size_bytes)
+        pressure.count_appended(size_bytes)
         judged.append(pressure.reasons.refuses)
     pressure.observe(_load(600))
     judged.append(pressure.reasons.refuses)

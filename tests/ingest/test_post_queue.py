@@ -62,8 +62,8 @@ async def test_posts_that_arrive_during_a_write_share_the_next_one() -> None:
 
 async def test_enough_posts_do_not_wait_for_the_write_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few writes at once share the server's fsync; too few posts are not worth one of their own."""
-    monkeypatch.setattr(post_queue, "_POSTS_WORTH_A_WRITE", 3)
-    monkeypatch.setattr(post_queue, "_WRITES_AT_ONCE", 2)
+    monkeypatch.setattr(post_queue, "_MIN_POSTS_FOR_A_WRITE", 3)
+    monkeypatch.setattr(post_queue, "_MAX_CONCURRENT_WRITES", 2)
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
     async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:

@@ -48,7 +48,7 @@ def test_the_first_of_several_reasons_refuses(reasons: Reasons) -> None:
     """With its own time to wait."""
     reasons.put(DISK_SHORT, "little")
     reasons.put(QUEUE_FULL, "much")
-    reasons.wait_for(QUEUE_FULL, lambda: 7)
+    reasons.set_retry_after(QUEUE_FULL, lambda: 7)
 
     with pytest.raises(Unavailable, match=QUEUE_FULL.sentence) as first:
         reasons.check()
@@ -94,8 +94,8 @@ def test_what_shows_in_single_refusals_counts_for_a_while(reasons: Reasons, cloc
 
 def test_a_post_is_refused_for_no_reason_that_does_not_show(reasons: Reasons) -> None:
     """A token that could not be looked up tells of the queue before anybody has looked at it."""
-    reasons.observer(Unavailable(QUEUE_UNAVAILABLE.sentence))
-    reasons.observer(Unavailable("Something else."))
+    reasons.note_refusal(Unavailable(QUEUE_UNAVAILABLE.sentence))
+    reasons.note_refusal(Unavailable("Something else."))
 
     assert [reason for reason in REASONS if reasons.holds(reason)] == [QUEUE_UNAVAILABLE]
 

@@ -1,1 +1,1 @@
-"""Request bodies: read as they were sent, bounded, checked where the sender asks for it."""
+"""Request bodies: read as they were sent, bounded, validated if the sender asks for it."""

@@ -1,7 +1,7 @@
-"""Bodies under way: how many bytes ingest holds of bodies that are not whole yet, and which one gives way.
+"""Bounds the memory of bodies that are still arriving, by giving up the oldest one.
 
-Beyond the bound it is the one that has been under way longest: whoever sends slowly on many connections is in
-his own way, for an honest body is whole soon. Bodies that arrive in one piece never come here.
+The oldest is most likely an attacker's, who sends slowly on many connections: honest bodies arrive quickly.
+Bodies that arrive in one piece are not counted.
 """
 
 import asyncio
@@ -11,57 +11,55 @@ from dataclasses import dataclass, field
 from typing import Final
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-_MOST_OF_THE_LARGEST: Final = 4
-"""So many of the largest bodies must fit in, whatever their limit is."""
+_LARGEST_BODIES: Final = 4
+"""This many bodies of the largest size fit in, whatever the limit on bodies is."""
 
 
 @dataclass(slots=True, eq=False)
-class BodyUnderWay:
-    """What has come of a body; it must be whole by its deadline, which is at once where it gave way."""
+class InflightBody:
+    """The part of a body that has arrived. Its deadline is moved to now if it is given up."""
 
     deadline: asyncio.Timeout
     data: bytearray = field(default_factory=bytearray)
-    gave_way: bool = False
+    was_given_up: bool = False
 
 
-class BodiesUnderWay:
-    """All of them, the oldest first."""
+class InflightBodies:
+    """All bodies that are arriving, the oldest first."""
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
         self._size_bytes = 0
-        self._bodies: dict[BodyUnderWay, None] = {}
+        self._bodies: dict[InflightBody, None] = {}
 
     @contextmanager
-    def begin(self, deadline: asyncio.Timeout) -> Iterator[BodyUnderWay]:
-        """One more body, until it is whole or given up."""
-        body = BodyUnderWay(deadline)
+    def begin(self, deadline: asyncio.Timeout) -> Iterator[InflightBody]:
+        """Count one more body until it is complete or given up."""
+        body = InflightBody(deadline)
         self._bodies[body] = None
         try:
             yield body
         finally:
             self._remove(body)
 
-    def add(self, body: BodyUnderWay, piece: bytes) -> None:
-        """Keep a piece of it; where that is too much for all of them the oldest gives way."""
+    def add(self, body: InflightBody, piece: bytes) -> None:
+        """Append a piece to the body; give up the oldest bodies if all together exceed the bound."""
         body.data += piece
         if body in self._bodies:
             self._size_bytes += len(piece)
             while self._size_bytes > self._most_bytes:
-                self._give_way(next(iter(self._bodies)))
+                oldest = next(iter(self._bodies))
+                self._remove(oldest)
+                oldest.was_given_up = True
+                if not oldest.deadline.expired():
+                    oldest.deadline.reschedule(asyncio.get_running_loop().time())
 
-    def _give_way(self, body: BodyUnderWay) -> None:
-        self._remove(body)
-        body.gave_way = True
-        if not body.deadline.expired():
-            body.deadline.reschedule(asyncio.get_running_loop().time())
-
-    def _remove(self, body: BodyUnderWay) -> None:
+    def _remove(self, body: InflightBody) -> None:
         if body in self._bodies:
             del self._bodies[body]
             self._size_bytes -= len(body.data)
 
 
-def bodies_within(body_limit_bytes: int) -> BodiesUnderWay:
-    """Bodies of an ingest process that takes them up to this limit."""
-    return BodiesUnderWay(max(MOST_BYTES, _MOST_OF_THE_LARGEST * body_limit_bytes))
+def make_inflight_bodies(body_limit_bytes: int) -> InflightBodies:
+    """The bodies of an ingest process that accepts bodies up to this limit."""
+    return InflightBodies(max(MOST_BYTES, _LARGEST_BODIES * body_limit_bytes))

@@ -1,4 +1,4 @@
-"""Strict handling: a post is parsed and checked before the answer, where its sender asks for that."""
+"""Strict handling: a post is parsed and validated before it is answered, if its sender asks for that."""
 
 from datetime import timedelta
 from functools import partial
@@ -11,27 +11,27 @@ from collector.domain.errors import Invalid
 from collector.domain.intake.normalize import MAX_EXPANSION
 from collector.domain.intake.strict import find_faults, is_strict
 from collector.domain.post import Post
-from collector.ingest.bounded_executor import BoundedExecutor
+from collector.ingest.body.body_executor import BodyExecutor
 
 PREFER: Final = istr("Prefer")
 APPLIED: Final = {"Preference-Applied": "handling=strict"}
 
 
 def is_strict_post(request: web.BaseRequest) -> bool:
-    """Whether the sender wants to be told what is wrong with it."""
+    """Whether the sender asks for validation before the answer."""
     return is_strict(request.headers.getall(PREFER, ()))
 
 
 class StrictChecks:
-    """Checks posts."""
+    """Validates posts, off the event loop if they are large."""
 
-    def __init__(self, limit_bytes: int, max_age_days: int, turns: BoundedExecutor) -> None:
+    def __init__(self, limit_bytes: int, max_age_days: int, body_executor: BodyExecutor) -> None:
         self._max_age = timedelta(days=max_age_days) if max_age_days else None
         self._unpacked_limit_bytes = limit_bytes * MAX_EXPANSION
-        self._turns = turns
+        self._body_executor = body_executor
 
     async def check(self, post: Post) -> None:
-        """Raise BadRequest or Invalid with everything that is wrong; nothing of the post is queued then."""
+        """Raise BadRequest or Invalid with everything that is wrong with the post."""
         work = partial(find_faults, post, self._unpacked_limit_bytes, self._max_age)
-        if faults := await self._turns.run(post.body, post.content_encoding, work):
+        if faults := await self._body_executor.run_for_body(post.body, post.content_encoding, work):
             raise Invalid(fields=faults)

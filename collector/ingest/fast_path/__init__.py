@@ -1,1 +1,1 @@
-"""The fast path: ordinary posts past routing and the second look at credentials."""
+"""The fast path: ordinary posts bypass routing and repeated authentication."""

@@ -1,7 +1,7 @@
-"""Senders whose credentials were checked a moment ago, by their whole Authorization header.
+"""Caches authenticated senders by their whole Authorization header.
 
-An entry counts only while nothing at all was evicted since its check began, the eviction channel is alive
-and the minute that a known token counts is not over: it is never older than the token cache's own.
+An entry is valid only if nothing has been evicted from the token cache since its check began, the eviction
+channel is alive and the entry is younger than a minute: it is never older than the token cache's own.
 """
 
 from dataclasses import dataclass
@@ -14,43 +14,43 @@ from collector.process.clock import Clock
 
 _SENDERS_AT_MOST: Final = 10_000
 _SPELLINGS_AT_MOST: Final = 4
-"""Of one token (`Bearer`, `bearer`, `Basic`): written in ever new ways it pushes out itself, no other."""
+"""For one token (`Bearer`, `bearer`, `Basic`): more spellings of it evict only its own entries."""
 _LONGEST_HEADER: Final = 256
-"""Twice what a token needs in the longest way to write it."""
+"""Twice the length of the longest valid header."""
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedSender:
-    """When a check of credentials began: by the clock, and by what had been evicted until then."""
+class CheckStart:
+    """When a check of credentials began: by the clock, and by the number of evictions before it."""
 
     since: float
     evictions: int
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSender:
-    """What the check found."""
+class CachedSender:
+    """The result of a check."""
 
     target: Target
     expires_ms: int | None
-    check: CheckedSender
+    check: CheckStart
 
 
-class KnownSenders:
-    """Remembers senders that name no project in the path; the token cache says how long that counts."""
+class AuthCache:
+    """Caches the senders of posts without a project in their path, for as long as the token cache allows."""
 
     def __init__(self, cache: TokenCache, clock: Clock) -> None:
         self._cache = cache
         self._clock = clock
-        self._senders: dict[str, KnownSender] = {}
+        self._senders: dict[str, CachedSender] = {}
         self._spellings: dict[bytes, list[str]] = {}
 
-    def begin_check(self) -> CheckedSender:
-        """To be called before the first look at anything that `remember` is told later."""
-        return CheckedSender(self._clock.monotonic(), self._cache.evictions)
+    def begin_check(self) -> CheckStart:
+        """Call this before reading anything that is passed to `store` later."""
+        return CheckStart(self._clock.monotonic(), self._cache.evictions)
 
-    def remember(self, authorization: str, token: TokenEntry, target: Target, check: CheckedSender) -> None:
-        """Keep what a check has found."""
+    def store(self, authorization: str, token: TokenEntry, target: Target, check: CheckStart) -> None:
+        """Cache the result of a check."""
         if len(authorization) > _LONGEST_HEADER:
             return
         self._spellings[token.digest] = spellings = self._spellings.pop(token.digest, [])
@@ -59,13 +59,13 @@ class KnownSenders:
             if len(spellings) > _SPELLINGS_AT_MOST:
                 self._senders.pop(spellings.pop(0), None)
         self._senders.pop(authorization, None)
-        self._senders[authorization] = KnownSender(target, token.expires_ms, check)
+        self._senders[authorization] = CachedSender(target, token.expires_ms, check)
         if len(self._spellings) > _SENDERS_AT_MOST:
             for oldest in self._spellings.pop(next(iter(self._spellings))):
                 self._senders.pop(oldest, None)
 
-    def find(self, authorization: str) -> KnownSender | None:
-        """The sender, if what is known of it still counts."""
+    def find(self, authorization: str) -> CachedSender | None:
+        """The sender, if its entry is still valid."""
         sender = self._senders.get(authorization)
         if sender is None:
             return None

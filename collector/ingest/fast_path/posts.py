@@ -1,7 +1,7 @@
-"""The fast path for the ordinary post: no routing, no second look at credentials just seen, a ready answer.
+"""The fast path for ordinary posts: no routing, cached authentication, a prepared answer.
 
-It takes a post only when nothing about it needs a decision: a known sender, usual headers, a length within
-the limit. Everything else, every refusal above all, goes the routed way, so each rule is written once.
+It takes a post only if nothing about it needs a decision: a cached sender, common headers, a length within
+the limit. Everything else, above all every refusal, takes the slow path, so that each rule has one place.
 """
 
 import asyncio
@@ -22,32 +22,33 @@ from collector.http.errors import refusal_response
 from collector.http.responses import SECURITY_HEADERS
 from collector.ingest.body.request_body import ENCODINGS, read_body
 from collector.ingest.body.strict import PREFER
-from collector.ingest.fast_path.auth_cache import KnownSender
+from collector.ingest.fast_path.auth_cache import CachedSender
 from collector.ingest.post_headers import CLIENT_HEADER, CONFIG_VERSION_HEADER, header_text
-from collector.ingest.senders.auth import Target, target_of, token_of
+from collector.ingest.senders.auth import Target, authenticate, find_target
 from collector.ingest.services import IngestServices
 
 PATH: Final = "/api/v2/events"
 
-_USUAL_CONTENT_TYPES: Final = frozenset(
+_COMMON_CONTENT_TYPES: Final = frozenset(
     {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/plain"}
 )
 _LENGTH_DIGITS: Final = 9
-"""Longer ones go the routed way, where zeros in front and numbers beyond all bounds are told apart."""
+"""Longer values take the slow path, which tells leading zeros from excessive numbers."""
 
 
 class EventsFastPath:
-    """Takes ordinary posts to `PATH`."""
+    """Answers ordinary posts to `PATH`."""
 
     def __init__(self, ingest: IngestServices) -> None:
         self._ingest = ingest
         self._limit_bytes = ingest.settings.body_limit_bytes
-        # Whoever is counted is counted the routed way.
+        # With a limit on requests, all posts take the slow path, which counts them.
         self._is_counted = ingest.settings.request_limit > 0
         self._reasons = ingest.reasons
+        self._auth_cache = ingest.auth_cache
 
     def take(self, message: RawRequestMessage, content: StreamReader, peer: str) -> FastPathRequest | None:
-        """Queue a post whose body is there; one future answers all posts of a batch."""
+        """Queue a post whose body has arrived; all posts of a batch share one future."""
         sender = self._sender(message)
         if sender is None:
             return None
@@ -62,18 +63,18 @@ class EventsFastPath:
         )
 
     def __call__(self, request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
-        """The answer to come, once the body is there."""
+        """Answer a post whose body is still arriving; None declines it."""
         sender = self._sender(request._message)  # noqa: SLF001
-        return None if sender is None else self._take_late(request, sender)
+        return None if sender is None else self._queue_when_read(request, sender)
 
-    def _sender(self, message: RawRequestMessage) -> KnownSender | None:
-        """Who sends it, where nothing about it needs a decision."""
+    def _sender(self, message: RawRequestMessage) -> CachedSender | None:
+        """The sender, or None if anything about the post needs a decision."""
         authorization = message.headers.get(hdrs.AUTHORIZATION)
         if message.method != hdrs.METH_POST or authorization is None or self._is_counted:
             return None
         if self._reasons.refuses:
             return None
-        sender = self._ingest.senders.find(authorization)
+        sender = self._auth_cache.find(authorization)
         return sender if sender is not None and self._is_ordinary(message) else None
 
     def _is_ordinary(self, message: RawRequestMessage) -> bool:
@@ -85,18 +86,23 @@ class EventsFastPath:
             and 0 < int(length) <= self._limit_bytes
             and not message.should_close
             and message.version == (1, 1)
-            and headers.get(hdrs.CONTENT_TYPE) in _USUAL_CONTENT_TYPES
+            and headers.get(hdrs.CONTENT_TYPE) in _COMMON_CONTENT_TYPES
             and ",".join(headers.getall(hdrs.CONTENT_ENCODING, ())) in ENCODINGS
             and hdrs.EXPECT not in headers
             and hdrs.ORIGIN not in headers
             and PREFER not in headers
         )
 
-    async def _take_late(self, request: web.BaseRequest, sender: KnownSender) -> web.StreamResponse:
+    async def _queue_when_read(self, request: web.BaseRequest, sender: CachedSender) -> web.StreamResponse:
         try:
-            body = await read_body(request, self._limit_bytes, self._ingest.bodies)
-            target = await self._target_still(request, sender)
-            await self._ingest.queue.append(post_of(request, self._ingest, target, body))
+            body = await read_body(request, self._limit_bytes, self._ingest.inflight_bodies)
+            target = sender.target
+            # The token may have been revoked while the body arrived: check it again unless still cached.
+            if self._auth_cache.find(request.headers[hdrs.AUTHORIZATION]) is not sender:
+                ingest = self._ingest
+                token = await authenticate(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+                target = await find_target(token, None, ingest.cache)
+            await self._ingest.queue.append(build_post(request, self._ingest, target, body))
         except Refusal as refusal:
             return self._refuse(request, refusal)
         return cast("web.StreamResponse", _Accepted(self._ingest, target))
@@ -107,17 +113,9 @@ class EventsFastPath:
         response.headers.update(SECURITY_HEADERS)
         return response
 
-    async def _target_still(self, request: web.BaseRequest, sender: KnownSender) -> Target:
-        """The sender's target, checked again where its token may have been revoked while the body came in."""
-        if self._ingest.senders.find(request.headers[hdrs.AUTHORIZATION]) is sender:
-            return sender.target
-        ingest = self._ingest
-        token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
-        return await target_of(token, None, ingest.cache)
 
-
-def post_of(request: web.BaseRequest, ingest: IngestServices, target: Target, body: bytes) -> Post:
-    """The post that goes to the queue, where there is a request."""
+def build_post(request: web.BaseRequest, ingest: IngestServices, target: Target, body: bytes) -> Post:
+    """The post as it is queued, with the headers and the client's address of the request."""
     return _post(request.headers, request.remote or "", ingest, target, body)
 
 
@@ -135,7 +133,7 @@ def _post(headers: MultiMapping[str], peer: str, ingest: IngestServices, target:
 
 
 class _Accepted:
-    """The 202 as bytes: what aiohttp needs of an answer, without building one each time."""
+    """The 202 as prepared bytes, in the form in which aiohttp sends a response."""
 
     __slots__ = ("_ingest", "_target")
 
@@ -147,10 +145,10 @@ class _Accepted:
         self._target = target
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Send it; aiohttp calls this before `write_eof`."""
+        """Send the answer; aiohttp calls this before `write_eof`."""
         transport = request.transport
         if transport is None:
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError("the client has disconnected")
         transport.write(_accepted_now(self._ingest, self._target))
 
     async def write_eof(self) -> None:
@@ -163,7 +161,7 @@ def _accepted_now(ingest: IngestServices, target: Target) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _accepted(config_version: int, _second: int) -> bytes:
-    """The whole answer, made once a second for its Date."""
+    """The whole answer, cached for a second because of its Date."""
     lines = [
         "HTTP/1.1 202 Accepted",
         f"{CONFIG_VERSION_HEADER}: {config_version}",

@@ -1,4 +1,4 @@
-"""GET config: the settings that clients obey, from the token projection alone (contract 6)."""
+"""GET config: the settings of a project's clients, read from the token projection (contract 6)."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,12 +12,12 @@ from collector.http.responses import json_response
 from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import ID
 from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
-from collector.ingest.senders.auth import own_target_of, readable_target_of, token_of
-from collector.ingest.services import DOOR
+from collector.ingest.senders.auth import authenticate, find_own_target, find_readable_target
+from collector.ingest.services import INGEST
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """A project's settings, and which version of them."""
+    """A project's client settings and their version."""
 
     version: int
     settings: Mapping[str, str]
@@ -27,28 +27,25 @@ class Configuration(msgspec.Struct, frozen=True):
     "Project",
     {
         200: Answer(Configuration, headers=CONFIG_VERSION_HEADERS),
-        304: Answer(description="The client has that version already."),
+        304: Answer(description="The client has the current version already."),
     },
     parameters=(Parameter("v", "The version that the client has.", int),),
 )
 @ingest_errors
 async def get_config(request: web.Request) -> web.StreamResponse:
-    """The project's settings and their version; 304 for a client that has exactly that one."""
-    ingest = request.app[DOOR]
-    token = await token_of(request, ingest.cache, ingest.clock, ingest.failed_lookups)
+    """The project's settings and their version; 304 for a client that has that version."""
+    ingest = request.app[INGEST]
+    token = await authenticate(request, ingest.cache, ingest.clock, ingest.failed_lookups)
     if (named := request.match_info.get("id")) is not None:
-        target = await readable_target_of(token, named, ingest.cache)
+        target = await find_readable_target(token, named, ingest.cache)
     else:
-        target = await own_target_of(token, ingest.cache)
+        target = await find_own_target(token, ingest.cache)
     headers: dict[str, str] = {hdrs.CACHE_CONTROL: "no-store"}
-    if parse_config_version(_version_sent(request)) == target.config_version:
+    version_sent = next((text for name, text in request.query.items() if name.lower() == "v"), None)
+    if parse_config_version(version_sent) == target.config_version:
         return web.Response(status=304, headers=headers)
     headers |= config_version_header(request, target.config_version)
     return json_response(Configuration(target.config_version, target.settings), headers=headers)
-
-
-def _version_sent(request: web.Request) -> str | None:
-    return next((text for name, text in request.query.items() if name.lower() == "v"), None)
 
 
 ROUTES: Final = [

@@ -1,6 +1,6 @@
-"""A user's description of an event: checked at ingest, then queued as events are (contract 3.9).
+"""A user's description of an event: validated here, then queued like an event (contract 3.9).
 
-Whether the event exists is not asked: descriptions may overtake the events that they are of.
+Whether the event exists is not checked: a description may arrive before its event.
 """
 
 from typing import Final
@@ -29,13 +29,13 @@ from collector.ingest.body.request_body import (
     content_encoding,
     read_body,
 )
-from collector.ingest.fast_path.posts import post_of
+from collector.ingest.fast_path.posts import build_post
 from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import ID, PROJECT, REFERENCE
 from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
-from collector.ingest.senders.admission import admit, target_still
+from collector.ingest.senders.admission import admit, recheck_target
 from collector.ingest.senders.auth import Target
-from collector.ingest.services import DOOR
+from collector.ingest.services import INGEST
 
 _BODY: Final = json_body(
     DescriptionForm, {"email_address": "me@example.com", "description": "It broke when I saved."}
@@ -55,61 +55,56 @@ _REFUSALS: Final = (
 async def post_description(request: web.Request) -> web.StreamResponse:
     """Queue the description of the event with that reference id."""
     admission = await admit(request, check_length_at_most, check_json)
-    description = await _description(request)
+    description = await _read_description(request)
     if description is None:
         raise Invalid(fields={"description": ["A description or an e-mail address is required."]})
-    target = await target_still(request, admission)
-    return await _queued(request, target, request.match_info["referenceId"], description)
+    target = await recheck_target(request, admission)
+    return await _queue(request, target, request.match_info["referenceId"], description)
 
 
 @documented(
     "Event",
     {
         202: Answer(headers=CONFIG_VERSION_HEADERS),
-        200: Answer(description="The body says nothing.", headers=CONFIG_VERSION_HEADERS),
+        200: Answer(description="The description is empty.", headers=CONFIG_VERSION_HEADERS),
     },
     body=_BODY,
     refusals=_REFUSALS,
 )
 @ingest_errors
 async def patch_error(request: web.Request) -> web.StreamResponse:
-    """The same in version 1, by the event's own id; a body that says nothing changes nothing."""
+    """The same in version 1, by the event's own id; an empty description is ignored."""
     admission = await admit(request, check_length_at_most, check_encoding)
-    description = await _description(request, may_be_blank=True)
-    target = await target_still(request, admission)
+    description = await _read_description(request, may_be_blank=True)
+    target = await recheck_target(request, admission)
     if description is None:
         return web.Response(headers=config_version_header(request, target.config_version))
-    return await _queued(request, target, request.match_info["id"], description)
+    return await _queue(request, target, request.match_info["id"], description)
 
 
-async def _description(request: web.Request, *, may_be_blank: bool = False) -> bytes | None:
-    """The description as it is queued; None for a body that says nothing."""
-    ingest, encoding = request.app[DOOR], content_encoding(request)
+async def _read_description(request: web.Request, *, may_be_blank: bool = False) -> bytes | None:
+    """Read and validate the description; returns it as it is queued, or None for an empty one."""
+    ingest, encoding = request.app[INGEST], content_encoding(request)
     limit_bytes = ingest.settings.body_limit_bytes
-    body = await read_body(request, limit_bytes, ingest.bodies)
+    body = await read_body(request, limit_bytes, ingest.inflight_bodies)
 
-    def read() -> bytes | None:
-        text = _text(body, encoding, request.headers.get(hdrs.CONTENT_TYPE, ""), limit_bytes)
+    def parse() -> bytes | None:
+        try:
+            plain = decompress(body, encoding, limit_bytes)
+        except UnstorablePost as problem:
+            raise BadRequest(problem.detail) from None
+        text = decode_text(plain, request.headers.get(hdrs.CONTENT_TYPE, ""))
         return None if may_be_blank and not text.strip() else parse_description(text)
 
-    return await ingest.turns.run(body, encoding, read)
+    return await ingest.body_executor.run_for_body(body, encoding, parse)
 
 
-def _text(body: bytes, encoding: str, content_type: str, limit_bytes: int) -> str:
-    """The body as text, within the limit unpacked, too. Raises BadRequest where it cannot be unpacked."""
-    try:
-        plain = decompress(body, encoding, limit_bytes)
-    except UnstorablePost as problem:
-        raise BadRequest(problem.detail) from None
-    return decode_text(plain, content_type)
-
-
-async def _queued(
+async def _queue(
     request: web.Request, target: Target, reference_id: str, description: bytes
 ) -> web.StreamResponse:
-    ingest = request.app[DOOR]
+    ingest = request.app[INGEST]
     post = msgspec.structs.replace(
-        post_of(request, ingest, target, description),
+        build_post(request, ingest, target, description),
         content_type="application/json",
         content_encoding="",
         kind=USER_DESCRIPTION,

@@ -1,4 +1,4 @@
-"""POST of events: know the sender, queue the body as it came, answer 202."""
+"""POST of events: authenticate the sender, queue the body as it arrived, answer 202."""
 
 from typing import Final
 
@@ -18,17 +18,17 @@ from collector.http.event_form import SENT_ERROR, SENT_EVENT, SENT_SIMPLE_ERROR,
 from collector.http.operation import Answer, Body, Content, Parameter, documented
 from collector.ingest.body.request_body import check_content, check_length, read_body
 from collector.ingest.body.strict import APPLIED, is_strict_post
-from collector.ingest.fast_path.posts import PATH, post_of
+from collector.ingest.fast_path.posts import PATH, build_post
 from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import PROJECT
 from collector.ingest.post_headers import (
     CONFIG_VERSION_HEADERS,
     LEGACY_API,
-    api_version_of,
+    api_version,
     config_version_header,
 )
-from collector.ingest.senders.admission import admit, target_still
-from collector.ingest.services import DOOR
+from collector.ingest.senders.admission import admit, recheck_target
+from collector.ingest.services import INGEST
 
 _BODY: Final = Body(
     {
@@ -54,7 +54,7 @@ _BODY: Final = Body(
     parameters=(
         Parameter(
             "Prefer",
-            "`handling=strict`: look into the body first, and take nothing of it where something is wrong.",
+            "`handling=strict`: validate the body first; the post is accepted as a whole or rejected.",
             location="header",
         ),
     ),
@@ -70,20 +70,20 @@ _BODY: Final = Body(
 )
 @ingest_errors
 async def post_events(request: web.Request) -> web.StreamResponse:
-    """Queue one post. 202 means it is on the queue's disk, not yet in Postgres.
+    """Queue one post. 202 means that it is on the queue's disk, not that it is in Postgres yet.
 
-    A login has no project of its own: with one, post to `/api/v2/projects/{projectId}/events`. The API page
-    does that by itself, with the first of your projects.
+    The token of a login has no project: post to `/api/v2/projects/{projectId}/events` with one. The API page
+    does so by itself, with the first of your projects.
     """
-    ingest = request.app[DOOR]
+    ingest = request.app[INGEST]
     admission = await admit(request, check_length, check_content)
     if request.path == PATH and not request.query_string:
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
-        ingest.senders.remember(authorization, admission.token, admission.target, admission.check)
-    body = await read_body(request, ingest.settings.body_limit_bytes, ingest.bodies)
-    target = await target_still(request, admission)
-    post = post_of(request, ingest, target, body)
-    if api_version_of(request) == LEGACY_API:
+        ingest.auth_cache.store(authorization, admission.token, admission.target, admission.check)
+    body = await read_body(request, ingest.settings.body_limit_bytes, ingest.inflight_bodies)
+    target = await recheck_target(request, admission)
+    post = build_post(request, ingest, target, body)
+    if api_version(request) == LEGACY_API:
         post = msgspec.structs.replace(post, api_version=LEGACY_API)
     headers = config_version_header(request, target.config_version)
     if is_strict_post(request):

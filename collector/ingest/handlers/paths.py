@@ -1,4 +1,4 @@
-"""What ids in paths must look like; a path with anything else in their place is no route (404)."""
+"""Patterns for the parameters in paths; a path with anything else does not match a route (404)."""
 
 from typing import Final
 

@@ -1,1 +1,1 @@
-"""Who is sending, and whether their posts are accepted now."""
+"""Authenticates senders and decides whether their posts are accepted now."""

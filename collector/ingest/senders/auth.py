@@ -1,6 +1,6 @@
-"""Who asks ingest, and for which project: the first half of the edge sequence (contract 1.1, 3.2).
+"""Authenticates requests and finds their project: the first half of the edge sequence (contract 1.1, 3.2).
 
-The order matters: bad or missing credentials are 401 before anything else is considered.
+The order matters: bad or missing credentials are answered 401 before anything else is checked.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from collector.domain.access.credentials import TokenCredentials, parse_credentials
-from collector.domain.access.projection import ProjectEntry
 from collector.domain.access.scope import CLIENT, GLOBAL, USER
 from collector.domain.access.token import TokenEntry, present
 from collector.domain.errors import BadRequest, Forbidden, NotFound, OrganizationSuspended, Unauthenticated
@@ -24,7 +23,7 @@ PROJECT_NOT_FOUND = "Project not found."
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The project that a request is about (ids are 16 bytes), with its client configuration."""
+    """The project that a request is for (ids are 16 bytes), with its client configuration."""
 
     project_id: bytes
     organization_id: bytes
@@ -32,14 +31,13 @@ class Target:
     settings: Mapping[str, str]
 
 
-async def token_of(
+async def authenticate(
     request: web.BaseRequest, cache: TokenCache, clock: Clock, failed_lookups: FailedLookups
 ) -> TokenEntry:
-    """The enabled client token that the request carries.
+    """Check the credentials of the request; returns its token, which allows the scope `client`.
 
-    Raises Unauthenticated, Forbidden, TooManyRequests where the client has sent too many unknown ones, or
-    Unavailable where the token cannot be checked. Ingest knows no passwords: Basic with an e-mail address
-    is 401 here.
+    Raises Unauthenticated, Forbidden, TooManyRequests if the client has sent too many unknown tokens, or
+    Unavailable if the token cannot be checked. Ingest has no passwords: Basic with an e-mail address is 401.
     """
     credentials = parse_credentials(request.headers.get("Authorization"), request.query)
     presented = present(credentials.token) if isinstance(credentials, TokenCredentials) else None
@@ -58,37 +56,40 @@ async def token_of(
 
 
 async def refuse_suspended(token: TokenEntry, cache: TokenCache) -> None:
-    """A user of a suspended organization may look but not post (its tokens were refused before)."""
+    """Raise OrganizationSuspended for logins, which may read but not post; other tokens were 401."""
     if token.is_login and await _is_suspended(token, cache):
         raise OrganizationSuspended
 
 
-async def target_of(token: TokenEntry, route_project: str | None, cache: TokenCache) -> Target:
-    """The project from the route, else the token's, else its default one.
+async def find_target(token: TokenEntry, route_project: str | None, cache: TokenCache) -> Target:
+    """The project named in the route, else the token's, else the token's default project.
 
-    Raises BadRequest without any, NotFound for one that is gone or somebody else's.
+    Raises BadRequest if there is none, NotFound if it is deleted or the token has no access to it.
     """
-    return await _found(token, _project_id(token, route_project), cache)
+    return await _find_accessible(token, _project_id(token, route_project), cache)
 
 
-async def own_target_of(token: TokenEntry, cache: TokenCache) -> Target:
-    """The token's own project; Unauthenticated where it has none (contract 3.8, 6)."""
+async def find_own_target(token: TokenEntry, cache: TokenCache) -> Target:
+    """The token's own project. Raises Unauthenticated if it has none (contract 3.8, 6)."""
     if _own_project(token) is None:
         raise Unauthenticated
-    return await target_of(token, None, cache)
+    return await find_target(token, None, cache)
 
 
-async def readable_target_of(token: TokenEntry, route_project: str, cache: TokenCache) -> Target:
-    """The project from the route, which a token that may read can name within its organizations."""
+async def find_readable_target(token: TokenEntry, route_project: str, cache: TokenCache) -> Target:
+    """The project named in the route: a token that may read can name any of its organizations' projects."""
     named = parse_uuid(route_project)
     if named is None or not token.allows(USER):
-        return await target_of(token, route_project, cache)
-    return await _found(token, named.bytes, cache)
+        return await find_target(token, route_project, cache)
+    return await _find_accessible(token, named.bytes, cache)
 
 
-async def _found(token: TokenEntry, project_id: bytes, cache: TokenCache) -> Target:
+async def _find_accessible(token: TokenEntry, project_id: bytes, cache: TokenCache) -> Target:
     project = await cache.project(project_id)
-    if project is None or not _may_use(token, project):
+    if project is None:
+        raise NotFound(PROJECT_NOT_FOUND)
+    may_use_all = token.is_login and token.allows(GLOBAL)
+    if project.organization_id not in token.organization_ids and not may_use_all:
         raise NotFound(PROJECT_NOT_FOUND)
     return Target(project_id, project.organization_id, project.config_version, project.settings)
 
@@ -107,10 +108,6 @@ def _project_id(token: TokenEntry, route_project: str | None) -> bytes:
     if named is None or (token.project_id is not None and token.project_id != named.bytes):
         raise NotFound(PROJECT_NOT_FOUND)
     return named.bytes
-
-
-def _may_use(token: TokenEntry, project: ProjectEntry) -> bool:
-    return project.organization_id in token.organization_ids or (token.is_login and token.allows(GLOBAL))
 
 
 async def _is_suspended(token: TokenEntry, cache: TokenCache) -> bool:

@@ -1,8 +1,8 @@
-"""How many look-ups of tokens that do not exist one client may cause, so that guessing does not load Redis.
+"""Limits look-ups of tokens that do not exist, by client, so that guessing tokens does not load Redis.
 
-A look-up is counted before it is made, and taken back where it finds the token. What is left grows again with
-time. Tokens that this process knows are never looked up for the first time, so a stranger behind the same
-address refuses nobody whose token is in use here.
+A look-up is counted before it is made, and the count is taken back if the token exists. Counts decay with
+time. Cached tokens need no look-up that counts, so a guesser behind the same address does not get tokens in
+use refused.
 """
 
 import math
@@ -14,52 +14,52 @@ from collector.domain.errors import TooManyRequests
 from collector.http.client_address import TrustedProxies, counted_address
 from collector.process.clock import Clock
 
-FAILURES_AT_MOST: Final = 1000
-REGAINED_SECONDS: Final = 50.0
-"""How long it takes until a client that has used up its failures has all of them again."""
+MAX_FAILURES: Final = 1000
+DECAY_SECONDS: Final = 50.0
+"""How long it takes until the count of a client at the limit is back at zero."""
 WINDOW_SECONDS: Final = 900.0
-"""Likewise, where `HEADRACE_REQUEST_LIMIT` says how many requests one may make in that time."""
+"""The same with `HEADRACE_REQUEST_LIMIT`, which limits requests per this time."""
 
-_ADDRESSES_AT_MOST: Final = 10_000
-_TITLE: Final = "Too many unknown tokens from this address; please repeat it later."
+_MAX_ADDRESSES: Final = 10_000
+_TITLE: Final = "Too many unknown tokens from this address; please try again later."
 
 
 class FailedLookups:
-    """Counts by client address, for a bounded number of them; the one that failed longest ago goes first."""
+    """Counts by client address, for a bounded number of addresses; the least recent one is dropped first."""
 
     def __init__(self, clock: Clock, proxies: TrustedProxies, request_limit: int = 0) -> None:
         self._clock = clock
         self._proxies = proxies
-        self._limit = min(request_limit, FAILURES_AT_MOST) if request_limit else FAILURES_AT_MOST
-        self._regained_per_second = self._limit / (WINDOW_SECONDS if request_limit else REGAINED_SECONDS)
+        self._limit = min(request_limit, MAX_FAILURES) if request_limit else MAX_FAILURES
+        self._decay_per_second = self._limit / (WINDOW_SECONDS if request_limit else DECAY_SECONDS)
         self._failures: dict[str, tuple[float, float]] = {}
 
     def guard(self, request: web.BaseRequest) -> "ClientGuard":
-        """What counts the look-up that a request may cause."""
+        """The guard for a look-up that a request may cause."""
         return ClientGuard(self, request, self._proxies)
 
     def count(self, address: str) -> None:
-        """Count one more, which may still succeed. Raises TooManyRequests instead of the look-up."""
+        """Count a look-up before it is made. Raises TooManyRequests if the client is over the limit."""
         now = self._clock.monotonic()
         failures, since = self._failures.pop(address, (0.0, now))
-        failures = max(0.0, failures - (now - since) * self._regained_per_second)
+        failures = max(0.0, failures - (now - since) * self._decay_per_second)
         is_over = failures + 1 > self._limit
-        if len(self._failures) >= _ADDRESSES_AT_MOST:
+        if len(self._failures) >= _MAX_ADDRESSES:
             del self._failures[next(iter(self._failures))]
         self._failures[address] = (failures if is_over else failures + 1, now)
         if is_over:
-            wait_seconds = (failures + 1 - self._limit) / self._regained_per_second
+            wait_seconds = (failures + 1 - self._limit) / self._decay_per_second
             raise TooManyRequests(_TITLE, retry_after_seconds=max(1, math.ceil(wait_seconds)))
 
     def take_back(self, address: str) -> None:
-        """The look-up that was counted did not fail."""
+        """Take back a counted look-up that did not fail."""
         failures, since = self._failures.pop(address, (0.0, 0.0))
         if failures > 1:
             self._failures[address] = (failures - 1, since)
 
 
 class ClientGuard:
-    """Finds out who the client is only where it counts."""
+    """Determines the client's address only if a look-up is made."""
 
     __slots__ = ("_failures", "_proxies", "_request")
 
@@ -69,9 +69,9 @@ class ClientGuard:
         self._proxies = proxies
 
     def count(self) -> None:
-        """Count the look-up. Raises TooManyRequests instead of it."""
+        """Count the look-up. Raises TooManyRequests if the client is over the limit."""
         self._failures.count(counted_address(self._request, self._proxies))
 
     def take_back(self) -> None:
-        """It did not fail."""
+        """Take the count back: the look-up did not fail."""
         self._failures.take_back(counted_address(self._request, self._proxies))

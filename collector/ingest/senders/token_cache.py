@@ -1,16 +1,17 @@
 """This process's cache of the token projection, and how long its entries are valid (docs/decisions/0003).
 
-Known entries count for a minute, unknown ones for 5 seconds, and the eviction channel removes either at once.
-While that channel is silent, entries count for one second; while Redis is out of reach, known ones count up
-to `HEADRACE_STALE_TOKEN_SECONDS`. Nothing is called unknown unless the projection is fresh.
+Known entries are valid for a minute and unknown ones for 5 seconds; the eviction channel removes both
+immediately. While that channel is silent, entries are valid for one second. While Redis is unreachable, known
+ones are valid for up to `HEADRACE_STALE_TOKEN_SECONDS`. A key is unknown only if the projection is fresh.
 
-Look-ups of one key at the same time are one. What is unknown is remembered apart, so that a flood of wrong
-tokens pushes out none that is in use, and such look-ups are limited for each client.
+Concurrent look-ups of a key are combined. Unknown keys are cached separately, so that a flood of wrong tokens
+evicts no token that is in use, and look-ups of them are limited for each client.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from math import inf
 from typing import Final, Generic, Protocol, TypeVar
 
 import msgspec
@@ -36,14 +37,14 @@ from collector.process.metrics import IngestMetrics
 KNOWN_SECONDS: Final = 60.0
 UNKNOWN_SECONDS: Final = 5.0
 SILENT_CHANNEL_SECONDS: Final = 1.0
-CHANNEL_PATIENCE_SECONDS: Final = 0.75
-"""The channel gives a sign of life every quarter second; after this long without one it counts as silent."""
+CHANNEL_TIMEOUT_SECONDS: Final = 0.75
+"""The channel sends a heartbeat every quarter of a second; without one for this long it counts as silent."""
 
-_ENTRIES_AT_MOST: Final = 20_000
-_UNKNOWN_AT_MOST: Final = 10_000
-"""Of keys that have at most 24 characters: about 2 MB."""
+_MAX_ENTRIES: Final = 20_000
+_MAX_UNKNOWN: Final = 10_000
+"""Keys have at most 24 characters: about 2 MB."""
 _RECONNECT_SECONDS: Final = 0.25
-_ASK_AGAIN_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -53,7 +54,7 @@ AnyValue = TypeVar("AnyValue")
 
 
 class TokenSource(Protocol):
-    """The projection as ingest reads it. All raise BrokerUnavailable."""
+    """The projection as ingest reads it. All methods raise BrokerUnavailable."""
 
     async def find_token(self, lookup: str) -> Lookup[TokenEntry]: ...  # noqa: D102
 
@@ -65,7 +66,7 @@ class TokenSource(Protocol):
 
 
 class LookupGuard(Protocol):
-    """What a look-up of a key that was never known here must pass. Raises TooManyRequests."""
+    """Limits look-ups of keys that are not cached. `count` raises TooManyRequests."""
 
     def count(self) -> None: ...  # noqa: D102
 
@@ -73,28 +74,28 @@ class LookupGuard(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Remembered(Generic[AnyEntry]):
+class _Cached(Generic[AnyEntry]):
     entry: AnyEntry
     since: float
 
 
 class _Outage:
-    """While Redis does not answer, it is asked once a second, not once for each post."""
+    """While Redis does not answer, it is tried once a second, not once per post."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._until = float("-inf")
 
     @property
-    def is_known(self) -> bool:
+    def is_recent(self) -> bool:
         return self._clock.monotonic() < self._until
 
     def note(self) -> None:
-        self._until = self._clock.monotonic() + _ASK_AGAIN_SECONDS
+        self._until = self._clock.monotonic() + _RETRY_SECONDS
 
 
-class _Memory(Generic[AnyKey, AnyEntry]):
-    """One kind of entry: remembered by key, looked up when it no longer counts."""
+class _EntryCache(Generic[AnyKey, AnyEntry]):
+    """Entries of one kind by key, looked up when they are no longer valid."""
 
     def __init__(
         self,
@@ -107,26 +108,36 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         self._outage = outage
         self._clock = clock
         self._metrics = metrics
-        self._entries: dict[AnyKey, _Remembered[AnyEntry]] = {}
+        self._entries: dict[AnyKey, _Cached[AnyEntry]] = {}
         self._unknown: dict[AnyKey, float] = {}
         self._flights: dict[AnyKey, asyncio.Future[Lookup[AnyEntry] | BrokerUnavailable | None]] = {}
         self._evictions = 0
 
     async def get(
-        self, key: AnyKey, counts_seconds: float, stale_seconds: float, guard: LookupGuard | None = None
+        self, key: AnyKey, valid_seconds: float, stale_seconds: float, guard: LookupGuard | None = None
     ) -> AnyEntry | None:
-        """The entry, or None when there is surely none. Raises Unavailable when that cannot be told."""
+        """The entry, or None if there certainly is none. Raises Unavailable if that is not known."""
         held = self._entries.get(key)
         if held is not None:
-            if self._clock.monotonic() - held.since <= counts_seconds:
+            if self._clock.monotonic() - held.since <= valid_seconds:
                 return held.entry
             guard = None
-        elif self._is_unknown(key, min(counts_seconds, UNKNOWN_SECONDS)):
-            return None
-        return await self._look_up(key, held, stale_seconds, guard)
+        else:
+            since = self._unknown.get(key)
+            age = self._clock.monotonic() - since if since is not None else inf
+            if age <= min(valid_seconds, UNKNOWN_SECONDS):
+                return None
+        if self._outage.is_recent:
+            return self._stale(held, stale_seconds)
+        found = await self._look_up(key, guard)
+        if isinstance(found, BrokerUnavailable):
+            return self._stale(held, stale_seconds)
+        if found.entry is None and not is_fresh(found.swept_seconds_ago):
+            raise Unavailable(TOKENS.sentence)
+        return found.entry
 
     def forget(self, key: AnyKey) -> None:
-        """Forget one key, also where a look-up of it has begun: whoever asks from now on begins another."""
+        """Forget a key and any running look-up of it: the next caller starts another."""
         self._evictions += 1
         self._entries.pop(key, None)
         self._unknown.pop(key, None)
@@ -139,30 +150,10 @@ class _Memory(Generic[AnyKey, AnyEntry]):
         self._unknown.clear()
         self._flights.clear()
 
-    def _is_unknown(self, key: AnyKey, counts_seconds: float) -> bool:
-        since = self._unknown.get(key)
-        return since is not None and self._clock.monotonic() - since <= counts_seconds
+    async def _look_up(self, key: AnyKey, guard: LookupGuard | None) -> Lookup[AnyEntry] | BrokerUnavailable:
+        """Look the key up once for all concurrent callers.
 
-    async def _look_up(
-        self,
-        key: AnyKey,
-        held: _Remembered[AnyEntry] | None,
-        stale_seconds: float,
-        guard: LookupGuard | None,
-    ) -> AnyEntry | None:
-        if self._outage.is_known:
-            return self._stale(held, stale_seconds)
-        found = await self._found(key, guard)
-        if isinstance(found, BrokerUnavailable):
-            return self._stale(held, stale_seconds)
-        if found.entry is None and not is_fresh(found.swept_seconds_ago):
-            raise Unavailable(TOKENS.sentence)
-        return found.entry
-
-    async def _found(self, key: AnyKey, guard: LookupGuard | None) -> Lookup[AnyEntry] | BrokerUnavailable:
-        """What one look-up finds for all who ask for the key meanwhile.
-
-        The first of them makes it. Where that one gives up (its client has left), the next one does.
+        The first caller does it. If that one is cancelled (its client disconnected), the next one does.
         """
         while (flight := self._flights.get(key)) is not None:
             answer = await asyncio.shield(flight)
@@ -178,7 +169,8 @@ class _Memory(Generic[AnyKey, AnyEntry]):
             if self._flights.get(key) is flight:
                 del self._flights[key]
             flight.set_result(answer)
-            if guard is not None and not self._has_failed(answer):
+            is_unknown = isinstance(answer, Lookup) and answer.entry is None
+            if guard is not None and not is_unknown:
                 guard.take_back()
         return answer
 
@@ -190,43 +182,36 @@ class _Memory(Generic[AnyKey, AnyEntry]):
             self._outage.note()
             return error
         self._metrics.projection_age_seconds.set(found.swept_seconds_ago or 0.0)
-        if evictions == self._evictions:
-            self._remember(key, found)
+        if evictions != self._evictions:
+            return found  # It may be out of date already: use it for this request only.
+        now = self._clock.monotonic()
+        if found.entry is not None:
+            self._unknown.pop(key, None)
+            _put(self._entries, key, _Cached(found.entry, now), _MAX_ENTRIES)
+        elif is_fresh(found.swept_seconds_ago):
+            self._entries.pop(key, None)
+            _put(self._unknown, key, now, _MAX_UNKNOWN)
         return found
 
-    @staticmethod
-    def _has_failed(answer: Lookup[AnyEntry] | BrokerUnavailable | None) -> bool:
-        """Whether a look-up has found out that there is no such key."""
-        return isinstance(answer, Lookup) and answer.entry is None
-
-    def _stale(self, held: _Remembered[AnyEntry] | None, stale_seconds: float) -> AnyEntry:
-        """What was known before Redis went away, while that may still count."""
+    def _stale(self, held: _Cached[AnyEntry] | None, stale_seconds: float) -> AnyEntry:
+        """The entry cached before Redis became unreachable, while it may still be used."""
         age = self._clock.monotonic() - held.since if held is not None else 0.0
         if held is None or age > stale_seconds:
             raise Unavailable(QUEUE_UNAVAILABLE.sentence)
         self._metrics.stale_tokens_used.inc()
         return held.entry
 
-    def _remember(self, key: AnyKey, found: Lookup[AnyEntry]) -> None:
-        """Known and unknown keys apart, and of each the oldest goes first."""
-        now = self._clock.monotonic()
-        if found.entry is not None:
-            self._unknown.pop(key, None)
-            _put(self._entries, key, _Remembered(found.entry, now), _ENTRIES_AT_MOST)
-        elif is_fresh(found.swept_seconds_ago):
-            self._entries.pop(key, None)
-            _put(self._unknown, key, now, _UNKNOWN_AT_MOST)
 
-
-def _put(entries: dict[AnyKey, AnyValue], key: AnyKey, value: AnyValue, at_most: int) -> None:
+def _put(entries: dict[AnyKey, AnyValue], key: AnyKey, value: AnyValue, max_entries: int) -> None:
+    """Put an entry, evicting the oldest ones beyond the bound."""
     entries.pop(key, None)
-    while len(entries) >= at_most:
+    while len(entries) >= max_entries:
         del entries[next(iter(entries))]
     entries[key] = value
 
 
 class TokenCache:
-    """Tokens, projects and organizations as ingest knows them."""
+    """The tokens, projects and organizations of the projection, cached."""
 
     def __init__(
         self, source: TokenSource, clock: Clock, metrics: IngestMetrics, stale_seconds: float
@@ -235,61 +220,59 @@ class TokenCache:
         self._clock = clock
         self._stale_seconds = stale_seconds
         self._metrics = metrics
-        self._heard = float("-inf")
+        self._last_heartbeat = float("-inf")
         self.evictions = 0
-        """How often anything was forgotten: unchanged means that what was found before still stands."""
+        """The number of evictions so far: while it does not change, earlier results are still valid."""
         outage = _Outage(clock)
-        self._tokens = _Memory(source.find_token, outage, clock, metrics)
-        self._projects = _Memory(source.find_project, outage, clock, metrics)
-        self._organizations = _Memory(source.find_organization, outage, clock, metrics)
+        self._tokens = _EntryCache(source.find_token, outage, clock, metrics)
+        self._projects = _EntryCache(source.find_project, outage, clock, metrics)
+        self._organizations = _EntryCache(source.find_organization, outage, clock, metrics)
 
     async def token(self, lookup: str, guard: LookupGuard | None = None) -> TokenEntry | None:
-        """The token with these first 24 characters. One that is not known yet must pass the guard first."""
-        return await self._tokens.get(lookup, self._counts_seconds, self._stale_seconds, guard)
+        """The token with these first 24 characters. The guard limits look-ups of uncached tokens."""
+        return await self._tokens.get(lookup, self._valid_seconds, self._stale_seconds, guard)
 
     async def project(self, project_id: bytes) -> ProjectEntry | None:
         """The project with this id."""
-        return await self._projects.get(project_id, self._counts_seconds, self._stale_seconds)
+        return await self._projects.get(project_id, self._valid_seconds, self._stale_seconds)
 
     async def organization(self, organization_id: bytes) -> OrganizationEntry | None:
         """The organization with this id."""
-        return await self._organizations.get(organization_id, self._counts_seconds, self._stale_seconds)
+        return await self._organizations.get(organization_id, self._valid_seconds, self._stale_seconds)
 
     async def follow(self) -> None:
-        """Evict what the channel announces, reconnecting for ever; a reconnect forgets everything.
+        """Evict what the channel announces, and reconnect until cancelled; a reconnect forgets everything.
 
-        Whatever else goes wrong is survived as a lost channel is: entries count for a second meanwhile.
+        Unexpected errors are handled like a lost channel: meanwhile entries are valid for a second.
         """
         while True:
             try:
                 async for eviction in self._source.evictions():
-                    self._hear(eviction)
+                    # Announcements may have been missed during the silence.
+                    if self.is_silent:
+                        self._clear()
+                    self._last_heartbeat = self._clock.monotonic()
+                    if eviction is not None:
+                        self._apply(eviction)
             except BrokerUnavailable as error:
-                if self._heard > float("-inf"):
+                if self._last_heartbeat > float("-inf"):
                     _log.warning("eviction channel lost", reason=str(error))
             except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
                 self._metrics.background_failures.labels("evictions").inc()
                 _log.exception("the eviction channel failed")
-            self._heard = float("-inf")
+            self._last_heartbeat = float("-inf")
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     @property
     def is_silent(self) -> bool:
         """Whether announcements may have been missed."""
-        return self._clock.monotonic() - self._heard > CHANNEL_PATIENCE_SECONDS
-
-    def _hear(self, eviction: Eviction | None) -> None:
-        if self.is_silent:
-            self._clear()
-        self._heard = self._clock.monotonic()
-        if eviction is not None:
-            self._evict(eviction)
+        return self._clock.monotonic() - self._last_heartbeat > CHANNEL_TIMEOUT_SECONDS
 
     @property
-    def _counts_seconds(self) -> float:
+    def _valid_seconds(self) -> float:
         return SILENT_CHANNEL_SECONDS if self.is_silent else KNOWN_SECONDS
 
-    def _evict(self, eviction: Eviction) -> None:
+    def _apply(self, eviction: Eviction) -> None:
         self.evictions += 1
         match eviction.kind:
             case kind if kind == TOKEN:

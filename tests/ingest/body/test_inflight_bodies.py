@@ -7,26 +7,26 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 import pytest
 
 from collector.ingest.body import inflight_bodies
-from collector.ingest.body.inflight_bodies import BodiesUnderWay, BodyUnderWay
+from collector.ingest.body.inflight_bodies import InflightBodies, InflightBody
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import RunningIngest, raw_post, running_ingest
 
 
 @contextmanager
-def _bodies(bodies: BodiesUnderWay, number: int) -> Iterator[list[BodyUnderWay]]:
+def _bodies(bodies: InflightBodies, number: int) -> Iterator[list[InflightBody]]:
     """So many bodies, the oldest first, each with a deadline of its own."""
     with ExitStack() as stack:
         yield [stack.enter_context(bodies.begin(asyncio.timeout(60))) for _ in range(number)]
 
 
-async def _wait(body: BodyUnderWay) -> None:
+async def _wait(body: InflightBody) -> None:
     async with body.deadline:
         await asyncio.Event().wait()
 
 
 async def test_the_body_that_has_been_under_way_longest_gives_way() -> None:
     """However many bytes the others have; whoever waits for it hears of it at once."""
-    bodies = BodiesUnderWay(10)
+    bodies = InflightBodies(10)
     with _bodies(bodies, 3) as [oldest, second, third]:
         async with asyncio.timeout(10):
             readers = [asyncio.ensure_future(_wait(body)) for body in (oldest, second, third)]
@@ -34,11 +34,16 @@ async def test_the_body_that_has_been_under_way_longest_gives_way() -> None:
             bodies.add(oldest, b"1")
             bodies.add(second, b"2")
             bodies.add(third, b"34567890")
-            before = oldest.gave_way
+            before = oldest.was_given_up
             bodies.add(third, b"1")
             await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
 
-        assert [before, oldest.gave_way, second.gave_way, third.gave_way] == [False, True, False, False]
+        assert [before, oldest.was_given_up, second.was_given_up, third.was_given_up] == [
+            False,
+            True,
+            False,
+            False,
+        ]
         assert [reader.done() for reader in readers] == [True, False, False]
         for reader in readers:
             reader.cancel()
@@ -48,18 +53,18 @@ async def test_the_body_that_has_been_under_way_longest_gives_way() -> None:
 
 async def test_a_body_that_is_whole_or_given_up_leaves_its_room() -> None:
     """Else the bound would be reached for ever."""
-    bodies = BodiesUnderWay(10)
+    bodies = InflightBodies(10)
     with _bodies(bodies, 1) as [watching]:
         for _ in range(3):
             with _bodies(bodies, 1) as [body]:
                 bodies.add(body, b"12345678")
 
-        assert not watching.gave_way
+        assert not watching.was_given_up
 
 
 async def test_a_body_that_gave_way_counts_no_more() -> None:
     """Its last pieces may still come before its reader is stopped."""
-    bodies = BodiesUnderWay(10)
+    bodies = InflightBodies(10)
     with _bodies(bodies, 3) as [first, second, third]:
         readers = [asyncio.ensure_future(_wait(body)) for body in (first, second, third)]
         await asyncio.sleep(0)
@@ -68,7 +73,7 @@ async def test_a_body_that_gave_way_counts_no_more() -> None:
         bodies.add(first, b"123456")
         bodies.add(third, b"1234")
 
-        assert [body.gave_way for body in (first, second, third)] == [True, False, False]
+        assert [body.was_given_up for body in (first, second, third)] == [True, False, False]
         for reader in readers:
             reader.cancel()
         await asyncio.gather(*readers, return_exceptions=True)

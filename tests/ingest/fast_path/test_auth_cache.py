@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.ingest.fast_path.auth_cache import KnownSenders
+from collector.ingest.fast_path.auth_cache import AuthCache
 from collector.ingest.senders.auth import Target
 from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.fakes import FakeClock
@@ -18,18 +18,18 @@ class _Cache:
 
 
 @pytest.fixture
-def senders() -> KnownSenders:
+def senders() -> AuthCache:
     """Nobody yet."""
-    return KnownSenders(_Cache(), FakeClock())  # type: ignore[arg-type]
+    return AuthCache(_Cache(), FakeClock())  # type: ignore[arg-type]
 
 
-def remember(senders: KnownSenders, *headers: str, token: str = CLIENT_TOKEN) -> None:
+def remember(senders: AuthCache, *headers: str, token: str = CLIENT_TOKEN) -> None:
     """A token, written in these ways."""
     for header in headers:
-        senders.remember(header, a_token_entry(token), TARGET, senders.begin_check())
+        senders.store(header, a_token_entry(token), TARGET, senders.begin_check())
 
 
-def test_a_token_written_in_ever_new_ways_pushes_out_no_other(senders: KnownSenders) -> None:
+def test_a_token_written_in_ever_new_ways_pushes_out_no_other(senders: AuthCache) -> None:
     """It has a few places of its own."""
     remember(senders, "Bearer other", token="o" * 40)
     remember(senders, *(f"Bearer {' ' * number}{CLIENT_TOKEN}" for number in range(100)))
@@ -39,14 +39,14 @@ def test_a_token_written_in_ever_new_ways_pushes_out_no_other(senders: KnownSend
     assert len(senders._senders) == 5
 
 
-def test_long_headers_are_not_remembered(senders: KnownSenders) -> None:
+def test_long_headers_are_not_remembered(senders: AuthCache) -> None:
     """They are let in the slow way."""
     remember(senders, f"Bearer {' ' * 8000}{CLIENT_TOKEN}")
 
     assert senders._senders == {}
 
 
-def test_senders_are_bounded(senders: KnownSenders, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_senders_are_bounded(senders: AuthCache, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that was let in longest ago goes first, and no other."""
     monkeypatch.setattr("collector.ingest.fast_path.auth_cache._SENDERS_AT_MOST", 3)
     for name in ("a", "b", "a", "c", "d"):

@@ -58,7 +58,7 @@ def test_without_a_limit_of_requests_there_is_one_all_the_same() -> None:
 
 def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that failed longest ago goes first."""
-    monkeypatch.setattr("collector.ingest.senders.failed_lookups._ADDRESSES_AT_MOST", 2)
+    monkeypatch.setattr("collector.ingest.senders.failed_lookups._MAX_ADDRESSES", 2)
     failed = failures(FakeClock())
     for number in (1, 2, 1, 3):
         failed.count(f"192.0.2.{number}")

@@ -218,8 +218,8 @@ async def test_redis_that_does_not_answer_is_asked_once_a_second() -> None:
 
 async def test_unknown_tokens_push_out_no_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flood of wrong tokens costs no memory either; the oldest of them go first."""
-    monkeypatch.setattr("collector.ingest.senders.token_cache._UNKNOWN_AT_MOST", 10)
-    monkeypatch.setattr("collector.ingest.senders.token_cache._ENTRIES_AT_MOST", 10)
+    monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_UNKNOWN", 10)
+    monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_ENTRIES", 10)
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -234,7 +234,7 @@ async def test_unknown_tokens_push_out_no_known_one(monkeypatch: pytest.MonkeyPa
 
 async def test_known_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oldest go first."""
-    monkeypatch.setattr("collector.ingest.senders.token_cache._ENTRIES_AT_MOST", 10)
+    monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_ENTRIES", 10)
     source, clock = _source(), FakeClock()
     source.projection.tokens.update({f"{number:024}": a_token_entry() for number in range(50)})
     async with _followed(source, clock) as cache:
