@@ -1,8 +1,8 @@
-"""`make bench`: what the collector can do, side by side with the best that its parts can do on this machine.
+"""`make bench`: compares the collector's parts with the best that this machine can do.
 
-It starts what it needs in a temporary directory on loopback, stops all of it again, prints the figures and
-leaves a Markdown and a JSON report in loadtests/results. A missed goal is said in the report; the exit status
-is 0 all the same, 2 when there are no figures.
+Starts its servers in a temporary directory on loopback, stops them again, prints the figures and writes a
+Markdown and a JSON report to loadtests/results. The report names missed goals; the exit status is 0 even
+then, and 2 if there are no figures.
 """
 
 import argparse
@@ -48,7 +48,7 @@ _INTERRUPTED: Final = 130
 class Part:
     """One part of the benchmark; `ticks` is how many slices it takes for each pair of its extent.
 
-    What hardly varies is measured once for `every` so many pairs of the others.
+    A figure that hardly varies is measured once per `every` pairs of the others.
     """
 
     title: str
@@ -57,7 +57,7 @@ class Part:
     every: int = 1
 
     def extent(self, slices: int, slice_seconds: float) -> Extent:
-        """How much of it is measured where the others get so many slices."""
+        """This part's share, given the number of slices of the others."""
         return Extent(max(_FEWEST_PAIRS, slices // self.every), slice_seconds)
 
 
@@ -70,7 +70,7 @@ PARTS: Final = {
 
 
 def main() -> int:
-    """Run it; 0 when there are figures, 2 when there are none, 130 when it was interrupted."""
+    """Return the exit status: 0 with figures, 2 without, 130 after an interruption."""
     arguments = parse(sys.argv[1:])
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -87,7 +87,7 @@ def main() -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.benchmark", description=__doc__)
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated (all)")
     parser.add_argument(
@@ -106,7 +106,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 async def until_interrupted(running: Awaitable[Report]) -> Report:
-    """Ctrl-C and SIGTERM end it in good order: everything that was started is stopped."""
+    """Run until done, or until Ctrl-C or SIGTERM; everything that was started is stopped either way."""
     task = asyncio.ensure_future(running)
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
@@ -114,7 +114,7 @@ async def until_interrupted(running: Awaitable[Report]) -> Report:
 
 
 async def run(arguments: argparse.Namespace) -> Report:
-    """Every part in turn, each with servers of its own."""
+    """Measure each part in turn, each on its own servers."""
     began_utc, began = datetime.now(UTC), time.monotonic()
     cores = share_out(os.sched_getaffinity(0))
     figures: list[Figure] = []
@@ -122,15 +122,15 @@ async def run(arguments: argparse.Namespace) -> Report:
         for part in [PARTS[name] for name in PARTS if name in (arguments.only or PARTS)]:
             extent = part.extent(arguments.slices, arguments.slice_seconds)
             task = progress.add_task(part.title, total=part.ticks * extent.slices)
-            tell = partial(progress.update, task, advance=1, refresh=True)
+            on_slice = partial(progress.update, task, advance=1, refresh=True)
             with tempfile.TemporaryDirectory(prefix="headrace-bench-", ignore_cleanup_errors=True) as folder:
-                figures += await part.measure(Path(folder), cores, extent, tell)
+                figures += await part.measure(Path(folder), cores, extent, on_slice)
     facts, how = machine_facts(), settings(cores, arguments.slice_seconds)
     return Report(began_utc, time.monotonic() - began, facts, how, figures)
 
 
 def progress_display() -> Progress:
-    """Drawn between slices only: nothing but the slice runs during one."""
+    """A progress bar that is drawn only between slices, so that nothing else runs during one."""
     columns = (TextColumn("{task.description:44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     return Progress(*columns, console=Console(stderr=True), auto_refresh=False)
 
@@ -163,7 +163,7 @@ def revision() -> str:
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Leave both reports there; the names tell when it was."""
+    """Write both reports, with the time in their names."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"benchmark-{report.began_utc:%Y%m%d-%H%M%S}"
     markdown, json = folder / f"{name}.md", folder / f"{name}.json"

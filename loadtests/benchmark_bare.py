@@ -1,6 +1,6 @@
-"""What ingest is compared with: a bare aiohttp application that reads each post and answers 202.
+"""The reference for ingest: a bare aiohttp application that reads each post and answers 202.
 
-It checks nothing and keeps nothing. Its server has ingest's options: uvloop, no access log, the same
+It checks nothing and stores nothing. Its server has ingest's options: uvloop, no access log, the same
 keep-alive time and backlog.
 """
 
@@ -17,13 +17,13 @@ _BACKLOG: Final = 1024
 
 
 async def accept(request: web.Request) -> web.Response:
-    """Read it, forget it."""
+    """Read the body and discard it."""
     await request.read()
     return web.Response(status=202)
 
 
 async def serve(port: int, stop: Stop) -> None:
-    """Serve on loopback until told to stop."""
+    """Serve on loopback until stopped."""
     app = web.Application()
     app.router.add_post(PATH, accept)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=_KEEPALIVE_SECONDS)

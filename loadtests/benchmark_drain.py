@@ -1,8 +1,8 @@
-"""The drain's figures: the worker's own loop, fed from memory, against the server's COPY of a binary file.
+"""Measures the drain: the worker's own loop, fed from memory, against the server's COPY of a binary file.
 
 The worker runs here, on the measured core, from the stream entry's bytes to the commit; Postgres has the
-other cores and the settings of `headrace up`. The file holds the very rows that the worker stored, in its
-order, and goes into the very same partition, emptied before every slice.
+other cores and the settings of `headrace up`. The file contains the rows that the worker stored, in the same
+order, and is copied into the same partition, which is emptied before every slice.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ _KEPT: Final = ("stacks", "sessions", "partition_dates")
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is drained: posts of `size` events, how many make an entry, how many events a second's slice."""
+    """Posts of `size` events; how many make an entry, and how many events fill a slice of one second."""
 
     name: str
     make: Maker
@@ -80,20 +80,24 @@ LOADS: Final = (
 )
 
 
-async def measure_drain(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
-    """Every load, one after the other."""
+async def measure_drain(
+    folder: Path, cores: Cores, extent: Extent, on_slice: Callable[[], None]
+) -> list[Figure]:
+    """Measure each load in turn."""
     async with drain_bench(folder, cores) as bench:
-        return [await _against_copy(bench, load, extent, tell) for load in LOADS]
+        return [await _against_copy(bench, load, extent, on_slice) for load in LOADS]
 
 
-async def _against_copy(bench: "DrainBench", load: Load, extent: Extent, tell: Callable[[], None]) -> Figure:
+async def _against_copy(
+    bench: "DrainBench", load: Load, extent: Extent, on_slice: Callable[[], None]
+) -> Figure:
     events = round(load.events_per_second * extent.slice_seconds)
-    # With other ids: an event that began a session begins it again whenever it is met.
-    await bench.drained_per_second(backlog_of(load, events))
+    # Different ids: with the same ones, an event that began a session would begin it again.
+    await bench.drained_per_second(make_backlog(load, events))
     await bench.settle()
-    backlog = backlog_of(load, events)
+    backlog = make_backlog(load, events)
     gc.collect()
-    gc.freeze()  # a worker does not carry our backlog: its collector need not walk through it
+    gc.freeze()  # a real worker has no such backlog in memory, so keep it out of garbage collection
     rows = Path("/proc/self/cwd", "rows")  # in the server's own folder, as the server names it
     await bench.drained_per_second(backlog)
     await bench.write_rows(backlog, rows)
@@ -102,7 +106,7 @@ async def _against_copy(bench: "DrainBench", load: Load, extent: Extent, tell: C
         extent.slices,
         partial(bench.drained_per_second, backlog),
         partial(bench.copied_per_second, backlog, rows),
-        tell,
+        on_slice,
     )
     gc.unfreeze()
     return Figure(
@@ -120,7 +124,7 @@ async def _against_copy(bench: "DrainBench", load: Load, extent: Extent, tell: C
 
 
 def _effort_note(efforts: Sequence["Effort"]) -> str:
-    """Processor time tells more than the clock where others use the machine, too."""
+    """Report processor time, which means more than elapsed time on a shared machine."""
     drained = [effort for effort in efforts if effort.worker_us is not None]
     copied = [effort.server_us for effort in efforts if effort.worker_us is None]
     worker = statistics.median(effort.worker_us or 0.0 for effort in drained)
@@ -133,7 +137,7 @@ def _effort_note(efforts: Sequence["Effort"]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Effort:
-    """The processor time that one slice took for each event; the worker has no part in the server's COPY."""
+    """Processor time per event in one slice; the server's COPY does not involve the worker."""
 
     server_us: float
     worker_us: float | None = None
@@ -141,7 +145,7 @@ class Effort:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Stream entries that wait, as the bytes that Redis holds; all of one day."""
+    """Waiting stream entries, in the bytes that Redis holds; all of one day."""
 
     entries: Sequence[Mapping[bytes, bytes]]
     events: int
@@ -149,8 +153,8 @@ class Backlog:
     partition: str
 
 
-def backlog_of(load: Load, events: int) -> Backlog:
-    """At least so many events, in whole stream entries, accepted at noon: far from the next partition."""
+def make_backlog(load: Load, events: int) -> Backlog:
+    """At least `events` events, in whole stream entries, accepted at noon: far from the next partition."""
     noon = datetime.combine(datetime.now(UTC), time_of_day(12), UTC)
     events_per_entry = load.size * load.posts_per_entry
     entry_count = -(-events // events_per_entry)
@@ -161,7 +165,7 @@ def backlog_of(load: Load, events: int) -> Backlog:
 
 
 def _entries(bodies: Sequence[bytes], posts_per_entry: int, now_ms: int) -> Iterator[Mapping[bytes, bytes]]:
-    """As an ingest process writes them."""
+    """Encode stream entries as ingest does."""
     ids = PostIds()
     waiting = [
         Post(
@@ -181,7 +185,7 @@ def _entries(bodies: Sequence[bytes], posts_per_entry: int, now_ms: int) -> Iter
 
 
 class MemoryStream:
-    """A stream without Redis: hands out a backlog once and asks for the end when all is acknowledged."""
+    """A stream without Redis: delivers a backlog once and requests the stop once it is acknowledged."""
 
     def __init__(self, entries: Sequence[Mapping[bytes, bytes]], stop: Stop) -> None:
         self._waiting = deque(entries)
@@ -190,7 +194,7 @@ class MemoryStream:
         self._stop = stop
 
     async def ensure_group(self) -> None:
-        """There is but one consumer."""
+        """Do nothing: there is only one consumer."""
 
     async def read(
         self,
@@ -199,7 +203,7 @@ class MemoryStream:
         block_ms: int,
         worth_bytes: int,
     ) -> list[PackedEntry]:
-        """As many as the real one hands out."""
+        """Deliver as many entries as the real stream would."""
         if not self._waiting:
             await self._stop.sleep(block_ms / 1000)
         found: list[PackedEntry] = []
@@ -209,20 +213,20 @@ class MemoryStream:
         return found
 
     async def claim(self, *_: object) -> list[PackedEntry]:
-        """Nobody else holds anything."""
+        """Return nothing: there is no other consumer to claim from."""
         return []
 
     async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
-        """Nobody else could take it."""
+        """Do nothing: there is no other consumer to claim it."""
 
     async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
-        """Count."""
+        """Count, and request the stop after the last one."""
         self._unprocessed -= len(entries)
         if not self._unprocessed:
             self._stop.request()
 
     async def remove_dead_consumers(self, idle_ms: int) -> int:  # noqa: ARG002
-        """There are none."""
+        """Do nothing: there are none."""
         return 0
 
 
@@ -237,7 +241,7 @@ class DrainBench:
     _metrics: WorkerMetrics = field(default_factory=lambda: WorkerMetrics(CollectorRegistry()))
 
     async def drained_per_second(self, backlog: Backlog) -> float:
-        """How many events the worker stores, beginning with empty tables."""
+        """Events that the worker stores per second, starting with empty tables."""
         await self._empty()
         stop = Stop()
         consumer = Consumer(
@@ -262,7 +266,7 @@ class DrainBench:
         return backlog.events / seconds
 
     async def copied_per_second(self, backlog: Backlog, rows: Path) -> float:
-        """How many events the server copies from the file, beginning with empty tables."""
+        """Events that the server copies from the file per second, starting with empty tables."""
         await self._empty()
         began, server = time.perf_counter(), self._server_seconds()
         await self.pool.execute(f"COPY {backlog.partition} FROM '{rows}' (FORMAT binary)")
@@ -272,15 +276,15 @@ class DrainBench:
         return backlog.events / seconds
 
     async def write_rows(self, backlog: Backlog, rows: Path) -> None:
-        """Write the partition as the worker filled it to a file of the server."""
+        """Write the partition that the worker filled to a file on the server."""
         await self.pool.execute(f"COPY {backlog.partition} TO '{rows}' (FORMAT binary)")
 
     async def settle(self) -> None:
-        """Once its stacks and users are known, as they usually are; autovacuum does this within a minute."""
+        """Analyze stacks and sessions, as autovacuum does within a minute."""
         await self.pool.execute(f"ANALYZE {', '.join(_KEPT)}")
 
     async def _empty(self) -> None:
-        """Every table but the one that says which migrations ran, and those of what comes again."""
+        """Truncate all tables except the list of migrations and those whose rows recur in every slice."""
         tables = await self.pool.fetchval(
             "SELECT string_agg(quote_ident(relname), ', ') FROM pg_class"
             " WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'"
@@ -293,14 +297,14 @@ class DrainBench:
             await add_project(connection, _PROJECT, _ORGANIZATION, "Benchmark")
 
     async def _check(self, backlog: Backlog) -> None:
-        """What was posted; the starts of its users' sessions are stored beside it."""
+        """Raise BenchmarkError unless all events are stored, not counting session starts."""
         query = f"SELECT count(*) FROM {backlog.partition} WHERE type <> 'session'"  # noqa: S608 - a partition's name
         stored = await self.pool.fetchval(query)
         if stored != backlog.events:
             raise BenchmarkError(f"{stored:,} of {backlog.events:,} events were stored.")
 
     def _server_seconds(self) -> float:
-        """The processor time of all of Postgres so far, with that of processes that have ended."""
+        """The processor time of Postgres so far, including processes that have exited."""
         own = self.postmaster.cpu_times()
         seconds = own.user + own.system + own.children_user + own.children_system
         for process in self.postmaster.children(recursive=True):

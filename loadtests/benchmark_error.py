@@ -1,4 +1,4 @@
-"""What makes a benchmark worthless: it ends with this instead of figures."""
+"""The error that ends a benchmark without figures."""
 
 
 class BenchmarkError(Exception):

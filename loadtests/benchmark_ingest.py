@@ -1,8 +1,8 @@
-"""Ingest's figures: against a bare application, `always` against `everysec`, and what posts weigh queued.
+"""Measures ingest: against a bare application, `always` against `everysec`, and the memory of queued posts.
 
-Posts are single events and arrays of 50, no two of them alike. Few connections wait for the disk together
-and leave ingest nothing to do meanwhile: a figure over 64 of them is the disk's latency and has no goal.
-What ingest can take in, and the goals, are where there are enough: 256.
+Posts are single events and arrays of 50, no two of them equal. A few connections all wait for the disk
+together while ingest is idle: figures over 64 connections show the disk's latency and have no goal. The
+throughput of ingest, and the goals, need enough of them: 256.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ from loadtests.benchmark_slices import Extent, Pair, alternate, spread
 ARRAY_SIZE: Final = 50
 FEW_CONNECTIONS: Final = CONNECTIONS
 MANY_CONNECTIONS: Final = 256
-DOOR_GOAL: Final = Goal(1.0)
+INGEST_GOAL: Final = Goal(1.0)
 FSYNC_GOAL: Final = Goal(0.9)
 MEMORY_GOAL: Final = Goal(0.4, is_ceiling=True)
 
@@ -35,41 +35,43 @@ _DISTINCT_EVENTS: Final = 20_000
 
 
 async def measure_ingest(
-    folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
+    folder: Path, cores: Cores, extent: Extent, on_slice: Callable[[], None]
 ) -> list[Figure]:
     """Ingest against the bare application."""
     async with ingest_bench(folder, cores, extent, "strict") as bench:
         many = bench.over(MANY_CONNECTIONS)
-        figures = [await _against_bare(many, size, DOOR_GOAL, extent.slices, tell) for size in _SIZES]
-        return [*figures, await _against_bare(bench.over(FEW_CONNECTIONS), 1, None, extent.slices, tell)]
+        figures = [await _against_bare(many, size, INGEST_GOAL, extent.slices, on_slice) for size in _SIZES]
+        return [*figures, await _against_bare(bench.over(FEW_CONNECTIONS), 1, None, extent.slices, on_slice)]
 
 
-async def measure_fsync(folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]) -> list[Figure]:
-    """Ingest with each write on the disk before its 202, against a write each second."""
+async def measure_fsync(
+    folder: Path, cores: Cores, extent: Extent, on_slice: Callable[[], None]
+) -> list[Figure]:
+    """Ingest with an fsync for each write before its 202, against an fsync each second."""
     async with ingest_bench(folder, cores, extent, "relaxed") as bench:
         return [
-            await _against_everysec(bench.over(connections), goal, extent.slices, tell)
+            await _against_everysec(bench.over(connections), goal, extent.slices, on_slice)
             for connections, goal in ((FEW_CONNECTIONS, None), (MANY_CONNECTIONS, FSYNC_GOAL))
         ]
 
 
 async def measure_memory(
-    folder: Path, cores: Cores, extent: Extent, tell: Callable[[], None]
+    folder: Path, cores: Cores, extent: Extent, on_slice: Callable[[], None]
 ) -> list[Figure]:
-    """The memory of the stream for each byte that was posted."""
+    """The stream's memory per posted byte."""
     async with ingest_bench(folder, cores, extent, "strict") as bench:
-        return [await _memory(bench, size, extent.slices, tell) for size in _SIZES]
+        return [await _memory(bench, size, extent.slices, on_slice) for size in _SIZES]
 
 
 async def _against_everysec(
-    bench: "IngestBench", goal: Goal | None, slices: int, tell: Callable[[], None]
+    bench: "IngestBench", goal: Goal | None, slices: int, on_slice: Callable[[], None]
 ) -> Figure:
     async def posts_per_second(policy: Literal["always", "everysec"]) -> float:
         await bench.servers.queue.set_fsync(policy)
         return await bench.posts_per_second(bench.servers.ingest, 1)
 
     pairs = await alternate(
-        slices, partial(posts_per_second, "always"), partial(posts_per_second, "everysec"), tell
+        slices, partial(posts_per_second, "always"), partial(posts_per_second, "everysec"), on_slice
     )
     return Figure(
         name=f"appendfsync always, {bench.sender.connections} connections",
@@ -82,14 +84,14 @@ async def _against_everysec(
 
 
 async def _against_bare(
-    bench: "IngestBench", size: int, goal: Goal | None, slices: int, tell: Callable[[], None]
+    bench: "IngestBench", size: int, goal: Goal | None, slices: int, on_slice: Callable[[], None]
 ) -> Figure:
     await bench.warm_up(size)
     pairs = await alternate(
         slices,
         partial(bench.posts_per_second, bench.servers.ingest, size),
         partial(bench.posts_per_second, bench.servers.bare, size),
-        tell,
+        on_slice,
     )
     return Figure(
         name=f"ingest, {_SIZES[size]} a post, {bench.sender.connections} connections",
@@ -101,7 +103,7 @@ async def _against_bare(
     )
 
 
-async def _memory(bench: "IngestBench", size: int, slices: int, tell: Callable[[], None]) -> Figure:
+async def _memory(bench: "IngestBench", size: int, slices: int, on_slice: Callable[[], None]) -> Figure:
     queue, pairs, entries = bench.servers.queue, [], []
     await bench.warm_up(size)
     for _ in range(slices):
@@ -110,7 +112,7 @@ async def _memory(bench: "IngestBench", size: int, slices: int, tell: Callable[[
         held = await queue.held()
         pairs.append(Pair(held.stream_bytes, held.payload_bytes))
         entries.append(held.posts / held.entries)
-        tell()
+        on_slice()
     return Figure(
         name=f"queue memory, {_SIZES[size]} a post",
         against="the bytes posted",
@@ -132,18 +134,18 @@ class IngestBench:
     _cost: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
     def over(self, connections: int) -> "IngestBench":
-        """The same servers and posts, sent over so many connections."""
+        """The same servers and posts, over another number of connections."""
         return IngestBench(self.servers, self.sender.over(connections), self.bodies)
 
     async def warm_up(self, size: int) -> None:
-        """Connections, caches and code that is used for the first time belong to no slice."""
+        """Open connections and warm caches and code before the first slice."""
         for server in (self.servers.ingest, self.servers.bare):
             await self.posts_per_second(server, size)
         self._busy.clear()
         self._cost.clear()
 
     async def posts_per_second(self, server: Server, size: int) -> float:
-        """How many posts it answered 202, beginning with an empty queue."""
+        """Posts answered 202 per second, starting with an empty queue."""
         await self.servers.queue.renew()
         before = server.cpu_seconds()
         sent = await self.sender.send(server.port, self.bodies[size])
@@ -153,9 +155,9 @@ class IngestBench:
         return sent.posts / sent.seconds
 
     def notes(self) -> tuple[str, ...]:
-        """How much of its core each server used: where it is far from 1, something else was the limit.
+        """How much of its core each server used: if far below 1, something else was the limit.
 
-        The processor time of a post is what remains a figure where others use the machine, too.
+        The processor time per post stays meaningful on a shared machine.
         """
         return tuple(
             f"{name} used {spread(busy).median:.2f} of its core, {spread(cost).median:.1f} µs a post"

@@ -1,6 +1,6 @@
-"""The machine that a benchmark runs on: what it is, and who gets which of its cores.
+"""The machine that a benchmark runs on: its facts, and how its cores are shared.
 
-What is measured has one core for itself; the sender and the servers behind it share the others.
+The measured process has one core to itself; the sender and the servers share the others.
 """
 
 import os
@@ -21,14 +21,14 @@ _PACKAGES: Final = ("aiohttp", "uvloop", "redis", "asyncpg", "msgspec", "valkeyl
 
 @dataclass(frozen=True, slots=True)
 class Cores:
-    """Core numbers: of what is measured, and of everything else."""
+    """Core numbers: for the measured process, and for everything else."""
 
     measured: frozenset[int]
     others: frozenset[int]
 
 
 def share_out(available: Iterable[int]) -> Cores:
-    """Measure on the last core: interrupts prefer the first. Raises BenchmarkError where there is one."""
+    """Measure on the last core: interrupts prefer the first. Raises BenchmarkError if there is only one."""
     cores = sorted(available)
     if len(cores) == 1:
         raise BenchmarkError(
@@ -39,7 +39,7 @@ def share_out(available: Iterable[int]) -> Cores:
 
 @contextmanager
 def pinned(cores: frozenset[int]) -> Iterator[None]:
-    """Run on these cores only, and so will every process that is started meanwhile, for good."""
+    """Run the block on these cores only; processes started in it stay there."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
@@ -49,7 +49,7 @@ def pinned(cores: frozenset[int]) -> Iterator[None]:
 
 
 def machine_facts() -> dict[str, str]:
-    """What a reader must know of the machine and the versions to compare figures."""
+    """What readers need to know about the machine and the versions to compare figures."""
     return {
         "CPU": _cpu(),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",

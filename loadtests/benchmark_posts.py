@@ -1,4 +1,4 @@
-"""What is posted in benchmarks: events as applications send them, no two alike, the same ones in every run.
+"""Posts for benchmarks: events as applications send them, no two equal, the same in every run.
 
 Identical posts would be compressed to nothing in the queue, so names, numbers and reference ids vary.
 """
@@ -50,14 +50,14 @@ def a_log(random_: random.Random, now: datetime) -> Event:
 
 
 def a_log_without_user(random_: random.Random, now: datetime) -> Event:
-    """The same of a service that knows no users: its events belong to no session."""
+    """The same from a service without users: its events belong to no session."""
     event = a_log(random_, now)
     event["data"]["@service"] = event["data"].pop("@user")
     return event
 
 
 def an_error(random_: random.Random, now: datetime) -> Event:
-    """An error with its stack of 20 frames, the request and the machine, of some 6 kB."""
+    """An error of some 6 kB with 20 frames, the request and the machine."""
     place = random_.choice(_PLACES)
     return {
         "type": "error",

@@ -1,7 +1,7 @@
-"""`make bench-read`: how long reading takes on a table of a million events, and the plans of what takes long.
+"""`make bench-read`: measures reading from a million events, and records the plans of slow queries.
 
-Measured inside the server, from the filter's text to the bytes of the answer: the network and HTTP are left
-out. Cold is the first time after a start of Postgres; the files may still be in the system's memory.
+Measured inside the server, from the filter's text to the bytes of the answer, without network and HTTP.
+Cold is the first run after a start of Postgres; the files may still be in the page cache.
 """
 
 import argparse
@@ -61,14 +61,14 @@ Query = Callable[[asyncpg.Connection], Awaitable[object]]
 
 
 class Reading(NamedTuple):
-    """One kind of query, and those of it that are tried in turn."""
+    """One kind of query, and its variants, which are run in turn."""
 
     name: str
     queries: Sequence[Query]
 
 
 class Measured(NamedTuple):
-    """How long the queries took, in seconds: the first ones cold, then warm; and slow ones' plans."""
+    """How long the queries took, in seconds: cold, then warm; and the plans of slow ones."""
 
     name: str
     cold: float
@@ -77,7 +77,7 @@ class Measured(NamedTuple):
 
 
 class Recorder:
-    """A connection that remembers what it was asked, so that the plan can be asked for."""
+    """A connection that records its queries, so that they can be explained."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self._connection = connection
@@ -100,7 +100,7 @@ class Recorder:
 
 
 def main() -> int:
-    """0 when there are figures, 2 when there are none, 130 when it was interrupted."""
+    """Return the exit status: 0 with figures, 2 without, 130 after an interruption."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that being stopped also stops Postgres
     arguments = parse(sys.argv[1:])
     try:
@@ -119,7 +119,7 @@ def main() -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.benchmark_read", description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000, help="how many there are (%(default)s)")
     parser.add_argument("--repeats", type=int, default=20, help="warm runs of each query (%(default)s)")
@@ -131,7 +131,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
 
 
 async def run(arguments: argparse.Namespace) -> str:
-    """Load what is not loaded yet, start the server anew, measure."""
+    """Load the missing events, restart the server, measure."""
     arguments.folder.mkdir(parents=True, exist_ok=True)
     postgres = Postgres(arguments.folder.resolve(), is_durable=False)
     child = await start_service(postgres)
@@ -201,7 +201,7 @@ async def first_page(connection: asyncpg.Connection, selection: Selection) -> by
 
 
 async def measure(pool: asyncpg.Pool, reading: Reading, repeats: int) -> Measured:
-    """Each query once cold, then all of them again and again."""
+    """Run each query once cold, then all of them repeatedly."""
     plans: list[str] = []
     async with pool.acquire() as connection:
         recorder = Recorder(connection)
@@ -229,7 +229,7 @@ def as_markdown(measured: Iterable[Measured], events: int) -> str:
 
 
 def percentile(seconds: Sequence[float], share: float) -> float:
-    """The smallest figure that so great a share of them does not exceed."""
+    """The smallest figure that is at least as large as this share of them."""
     return sorted(seconds)[min(len(seconds) - 1, int(len(seconds) * share))]
 
 

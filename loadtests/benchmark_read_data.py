@@ -1,6 +1,6 @@
-"""The events that reading is measured on: of a month, the same ones in every run, stored as a worker does.
+"""The events that reading is measured on: a month of them, the same in every run, stored as a worker does.
 
-Loading goes on where it was interrupted: as many batches as are stored already are passed over.
+Loading resumes after an interruption: it skips the batches that are already stored.
 """
 
 import dataclasses
@@ -33,26 +33,26 @@ _SHARE_OF_ERRORS: Final = 0.1
 _BODY_LIMIT_BYTES: Final = 20_000_000
 
 
-async def load(pool: asyncpg.Pool, folder: Path, events: int, tell: Callable[[int], None]) -> datetime:
-    """Store so many events, of the month before the first loading; answers the end of that month."""
+async def load(pool: asyncpg.Pool, folder: Path, events: int, on_progress: Callable[[int], None]) -> datetime:
+    """Store `events` events of the month before the first loading; return the end of that month."""
     end = _end_of_month(folder)
     async with pool.acquire() as connection:
         await add_organization(connection, ORGANIZATION, "Benchmark")
         await add_project(connection, PROJECT, ORGANIZATION, "Benchmark")
         stored: int = await connection.fetchval("SELECT count(*) FROM stored_batches")
-    tell(stored * BATCH_EVENTS)
+    on_progress(stored * BATCH_EVENTS)
     store, batches = BatchStore(pool), events // BATCH_EVENTS
     for number in range(stored, batches):
         accepted = end - timedelta(days=_DAYS) * (1 - number / batches)
         await store.save([_batch(number, accepted)])
-        tell((number + 1) * BATCH_EVENTS)
+        on_progress((number + 1) * BATCH_EVENTS)
     async with pool.acquire() as connection:
         await connection.execute("VACUUM ANALYZE", timeout=600)
     return end
 
 
 def _batch(number: int, accepted: datetime) -> NormalizedBatch:
-    """Logs, and every tenth an error of some 6 kB. Their sessions are left out: nothing is read of them."""
+    """Logs, with every tenth event an error of some 6 kB. Sessions are omitted: nothing reads them."""
     random_ = random.Random(number)
     bodies = [
         (an_error if random_.random() < _SHARE_OF_ERRORS else a_log)(random_, accepted)

@@ -1,4 +1,4 @@
-"""What a benchmark came to: figures and goals, as Markdown for people and JSON for programs. Pure."""
+"""The result of a benchmark: figures and goals, as Markdown for people and JSON for programs. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -47,7 +47,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """A whole run: when, where, how, and what came of it."""
+    """A whole run: when, where, how, and its figures."""
 
     began_utc: datetime
     seconds: float

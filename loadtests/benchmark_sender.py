@@ -1,6 +1,6 @@
-"""Who sends the posts of a benchmark: `wrk` where it is installed and the slice is long enough, else our own.
+"""Sends a benchmark's posts: with `wrk` if installed and the slice is long enough, else a built-in sender.
 
-A sender is a process of its own on the cores that are not measured. It posts the bodies of a file, one a
+A sender is a separate process on the cores that are not measured. It posts the bodies of a file, one a
 line, over connections that stay open, and ends with one line of JSON.
 """
 
@@ -26,7 +26,7 @@ _SHORTEST_WRK_SECONDS: Final = 1.0
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What a sender says at its end. `failures` are answers that are no 202, and broken connections."""
+    """A sender's result. `failures` are answers other than 202, and broken connections."""
 
     posts: int
     seconds: float

@@ -52,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._post()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - a cut is a cut
-        """A cut that we did not make is a failure."""
+        """Count a failure unless we closed the connection."""
         self.failures += self._transport is not None
         self.heard.set()
         self._transport = None
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
 
 
 async def send(port: int, connections: int, seconds: float, requests: list[bytes]) -> Sent:
-    """Post over that many connections for so long, and on a slow machine until each was answered once."""
+    """Post over the connections for `seconds`, on a slow machine until each was answered once."""
     loop = asyncio.get_running_loop()
     answered_after: list[float] = []
     turn = itertools.cycle(requests)
@@ -99,7 +99,7 @@ async def send(port: int, connections: int, seconds: float, requests: list[bytes
     )
 
 
-def requests_of(bodies: Path, path: str, token: str) -> list[bytes]:
+def build_requests(bodies: Path, path: str, token: str) -> list[bytes]:
     """The whole requests, as they go over the wire."""
     return [
         (
@@ -115,7 +115,7 @@ def requests_of(bodies: Path, path: str, token: str) -> list[bytes]:
 def main() -> None:
     """Arguments: port, connections, seconds, file of bodies, path, token."""
     port, connections, seconds, bodies, path, token = sys.argv[1:]
-    sending = send(int(port), int(connections), float(seconds), requests_of(Path(bodies), path, token))
+    sending = send(int(port), int(connections), float(seconds), build_requests(Path(bodies), path, token))
     sys.stdout.buffer.write(msgspec.json.encode(uvloop.run(sending)) + b"\n")
 
 

@@ -1,6 +1,6 @@
-"""The servers of ingest's benchmark, each started on its cores and stopped at the end whatever happens.
+"""The servers of ingest's benchmark, each started on its cores and always stopped at the end.
 
-Ingest is the real `headrace ingest` on the measured core, the bare application beside it on the same one;
+Ingest is the real `headrace ingest` on the measured core, and the bare application runs on the same core;
 only one of them is under load at a time. Valkey has the other cores.
 """
 
@@ -57,7 +57,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the queue holds: post bodies, as sent, and the memory of the stream that they are in."""
+    """The contents of the queue: bytes of post bodies, as sent, and the memory of their stream."""
 
     posts: int
     entries: int
@@ -128,7 +128,7 @@ class IngestServers:
 async def ingest_servers(
     folder: Path, cores: Cores, token: str, durability: Durability
 ) -> AsyncIterator[IngestServers]:
-    """Everything started and ready for posts with `token`."""
+    """Start everything, ready for posts with `token`."""
     async with AsyncExitStack() as stack:
         valkey = Valkey(folder)
         await _started(stack, valkey, cores.others)

@@ -1,7 +1,7 @@
 """Comparing by ratios of neighbours: short slices of two things in turn, each pair of them one ratio.
 
 A machine whose speed changes within seconds changes it for both slices of a pair, so the ratio keeps its
-meaning where the absolute figures lose theirs. What is told of the ratios is their median and quartiles.
+meaning where the absolute figures lose theirs. The report shows the median and quartiles of the ratios.
 """
 
 import statistics
@@ -16,14 +16,14 @@ Slice = Callable[[], Awaitable[float]]
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """How much is measured: so many pairs of slices for each figure."""
+    """How much is measured: pairs of slices for each figure, and seconds per slice."""
 
     slices: int
     slice_seconds: float
 
 
 class Pair(msgspec.Struct, frozen=True):
-    """What two neighbouring slices came to: the one of what is judged, and the one it is compared with."""
+    """The results of two neighbouring slices: the subject's and the reference's."""
 
     subject: float
     reference: float
@@ -43,7 +43,7 @@ class Spread(msgspec.Struct, frozen=True):
 
 
 def spread(figures: Sequence[float]) -> Spread:
-    """Median and quartiles; of one figure all three are that one. Raises ValueError where there is none."""
+    """Median and quartiles; of one figure all three are that one. Raises ValueError without figures."""
     if not figures:
         raise ValueError("no figures")
     if len(figures) == 1:
@@ -52,8 +52,8 @@ def spread(figures: Sequence[float]) -> Spread:
     return Spread(median, lower, upper)
 
 
-async def alternate(count: int, subject: Slice, reference: Slice, tell: Callable[[], None]) -> list[Pair]:
-    """`count` pairs of slices, one after the other; `tell` is called after each slice.
+async def alternate(count: int, subject: Slice, reference: Slice, on_slice: Callable[[], None]) -> list[Pair]:
+    """`count` pairs of slices, one after the other; `on_slice` is called after each slice.
 
     Every second pair begins with the reference, so that a machine that only slows down favours neither.
     """
@@ -63,6 +63,6 @@ async def alternate(count: int, subject: Slice, reference: Slice, tell: Callable
         turns = [("subject", subject), ("reference", reference)]
         for name, take in turns if number % 2 == 0 else reversed(turns):
             figures[name] = await take()
-            tell()
+            on_slice()
         pairs.append(Pair(**figures))
     return pairs

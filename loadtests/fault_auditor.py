@@ -1,7 +1,7 @@
-"""The auditor: remembers every post and its answer, then looks in Postgres whether the 202s were kept.
+"""The auditor: records every post and its answer, then checks in Postgres that every 202 was honoured.
 
-It shares no code with the product. It knows, by plain SQL, the tables that are there for outside tools, and
-what each kind of post must become: see `Kind`.
+It shares no code with the product. It reads, with plain SQL, the tables that are meant for outside tools, and
+knows how each kind of post must end: see `Kind`.
 """
 
 from collections import Counter
@@ -43,7 +43,7 @@ _MISCOUNTED: Final = "stack {}: counted {}, there are {} with {} first occurrenc
 
 
 class Kind(StrEnum):
-    """What every event of a post must become."""
+    """How every event of a post must end."""
 
     EVENT = "event"
     """A row of `events`, found by its message."""
@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 
 class Answer(StrEnum):
-    """What a sender knows of a post."""
+    """What a sender knows about a post."""
 
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
@@ -97,7 +97,7 @@ class Findings:
         return not (self.lost or self.twice or self.odd)
 
     def text(self) -> str:
-        """For the report."""
+        """Return the lines for the report."""
         counts = ", ".join(f"{number:,} {outcome}" for outcome, number in sorted(self.outcomes.items()))
         lines = [
             f"posts: {self.posts:,}, answers: {self.accepted:,} x 202, {self.unknown:,} x 503 or none",
@@ -118,7 +118,7 @@ class Auditor:
         self.sent: list[Sent] = []
 
     def remember(self, kind: Kind, marks: Iterable[str]) -> Sent:
-        """A post that is about to be sent."""
+        """Record a post that is about to be sent."""
         sent = Sent(kind, tuple(marks))
         self.sent.append(sent)
         return sent
@@ -162,12 +162,12 @@ class Auditor:
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],
-            odd=[*self._strangers(found, wanted), *self._wrong_sums(found, wanted, outcomes), *wrong],
+            odd=[*self._unexpected(found, wanted), *self._wrong_sums(found, wanted, outcomes), *wrong],
         )
 
-    def _strangers(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:
+    def _unexpected(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:
         for mark in found.keys() - wanted.keys():
-            yield f"nobody sent {mark}"
+            yield f"{mark} was never sent"
 
     def _wrong_sums(
         self, found: Counter[str], wanted: dict[str, Sent], outcomes: dict[str, int]

@@ -1,4 +1,4 @@
-"""The faults: each does one bad thing to the running plant and returns when the bad thing is over."""
+"""The faults: each injects one into the running plant and returns when it is over."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -48,7 +48,7 @@ def dies_at(*points: str) -> Fault:
 
 
 def paused(kind: str, seconds: float) -> Fault:
-    """A process is stopped for a while, in the middle of whatever it does."""
+    """A process is stopped for a while, in the middle of its work."""
 
     async def fault(plant: Plant) -> None:
         async with plant.paused(kind):
@@ -58,20 +58,20 @@ def paused(kind: str, seconds: float) -> Fault:
 
 
 async def memory_full(plant: Plant) -> None:
-    """Valkey's limit is below what it holds: writes are refused, what a worker must do is not."""
+    """Valkey's limit is below its contents: it refuses writes, but not the commands of a worker."""
     async with _redis(plant) as redis, _full(redis):
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
 async def memory_full_and_worker_killed(plant: Plant) -> None:
-    """A new worker must be able to join and finish while nothing can be written."""
+    """A new worker must be able to join and process entries while nothing can be written."""
     async with _redis(plant) as redis, _full(redis):
         await killed("worker", "second_worker")(plant)
         await until(lambda: _is_empty(redis), START_SECONDS, "an empty stream while memory is full")
 
 
 async def replies_lost(plant: Plant) -> None:
-    """An ingest process writes, and every other time neither the reply nor the connection comes back."""
+    """Every other write of an ingest process loses its reply and its connection."""
     cutter = plant.cutter
     if cutter is None:
         return
@@ -116,7 +116,7 @@ async def script_that_does_not_end(plant: Plant) -> None:
 
 
 async def disk_short(plant: Plant) -> None:
-    """The queue's disk is another one for a while, which has nothing free."""
+    """The queue's disk is replaced for a while by one without free space."""
     with plant.other_queue_disk(_NOTHING_FREE):
         await plant.until_refusing("disk_short")
 
@@ -133,7 +133,7 @@ FAULTS: Final[dict[str, Fault]] = {
     "ingest dies between append and answer": dies_at("after_append"),
     "shards changed up and down": shards_changed(4, 2, 8, 1),
     "shards changed, workers killed": shards_changed(6, 1, killing="worker"),
-    "shards changed, ingest processes killed": shards_changed(5, 3, killing="proxied_door"),
+    "shards changed, ingest processes killed": shards_changed(5, 3, killing="proxied_ingest"),
     "replies lost between ingest and Valkey": replies_lost,
     "memory full": memory_full,
     "memory full, workers killed": memory_full_and_worker_killed,

@@ -1,4 +1,4 @@
-"""ingest's midnight in crash tests: still ahead once the plant has started, however long that takes."""
+"""The midnight of ingest in crash tests: still ahead once the plant has started, however long that takes."""
 
 import asyncio
 import time
@@ -41,8 +41,8 @@ async def plant_before_midnight(
 ) -> AsyncIterator[tuple[Plant, Midnight]]:
     """A running plant whose ingest processes' midnight is so many seconds after its start began, 0 for none.
 
-    A plant that is ready too late for that is started anew, apart, with the time that it has taken on top.
-    Raises PlantError when that does not help either.
+    A plant that is ready too late is started again, in another folder, with the time that it took added.
+    Raises PlantError if that does not help either.
     """
     after = seconds
     for number in range(_STARTS):

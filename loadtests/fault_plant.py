@@ -1,6 +1,6 @@
-"""What crash tests run on: `headrace up` with two ingest, a second worker, and a third ingest behind a proxy.
+"""The plant of crash tests: `headrace up` with two ingest processes, another worker, a third ingest by proxy.
 
-Only processes that this run started are ever touched: children of our `headrace up`, by its ready file, and
+It only touches processes that this run started: children of our `headrace up`, by its ready file, and
 our own.
 """
 
@@ -33,7 +33,7 @@ _PROBE: Final = aiohttp.ClientTimeout(total=5)
 
 
 class PlantError(Exception):
-    """The run could not be started, or something in it did not come back; the message says what."""
+    """The run could not be started, or something in it did not recover; the message says what."""
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -80,7 +80,7 @@ class Plant:
         return found
 
     async def child(self, kind: str) -> psutil.Process:
-        """One that runs; waits for its restart where it has just died."""
+        """A running one; waits for its restart if it has just died."""
         await until(lambda: bool(self.children(kind)), START_SECONDS, f"a running {kind}")
         return self.children(kind)[-1]
 
@@ -93,7 +93,7 @@ class Plant:
 
     @asynccontextmanager
     async def paused(self, kind: str) -> AsyncIterator[None]:
-        """Stop a process and what it has started, and let them go on at the end of the block."""
+        """Suspend a process and its children, and resume them at the end of the block."""
         process = await self.child(kind)
         family = [process, *process.children(recursive=True)]
         for member in family:
@@ -108,7 +108,7 @@ class Plant:
 
     @contextmanager
     def other_queue_disk(self, folder: Path) -> Iterator[None]:
-        """Ingest processes find the queue's disk where `folder` is, inside the block."""
+        """Inside the block, ingest processes see the disk of `folder` as the queue's disk."""
         usual = self.queue_disk.readlink()
         _point(self.queue_disk, folder)
         try:
@@ -132,7 +132,7 @@ class Plant:
         )
 
     async def audit(self, wait_seconds: float) -> tuple[int, str]:
-        """`headrace audit` on the running system: its exit status and what it said, as JSON."""
+        """Run `headrace audit` on the running system; return its exit status and its JSON output."""
         ready = self.ready
         process = await asyncio.create_subprocess_exec(
             *_command("audit", "--json", "--wait", str(wait_seconds)),
@@ -145,7 +145,7 @@ class Plant:
         return process.returncode or 0, said.decode()
 
     async def set_shards(self, number: int) -> None:
-        """`headrace shards set` on the running system. Raises PlantError with what it said."""
+        """Run `headrace shards set` on the running system. Raises PlantError with its output."""
         process = await asyncio.create_subprocess_exec(
             *_command("shards", "set", str(number)),
             env={**self.environ, "REDIS_URL": self.ready.redis_url},
@@ -164,7 +164,7 @@ class Plant:
 
 @asynccontextmanager
 async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Plant]:
-    """Everything started and ready inside the block, and stopped at its end."""
+    """Start everything; it is ready inside the block and stopped at its end."""
     fault_points = folder / "fault_points"
     fault_points.mkdir()
     queue_disk = folder / "queue_disk"
@@ -184,7 +184,7 @@ async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncItera
         await until(lambda: _is_ready(plant), START_SECONDS, "headrace up")
         async with proxied(plant.ready.redis_url) as (cutter, redis_url), asyncio.TaskGroup() as tasks:
             plant.cutter = cutter
-            processes = [tasks.create_task(managed) for managed in _own_keepers(plant, redis_url)]
+            processes = [tasks.create_task(managed) for managed in _restarted_processes(plant, redis_url)]
             try:
                 await until(lambda: _answers(plant.proxied_url), START_SECONDS, "ingest behind the proxy")
                 yield plant
@@ -196,7 +196,7 @@ async def running_plant(folder: Path, settings: Mapping[str, str]) -> AsyncItera
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], seconds: float, what: str) -> None:
-    """Return as soon as `condition` holds. Raises PlantError when it does not in time."""
+    """Return as soon as `condition` holds. Raises PlantError after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             while True:
@@ -227,23 +227,23 @@ async def _start_up(folder: Path, environ: Mapping[str, str]) -> asyncio.subproc
         )
 
 
-def _own_keepers(plant: Plant, redis_url: str) -> list[Coroutine[Any, Any, None]]:
-    """A second worker, and ingest that reaches Valkey by the proxy; started again whenever they die.
+def _restarted_processes(plant: Plant, redis_url: str) -> list[Coroutine[Any, Any, None]]:
+    """A second worker, and an ingest that reaches Valkey through the proxy; both are restarted when they die.
 
-    Their settings name different numbers of shards, of which at most one is the stored one.
+    Their settings name different numbers of shards, at most one of them the stored one.
     """
     ready, ingest_port = plant.ready, _free_port()
     plant.proxied_url = f"http://127.0.0.1:{ingest_port}"
     worker = {"DATABASE_URL": ready.database_url, "REDIS_URL": ready.redis_url, "HEADRACE_SHARDS": "1"}
     ingest = {"REDIS_URL": redis_url, "HEADRACE_PORT": str(ingest_port), "HEADRACE_SHARDS": "4"}
     return [
-        _keep(plant, "second_worker", "worker", {**worker, "HEADRACE_PORT": str(_free_port())}),
-        _keep(plant, "proxied_door", "ingest", ingest),
+        _keep_running(plant, "second_worker", "worker", {**worker, "HEADRACE_PORT": str(_free_port())}),
+        _keep_running(plant, "proxied_ingest", "ingest", ingest),
     ]
 
 
-async def _keep(plant: Plant, name: str, command: str, settings: Mapping[str, str]) -> None:
-    """Run a command of the product, again whenever it ends, until cancelled."""
+async def _keep_running(plant: Plant, name: str, command: str, settings: Mapping[str, str]) -> None:
+    """Run a command of the product, and restart it when it exits, until cancelled."""
     while True:
         with (plant.folder / f"{name}.log").open("ab") as log:
             process = await asyncio.create_subprocess_exec(
@@ -259,7 +259,7 @@ async def _keep(plant: Plant, name: str, command: str, settings: Mapping[str, st
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:
-    """Politely, and after a bounded wait for good."""
+    """Terminate it, and kill it after a bounded wait."""
     if process.returncode is not None:
         return
     process.send_signal(signal.SIGTERM)
@@ -293,7 +293,7 @@ async def _answers(url: str) -> bool:
 
 
 async def _refuses(url: str, reason: str) -> bool:
-    """Whether those who answer there say so: several may share the port, so many are asked."""
+    """Whether every answer names the reason: processes may share the port, so ask several times."""
     connector = aiohttp.TCPConnector(force_close=True)
     try:
         async with aiohttp.ClientSession(timeout=_PROBE, connector=connector) as session:

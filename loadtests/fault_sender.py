@@ -1,6 +1,6 @@
 """Senders for crash tests.
 
-Posts of every kind, a few at a time, to all of ingest, repeated as clients do it.
+They send posts of every kind, a few at a time, to all ingest processes, and repeat them as clients do.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ _DAMAGED: Final = b"\x1f\x8bdamaged "
 
 
 @dataclass(frozen=True, slots=True)
-class IngestServices:
-    """Where posts go, and with which token."""
+class IngestTarget:
+    """Where posts go, and their token."""
 
     url: str
     token: str
@@ -40,13 +40,13 @@ class IngestServices:
 
 @dataclass(slots=True)
 class Senders:
-    """Send until told to stop.
+    """Send until stopped.
 
-    `answers` counts statuses, 0 for none; `refused` is what clients drop, `reasons` why they were to repeat.
+    `answers` counts statuses, 0 for none; `refused` is what clients would drop, `reasons` the 503s' titles.
     """
 
     auditor: Auditor
-    ingest_processes: Sequence[IngestServices]
+    ingest_processes: Sequence[IngestTarget]
     seed: int
     answers: Counter[int] = field(default_factory=Counter)
     accepted_by: Counter[str] = field(default_factory=Counter)
@@ -57,13 +57,13 @@ class Senders:
     _is_over: bool = False
 
     async def run(self, senders: int, posts_per_second: float) -> None:
-        """Return once `stop` was called and what is under way has been answered."""
+        """Send until `stop` is called, and return once all requests in flight are answered."""
         async with aiohttp.ClientSession(timeout=_TIMEOUT) as session, asyncio.TaskGroup() as tasks:
             for number in range(senders):
                 tasks.create_task(self._send_on(session, number, senders / posts_per_second))
 
     def stop(self) -> None:
-        """Begin no more posts, and repeat none."""
+        """Start no new posts and repeat none."""
         self._is_over = True
 
     async def _send_on(self, session: aiohttp.ClientSession, number: int, pause_seconds: float) -> None:
@@ -73,11 +73,11 @@ class Senders:
             await asyncio.sleep(chance.uniform(0, 2 * pause_seconds))
 
     async def _send(self, session: aiohttp.ClientSession, chance: random.Random) -> None:
-        """A new post, or one that was accepted a while ago and whose sender has forgotten it."""
+        """Send a new post, or repeat one that was accepted a while ago."""
         if self._accepted and chance.random() < _REPEATS:
             sent, body = chance.choice(self._accepted)
         else:
-            sent, body = self._made(chance.choice(_KINDS), chance)
+            sent, body = self._new_post(chance.choice(_KINDS), chance)
         while True:
             answer = await self._post(session, chance.choice(self.ingest_processes), sent.kind, body)
             sent.answers.append(answer)
@@ -87,8 +87,8 @@ class Senders:
         if sent.kind is Kind.REFERENCED:
             self._accepted.append((sent, body))
 
-    def _made(self, kind: Kind, chance: random.Random) -> tuple[Sent, bytes]:
-        """A post that is remembered before it is sent."""
+    def _new_post(self, kind: Kind, chance: random.Random) -> tuple[Sent, bytes]:
+        """Make a post, and record it before it is sent."""
         marks = [f"{self.seed}-{next(self._numbers)}" for _ in range(chance.choice((1, 1, _EVENTS_AT_MOST)))]
         if kind is Kind.DAMAGED:
             body = _DAMAGED + marks[0].encode()
@@ -98,7 +98,7 @@ class Senders:
         return self.auditor.remember(kind, marks), json.dumps([_event(kind, mark) for mark in marks]).encode()
 
     async def _post(
-        self, session: aiohttp.ClientSession, ingest: IngestServices, kind: Kind, body: bytes
+        self, session: aiohttp.ClientSession, ingest: IngestTarget, kind: Kind, body: bytes
     ) -> Answer:
         headers = {"Authorization": f"Bearer {ingest.token}", "Content-Type": "application/json"}
         if kind is Kind.DAMAGED:

@@ -1,6 +1,6 @@
-"""Whether refusals show: every ingest process is asked for its readiness and metrics all through a fault run.
+"""Checks that refusals show: polls the readiness and metrics of every ingest process throughout a fault run.
 
-What a post is refused with must be a reason that a readiness named with the same sentence, and a metric by
+The title of each refusal must be a reason that a readiness named with the same sentence, and a metric with
 the same name. This shares no code with the product.
 """
 
@@ -25,15 +25,17 @@ class _Ready(msgspec.Struct):
 
 @dataclass(slots=True)
 class Watch:
-    """What was seen so far: sentences of the readiness by their reason's name, and names in the metrics."""
+    """What was seen so far: sentences of readiness by the name of their reason, and names in metrics."""
 
     urls: Sequence[str]
     sentences: dict[str, str] = field(default_factory=dict)
     metrics: set[str] = field(default_factory=set)
 
     async def run(self) -> None:
-        """Look again and again until cancelled; who cannot be asked just now is asked the next time."""
-        connector = aiohttp.TCPConnector(force_close=True)  # which of those that share a port is chance
+        """Poll until cancelled; a process that does not answer is polled again next time."""
+        connector = aiohttp.TCPConnector(
+            force_close=True
+        )  # a new connection reaches another process that shares the port
         async with aiohttp.ClientSession(timeout=_PROBE, connector=connector) as session:
             while True:
                 await asyncio.gather(*(self._look(session, url) for url in self.urls))
@@ -50,12 +52,12 @@ class Watch:
             pass
 
     def see_readiness(self, body: bytes) -> None:
-        """Remember the reasons of one answer."""
+        """Record the reasons of one answer."""
         checks = msgspec.json.decode(body, type=_Ready).checks
         self.sentences |= {name: _sentence(text) for name, text in checks.items() if text != "ok"}
 
     def see_metrics(self, text: str) -> None:
-        """Remember the reasons of one answer."""
+        """Record the reasons of one answer."""
         self.metrics.update(_HELD.findall(text))
 
     def shows(self, name: str) -> bool:
@@ -63,7 +65,7 @@ class Watch:
         return name in self.sentences and name in self.metrics
 
     def unseen(self, titles: Iterable[str]) -> list[str]:
-        """Those of the sentences that posts were refused with that did not show in both."""
+        """The titles that posts were refused with and that did not show in both."""
         shown = {sentence for name, sentence in self.sentences.items() if name in self.metrics}
         return sorted(title for title in titles if _sentence(title) not in shown)
 

@@ -1,6 +1,6 @@
-"""`make faults`: bad things again and again under posts, then an audit. Exit status 1 for a broken promise.
+"""`make faults`: injects faults while posts arrive, then audits. Exit status 1 if a guarantee was broken.
 
-Everything runs on loopback in a temporary directory. `loadtests/README.md` says what is done and checked.
+Everything runs on loopback in a temporary directory. See `loadtests/README.md` for the faults and checks.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from loadtests.fault_auditor import Auditor, Findings
 from loadtests.fault_kinds import FAULTS
 from loadtests.fault_midnight import plant_before_midnight
 from loadtests.fault_plant import Plant, PlantError, until
-from loadtests.fault_sender import IngestServices, Senders
+from loadtests.fault_sender import IngestTarget, Senders
 from loadtests.fault_watch import Watch
 
 RECOVER_SECONDS: Final = 60.0
@@ -29,14 +29,14 @@ DRAIN_SECONDS: Final = 60.0
 
 _SENDERS: Final = 8
 _PROGRESS: Final = 5
-"""Posts that each ingest process must take after a fault before the next one."""
+"""Posts that each ingest process must accept after a fault before the next one."""
 _NEXT_DAY: Final = 50
-"""And after midnight: some of any kind among them, and more than were under way."""
+"""The same after midnight: enough to include every kind, and more than were in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be done: named faults in this order, or any until the time or the count is used up."""
+    """What to inject: the named faults in this order, or random ones until time or count is used up."""
 
     seed: int
     faults: Sequence[str] = ()
@@ -46,15 +46,15 @@ class Plan:
     midnight_after_seconds: float = 0.0
 
 
-class _Said(msgspec.Struct, frozen=True):
-    """What is read of `headrace audit --json`."""
+class _AuditOutput(msgspec.Struct, frozen=True):
+    """What we read of `headrace audit --json`."""
 
     repeated: dict[str, int] = {}
 
 
 @dataclass(slots=True)
 class Run:
-    """What came of it."""
+    """The result of a run."""
 
     seed: int
     faults: Counter[str] = field(default_factory=Counter)
@@ -66,16 +66,16 @@ class Run:
     unseen: list[str] = field(default_factory=list)
     findings: Findings | None = None
     audit_status: int = -1
-    audit_said: str = "{}"
+    audit_output: str = "{}"
 
     @property
     def repeated(self) -> int:
-        """Batches that an ingest process had written again, as `headrace audit` says."""
-        return msgspec.json.decode(self.audit_said, type=_Said).repeated.get("batches", 0)
+        """Batches that an ingest process wrote twice, by `headrace audit`."""
+        return msgspec.json.decode(self.audit_output, type=_AuditOutput).repeated.get("batches", 0)
 
     @property
     def is_good(self) -> bool:
-        """Nothing lost or twice, all adds up, no client was told to drop its events, every refusal showed."""
+        """Nothing lost or duplicated, all adds up, no answer made clients drop events, refusals showed."""
         kept = self.findings is not None and self.findings.is_good
         return kept and self.audit_status == 0 and not self.refused and not self.unseen
 
@@ -86,7 +86,7 @@ class Run:
         lines = [
             f"{self.faults.total()} faults in {self.seconds:.0f} s (seed {self.seed}):",
             *(f"{number:6}  {name}" for name, number in sorted(self.faults.items())),
-            f"longest until every ingest process took posts again: {seconds:.1f} s ({fault})",
+            f"longest until every ingest process accepted posts again: {seconds:.1f} s ({fault})",
             f"answers: {answers} (0: none)",
             *(f"{number:6}  503: {title}" for title, number in sorted(self.reasons.items())),
             *(f"dropped by clients: {text}" for text in self.refused[:5]),
@@ -94,7 +94,7 @@ class Run:
             self.findings.text() if self.findings else "no findings",
             f"headrace audit: exit status {self.audit_status}",
             (
-                self.audit_said
+                self.audit_output
                 if self.audit_status
                 else f"written twice, stored once: {self.repeated} batches"
             ),
@@ -104,11 +104,11 @@ class Run:
 
 
 def main() -> int:
-    """Run; 0 when every promise was kept, 1 when not, 2 when it could not be tried."""
+    """Return the exit status: 0 if every guarantee held, 1 if not, 2 if the run did not work."""
     plan, status = parse(sys.argv[1:]), 130
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-faults-", ignore_cleanup_errors=True) as folder:
-            run = asyncio.run(run_faults(plan, Path(folder), tells=True))
+            run = asyncio.run(run_faults(plan, Path(folder), verbose=True))
         print(run.text())
         status = 0 if run.is_good else 1
     except* PlantError as group:
@@ -120,9 +120,9 @@ def main() -> int:
 
 
 def parse(words: list[str]) -> Plan:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.faults", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=600, help="begin no fault after that (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=600, help="start no fault after that (%(default)s)")
     parser.add_argument("--count", type=int, default=1_000_000, help="faults at most (%(default)s)")
     parser.add_argument("--rate", type=float, default=60, help="posts a second at most (%(default)s)")
     parser.add_argument(
@@ -136,12 +136,12 @@ def parse(words: list[str]) -> Plan:
     return Plan(given.seed, given.fault, given.seconds, given.count, given.rate, given.midnight)
 
 
-async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
-    """Carry out a plan. Raises PlantError when something does not start or does not come back."""
+async def run_faults(plan: Plan, folder: Path, *, verbose: bool = False) -> Run:
+    """Carry out a plan. Raises PlantError if something does not start or does not recover."""
     run, auditor, began = Run(plan.seed), Auditor(), time.monotonic()
     async with plant_before_midnight(folder, plan.midnight_after_seconds) as (plant, midnight):
         ready = plant.ready
-        ingest_processes = [IngestServices(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
+        ingest_processes = [IngestTarget(url, ready.client_token) for url in (ready.url, plant.proxied_url)]
         senders = Senders(
             auditor, ingest_processes, plan.seed, run.answers, refused=run.refused, reasons=run.reasons
         )
@@ -151,8 +151,8 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
             tasks.create_task(senders.run(_SENDERS, plan.posts_per_second))
             try:
                 for name in _chosen(plan):
-                    await _suffer(name, plant, senders, run)
-                    if tells:
+                    await _inject(name, plant, senders, run)
+                    if verbose:
                         print(
                             f"{time.monotonic() - began:7.1f} s  {auditor.accepted:8,} accepted  {name}",
                             flush=True,
@@ -163,14 +163,14 @@ async def run_faults(plan: Plan, folder: Path, *, tells: bool = False) -> Run:
                 senders.stop()
                 watching.cancel()
         run.unseen = watch.unseen(run.reasons)
-        run.audit_status, run.audit_said = await plant.audit(DRAIN_SECONDS)
+        run.audit_status, run.audit_output = await plant.audit(DRAIN_SECONDS)
         run.findings = await auditor.look(ready.database_url)
     run.seconds = time.monotonic() - began
     return run
 
 
 def _chosen(plan: Plan) -> Iterator[str]:
-    """The named faults once each, else any while time and count last."""
+    """The named faults once each, else random ones while time and count last."""
     if plan.faults:
         yield from plan.faults
         return
@@ -181,8 +181,8 @@ def _chosen(plan: Plan) -> Iterator[str]:
         yield chance.choice(list(FAULTS))
 
 
-async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
-    """One fault, and the time until every ingest process takes posts again."""
+async def _inject(name: str, plant: Plant, senders: Senders, run: Run) -> None:
+    """Inject one fault, and measure the time until every ingest process accepts posts again."""
     await FAULTS[name](plant)
     over = time.monotonic()
     await _until_posts_are_taken(senders, _PROGRESS, name)
@@ -191,7 +191,7 @@ async def _suffer(name: str, plant: Plant, senders: Senders, run: Run) -> None:
 
 
 async def _until_posts_are_taken(senders: Senders, number: int, after: str) -> None:
-    """So many by every ingest process."""
+    """Return once every ingest process has accepted `number` more posts."""
     wanted = {ingest.url: senders.accepted_by[ingest.url] + number for ingest in senders.ingest_processes}
     await until(
         lambda: all(senders.accepted_by[url] >= least for url, least in wanted.items()),

@@ -1,4 +1,4 @@
-"""What a load run came to: reads the locustfile's report, judges it and says it in a few lines. Pure."""
+"""The result of a load run: reads the locustfile's report, judges it and sums it up in a few lines. Pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,19 +32,19 @@ class Report(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class BulkResult:
-    """Whether the run is good, and the text that says so."""
+    """Whether the run passed, and a text for people."""
 
     is_good: bool
     text: str
 
 
 def read_report(content: bytes) -> Report:
-    """The report of a run. Raises msgspec.DecodeError when it is none."""
+    """The report of a run. Raises msgspec.DecodeError for anything else."""
     return msgspec.json.decode(content, type=Report)
 
 
 def judge(report: Report) -> BulkResult:
-    """Good is: something was posted, something was read back, nothing failed and nothing is missing."""
+    """A run passes if events were posted and read back, nothing failed and nothing is missing."""
     sent = [request for request in report.requests if request.name != FOUND]
     reads = [request for request in report.requests if request.name == FOUND]
     posts, read, missing = _posts(sent), _count(reads), _failures(reads)

@@ -1,4 +1,4 @@
-"""What the load is: users that post single events and batches, and read some back by their reference id.
+"""The load: users that post single events and batches, and read some back by their reference id.
 
 An event that cannot be read within a bounded time counts as a failure, and any failure makes locust exit
 with 1. It reads HEADRACE_CLIENT_TOKEN, HEADRACE_USER_TOKEN and the HEADRACE_LOAD_* variables that
@@ -44,7 +44,7 @@ class MissingEventError(Exception):
 
 
 class Sender(FastHttpUser):
-    """One sender: mostly single events, some batches, and now and then a look for what was just posted."""
+    """One sender: mostly single events, some batches, and sometimes a search for the event just posted."""
 
     wait_time = constant_throughput(TASKS_PER_SECOND) if TASKS_PER_SECOND > 0 else constant(0)
 
@@ -66,12 +66,12 @@ class Sender(FastHttpUser):
 
     @task(1)
     def post_and_find(self) -> None:
-        """Post a single event and look for it at once, to see how long after its 202 it can be read."""
+        """Post a single event and look for it immediately, to time how soon after its 202 it can be read."""
         self.post_one()
         self.find_latest()
 
     def on_stop(self) -> None:
-        """Look for the last posts, those of batches too."""
+        """Look for the last posts, including batches."""
         while self.posted:
             self.find_latest()
 
@@ -90,7 +90,7 @@ class Sender(FastHttpUser):
         self.posted.append(reference_id)
 
     def find_latest(self) -> None:
-        """Ask for the latest post's event until it is there or time is over, and report how long it took."""
+        """Poll for the latest post's event until it is found or time is up, and report how long it took."""
         if not self.posted:  # its post was refused
             return
         reference_id = self.posted.pop()
@@ -127,7 +127,7 @@ class Sender(FastHttpUser):
 
 
 def an_event() -> dict[str, Any]:
-    """A log event as an application sends it, with a reference id of its own."""
+    """A log event as an application sends it, with a unique reference id."""
     return {
         "type": "log",
         "source": "Loadtest.Orders.Checkout",
@@ -145,7 +145,7 @@ def an_event() -> dict[str, Any]:
 
 
 def require_tokens(**_: object) -> None:
-    """Without tokens there is nothing to do."""
+    """Stop unless both tokens are set."""
     if not (CLIENT_TOKEN and USER_TOKEN):
         raise SystemExit("Set HEADRACE_CLIENT_TOKEN (to post with) and HEADRACE_USER_TOKEN (to read with).")
 
@@ -157,13 +157,13 @@ def write_report(environment: Environment, **_: object) -> None:
     total = environment.stats.total
     report = {
         "seconds": (total.last_request_timestamp or total.start_time) - total.start_time,
-        "requests": [_figures_of(entry) for entry in environment.stats.entries.values()],
+        "requests": [_request_figures(entry) for entry in environment.stats.entries.values()],
         "errors": [f"{e.name}: {e.error} ({e.occurrences} times)" for e in environment.stats.errors.values()],
     }
     Path(REPORT_FILE).write_text(json.dumps(report), encoding="utf-8")
 
 
-def _figures_of(entry: StatsEntry) -> dict[str, Any]:
+def _request_figures(entry: StatsEntry) -> dict[str, Any]:
     return {
         "name": entry.name,
         "events_each": {SINGLE: 1, BATCH: BATCH_SIZE}.get(entry.name, 0),

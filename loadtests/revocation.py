@@ -1,7 +1,7 @@
-"""How long a revoked token is still let in, by the slowest of all ingest processes, over many tries.
+"""Measures how long the slowest ingest process still accepts a revoked token, over many tries.
 
-Each ingest is asked over a connection of its own; which process is at the other end of it is read from the
-kernel's table of connections. The time is from the sending of the DELETE to the first 401 of the last ingest.
+Each ingest process is polled over its own connection, whose other end is identified by the kernel's table of
+connections. The time runs from sending the DELETE to the first 401 of the last ingest process.
 """
 
 import argparse
@@ -39,7 +39,7 @@ class Probe:
     writer: asyncio.StreamWriter
 
     async def post(self, token: str) -> int:
-        """Post an event; the status."""
+        """Post an event and return the status."""
         head = (
             f"POST /api/v2/events HTTP/1.1\r\nHost: ingest\r\nAuthorization: Bearer {token}\r\n"
             f"Content-Type: text/plain\r\nContent-Length: {len(_BODY)}\r\n\r\n"
@@ -53,7 +53,7 @@ class Probe:
         return int(lines[0].split()[1])
 
     async def until(self, status: int, token: str) -> float:
-        """Post again and again until the answer is this one; when that was."""
+        """Post repeatedly until the answer has this status; return the time of that answer."""
         async with asyncio.timeout(_GIVE_UP_SECONDS):
             while await self.post(token) != status:
                 pass
@@ -61,21 +61,21 @@ class Probe:
 
 
 def main() -> int:
-    """Run; 0 when every try kept the promise, 1 when not, 2 when it could not be tried."""
+    """Return the exit status: 0 if every try stayed below the limit, 1 if not, 2 if it could not run."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.revocation", description=__doc__)
     parser.add_argument("--tries", type=int, default=100, help="tokens to revoke (%(default)s)")
     tries, status = parser.parse_args().tries, 2
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-revocation-", ignore_cleanup_errors=True) as folder:
             seconds, ingest_processes = asyncio.run(_run(Path(folder), tries))
-        print(text_of(seconds, ingest_processes))
+        print(report_text(seconds, ingest_processes))
         status = 0 if max(seconds) < PROMISED_SECONDS else 1
     except* PlantError as group:
         print(f"revocation: {group.exceptions[0]}", file=sys.stderr)
     return status
 
 
-def text_of(seconds: Sequence[float], ingest_processes: int) -> str:
+def report_text(seconds: Sequence[float], ingest_processes: int) -> str:
     """The report."""
     return (
         f"{len(seconds)} tokens revoked, {ingest_processes} ingest processes: refused by all after at most"
@@ -84,15 +84,15 @@ def text_of(seconds: Sequence[float], ingest_processes: int) -> str:
 
 
 async def revocations(plant: Plant, tries: int) -> tuple[list[float], int]:
-    """For each try the seconds until all of ingest refused, and how many ingest processes there are."""
-    async with probes_of(plant) as probes, aiohttp.ClientSession() as session:
+    """Seconds until all ingest processes refused, for each try; and the number of ingest processes."""
+    async with open_probes(plant) as probes, aiohttp.ClientSession() as session:
         return [await _revoke_one(plant, session, probes) for _ in range(tries)], len(probes)
 
 
 @asynccontextmanager
-async def probes_of(plant: Plant) -> AsyncIterator[list[Probe]]:
-    """A connection to every ingest process. Raises PlantError when the kernel never chose one of them."""
-    wanted = {process.pid for kind in ("ingest", "proxied_door") for process in plant.children(kind)}
+async def open_probes(plant: Plant) -> AsyncIterator[list[Probe]]:
+    """Connect to every ingest process. Raises PlantError if the kernel never chose one of them."""
+    wanted = {process.pid for kind in ("ingest", "proxied_ingest") for process in plant.children(kind)}
     probes: dict[int, Probe] = {}
     async with AsyncExitStack() as stack:
         for _ in range(_CONNECTIONS_AT_MOST):
@@ -111,7 +111,7 @@ async def probes_of(plant: Plant) -> AsyncIterator[list[Probe]]:
 
 
 def _pid_behind(port: int, pids: set[int]) -> int | None:
-    """The process whose connection's other end has this port."""
+    """The process that has the other end of the connection from this port."""
     for pid in pids:
         for connection in psutil.Process(pid).net_connections(kind="tcp"):
             if connection.status == psutil.CONN_ESTABLISHED and connection.raddr.port == port:
@@ -120,7 +120,7 @@ def _pid_behind(port: int, pids: set[int]) -> int | None:
 
 
 async def _revoke_one(plant: Plant, session: aiohttp.ClientSession, probes: Sequence[Probe]) -> float:
-    """A new token is used at all of ingest, then revoked while all of ingest is asked without a pause."""
+    """Use a new token at all ingest processes, then revoke it while posting to all without a pause."""
     ready = plant.ready
     headers = {"Authorization": f"Bearer {ready.user_token}"}
     url = f"{ready.url}/api/v2/projects/{ready.project_id}/tokens"

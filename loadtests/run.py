@@ -1,7 +1,7 @@
-"""`make load`: put the locustfile's load on a collector, print the figures, exit with 1 if anything failed.
+"""`make load`: runs the locustfile against a collector, prints the figures, exits with 1 if anything failed.
 
-It starts `headrace up` in a temporary directory and stops it again, or takes the running collector that
-HEADRACE_URL, HEADRACE_CLIENT_TOKEN and HEADRACE_USER_TOKEN name. Only loopback, unless told otherwise.
+It starts `headrace up` in a temporary directory and stops it again, or uses the running collector that
+HEADRACE_URL, HEADRACE_CLIENT_TOKEN and HEADRACE_USER_TOKEN name. Only on loopback, without `--anywhere`.
 """
 
 import argparse
@@ -32,7 +32,7 @@ LOCUST_SPARE_SECONDS: Final = 90
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A running collector; also what is read of the file that `headrace up --ready-file` writes."""
+    """A running collector; also what we read of the file that `headrace up --ready-file` writes."""
 
     url: str
     client_token: str
@@ -40,22 +40,22 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class LoadError(Exception):
-    """The load could not be put on; the message says why."""
+    """The load could not be run; the message says why."""
 
 
 def main() -> int:
-    """Run the load; 0 when nothing failed, 1 when something did, 2 when it could not be tried."""
+    """Return the exit status: 0 if nothing failed, 1 if something did, 2 if the load could not be run."""
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # so that being stopped also stops the collector
     arguments = parse(sys.argv[1:])
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-load-", ignore_cleanup_errors=True) as folder:
-            given = given_target(os.environ, is_remote_allowed=arguments.anywhere)
+            given = target_from_environment(os.environ, is_remote_allowed=arguments.anywhere)
             if given:
-                return put_load(given, arguments, Path(folder))
+                return run_load(given, arguments, Path(folder))
             with started_collector(Path(folder)) as target:
-                return put_load(target, arguments, Path(folder))
+                return run_load(target, arguments, Path(folder))
     except LoadError as error:
         print(f"load: {error}", file=sys.stderr)
         return 2
@@ -64,7 +64,7 @@ def main() -> int:
 
 
 def parse(words: list[str]) -> argparse.Namespace:
-    """What the command line asks for."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.run", description=__doc__)
     parser.add_argument("--users", type=int, default=20, help="senders at the same time (%(default)s)")
     parser.add_argument("--seconds", type=int, default=60, help="length of the run (%(default)s)")
@@ -75,8 +75,8 @@ def parse(words: list[str]) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def given_target(environ: Mapping[str, str], *, is_remote_allowed: bool) -> Target | None:
-    """The running collector that the environment names, if it names one."""
+def target_from_environment(environ: Mapping[str, str], *, is_remote_allowed: bool) -> Target | None:
+    """The running collector that the environment names, if any."""
     url = environ.get("HEADRACE_URL", "").rstrip("/")
     if not url:
         return None
@@ -100,7 +100,7 @@ def is_loopback(url: str) -> bool:
 
 @contextmanager
 def started_collector(folder: Path) -> Iterator[Target]:
-    """A collector of our own: `headrace up` with its data in `folder`, stopped at the end."""
+    """Start `headrace up` with its data in `folder`, and stop it at the end."""
     ready_file, log_file = folder / "ready.json", folder / "up.log"
     command = [
         *(str(BIN / "headrace"), "up", "--port", str(free_port())),
@@ -127,7 +127,7 @@ def wait_until_ready(process: subprocess.Popen[bytes], ready_file: Path, log_fil
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop the collector: politely, and after a bounded wait for good."""
+    """Terminate the collector, and kill it after a bounded wait."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
@@ -136,7 +136,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
         process.wait(STOP_SECONDS)
 
 
-def put_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int:
+def run_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int:
     """Run locust headless against `target` and print what it came to."""
     print(f"{arguments.users} users for {arguments.seconds} s on {target.url} ...", flush=True)
     report_file = folder / "report.json"

@@ -14,7 +14,7 @@ import pytest
 from collector.broker.post_stream import MANY_BYTES
 from collector.process.lifecycle import Stop
 from loadtests.benchmark import parse
-from loadtests.benchmark_drain import LOADS, MemoryStream, backlog_of
+from loadtests.benchmark_drain import LOADS, MemoryStream, make_backlog
 from tests.waiting import until
 
 LIMIT_SECONDS = 300
@@ -123,7 +123,7 @@ def test_one_part_can_be_run_alone() -> None:
 async def test_a_backlog_is_handed_out_once_and_its_last_acknowledgement_ends_the_slice() -> None:
     """The worker's loop runs on it as on Redis, to the last commit and no longer."""
     stop = Stop()
-    backlog = backlog_of(LOADS[1], 350)
+    backlog = make_backlog(LOADS[1], 350)
     stream = MemoryStream(backlog.entries, stop)
 
     first = await stream.read("worker", 1, block_ms=10, worth_bytes=MANY_BYTES)

@@ -84,7 +84,7 @@ def test_an_event_that_is_there_twice_is_found(auditor: Auditor, mark: str) -> N
 @pytest.mark.parametrize(
     ("found", "outcomes", "said"),
     [
-        pytest.param({"x9": 1}, {"stored": 4, "duplicate": 0}, "nobody sent x9", id="a stranger"),
+        pytest.param({"x9": 1}, {"stored": 4, "duplicate": 0}, "x9 was never sent", id="an unknown mark"),
         pytest.param({}, {"stored": 4, "duplicate": 0}, "stored: 4 events are counted, 3", id="stored"),
         pytest.param({}, {"dead_lettered": 0}, "dead_lettered: 0 events", id="dead-lettered"),
         pytest.param({}, {"discarded": 1}, "discarded: 1 events are counted, 2 to 2", id="discarded"),
@@ -163,8 +163,8 @@ def test_a_run_is_good_only_when_everything_is() -> None:
 
     assert Run(1, findings=kept, audit_status=0).is_good
     assert not Run(1, findings=None, audit_status=0).is_good
-    assert not Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").is_good
-    assert "DIFFERENCE: x" in Run(1, findings=kept, audit_status=1, audit_said="DIFFERENCE: x").text()
+    assert not Run(1, findings=kept, audit_status=1, audit_output="DIFFERENCE: x").is_good
+    assert "DIFFERENCE: x" in Run(1, findings=kept, audit_status=1, audit_output="DIFFERENCE: x").text()
     assert not Run(1, findings=kept, audit_status=0, refused=["401: "]).is_good
 
 
@@ -188,7 +188,7 @@ def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
 def test_a_report_has_its_figures() -> None:
     """Faults, answers, what was accepted, lost and twice, and the batches that were written twice."""
     run = Run(7, findings=Findings(3, 2, 1, 5, 2, {"stored": 5}, [], [], []), audit_status=0)
-    run.audit_said = '{"repeated": {"batches": 4, "posts": 9}}'
+    run.audit_output = '{"repeated": {"batches": 4, "posts": 9}}'
     run.faults.update({"memory full": 2})
     run.answers.update({202: 2, 0: 1})
 

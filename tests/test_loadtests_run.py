@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from loadtests.run import LoadError, given_target, is_loopback
+from loadtests.run import LoadError, is_loopback, target_from_environment
 
 GIVEN: Final = {
     "HEADRACE_URL": "http://127.0.0.1:8080/",
@@ -134,12 +134,12 @@ def test_loopback_is_told_from_the_rest_of_the_world(url: str, expected: bool) -
 
 def test_without_a_url_a_collector_is_started() -> None:
     """Tokens alone name no collector."""
-    assert given_target({"HEADRACE_CLIENT_TOKEN": "c" * 40}, is_remote_allowed=False) is None
+    assert target_from_environment({"HEADRACE_CLIENT_TOKEN": "c" * 40}, is_remote_allowed=False) is None
 
 
 def test_a_given_collector_is_taken_with_its_tokens() -> None:
     """The trailing slash goes, since paths are appended."""
-    target = given_target(GIVEN, is_remote_allowed=False)
+    target = target_from_environment(GIVEN, is_remote_allowed=False)
 
     assert target is not None
     assert target.url == "http://127.0.0.1:8080"
@@ -156,9 +156,11 @@ def test_a_given_collector_is_taken_with_its_tokens() -> None:
 def test_a_given_collector_that_cannot_be_used_is_refused(changes: dict[str, str], reason: str) -> None:
     """One line says what is missing."""
     with pytest.raises(LoadError, match=reason):
-        given_target(GIVEN | changes, is_remote_allowed=False)
+        target_from_environment(GIVEN | changes, is_remote_allowed=False)
 
 
 def test_another_machine_is_taken_when_asked_for() -> None:
     """`--anywhere` is a decision of the person who types it."""
-    assert given_target(GIVEN | {"HEADRACE_URL": "https://collector.example"}, is_remote_allowed=True)
+    assert target_from_environment(
+        GIVEN | {"HEADRACE_URL": "https://collector.example"}, is_remote_allowed=True
+    )
