@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
+.PHONY: help up setup test check format docs load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+docs: $(VENV)/.dev ## generate docs/settings.md from the settings classes
+	@$(BIN)/python -m collector.admin.settings_page > docs/settings.md
 
 format: $(VENV)/.dev ## format the code and fix what the linter can
 	@$(BIN)/ruff format .

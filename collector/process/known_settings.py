@@ -1,7 +1,7 @@
-"""Which variables with our prefix there are, so that a misspelt one is noticed; it never stops a start.
+"""What every setting means, and which variables with our prefix are unknown: those get a warning.
 
-One environment often serves all processes, so each knows the names of all. Tests hold this list against the
-settings classes.
+One environment often serves all processes, so each process knows the names of all. Tests compare this list
+with the settings classes, which declare the type and the default.
 """
 
 import difflib
@@ -11,43 +11,78 @@ from typing import Final
 
 from collector.process.settings import PREFIX
 
-FIELDS: Final = (
-    "batch_entries",
-    "body_limit_bytes",
-    "claim_idle_seconds",
-    "clock_offset_seconds",
-    "connections",
-    "database_connections",
-    "database_url",
-    "durability",
-    "embedded_queue_memory_mb",
-    "faults",
-    "faults_directory",
-    "geoip_file",
-    "host",
-    "log_format",
-    "log_level",
-    "max_event_age_days",
-    "port",
-    "proxy_header",
-    "queue_disk",
-    "queue_disk_free_bytes",
-    "queue_high_percent",
-    "read_block_ms",
-    "redis_key_prefix",
-    "redis_url",
-    "reference_window_minutes",
-    "request_limit",
-    "retention_days",
-    "reuse_port",
-    "sessions",
-    "shards",
-    "sign_up_enabled",
-    "stale_token_seconds",
-    "submission_disabled",
-    "trusted_proxies",
-)
-"""The fields of all processes' settings."""
+MEANINGS: Final[Mapping[str, str]] = {
+    "batch_entries": "Stream entries stored in one transaction, at most.",
+    "body_limit_bytes": (
+        "The largest post, as sent; unpacked it may be ten times as large. Each post keeps the limit "
+        "that it was accepted under, so a worker with a smaller limit unpacks it all the same."
+    ),
+    "claim_idle_seconds": "After this long the entries of a silent worker are taken over by another.",
+    "clock_offset_seconds": "For crash tests only: moves the process's clock.",
+    "connections": "Open connections at most; one more is answered 503 and closed.",
+    "database_connections": "Connections to Postgres at most.",
+    "database_url": (
+        "The PostgreSQL server, 17 or newer. `DATABASE_URL` is read where this is not set; `up` starts "
+        "its own server where neither is."
+    ),
+    "durability": (
+        "`relaxed` accepts posts although Redis does not fsync every write, may evict keys, or has no "
+        "`maxmemory`."
+    ),
+    "embedded_queue_memory_mb": "`maxmemory` of the embedded Valkey.",
+    "faults": "For crash tests only: where the process kills itself.",
+    "faults_directory": "For crash tests only: where it notes that it did.",
+    "geoip_file": (
+        "A city database in MaxMind's format: events get the location of their addresses (`geo`, "
+        "`@location`). Every event then takes the slow path, which costs five times as much."
+    ),
+    "host": "The address to listen on; the image sets `0.0.0.0`.",
+    "log_format": "`auto` is text on a terminal and JSON elsewhere.",
+    "log_level": "The least severe messages that are logged.",
+    "max_event_age_days": (
+        "Older events are discarded (`too_old`), or refused where the sender asks for strict handling."
+    ),
+    "port": "The port to listen on.",
+    "proxy_header": (
+        "The one header in which trusted proxies name the client; all others are ignored. See [behind a "
+        "proxy](operating.md#behind-a-proxy)."
+    ),
+    "queue_disk": (
+        "A folder on the queue's disk, where ingest can see it: posts are refused while that disk is "
+        "short. `up` sets it."
+    ),
+    "queue_disk_free_bytes": "The disk is short below this much free space.",
+    "queue_high_percent": "Posts are refused above this share of the queue's `maxmemory`.",
+    "read_block_ms": "The longest wait for new entries.",
+    "redis_key_prefix": "Goes in front of every key, so that several installations can share a server.",
+    "redis_url": (
+        "The Redis or Valkey server. `REDIS_URL` is read where this is not set; `up` starts its own "
+        "server where neither is."
+    ),
+    "reference_window_minutes": (
+        "A reference id that is met again within this time across midnight (UTC) is a duplicate; 0 turns"
+        " it off."
+    ),
+    "request_limit": (
+        "Requests that an organization, a person or an address may make in a quarter of an hour; more "
+        "are answered 429. 0: no limit."
+    ),
+    "retention_days": "Days that events are kept. The workers' value counts; the api shows it.",
+    "reuse_port": "`true` lets several ingest processes share the port.",
+    "sessions": "`off` stores events as they were sent and derives no sessions.",
+    "shards": (
+        "Streams that posts are spread over. Counts at the very first start only; later `headrace shards"
+        " set` changes the number."
+    ),
+    "sign_up_enabled": "`false` lets only invited people sign up. The first user of all may do everything.",
+    "stale_token_seconds": "How long known tokens stay valid while Redis cannot be asked.",
+    "submission_disabled": "`true` answers every post 503.",
+    "trusted_proxies": (
+        "Addresses and networks of your proxies, which are believed when they name the client."
+    ),
+    "unpacked_memory_mb": "Megabytes of unpacked posts in hand at most; a larger entry is worked on alone.",
+}
+"""What each setting decides, by field: for the page of settings and the check for misspelt names."""
 
 _OF_TOOLS: Final = ("load_", "test_", "url", "client_token", "user_token")
 """What tests and the load test read begins with one of these."""
@@ -71,11 +106,11 @@ def unknown_variables(environ: Mapping[str, str]) -> list[Unknown]:
     return [
         Unknown(PREFIX + name, _closest(name.lower()))
         for name in names
-        if name.lower() not in FIELDS and not name.lower().startswith(_OF_TOOLS)
+        if name.lower() not in MEANINGS and not name.lower().startswith(_OF_TOOLS)
     ]
 
 
 def _closest(name: str) -> str | None:
     """Compared without the prefix, which would make everything alike."""
-    found = difflib.get_close_matches(name, FIELDS, n=1)
+    found = difflib.get_close_matches(name, list(MEANINGS), n=1)
     return PREFIX + found[0].upper() if found else None

@@ -1,13 +1,27 @@
-"""Settings as a table for people: each variable, what holds where it is not set, and what it may hold."""
+"""Settings as tables: for `--help`, and for the page of the documentation."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from collector.process.known_settings import MEANINGS
 from collector.process.settings import PREFIX, Settings, allowed
 
 _REQUIRED: Final = "required"
+_FOR_TESTS: Final = "For crash tests only"
+
+
+_PAGE_HEAD: Final = """\
+# Settings
+
+All settings are environment variables. A wrong value ends the start with exit status 2 and one line for each;
+an unknown name that begins with `HEADRACE_` is named in a warning. `--help` of each command lists those that
+it reads. `headrace up` passes the settings of its processes on to them. `make docs` generates this page.
+
+| variable | default | read by | may hold | meaning |
+|---|---|---|---|---|
+"""
 
 
 def settings_table(kinds: Iterable[type[Settings]]) -> str:
@@ -21,6 +35,38 @@ def settings_table(kinds: Iterable[type[Settings]]) -> str:
     ordered = sorted(rows.values(), key=lambda row: row[1] != _REQUIRED)
     widths = [max(len(row[column]) for row in ordered) for column in range(2)]
     return "".join(f"  {name:<{widths[0]}}  {held:<{widths[1]}}  {may}\n" for name, held, may in ordered)
+
+
+def settings_page(kinds: Mapping[str, type[Settings]]) -> str:
+    """The page `docs/settings.md`: a row for each variable, with the commands that read it."""
+    defaults: dict[str, dict[str, str]] = {}
+    may_hold: dict[str, str] = {}
+    for command, kind in kinds.items():
+        hints = get_type_hints(kind, include_extras=True)
+        for field in msgspec.structs.fields(kind):
+            defaults.setdefault(field.name, {})[command] = _default(field)
+            may_hold.setdefault(field.name, allowed(hints[field.name]))
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_defaults(by_command)} | {_commands(by_command, kinds)}"
+        f" | {may_hold[name]} | {MEANINGS[name]} |\n"
+        for name, by_command in sorted(defaults.items())
+        if not MEANINGS[name].startswith(_FOR_TESTS)
+    ]
+    return _PAGE_HEAD + "".join(rows)
+
+
+def _defaults(by_command: Mapping[str, str]) -> str:
+    """One default where all commands agree, else each command's own."""
+    # Only `up` can do without the servers' URLs; the row says so in words.
+    distinct = {default for default in by_command.values() if default != "-"} or {"-"}
+    if len(distinct) == 1:
+        [default] = distinct
+        return default if default == _REQUIRED else f"`{default}`".replace("`-`", "")
+    return ", ".join(f"{command} `{default}`" for command, default in by_command.items() if default != "-")
+
+
+def _commands(by_command: Mapping[str, str], kinds: Mapping[str, type[Settings]]) -> str:
+    return "all" if len(by_command) == len(kinds) else ", ".join(by_command)
 
 
 def _default(field: Any) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 import collector
 import worker
-from collector.process.known_settings import FIELDS, unknown_variables
+from collector.process.known_settings import MEANINGS, unknown_variables
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.settings import Settings
 
@@ -34,7 +34,7 @@ def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
         field.name for kind in set(settings_classes(Settings)) for field in msgspec.structs.fields(kind)
     }
 
-    assert sorted(fields) == list(FIELDS)
+    assert sorted(fields) == list(MEANINGS)
 
 
 @pytest.mark.parametrize(
