@@ -114,7 +114,7 @@ class ProcessCommand(TyperCommand):
 
         formatter.write("Variables, what holds where one is not set, and what it may hold:\n\n")
         formatter.write(settings_table(_settings_of(self.name or "")))
-        formatter.write("\nREDIS_URL and DATABASE_URL do as well. README.md says what each is for.\n")
+        formatter.write("\nREDIS_URL and DATABASE_URL do as well. docs/settings.md says what each is for.\n")
 
 
 @app.command(cls=ProcessCommand)

@@ -21,15 +21,14 @@ from tests.end_to_end.running import started_up
 
 ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text()
+TUTORIAL: Final = (ROOT / "docs" / "tutorial.md").read_text()
 OPERATING: Final = (ROOT / "docs" / "operating.md").read_text()
 DOCUMENTS: Final = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("loadtests/*.md")]
 
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("shell", EACH_SHELL)
-async def test_the_walk_through_runs_as_it_stands_in_the_readme(
-    shell: tuple[str, ...], tmp_path: Path
-) -> None:
+async def test_the_tutorial_runs_as_it_stands(shell: tuple[str, ...], tmp_path: Path) -> None:
     """A newcomer pastes the blocks: log-in, token, post, three looks at the event, lists, revocation."""
     async with started_up(tmp_path / ".headrace") as up:
         await up.until_ready()
@@ -66,8 +65,7 @@ def look_into_the_store() -> str:
 
 def walk_through() -> str:
     """What is to be pasted, all of it."""
-    section = README.partition("## Walk through it\n")[2].partition("\n## ")[0]
-    blocks = re.findall(r"```sh\n(.*?)```", section, re.DOTALL)
+    blocks = re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL)
     assert len(blocks) == 8
     return "\n".join(blocks)
 
