@@ -1,1 +1,1 @@
-"""From the bytes of a post to its events."""
+"""Turns the bytes of a post into events."""

@@ -1,7 +1,8 @@
-"""From a post's unpacked bytes to its raw events (contract 3.4): decoded, JSON or lines of text.
+"""Parses a post's decompressed bytes into raw events (contract 3.4): JSON, or lines of text.
 
-The first character decides, not the content type: `{` is one event, `[` an array of them. What is not JSON of
-that shape, or holds no event, is text: one event per line. Events nested too deep are set aside one by one.
+The first character decides, not the content type: `{` starts one event, `[` an array of events. Anything
+that is not JSON of that shape, or contains no event, is text with one event per line. Events that nest too
+deep are set aside individually.
 """
 
 import re
@@ -25,23 +26,23 @@ from collector.domain.jsonb.text import (
 )
 
 MAXIMUM_EVENTS_PER_POST: Final = 100_000
-"""An id has room for more; but a kilobyte can hold them, and all of them are stored together."""
+"""Ids allow more, but a kilobyte can decompress to this many, and a post is stored in one transaction."""
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _IS_CHARSET: Final = re.compile(
     r"utf_(8|16|32)|ascii|latin|iso8859|cp\d|koi8|mac|gb|big5|hz|shift_jis|euc_|iso2022|johab|tis_620"
 )
 _CHARSETS: Final = frozenset(filter(_IS_CHARSET.match, aliases.values()))
-"""Python's other codecs (`unicode_escape`, `idna`, `utf_7`, `zlib`) are no charsets; some make surrogates."""
+"""Excludes codecs of Python that are not charsets (`idna`, `zlib`) or can produce surrogates (`utf_7`)."""
 _UTF8: Final = ("utf-8", "utf_8")
 MAXIMUM_ARRAY_DEPTH: Final = MAXIMUM_DEPTH + 1
-"""The array around the events does not count."""
+"""The array around the events does not count as a level of an event."""
 _LINE: Final = re.compile(r"[^\r\n]++")
 
 
 @dataclass(frozen=True, slots=True)
 class TooDeep:
-    """An event that nests too deep, as JSON text."""
+    """The JSON text of an event that nests too deep to be parsed."""
 
     text: str
 
@@ -50,40 +51,41 @@ RawEvent = dict[str, Any] | TooDeep
 
 
 def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
-    """An unpacked body's events at their places; None is a null in an array, which is no event.
+    """The events of a decompressed body in order; None stands for a null in an array, which is not an event.
 
-    Raises Unstorable for more than a post may hold.
+    Raises UnstorablePost if there are more than `MAXIMUM_EVENTS_PER_POST`.
     """
     return parse_events(decode_text(body, content_type))
 
 
 def decode_text(body: bytes, content_type: str) -> str:
-    """The text in the content type's charset (UTF-8 where there is none), without a byte order mark.
+    """Decode with the content type's charset (UTF-8 by default) and drop a byte order mark.
 
-    What the charset cannot read becomes U+FFFD, so that the text can always be stored.
+    Undecodable bytes become U+FFFD, so that the text can always be stored.
     """
     return body.decode(_charset(content_type), "replace").removeprefix("\N{ZERO WIDTH NO-BREAK SPACE}")
 
 
 @lru_cache(maxsize=256)
 def is_utf8(content_type: str) -> bool:
-    """Whether the text is in UTF-8."""
+    """Whether the content type names UTF-8, or no charset."""
     return _charset(content_type) in _UTF8
 
 
 def parse_events(text: str) -> list[RawEvent | None]:
-    """The raw events in a text; raises Unstorable for too many, and fails on nothing else."""
+    """The raw events in a text; raises UnstorablePost for too many and never fails otherwise."""
     text = text.strip()
     found: list[RawEvent | None] | None = None
+    # An object is one event, an array several; invalid JSON and JSON without an event are text.
     if text.startswith("{"):
-        found = _object(text)
+        found = _parse_single(text)
     elif text.startswith("["):
-        found = _array(text)
+        found = _parse_array(text)
     has_event = found is not None and any(event is not None for event in found)
-    return found if found is not None and has_event else _lines(text)
+    return found if found is not None and has_event else _parse_lines(text)
 
 
-def _object(text: str) -> list[RawEvent | None] | None:
+def _parse_single(text: str) -> list[RawEvent | None] | None:
     if is_too_deep(text):
         is_whole = split_array(f"[{text}]") is not None
         return [TooDeep(text)] if is_whole else None
@@ -91,31 +93,31 @@ def _object(text: str) -> list[RawEvent | None] | None:
     return None if event is None else [event]
 
 
-def _array(text: str) -> list[RawEvent | None] | None:
+def _parse_array(text: str) -> list[RawEvent | None] | None:
     if is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH):
-        return _array_with_deep_elements(text)
+        return _parse_array_with_deep_elements(text)
     if has_more_objects(repair_escapes(text), MAXIMUM_EVENTS_PER_POST):
         raise _too_many()
     events = parse_objects(text)
     return None if events is None else list(events)
 
 
-def _array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
-    """The deep elements set aside, the others as if there were null in their place."""
+def _parse_array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
+    """Set deep elements aside and parse the others as if the deep ones were null."""
     elements = split_array(text)
     if elements is None:
         return None
-    deep = {place for place, element in enumerate(elements) if is_too_deep(element)}
-    shallow = ",".join("null" if place in deep else element for place, element in enumerate(elements))
+    deep = {index for index, element in enumerate(elements) if is_too_deep(element)}
+    shallow = ",".join("null" if index in deep else element for index, element in enumerate(elements))
     events = parse_objects(f"[{shallow}]")
     if events is None:
         return None
     if len(events) > MAXIMUM_EVENTS_PER_POST:
         raise _too_many()
-    return [TooDeep(elements[place]) if place in deep else event for place, event in enumerate(events)]
+    return [TooDeep(elements[index]) if index in deep else event for index, event in enumerate(events)]
 
 
-def _lines(text: str) -> list[RawEvent | None]:
+def _parse_lines(text: str) -> list[RawEvent | None]:
     lines = (found[0].strip() for found in _LINE.finditer(replace_nul(text)))
     events: list[RawEvent | None] = [
         {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
@@ -132,9 +134,9 @@ def _too_many() -> UnstorablePost:
 
 
 def _charset(content_type: str) -> str:
-    named = _CHARSET.search(content_type)
-    if named is None:
+    match = _CHARSET.search(content_type)
+    if match is None:
         return "utf-8"
-    name = named[1].lower().replace("-", "_")
+    name = match[1].lower().replace("-", "_")
     charset = aliases.get(name, name)
     return charset if charset in _CHARSETS else "utf-8"

@@ -1,7 +1,7 @@
-"""A body without its content encoding: gzip, deflate (with and without its frame), br, zstd (contract 3.2).
+"""Decompresses request bodies: gzip, deflate (with or without the zlib header), br, zstd (contract 3.2).
 
-Whatever a small body opens to, no more is made than the limit allows: a bomb costs a post's memory and no
-time. What is cut off, broken or followed by something else is no body.
+Output never exceeds the limit by more than one chunk, so a decompression bomb costs at most the memory of one
+post. Streams that are truncated, corrupt or followed by other data are rejected.
 """
 
 import sys
@@ -23,7 +23,7 @@ _ZLIB: Final = zlib.MAX_WBITS
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _CHUNK_BYTES: Final = 4096
 _LARGEST_WINDOW_LOG: Final = 23
-"""8 MiB, as RFC 9659 has it for zstd on the web; a frame may ask for 2 GiB before it holds a byte."""
+"""8 MiB, the limit of RFC 9659 for zstd on the web; a frame header could request 2 GiB."""
 
 
 class UnstorablePost(Exception):  # noqa: N818 - a finding about the post
@@ -36,7 +36,7 @@ class UnstorablePost(Exception):  # noqa: N818 - a finding about the post
 
 
 class _Decompressor(Protocol):
-    """One compressed stream, given piece by piece."""
+    """Decompresses one stream incrementally."""
 
     @property
     def eof(self) -> bool: ...
@@ -48,9 +48,9 @@ class _Decompressor(Protocol):
 
 
 def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
-    """The body without its encoding; never makes more than `limit_bytes` and one piece of output.
+    """Decompress a body; never produces more than `limit_bytes` plus one chunk.
 
-    Raises Unstorable for an encoding that is unknown or broken, and for a body that would become too large.
+    Raises UnstorablePost if the encoding is unsupported, the data is corrupt, or the result is too large.
     """
     encoding = content_encoding.strip().lower()
     match encoding:
@@ -59,11 +59,11 @@ def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         case "gzip":
             return _all_streams(body, lambda: zlib.decompressobj(_GZIP), limit_bytes)
         case "deflate":
-            return _inflated(body, limit_bytes)
+            return _inflate(body, limit_bytes)
         case "br":
             return _only_stream(body, _Brotli, limit_bytes)
         case "zstd":
-            return _all_streams(body, _zstd, limit_bytes)
+            return _all_streams(body, _zstd_decompressor, limit_bytes)
         case _:
             raise UnstorablePost(
                 DeadLetterReason.UNSUPPORTED_ENCODING, f"The encoding {encoding[:100]!r} is not supported."
@@ -71,7 +71,7 @@ def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
 
 
 class _Brotli:
-    """brotli as the others are; it takes nothing that follows the stream."""
+    """Adapts brotli to the common interface; it rejects data after the stream itself."""
 
     unused_data: Final = b""
 
@@ -88,12 +88,12 @@ class _Brotli:
         return piece
 
 
-def _zstd() -> _Decompressor:
+def _zstd_decompressor() -> _Decompressor:
     return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW_LOG})
 
 
-def _inflated(body: bytes, limit_bytes: int) -> bytes:
-    """Both kinds of deflate: with the zlib frame, as the standard has it, or without, as .NET sends it."""
+def _inflate(body: bytes, limit_bytes: int) -> bytes:
+    """Try deflate with the zlib header, as RFC 9110 defines it, then raw deflate, as .NET sends it."""
     try:
         return _only_stream(body, lambda: zlib.decompressobj(_ZLIB), limit_bytes)
     except UnstorablePost as problem:
@@ -102,43 +102,45 @@ def _inflated(body: bytes, limit_bytes: int) -> bytes:
     return _only_stream(body, lambda: zlib.decompressobj(_RAW_DEFLATE), limit_bytes)
 
 
-def _all_streams(body: bytes, opened: Callable[[], _Decompressor], limit_bytes: int) -> bytes:
-    """Every member of a gzip file, every frame of zstd, one after the other."""
+def _all_streams(body: bytes, create: Callable[[], _Decompressor], limit_bytes: int) -> bytes:
+    """Decompress concatenated streams: gzip members or zstd frames."""
     members: list[bytes] = []
     position = 0
     left = limit_bytes
     while position < len(body):
-        member, position = _stream(body, position, opened(), left)
+        member, position = _stream(body, position, create(), left)
         members.append(member)
         left -= len(member)
     return b"".join(members)
 
 
-def _only_stream(body: bytes, opened: Callable[[], _Decompressor], limit_bytes: int) -> bytes:
+def _only_stream(body: bytes, create: Callable[[], _Decompressor], limit_bytes: int) -> bytes:
     if not body:
         return b""
-    text, end = _stream(body, 0, opened(), limit_bytes)
+    text, end = _stream(body, 0, create(), limit_bytes)
     if end != len(body):
         raise _corrupt(f"{len(body) - end} bytes follow the compressed stream.")
     return text
 
 
 def _stream(body: bytes, start: int, decompressor: _Decompressor, limit_bytes: int) -> tuple[bytes, int]:
-    """One compressed stream and where it ends."""
+    """Decompress one stream; returns its content and the offset of its end."""
     pieces: list[bytes] = []
     left = limit_bytes
     position = start
     while not decompressor.eof:
         chunk = body[position : position + _CHUNK_BYTES]
         if not chunk:
-            raise _corrupt("The compressed stream is cut off.")
+            raise _corrupt("The compressed stream is truncated.")
         try:
             piece = decompressor.decompress(chunk, left + 1)
         except (zlib.error, zstd.ZstdError, brotli.error) as error:
             raise _corrupt(str(error)) from error
         left -= len(piece)
         if left < 0:
-            raise UnstorablePost(DeadLetterReason.TOO_LARGE, "The body unpacks to more than a post may hold.")
+            raise UnstorablePost(
+                DeadLetterReason.TOO_LARGE, "The decompressed body is larger than a post may be."
+            )
         pieces.append(piece)
         position += len(chunk) - len(decompressor.unused_data)
     return b"".join(pieces), position

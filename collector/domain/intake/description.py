@@ -1,6 +1,6 @@
-"""A user's description of an event, as the worker finds it in a post of that kind (contract 3.9).
+"""Turns a queued post into a user's description of an event (contract 3.9).
 
-Ingest has checked it by the same rules; but what is in the stream may come from an ingest process of another
+Ingest has already validated it by the same rules, but the post may come from an ingest process of another
 version.
 """
 
@@ -19,19 +19,21 @@ from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 def build_descriptions(
     post: Post, body: bytes, project: ProjectRules = DEFAULT_RULES
 ) -> list[UserDescription]:
-    """The description in a post's unpacked body, if the project leaves anything of it.
+    """The description in a post's decompressed body; empty if the project's exclusions remove all of it.
 
-    Raises Unstorable where there is none in it.
+    Raises UnstorablePost if the body is not a valid description.
     """
     if not is_reference_id(post.reference_id):
-        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "It does not say of which event it is.")
+        raise UnstorablePost(
+            DeadLetterReason.INVALID_DESCRIPTION, "The description has no valid reference id of an event."
+        )
     try:
         description = parse_description(decode_text(body, post.content_type))
     except Refusal as refusal:
-        faults = " ".join(fault for of_field in refusal.fields.values() for fault in of_field)
+        faults = " ".join(fault for faults_of_field in refusal.fields.values() for fault in faults_of_field)
         raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
     if description is None:
-        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "It says nothing.")
+        raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "The description is empty.")
     kept = description if project.leave_data_alone else _kept(description, project)
     if kept is None:
         return []

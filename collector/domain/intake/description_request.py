@@ -1,6 +1,7 @@
-"""A user's description of an event, as clients write it, and what is wrong with it (contract 3.9).
+"""Parses and validates a user's description of an event as clients send it (contract 3.9).
 
-Clients do not repeat what is refused, so it must say something, with a plausible address; no more is asked.
+Clients do not retry a refused description, so validation is lenient: it needs some content, and an e-mail
+address must be plausible.
 """
 
 from typing import Any, Final
@@ -19,15 +20,14 @@ _NAMES: Final = {
     "user_description": "description",
     "data": "data",
 }
-"""Spellings of both versions, in lower case."""
+"""The spellings of API versions 1 and 2, in lower case."""
 _TEXTS: Final = ("email_address", "description")
 
 
 def parse_description(text: str) -> bytes | None:
-    """The description as UTF-8 JSON with the members that it has, named as version 2 names them.
+    """The description as UTF-8 JSON with the member names of version 2; None for an object without content.
 
-    None for an object that says nothing at all. Raises BadRequest for what is no JSON object, Invalid with
-    the faults of its fields.
+    Raises BadRequest if the text is not a JSON object, and Invalid with the errors of its fields.
     """
     written = None if is_too_deep(text) else parse_object(text.strip())
     if written is None:
@@ -44,9 +44,9 @@ def _members(written: dict[str, Any]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in written.items():
         known = _NAMES.get(name.lower())
-        said = value.strip() if isinstance(value, str) else value
-        if known is not None and said not in (None, ""):
-            members.setdefault(known, said)
+        content = value.strip() if isinstance(value, str) else value
+        if known is not None and content not in (None, ""):
+            members.setdefault(known, content)
     return members
 
 
@@ -54,7 +54,7 @@ def _faults(members: dict[str, Any]) -> dict[str, list[str]]:
     faults: dict[str, list[str]] = {}
     for name in _TEXTS:
         if not isinstance(members.get(name, ""), str):
-            faults[name] = [f"The {name} field must be a text."]
+            faults[name] = [f"The {name} field must be a string."]
     if not isinstance(members.get("data", {}), dict):
         faults["data"] = ["The data field must be an object."]
     if not any(name in members for name in _TEXTS):

@@ -1,7 +1,7 @@
-"""What counts as an e-mail address: the rule of the official server, and no other.
+"""Validates e-mail addresses by the same lenient rule as the official server.
 
-Clients do not repeat what is refused, so addresses within a company (`me@intranet`, `me@host.local`), which
-the libraries for this refuse as not deliverable, must not cost a user's description.
+Validation libraries reject internal addresses (`me@intranet`, `me@host.local`) as undeliverable. Clients do
+not retry a refused description, so such a rule would lose it.
 """
 
 from typing import Final
@@ -10,7 +10,7 @@ _LINE_ENDS: Final = ("\r", "\n")
 
 
 def is_email_address(text: str) -> bool:
-    """Whether it has one `@`, not at either end, and is one line."""
+    """Whether the text is a single line with exactly one `@`, not at either end."""
     name, at, domain = text.partition("@")
     is_one_line = not any(end in text for end in _LINE_ENDS)
     return bool(name and at and domain) and "@" not in domain and is_one_line

@@ -1,9 +1,9 @@
-"""The fast path for ordinary events: `data` stays the bytes that came, only the columns are decoded.
+"""The fast path for ordinary events: decodes the columns and keeps `data` as the bytes received.
 
-It takes only what needs no decision: UTF-8 JSON that `jsonb` takes as it is, no members but the known ones,
-each of its usual type. Where something in `data` must be looked at, as in errors and requests, it is
-decoded for the rules. Everything else goes the slow path (`collector.domain.intake.body`,
-`collector.domain.event.build`), where each rule is written; both give the same rows.
+It accepts only UTF-8 JSON that `jsonb` stores unchanged, with known members of their usual types. `data` is
+decoded only when a rule has to look into it, as for errors and requests. Everything else takes the slow path
+(`collector.domain.intake.body`, `collector.domain.event.build`), which implements every rule. Both paths
+produce the same rows.
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ from collector.domain.jsonb.text import (
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 _DEEP_BYTES: Final = 2 * MAXIMUM_DEPTH - 2
-"""Brackets that nest too deep take at least as much."""
+"""JSON shorter than this cannot exceed the depth limit: each level takes two brackets."""
 _NOT_OPENING: Final = bytes(set(range(256)) - set(b"[{"))
 
 _TYPES_WITH_RULES: Final = (HEARTBEAT, NOT_FOUND)
@@ -61,7 +61,11 @@ _count: Final = attrgetter("count")
 
 
 class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
-    """An event whose members are all known; those that are texts have their usual type."""
+    """An event with known members only.
+
+    One that violates a type or length here sends its whole post the slow path. So the members that clients do
+    get wrong are checked for each event instead.
+    """
 
     type: Annotated[str, Meta(max_length=MAXIMUM_TYPE_LENGTH)] | None = None
     source: Annotated[str, Meta(max_length=MAXIMUM_TEXT_LENGTH)] | None = None
@@ -76,9 +80,9 @@ class PlainEvent(msgspec.Struct, forbid_unknown_fields=True, gc=False):
 
 
 def _known(name: str) -> tuple[str, Any, Any]:
-    """A member of `data` that is an object whose members all have their right names, whatever they hold.
+    """A field for an object in `data` whose members all have canonical names, whatever their values.
 
-    But a user's identity is a text.
+    Only the user's identity must be a string, because the session key is derived from it.
     """
     members: list[tuple[str, Any, Any]] = [
         (member, str | None, None) if (name, member) == _IDENTITY else (member, Raw, Raw())
@@ -91,21 +95,20 @@ def _known(name: str) -> tuple[str, Any, Any]:
     )
 
 
-def _absent(name: str) -> tuple[str, Any, Any]:
-    return name[1:], None, field(name=name, default=None)
-
-
 _NAMED_SESSION: Final = ("session", str | None, field(name=SESSION_REFERENCE, default=None))
 _OBJECTS: Final = ("@environment", "@location", "@user", "@user_description")
+_ABSENT: Final = [
+    (name[1:], None, field(name=name, default=None)) for name in KNOWN_OBJECTS.keys() - set(_OBJECTS)
+]
 _UNREMARKABLE: Final = msgspec.json.Decoder(
     msgspec.defstruct(
         "Unremarkable",
-        [*map(_known, _OBJECTS), *map(_absent, KNOWN_OBJECTS.keys() - set(_OBJECTS)), _NAMED_SESSION],
+        [*map(_known, _OBJECTS), *_ABSENT, _NAMED_SESSION],
         gc=False,
     )
     | None
 )
-"""`data` of which only its session and user must be known: no error, no request, no stack."""
+"""`data` that no rule changes: it has no error, request or stack. Only its session and user are decoded."""
 _EMPTY: Final = _UNREMARKABLE.decode(b"{}")
 _EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=parse_number)
 _EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=parse_number)
@@ -113,7 +116,7 @@ _ANYTHING: Final = msgspec.json.Decoder(float_hook=parse_number)
 
 
 def decode_plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
-    """The events of an unpacked body at their places, or None where it must go the slow path."""
+    """The events of a decompressed body in order, null elements as None; None if it needs the slow path."""
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable(body):  # noqa: PLR1714
         return None
@@ -131,12 +134,12 @@ def decode_plain_events(body: bytes, content_type: str) -> list[PlainEvent | Non
 
 def build_plain_event(
     plain: PlainEvent,
-    place: int,
+    index: int,
     sender: Sender,
     max_age: timedelta | None,
     project: ProjectRules = DEFAULT_RULES,
 ) -> Event | DiscardReason:
-    """The row for the event at `place` of its post, or why it is discarded: what `event_of` gives for it."""
+    """The row for the event at `index` in its post, or why it is discarded: what `build_event` returns."""
     now = sender.accepted_utc
     date = parse_date(plain.date, now) if plain.date else EventDate(now)
     data = bytes(plain.data)
@@ -144,53 +147,66 @@ def build_plain_event(
     value, count = plain.value, plain.count
     geo = as_geo(plain.geo) if plain.geo else None
     if (
-        date is None
-        or (reference_id is not None and not is_reference_id(reference_id))
-        or (value is not None and type(value) is not Decimal and (value := as_number(value)) is None)
-        or (count is not None and (count := as_count(count)) is None)
-        or (geo is None and plain.geo)
+        date is not None
+        and (reference_id is None or is_reference_id(reference_id))
+        and (value is None or type(value) is Decimal or (value := as_number(value)) is not None)
+        and (count is None or (count := as_count(count)) is not None)
+        and (geo is not None or not plain.geo)
     ):
-        return build_event(_raw(plain), place, sender, max_age, project)
-    if is_too_old(date.utc, now, max_age):
-        return DiscardReason.TOO_OLD
-    kind = _kind(sender.project_id, plain.type, plain.source)
-    if kind is None or (unremarkable := _unremarkable(data)) is None:
-        draft = _draft(plain, geo, sender)
-        if draft is None:
-            return build_event(_raw(plain), place, sender, max_age, project)
-        tags = _TAGS[plain.tags] if plain.tags else ()
-        columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
-        return finish_event(draft, columns, sender, project)
-    user, named = unremarkable.user, unremarkable.session
-    key = None
-    if user is not None or named is not None or kind.type == SESSION_START:
-        key = session_key(sender.project_id, kind.type, reference_id, named, user and user.identity)
-    return Event(  # by position: by name it takes twice as long
-        event_id(sender.post_id, place),
-        sender.project_id,
-        sender.organization_id,
-        kind.type,
-        date.utc,
-        date.offset_minutes,
-        now,
-        kind.stack,
-        reference_id,
-        plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
-        kind.source,
-        _TAGS[plain.tags] if plain.tags else (),
-        value,
-        count,
-        geo,
-        # As a rule a member at least is before the brace, with nothing in between.
-        data[:-1] + sender.client_end
-        if len(data) >= _LEAST_WITH_MEMBER and data[-2] > _SPACE
-        else _with_client(data, sender.client_end),
-        key,
-    )
+        if is_too_old(date.utc, now, max_age):
+            return DiscardReason.TOO_OLD
+        kind = _kind(sender.project_id, plain.type, plain.source)
+        # No rule looks at this event: copy `data` and append the sender.
+        if kind is not None and (unremarkable := _unremarkable(data)) is not None:
+            user, named = unremarkable.user, unremarkable.session
+            key = None
+            if user is not None or named is not None or kind.type == SESSION_START:
+                key = session_key(sender.project_id, kind.type, reference_id, named, user and user.identity)
+            return Event(  # positional: keyword arguments take twice as long
+                event_id(sender.post_id, index),
+                sender.project_id,
+                sender.organization_id,
+                kind.type,
+                date.utc,
+                date.offset_minutes,
+                now,
+                kind.stack,
+                reference_id,
+                plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
+                kind.source,
+                _TAGS[plain.tags] if plain.tags else (),
+                value,
+                count,
+                geo,
+                # Usually the object has a member and no space before its closing brace.
+                data[:-1] + sender.client_end
+                if len(data) >= _LEAST_WITH_MEMBER and data[-2] > _SPACE
+                else _with_client(data, sender.client_end),
+                key,
+            )
+        # The rules may change `data`: decode it and apply them.
+        sent = _ANYTHING.decode(data) if data else None
+        if sent is None or isinstance(sent, dict):
+            assembled = assemble_data(sent, (), sender.client)
+            draft = Draft(
+                effective_type(plain.type or "", assembled),
+                plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None,
+                plain.source or None,
+                geo,
+                assembled,
+            )
+            tags = _TAGS[plain.tags] if plain.tags else ()
+            columns = Columns(event_id(sender.post_id, index), date, reference_id, tags, value, count)
+            return finish_event(draft, columns, sender, project)
+    # The slow path moves members with an unusable value to `data`.
+    members = msgspec.structs.asdict(plain)
+    members["tags"] = None if plain.tags is None else list(plain.tags)
+    members["data"] = _ANYTHING.decode(data) if data else None
+    return build_event(members, index, sender, max_age, project)
 
 
 class _Kind(NamedTuple):
-    """What an event's type and source say, which most events share."""
+    """The effective type, source and stack of an event; a few combinations cover most events."""
 
     type: str
     source: str | None
@@ -199,7 +215,7 @@ class _Kind(NamedTuple):
 
 @lru_cache(maxsize=_KNOWN_KINDS)
 def _kind(project_id: bytes, type_: str | None, source: str | None) -> _Kind | None:
-    """None for a type that has rules."""
+    """None for a type that has rules of its own."""
     if type_ in _TYPES_WITH_RULES:
         return None
     type_ = type_ if type_ and not type_.isspace() else "log"
@@ -208,7 +224,10 @@ def _kind(project_id: bytes, type_: str | None, source: str | None) -> _Kind | N
 
 
 class _KnownTags(dict[tuple[str, ...], tuple[str, ...]]):
-    """Tags as they are stored, by how they were sent. Only such as stay the same, hence short, are kept."""
+    """Stored tags by the tags sent; bounded by `_KNOWN_TAGS`.
+
+    Keeps only tags that are stored unchanged: those are within the length limits.
+    """
 
     def __missing__(self, sent: tuple[str, ...]) -> tuple[str, ...]:
         tags = as_tags(list(sent)) or ()
@@ -222,17 +241,8 @@ class _KnownTags(dict[tuple[str, ...], tuple[str, ...]]):
 _TAGS: Final = _KnownTags()
 
 
-def _draft(plain: PlainEvent, geo: str | None, sender: Sender) -> Draft | None:
-    """The event for the rules, its data decoded; None where that is no object."""
-    sent = _ANYTHING.decode(plain.data) if plain.data else None
-    if sent is not None and not isinstance(sent, dict):
-        return None
-    data = assemble_data(sent, (), sender.client)
-    message = plain.message[:MAXIMUM_TEXT_LENGTH] if plain.message else None
-    return Draft(effective_type(plain.type or "", data), message, plain.source or None, geo, data)
-
-
 def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:
+    """Whether an event may nest too deep; a `value` or `count` that is a container counts as too deep."""
     if not _CONTAINERS.isdisjoint(map(type, map(_value, events))):
         return True
     if not _CONTAINERS.isdisjoint(map(type, map(_count, events))):
@@ -243,7 +253,7 @@ def _may_be_too_deep(events: Sequence[PlainEvent]) -> bool:
 
 
 def _unremarkable(data: bytes) -> Any:
-    """What must be known of an object, null or nothing; None where more in it must be looked at."""
+    """The session and user in `data`, which may be null or empty; None if a rule has to look into it."""
     try:
         return _UNREMARKABLE.decode(data) or _EMPTY if data else _EMPTY
     except msgspec.ValidationError:
@@ -251,16 +261,6 @@ def _unremarkable(data: bytes) -> Any:
 
 
 def _with_client(data: bytes, client_end: bytes) -> bytes:
-    """The data with the server's member last: of two equal names `jsonb` keeps the last."""
+    """The data with the server's member last: `jsonb` keeps the last of two equal names."""
     opened = b"{" if not data or data == b"null" else data[:-1].rstrip()
     return opened + (client_end if len(opened) > 1 else client_end[1:])
-
-
-def _raw(plain: PlainEvent) -> dict[str, Any]:
-    """The event as the slow path has it."""
-    members = msgspec.structs.asdict(plain)
-    data = bytes(members.pop("data"))
-    return members | {
-        "tags": None if plain.tags is None else list(plain.tags),
-        "data": _ANYTHING.decode(data) if data else None,
-    }

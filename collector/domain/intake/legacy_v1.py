@@ -1,8 +1,8 @@
-"""Errors as clients of version 1 posted them, upgraded to the events of version 2 (contract 3.4).
+"""Upgrades error documents of API version 1 to events of version 2 (contract 3.4).
 
-An error was the whole document then: its parts move into `@error`, `@request` and `@environment`, extended
-data becomes data, and what the clients could not place otherwise (`__ExceptionInfo`) becomes `@ext`. Every
-name is left as it was written: the event's own rules spell it anew.
+In version 1 the error was the whole document. Its parts move into `@error`, `@request` and `@environment`,
+extended data becomes `data`, and extra exception properties (`__ExceptionInfo`) become `@ext`. Spelling is
+left unchanged here: building the event normalizes it.
 """
 
 import re
@@ -18,7 +18,7 @@ _MARKS: Final = frozenset(
         "OccurrenceDate", "RequestInfo", "StackTrace", "TargetMethod", "Type",
     }
 )  # fmt: skip
-"""Names that only such a document has: whoever writes others posts an event of version 2 to the old path."""
+"""Only version 1 documents have these names; without one it is a version 2 event sent to the old path."""
 _OF_THE_ERROR: Final = ("Code", "Type", "Inner", "StackTrace", "TargetMethod", "Modules")
 _DROPPED: Final = ("OrganizationId", "ProjectId", "ErrorStackId", "ExceptionlessClientInfo")
 _NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
@@ -32,7 +32,7 @@ _LAST_WITH_OLD_NAMES: Final = (1, 0, 0, 850)
 
 
 def upgrade(document: dict[str, Any]) -> dict[str, Any]:
-    """The event of version 2 that a posted document is; the document itself is used up."""
+    """The version 2 event for a posted document, which is modified in place."""
     version = _version(document)
     if version > _FIRST_OF_VERSION_2 or not _MARKS & document.keys():
         return document
@@ -40,9 +40,14 @@ def upgrade(document: dict[str, Any]) -> dict[str, Any]:
         _drop_nameless(document)
     if version <= _LAST_WITH_OLD_NAMES:
         _rename_extras(document)
-    _rename_extended_data(document)
-    event = _event(document)
-    _drop_empty(event)
+    for members in _nested_objects(document):
+        if "ExtendedData" in members and "Data" not in members:
+            members["Data"] = members.pop("ExtendedData")
+    event = _upgrade_error(document)
+    for members in _nested_objects(event):
+        for name in _EMPTY_ONES:
+            if name in members and members[name] in _NOTHING:
+                del members[name]
     return event
 
 
@@ -53,7 +58,7 @@ def _version(document: Mapping[str, Any]) -> tuple[int, ...]:
     return tuple(map(int, found[0].split("."))) if found else (0, 0)
 
 
-def _event(document: dict[str, Any]) -> dict[str, Any]:
+def _upgrade_error(document: dict[str, Any]) -> dict[str, Any]:
     is_not_found = as_text(document.get("Code")) == "404"
     for name in _DROPPED:
         document.pop(name, None)
@@ -65,6 +70,7 @@ def _event(document: dict[str, Any]) -> dict[str, Any]:
     data = document.get("Data")
     data = data if isinstance(data, dict) else {}
     _move(data, "TraceLog", data, "@trace")
+    # A 404 was posted as an error; version 2 keeps its request and drops what describes the error.
     if is_not_found:
         document.pop("@environment", None)
         data.pop("@trace", None)
@@ -93,7 +99,7 @@ def _error(document: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _unpack_extra(error: Mapping[str, Any]) -> None:
-    """What was JSON within JSON; what is none stays as it is."""
+    """Move the extra properties, often JSON in a string, to `@ext`; anything but an object stays."""
     data = error.get("Data")
     if not isinstance(data, dict) or _EXTRA not in data:
         return
@@ -136,36 +142,23 @@ def _rename_extras(document: dict[str, Any]) -> None:
                     data[name] = data.pop(old)
 
 
-def _rename_extended_data(document: dict[str, Any]) -> None:
-    for members in _objects_in(document):
-        if "ExtendedData" in members and "Data" not in members:
-            members["Data"] = members.pop("ExtendedData")
-
-
-def _drop_empty(document: dict[str, Any]) -> None:
-    for members in _objects_in(document):
-        for name in _EMPTY_ONES:
-            if name in members and members[name] in _NOTHING:
-                del members[name]
-
-
 def _move(source: dict[str, Any], old: str, target: dict[str, Any], name: str) -> None:
-    """Move a member that says something; drop one that does not."""
+    """Move a member; drop it if it is empty."""
     value = source.pop(old, None)
     if value not in _NOTHING:
         target[name] = value
 
 
 def _chain(error: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The error and what it was caused by, the outermost first."""
+    """The error and its inner errors, outermost first."""
     current: Any = error
     while isinstance(current, dict):
         yield current
         current = current.get("Inner")
 
 
-def _objects_in(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every object of the document, however deep."""
+def _nested_objects(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every object in the document, at any depth; iterative, because documents can nest deeply."""
     found = []
     left: list[Any] = [document]
     while left:

@@ -1,6 +1,6 @@
-"""What becomes of a post: every event in it is a row, a discard or a dead letter, and exactly one of these.
+"""Normalizes a post: every event in it becomes exactly one row, discard or dead letter.
 
-Pure: the same post and rules give the same result, ids included, so that a replay changes nothing.
+Pure: the same post and rules give the same result, including ids, so a replay changes nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +27,7 @@ from collector.domain.ids import event_id
 from collector.domain.intake.body import RawEvent, TooDeep, raw_events
 from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.intake.description import build_descriptions
-from collector.domain.intake.fast_path import PlainEvent, build_plain_event, decode_plain_events
+from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
 from collector.domain.intake.legacy_v1 import upgrade
 from collector.domain.jsonb.text import MAXIMUM_DEPTH, replace_nul
 from collector.domain.post import LEGACY_API, USER_DESCRIPTION, Post
@@ -35,9 +35,9 @@ from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 _encoder: Final = msgspec.msgpack.Encoder()
 MAX_EXPANSION: Final = 10
-"""How many times larger than a post may be sent it may be once unpacked."""
+"""How many times the limit of a compressed post its decompressed body may be."""
 BYTES_PER_EVENT: Final = 1600
-"""So many bytes of a post weigh as much as one event."""
+"""This many bytes of a post weigh as much as one event."""
 
 
 Result = Event | DeadLetter | Discard | UserDescription | HeldPost
@@ -45,14 +45,14 @@ Result = Event | DeadLetter | Discard | UserDescription | HeldPost
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide about events; `max_age` None is no limit, `places` None knows none."""
+    """Settings that apply to events. `max_age` None means no limit, `locations` None no geo lookup."""
 
     unpacked_limit_bytes: int
     max_age: timedelta | None
     locations: LocationFinder | None = None
 
     def accepting(self, body_limit_bytes: int) -> "Rules":
-        """The rules for a post that was accepted under this limit: never stricter than ingest was."""
+        """The rules for a post accepted under this limit: never stricter than ingest was."""
         unpacked_bytes = body_limit_bytes * MAX_EXPANSION
         return (
             self
@@ -64,7 +64,7 @@ class Rules:
 def rules_from_settings(
     body_limit_bytes: int, max_event_age_days: int, locations: LocationFinder | None = None
 ) -> Rules:
-    """The rules from the settings; an age of 0 days is no limit."""
+    """The rules from the settings; an age of 0 days means no limit."""
     return Rules(
         unpacked_limit_bytes=body_limit_bytes * MAX_EXPANSION,
         max_age=timedelta(days=max_event_age_days) if max_event_age_days else None,
@@ -73,10 +73,10 @@ def rules_from_settings(
 
 
 class NormalizedPost(msgspec.Struct, frozen=True, gc=False):
-    """One result for each event of a post, in order; one dead letter where the post cannot be stored.
+    """One result per event of a post, in order, or a single dead letter if the post cannot be stored.
 
-    Of a post that is a user's description that is the only result. `weight` says in events how much it is to
-    hold and to store; which of them are too old does not matter.
+    A post with a user's description has at most that one result. `weight` estimates, in events, the memory
+    and work that the post takes; discarded events count as well.
     """
 
     results: list[Result]
@@ -84,7 +84,7 @@ class NormalizedPost(msgspec.Struct, frozen=True, gc=False):
 
 
 def make_batch(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBatch:
-    """Everything that the posts of one post batch turned into."""
+    """Collect the results of the posts of one post batch."""
     batch = NormalizedBatch(UUID(bytes=batch_id), len(posts))
     for post in posts:
         for result in post.results:
@@ -104,9 +104,9 @@ def make_batch(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBa
 def normalize(
     post: Post, rules: Rules, project: ProjectRules | None = DEFAULT_RULES, *, is_held: bool = False
 ) -> NormalizedPost:
-    """What becomes of a post; `project` is what its project's settings say, None when the project is gone.
+    """Normalize a post; `project` has the rules of its project, None if that was deleted.
 
-    Its weight does not depend on whether it is held: a replay parts an entry as the first time.
+    The weight does not depend on `is_held`, so that a replay splits an entry as the first read did.
     """
     sender = Sender.of(post)
     try:
@@ -119,12 +119,9 @@ def normalize(
         results = [gone for result in results if not isinstance(result, UserDescription)]
     weight = max(len(results), len(body) // BYTES_PER_EVENT)
     if is_held and not post.kind:
-        return NormalizedPost([_held(post, rules)], weight)
+        held = HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
+        return NormalizedPost([held], weight)
     return NormalizedPost(results, weight)
-
-
-def _held(post: Post, rules: Rules) -> HeldPost:
-    return HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
 
 
 def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:
@@ -132,37 +129,32 @@ def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: Pro
         return list(build_descriptions(post, body, project))
     if post.kind:
         raise UnstorablePost(
-            DeadLetterReason.UNKNOWN_KIND, f"This version knows no posts of kind {post.kind!r}."
+            DeadLetterReason.UNKNOWN_KIND, f"This version does not support posts of kind {post.kind!r}."
         )
+    # The fast path implements neither version 1 nor rules that change data nor locations.
     is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.locations is None
     plain = decode_plain_events(body, post.content_type) if is_usual else None
     if plain is not None:
-        return _of_plain(plain, sender, rules, project)
-    return list(_of_raw(raw_events(body, post.content_type), post, sender, rules, project))
+        results: list[Result] = []
+        for index, each in enumerate(plain):
+            if each is not None:
+                result = build_plain_event(each, index, sender, rules.max_age, project)
+                results.append(result if isinstance(result, Event) else _discard(sender, result))
+        return results
+    return list(_slow_results(raw_events(body, post.content_type), post, sender, rules, project))
 
 
-def _of_plain(
-    found: Sequence[PlainEvent | None], sender: Sender, rules: Rules, project: ProjectRules
-) -> list[Result]:
-    results: list[Result] = []
-    for place, plain in enumerate(found):
-        if plain is not None:
-            result = build_plain_event(plain, place, sender, rules.max_age, project)
-            results.append(result if isinstance(result, Event) else _discard(sender, result))
-    return results
-
-
-def _of_raw(
+def _slow_results(
     found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules, project: ProjectRules
 ) -> Iterator[Event | DeadLetter | Discard]:
-    for place, raw in enumerate(found):
+    for index, raw in enumerate(found):
         if raw is None:
             continue
         if isinstance(raw, TooDeep):
-            yield _dead_event(raw, place, post, sender)
+            yield _dead_event(raw, index, post, sender)
             continue
         event = upgrade(raw) if post.api_version == LEGACY_API else raw
-        result = build_event(event, place, sender, rules.max_age, project, rules.locations)
+        result = build_event(event, index, sender, rules.max_age, project, rules.locations)
         yield result if isinstance(result, Event) else _discard(sender, result)
 
 
@@ -172,7 +164,7 @@ def _discard(sender: Sender, reason: DiscardReason) -> Discard:
 
 
 def _dead_post(post: Post, sender: Sender, problem: UnstorablePost) -> DeadLetter:
-    """The post as it came."""
+    """A dead letter with the bytes of the whole post as received."""
     return DeadLetter(
         id=UUID(bytes=event_id(post.id, 0)),
         reason=problem.reason,
@@ -188,10 +180,10 @@ def _dead_post(post: Post, sender: Sender, problem: UnstorablePost) -> DeadLette
     )
 
 
-def _dead_event(raw: TooDeep, place: int, post: Post, sender: Sender) -> DeadLetter:
-    """One event of the post, as UTF-8 JSON of its own."""
+def _dead_event(raw: TooDeep, index: int, post: Post, sender: Sender) -> DeadLetter:
+    """A dead letter with the UTF-8 JSON of one event of the post."""
     return DeadLetter(
-        id=UUID(bytes=event_id(post.id, place)),
+        id=UUID(bytes=event_id(post.id, index)),
         reason=DeadLetterReason.TOO_DEEP,
         detail=f"The event nests deeper than {MAXIMUM_DEPTH} levels.",
         body=raw.text.encode(),

@@ -1,7 +1,7 @@
-"""What is wrong with a post, for a sender who wants to be told before the answer (contract 10, row 13).
+"""Validates a post for senders that ask for strict handling (contract 10, row 13).
 
-A fault is whatever the worker would cut, replace or move to `data` because it cannot be what its member is
-for, and an event that is so old that it would be discarded. Unknown members are no fault: they are data.
+A fault is any value that the worker would cut, replace or move to `data`, and a date so old that the event
+would be discarded. Unknown members are valid: they become `data`.
 """
 
 import re
@@ -43,7 +43,7 @@ from collector.domain.jsonb.text import (
 from collector.domain.post import LEGACY_API, Post
 
 Faults = dict[str, list[str]]
-"""Sentences by field: `[2].reference_id` is of the third event of an array, `body` is the whole."""
+"""Messages by field: `[2].reference_id` belongs to the third event of an array, `body` to the whole post."""
 
 MAXIMUM_FAULTS: Final = 100
 _WHOLE: Final = "body"
@@ -52,24 +52,24 @@ _STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re
 
 
 def is_strict(preferences: Iterable[str]) -> bool:
-    """Whether the `Prefer` headers ask for strict handling (RFC 7240); the first word on it counts."""
+    """Whether the `Prefer` headers ask for strict handling (RFC 7240); the first `handling` counts."""
     found = _STRICT.search(",".join(preferences))
     return found is not None and found["value"].lower() == "strict"
 
 
 def find_faults(post: Post, limit_bytes: int, max_age: timedelta | None = None) -> Faults:
-    """What is wrong with the events of a post, up to `FAULTS_AT_MOST`; empty where nothing is.
+    """The faults in a post's events, at most `MAXIMUM_FAULTS`; empty if there are none.
 
-    An event that is older than `max_age` at its acceptance would be discarded.
+    An event older than `max_age` at its acceptance is a fault.
 
-    Raises BadRequest for a body that cannot be read at all: not unpacked, in another charset, no JSON.
+    Raises BadRequest if the body cannot be decompressed, decoded or parsed.
     """
     text = _text(post, limit_bytes).strip()
     if not text:
-        raise BadRequest("The body holds no event.")
+        raise BadRequest("The body contains no event.")
     is_json = post.content_type.lower().startswith("application/json")
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
-        return {}  # lines of text, of which each is an event
+        return {}  # lines of text, each a valid event
     faults: Faults = {}
     found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
     for field, rule in islice(found, MAXIMUM_FAULTS):
@@ -85,31 +85,31 @@ def _text(post: Post, limit_bytes: int) -> str:
     except UnstorablePost as problem:
         raise BadRequest(problem.detail) from None
     except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not in UTF-8, from byte {error.start} on.") from None
+        raise BadRequest(f"The body is not valid UTF-8 at byte {error.start}.") from None
     return decode_text(body, post.content_type)
 
 
 def _faults(
     text: str, now: datetime, max_age: timedelta | None, *, is_legacy: bool
 ) -> Iterator[tuple[str, str]]:
-    """One by one, so that whoever has enough of them stops the work."""
+    """Lazy, so that the caller can stop at its limit."""
     if repair_escapes(text) != text:
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
     has_event = False
-    for place, event in _events(text):
+    for position, event in _events(text):
         if isinstance(event, str):
-            yield place or _WHOLE, event
+            yield position or _WHOLE, event
             continue
         has_event = True
         if not is_legacy:
             for field, rule in chain(_event_faults(event), _faults_of_age(event, now, max_age)):
-                yield f"{place}.{field}" if place else field, rule
+                yield f"{position}.{field}" if position else field, rule
     if not has_event:
-        yield _WHOLE, "There is no event in it."
+        yield _WHOLE, "The body contains no event."
 
 
 def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """Each event with its place in an array, or what is wrong with it as a whole. Raises BadRequest."""
+    """Each event, or the message why it is invalid, with its position in an array. Raises BadRequest."""
     if fault := _syntax_fault(text):
         raise BadRequest(f"The body is not valid JSON: {fault}.")
     if not text.startswith("["):
@@ -121,9 +121,9 @@ def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
         raise BadRequest("The body is not valid JSON: its brackets do not match.")
     if len(elements) > MAXIMUM_EVENTS_PER_POST:
         raise BadRequest(f"A post holds at most {MAXIMUM_EVENTS_PER_POST} events.")
-    for place, element in enumerate(elements):
+    for index, element in enumerate(elements):
         event = _event(element) if isinstance(element, str) else element
-        yield f"[{place}]", _NO_OBJECT if event is None else event
+        yield f"[{index}]", _NO_OBJECT if event is None else event
 
 
 def _event(text: str) -> dict[str, Any] | str:
@@ -141,7 +141,7 @@ def _syntax_fault(text: str) -> str | None:
     except msgspec.DecodeError as error:
         return str(error)
     except RecursionError:
-        return None  # well-formed as far as that; what is so deep is told apart later
+        return None  # well-formed so far; the depth is checked later
     return None
 
 
@@ -160,7 +160,7 @@ def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _faults_of_age(
     event: Mapping[str, Any], now: datetime, max_age: timedelta | None
 ) -> Iterator[tuple[str, str]]:
-    """Of a date that is one."""
+    """The fault of a valid date that is too old."""
     written = Members(event).take("date", lambda value: value)
     date = parse_date(written, now) if isinstance(written, str) else None
     if date is not None and is_too_old(date.utc, now, max_age):
@@ -181,7 +181,7 @@ def _are_tags(value: Any) -> bool:
     return isinstance(value, list) and len(value) <= MAXIMUM_TAGS and all(map(is_tag, value)) and all(value)
 
 
-def _is_place(value: Any) -> bool:
+def _is_location(value: Any) -> bool:
     return as_geo(value) is not None or is_address(value)
 
 
@@ -196,9 +196,9 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "message": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
     "date": (_is_date, "a date and time in ISO 8601"),
     "tags": (_are_tags, f"at most {MAXIMUM_TAGS} texts of 1 to {MAXIMUM_TAG_LENGTH} characters"),
-    "value": (lambda value: as_number(value) is not None, "a number that is not too large to be kept"),
+    "value": (lambda value: as_number(value) is not None, "a number within the supported range"),
     "count": (lambda value: as_count(value) is not None, f"a whole number from 0 to {MAXIMUM_COUNT}"),
-    "geo": (_is_place, "`latitude,longitude` in degrees, or an address"),
+    "geo": (_is_location, "`latitude,longitude` in degrees, or an address"),
     "data": (lambda value: as_object(value) is not None, "an object"),
     "reference_id": (
         lambda value: isinstance(value, str) and is_reference_id(value),

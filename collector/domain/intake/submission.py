@@ -1,4 +1,4 @@
-"""An event written into a query string (contract 3.7), for pixels and shell scripts."""
+"""Builds an event from a query string (contract 3.7), for tracking pixels and shell scripts."""
 
 import re
 from collections.abc import Iterable
@@ -28,17 +28,17 @@ _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(?:\.[0-9]{1,30})?", re.ASCII)
 def submitted_event(
     parameters: Iterable[tuple[str, str]], path_type: str, exclusions: Patterns, now: datetime
 ) -> dict[str, Any] | None:
-    """The event in version 2's form; None where no parameter says anything. `now` is the time of acceptance.
+    """The event in the form of version 2, None if no parameter has a value; `now` is the time of acceptance.
 
-    Unknown parameters become data, unless `exclusions` name them.
+    Unknown parameters become members of `data` unless they match `exclusions`.
     """
-    given = _given(parameters)
-    if not given:
+    by_name = _group_by_name(parameters)
+    if not by_name:
         return None
     event: dict[str, Any] = {"type": path_type} if path_type else {}
     data: dict[str, Any] = {}
     user: dict[str, str] = {}
-    for name, (written, values) in given.items():
+    for name, (written, values) in by_name.items():
         if name == _DATE:
             event[name] = _date(values[0], now)
         elif name in _TEXTS:
@@ -56,17 +56,17 @@ def submitted_event(
     return {**event, "data": data} if data else event
 
 
-def _given(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, list[str]]]:
-    """What says something, by lower-case name: the name as first written, and every value."""
-    given: dict[str, tuple[str, list[str]]] = {}
+def _group_by_name(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str, list[str]]]:
+    """By lower-case name: the name as first written and all values; without credentials and empty values."""
+    by_name: dict[str, tuple[str, list[str]]] = {}
     for name, value in parameters:
         if name and value and name.lower() not in _CREDENTIALS:
-            given.setdefault(name.lower(), (name, []))[1].append(value)
-    return given
+            by_name.setdefault(name.lower(), (name, []))[1].append(value)
+    return by_name
 
 
 def _date(text: str, now: datetime) -> str:
-    """In ISO 8601, in which events are posted; what names no date stays as it is."""
+    """The date in ISO 8601, the format of posted events; text that is not a date stays unchanged."""
     if parse_date(text, now) is not None:
         return text
     moment = written_date(text, now)
@@ -74,6 +74,6 @@ def _date(text: str, now: datetime) -> str:
 
 
 def _number(text: str) -> Decimal | str:
-    """A number; any other text stays one and ends up in the event's data."""
+    """The number; any other text stays text and ends up in the event's `data`."""
     text = text.strip()
     return Decimal(text) if _NUMBER.fullmatch(text) else text

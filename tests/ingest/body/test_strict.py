@@ -50,7 +50,7 @@ async def test_one_bad_event_refuses_the_post_and_names_each_fault(
     assert response.content_type == "application/problem+json"
     assert (await response.json())["errors"] == {
         "[1].reference_id": ["The reference_id field must be 8 to 100 letters, digits or `-`."],
-        "[1].value": ["The value field must be a number that is not too large to be kept."],
+        "[1].value": ["The value field must be a number within the supported range."],
     }
     assert "Preference-Applied" not in response.headers
     assert await any_ingest.queued() == []
