@@ -1,7 +1,7 @@
-"""From a raw event to the row that is stored: defaults, limits and the rules of contract 3.5.
+"""Builds the row to store from a raw event: defaults, limits and the rules of contract 3.5.
 
-"Now" in every rule is the time of acceptance, so that a replay gives the same row and a late worker discards
-nothing that was young when it was accepted.
+Every rule uses the time of acceptance as "now". So a replay builds the same row, and a worker that lags
+behind does not discard events that were recent when they were accepted.
 """
 
 from collections.abc import Mapping
@@ -36,12 +36,12 @@ from collector.domain.post import Post
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
 INVALID_REFERENCE_ID: Final = "invalid-reference-id"
-"""Stands for a reference id that is none; never a duplicate."""
+"""Replaces an invalid reference id; exempt from deduplication."""
 _ORIGINAL_REFERENCE_ID: Final = "InvalidReferenceId"
 
 
 class Sender(msgspec.Struct, frozen=True, gc=False):
-    """What a post says about all of its events; `client_end` is how `data` ends with `client`."""
+    """What all events of a post share; `client_end` is `client` as JSON, ready to be appended to `data`."""
 
     post_id: bytes
     project_id: bytes
@@ -54,7 +54,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
     def of(cls, post: Post) -> Self:
         """The sender of a post."""
         client, client_end = _client(post.client_ip, post.user_agent)
-        return cls(  # by position, as every post of one event needs one
+        return cls(  # positional, for speed: a post often has a single event
             post.id,
             post.project_id,
             post.organization_id,
@@ -65,7 +65,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
 
 
 class Columns(msgspec.Struct, frozen=True, gc=False):
-    """What stands in columns and no rule changes."""
+    """The columns that no rule changes."""
 
     id: bytes
     date: EventDate
@@ -77,38 +77,46 @@ class Columns(msgspec.Struct, frozen=True, gc=False):
 
 def build_event(
     raw: Mapping[str, Any],
-    place: int,
+    index: int,
     sender: Sender,
     max_age: timedelta | None,
     project: ProjectRules = DEFAULT_RULES,
     locations: LocationFinder | None = None,
 ) -> Event | DiscardReason:
-    """The row for the raw event at `place` of its post, or why it is discarded; never fails.
+    """The row for the raw event at `index` in its post, or why it is discarded; never fails.
 
-    What is within `raw` is the event's from now on, and changes with it.
+    Takes ownership of the objects in `raw` and may modify them.
     """
     now = sender.accepted_utc
     members = Members(raw)
-    date = members.take("date", lambda value: _date(value, now)) or EventDate(now)
+    date = members.take(
+        "date", lambda value: parse_date(value, now) if isinstance(value, str) else None
+    ) or EventDate(now)
     if is_too_old(date.utc, now, max_age):
         return DiscardReason.TOO_OLD
-    written_type = members.take("type", as_text) or ""
-    reference_id, invalid = _reference_id(members)
+    sent_type = members.take("type", as_text) or ""
+    # Clients may send their own id instead of a reference id; an invalid one is kept in `data`.
+    reference_id = members.take("reference_id", as_text)
+    own_id = members.take("id", as_text)
+    reference_id = reference_id or own_id
+    additions: list[tuple[str, Any]] = []
+    if reference_id and not is_reference_id(reference_id):
+        additions.append((_ORIGINAL_REFERENCE_ID, reference_id))
+        reference_id = INVALID_REFERENCE_ID
     message, source = members.take("message", as_text) or "", members.take("source", as_text) or ""
     tags = members.take("tags", as_tags) or ()
     value, count = members.take("value", as_number), members.take("count", as_count)
     geo = members.take("geo", as_geo)
     sent_data = members.take("data", as_object)
-    additions = [*members.orphan, *((_ORIGINAL_REFERENCE_ID, text) for text in invalid)]
-    data = assemble_data(sent_data, additions, sender.client)
+    data = assemble_data(sent_data, [*members.unplaced, *additions], sender.client)
     draft = Draft(
-        effective_type(written_type, data),
+        effective_type(sent_type, data),
         message[:MAXIMUM_TEXT_LENGTH] or None,
         source[:MAXIMUM_TEXT_LENGTH] or None,
         geo,
         data,
     )
-    columns = Columns(event_id(sender.post_id, place), date, reference_id, tags, value, count)
+    columns = Columns(event_id(sender.post_id, index), date, reference_id, tags, value, count)
     return finish_event(draft, columns, sender, project, locations)
 
 
@@ -119,13 +127,13 @@ def finish_event(
     project: ProjectRules,
     locations: LocationFinder | None = None,
 ) -> Event | DiscardReason:
-    """The row for a draft once all rules are applied to it, or why it is discarded."""
-    names = session_names(draft.data)  # before a rule takes the user out of it
+    """Apply all rules to the draft; returns the row, or why it is discarded."""
+    names = session_names(draft.data)  # before a rule removes the user
     if reason := apply_rules(draft, project):
         return reason
     if locations:
         locate(draft, locations)
-    return Event(  # by position: by name it takes twice as long
+    return Event(  # positional: keyword arguments take twice as long
         columns.id,
         sender.project_id,
         sender.organization_id,
@@ -146,10 +154,10 @@ def finish_event(
     )
 
 
-def effective_type(written: str, data: Mapping[str, Any]) -> str:
-    """The type as written; a blank one is `error` where the data tells of one, else `log`."""
-    if written.strip():
-        return written[:MAXIMUM_TYPE_LENGTH]
+def effective_type(sent: str, data: Mapping[str, Any]) -> str:
+    """The type as sent; a blank one becomes `error` if the data contains an error, else `log`."""
+    if sent.strip():
+        return sent[:MAXIMUM_TYPE_LENGTH]
     return "error" if is_error(data) else "log"
 
 
@@ -161,13 +169,3 @@ def _client(client_ip: str, user_agent: str) -> tuple[dict[str, str], bytes]:
 
 def _date(value: Any, now: datetime) -> EventDate | None:
     return parse_date(value, now) if isinstance(value, str) else None
-
-
-def _reference_id(members: Members) -> tuple[str | None, list[str]]:
-    """The reference id, or else the sender's own id in its place; one that is invalid is told apart."""
-    reference_id = members.take("reference_id", as_text)
-    own_id = members.take("id", as_text)
-    text = reference_id or own_id
-    if not text or is_reference_id(text):
-        return text, []
-    return INVALID_REFERENCE_ID, [text]

@@ -1,7 +1,7 @@
-"""An event's `data`: the sender's, what had no place elsewhere, what the server knows (contract 3.4, 3.5).
+"""Assembles an event's `data` (contract 3.4, 3.5): the sender's data, members without a column, the client.
 
-Where a name is taken the newcomer gets a number, after an underscore in front of `@`, as the official server
-does it: neither of the two values is lost.
+If a name is taken, the added member gets a number suffix, and an underscore before `@`, as on the official
+server, so that neither value is lost.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,16 +12,16 @@ from collector.domain.jsonb.text import is_too_deep, parse_embedded_object
 
 SUBMISSION_CLIENT: Final = "@submission_client"
 MAXIMUM_AGENT_LENGTH: Final = 255
-"""Of the agent and of its version: each event of a post gets a copy."""
+"""Limits the agent and its version, which are copied into every event of a post."""
 MAXIMUM_DEPTH_WITHIN: Final = 128
-"""Of JSON in a text: it comes on top of the event's own levels, and the encoder bears 1,000 in all."""
+"""For JSON in a string: it adds to the event's own levels, and the encoder allows 1,000 in total."""
 _ERRORS: Final = ("@error", "@simple_error")
 
 
 def assemble_data(
     data: dict[str, Any] | None, additions: Iterable[tuple[str, Any]], submission_client: dict[str, str]
 ) -> dict[str, Any]:
-    """The whole `data` of an event; `@submission_client` is always the server's own."""
+    """The complete `data` of an event; `@submission_client` is always set by the server."""
     whole = dict(data or {})
     for name in KNOWN_OBJECTS:
         if (value := whole.get(name)) is not None and not isinstance(value, dict):
@@ -34,12 +34,12 @@ def assemble_data(
 
 
 def is_error(data: Mapping[str, Any]) -> bool:
-    """Whether the data tells of an error."""
+    """Whether the data contains an error."""
     return any(data.get(name) is not None for name in _ERRORS)
 
 
 def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
-    """Who sent it, in lower case: an agent `name/version` in its two parts, any other one as it is."""
+    """The sender's address and lower-case user agent; `name/version` is split, any other agent kept whole."""
     name, _, version = user_agent.strip().lower().partition("/")
     if not version or "/" in version or " " in version:
         name, version = user_agent.strip().lower(), ""
@@ -52,14 +52,14 @@ def submission_client(client_ip: str, user_agent: str) -> dict[str, str]:
 
 
 def parse_object_text(text: str) -> dict[str, Any] | None:
-    """The object that a text within an event is, or None; an exponent in it is not spelled out."""
+    """Parse a string within an event as a JSON object, or None; large exponents in it stay text."""
     text = text.strip()
     is_object = text.startswith("{") and not is_too_deep(text, levels=MAXIMUM_DEPTH_WITHIN)
     return parse_embedded_object(text) if is_object else None
 
 
 def _add(data: dict[str, Any], name: str, value: Any) -> None:
-    """Add a member; a known object may come as JSON text, anything else in its place gets another name."""
+    """Add a member under a free name; a known object may be JSON text, any other value for it is renamed."""
     if name in KNOWN_OBJECTS and isinstance(value, str):
         value = parse_object_text(value) or value
     if name in KNOWN_OBJECTS and not isinstance(value, dict | None):

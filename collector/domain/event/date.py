@@ -1,4 +1,4 @@
-"""An event's date: ISO 8601 as clients write it, never in the future, too old or not (contract 3.5.1)."""
+"""Parses an event's date (contract 3.5.1): ISO 8601 as clients write it, never in the future."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -7,19 +7,19 @@ import msgspec
 
 _MINUTE: Final = timedelta(minutes=1)
 _FIRST_MOMENT: Final = datetime.min.replace(tzinfo=UTC)
-"""Postgres's driver takes it for infinity: no date of ours is that one."""
+"""asyncpg encodes this value as -infinity, so it is never stored."""
 _FIRST_DAY_OVER: Final = datetime(1, 1, 2, tzinfo=UTC)
 
 
 class EventDate(msgspec.Struct, frozen=True, gc=False):
-    """When it happened, in UTC, and the offset that the sender wrote it with."""
+    """When the event happened, in UTC, and the offset that the sender used."""
 
     utc: datetime
     offset_minutes: int = 0
 
 
 def parse_date(text: str, now: datetime) -> EventDate | None:
-    """The date that a text names; `now` where it is in the future or the "no date" of .NET; None for garbage.
+    """Parse a date; `now` if it is in the future or .NET's "no date", None if the text is not a date.
 
     No offset means UTC. A future date becomes `now` but keeps its offset. Digits beyond microseconds are cut.
     """
@@ -30,7 +30,9 @@ def parse_date(text: str, now: datetime) -> EventDate | None:
             moment = datetime.fromisoformat(text.strip().upper())
         except ValueError:
             return None
-    if moment.tzinfo is UTC and _FIRST_DAY_OVER < moment <= now:  # the usual case, four times as fast
+    if (
+        moment.tzinfo is UTC and _FIRST_DAY_OVER < moment <= now
+    ):  # the usual case, four times as fast this way
         return EventDate(moment)
     if moment.replace(tzinfo=None) == datetime.min:  # noqa: DTZ901 - .NET's DateTime.MinValue, "not set"
         return EventDate(now)
@@ -44,5 +46,5 @@ def parse_date(text: str, now: datetime) -> EventDate | None:
 
 
 def is_too_old(date: datetime, now: datetime, max_age: timedelta | None) -> bool:
-    """Whether the date lies more than `max_age` before `now`; None is no limit."""
+    """Whether the date is more than `max_age` before `now`; None means no limit."""
     return max_age is not None and now - date > max_age

@@ -1,6 +1,6 @@
-"""The rules about what an event says, in the order of contract 3.5: 404s, errors, requests, privacy.
+"""Applies the rules of contract 3.5 in their order: 404s, errors, requests, exclusions, privacy.
 
-They apply to the whole event, when its columns and `data` are assembled and before anything is stored.
+They run on the complete event, after its columns and `data` are assembled and before it is stored.
 """
 
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ _WITH_DATA: Final = ("@error", "@simple_error", "@environment", "@user", "@user_
 
 @dataclass(slots=True)
 class Draft:
-    """An event while the rules are applied to it; `data` is its own and may be changed at any depth.
+    """An event while rules are applied to it. It owns `data`, which may be modified at any depth.
 
-    `error_info` is what the rules find to tell its error from others.
+    `error_info` identifies the error for stacking; the rules fill it.
     """
 
     type: str
@@ -41,31 +41,31 @@ class Draft:
 
 
 def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
-    """Change the draft as the rules have it; why it is discarded, if it is."""
+    """Apply the rules to the draft in place; returns the reason if the event is discarded."""
     if draft.type == HEARTBEAT:
         return DiscardReason.HEARTBEAT
     if draft.type == NOT_FOUND:
-        _name_what_was_not_found(draft)
+        _summarize_not_found(draft)
     elif draft.type == _ERROR:
-        _tell_error(draft)
+        _describe_error(draft)
     request = draft.data.get("@request")
     if isinstance(request, dict) and complete_request(request, project) and project.delete_bot_data:
         return DiscardReason.BOT
     if project.exclusions:
-        _exclude(draft.data, project.exclusions)
+        _exclude_sent_data(draft.data, project.exclusions)
     if not project.include_private_information:
         remove_private(draft.data)
     return None
 
 
 def locate(draft: Draft, locations: LocationFinder) -> None:
-    """Say where an event happened that does not say so itself."""
-    if draft.geo is None and (place := find_location(draft.data, locations)):
-        draft.geo = place.geo
-        draft.data[LOCATION] = place.location
+    """Set the location of an event without coordinates, if one of its addresses is known."""
+    if draft.geo is None and (found := find_location(draft.data, locations)):
+        draft.geo = found.geo
+        draft.data[LOCATION] = found.location
 
 
-def _name_what_was_not_found(draft: Draft) -> None:
+def _summarize_not_found(draft: Draft) -> None:
     for name in _NOT_OF_A_404:
         draft.data.pop(name, None)
     request = draft.data.get("@request")
@@ -73,8 +73,8 @@ def _name_what_was_not_found(draft: Draft) -> None:
         draft.message, draft.source = None, method_and_path(request)[:MAXIMUM_TEXT_LENGTH]
 
 
-def _tell_error(draft: Draft) -> None:
-    """The error's message is the event's where it has none, and the error names its target."""
+def _describe_error(draft: Draft) -> None:
+    """Use the error's message if the event has none, and add the error's target to its data."""
     error, simple_error = draft.data.get("@error"), draft.data.get("@simple_error")
     if isinstance(error, dict):
         _take_message(draft, error)
@@ -103,8 +103,8 @@ def _name_target(error: dict[str, Any], target: dict[str, str]) -> None:
         }
 
 
-def _exclude(data: dict[str, Any], patterns: Patterns) -> None:
-    """Remove what the project excludes from the sender's own data, wherever an event has room for it."""
+def _exclude_sent_data(data: dict[str, Any], patterns: Patterns) -> None:
+    """Remove excluded members from the sender's own data, at the root and in the `data` of known objects."""
     for name in [name for name in data if not name.startswith("@")]:
         if is_excluded(name, patterns):
             del data[name]

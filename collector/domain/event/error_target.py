@@ -1,8 +1,8 @@
-"""What an error is stacked by: the innermost error that has a frame of the user's own code, and that frame.
+"""Finds what an error is stacked by: the innermost error with a frame in user code, and that frame.
 
-Frames of the namespaces System and Microsoft are not the user's; a frame without a namespace is. Where no
-error of the chain has one, the innermost error's target method stands for it, else its top frame, else its
-type alone. Error numbers that applications attach count as well, for one method may fail in many ways.
+Frames in the namespaces System and Microsoft are not user code; a frame without a namespace is. If no error
+in the chain has such a frame, the innermost error's target method is used, else its top frame, else its type
+alone. Error numbers attached by applications count as well, because one method can fail in many ways.
 """
 
 import hashlib
@@ -21,9 +21,9 @@ _UNKNOWN_TYPE: Final = "<UnknownType>"
 
 @dataclass(frozen=True, slots=True)
 class ErrorTarget:
-    """What identifies an error: `ExceptionType`, `Method`, `Number`, `ErrorCode`, as far as there are any.
+    """What identifies an error: `ExceptionType`, `Method`, `Number`, `ErrorCode`, if present.
 
-    `message` is the target error's, if it has frames.
+    `message` is the message of the target error, if it has frames.
     """
 
     info: dict[str, str]
@@ -31,10 +31,10 @@ class ErrorTarget:
 
 
 def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
-    """The target of an `@error`; None where nothing in it tells errors apart."""
+    """The target of an `@error`, or None if nothing in it distinguishes errors."""
     chain = list(error_chain(error))[::-1]
-    users = ((each, frame) for each in chain for frame in _frames(each) if _is_users(frame))
-    target, method = next(users, None) or (chain[0], _other_method(chain[0]))
+    users = ((each, frame) for each in chain for frame in _frames(each) if _is_user_code(frame))
+    target, method = next(users, None) or (chain[0], _fallback_method(chain[0]))
     named = {
         "ExceptionType": _text(target, "type"),
         "Method": "" if method is None else method_signature(method),
@@ -46,26 +46,26 @@ def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
 
 
 def error_chain(error: Any) -> Iterator[dict[str, Any]]:
-    """The error and what it was caused by, the outermost first; nothing where it is no object."""
+    """The error and its inner errors, outermost first; empty if it is not an object."""
     while isinstance(error, dict):
         yield error
         error = error.get("inner")
 
 
 def simple_error_info(error: Mapping[str, Any]) -> dict[str, str]:
-    """What tells an `@simple_error` apart: its type and a hash of its stack trace."""
+    """What identifies an `@simple_error`: its type and a hash of its stack trace."""
     type_, trace = _text(error, "type"), _text(error, "stack_trace")
     info = {"ExceptionType": type_, "StackTrace": trace and sha1_hex(trace)}
     return {name: text for name, text in info.items() if text}
 
 
 def sha1_hex(text: str) -> str:
-    """SHA-1 in hex, of any text: it tells texts apart and guards nothing."""
+    """SHA-1 of any text in hex; identifies content and has no security purpose."""
     return hashlib.sha1(text.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
 
 
 def method_signature(method: Mapping[str, Any]) -> str:
-    """`Shop.Orders.Handler.Save[T](Order order)`; a method without a name is `<null>`."""
+    """A signature like `Shop.Orders.Handler.Save[T](Order order)`; `<null>` for a method without a name."""
     name = _text(method, "name")
     if not name:
         return "<null>"
@@ -80,13 +80,13 @@ def _frames(error: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     return (frame for frame in _items(error, "stack_trace") if isinstance(frame, dict))
 
 
-def _is_users(frame: Mapping[str, Any]) -> bool:
+def _is_user_code(frame: Mapping[str, Any]) -> bool:
     if not _text(frame, "name"):
         return False
     return _text(frame, "declaring_namespace").partition(".")[0] not in _NOT_THE_USERS
 
 
-def _other_method(error: Mapping[str, Any]) -> Mapping[str, Any] | None:
+def _fallback_method(error: Mapping[str, Any]) -> Mapping[str, Any] | None:
     method = error.get("target_method")
     if isinstance(method, dict) and method:
         return method

@@ -1,7 +1,7 @@
-"""Where an event happened, looked up by the addresses it tells, where a file of places is configured.
+"""Looks up where an event happened by its IP addresses, if a geo database is configured.
 
-Coordinates that the sender gives stand. Else the first address counts that has a place: the one given as
-`geo`, the request's, the machine's, the sender's.
+Coordinates from the sender take precedence. Otherwise the first address with a known location counts, in the
+order: `geo`, the request's client, the machine, the submission client.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,27 +23,27 @@ _SOURCES: Final = (
 
 
 class Location(NamedTuple):
-    """`geo` as `lat,lon`; the location's members are `country`, `level1` and `locality`, as far as known."""
+    """`geo` is `lat,lon`; `location` has those of `country`, `level1` and `locality` that are known."""
 
     geo: str
     location: dict[str, str]
 
 
 class LocationFinder(Protocol):
-    """Who knows where an address is."""
+    """Looks up the location of an IP address."""
 
     def find(self, address: str) -> Location | None:
-        """The place of an IPv4 or IPv6 address, if it is known."""
+        """The location of an IPv4 or IPv6 address, or None if it is unknown."""
 
 
 def find_location(data: Mapping[str, Any], locations: LocationFinder) -> Location | None:
-    """The place of an event with this data, all its rules applied."""
+    """The location of an event by its data, to which all rules have been applied."""
     addresses = islice(_addresses(data), _MOST_ADDRESSES)
     return next(filter(None, map(locations.find, addresses)), None)
 
 
 def is_address(value: Any) -> bool:
-    """Whether it is the text of an IPv4 or IPv6 address."""
+    """Whether the value is a string with an IPv4 or IPv6 address."""
     return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and parse_address(value) is not None
 
 

@@ -1,8 +1,8 @@
-"""The objects that `data` knows, and how their members are named: in snake_case, whatever the sender wrote.
+"""Defines the known objects in `data` and renames their members to snake_case.
 
-Newer clients write snake_case, older ones PascalCase or camelCase; readers, filters and stacks look for one
-of them. A member is renamed only where its right name is free, so that no value gets lost, and nothing else
-in these objects is touched.
+Newer clients send snake_case, older ones PascalCase or camelCase; readers, filters and stacks look for
+snake_case only. A member is renamed only if its canonical name is free, so that no value is lost, and nothing
+else in these objects changes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ import msgspec
 
 
 class _Shape:
-    """The members of one kind of object, and which of them are objects, or lists of them, with a shape."""
+    """The members of one kind of object; `nested` are those that hold objects, or lists of them."""
 
     __slots__ = ("names", "nested", "spellings")
 
@@ -60,11 +60,11 @@ _SHAPES: Final = {
     "@user_description": _Shape("email_address description data"),
 }
 _LEVELS: Final = 5
-"""So far the names of objects within objects are looked at in one go, which suits all usual errors."""
+"""The nesting depth that one `msgspec.convert` checks; enough for usual errors."""
 
 
 def _right_names(shape: _Shape, levels: int = _LEVELS) -> Any:
-    """A type for objects of the shape in which every name is right; anything else is not of that type."""
+    """A type that validates only if every name in an object of the shape is canonical."""
     members = [
         (name, _nested(shape.nested[name], levels) if name in shape.nested else Any, None)
         for name in sorted(shape.names)
@@ -88,20 +88,20 @@ _RIGHT_NAMES: Final = msgspec.defstruct(
     gc=False,
 )
 KNOWN_OBJECTS: Final = {name: shape.names for name, shape in _SHAPES.items()}
-"""The members of `data` that are objects, with their members; anything else there gets another name."""
+"""The members of `data` that must be objects, with their members; other values there are renamed."""
 
 
 def respell(data: Mapping[str, Any]) -> None:
-    """Rename the members of the known objects in `data`, in place; unknown names stay as they are."""
+    """Rename the members of the known objects in `data`, in place; unknown names stay."""
     try:
-        msgspec.convert(data, _RIGHT_NAMES)  # an error with 20 frames in 5 us, in a walk through it 30
+        msgspec.convert(data, _RIGHT_NAMES)  # 5 us for an error with 20 frames; the walk takes 30
     except (msgspec.ValidationError, RecursionError):
         _walk(data)
 
 
 def _walk(data: Mapping[str, Any]) -> None:
     left: list[tuple[Any, _Shape]] = [(data[name], _SHAPES[name]) for name in _SHAPES.keys() & data.keys()]
-    while left:  # not recursive: an error may be caused by hundreds of others
+    while left:  # not recursive: a chain of inner errors can have hundreds of members
         value, shape = left.pop()
         if isinstance(value, dict):
             if not value.keys() <= shape.names:
@@ -113,7 +113,7 @@ def _walk(data: Mapping[str, Any]) -> None:
 
 def _rename(members: dict[str, Any], shape: _Shape) -> None:
     strange: Iterable[str] = members.keys() - shape.names
-    for spelling in sorted(strange):  # of two spellings of a name always the same one wins
+    for spelling in sorted(strange):  # sorted, so that the same one of two spellings always wins
         name = shape.spellings.get(spelling.lower())
         if name is not None and members.get(name) is None:
             members[name] = members.pop(spelling)

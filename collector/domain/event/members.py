@@ -1,8 +1,8 @@
-"""The root members of a raw event: which are known, and which values they can have (contract 3.4, 3.6).
+"""Defines the known root members of a raw event and their valid values (contract 3.4, 3.6).
 
-Members are known in snake_case, camelCase and PascalCase. Nothing that a sender wrote gets lost: a value
-that cannot be what its member is for, and a member that is unknown or there twice, go to `data` as they are
-named. Dropped are only the members that are the server's to say, and the text beyond a limit.
+Members are recognized in snake_case, camelCase and PascalCase. Nothing from the sender is lost: values that
+do not fit their member, unknown members and repeated members move to `data` under the name that was sent.
+Only members that the server sets, and text beyond a limit, are dropped.
 """
 
 import re
@@ -33,31 +33,31 @@ Value = TypeVar("Value")
 
 
 class Members:
-    """A raw event's members, to be taken one by one; what cannot be taken is left over, in order."""
+    """A raw event's members, taken one by one; `unplaced` collects in order those that fit no column."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self._known: dict[str, tuple[str, Any]] = {}
-        self.orphan: list[tuple[str, Any]] = []
+        self.unplaced: list[tuple[str, Any]] = []
         for name, value in raw.items():
             member = _MEMBER_BY_NAME.get(name) or _MEMBER_BY_NAME.get(name.lower())
             if member is None or member in self._known:
-                self.orphan.append((name, value))
+                self.unplaced.append((name, value))
             elif value not in _NOTHING:
                 self._known[member] = (name, value)
 
     def take(self, member: str, converted: Callable[[Any], Value | None]) -> Value | None:
-        """The member's value; None where there is none or where it cannot be converted."""
+        """The member's converted value; None if it is absent or cannot be converted."""
         name, value = self._known.pop(member, (member, None))
         if value is None:
             return None
         result = converted(value)
         if result is None:
-            self.orphan.append((name, value))
+            self.unplaced.append((name, value))
         return result
 
 
 def as_text(value: Any) -> str | None:
-    """A text, or that of a number or a boolean."""
+    """A string, or a number or boolean as a string; None for anything else."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -66,17 +66,17 @@ def as_text(value: Any) -> str | None:
 
 
 def as_object(value: Any) -> dict[str, Any] | None:
-    """An object."""
+    """An object; None for anything else."""
     return value if isinstance(value, dict) else None
 
 
 def as_number(value: Any) -> Decimal | None:
-    """A number; one out of bounds has become a text before."""
+    """A number; one out of bounds was decoded as a string before."""
     return Decimal(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else None
 
 
 def as_count(value: Any) -> int | None:
-    """A whole number that the column takes."""
+    """A whole number within the range of the column."""
     number = as_number(value)
     if number is None or not 0 <= number <= MAXIMUM_COUNT or number != int(number):
         return None
@@ -84,7 +84,7 @@ def as_count(value: Any) -> int | None:
 
 
 def as_geo(value: Any) -> str | None:
-    """`lat,lon` in degrees."""
+    """Coordinates as `lat,lon` in degrees, without spaces."""
     found = _GEO.fullmatch(value) if isinstance(value, str) else None
     if found is None or abs(Decimal(found[1])) > 90 or abs(Decimal(found[2])) > 180:  # noqa: PLR2004 - degrees
         return None
@@ -92,7 +92,7 @@ def as_geo(value: Any) -> str | None:
 
 
 def as_tags(value: Any) -> tuple[str, ...] | None:
-    """Texts, each once whatever its case, none empty or too long; of over 50 Critical and Internal stay."""
+    """Tags, unique ignoring case, none empty or overlong; the limit never drops `Critical` and `Internal`."""
     distinct: dict[str, str] = {}
     for tag in value if isinstance(value, list) else [value]:
         text = "" if tag is None else as_text(tag)

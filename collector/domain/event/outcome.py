@@ -1,4 +1,4 @@
-"""What became of a post: every accepted event ends in exactly one outcome."""
+"""The results of normalizing a post: every accepted event has exactly one outcome."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from collector.domain.event.stack import Stack
 
 
 class Outcome(StrEnum):
-    """How an accepted event can end."""
+    """The possible outcomes of an accepted event."""
 
     STORED = "stored"
     DUPLICATE = "duplicate"
@@ -24,7 +24,7 @@ class Outcome(StrEnum):
 
 
 DERIVED: Final = "derived"
-"""Stored events that the worker made itself are counted with this reason: nobody sent them."""
+"""The reason under which stored events are counted that the worker created itself."""
 
 
 class DiscardReason(StrEnum):
@@ -56,11 +56,11 @@ class DeadLetterReason(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True, gc=False):
-    """One row of `events`; a Struct, because making a frozen dataclass of its size takes ten times as long.
+    """One row of `events`; a Struct because creating a frozen dataclass of this size takes ten times as long.
 
-    Ids are 16 bytes, as in the post: making UUIDs of them would be a tenth of all work on an event. `data` is
-    UTF-8 JSON that `jsonb` takes, or None; `date` is in UTC and `date_offset_minutes` is the offset that the
-    sender wrote it with. `session_key` is in no column: it finds the event's session, where it has one.
+    Ids are 16 bytes, as in the post: converting them to UUIDs would be a tenth of all work on an event.
+    `data` is UTF-8 JSON that `jsonb` accepts, or None; `date` is in UTC, and `date_offset_minutes` is the
+    offset that the sender used. `session_key` is not a column: it finds the event's session, if it has one.
     """
 
     id: bytes
@@ -84,7 +84,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def stack_id(self) -> bytes:
-        """The column's value."""
+        """The id of the stack, as stored in the column."""
         return self.stack.id
 
 
@@ -98,15 +98,15 @@ SERVER_COLUMNS: Final = (
     "is_first_occurrence",
 )  # fmt: skip
 SENT_COLUMNS: Final = tuple(name for name in EVENT_COLUMNS if name not in SERVER_COLUMNS)
-"""Those with the value, and under the name, of a member that senders write."""
+"""The columns that hold a member sent by the client, under the same name."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Something that can never be stored, kept with its bytes.
+    """An event, post or entry that can never be stored, kept with its bytes.
 
-    `id` is the event's id, the post's (which is that of its first event) or, for a whole entry, the batch's;
-    the other ids of an unreadable entry are None.
+    `id` is the event's id, the post's (the same as its first event's) or, for a whole entry, the batch's. The
+    other ids of an unreadable entry are None.
     """
 
     id: UUID
@@ -124,9 +124,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class UserDescription:
-    """What a user says about an event, named by its reference id or its own; kept until that is stored.
+    """A user's description of an event, found by its reference id or id; kept until the event is stored.
 
-    `id` is the post's; `description` is UTF-8 JSON that `jsonb` takes. It is no event and counts as none.
+    `id` is the post's; `description` is UTF-8 JSON that `jsonb` accepts. It does not count as an event.
     """
 
     id: bytes
@@ -138,9 +138,9 @@ class UserDescription:
 
 @dataclass(frozen=True, slots=True)
 class HeldPost:
-    """A post of a project whose events are mostly refused: kept as it came (msgpack) until it is tried again.
+    """A post of a project whose events the database mostly rejects, kept as msgpack until it is retried.
 
-    What comes out of it is counted then; it may unpack to what was its limit when it was met.
+    Its events are counted when it is retried, under the size limit that applied when it was held.
     """
 
     id: bytes
@@ -150,7 +150,7 @@ class HeldPost:
 
 
 class Discard(NamedTuple):
-    """The key that discarded events are counted under."""
+    """The key under which discarded events are counted."""
 
     project_id: UUID
     hour: datetime
@@ -159,10 +159,10 @@ class Discard(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NormalizedBatch:
-    """Everything that a post batch's posts turned into, in order; a replay gives the same.
+    """The results of all posts of a post batch, in order; a replay gives the same.
 
-    `shard` and `entry_id` name the stream entry that it was read from. A part has a post's id and what became
-    of that post; the batch that it is a part of follows its last part, and counts as batch and posts.
+    `shard` and `entry_id` name the stream entry that it was read from. A large batch is split: each part has
+    the id and results of one post, and the batch itself follows the last part and counts the posts.
     """
 
     id: UUID
@@ -179,10 +179,10 @@ class NormalizedBatch:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """What one transaction stored, in events; `replayed` and `repeated` are in batches.
+    """What one transaction stored, in events; `replayed` and `repeated` count batches, `held` counts posts.
 
-    `derived` events were made by the worker itself and are in no other number. `held` is in posts.
-    A replay is an entry met again, a repeat is another entry of a stored batch, met for the first time.
+    `derived` events were created by the worker and are in no other number. A replay is an entry read again; a
+    repeat is the first read of another entry with a batch that is already stored.
     """
 
     stored: int = 0

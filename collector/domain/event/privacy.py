@@ -1,7 +1,7 @@
-"""What an event must not tell of a person where its project says so (`@@IncludePrivateInformation`: false).
+"""Removes personal data from events of projects that ask for it (`@@IncludePrivateInformation`: false).
 
-Gone are who the user is, the address of a mail, of the machine and of the sender, and the machine's name.
-What a request holds of it is the request's rule.
+Removes the user, the e-mail address of a description, the IP addresses of the machine and the sender, and the
+machine's name. `collector.domain.event.request` handles requests.
 """
 
 import re
@@ -13,11 +13,11 @@ from collector.domain.event.geo import is_address
 _DESCRIPTION: Final = "@user_description"
 _OF_THE_MACHINE: Final = ("ip_address", "machine_name")
 _MISPLACED: Final = re.compile(r"_+@(?:user|user_description|environment|request)[0-9]*")
-"""Such an object, of a wrong type and therefore under another name: nobody knows what it tells."""
+"""A known object of the wrong type, stored under another name: it may contain anything."""
 
 
 def remove_private(data: dict[str, Any]) -> None:
-    """Remove it from an event's data, in place."""
+    """Remove personal data from an event's data, in place."""
     for name in [name for name in data if _MISPLACED.fullmatch(name)]:
         del data[name]
     data.pop("@user", None)

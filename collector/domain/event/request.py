@@ -1,6 +1,6 @@
-"""What is done with an event's `@request`: its agent is told apart, and what must not be kept goes.
+"""Applies the rules for an event's `@request`: parses its user agent and removes what must not be stored.
 
-Cookies, form, query and headers lose what is excluded and what has no name; long values keep their beginning.
+Cookies, form, query and headers lose excluded and nameless members; long values are truncated.
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ _NAMELESS: Final = ""
 
 
 def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
-    """Apply the rules to a request, in place; whether it came from a bot."""
+    """Apply the rules to a request in place; returns whether it came from a bot."""
     if not project.include_private_information:
         for name in _PRIVATE:
             request.pop(name, None)
@@ -33,19 +33,19 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
                 collection.pop(_NAMELESS, None)
             exclude(collection, project.request_exclusions)
             truncate_texts(collection, MAXIMUM_VALUE_LENGTH)
-    return _tell_agent(request, project)
+    return _add_agent(request, project)
 
 
 def method_and_path(request: dict[str, Any]) -> str:
-    """`METHOD /path`, as far as it is known: what was not found."""
+    """`METHOD /path` of a request, or only the path if the method is unknown."""
     method, path = request.get("http_method"), request.get("path")
     path = path if isinstance(path, str) else ""
     path = path if path.startswith("/") else f"/{path}"
     return f"{method} {path}" if isinstance(method, str) and method.strip() else path
 
 
-def _tell_agent(request: dict[str, Any], project: ProjectRules) -> bool:
-    """Write what the agent tells into the request's own `data`."""
+def _add_agent(request: dict[str, Any], project: ProjectRules) -> bool:
+    """Add what the user agent reveals to the request's `data`; returns whether it is a bot."""
     user_agent = request.get("user_agent")
     if not isinstance(user_agent, str) or not user_agent.strip():
         return False

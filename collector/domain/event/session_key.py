@@ -1,4 +1,4 @@
-"""Session keys: how events and heartbeats find their session, by its id or by their user's identity."""
+"""Session keys: events and heartbeats find their session by its id or by their user's identity."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ SESSION_REFERENCE: Final = "@ref:session"
 
 _LONGEST_TEXT: Final = 1000
 _USUAL_LENGTH: Final = 200
-"""Longer ones are not kept in memory: they may be as long as a post."""
+"""Longer texts are not cached: they may be as long as a post."""
 _INVALID: Final = "invalid-reference-id"
 
 
@@ -30,7 +30,7 @@ class SessionKey(NamedTuple):
 def session_key(
     project_id: bytes, event_type: str, reference_id: str | None, named: str | None, identity: str | None
 ) -> SessionKey | None:
-    """The key of an event's session: a start's is its reference id; then what it names; then its user."""
+    """The key of an event's session: a start's reference id, else the session it names, else its user."""
     if event_type == SESSION_START and is_session_id(reference_id):
         named = reference_id
     if named and not named.isspace():
@@ -53,7 +53,7 @@ def is_session_id(reference_id: str | None) -> bool:
 
 
 def digest_of_key(text: str) -> bytes:
-    """What stands for a session's id or a user's identity: 20 bytes, so that no key is long or readable."""
+    """The digest of a session id or a user's identity: 20 bytes, so that keys are short and unreadable."""
     name = text.strip()[:_LONGEST_TEXT].encode("utf-8", "replace")
     return hashlib.sha1(name, usedforsecurity=False).digest()
 
@@ -63,4 +63,4 @@ def _key(project_id: bytes, text: str, is_manual: bool) -> SessionKey:  # noqa: 
 
 
 _known = lru_cache(maxsize=16_384)(_key)
-"""Users send many events each. Named arguments would take twice as long to look up."""
+"""Caches keys, because a user sends many events. Keyword arguments would double the lookup time."""

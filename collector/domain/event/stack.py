@@ -1,7 +1,7 @@
-"""Which stack an event belongs to: events of a project with the same signature are one stack (contract 9).
+"""Finds an event's stack: events of a project with the same signature form one stack (contract 9).
 
-The signature is what the sender says in `@stack`, else what tells errors apart, else type and source. The
-stack's id derives from it, so that every worker and every replay finds the same one without asking.
+The signature is what the sender sets in `@stack`, else what identifies the error, else type and source. The
+stack's id is derived from it, so every worker and every replay computes the same id without a query.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ MAXIMUM_TITLE_LENGTH: Final = 1000
 _ID_LENGTH: Final = 16
 _MAXIMUM_INFO: Final = 50
 _MAXIMUM_INFO_LENGTH: Final = 1000
-"""Of a name and of a value, as they are kept; the hash is over the whole."""
+"""Limits each stored name and value; the hash covers the full text."""
 _KNOWN_STACKS: Final = 4096
 
 
 class StackStatus(StrEnum):
-    """What people think of a stack; events of a discarded one are dropped."""
+    """The status that users give a stack; events of a discarded stack are dropped."""
 
     OPEN = "open"
     FIXED = "fixed"
@@ -36,7 +36,7 @@ class StackStatus(StrEnum):
 
 
 class Stack(msgspec.Struct, frozen=True, gc=False):
-    """What all events of a stack share. `title` is given where its first event's columns do not make it."""
+    """What all events of a stack share; an empty `title` means that the first event's columns give it."""
 
     id: bytes
     signature_hash: str
@@ -47,29 +47,29 @@ class Stack(msgspec.Struct, frozen=True, gc=False):
 def find_stack(
     project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
 ) -> Stack:
-    """The stack of an event; `error_info` is what tells its error apart, and empty where it is none."""
+    """The stack of an event; `error_info` identifies its error and is empty for other events."""
     manual = data.get("@stack")
     if isinstance(manual, dict):
         title = (as_text(manual.get("title")) or "").strip()
         if info := _manual_info(manual):
             return _stack(project_id, info, title)
-        found = _found(project_id, type_, source, data, error_info)
+        found = _automatic_stack(project_id, type_, source, data, error_info)
         return msgspec.structs.replace(found, title=title[:MAXIMUM_TITLE_LENGTH]) if title else found
-    return _found(project_id, type_, source, data, error_info)
+    return _automatic_stack(project_id, type_, source, data, error_info)
 
 
 @lru_cache(maxsize=_KNOWN_STACKS)
 def plain_stack(project_id: bytes, type_: str, source: str | None) -> Stack:
-    """The stack of an event that is no error and whose sender says nothing of stacks."""
+    """The stack of an event without an error and without `@stack`."""
     return _stack(project_id, {"Type": type_, "Source": source} if source else {"Type": type_})
 
 
 def stack_title(stack: Stack, type_: str, source: str | None, message: str | None) -> str:
-    """What a new stack is called; `type_`, `source` and `message` are its first event's."""
+    """The title of a new stack; `type_`, `source` and `message` belong to its first event."""
     return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
 
 
-def _found(
+def _automatic_stack(
     project_id: bytes, type_: str, source: str | None, data: Mapping[str, Any], error_info: Mapping[str, str]
 ) -> Stack:
     if not error_info:
@@ -80,7 +80,7 @@ def _found(
 
 
 def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack:
-    # No value holds the separator: of two signatures none is mistaken for the other.
+    # Stored text never contains NUL, so two different signatures cannot collide.
     signature_hash = sha1_hex("\0".join(info.values()))
     id_ = hashlib.sha256(project_id + signature_hash.encode()).digest()[:_ID_LENGTH]
     kept = {

@@ -1,4 +1,4 @@
-"""What the agent of a request tells: browser, system, device, and whether it is a spider (contract 3.5.7)."""
+"""Parses user agents: browser, operating system, device, and whether it is a spider (contract 3.5.7)."""
 
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
@@ -8,27 +8,27 @@ from ua_parser.loaders import load_builtins
 from ua_parser.regex import Resolver
 
 MAXIMUM_AGENT_LENGTH: Final = 1000
-"""What follows is not looked at."""
+"""Text beyond this length is ignored."""
 _KNOWN_AGENTS: Final = 2048
 _OTHER: Final = "Other"
 _SPIDER: Final = "Spider"
 
 
 class Agent(NamedTuple):
-    """What is known of an agent, as it stands in the `data` of `@request`."""
+    """A parsed user agent; `members` go into the `data` of `@request`."""
 
     members: tuple[tuple[str, str], ...]
     is_spider: bool
 
 
 def parse_agent(user_agent: str) -> Agent:
-    """The agent behind the text that a browser or a program sends."""
+    """Parse the user agent of a request."""
     return _agent(user_agent[:MAXIMUM_AGENT_LENGTH])
 
 
 @lru_cache(maxsize=_KNOWN_AGENTS)
 def _agent(user_agent: str) -> Agent:
-    """Most requests come from few agents, and to know one takes up to 35 us."""
+    """Cached: parsing takes up to 35 us, and a few agents send most requests."""
     found = _resolver()(user_agent, Domain.ALL)
     browser, system = found.user_agent, found.os
     device = found.device.family if found.device else _OTHER
@@ -48,7 +48,7 @@ def _agent(user_agent: str) -> Agent:
 
 @cache
 def _resolver() -> Resolver:
-    """Made when the first request is seen: it takes 0.2 s and 30 MB."""
+    """Created on first use: it takes 0.2 s and 30 MB."""
     return Resolver(load_builtins())
 
 
