@@ -72,7 +72,7 @@ async def _compare(connection: asyncpg.Connection, own: int, second: asyncpg.Con
                         raise SessionNotKept
     except TimeoutError:
         raise DatabaseUnavailable(
-            "the pooler has no second connection for us; increase its default_pool_size"
+            "the pooler has no second connection for us; raise its default_pool_size"
         ) from None
 
 

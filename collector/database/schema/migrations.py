@@ -25,7 +25,17 @@ async def migrate(database_url: str) -> list[str]:
         with translated():
             await connection.execute(f"SET lock_timeout = '{_LOCK_WAIT}'")
             await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-            return await _apply_missing(connection)
+            await connection.execute(
+                "CREATE TABLE IF NOT EXISTS schema_migrations"
+                " (name text PRIMARY KEY, applied_utc timestamptz NOT NULL DEFAULT now())"
+            )
+            applied = await _applied(connection)
+            missing = [name for name in migration_names() if name not in applied]
+            for name in missing:
+                async with connection.transaction():
+                    await connection.execute(_text(name), timeout=_FILE_SECONDS)
+                    await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
+            return missing
     except DatabaseUnavailable as error:
         raise StartError(f"The database could not be migrated: {error}.") from None
     finally:
@@ -44,20 +54,6 @@ def migration_names() -> list[str]:
     """The names of this version's files, in order."""
     folder = resources.files("collector.database.schema") / "migrations"
     return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
-
-
-async def _apply_missing(connection: asyncpg.Connection) -> list[str]:
-    await connection.execute(
-        "CREATE TABLE IF NOT EXISTS schema_migrations"
-        " (name text PRIMARY KEY, applied_utc timestamptz NOT NULL DEFAULT now())"
-    )
-    applied = await _applied(connection)
-    missing = [name for name in migration_names() if name not in applied]
-    for name in missing:
-        async with connection.transaction():
-            await connection.execute(_text(name), timeout=_FILE_SECONDS)
-            await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
-    return missing
 
 
 async def _applied(connection: asyncpg.Connection) -> set[str]:

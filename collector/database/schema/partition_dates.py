@@ -37,8 +37,11 @@ async def widen_partition_dates(connection: asyncpg.Connection, days: Mapping[da
     """
     for day, events in days.items():
         dates = list(map(_date, events))
-        if dates:
-            await connection.execute(_WIDEN, day, _hour(min(dates)), _next_hour(max(dates)))
+        if not dates:
+            continue
+        latest = max(dates)
+        end = _hour(latest) + _HOUR if latest < _LAST - _HOUR else _LAST
+        await connection.execute(_WIDEN, day, _hour(min(dates)), end)
 
 
 async def id_range(connection: asyncpg.Connection, dates: TimeRange) -> tuple[UUID, UUID]:
@@ -56,7 +59,3 @@ def _first_id(day: date) -> UUID:
 
 def _hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
-
-
-def _next_hour(moment: datetime) -> datetime:
-    return _hour(moment) + _HOUR if moment < _LAST - _HOUR else _LAST

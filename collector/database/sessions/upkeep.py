@@ -88,17 +88,29 @@ async def update_start_events(pool: asyncpg.Pool, limit: int) -> int:
         rows = await connection.fetch(DUE, limit)
         if not rows:
             return 0
-        idle = [row["is_idle"] or row["heard_utc"] <= row["now"] - SILENCE for row in rows]
-        sessions = [
-            session_from_row(SessionKey(row["project_id"].bytes, row["digest"], row["is_manual"]), row)
-            for row in rows
-        ]
-        await change_events(connection, map(_start_change, sessions, idle))
-        updated = [
-            (*row_id(session), is_idle, None if is_idle or session.closed_utc else row["heard_utc"] + SILENCE)
-            for session, is_idle, row in zip(sessions, idle, rows, strict=True)
-        ]
-        await connection.execute(_SCHEDULE, *transposed(updated))
+        changes: list[EventChange] = []
+        updates: list[tuple[object, ...]] = []
+        for row in rows:
+            session = session_from_row(
+                SessionKey(row["project_id"].bytes, row["digest"], row["is_manual"]), row
+            )
+            is_idle = row["is_idle"] or row["heard_utc"] <= row["now"] - SILENCE
+            value, members = start_summary(session, is_idle=is_idle)
+            changes.append(
+                EventChange(
+                    session.key.project_id,
+                    session.start_event_id,
+                    encode_object(members),
+                    value,
+                    dropped="sessionend",
+                )
+            )
+            # A session that has ended is due again only after new activity.
+            has_ended = is_idle or session.closed_utc is not None
+            due_utc = None if has_ended else row["heard_utc"] + SILENCE
+            updates.append((*row_id(session), is_idle, due_utc))
+        await change_events(connection, changes)
+        await connection.execute(_SCHEDULE, *transposed(updates))
     return len(rows)
 
 
@@ -112,10 +124,3 @@ async def forget_sessions(pool: asyncpg.Pool, retention_days: int) -> int:
         deleted += len(rows)
         if len(rows) < _FORGET_CHUNK:
             return deleted
-
-
-def _start_change(session: Session, is_idle: bool) -> EventChange:  # noqa: FBT001 - for map
-    value, members = start_summary(session, is_idle=is_idle)
-    return EventChange(
-        session.key.project_id, session.start_event_id, encode_object(members), value, dropped="sessionend"
-    )

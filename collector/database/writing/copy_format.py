@@ -86,12 +86,11 @@ def _text(text: str) -> bytes:
 
 @lru_cache(maxsize=1024)
 def _labels(type_: str, source: str | None, tags: tuple[str, ...]) -> bytes:
-    return _text(type_) + (_NULL if source is None else _text(source)) + (_array(tags) if tags else _NO_TAGS)
-
-
-def _array(texts: tuple[str, ...]) -> bytes:
-    items = b"".join(map(_text, texts))
-    return _array_head(20 + len(items), 1, 0, _TEXT_OID, len(texts), 1) + items
+    labels = _text(type_) + (_NULL if source is None else _text(source))
+    if not tags:
+        return labels + _NO_TAGS
+    items = b"".join(map(_text, tags))
+    return labels + _array_head(20 + len(items), 1, 0, _TEXT_OID, len(tags), 1) + items
 
 
 def _numeric(value: Decimal) -> bytes:

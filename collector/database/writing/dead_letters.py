@@ -23,21 +23,20 @@ async def keep_dead_letters(connection: asyncpg.Connection, letters: Sequence[De
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (id) DO NOTHING
         """,
-        [_row(letter) for letter in sorted(letters, key=lambda letter: letter.id)],
-    )
-
-
-def _row(letter: DeadLetter) -> tuple[object, ...]:
-    return (
-        letter.id,
-        letter.project_id,
-        letter.organization_id,
-        letter.reason,
-        storable(letter.detail[:_DETAIL_LENGTH]),
-        letter.body,
-        storable(letter.content_type),
-        storable(letter.content_encoding),
-        storable(letter.user_agent),
-        storable(letter.client_ip),
-        letter.accepted_utc,
+        [
+            (
+                letter.id,
+                letter.project_id,
+                letter.organization_id,
+                letter.reason,
+                storable(letter.detail[:_DETAIL_LENGTH]),
+                letter.body,
+                storable(letter.content_type),
+                storable(letter.content_encoding),
+                storable(letter.user_agent),
+                storable(letter.client_ip),
+                letter.accepted_utc,
+            )
+            for letter in sorted(letters, key=lambda letter: letter.id)
+        ],
     )

@@ -71,8 +71,14 @@ class StackWriter:
             by_stack[event.stack.id].append(event)
         if lost and self._first_events:
             await self._correct_first_occurrences(by_stack, lost)
-        if by_stack:
-            await self._add_totals([self._total(id_, by_stack[id_]) for id_ in sorted(by_stack)])
+        totals = [self._total(id_, by_stack[id_]) for id_ in sorted(by_stack)]
+        for chunk in chunked(totals):
+            columns = (list(column) for column in zip(*chunk, strict=True))
+            status = await self._connection.execute(_ADD_TOTALS, *columns)
+            if status != f"UPDATE {len(chunk)}":
+                raise DatabaseUnavailable(
+                    "A stack was deleted in the meantime; the next attempt makes it again."
+                )
 
     async def _with_new(self, events: Sequence[Event], unknown: Collection[bytes]) -> Sequence[Event]:
         """Insert the unknown stacks. If a concurrent transaction wins, it also has the first occurrence."""
@@ -81,7 +87,7 @@ class StackWriter:
             firsts.setdefault(event.stack.id, event)
         added: set[bytes] = set()
         for ids in chunked(sorted(firsts)):
-            rows = msgspec.json.encode([_row(firsts[id_]) for id_ in ids])
+            rows = msgspec.json.encode([_stack_row(firsts[id_]) for id_ in ids])
             added.update(row["id"].bytes for row in await self._connection.fetch(_ADD, rows))
         self._first_events = {id_: firsts[id_].id for id_ in added}
         marked = set(self._first_events.values())
@@ -104,15 +110,6 @@ class StackWriter:
             "UPDATE events SET is_first_occurrence = true WHERE project_id = $1 AND id = $2",
             [(UUID(bytes=event.project_id), UUID(bytes=event.id)) for event in nexts],
         )
-
-    async def _add_totals(self, totals: Sequence["_Total"]) -> None:
-        for chunk in chunked(totals):
-            columns = (list(column) for column in zip(*chunk, strict=True))
-            status = await self._connection.execute(_ADD_TOTALS, *columns)
-            if status != f"UPDATE {len(chunk)}":
-                raise DatabaseUnavailable(
-                    "A stack was deleted in the meantime; the next attempt makes it again."
-                )
 
     def _total(self, stack_id: bytes, events: Sequence[Event]) -> "_Total":
         fixed_in = self._fixed_in.get(stack_id)
@@ -158,7 +155,7 @@ def _version(event: Event) -> str | None:
         return None
 
 
-def _row(event: Event) -> dict[str, Any]:
+def _stack_row(event: Event) -> dict[str, Any]:
     """A new stack, from its first event. Its texts are made storable: one bad text would fail the insert."""
     stack = event.stack
     return {

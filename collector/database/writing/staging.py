@@ -57,9 +57,16 @@ class Staging:
     async def _insert(self, events: Sequence[Event], stored: set[bytes]) -> None:
         try:
             async with self._connection.transaction():
-                await self._move(events, stored)
+                if self._is_used:
+                    await self._connection.execute("TRUNCATE staging")
+                self._is_used = True
+                await self._connection.copy_records_to_table(
+                    "staging", records=map(_row, events), columns=_IDS + _OTHERS
+                )
+                stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
         except DATA_FAULTS as error:
-            if _is_missing_partition(error):
+            # Postgres reports a row without a partition as the violation of a check without a name.
+            if isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name:
                 raise DatabaseUnavailable(
                     "A partition was dropped in the meantime; the next attempt makes it again."
                 ) from error
@@ -70,15 +77,6 @@ class Staging:
             middle = len(events) // 2
             await self._insert(events[:middle], stored)
             await self._insert(events[middle:], stored)
-
-    async def _move(self, events: Sequence[Event], stored: set[bytes]) -> None:
-        if self._is_used:
-            await self._connection.execute("TRUNCATE staging")
-        self._is_used = True
-        await self._connection.copy_records_to_table(
-            "staging", records=map(_row, events), columns=_IDS + _OTHERS
-        )
-        stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
 
 
 def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
@@ -107,8 +105,3 @@ def _row(event: Event) -> tuple[object, ...]:
         UUID(bytes=event.stack_id),
         *_others(event),
     )
-
-
-def _is_missing_partition(error: Exception) -> bool:
-    """Postgres reports a row without a partition as the violation of a check without a name."""
-    return isinstance(error, asyncpg.CheckViolationError) and not error.constraint_name

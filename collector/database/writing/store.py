@@ -126,7 +126,17 @@ class BatchStore:
         if not may_refuse_all:
             self._breaker.record(written.rejected)
         self._is_direct = written.is_direct
-        return _tally(batches, written)
+        claimed, outcomes = written.claimed, written.outcomes
+        return Tally(
+            stored=len(outcomes.stored),
+            duplicate=len(outcomes.duplicates),
+            discarded=outcomes.discarded,
+            dead_lettered=len(outcomes.letters),
+            replayed=_whole(batches) - _whole(claimed.new) - len(claimed.repeated),
+            repeated=len(claimed.repeated),
+            derived=len(outcomes.derived),
+            held=sum(len(batch.held) for batch in claimed.new),
+        )
 
     async def flush_activity(self) -> None:
         """Write the activity that sessions' rows lack so far."""
@@ -219,20 +229,6 @@ def _outcome_counts(
             *((event, DiscardReason.DISCARDED_STACK) for event in sent_to_discarded_stacks),
         ],
         discards=sum((batch.discarded for batch in batches), Counter()),
-    )
-
-
-def _tally(batches: Iterable[NormalizedBatch], written: _Written) -> Tally:
-    claimed, outcomes = written.claimed, written.outcomes
-    return Tally(
-        stored=len(outcomes.stored),
-        duplicate=len(outcomes.duplicates),
-        discarded=outcomes.discarded,
-        dead_lettered=len(outcomes.letters),
-        replayed=_whole(batches) - _whole(claimed.new) - len(claimed.repeated),
-        repeated=len(claimed.repeated),
-        derived=len(outcomes.derived),
-        held=sum(len(batch.held) for batch in claimed.new),
     )
 
 
