@@ -1,4 +1,4 @@
-"""A pool on a migrated database of the test's own."""
+"""A pool on the test's own migrated database."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from collector.database.pool import close_pool, create_pool
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """Connections as the product makes them."""
+    """Connections set up as in production."""
     pool = await create_pool(database_url, max_size=8)
     yield pool
     await close_pool(pool)

@@ -1,4 +1,4 @@
-"""Events and batches that are valid as they stand; a test names only what it is about."""
+"""Factories of valid events and batches: a test names only the members it is about."""
 
 import dataclasses
 from datetime import UTC, datetime, timedelta
@@ -21,10 +21,7 @@ _ids = PostIds()
 
 
 def today() -> datetime:
-    """Noon, never close to a partition's edge, of the day on which events happen.
-
-    It is the same in every run.
-    """
+    """Noon of the day on which events happen: far from a partition's edge, and the same in every run."""
     return _TODAY
 
 
@@ -34,14 +31,14 @@ def days_ago(number: int) -> datetime:
 
 
 def post_id(accepted: datetime | None = None) -> bytes:
-    """The id of a post that was accepted then, or else today, one after another."""
+    """The id of a post accepted then, by default today; ids of today ascend."""
     if accepted is None:
         return _ids.next(int(today().timestamp() * 1000))
     return PostIds().next(int(accepted.timestamp() * 1000))
 
 
 def an_event(*, accepted: datetime | None = None, place: int = 0, **members: Any) -> Event:
-    """A small log event of a post of its own, in the stack that it belongs to; ids may be UUIDs."""
+    """A small log event in its own post, with its stack; ids may be UUIDs."""
     identifier = event_id(post_id(accepted), place)
     moment = accepted_at(identifier)
     values: dict[str, Any] = {
@@ -65,7 +62,7 @@ def _packed(value: Any) -> Any:
 
 
 def as_stored(event: Event) -> StoredEvent:
-    """The event as it is read back."""
+    """The event as a search returns it."""
     members = {column.name: getattr(event, column.name) for column in dataclasses.fields(StoredEvent)}
     ids = ("id", "project_id", "organization_id", "stack_id")
     return StoredEvent(**members | {name: members[name] and UUID(bytes=members[name]) for name in ids})

@@ -1,4 +1,4 @@
-"""Which errors of Postgres are repeated, and which are bugs."""
+"""Which errors of Postgres can be retried, and which are bugs."""
 
 import asyncpg
 import pytest
@@ -18,16 +18,16 @@ from collector.database.errors import DatabaseUnavailable, translated
         pytest.param(asyncpg.CannotConnectNowError("starting"), id="starting up"),
         pytest.param(asyncpg.QueryCanceledError("too long"), id="statement timeout"),
         pytest.param(asyncpg.ReadOnlySQLTransactionError("standby"), id="read-only standby"),
-        pytest.param(asyncpg.InvalidPasswordError("changed"), id="password changed meanwhile"),
+        pytest.param(asyncpg.InvalidPasswordError("changed"), id="password changed"),
         pytest.param(asyncpg.InterfaceError("connection is closed"), id="driver: connection is closed"),
         pytest.param(asyncpg.InterfaceError("another operation is in progress"), id="driver: cut while busy"),
-        pytest.param(asyncpg.InternalClientError("cannot switch to state 15"), id="driver: stumbled"),
+        pytest.param(asyncpg.InternalClientError("cannot switch to state 15"), id="driver: internal error"),
         pytest.param(ConnectionRefusedError("refused"), id="refused"),
         pytest.param(TimeoutError(), id="no connection in time"),
     ],
 )
-def test_what_may_pass_by_itself_is_an_outage(error: Exception) -> None:
-    """The caller repeats it later; nothing of it may become a dead letter."""
+def test_an_error_that_a_retry_can_fix_is_an_outage(error: Exception) -> None:
+    """The caller retries later; nothing may become a dead letter."""
     with pytest.raises(DatabaseUnavailable) as raised, translated():
         raise error
 
@@ -44,8 +44,8 @@ def test_what_may_pass_by_itself_is_an_outage(error: Exception) -> None:
         pytest.param(ValueError("bug"), id="any other"),
     ],
 )
-def test_what_repeating_cannot_help_passes_as_it_is(error: Exception) -> None:
-    """A bug must not look like an outage that ends some day."""
+def test_an_error_that_no_retry_can_fix_passes_unchanged(error: Exception) -> None:
+    """A bug must not look like an outage."""
     with pytest.raises(type(error)) as raised, translated():
         raise error
 

@@ -1,4 +1,4 @@
-"""How a process gets its connections."""
+"""How a process gets its connections to Postgres."""
 
 import asyncio
 import os
@@ -21,15 +21,15 @@ from tests.conftest import Servers
 
 @pytest.fixture
 def silent_port() -> int:
-    """A port that nobody listens on."""
+    """A port on which no process listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
 
 
-async def test_a_server_that_is_not_there_ends_the_start_in_one_line(silent_port: int) -> None:
-    """The operator reads what was tried, for how long, and what to do; never the password."""
+async def test_an_unreachable_server_ends_the_start_with_one_line(silent_port: int) -> None:
+    """The line says what was tried, for how long, and what to do, without the password."""
     url = f"postgresql://me:secret@127.0.0.1:{silent_port}/events"
 
     with pytest.raises(ServerError) as raised:
@@ -42,16 +42,16 @@ async def test_a_server_that_is_not_there_ends_the_start_in_one_line(silent_port
     assert "\n" not in message
 
 
-async def test_an_url_that_makes_no_sense_ends_the_start_at_once() -> None:
-    """No waiting for what can never work."""
+async def test_an_invalid_url_ends_the_start_immediately() -> None:
+    """Waiting cannot help."""
     with pytest.raises(ServerError, match="cannot be understood"):
         await create_pool("postgresql://me:x@127.0.0.1:not-a-port/events", max_size=1)
     with pytest.raises(ServerError, match="cannot be used: `sslmode` parameter must be one of: disable"):
         await create_pool("postgresql://me@127.0.0.1/events?sslmode=maybe", max_size=1)
 
 
-async def test_a_slash_in_a_password_gives_nothing_of_it_away() -> None:
-    """It is to be written as %2F; until then a part of the password looks like a port."""
+async def test_a_slash_in_a_password_does_not_reveal_a_part_of_it() -> None:
+    """It must be written as %2F: otherwise a part of the password looks like a port."""
     with pytest.raises(ServerError, match=r"postgresql://me:\*\*\*@h/db cannot .*%2F") as refused:
         await create_pool("postgresql://me:piece/other@h/db", max_size=1)
 
@@ -60,8 +60,8 @@ async def test_a_slash_in_a_password_gives_nothing_of_it_away() -> None:
 
 
 @pytest.mark.integration
-async def test_a_wrong_password_ends_the_start_at_once(database_url: str) -> None:
-    """It will not mend itself by waiting."""
+async def test_a_wrong_password_ends_the_start_immediately(database_url: str) -> None:
+    """Waiting cannot help."""
     parts = urlsplit(database_url)
     wrong = parts._replace(netloc=f"{parts.username}:wrong@{parts.hostname}:{parts.port}").geturl()
 
@@ -70,8 +70,8 @@ async def test_a_wrong_password_ends_the_start_at_once(database_url: str) -> Non
 
 
 @pytest.mark.integration
-async def test_a_database_that_does_not_exist_ends_the_start_at_once(database_url: str) -> None:
-    """Likewise."""
+async def test_a_missing_database_ends_the_start_immediately(database_url: str) -> None:
+    """Waiting cannot help."""
     with pytest.raises(ServerError, match="no such database"):
         await create_pool(urlsplit(database_url)._replace(path="/nowhere").geturl(), max_size=1)
 
@@ -80,7 +80,7 @@ async def test_a_database_that_does_not_exist_ends_the_start_at_once(database_ur
 async def test_a_server_that_is_too_old_ends_the_start(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Seen from a product that needs a newer server than the one at hand."""
+    """Here the required version is raised above that of the test's server."""
     monkeypatch.setattr("collector.database.pool.OLDEST_MAJOR", 99)
 
     with pytest.raises(ServerError, match=r"This is PostgreSQL \d+; 99 or newer is needed\."):
@@ -89,7 +89,7 @@ async def test_a_server_that_is_too_old_ends_the_start(
 
 @pytest.mark.integration
 async def test_a_database_of_another_encoding_ends_the_start(servers: Servers) -> None:
-    """It could not hold what clients send, nor fold its case."""
+    """It could not store all texts, nor fold their case."""
     name = f"headrace_test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(servers.database_url)
     try:
@@ -105,7 +105,7 @@ async def test_a_database_of_another_encoding_ends_the_start(servers: Servers) -
 
 @pytest.mark.integration
 async def test_a_statement_that_takes_too_long_is_an_outage(database_url: str) -> None:
-    """A reader is answered 503 instead of waiting for ever."""
+    """A reader gets 503 instead of waiting forever."""
     pool = await create_pool(database_url, max_size=1, statement_timeout_seconds=1)
     try:
         with pytest.raises(DatabaseUnavailable, match="statement timeout"):
@@ -116,12 +116,12 @@ async def test_a_statement_that_takes_too_long_is_an_outage(database_url: str) -
 
 
 @pytest.mark.integration
-async def test_a_server_that_says_nothing_any_more_is_an_outage_soon(
+async def test_a_server_that_stops_responding_is_soon_an_outage(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It hangs with its disk; the wait for an answer is bounded, and the way back too."""
+    """It may hang on its disk: waiting for the answer is bounded, and so is releasing the connection."""
     monkeypatch.setattr("collector.database.pool._RELEASE_SECONDS", 0.2)
-    monkeypatch.setattr("collector.database.pool._ACQUIRE_SECONDS", 60)  # what the way back takes otherwise
+    monkeypatch.setattr("collector.database.pool._ACQUIRE_SECONDS", 60)  # the default for releasing
     service = Postgres(tmp_path, is_durable=False)
     server = await start_service(service)
     pool = await create_pool(service.url, max_size=1, command_timeout_seconds=0.3)
@@ -144,7 +144,7 @@ async def test_a_server_that_says_nothing_any_more_is_an_outage_soon(
 async def test_a_lost_connection_is_an_outage_and_the_next_one_works(
     pool: asyncpg.Pool, database_url: str
 ) -> None:
-    """When Postgres restarts, whoever repeats his work gets a new connection."""
+    """After a restart of Postgres a retry gets a new connection."""
     killer = await asyncpg.connect(database_url)
 
     async def lose_it() -> None:
@@ -161,8 +161,8 @@ async def test_a_lost_connection_is_an_outage_and_the_next_one_works(
 
 
 @pytest.mark.integration
-async def test_connections_say_whose_they_are(database_url: str) -> None:
-    """An operator sees in pg_stat_activity who does what."""
+async def test_connections_have_the_name_of_their_process(database_url: str) -> None:
+    """An operator sees in pg_stat_activity which process does what."""
     pool = await create_pool(database_url, max_size=1, application_name="headrace-test")
     try:
         async with connected(pool) as connection:
@@ -173,9 +173,9 @@ async def test_connections_say_whose_they_are(database_url: str) -> None:
         await close_pool(pool)
 
 
-async def test_a_database_of_other_habits_changes_nothing(database_url: str) -> None:
-    """What our statements rely on is set for each connection, and stays when it is used again."""
-    habits = {
+async def test_a_database_with_other_defaults_changes_nothing(database_url: str) -> None:
+    """The settings that our statements rely on are made on each connection and survive its release."""
+    defaults = {
         "datestyle": ("SQL, DMY", "ISO, YMD"),
         "timezone": ("Asia/Kolkata", "UTC"),
         "intervalstyle": ("iso_8601", "postgres"),
@@ -183,16 +183,16 @@ async def test_a_database_of_other_habits_changes_nothing(database_url: str) -> 
         "default_transaction_isolation": ("serializable", "read committed"),
     }
     first = await asyncpg.connect(database_url)
-    for name, (habit, _) in habits.items():
+    for name, (default, _) in defaults.items():
         database = await first.fetchval("SELECT current_database()")
-        await first.execute(f"ALTER DATABASE \"{database}\" SET {name} = '{habit}'")
+        await first.execute(f"ALTER DATABASE \"{database}\" SET {name} = '{default}'")
     await first.close()
 
     pool = await create_pool(database_url, max_size=1)
     try:
         for _ in range(2):
             async with pool.acquire() as connection:
-                shown = {name: await connection.fetchval(f"SHOW {name}") for name in habits}
-                assert shown == {name: ours for name, (_, ours) in habits.items()}
+                shown = {name: await connection.fetchval(f"SHOW {name}") for name in defaults}
+                assert shown == {name: ours for name, (_, ours) in defaults.items()}
     finally:
         await close_pool(pool)

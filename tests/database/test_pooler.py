@@ -1,4 +1,4 @@
-"""PgBouncer in front of Postgres: sessions are kept, or the start is refused."""
+"""PgBouncer in front of Postgres works in session mode; otherwise the process does not start."""
 
 from collections.abc import AsyncIterator
 
@@ -20,14 +20,14 @@ STARTUP = "extra_float_digits, search_path, statement_timeout, jit, application_
 
 @pytest.fixture
 async def pooler(database_url: str) -> AsyncIterator[Pooler]:
-    """In front of a migrated database."""
+    """A pooler in front of a migrated database."""
     async with a_pooler(database_url) as pooler:
         yield pooler
 
 
 @pytest.mark.parametrize("ignored", ["", STARTUP])
 async def test_a_pooler_in_session_mode_is_like_postgres_itself(pooler: Pooler, ignored: str) -> None:
-    """Our settings are in force on each use of a connection, whatever it ignores of the start."""
+    """Our settings apply to each use of a connection, whatever startup parameters it ignores."""
     await pooler.start("session", ignore_startup_parameters=ignored)
     pool = await create_pool(pooler.url, max_size=4, statement_timeout_seconds=7)
     try:
@@ -38,7 +38,7 @@ async def test_a_pooler_in_session_mode_is_like_postgres_itself(pooler: Pooler, 
                 assert await connection.fetchval("SHOW jit") == "off"
         store = BatchStore(pool)
         await store.save([normalized(an_event(reference_id="order-00001"), an_event(place=1))])
-        # Meets its reference, so it takes the way through the staging table.
+        # A duplicate, so that the staging table is used too.
         await store.save([normalized(an_event(reference_id="order-00001"), an_event(place=1))])
         assert len(await stored(pool)) == 3
     finally:
@@ -46,7 +46,7 @@ async def test_a_pooler_in_session_mode_is_like_postgres_itself(pooler: Pooler, 
 
 
 async def test_a_database_is_migrated_through_a_pooler_in_session_mode(empty_database_url: str) -> None:
-    """The lock of migrations is one of the session."""
+    """The lock of migrations belongs to the session."""
     async with a_pooler(empty_database_url) as pooler:
         await pooler.start("session")
         assert await migrate(pooler.url) == migration_names()
@@ -56,10 +56,10 @@ async def test_a_database_is_migrated_through_a_pooler_in_session_mode(empty_dat
 @pytest.mark.parametrize("mode", ["transaction", "statement"])
 @pytest.mark.parametrize("ignored", ["", STARTUP])
 @pytest.mark.parametrize("round_robin", [0, 1])
-async def test_a_pooler_in_another_mode_ends_the_start_in_one_line(
+async def test_a_pooler_in_another_mode_ends_the_start_with_one_line(
     pooler: Pooler, mode: str, ignored: str, round_robin: int
 ) -> None:
-    """With few or many server connections, given out in whatever order; it names what to set."""
+    """Whatever the number of its server connections and their order; the line names the setting."""
     await pooler.start(mode, ignore_startup_parameters=ignored, server_round_robin=round_robin)
     for servers in range(1, 5):
         with pytest.raises(ServerError, match="set pool_mode = session there") as refused:
@@ -72,7 +72,7 @@ async def test_a_pooler_in_another_mode_ends_the_start_in_one_line(
 
 
 async def test_migrations_are_refused_before_anything_is_changed(empty_database_url: str) -> None:
-    """A lock that another's session holds would protect nothing."""
+    """A lock in another client's session would protect nothing."""
     async with a_pooler(empty_database_url) as pooler:
         await pooler.start("transaction")
         with pytest.raises(ServerError, match="pool_mode = session"):
@@ -86,7 +86,7 @@ async def test_migrations_are_refused_before_anything_is_changed(empty_database_
 async def test_a_pooler_that_is_switched_later_is_an_outage_until_it_is_switched_back(
     pooler: Pooler, way: str
 ) -> None:
-    """By a restart, which cuts connections, or below those that there are."""
+    """Switched by a restart, which cuts connections, or while they stay open."""
     switch = pooler.start if way == "restarted" else pooler.switch
     await pooler.start("session")
     pool = await create_pool(pooler.url, max_size=2)
@@ -105,14 +105,14 @@ async def test_a_pooler_that_is_switched_later_is_an_outage_until_it_is_switched
 
 
 async def test_a_pooler_without_a_second_connection_says_so(pooler: Pooler) -> None:
-    """Then it cannot be known what it does, and one would be too few."""
+    """Its mode cannot be found out, and one connection would be too few."""
     await pooler.start("session", default_pool_size=1)
     with pytest.raises(ServerError, match="raise its default_pool_size"):
         await create_pool(pooler.url, max_size=1, wait_seconds=0.1)
 
 
-async def test_statements_are_named_like_those_of_no_other_process(database_url: str) -> None:
-    """Or another process' statement could be executed in place of ours."""
+async def test_prepared_statements_have_names_that_no_other_process_uses(database_url: str) -> None:
+    """Otherwise another process's statement could be executed instead of ours."""
     connection = await connect_once(database_url)
     try:
         await connection.fetchval("SELECT 1")
@@ -124,7 +124,7 @@ async def test_statements_are_named_like_those_of_no_other_process(database_url:
 
 
 async def _leave_idle(url: str, servers: int) -> None:
-    """So many server connections that the pooler has at hand."""
+    """Leave the pooler with this number of idle server connections."""
     connections = [await asyncpg.connect(url, statement_cache_size=0) for _ in range(servers)]
     for connection in connections:
         await connection.execute("BEGIN")
@@ -135,7 +135,7 @@ async def _leave_idle(url: str, servers: int) -> None:
 
 
 async def _until_refused(pool: asyncpg.Pool) -> None:
-    """Use connections, two at a time, until the switch is noticed: nothing else may fail."""
+    """Use connections, two at a time, until the switch is detected: nothing else may fail."""
     for _ in range(100):
         try:
             async with connected(pool) as one, connected(pool) as other, one.transaction():
@@ -145,4 +145,4 @@ async def _until_refused(pool: asyncpg.Pool) -> None:
             return
         except DatabaseUnavailable:
             continue  # connections that a restart has cut
-    pytest.fail("it was not noticed")
+    pytest.fail("the switch was not detected")

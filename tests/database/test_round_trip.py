@@ -1,4 +1,4 @@
-"""Whatever understanding makes of random posts, the database takes as it is and gives back."""
+"""Postgres stores and returns unchanged whatever normalizing makes of random posts."""
 
 import random
 from datetime import timedelta
@@ -39,7 +39,7 @@ ATOMS = [
 
 
 def a_value(levels: int) -> str:
-    """Random JSON, as a sender writes it."""
+    """Random JSON as a sender may write it."""
     kind = RANDOM.random()
     if levels == 0 or kind < 0.4:
         return RANDOM.choice(ATOMS)
@@ -49,7 +49,7 @@ def a_value(levels: int) -> str:
 
 
 def an_object(levels: int) -> str:
-    """Random members; some are there twice."""
+    """Random members, some of them twice."""
     members = (f'"{RANDOM.choice(NAMES)}":{a_value(levels - 1)}' for _ in range(RANDOM.randrange(7)))
     return f"{{{','.join(members)}}}"
 
@@ -64,7 +64,7 @@ def a_body() -> bytes:
 
 @pytest.fixture(scope="module")
 def batch() -> NormalizedBatch:
-    """What became of hundreds of posts, of both versions."""
+    """Hundreds of normalized posts, of both versions of the API."""
     ids = PostIds()
     accepted = int((today() - timedelta(hours=1)).timestamp() * 1000)
     posts = [
@@ -74,10 +74,10 @@ def batch() -> NormalizedBatch:
     return make_batch(posts[0].id, [normalize(post, RULES) for post in posts])
 
 
-async def test_random_posts_are_stored_as_they_are_understood(
+async def test_random_posts_are_stored_as_they_are_normalized(
     pool: asyncpg.Pool, batch: NormalizedBatch
 ) -> None:
-    """Every column and all data; nothing is refused, nothing is changed on the way."""
+    """In every column and all data; nothing is rejected or changed on the way."""
     tally = await BatchStore(pool, has_sessions=False).save([batch])
 
     assert tally.dead_lettered == len(batch.dead_letters)
@@ -89,8 +89,8 @@ async def test_random_posts_are_stored_as_they_are_understood(
             assert comparable(rows[event.id]) == comparable(as_stored(event))
 
 
-async def test_random_posts_have_sessions(pool: asyncpg.Pool, batch: NormalizedBatch) -> None:
-    """Those that sessions add are stored beside the others, and nothing is refused."""
+async def test_random_posts_are_stored_with_sessions(pool: asyncpg.Pool, batch: NormalizedBatch) -> None:
+    """Derived events are stored with the others, and nothing is rejected."""
     tally = await BatchStore(pool).save([batch])
 
     assert tally.dead_lettered == len(batch.dead_letters)
@@ -98,7 +98,7 @@ async def test_random_posts_have_sessions(pool: asyncpg.Pool, batch: NormalizedB
 
 
 def comparable(event: StoredEvent) -> dict[str, Any]:
-    """All columns but those that the store decides."""
+    """All columns except those that the store sets."""
     members = {name: getattr(event, name) for name in StoredEvent.__slots__}
     del members["is_first_occurrence"], members["stack_id"]
     return members | {"data": kept(event.data)}
@@ -115,7 +115,7 @@ def kept(data: bytes | None) -> bytes:
 
 
 def spelled_out(value: Any) -> Any:
-    """Numbers as texts that are equal where the numbers are: `1.50` and `15e-1`, `-0` and `0`."""
+    """The value with numbers as canonical texts: the same for `1.50` and `15e-1`, for `-0` and `0`."""
     match value:
         case dict():
             return {name: spelled_out(item) for name, item in value.items()}

@@ -1,4 +1,4 @@
-"""What is made of text that Postgres refuses."""
+"""Text that Postgres refuses is made storable."""
 
 import pytest
 
@@ -16,6 +16,6 @@ from collector.database.text import storable
     ],
 )
 def test_text_becomes_storable(text: str, kept: str) -> None:
-    """Exactly what Postgres refuses is replaced."""
+    """Only what Postgres refuses is replaced."""
     assert storable(text) == kept
     assert kept.encode().decode() == kept

@@ -1,4 +1,4 @@
-"""What runs again and again reads no large table whole: by the plans that Postgres makes for it."""
+"""Periodic statements scan no large table, according to Postgres's plans."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ _FILL = {
 
 @pytest.fixture
 async def large(pool: asyncpg.Pool) -> asyncpg.Pool:
-    """Tables of young rows, as the server knows them."""
+    """Tables full of young rows, analyzed."""
     ids = [lowest_id(today() + timedelta(milliseconds=number)) for number in range(_ROWS)]
     for table, fill in _FILL.items():
         await pool.execute(fill, ids)
@@ -57,7 +57,7 @@ async def _plan(pool: Any, statement: str, *arguments: Any) -> str:
     return "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *arguments))
 
 
-async def test_forgetting_reads_no_table_whole(large: asyncpg.Pool) -> None:
+async def test_deleting_old_rows_scans_no_table(large: asyncpg.Pool) -> None:
     """There is an index that fits: sessions, ids of batches, descriptions."""
     old = lowest_id(datetime.now(UTC) - _AGE)
     async with large.acquire() as connection:
@@ -74,8 +74,8 @@ async def test_forgetting_reads_no_table_whole(large: asyncpg.Pool) -> None:
 
 
 @pytest.mark.parametrize("table", ["sessions", "user_descriptions", "dead_letters", "stacks"])
-async def test_emptying_a_project_reads_no_table_whole(large: asyncpg.Pool, table: str) -> None:
-    """Every 15 seconds, for as long as there is one to be emptied."""
+async def test_purging_a_project_scans_no_table(large: asyncpg.Pool, table: str) -> None:
+    """It runs every 15 seconds while there is a project to purge."""
     key = "start_event_id" if table == "sessions" else "id"
 
     plan = await _plan(large, purge.delete_some(table, key), PROJECT, 1000)
@@ -83,8 +83,8 @@ async def test_emptying_a_project_reads_no_table_whole(large: asyncpg.Pool, tabl
     assert "Seq Scan" not in plan
 
 
-async def test_what_is_due_is_found_by_an_index(large: asyncpg.Pool) -> None:
-    """Every few seconds."""
+async def test_due_rows_are_found_by_an_index(large: asyncpg.Pool) -> None:
+    """They are looked up every few seconds."""
     await large.execute("UPDATE sessions SET due_utc = now() + interval '1 hour'")
     await large.execute("UPDATE user_descriptions SET due_utc = now() + interval '1 hour'")
     await large.execute("ANALYZE sessions, user_descriptions")

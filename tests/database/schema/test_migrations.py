@@ -1,4 +1,4 @@
-"""The schema is made by files that run forward, once each."""
+"""Migrations are applied once each, in order."""
 
 import asyncio
 from datetime import date
@@ -14,14 +14,14 @@ from collector.process.lifecycle import StartError
 pytestmark = pytest.mark.integration
 
 
-async def test_the_second_run_has_nothing_to_do(empty_database_url: str) -> None:
-    """Every deployment may run it."""
+async def test_a_second_run_applies_nothing(empty_database_url: str) -> None:
+    """So every deployment can run it."""
     assert await migrate(empty_database_url) == migration_names()
     assert await migrate(empty_database_url) == []
 
 
-async def test_two_that_migrate_at_once_take_turns(empty_database_url: str) -> None:
-    """Several replicas may start together; each file is applied by one of them."""
+async def test_concurrent_migrations_take_turns(empty_database_url: str) -> None:
+    """Several replicas may start together: each file is applied by one of them."""
     async with asyncio.TaskGroup() as tasks:
         runs = [tasks.create_task(migrate(empty_database_url)) for _ in range(3)]
 
@@ -29,7 +29,7 @@ async def test_two_that_migrate_at_once_take_turns(empty_database_url: str) -> N
 
 
 async def test_a_process_does_not_start_on_a_database_that_is_not_migrated(empty_database_url: str) -> None:
-    """It says which command is missing instead of failing at its first query."""
+    """The error names the command to run."""
     pool = await create_pool(empty_database_url, max_size=1)
     try:
         with pytest.raises(StartError, match="headrace migrate"):
@@ -40,10 +40,10 @@ async def test_a_process_does_not_start_on_a_database_that_is_not_migrated(empty
         await close_pool(pool)
 
 
-async def test_a_failed_file_leaves_nothing_of_itself(
+async def test_a_failed_migration_leaves_no_trace(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file is one transaction, so it can be mended and run again."""
+    """A file is one transaction, so it can be repaired and run again."""
     texts = {"0001_good.sql": "CREATE TABLE good ()", "0002_bad.sql": "CREATE TABLE half (); SELECT 1/0"}
     monkeypatch.setattr("collector.database.schema.migrations.migration_names", lambda: sorted(texts))
     monkeypatch.setattr("collector.database.schema.migrations._text", texts.__getitem__)
@@ -59,10 +59,10 @@ async def test_a_failed_file_leaves_nothing_of_itself(
     await connection.close()
 
 
-async def test_a_file_may_take_longer_than_any_other_command(
+async def test_a_migration_may_take_longer_than_other_commands(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index over all events does, where there are many."""
+    """Creating an index over many events does."""
     monkeypatch.setattr("collector.database.schema.migrations.migration_names", lambda: ["0001_long.sql"])
     monkeypatch.setattr("collector.database.schema.migrations._text", lambda _: "SELECT pg_sleep(1.5)")
     monkeypatch.setattr("collector.database.pool._COMMAND_SECONDS", 1.0)
@@ -71,7 +71,7 @@ async def test_a_file_may_take_longer_than_any_other_command(
 
 
 async def test_data_is_compressed_by_lz4_where_the_server_has_it(empty_database_url: str) -> None:
-    """In every partition; elsewhere by what the server has."""
+    """In every partition; other servers use their default."""
     await migrate(empty_database_url)
     connection = await asyncpg.connect(empty_database_url)
     await make_missing_partitions(connection, [date(2026, 11, 22)])

@@ -1,4 +1,4 @@
-"""What is recorded of a partition's dates holds those of all its events, however they got there."""
+"""The recorded dates of a partition include those of all its events, however they were written."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -42,19 +42,19 @@ async def recorded(pool: asyncpg.Pool) -> dict[date, tuple[datetime, datetime]]:
 
 
 async def outside(pool: asyncpg.Pool) -> int:
-    """How many events lie outside of what is recorded, as the audit counts them."""
+    """How many events lie outside of the recorded dates, as the audit counts them."""
     ledger = await read_ledger(pool, counts_events=True)
     return sum(ledger.misdated.values())
 
 
 async def located_ids(pool: asyncpg.Pool, begin: datetime | None, end: datetime) -> tuple[Any, Any]:
-    """Where events of these dates are looked for."""
+    """The range of ids in which events of these dates are searched."""
     async with pool.acquire() as connection:
         return await id_range(connection, TimeRange(begin, end))
 
 
 async def found(pool: asyncpg.Pool, text: str = "", time: TimeRange | None = None) -> list[bytes]:
-    """The ids of what a search finds, which must be as many as it counts."""
+    """The ids of the events that a search finds; it must count as many."""
     selection = Selection([PROJECT], parse_filter(text), time or TimeRange(), LocalClock(today()))
     async with pool.acquire() as connection:
         events = [event.id.bytes for event in await find_events(connection, selection, limit=1000)]
@@ -70,7 +70,7 @@ def with_user(**members: Any) -> Event:
 
 
 async def test_a_partitions_dates_are_those_of_its_events_in_whole_hours(pool: asyncpg.Pool) -> None:
-    """Rounded outwards, so that a day's events change them once an hour at most."""
+    """Rounded outwards, so that a day's events change them at most once an hour."""
     moment = days_ago(2).replace(minute=20)
     store = BatchStore(pool)
 
@@ -99,16 +99,14 @@ async def test_a_late_event_widens_its_partition_alone(pool: asyncpg.Pool) -> No
 @pytest.mark.parametrize(
     "date_",
     [
-        pytest.param(datetime(1, 1, 1, tzinfo=UTC), id="the first moment there is"),
+        pytest.param(datetime(1, 1, 1, tzinfo=UTC), id="the first moment"),
         pytest.param(datetime(1, 1, 1, 0, 0, 0, 1, tzinfo=UTC), id="the one after it"),
         pytest.param(datetime(1969, 12, 31, 23, 59, tzinfo=UTC), id="before any acceptance"),
-        pytest.param(
-            datetime(9999, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC), id="the last moments there are"
-        ),
+        pytest.param(datetime(9999, 12, 31, 23, 59, 59, 999_998, tzinfo=UTC), id="the last moments"),
     ],
 )
 async def test_dates_at_the_edges_of_the_calendar_are_recorded(pool: asyncpg.Pool, date_: datetime) -> None:
-    """Whatever a date is, it is found by a filter that names it."""
+    """A filter for the date finds the event."""
     event = an_event(date=date_)
     await BatchStore(pool).save([normalized(event)])
 
@@ -116,8 +114,8 @@ async def test_dates_at_the_edges_of_the_calendar_are_recorded(pool: asyncpg.Poo
     assert await outside(pool) == 0
 
 
-async def test_every_way_into_a_partition_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
-    """Straight, staged, across midnight, derived, repeated, told later, described: none is outside."""
+async def test_every_way_of_writing_an_event_keeps_the_dates_right(pool: asyncpg.Pool) -> None:
+    """Copied, staged, across midnight, derived, repeated, updated later, described."""
     store = BatchStore(pool)
     midnight = today().replace(hour=0) - 2 * DAY
     straight = [with_user(accepted=days_ago(1), date=days_ago(9) + n * HOUR) for n in range(5)]
@@ -127,7 +125,7 @@ async def test_every_way_into_a_partition_keeps_to_its_dates(pool: asyncpg.Pool)
     again = [
         described,
         an_event(accepted=days_ago(1), date=days_ago(30), reference_id="order-4712"),
-        an_event(accepted=days_ago(1), date=days_ago(20), message="\0 is refused"),
+        an_event(accepted=days_ago(1), date=days_ago(20), message="\0 is rejected"),
     ]
     description = UserDescription(
         post_id(), PROJECT.bytes, ORGANIZATION.bytes, "order-4712", b'{"description": "slow"}'
@@ -140,21 +138,21 @@ async def test_every_way_into_a_partition_keeps_to_its_dates(pool: asyncpg.Pool)
     await store.save([normalized(*[an_event(date=days_ago(n)) for n in range(20)])])
     await store.save([normalized(with_user(accepted=days_ago(1), date=days_ago(9) - HOUR / 5))])
     await store.save([normalized(descriptions=[description])])
-    # The first looks for an event are where young ones are, by Postgres's clock.
+    # The first look-ups search only the latest partitions by Postgres's clock.
     await pool.execute("UPDATE user_descriptions SET tries = 10")
     applied = await apply_descriptions(pool, 10)
     await pool.execute("UPDATE sessions SET due_utc = now()")
-    told = await update_start_events(pool, 100)
+    updated = await update_start_events(pool, 100)
 
     assert applied.applied == 1
-    assert told
+    assert updated
     assert await pool.fetchval("SELECT count(*) FROM events WHERE type = 'session'") > 1
     assert await pool.fetchval("SELECT count(*) FROM dead_letters") == 1
     assert await outside(pool) == 0
 
 
-async def test_what_lies_outside_is_told(pool: asyncpg.Pool) -> None:
-    """The invariant is not taken for granted: an audit looks at it."""
+async def test_the_audit_reports_events_outside_of_the_recorded_dates(pool: asyncpg.Pool) -> None:
+    """The invariant is checked, not assumed."""
     await BatchStore(pool).save([normalized(an_event(accepted=days_ago(1), date=days_ago(1)), an_event())])
     await pool.execute(
         "UPDATE partition_dates SET largest = smallest - interval '1 day' WHERE day < $1", today()
@@ -165,8 +163,8 @@ async def test_what_lies_outside_is_told(pool: asyncpg.Pool) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4 * SCALE))
-async def test_leaving_out_leaves_leaves_out_no_event(pool: asyncpg.Pool, seed: int) -> None:
-    """Whatever was stored and whatever is asked for, by time or by filter, the same events are found."""
+async def test_leaving_out_partitions_leaves_out_no_event(pool: asyncpg.Pool, seed: int) -> None:
+    """For random events and random ranges, by time or by filter, the right events are found."""
     random = Random(seed)  # noqa: S311 - the same events in every run
     events = [
         an_event(accepted=days_ago(age), date=days_ago(age + random.choice((0, 0, 1, random.randrange(90)))))
@@ -184,8 +182,8 @@ async def test_leaving_out_leaves_leaves_out_no_event(pool: asyncpg.Pool, seed: 
         assert sorted(await found(pool, f"type:log (date:[{written}}} OR date:[{written}}})")) == expected
 
 
-async def test_only_partitions_with_such_dates_are_looked_into(pool: asyncpg.Pool) -> None:
-    """Long ago lies in partitions of its own, give or take what came late, whatever age events may have."""
+async def test_only_partitions_with_the_dates_in_question_are_searched(pool: asyncpg.Pool) -> None:
+    """Old dates are in old partitions, except those of late events."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (400, 395, 390, 10, 0)]
     late = an_event(accepted=days_ago(394), date=days_ago(399))
     await BatchStore(pool).save([normalized(*events, late)])
@@ -197,13 +195,13 @@ async def test_only_partitions_with_such_dates_are_looked_into(pool: asyncpg.Poo
 
 
 def ids_of(first: datetime, last: datetime) -> tuple[UUID, UUID]:
-    """All those of the days from the first to the last."""
+    """The range of all ids from the first to the last day."""
     begin, end = (moment.replace(hour=0) for moment in (first, last + DAY))
     return lowest_id(begin), lowest_id(end)
 
 
-async def test_who_searches_while_events_pour_in_misses_none_that_was_there(pool: asyncpg.Pool) -> None:
-    """Dates are widened before the events are stored, by whoever it is: a count never goes down."""
+async def test_a_search_while_events_are_stored_misses_none_that_is_committed(pool: asyncpg.Pool) -> None:
+    """Every worker widens the dates before it stores the events, so a count never goes down."""
     time = TimeRange(days_ago(40), days_ago(10) + HOUR)
     counts = []
 
@@ -238,7 +236,7 @@ async def found_number(pool: asyncpg.Pool, time: TimeRange) -> int:
 async def test_dates_are_widened_before_anything_is_stored(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that dies while it stores has widened in vain, which harms nothing: the events come again."""
+    """A worker that dies while it stores has widened them for nothing, which does no harm."""
     event, time = an_event(accepted=days_ago(0), date=days_ago(5)), TimeRange(days_ago(6), days_ago(4))
 
     async def die(*_: object) -> None:
@@ -255,8 +253,8 @@ async def test_dates_are_widened_before_anything_is_stored(
     assert await found(pool, time=time) == [event.id]
 
 
-async def test_a_partition_that_is_dropped_and_made_again_keeps_to_its_dates(pool: asyncpg.Pool) -> None:
-    """Also for a worker that had widened its dates before it was dropped; a later drop forgets them."""
+async def test_a_partition_that_is_dropped_and_made_again_has_the_right_dates(pool: asyncpg.Pool) -> None:
+    """Also if a worker widened its dates before the drop; a later drop deletes them."""
     old, older, event = days_ago(41), days_ago(42), an_event(accepted=days_ago(42), date=days_ago(70))
     async with pool.acquire() as connection:
         await make_missing_partitions(connection, [older.date(), old.date()])
@@ -271,7 +269,7 @@ async def test_a_partition_that_is_dropped_and_made_again_keeps_to_its_dates(poo
     assert await recorded(pool) == {}
 
 
-async def test_a_drop_forgets_no_dates_of_a_partition_that_is_there(pool: asyncpg.Pool) -> None:
+async def test_a_drop_keeps_the_dates_of_existing_partitions(pool: asyncpg.Pool) -> None:
     """Another worker may make an older one while this one is being dropped."""
     expired, older = days_ago(41).date(), days_ago(50).date()
     async with pool.acquire() as connection:
@@ -283,8 +281,8 @@ async def test_a_drop_forgets_no_dates_of_a_partition_that_is_there(pool: asyncp
     assert await recorded(pool) == {older: (days_ago(50), days_ago(50) + HOUR)}
 
 
-async def test_partitions_from_before_hold_all_dates(empty_database_url: str) -> None:
-    """Nobody knows what is in them: they are always looked into."""
+async def test_partitions_from_before_the_migration_have_all_dates(empty_database_url: str) -> None:
+    """What they hold is unknown, so they are always searched."""
     await migrate(empty_database_url)
     pool = await create_pool(empty_database_url, max_size=1)
     try:

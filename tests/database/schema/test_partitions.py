@@ -1,4 +1,4 @@
-"""Partitions are made ahead and dropped behind, by Postgres's clock."""
+"""Partitions are made ahead and dropped after retention, by Postgres's clock."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -27,13 +27,13 @@ async def days(pool: asyncpg.Pool) -> list[date]:
 
 
 async def make(pool: asyncpg.Pool, *wanted: date) -> tuple[date, ...]:
-    """Make leaves for these days."""
+    """Make partitions for these days."""
     async with pool.acquire() as connection:
         return await make_missing_partitions(connection, wanted)
 
 
 async def set_last_run(pool: asyncpg.Pool, ago: timedelta) -> None:
-    """Let maintenance have run that long ago."""
+    """Pretend that maintenance ran that long ago."""
     await pool.execute(
         "INSERT INTO maintenance_runs VALUES ('leaves', now() - $1::interval)"
         " ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc",
@@ -42,21 +42,21 @@ async def set_last_run(pool: asyncpg.Pool, ago: timedelta) -> None:
 
 
 async def test_today_and_the_days_ahead_have_partitions(pool: asyncpg.Pool) -> None:
-    """Midnight finds its partition ready; the second run makes nothing."""
+    """So that the partition exists at midnight; a second run makes nothing."""
     today = real_now().date()
 
     changes = await maintain_partitions(pool, retention_days=30, days_ahead=2)
 
-    # Where midnight passes between two lines of this test, the day after is there as well.
+    # Midnight may pass between two lines of this test.
     assert changes.made[0] - today <= DAY
     assert await days(pool) == [changes.made[0] + DAY * n for n in range(3)]
     assert (await maintain_partitions(pool, retention_days=30, days_ahead=1)).made == ()
 
 
-async def test_a_partition_takes_the_events_of_its_utc_day_and_refuses_double_references(
+async def test_a_partition_has_the_ids_of_its_utc_day_and_unique_references(
     pool: asyncpg.Pool,
 ) -> None:
-    """What a partition is: a range of ids, and an index that the table as a whole cannot have."""
+    """A unique index without the partition key is not possible on the whole table."""
     await make(pool, date(2026, 11, 22))
 
     bounds = await pool.fetchval(
@@ -71,8 +71,8 @@ async def test_a_partition_takes_the_events_of_its_utc_day_and_refuses_double_re
     assert "(project_id, reference_id) WHERE (reference_id <> 'invalid-reference-id'::text)" in index
 
 
-async def test_several_that_make_the_same_partition_at_once_make_it_once(pool: asyncpg.Pool) -> None:
-    """Workers meet a new day together."""
+async def test_concurrent_workers_make_a_partition_once(pool: asyncpg.Pool) -> None:
+    """Several workers get the first events of a day together."""
     async with asyncio.TaskGroup() as tasks:
         runs = [tasks.create_task(make(pool, date(2026, 1, 1), date(2026, 1, 2))) for _ in range(4)]
 
@@ -80,8 +80,8 @@ async def test_several_that_make_the_same_partition_at_once_make_it_once(pool: a
     assert sorted(made) == [date(2026, 1, 1), date(2026, 1, 2)]
 
 
-async def test_a_partition_is_made_while_somebody_reads(pool: asyncpg.Pool) -> None:
-    """An open reader of `events` does not hold up a worker that needs a new partition."""
+async def test_a_partition_is_made_while_a_query_runs(pool: asyncpg.Pool) -> None:
+    """An open reader of `events` does not block a worker that needs a new partition."""
     async with pool.acquire() as reader, reader.transaction():
         await reader.fetch("SELECT * FROM events")
 
@@ -89,8 +89,8 @@ async def test_a_partition_is_made_while_somebody_reads(pool: asyncpg.Pool) -> N
             assert await make(pool, date(2026, 1, 1)) == (date(2026, 1, 1),)
 
 
-async def test_the_oldest_expired_partition_is_dropped_one_a_run(pool: asyncpg.Pool) -> None:
-    """Retention is DROP of whole leaves, never more than one at a time."""
+async def test_each_run_drops_only_the_oldest_expired_partition(pool: asyncpg.Pool) -> None:
+    """Retention drops whole partitions, never more than one at a time."""
     old, older = real_days_ago(41).date(), real_days_ago(42).date()
     kept = real_days_ago(30).date()
     await make(pool, older, old, kept)
@@ -115,7 +115,7 @@ async def test_the_oldest_expired_partition_is_dropped_one_a_run(pool: asyncpg.P
 async def test_nothing_is_dropped_after_the_clock_moved_more_than_a_day(
     pool: asyncpg.Pool, ago: timedelta
 ) -> None:
-    """A wrong clock costs no data before somebody can look; the next run goes on."""
+    """So that a wrong clock deletes nothing before an operator can notice; the next run goes on."""
     old = real_days_ago(40).date()
     await make(pool, old)
     await set_last_run(pool, ago)
@@ -147,8 +147,8 @@ async def test_a_drop_gives_way_to_readers(pool: asyncpg.Pool, monkeypatch: pyte
     assert (await maintain_partitions(pool, retention_days=30, days_ahead=0)).dropped == old
 
 
-async def test_two_that_drop_the_same_partition_do_not_collide(pool: asyncpg.Pool) -> None:
-    """Several workers run maintenance."""
+async def test_concurrent_workers_drop_a_partition_without_errors(pool: asyncpg.Pool) -> None:
+    """Several workers may run maintenance."""
     old = real_days_ago(40).date()
     await make(pool, old)
     await set_last_run(pool, timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""Sessions in Postgres: begun once, told of activity, ended when they are silent."""
+"""Sessions in Postgres: inserted once, updated with activity, ended after silence."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ async def _partition(pool: asyncpg.Pool) -> None:
 
 
 async def _insert(pool: asyncpg.Pool, result: Assignment) -> None:
-    """The start events, as the store would have copied them."""
+    """Insert the start events as the store does."""
     for event in [*result.events, *result.derived]:
         await pool.execute(
             "INSERT INTO events (id, project_id, organization_id, date, created_utc, date_offset_minutes,"
@@ -64,7 +64,7 @@ async def test_a_session_is_found_again(pool: asyncpg.Pool) -> None:
     assert session["has_error"]
 
 
-async def test_events_of_several_sessions_of_a_user_find_theirs(pool: asyncpg.Pool) -> None:
+async def test_late_events_of_a_user_find_their_own_session(pool: asyncpg.Pool) -> None:
     """A client that was offline sends its newest events first."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
@@ -77,7 +77,7 @@ async def test_events_of_several_sessions_of_a_user_find_theirs(pool: asyncpg.Po
 
 
 async def test_two_transactions_with_a_users_first_events_begin_one_session(pool: asyncpg.Pool) -> None:
-    """The second waits for the first and finds what it began."""
+    """The second waits for the first and finds its session."""
     noon = today()
     async with pool.acquire() as one, asyncio.TaskGroup() as tasks:
         first = one.transaction()
@@ -85,7 +85,7 @@ async def test_two_transactions_with_a_users_first_events_begin_one_session(pool
         await _session_writer(one).begin([a_user_event(noon, user) for user in ("jane", "john")])
         late = [a_user_event(noon + MINUTE, user) for user in ("john", "jane")]
         waiting = tasks.create_task(in_sessions(pool, *late))
-        await until(lambda: _is_somebody_waiting(pool))
+        await until(lambda: _is_waiting(pool))
         await first.commit()
         result = await waiting
 
@@ -97,7 +97,7 @@ def _session_writer(connection: asyncpg.Connection) -> SessionWriter:
     return SessionWriter(connection, ActiveSessions(), SystemClock())
 
 
-async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
+async def _is_waiting(pool: asyncpg.Pool) -> bool:
     waiting: bool = await pool.fetchval(
         "SELECT EXISTS (SELECT FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database())"
@@ -106,13 +106,13 @@ async def _is_somebody_waiting(pool: asyncpg.Pool) -> bool:
 
 
 @pytest.mark.parametrize(
-    "rows_at_once", [chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"]
+    "rows_per_statement", [chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"]
 )
 async def test_many_transactions_at_once_begin_each_session_once(
-    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, rows_per_statement: int
 ) -> None:
-    """In whatever order their events name the users: nobody waits in a circle."""
-    monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", rows_at_once)
+    """Whatever the order of the users in each transaction: there is no deadlock."""
+    monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", rows_per_statement)
     noon = today()
     users = [f"user {number}" for number in range(40)]
     batches = [[a_user_event(noon + n * MINUTE, user) for user in users[n:] + users[:n]] for n in range(8)]
@@ -129,7 +129,7 @@ async def test_many_transactions_at_once_begin_each_session_once(
 async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One post may begin thousands; a statement that is given up would be repeated for ever."""
+    """One post may begin thousands; a statement that times out would time out in each retry."""
     monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", 7)
     events = [a_user_event(today(), f"user {number}") for number in range(20)]
     queries: list[str] = []
@@ -146,8 +146,8 @@ async def test_no_statement_touches_more_sessions_than_a_slow_server_can_do(
     assert sum("UPDATE sessions" in query for query in queries) == 3
 
 
-async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
-    """Two transactions with events of the same user wait for each other only at their ends."""
+async def test_known_sessions_block_no_other_transaction(pool: asyncpg.Pool) -> None:
+    """Two transactions with events of one user wait for each other only at their ends."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     event = a_user_event(noon + MINUTE)
@@ -164,7 +164,7 @@ async def test_known_sessions_hold_nobody_up(pool: asyncpg.Pool) -> None:
 
 
 async def test_an_end_is_kept(pool: asyncpg.Pool) -> None:
-    """What follows is another session, also in the next transaction."""
+    """Later events begin another session, also in the next transaction."""
     noon = today()
     await in_sessions(pool, a_user_event(noon), a_user_event(noon + MINUTE, type="sessionend"))
     await in_sessions(pool, a_user_event(noon + 2 * MINUTE))
@@ -172,8 +172,8 @@ async def test_an_end_is_kept(pool: asyncpg.Pool) -> None:
     assert [row["closed_utc"] for row in await sessions(pool)] == [noon + MINUTE, None]
 
 
-async def test_a_start_event_is_told_when_its_time_has_come(pool: asyncpg.Pool) -> None:
-    """Not at each event, because it is a whole row that is written anew."""
+async def test_a_start_event_is_updated_when_it_is_due(pool: asyncpg.Pool) -> None:
+    """Not with each event, because every update rewrites the whole row."""
     await _partition(pool)
     noon = today()
     await _insert(pool, await in_sessions(pool, a_user_event(noon)))
@@ -187,8 +187,8 @@ async def test_a_start_event_is_told_when_its_time_has_come(pool: asyncpg.Pool) 
     assert await update_start_events(pool, 10) == 0
 
 
-async def test_a_closed_sessions_start_is_told_at_once(pool: asyncpg.Pool) -> None:
-    """People wait for it."""
+async def test_the_start_event_of_a_closed_session_is_due_immediately(pool: asyncpg.Pool) -> None:
+    """People are waiting to see it."""
     await _partition(pool)
     noon = today()
     result = await in_sessions(pool, a_user_event(noon), a_user_event(noon + MINUTE, type="sessionend"))
@@ -200,7 +200,7 @@ async def test_a_closed_sessions_start_is_told_at_once(pool: asyncpg.Pool) -> No
 
 
 async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asyncpg.Pool) -> None:
-    """The silence is ours, the dates are the client's: after an outage of ours sessions go on."""
+    """Silence is measured by our clock, sessions by the client's dates: they survive an outage of ours."""
     await _partition(pool)
     noon = today()
     await _insert(pool, await in_sessions(pool, a_user_event(noon)))
@@ -217,8 +217,8 @@ async def test_a_silent_session_ends_and_its_next_event_opens_it_again(pool: asy
     assert len(await sessions(pool)) == 1
 
 
-async def test_a_session_that_goes_on_is_looked_at_until_it_is_silent(pool: asyncpg.Pool) -> None:
-    """Without any event the job comes back when it would be idle."""
+async def test_a_session_that_goes_on_is_due_again_when_it_may_be_silent(pool: asyncpg.Pool) -> None:
+    """The job looks again when it would have ended without further events."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     await make_older(pool, MINUTE)
@@ -234,7 +234,7 @@ async def test_a_session_that_goes_on_is_looked_at_until_it_is_silent(pool: asyn
 
 
 async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> None:
-    """Each takes what nobody holds."""
+    """Each takes sessions that no other one holds."""
     noon = today()
     await in_sessions(pool, *(a_user_event(noon, f"user {number}") for number in range(30)))
     await make_older(pool, MINUTE)
@@ -245,8 +245,8 @@ async def test_sessions_are_shared_by_several_workers(pool: asyncpg.Pool) -> Non
     assert sum(run.result() for run in runs) + await update_start_events(pool, 100) == 30
 
 
-async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: asyncpg.Pool) -> None:
-    """Whoever tells sessions holds many of them: waiting for each other could end in a circle."""
+async def test_deleting_old_sessions_skips_locked_ones(pool: asyncpg.Pool) -> None:
+    """A transaction that writes activity locks many sessions: waiting for it could deadlock."""
     accepted = days_ago(3)
     events = [a_user_event(today(), user, accepted=accepted) for user in ("jane", "john")]
     await in_sessions(pool, *events)
@@ -259,8 +259,8 @@ async def test_an_old_session_that_is_heard_of_just_now_is_not_waited_for(pool: 
     assert await forget_sessions(pool, 2) == 1
 
 
-async def test_old_sessions_are_forgotten(pool: asyncpg.Pool) -> None:
-    """A user that comes back begins anew; one that was heard of all the time does not."""
+async def test_old_sessions_are_deleted(pool: asyncpg.Pool) -> None:
+    """Only those without recent activity."""
     await in_sessions(pool, a_user_event(today(), accepted=days_ago(3)))
     await make_older(pool, timedelta(days=3))
     await in_sessions(pool, a_user_event(today(), "john", accepted=days_ago(3)))
@@ -275,7 +275,7 @@ def _beat(user: str = "jane", beaten: datetime | None = None, closed: datetime |
 
 
 async def test_heartbeats_keep_a_session_alive(pool: asyncpg.Pool) -> None:
-    """Those whose session is not there are answered as unheard."""
+    """Heartbeats without a session are not in the result."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     beat, unknown = _beat(beaten=noon + MINUTE), _beat("john", beaten=noon)
@@ -286,7 +286,7 @@ async def test_heartbeats_keep_a_session_alive(pool: asyncpg.Pool) -> None:
 
 
 async def test_a_heartbeat_opens_a_silent_session_again(pool: asyncpg.Pool) -> None:
-    """It was alive all the time; only we were not told."""
+    """It was alive all the time, but no heartbeat had arrived."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
     await make_older(pool, SILENCE)
@@ -298,8 +298,8 @@ async def test_a_heartbeat_opens_a_silent_session_again(pool: asyncpg.Pool) -> N
     assert (session["is_idle"], session["due_utc"] is None) == (False, False)
 
 
-async def test_a_heartbeat_that_closes_ends_its_session_at_once(pool: asyncpg.Pool) -> None:
-    """Its start event is told in the job's next run."""
+async def test_a_closing_heartbeat_ends_its_session_immediately(pool: asyncpg.Pool) -> None:
+    """Its start event is updated in the job's next run."""
     noon = today()
     await in_sessions(pool, a_user_event(noon))
 

@@ -35,7 +35,7 @@ TEXT = b'{"email_address":"me@example.com","description":"It broke."}'
 
 
 def a_young_event(**members: Any) -> Event:
-    """Just accepted, by Postgres's clock: the first looks for an event are where those are."""
+    """An event accepted just now by Postgres's clock: the first look-ups search the latest partitions."""
     return an_event(accepted=real_now(), **members)
 
 
@@ -67,7 +67,7 @@ async def _data(pool: asyncpg.Pool) -> list[dict[str, Any]]:
 
 
 async def test_a_description_is_written_into_its_event(pool: asyncpg.Pool) -> None:
-    """The rest of its data stays, and the description waits no longer."""
+    """Other members of its data stay, and the description is deleted."""
     await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"), a_young_event())])
     await _keep(pool, _description())
 
@@ -82,7 +82,7 @@ async def test_a_description_is_written_into_its_event(pool: asyncpg.Pool) -> No
 
 
 async def test_a_description_waits_for_its_event(pool: asyncpg.Pool) -> None:
-    """It overtook the event, or came from a client that sends that later."""
+    """It overtook the event, or its client sends the event later."""
     await _keep(pool, _description())
     early = [await apply_descriptions(pool, 10), await apply_descriptions(pool, 10)]
     await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"))])
@@ -93,8 +93,8 @@ async def test_a_description_waits_for_its_event(pool: asyncpg.Pool) -> None:
     assert "@user_description" in (await _data(pool))[0]
 
 
-async def test_an_old_event_is_found_after_a_few_looks(pool: asyncpg.Pool) -> None:
-    """The first looks are where events of a moment ago are; then every partition is asked."""
+async def test_an_old_event_is_found_after_a_few_look_ups(pool: asyncpg.Pool) -> None:
+    """The first look-ups search the latest partitions, later ones all of them."""
     await BatchStore(pool).save([normalized(an_event(accepted=days_ago(5), reference_id="order-4711"))])
     await _keep(pool, _description())
     applied = []
@@ -105,8 +105,8 @@ async def test_an_old_event_is_found_after_a_few_looks(pool: asyncpg.Pool) -> No
     assert applied == [0, 0, 0, 1]
 
 
-async def test_looks_for_an_event_become_rare_but_not_too_rare(pool: asyncpg.Pool) -> None:
-    """Ten minutes at most, however often it was not there."""
+async def test_the_pause_between_look_ups_grows_up_to_a_limit(pool: asyncpg.Pool) -> None:
+    """Ten minutes, however often the event was not found."""
     await _keep(pool, _description())
     await pool.execute("UPDATE user_descriptions SET tries = 1000000")
 
@@ -117,7 +117,7 @@ async def test_looks_for_an_event_become_rare_but_not_too_rare(pool: asyncpg.Poo
 
 
 async def test_an_event_is_found_by_its_own_id(pool: asyncpg.Pool) -> None:
-    """That is how the first version of the API names it."""
+    """The first version of the API names events in this way."""
     event = a_young_event()
     await BatchStore(pool).save([normalized(event)])
     await _keep(pool, _description(event.id.hex()))
@@ -126,7 +126,7 @@ async def test_an_event_is_found_by_its_own_id(pool: asyncpg.Pool) -> None:
 
 
 async def test_another_projects_event_is_not_described(pool: asyncpg.Pool) -> None:
-    """Neither by reference nor by id: a project's clients know nothing of the others."""
+    """Neither by reference nor by id."""
     event = a_young_event(project_id=OTHER_PROJECT, reference_id="order-4711")
     await BatchStore(pool).save([normalized(event)])
     await _keep(pool, _description(), _description(event.id.hex()))
@@ -134,7 +134,7 @@ async def test_another_projects_event_is_not_described(pool: asyncpg.Pool) -> No
     assert await apply_descriptions(pool, 10) == Described(due=2)
 
 
-async def test_what_stands_for_invalid_references_is_no_reference(pool: asyncpg.Pool) -> None:
+async def test_the_placeholder_for_invalid_references_finds_no_event(pool: asyncpg.Pool) -> None:
     """Any number of events have it."""
     await BatchStore(pool).save([normalized(a_young_event(reference_id="invalid-reference-id"))])
     await _keep(pool, _description("invalid-reference-id"))
@@ -142,7 +142,7 @@ async def test_what_stands_for_invalid_references_is_no_reference(pool: asyncpg.
     assert (await apply_descriptions(pool, 10)).applied == 0
 
 
-async def test_of_several_descriptions_the_last_one_stays(pool: asyncpg.Pool) -> None:
+async def test_of_several_descriptions_of_an_event_the_last_one_wins(pool: asyncpg.Pool) -> None:
     """In the order in which the user sent them."""
     await BatchStore(pool).save([normalized(a_young_event(reference_id="order-4711"))])
     first, last = _description(text=b'{"description":"one"}'), _description(text=b'{"description":"two"}')
@@ -152,8 +152,8 @@ async def test_of_several_descriptions_the_last_one_stays(pool: asyncpg.Pool) ->
     assert (await _data(pool))[0]["@user_description"] == {"description": "two"}
 
 
-async def test_a_description_that_postgres_refuses_holds_up_none(pool: asyncpg.Pool) -> None:
-    """It should not be there at all; it is removed and counted."""
+async def test_a_description_that_postgres_rejects_does_not_block_others(pool: asyncpg.Pool) -> None:
+    """It should not exist at all; it is deleted and counted."""
     references = [f"reference-{number}" for number in range(3)]
     await BatchStore(pool).save([normalized(*(a_young_event(reference_id=each) for each in references))])
     texts = (TEXT, b'{"description":"\\u0000"}', TEXT)
@@ -164,7 +164,7 @@ async def test_a_description_that_postgres_refuses_holds_up_none(pool: asyncpg.P
 
 
 async def test_several_workers_share_the_descriptions(pool: asyncpg.Pool) -> None:
-    """Each is written once, and nobody waits for another one's."""
+    """Each description is written once, and no worker waits for another."""
     references = [f"reference-{number}" for number in range(30)]
     await BatchStore(pool).save([normalized(*(a_young_event(reference_id=each) for each in references))])
     await _keep(pool, *map(_description, references))
@@ -177,8 +177,8 @@ async def test_several_workers_share_the_descriptions(pool: asyncpg.Pool) -> Non
     assert all("@user_description" in data for data in await _data(pool))
 
 
-async def test_descriptions_of_events_that_never_came_are_forgotten(pool: asyncpg.Pool) -> None:
-    """When retention has passed there can be no such event."""
+async def test_descriptions_of_events_that_never_came_are_deleted(pool: asyncpg.Pool) -> None:
+    """After retention their events cannot exist."""
     await _keep(pool, _description())
     await _let_time_pass(pool, timedelta(days=31))
     await _keep(pool, _description())
@@ -187,8 +187,8 @@ async def test_descriptions_of_events_that_never_came_are_forgotten(pool: asyncp
     assert await _waiting(pool) == 1
 
 
-async def test_a_description_that_is_kept_twice_is_one(pool: asyncpg.Pool) -> None:
-    """Its id is its post's."""
+async def test_a_description_that_is_inserted_twice_is_stored_once(pool: asyncpg.Pool) -> None:
+    """Its id is that of its post."""
     description = _description()
     await _keep(pool, description, description)
 

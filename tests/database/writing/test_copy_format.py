@@ -1,4 +1,4 @@
-"""What the codec packs is what Postgres unpacks, to the last digit and byte."""
+"""Postgres reads from packed rows exactly the values of the events."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -45,14 +45,14 @@ EVENTS = [
 
 @pytest.fixture
 async def connection(pool: asyncpg.Pool) -> Any:
-    """A connection with a table that is like events, and not partitioned."""
+    """A connection with an unpartitioned copy of the table of events."""
     async with pool.acquire() as connection:
         await connection.execute("CREATE TEMP TABLE flat (LIKE events)")
         yield connection
 
 
 async def written(connection: asyncpg.Connection, events: Sequence[Event]) -> list[StoredEvent]:
-    """The events as the table holds them."""
+    """Write the events, and read them back from the table."""
     buffer = b"".join([COPY_HEAD, *packed_rows(events), COPY_END])
     await connection.copy_to_table("flat", source=_source(buffer), columns=COLUMNS, format="binary")
     rows = await connection.fetch("SELECT * FROM flat ORDER BY id")
@@ -64,13 +64,13 @@ async def _source(buffer: bytes) -> Any:
 
 
 @pytest.mark.parametrize("event", EVENTS)
-async def test_an_event_comes_back_as_it_was(connection: asyncpg.Connection, event: Event) -> None:
-    """Every column."""
+async def test_an_event_comes_back_unchanged(connection: asyncpg.Connection, event: Event) -> None:
+    """In every column."""
     assert (await written(connection, [event])) == [as_stored(event)]
 
 
 async def test_many_events_come_back_in_their_order(connection: asyncpg.Connection) -> None:
-    """Also where projects take turns."""
+    """Also if projects alternate."""
     projects = (PROJECT, OTHER_PROJECT, OTHER_PROJECT)
     events = [an_event(message=f"event {n}", project_id=projects[n % 3]) for n in range(1201)]
 
@@ -84,8 +84,8 @@ NUMBERS = [
 ]  # fmt: skip
 
 
-async def test_numbers_come_back_to_the_digit(connection: asyncpg.Connection) -> None:
-    """As if Postgres had read their text itself, trailing zeros included."""
+async def test_numbers_come_back_to_the_last_digit(connection: asyncpg.Connection) -> None:
+    """As if Postgres had parsed their text, with trailing zeros."""
     events = [an_event(value=Decimal(number)) for number in NUMBERS]
     await written(connection, events)
 
@@ -105,11 +105,11 @@ async def test_numbers_come_back_to_the_digit(connection: asyncpg.Connection) ->
         pytest.param({"date_offset_minutes": 40_000}, id="an offset beyond its column"),
         pytest.param({"message": "\ud800"}, id="a lone surrogate"),
         pytest.param({"type": None}, id="no type"),
-        pytest.param({"value": Decimal("NaN")}, id="no number"),
+        pytest.param({"value": Decimal("NaN")}, id="not a number"),
     ],
 )
-def test_what_no_column_holds_is_told_before_anything_is_sent(members: dict[str, Any]) -> None:
-    """So that the other way can be taken."""
+def test_a_value_beyond_its_column_raises_before_anything_is_sent(members: dict[str, Any]) -> None:
+    """So that the store can use the slow path."""
     with pytest.raises(UNPACKABLE):
         packed_rows([an_event(**members)])
 
@@ -127,10 +127,10 @@ BODIES = [
 
 
 @pytest.mark.parametrize("body", BODIES)
-async def test_both_ways_of_understanding_store_the_same_row(
+async def test_the_fast_and_the_slow_path_store_the_same_row(
     connection: asyncpg.Connection, body: bytes
 ) -> None:
-    """Whether `data` was decoded or is as it came: `jsonb` makes it the same."""
+    """Whether `data` was decoded or passed on as it came: `jsonb` normalizes it."""
     sender = Sender.of(a_post())
     (plain,) = decode_plain_events(body, "") or [None]
     (raw,) = raw_events(body, "")

@@ -1,4 +1,4 @@
-"""Stacks come about with their first event, count what is stored, and drop what nobody wants."""
+"""Stacks are made with their first event, count stored events, and discard events if told to."""
 
 import asyncio
 from datetime import timedelta
@@ -59,7 +59,7 @@ async def firsts(pool: asyncpg.Pool) -> list[bytes]:
 
 
 async def test_a_stack_is_made_of_its_first_event(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """Open, and with all that the event tells of it."""
+    """It is open and has the title, type and tags of that event."""
     event = an_event(
         type="error",
         message="No stock.",
@@ -96,7 +96,7 @@ async def test_a_stack_is_made_of_its_first_event(store: BatchStore, pool: async
 
 
 async def test_totals_are_counted_over_transactions(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """By `count` where an event stands for several; the dates are those of the events."""
+    """An event counts as its `count`; the dates are those of the events."""
     noon = today()
     await store.save(
         [normalized(a_log(date=noon), a_log(date=noon - MINUTE, count=5), a_log(count=0, date=noon))]
@@ -111,8 +111,8 @@ async def test_totals_are_counted_over_transactions(store: BatchStore, pool: asy
     assert await pool.fetchval("SELECT count(*) FROM stacks") == 3
 
 
-async def test_a_total_has_an_end(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """No sender can count a column over its edge, and so hold up the worker."""
+async def test_a_total_is_capped(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """No sender can overflow the column and so block the worker."""
     await a_stack_row(pool, STACK_ID, total_occurrences=2**53 - 3)
 
     assert await store.save([normalized(a_log(count=2**31 - 1))]) == Tally(stored=1)
@@ -121,7 +121,7 @@ async def test_a_total_has_an_end(store: BatchStore, pool: asyncpg.Pool) -> None
 
 
 async def test_exactly_one_event_is_the_first_occurrence(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """The one that was accepted first, however the events lie in their transaction."""
+    """The one accepted first, whatever the order in the transaction."""
     events = [a_log(), a_log(), a_log()]
 
     await store.save([normalized(*events[::-1])])
@@ -130,7 +130,7 @@ async def test_exactly_one_event_is_the_first_occurrence(store: BatchStore, pool
     assert await firsts(pool) == [events[0].id]
 
 
-async def test_replays_and_duplicates_count_nothing(store: BatchStore, pool: asyncpg.Pool) -> None:
+async def test_replays_and_duplicates_do_not_count(store: BatchStore, pool: asyncpg.Pool) -> None:
     """A stack's total is the number of its stored events."""
     batch = normalized(a_log(reference_id="order-4711"), a_log(reference_id="order-4711"), a_log())
 
@@ -141,17 +141,15 @@ async def test_replays_and_duplicates_count_nothing(store: BatchStore, pool: asy
     assert (await stack(pool))["total_occurrences"] == 2
 
 
-async def test_a_stack_of_which_nothing_is_stored_does_not_come_about(
-    store: BatchStore, pool: asyncpg.Pool
-) -> None:
-    """Its only events are duplicates, or refused."""
+async def test_a_stack_without_stored_events_is_not_made(store: BatchStore, pool: asyncpg.Pool) -> None:
+    """Its only events are duplicates or were rejected."""
     await store.save([normalized(a_log(reference_id="order-4711"))])
 
     tally = await store.save(
         [
             normalized(
                 an_event(source="duplicate", reference_id="order-4711"),
-                an_event(source="refused", data=b"{oops"),
+                an_event(source="rejected", data=b"{oops"),
                 a_log(),
             )
         ]
@@ -162,13 +160,13 @@ async def test_a_stack_of_which_nothing_is_stored_does_not_come_about(
     assert len(await firsts(pool)) == 1
 
 
-@pytest.mark.parametrize("is_refused", [True, False])
-async def test_the_next_event_is_first_where_the_first_is_not_stored(
-    store: BatchStore, pool: asyncpg.Pool, *, is_refused: bool
+@pytest.mark.parametrize("is_rejected", [True, False])
+async def test_the_next_event_is_the_first_occurrence_if_the_first_is_not_stored(
+    store: BatchStore, pool: asyncpg.Pool, *, is_rejected: bool
 ) -> None:
-    """Of a new stack whose first event is refused or a duplicate."""
+    """The first event of a new stack is rejected or a duplicate."""
     await store.save([normalized(an_event(source="before", reference_id="order-4711"))])
-    lost = a_log(data=b"{oops") if is_refused else a_log(reference_id="order-4711")
+    lost = a_log(data=b"{oops") if is_rejected else a_log(reference_id="order-4711")
     first, second = a_log(), a_log()
 
     await store.save([normalized(second, lost, first)])
@@ -177,10 +175,10 @@ async def test_the_next_event_is_first_where_the_first_is_not_stored(
     assert (await stack(pool))["total_occurrences"] == 2
 
 
-async def test_events_of_a_discarded_stack_are_dropped_and_counted(
+async def test_events_of_a_discarded_stack_are_counted_as_discarded(
     store: BatchStore, pool: asyncpg.Pool
 ) -> None:
-    """By name; the other events of their post are stored."""
+    """With the reason; the other events of their post are stored."""
     await a_stack_row(pool, STACK_ID, status="discarded")
 
     assert await store.save([normalized(a_log(), an_event(), a_log())]) == Tally(stored=1, discarded=2)
@@ -193,7 +191,7 @@ async def test_events_of_a_discarded_stack_are_dropped_and_counted(
 
 
 async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """From when it was marked on, and once whatever the case of a tag that was sent."""
+    """From when it was marked on, and only if no tag differs from that one in case only."""
     other = an_event(source="basket")
     await store.save([normalized(a_log(tags=("a",)), other)])
     await pool.execute("UPDATE stacks SET occurrences_are_critical = true WHERE id = $1", STACK_ID)
@@ -214,7 +212,9 @@ async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: as
     [
         pytest.param({"status": "fixed", "date_fixed": -MINUTE}, None, "regressed", id="a newer event"),
         pytest.param({"status": "fixed", "date_fixed": MINUTE}, None, "fixed", id="an older event"),
-        pytest.param({"fixed_in_version": "1.2"}, "1.2.0", "regressed", id="the version that was to mend it"),
+        pytest.param(
+            {"fixed_in_version": "1.2"}, "1.2.0", "regressed", id="the version that should have fixed it"
+        ),
         pytest.param({"fixed_in_version": "1.2"}, "1.10", "regressed", id="a newer version"),
         pytest.param({"fixed_in_version": "1.2"}, "1.1.9", "fixed", id="an older version"),
         pytest.param(
@@ -224,7 +224,7 @@ async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: as
             {"fixed_in_version": "1.0.0-beta.2"}, "1.0.0-beta.11", "regressed", id="a newer pre-release"
         ),
         pytest.param({"fixed_in_version": "1.2"}, None, "fixed", id="no version"),
-        pytest.param({"fixed_in_version": "1.2"}, 7, "fixed", id="a version that is none"),
+        pytest.param({"fixed_in_version": "1.2"}, 7, "fixed", id="a version that is not a text"),
         pytest.param(
             {"status": "snoozed", "snooze_until_utc": -MINUTE},
             None,
@@ -235,10 +235,10 @@ async def test_events_of_a_critical_stack_are_tagged(store: BatchStore, pool: as
         pytest.param({"status": "ignored"}, None, "ignored", id="ignored"),
     ],
 )
-async def test_a_stack_comes_back_with_an_event_that_should_not_be(
+async def test_an_event_reopens_a_fixed_or_snoozed_stack(
     store: BatchStore, pool: asyncpg.Pool, members: dict[str, Any], version: Any, status: str
 ) -> None:
-    """What is fixed regresses, by date or by version; a snooze ends. Times are as long after the event."""
+    """A fixed stack regresses by date or version; a snooze ends. Times are relative to the event."""
     fixed = {"status": "fixed", "date_fixed": today() - MINUTE} if "fixed_in_version" in members else {}
     times = {name: today() + value for name, value in members.items() if isinstance(value, timedelta)}
     await a_stack_row(pool, STACK_ID, **(fixed | members | times))
@@ -250,16 +250,16 @@ async def test_a_stack_comes_back_with_an_event_that_should_not_be(
 
 
 @pytest.fixture(params=[chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"])
-def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+def rows_per_statement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many rows one statement touches."""
     monkeypatch.setattr(chunks, "ROWS_PER_STATEMENT", request.param)
     return int(request.param)
 
 
 async def test_no_statement_touches_more_stacks_than_a_slow_server_can_do(
-    pool: asyncpg.Pool, rows_at_once: int
+    pool: asyncpg.Pool, rows_per_statement: int
 ) -> None:
-    """Or it would be given up and repeated for ever, however often it is read."""
+    """Otherwise it would time out, and so would each retry."""
     events = [an_event(source=f"source-{number}") for number in range(20)]
     queries: list[str] = []
     async with pool.acquire() as connection, connection.transaction():
@@ -268,14 +268,14 @@ async def test_no_statement_touches_more_stacks_than_a_slow_server_can_do(
             await stack_writer.begin(events)
             await stack_writer.end(events, ())
 
-    number = -(-len(events) // rows_at_once)
+    number = -(-len(events) // rows_per_statement)
     assert sum("INSERT INTO stacks" in query for query in queries) == number
     assert sum("UPDATE stacks" in query for query in queries) == number
 
 
-@pytest.mark.usefixtures("rows_at_once")
-async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -> None:
-    """Several workers meet many new stacks at once, in any order: no deadlock, one first occurrence each."""
+@pytest.mark.usefixtures("rows_per_statement")
+async def test_concurrent_workers_with_new_stacks_agree_on_the_first_occurrence(pool: asyncpg.Pool) -> None:
+    """Many new stacks in opposite orders: no deadlock, and one first occurrence each."""
     sources = [f"source-{number}" for number in range(40)]
 
     async with asyncio.TaskGroup() as tasks:
@@ -290,9 +290,9 @@ async def test_savers_of_one_new_stack_agree_who_was_first(pool: asyncpg.Pool) -
     assert [row["total_occurrences"] for row in rows] == [6] * 40
 
 
-@pytest.mark.usefixtures("rows_at_once")
-async def test_savers_of_known_stacks_lose_no_total(pool: asyncpg.Pool) -> None:
-    """They wait for one another in one order, and each adds to what the others left."""
+@pytest.mark.usefixtures("rows_per_statement")
+async def test_concurrent_workers_with_known_stacks_lose_no_count(pool: asyncpg.Pool) -> None:
+    """They lock the stacks in the same order, and each adds to the total of the others."""
     sources = [f"source-{number}" for number in range(20)]
     await BatchStore(pool).save([normalized(*[an_event(source=name) for name in sources])])
 
@@ -305,14 +305,14 @@ async def test_savers_of_known_stacks_lose_no_total(pool: asyncpg.Pool) -> None:
     assert [row["total_occurrences"] for row in rows] == [1 + 8 * 2] * 20
 
 
-async def test_a_saver_that_dies_leaves_the_first_occurrence_to_another(
+async def test_a_worker_that_dies_leaves_the_first_occurrence_to_another(
     database_url: str, pool: asyncpg.Pool
 ) -> None:
-    """Its stack was never there for anybody else."""
+    """Its stack was never visible to others."""
     small_pool = await create_pool(database_url, max_size=1, application_name="victim")
     try:
         async with pool.acquire() as blocker, blocker.transaction():
-            # The victim has written its stack, and waits at the totals' neighbour, near its end.
+            # The victim has inserted its stack, and waits for the table of usage near its end.
             await blocker.execute("LOCK TABLE usage")
             dying = asyncio.create_task(BatchStore(small_pool).save([normalized(a_log())]))
             await until(lambda: _is_waiting(pool, "victim"), what="the victim waits")
@@ -341,7 +341,7 @@ async def _is_waiting(pool: asyncpg.Pool, application_name: str) -> bool:
     )
 
 
-async def test_a_stack_deleted_meanwhile_is_made_again(
+async def test_a_stack_deleted_in_the_meantime_is_made_again(
     store: BatchStore, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction is repeated; no event is stored without its stack."""
@@ -350,7 +350,7 @@ async def test_a_stack_deleted_meanwhile_is_made_again(
     write = "collector.database.writing.event_writer.EventWriter.write"
 
     async def delete_stacks(*_arguments: object) -> None:
-        """As somebody else does while events are written."""
+        """What another process does while events are written."""
         await pool.execute("DELETE FROM stacks")
 
     with monkeypatch.context() as meanwhile:
@@ -363,8 +363,10 @@ async def test_a_stack_deleted_meanwhile_is_made_again(
     assert len(await firsts(pool)) == 2
 
 
-async def test_no_text_is_refused_for_a_stack(store: BatchStore, pool: asyncpg.Pool) -> None:
-    """A text that no column takes costs its event alone, never the transaction."""
+async def test_a_bad_text_in_a_stack_does_not_fail_the_transaction(
+    store: BatchStore, pool: asyncpg.Pool
+) -> None:
+    """Its event becomes a dead letter, and the other event is stored."""
     odd = an_event(
         type="x\0y",
         message="\ud800",

@@ -24,7 +24,7 @@ OTHER_ORGANIZATION = uuid5(ORGANIZATION, "other")
 
 @pytest.fixture
 async def owned(pool: asyncpg.Pool) -> asyncpg.Pool:
-    """A project of each of two organizations; the one of which there is usage has another one."""
+    """Two organizations with a project each; the first one has a further project."""
     for number, (organization, project) in enumerate(
         ((ORGANIZATION, PROJECT), (OTHER_ORGANIZATION, OTHER_PROJECT), (ORGANIZATION, third()))
     ):
@@ -41,26 +41,26 @@ async def owned(pool: asyncpg.Pool) -> asyncpg.Pool:
 
 
 def third() -> UUID:
-    """The other project of the first organization."""
+    """The further project of the first organization."""
     return uuid5(PROJECT, "third")
 
 
 async def count(pool: asyncpg.Pool, events: int, hour: datetime = HOUR, **more: str | UUID) -> None:
-    """Count stored events of the project, unless said otherwise."""
+    """Count events, by default stored ones of the first project."""
     project_id = UUID(str(more.get("project_id", PROJECT)))
     key = UsageKey(project_id, hour, Outcome(str(more.get("outcome", "stored"))), str(more.get("reason", "")))
     async with pool.acquire() as connection:
         await add_usage(connection, {key: events})
 
 
-async def of_project(pool: asyncpg.Pool, project_id: UUID = PROJECT) -> Usage | None:
-    """What is read of one project."""
+async def read_project(pool: asyncpg.Pool, project_id: UUID = PROJECT) -> Usage | None:
+    """The usage of one project."""
     async with pool.acquire() as connection:
         return (await project_usage(connection, [project_id], NOW)).get(project_id)
 
 
-async def test_outcomes_are_what_they_are_called(owned: asyncpg.Pool) -> None:
-    """What the worker derived is stored; duplicates and other dead letters are in nothing."""
+async def test_each_outcome_is_counted_under_its_name(owned: asyncpg.Pool) -> None:
+    """Derived events count as stored; duplicates and other dead letters are not shown."""
     await count(owned, 5)
     await count(owned, 1, reason=DERIVED)
     await count(owned, 2, outcome="discarded", reason="too_old")
@@ -70,16 +70,16 @@ async def test_outcomes_are_what_they_are_called(owned: asyncpg.Pool) -> None:
     await count(owned, 9, outcome="dead_lettered", reason="too_deep")
 
     counts = Counts(total=6, discarded=5, too_big=1)
-    assert await of_project(owned) == Usage({MONTH: counts}, {HOUR: counts})
-    assert await of_project(owned, third()) is None
+    assert await read_project(owned) == Usage({MONTH: counts}, {HOUR: counts})
+    assert await read_project(owned, third()) is None
 
 
-async def test_a_year_and_a_week_are_read(owned: asyncpg.Pool) -> None:
-    """What lies before has been counted and is not shown."""
+async def test_a_year_of_months_and_a_week_of_hours_are_read(owned: asyncpg.Pool) -> None:
+    """Earlier counts are stored but not shown."""
     for days, events in ((0, 1), (1, 2), (7, 4), (8, 8), (325, 16), (360, 32)):
         await count(owned, events, HOUR - timedelta(days=days))
 
-    usage = await of_project(owned)
+    usage = await read_project(owned)
 
     assert usage is not None
     assert {hour: counts.total for hour, counts in usage.hours.items()} == {
@@ -93,8 +93,8 @@ async def test_a_year_and_a_week_are_read(owned: asyncpg.Pool) -> None:
     }
 
 
-async def test_an_organization_has_what_its_projects_have(owned: asyncpg.Pool) -> None:
-    """And nothing of another's; several are read at once."""
+async def test_an_organizations_usage_is_that_of_its_projects(owned: asyncpg.Pool) -> None:
+    """And of no others; several organizations are read with one query."""
     await count(owned, 5)
     await count(owned, 2, project_id=third())
     await count(owned, 9, project_id=OTHER_PROJECT)
@@ -113,7 +113,7 @@ async def test_an_organization_has_what_its_projects_have(owned: asyncpg.Pool) -
 async def test_deleted_events_are_counted_in_the_month_and_the_first_hour_of_their_day(
     owned: asyncpg.Pool,
 ) -> None:
-    """Of the time when they were accepted."""
+    """By the time of acceptance."""
     await owned.executemany(
         "INSERT INTO removed_events (project_id, day, events) VALUES ($1, $2, $3)",
         [
@@ -121,24 +121,24 @@ async def test_deleted_events_are_counted_in_the_month_and_the_first_hour_of_the
             for days, events in ((0, 1), (7, 2), (21, 4), (400, 8))
         ],
     )
-    usage = await of_project(owned)
+    usage = await read_project(owned)
 
     midnight = HOUR.replace(hour=0)
     assert usage == Usage({MONTH: Counts(deleted=7)}, {midnight: Counts(deleted=1)})
 
 
-async def test_months_are_always_what_their_hours_come_to(pool: asyncpg.Pool) -> None:
-    """Also when several workers count at the same time, in any order: nobody waits in a circle."""
+async def test_months_are_the_sums_of_their_hours(pool: asyncpg.Pool) -> None:
+    """Also if several workers count concurrently in any order: there is no deadlock."""
     hours = [datetime(2026, 10, 31, 22, tzinfo=UTC) + timedelta(hours=number) for number in range(4)]
     projects = [uuid5(PROJECT, str(number)) for number in range(3)]
 
     async def work(number: int) -> None:
-        for turn in range(20):
-            some = [(turn + number + step) % len(hours) for step in range(1 + number % 3)]
+        for step_number in range(20):
+            some = [(step_number + number + step) % len(hours) for step in range(1 + number % 3)]
             counts = {
-                UsageKey(project, hours[place], Outcome.STORED): turn + 1
+                UsageKey(project, hours[index], Outcome.STORED): step_number + 1
                 for project in projects[:: 1 if number % 2 else -1]
-                for place in some
+                for index in some
             }
             async with pool.acquire() as connection, connection.transaction():
                 await add_usage(connection, counts)
@@ -156,8 +156,8 @@ async def test_months_are_always_what_their_hours_come_to(pool: asyncpg.Pool) ->
     assert len(by_months) == 6
 
 
-async def test_what_was_counted_before_there_were_months_is_in_them(empty_database_url: str) -> None:
-    """The migration adds it up."""
+async def test_the_migration_adds_up_earlier_hours_into_months(empty_database_url: str) -> None:
+    """An installation that has counted hours only."""
     await migrate(empty_database_url)
     pool = await create_pool(empty_database_url, max_size=1)
     try:
