@@ -130,6 +130,7 @@ async def _reach(url: str, connect: Callable[[], Awaitable[Reached]], wait_secon
     while True:
         try:
             return await connect()
+        # Wrong settings end the start immediately; errors that may pass are retried until the time is up.
         except asyncpg.InvalidAuthorizationSpecificationError as error:
             raise ServerError(f"Postgres at {shown} does not let us in: {error}.", "database_url") from None
         except asyncpg.InvalidCatalogNameError as error:

@@ -31,7 +31,7 @@ async def in_sessions(pool: asyncpg.Pool, *events: Event, active: ActiveSessions
         async with connection.transaction():
             result = session_writer.assign(events)
             await session_writer.flush()
-        session_writer.remember()
+        session_writer.update_cache()
     return result
 
 

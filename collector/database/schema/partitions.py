@@ -26,6 +26,13 @@ _DROP_LOCK_WAIT: Final = "300ms"
 _DROP_TRIES: Final = 5
 _DROP_PAUSE_SECONDS: Final = 1.0
 
+_RECORD_RUN: Final = """
+    WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'leaves')
+    INSERT INTO maintenance_runs (job, ran_utc) VALUES ('leaves', now())
+    ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc
+    RETURNING ran_utc, (SELECT ran_utc FROM last) AS last_utc
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class PartitionChanges:
@@ -42,7 +49,9 @@ async def maintain_partitions(pool: asyncpg.Pool, retention_days: int, days_ahea
     than a day since the last run: a clock that jumps must not delete data before an operator can notice.
     """
     async with connected(pool) as connection:
-        now, is_clock_steady = await _start_run(connection)
+        run = await connection.fetchrow(_RECORD_RUN)
+        now, last = run["ran_utc"], run["last_utc"]
+        is_clock_steady = last is not None and abs(now - last) <= _DAY
         today = now.astimezone(UTC).date()
         made = await make_missing_partitions(connection, [today + _DAY * n for n in range(days_ahead + 1)])
         expired = [
@@ -105,20 +114,6 @@ async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list
 
 async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
     return tuple([day for day in days if await _make(connection, day)])
-
-
-async def _start_run(connection: asyncpg.Connection) -> tuple[datetime, bool]:
-    """Record the run; returns Postgres's time, and whether it is within a day of the last run's."""
-    row = await connection.fetchrow(
-        """
-        WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'leaves')
-        INSERT INTO maintenance_runs (job, ran_utc) VALUES ('leaves', now())
-        ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc
-        RETURNING ran_utc, (SELECT ran_utc FROM last) AS last_utc
-        """
-    )
-    now, last = row["ran_utc"], row["last_utc"]
-    return now, last is not None and abs(now - last) <= _DAY
 
 
 async def _make(connection: asyncpg.Connection, day: date) -> bool:

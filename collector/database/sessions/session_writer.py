@@ -32,7 +32,7 @@ _FLUSH_CHUNK: Final = 1000
 class SessionWriter:
     """The sessions of one storing transaction: call `begin` before it, `assign` and `flush` inside it.
 
-    Call `remember` only after its commit: a transaction that fails must not change the cache. Without an
+    Call `update_cache` only after its commit: a transaction that fails must not change the cache. Without an
     `active` cache the installation has no sessions.
     """
 
@@ -80,7 +80,7 @@ class SessionWriter:
             self._flushed = self._active.overdue(self._joined.latest)
         await flush_sessions(self._connection, [*self._uncached.touched, *self._flushed])
 
-    def remember(self) -> None:
+    def update_cache(self) -> None:
         """Update the cache with what is committed now."""
         if self._active is not None:
             self._active.mark_stored(self._joined.latest, self._flushed)
@@ -89,27 +89,28 @@ class SessionWriter:
     async def _assign_misses(self, events: Sequence[Event], active: ActiveSessions) -> Assignment:
         """Assign events whose sessions the cache cannot answer for: find or insert these in Postgres."""
         dates = dates_by_key(events)
-        remembered = active.find(dates)
-        known = await self._find({key: dates[key] for key in remembered}, remembered)
-        result = assign([event for event in events if event.session_key in remembered], known)
+        cached = active.find(dates)
+        # Sessions of keys in the cache exist: most need no lock.
+        known = await self._find({key: dates[key] for key in cached}, cached)
+        result = assign([event for event in events if event.session_key in cached], known)
         # A key that is not in the cache is usually new, so it is looked up only once, under its lock.
-        to_begin = (dates.keys() - remembered.keys()) | {session.key for session in result.new}
+        to_begin = (dates.keys() - cached.keys()) | {session.key for session in result.new}
         if not to_begin:
             return result
         async with self._connection.transaction():
             await hold_keys(self._connection, to_begin)
             # Another worker may have inserted them before we got the locks.
-            known |= await self._find({key: dates[key] for key in to_begin}, remembered)
+            known |= await self._find({key: dates[key] for key in to_begin}, cached)
             result = assign(events, known)
             await begin_sessions(self._connection, result.new)
         return result
 
     async def _find(
-        self, dates: Dates, remembered: Mapping[SessionKey, Session]
+        self, dates: Dates, cached: Mapping[SessionKey, Session]
     ) -> dict[SessionKey, list[Session]]:
         """The sessions' rows, updated with the activity that is only in the cache."""
         found = await find_sessions(self._connection, dates)
-        for key, session in remembered.items():
+        for key, session in cached.items():
             for row in found.get(key, ()):
                 if row.start_event_id == session.start_event_id:
                     row.last_utc = max(row.last_utc, session.last_utc)

@@ -44,7 +44,7 @@ _BY_REFERENCE: Final = """
     FROM unnest($1::uuid[], $2::uuid[], $3::text[]) AS wanted (id, project_id, reference_id)
 """
 FORGET: Final = "DELETE FROM user_descriptions WHERE stored_utc < now() - $1::interval RETURNING 1"
-_AGAIN: Final = """
+_POSTPONE: Final = """
     UPDATE user_descriptions
     SET tries = tries + 1, due_utc = now() + least(interval '1 second' * 2 ^ least(tries, 20), $2::interval)
     WHERE id = ANY($1)
@@ -86,7 +86,7 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
         await connection.execute("DELETE FROM user_descriptions WHERE id = ANY($1)", [*done, *refused])
         missing = {row["id"] for row in rows}.difference(done, refused)
         if missing:
-            await connection.execute(_AGAIN, sorted(missing), LONGEST_PAUSE)
+            await connection.execute(_POSTPONE, sorted(missing), LONGEST_PAUSE)
     return Described(len(rows), len(done), len(refused))
 
 
@@ -158,6 +158,7 @@ async def _apply(
                 ],
             )
     except DATA_FAULTS:
+        # One bad description fails all of them: apply them one by one to find it.
         if len(ready) == 1:
             return set(), {ready[0]["id"]}
         one_by_one = [await _apply(connection, [row], event_ids) for row in ready]

@@ -64,6 +64,7 @@ async def claim_batch_ids(
     new = [by_id[batch_id] for batch_id in ids if batch_id in new_ids]
     if len(new) == len(batches):
         return NewAndRepeated(new)
+    # The others were stored before: from the same entry (a replay) or from another one (a repeat).
     new_entries = {_entry(batch) for batch in new}
     known = {_entry(batch): batch for batch in batches if not batch.is_part}
     return NewAndRepeated(

@@ -103,6 +103,7 @@ def _numeric(value: Decimal) -> bytes:
             return _two_groups(12, 2, 0, 0, len(fraction), high, low)
     if len(whole) > _USUAL_DIGITS or len(fraction) > _GROUP_DIGITS or "E" in text or not whole[-1].isdigit():
         return _unusual_numeric(value)
+    # At most three groups: up to eight digits before the point and four after it.
     high, low = divmod(abs(int(whole)), _GROUP)
     groups = [high, low, int(fraction.ljust(_GROUP_DIGITS, "0"))]
     weight = 1

@@ -56,24 +56,22 @@ class EventWriter:
     async def write(self, days: Mapping[date, Sequence[Event]]) -> None:
         """Store the events of each day, the earliest day first: the first event with a reference wins."""
         for day in sorted(days):
-            await self._write_day(day, days[day])
-
-    async def _write_day(self, day: date, events: Sequence[Event]) -> None:
-        if self._midnight is not None:
-            repeats = await self._midnight.repeats(self._connection, day, events)
-            self.duplicates += [event for event in events if event.id in repeats]
-            events = _without(repeats, events)
-        ordered = _in_locking_order(events)
-        repeated = _repeated(ordered)
-        # The fast path takes all events but those whose reference repeats within this transaction.
-        if self.is_direct and await self._try_copy(day, events, _without(repeated, ordered)):
-            self.duplicates += [event for event in ordered if event.id in repeated]
-            return
-        # Staging takes the repeats too: if the first event with a reference is rejected, the next is stored.
-        stored = await self._staging.store(ordered) | self._rejected.ids
-        duplicates = [event for event in ordered if event.id not in stored]
-        self.is_direct = len(duplicates) <= len(repeated)
-        self.duplicates += duplicates
+            events = days[day]
+            if self._midnight is not None:
+                repeats = await self._midnight.repeats(self._connection, day, events)
+                self.duplicates += [event for event in events if event.id in repeats]
+                events = _without(repeats, events)
+            ordered = _in_locking_order(events)
+            repeated = _repeated(ordered)
+            # The fast path takes all events but those whose reference repeats within this transaction.
+            if self.is_direct and await self._try_copy(day, events, _without(repeated, ordered)):
+                self.duplicates += [event for event in ordered if event.id in repeated]
+                continue
+            # Staging gets the repeats too: if the first event of a reference is rejected, the next is stored.
+            stored = await self._staging.store(ordered) | self._rejected.ids
+            duplicates = [event for event in ordered if event.id not in stored]
+            self.is_direct = len(duplicates) <= len(repeated)
+            self.duplicates += duplicates
 
     async def _try_copy(self, day: date, events: Sequence[Event], ordered: Sequence[Event]) -> bool:
         """COPY the events in `ordered`, which are some or all of `events`. False: none was stored."""

@@ -48,6 +48,7 @@ class StackWriter:
         # Asking every time costs less than a cache of stacks would save.
         rows = await self._connection.fetch(_KNOWN, [UUID(bytes=id_) for id_ in stack_ids])
         known = {row["id"].bytes: row for row in rows}
+        # Events of discarded stacks are dropped, those of critical ones tagged; fixed stacks may regress.
         discarded = {id_ for id_, row in known.items() if row["is_discarded"]}
         if discarded:
             self.discarded = [event for event in events if event.stack.id in discarded]

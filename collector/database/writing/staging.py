@@ -61,7 +61,18 @@ class Staging:
                     await self._connection.execute("TRUNCATE staging")
                 self._is_used = True
                 await self._connection.copy_records_to_table(
-                    "staging", records=map(_row, events), columns=_IDS + _OTHERS
+                    "staging",
+                    records=(
+                        (
+                            UUID(bytes=event.id),
+                            UUID(bytes=event.project_id),
+                            UUID(bytes=event.organization_id),
+                            UUID(bytes=event.stack_id),
+                            *_others(event),
+                        )
+                        for event in events
+                    ),
+                    columns=_IDS + _OTHERS,
                 )
                 stored.update(row["id"].bytes for row in await self._connection.fetch(_MOVE))
         except DATA_FAULTS as error:
@@ -93,15 +104,4 @@ def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLett
         project_id=UUID(bytes=event.project_id),
         organization_id=UUID(bytes=event.organization_id),
         content_type="application/json",
-    )
-
-
-def _row(event: Event) -> tuple[object, ...]:
-    """The values of `_COLUMNS`."""
-    return (
-        UUID(bytes=event.id),
-        UUID(bytes=event.project_id),
-        UUID(bytes=event.organization_id),
-        UUID(bytes=event.stack_id),
-        *_others(event),
     )

@@ -122,7 +122,7 @@ class BatchStore:
                 written = await self._write(connection, prepared, may_reject_all=may_refuse_all)
         # A transaction that wrote nothing (all replays) does not prove that the original is on disk.
         if written.claimed.new:
-            prepared.sessions.remember()
+            prepared.sessions.update_cache()
         if not may_refuse_all:
             self._breaker.record(written.rejected)
         self._is_direct = written.is_direct
@@ -161,7 +161,7 @@ class BatchStore:
     ) -> _Written:
         claimed = await claim_batch_ids(connection, prepared.batches)
         new, events = claimed.new, prepared.events
-        if len(new) < len(prepared.batches):
+        if len(new) < len(prepared.batches):  # some are replays or repeats
             events = [event for batch in new for event in batch.events]
         if prepared.midnight is not None:
             await prepared.midnight.pass_gate(connection, events)
