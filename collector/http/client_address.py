@@ -186,6 +186,7 @@ def _parse_node(text: str) -> Address | None:
     """Parse an address, maybe with a port (`203.0.113.9:5123`, `[2001:db8::1]:5123`), brackets or quotes."""
     text = _unquoted(text)
     port = ""
+    # [IPv6], [IPv6]:port, IPv4:port; a bare IPv6 address has several colons and no port.
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or ":" not in text:

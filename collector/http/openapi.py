@@ -168,10 +168,10 @@ def _parameter(parameter: Parameter, schemas: _Schemas) -> dict[str, Any]:
         "description": parameter.description,
         "schema": schemas.add(parameter.kind),
     }
+    # The API page fills in examples and sends them: only required parameters may have one.
     if parameter.is_required and parameter.example is not None:
         described["example"] = parameter.example
     elif parameter.example is not None:
-        # In words only: the API page would fill the example in and send it.
         described["description"] += f" For example `{parameter.example}`."
     return described
 

@@ -216,9 +216,11 @@ class PostQueue:
             try:
                 await self._sink.append(shard, batch)
             except BrokerFull:
+                # Out of memory: repeating would only fail again.
                 self._backpressure.note_refused_write()
                 return self._reasons.refusal(QUEUE_FULL)
             except BrokerUnavailable as error:
+                # The batch may have been written and only the reply lost: its id makes a repeat harmless.
                 if self._clock.monotonic() - started > APPEND_SECONDS:
                     self._reasons.note(QUEUE_UNAVAILABLE, str(error))
                     return self._reasons.refusal(QUEUE_UNAVAILABLE)

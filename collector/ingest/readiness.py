@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from collector.broker.durability import Durability, durability_of
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
-from collector.broker.queue_load import QueueLoad, check_writable, queue_load
+from collector.broker.queue_load import check_writable, queue_load
 from collector.broker.shards import Shards
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.domain.reasons import (
@@ -117,7 +117,8 @@ class Readiness:
         """Raises nothing: failures set a reason, or are counted and logged."""
         self._reasons.expire()
         try:
-            await self._check_disk()
+            if self._disk is not None:
+                self._backpressure.observe_disk(await asyncio.to_thread(_free_bytes, self._disk))
             await self._check_queue()
         except BrokerUnavailable as error:
             self._reasons.put(QUEUE_UNAVAILABLE, str(error))
@@ -134,17 +135,17 @@ class Readiness:
             self._judge_durability(self._durability)
             await self._check_tokens_and_clock()
         load = load.bounded_by(self._durability.maxmemory_bytes)
-        self._reasons.put(MEMORY_LIMIT, self._memory_problem(load))
+        # Without a known limit there is no backpressure, and posts could fill the machine's memory.
+        problem = None
+        if self._is_strict and not (load.limit_bytes and load.shows_memory):
+            problem = f"{_NO_LIMIT if load.shows_memory else _HIDDEN_LIMIT} {_RELAXED}"
+        self._reasons.put(MEMORY_LIMIT, problem)
         try:
             await check_writable(self._redis, self._keys)
         except BrokerFull:
             self._backpressure.observe(load, is_over=True)
         else:
             self._backpressure.observe(load)
-
-    async def _check_disk(self) -> None:
-        if self._disk is not None:
-            self._backpressure.observe_disk(await asyncio.to_thread(_free_bytes, self._disk))
 
     def _judge_durability(self, found: Durability) -> None:
         """A 202 promises no more than the fsync behind it."""
@@ -159,22 +160,15 @@ class Readiness:
             f"appendonly yes, appendfsync always and noeviction {_RELAXED}",
         )
 
-    def _memory_problem(self, load: QueueLoad) -> str | None:
-        """What is wrong with the memory limit, without which posts could fill the machine's memory."""
-        if not self._is_strict or (load.limit_bytes and load.shows_memory):
-            return None
-        return f"{_NO_LIMIT if load.shows_memory else _HIDDEN_LIMIT} {_RELAXED}"
-
     async def _check_tokens_and_clock(self) -> None:
         """Check that the projection is fresh: only then an unknown token is invalid. Compare the clocks."""
         age = await self._projection.swept_seconds_ago()
         with translated():
             seconds, micros = await self._redis.time()
-        if age is not None:
-            self._metrics.projection_age_seconds.set(age)
         if age is None:
             self._reasons.put(TOKENS, "it has not been swept yet")
         else:
+            self._metrics.projection_age_seconds.set(age)
             problem = None if is_fresh(age) else f"it was last swept {age:.0f} seconds ago"
             self._reasons.put(TOKENS, problem)
         skew = self._clock.now_ms() / 1000 - (seconds + micros / 1e6)

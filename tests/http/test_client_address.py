@@ -1,4 +1,4 @@
-"""Whose word counts for where a request came from."""
+"""The client's address and scheme, as reported by trusted proxies."""
 
 import pytest
 from aiohttp import web
@@ -67,8 +67,8 @@ def found(*lines: str, name: str = "X-Forwarded-For", peer: str = PROXY, believe
         pytest.param([", ".join(["198.51.100.1", *["10.1.1.1"] * 40])], "10.1.1.1", id="endless proxies"),
     ],
 )
-def test_the_last_address_that_is_no_proxy_of_ours_counts(lines: list[str], expected: str) -> None:
-    """What stands left of it was written by the client and may be anything."""
+def test_the_last_address_that_is_not_a_trusted_proxy_counts(lines: list[str], expected: str) -> None:
+    """Everything before it was written by the client and may be anything."""
     assert found(*lines) == expected
 
 
@@ -101,19 +101,19 @@ def test_the_last_address_that_is_no_proxy_of_ours_counts(lines: list[str], expe
         pytest.param(['"' * 4000, "," * 4000, "for=6.6.6.6, " + ";" * 4000 + "!"], PROXY, id="much rubbish"),
     ],
 )
-def test_forwarded_is_read_from_its_end_as_well(lines: list[str], expected: str) -> None:
+def test_forwarded_is_read_from_its_end_too(lines: list[str], expected: str) -> None:
     """RFC 7239: whatever a client writes into it, what a proxy has appended is found."""
     assert found(*lines, name="Forwarded") == expected
 
 
 @pytest.mark.parametrize("name", ["X-Real-IP", "CF-Connecting-IP"])
-def test_any_header_can_be_the_one(name: str) -> None:
-    """Named in any case, as headers are."""
+def test_any_header_can_be_the_trusted_one(name: str) -> None:
+    """Header names ignore case."""
     assert found("203.0.113.9", name=name, believed=name.swapcase()) == "203.0.113.9"
 
 
 @pytest.mark.parametrize("believed", ["x-forwarded-for", "forwarded", "x-real-ip"])
-def test_exactly_one_header_is_believed(believed: str) -> None:
+def test_only_one_header_is_trusted(believed: str) -> None:
     """A proxy that writes one passes the client's own other ones through."""
     forged = {
         "x-forwarded-for": "6.6.6.6",
@@ -128,8 +128,8 @@ def test_exactly_one_header_is_believed(believed: str) -> None:
 
 
 @pytest.mark.parametrize("networks", [[], ["192.0.2.1"]], ids=["nobody is trusted", "another proxy is"])
-def test_nobody_else_is_believed(networks: list[str]) -> None:
-    """Anybody can write a header."""
+def test_headers_from_other_peers_are_ignored(networks: list[str]) -> None:
+    """Any client can write a header."""
     request = a_request(("X-Forwarded-For", "198.51.100.1"))
 
     assert client_address(request, trusted_proxies(networks, "x-forwarded-for")) == PROXY
@@ -137,8 +137,8 @@ def test_nobody_else_is_believed(networks: list[str]) -> None:
 
 @pytest.mark.parametrize("networks", [["10.0.0.0/8"], ["::ffff:10.0.0.0/104"]], ids=["IPv4", "mapped"])
 @pytest.mark.parametrize("peer", [PROXY, f"::ffff:{PROXY}"], ids=["IPv4 peer", "mapped peer"])
-def test_a_mapped_peer_is_the_address_it_stands_for(peer: str, networks: list[str]) -> None:
-    """A socket of both families sees IPv4 so."""
+def test_a_mapped_ipv4_address_counts_as_ipv4(peer: str, networks: list[str]) -> None:
+    """A dual-stack socket reports IPv4 peers as mapped addresses."""
     believed = trusted_proxies(networks, "x-forwarded-for")
 
     assert client_address(a_request(("X-Forwarded-For", "203.0.113.9"), peer=peer), believed) == "203.0.113.9"
@@ -147,8 +147,8 @@ def test_a_mapped_peer_is_the_address_it_stands_for(peer: str, networks: list[st
 
 
 @pytest.mark.parametrize("peer", ["", "/run/headrace.sock"])
-def test_a_peer_without_an_address_is_no_proxy(peer: str) -> None:
-    """It is told as it is."""
+def test_a_peer_without_an_ip_address_is_not_a_proxy(peer: str) -> None:
+    """It is returned unchanged."""
     assert found("203.0.113.9", peer=peer) == peer
 
 
@@ -166,8 +166,8 @@ def test_limits_count_a_clients_whole_network(peer: str, counted: str) -> None:
     assert counted_address(a_request(peer=peer), trusted_proxies([], "x-forwarded-for")) == counted
 
 
-def test_a_network_that_is_none_stops_the_start() -> None:
-    """One line that names the variable."""
+def test_an_invalid_network_stops_the_start() -> None:
+    """One line names the setting."""
     with pytest.raises(StartError, match="HEADRACE_TRUSTED_PROXIES holds 'lan'"):
         trusted_networks(["lan"])
 
@@ -185,10 +185,8 @@ def test_a_network_that_is_none_stops_the_start() -> None:
         pytest.param([], [""], "http", id="nothing"),
     ],
 )
-def test_a_trusted_proxy_is_believed_that_it_took_https(
-    forwarded: list[str], said: list[str], scheme: str
-) -> None:
-    """Addresses in answers begin with it."""
+def test_a_trusted_proxy_reports_https(forwarded: list[str], said: list[str], scheme: str) -> None:
+    """Links in answers begin with the scheme."""
     lines = [("X-Forwarded-For", line) for line in forwarded] + [("X-Forwarded-Proto", line) for line in said]
     believed = trusted_proxies(OURS, "x-forwarded-for")
 
@@ -206,8 +204,8 @@ def test_a_trusted_proxy_is_believed_that_it_took_https(
         pytest.param("for=203.0.113.9", "http", id="nothing said"),
     ],
 )
-def test_forwarded_tells_the_scheme_as_well(line: str, scheme: str) -> None:
-    """Then `X-Forwarded-Proto` is the client's own."""
+def test_forwarded_reports_the_scheme_too(line: str, scheme: str) -> None:
+    """`X-Forwarded-Proto` was sent by the client then."""
     request = a_request(("Forwarded", line), ("X-Forwarded-Proto", "https"))
 
     assert client_scheme(request, trusted_proxies(OURS, "forwarded")) == scheme

@@ -1,4 +1,4 @@
-"""Whether one more request is taken, and what is said of those that are left."""
+"""The request limit: counting, refusing and the headers that show what is left."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
 
 
 class FakeCounters:
-    """Counts in memory, or is out of reach."""
+    """Counts in memory, or is unreachable."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -66,14 +66,16 @@ async def said(throttle: Throttle, who: str = "user:1", status: int = 200) -> tu
     return response.headers.get(LIMIT), response.headers.get(REMAINING)
 
 
-async def test_without_a_limit_nobody_is_counted(counters: FakeCounters, clock: FakeClock) -> None:
-    """Nor is anything said of one."""
+async def test_without_a_limit_requests_are_not_counted(counters: FakeCounters, clock: FakeClock) -> None:
+    """Answers have no headers about a limit."""
     assert await said(Throttle(counters, 0, clock)) == (None, None)
     assert counters.asked == 0
 
 
-async def test_what_is_left_is_said_and_more_is_refused(counters: FakeCounters, clock: FakeClock) -> None:
-    """Of each on its own; whoever is refused hears when the next quarter hour begins."""
+async def test_answers_show_what_is_left_and_requests_beyond_the_limit_are_refused(
+    counters: FakeCounters, clock: FakeClock
+) -> None:
+    """Each caller is counted separately; a refusal says when the next window begins."""
     throttle = Throttle(counters, 2, clock)
 
     assert await said(throttle, status=202) == ("2", "1")
@@ -84,16 +86,16 @@ async def test_what_is_left_is_said_and_more_is_refused(counters: FakeCounters, 
     assert await said(throttle, "user:2") == ("2", "1")
 
 
-async def test_nothing_left_is_only_said_with_a_202(counters: FakeCounters, clock: FakeClock) -> None:
-    """The official clients would pause for a quarter of an hour, and nobody has refused them."""
+async def test_only_a_202_shows_that_nothing_is_left(counters: FakeCounters, clock: FakeClock) -> None:
+    """On other answers the official clients would pause for a quarter of an hour."""
     assert await said(Throttle(counters, 1, clock), status=503) == ("1", None)
 
 
 @pytest.mark.parametrize("outage", [BrokerUnavailable("gone"), BrokerFull("full")], ids=["gone", "full"])
-async def test_nobody_is_refused_while_the_counter_is_out_of_reach(
+async def test_requests_are_accepted_while_the_counters_are_unreachable(
     counters: FakeCounters, clock: FakeClock, outage: Exception
 ) -> None:
-    """Nor waits for it with every request; it is asked again soon."""
+    """Not every request waits for them; they are tried again after a while."""
     throttle, counters.outage = Throttle(counters, 1, clock), outage
 
     assert [await said(throttle) for _ in range(3)] == [(None, None)] * 3
@@ -104,8 +106,8 @@ async def test_nobody_is_refused_while_the_counter_is_out_of_reach(
     assert await said(throttle, status=202) == ("1", "0")
 
 
-async def test_who_has_none_left_is_known_without_counting(counters: FakeCounters, clock: FakeClock) -> None:
-    """Where there is a limit, and the counter answers."""
+async def test_exhausted_callers_are_found_without_counting(counters: FakeCounters, clock: FakeClock) -> None:
+    """If there is a limit and the counters answer."""
     throttle = Throttle(counters, 2, clock)
     for who in ("organization:1", "organization:1", "organization:2"):
         await said(throttle, who)
@@ -118,8 +120,8 @@ async def test_who_has_none_left_is_known_without_counting(counters: FakeCounter
     assert await throttle.exhausted(asked) == set()
 
 
-async def test_a_limit_that_differs_is_told_with_both_values() -> None:
-    """Once where a process starts, and not for the same value or while Redis is gone."""
+async def test_a_different_limit_of_another_process_is_logged_with_both_values() -> None:
+    """At the start of a process; not for the same limit or without Redis."""
     counters = FakeCounters()
     with capture_logs() as lines:
         for limit in (10, 10, 20):

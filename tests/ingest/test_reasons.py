@@ -1,4 +1,4 @@
-"""Reasons for refusing posts: which hold, what is told of them, and when they are over."""
+"""Reasons for refusing posts: which are active, what is shown of them, and when they end."""
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -20,23 +20,23 @@ from tests.fakes import FakeClock
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """It stands still."""
+    """A clock that stands still."""
     return FakeClock()
 
 
 @pytest.fixture
 def registry() -> CollectorRegistry:
-    """Where the gauge is."""
+    """The registry with the gauge."""
     return CollectorRegistry()
 
 
 @pytest.fixture
 def reasons(clock: FakeClock, registry: CollectorRegistry) -> Reasons:
-    """None holds."""
+    """No reason is active."""
     return Reasons(clock, IngestMetrics(registry))
 
 
-def test_each_reason_has_a_name_and_a_sentence_of_its_own() -> None:
+def test_names_and_sentences_of_reasons_are_unique() -> None:
     """Names are the labels of a metric; the landing page cuts a sentence at its first colon."""
     assert len({reason.name for reason in REASONS}) == len({reason.sentence for reason in REASONS})
     assert all(reason.name.replace("_", "").isalpha() for reason in REASONS)
@@ -44,8 +44,8 @@ def test_each_reason_has_a_name_and_a_sentence_of_its_own() -> None:
     assert explain_reason(QUEUE_FULL, "why") == "The queue is full: why"
 
 
-def test_the_first_of_several_reasons_refuses(reasons: Reasons) -> None:
-    """With its own time to wait."""
+def test_of_several_reasons_the_first_decides_the_refusal(reasons: Reasons) -> None:
+    """It has that reason's `Retry-After`."""
     reasons.put(DISK_SHORT, "little")
     reasons.put(QUEUE_FULL, "much")
     reasons.set_retry_after(QUEUE_FULL, lambda: 7)
@@ -61,10 +61,10 @@ def test_the_first_of_several_reasons_refuses(reasons: Reasons) -> None:
     assert (first.value.retry_after_seconds, second.value.retry_after_seconds) == (7, 120)
 
 
-def test_a_reason_that_does_not_concern_all_posts_refuses_none_by_itself(
+def test_a_reason_that_does_not_refuse_all_posts_is_only_reported(
     reasons: Reasons, registry: CollectorRegistry
 ) -> None:
-    """Each finds out; but it is told."""
+    """The readiness and the metric show it."""
     reasons.put(TOKENS, "never swept")
 
     reasons.check()
@@ -75,8 +75,8 @@ def test_a_reason_that_does_not_concern_all_posts_refuses_none_by_itself(
     assert registry.get_sample_value("headrace_refusing", {"reason": "clock"}) == 0
 
 
-def test_what_shows_in_single_refusals_counts_for_a_while(reasons: Reasons, clock: FakeClock) -> None:
-    """After the last one, or until a post is taken."""
+def test_a_reason_known_from_refusals_stays_active_for_a_while(reasons: Reasons, clock: FakeClock) -> None:
+    """After the last refusal, or until a post is accepted."""
     reasons.note(POSTS_WAITING)
     clock.advance(NOTED_SECONDS - 1)
     reasons.note(POSTS_WAITING)
@@ -92,16 +92,16 @@ def test_what_shows_in_single_refusals_counts_for_a_while(reasons: Reasons, cloc
     assert reasons.problem(QUEUE_UNAVAILABLE) is None
 
 
-def test_a_post_is_refused_for_no_reason_that_does_not_show(reasons: Reasons) -> None:
-    """A token that could not be looked up tells of the queue before anybody has looked at it."""
+def test_a_refusal_activates_its_reason(reasons: Reasons) -> None:
+    """A failed look-up shows that the queue is unavailable before the next check does."""
     reasons.note_refusal(Unavailable(QUEUE_UNAVAILABLE.sentence))
     reasons.note_refusal(Unavailable("Something else."))
 
     assert [reason for reason in REASONS if reasons.holds(reason)] == [QUEUE_UNAVAILABLE]
 
 
-def test_what_was_found_out_twice_is_over_only_when_both_are(reasons: Reasons) -> None:
-    """A look at the queue and a write each have their say."""
+def test_a_reason_found_by_a_check_and_a_refusal_ends_when_both_end(reasons: Reasons) -> None:
+    """A check of the queue and a failed write are independent."""
     reasons.put(QUEUE_UNAVAILABLE, "no answer")
     reasons.note(QUEUE_UNAVAILABLE, "lost")
     reasons.forget(QUEUE_UNAVAILABLE)

@@ -44,6 +44,7 @@ async def admit(
         counted_as = counted_organization(token.organization_ids[0].hex())
     await ingest.throttle.count(request, counted_as)
     ingest.reasons.check()
+    # Order of contract 3.2: length, suspension, content, project, limit.
     if check_length is not None:
         check_length(request, ingest.settings.body_limit_bytes)
     await refuse_suspended(token, ingest.cache)

@@ -48,6 +48,7 @@ async def authenticate(
         raise Unauthenticated
     if not token.organization_ids:
         raise Unauthenticated
+    # A suspended organization's programs are 401; its users may still log in and read.
     if not token.is_login and await _is_suspended(token, cache):
         raise Unauthenticated
     if not token.allows(CLIENT):
@@ -66,7 +67,16 @@ async def find_target(token: TokenEntry, route_project: str | None, cache: Token
 
     Raises BadRequest if there is none, NotFound if it is deleted or the token has no access to it.
     """
-    return await _find_accessible(token, _project_id(token, route_project), cache)
+    if route_project is None:
+        own = _own_project(token)
+        if own is None:
+            raise BadRequest(NO_PROJECT)
+        return await _find_accessible(token, own, cache)
+    named = parse_uuid(route_project)
+    # A project's token is for that project only; other tokens reach all projects of their organizations.
+    if named is None or (token.project_id is not None and token.project_id != named.bytes):
+        raise NotFound(PROJECT_NOT_FOUND)
+    return await _find_accessible(token, named.bytes, cache)
 
 
 async def find_own_target(token: TokenEntry, cache: TokenCache) -> Target:
@@ -96,18 +106,6 @@ async def _find_accessible(token: TokenEntry, project_id: bytes, cache: TokenCac
 
 def _own_project(token: TokenEntry) -> bytes | None:
     return token.project_id or token.default_project_id
-
-
-def _project_id(token: TokenEntry, route_project: str | None) -> bytes:
-    if route_project is None:
-        own = _own_project(token)
-        if own is None:
-            raise BadRequest(NO_PROJECT)
-        return own
-    named = parse_uuid(route_project)
-    if named is None or (token.project_id is not None and token.project_id != named.bytes):
-        raise NotFound(PROJECT_NOT_FOUND)
-    return named.bytes
 
 
 async def _is_suspended(token: TokenEntry, cache: TokenCache) -> bool:

@@ -121,12 +121,13 @@ class _EntryCache(Generic[AnyKey, AnyEntry]):
         if held is not None:
             if self._clock.monotonic() - held.since <= valid_seconds:
                 return held.entry
-            guard = None
+            guard = None  # a token that was known is not a guess
         else:
             since = self._unknown.get(key)
             age = self._clock.monotonic() - since if since is not None else inf
             if age <= min(valid_seconds, UNKNOWN_SECONDS):
                 return None
+        # Neither entry is valid any more: ask Redis, or use the stale entry during an outage.
         if self._outage.is_recent:
             return self._stale(held, stale_seconds)
         found = await self._look_up(key, guard)

@@ -1,4 +1,4 @@
-"""Connections are bounded: how many there are, and how long one may say nothing."""
+"""Limits on connections, and errors outside an application's handlers."""
 
 import asyncio
 import socket
@@ -41,8 +41,8 @@ async def _open(listener: Listener) -> tuple[asyncio.StreamReader, asyncio.Strea
     return await asyncio.open_connection("127.0.0.1", listener.port)
 
 
-async def test_one_connection_too_many_is_told_so_and_closed(listener: Listener) -> None:
-    """The others go on; when one leaves there is room again."""
+async def test_a_connection_beyond_the_limit_is_answered_503_and_closed(listener: Listener) -> None:
+    """The others continue; when one closes, a new one is accepted."""
     async with asyncio.timeout(10):
         first, second = await _open(listener), await _open(listener)
         for reader, writer in (first, second):
@@ -68,10 +68,10 @@ async def test_one_connection_too_many_is_told_so_and_closed(listener: Listener)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /hel"], ids=["nothing", "half a line"])
-async def test_a_new_connection_that_asks_nothing_is_closed(
+async def test_a_new_connection_without_a_request_is_closed(
     listener: Listener, said: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Slow heads must not hold connections for ever."""
+    """Slow request heads must not hold connections open."""
     monkeypatch.setattr(bounds, "FIRST_REQUEST_SECONDS", 0.05)
     reader, writer = await _open(listener)
     writer.write(said)
@@ -81,8 +81,8 @@ async def test_a_new_connection_that_asks_nothing_is_closed(
     writer.close()
 
 
-async def test_a_surprise_in_a_handler_is_problem_json_without_details(listener: Listener) -> None:
-    """500 tells nothing of the inside."""
+async def test_an_unexpected_error_in_a_handler_is_problem_json_without_details(listener: Listener) -> None:
+    """A 500 reveals nothing internal."""
     reader, writer = await _open(listener)
     writer.write(b"GET /broken HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
     async with asyncio.timeout(10):
@@ -95,30 +95,30 @@ async def test_a_surprise_in_a_handler_is_problem_json_without_details(listener:
     assert b"aiohttp" not in answer
 
 
-async def test_a_port_in_use_is_one_line(listener: Listener) -> None:
-    """That names the variable."""
+async def test_a_port_in_use_stops_the_start_with_one_line(listener: Listener) -> None:
+    """It names the setting."""
     with pytest.raises(StartError, match=f"port {listener.port} on 127.0.0.1 is in use"):
         await listen(application(), Address("127.0.0.1", listener.port))
 
 
-async def test_an_address_that_is_not_ours_is_one_line() -> None:
-    """192.0.2.1 is nobody's."""
+async def test_an_address_of_another_machine_stops_the_start_with_one_line() -> None:
+    """192.0.2.1 is reserved for documentation."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
         await listen(application(), Address("192.0.2.1", 0))
 
 
-async def test_what_is_done_for_a_client_alone_ends_when_the_client_leaves() -> None:
-    """And nothing else that its handler does before or after."""
-    told: asyncio.Queue[str] = asyncio.Queue()
+async def test_a_block_is_cancelled_when_the_client_disconnects() -> None:
+    """The rest of the handler still runs."""
+    seen: asyncio.Queue[str] = asyncio.Queue()
 
     async def search(request: web.Request) -> web.Response:
         try:
             with bounds.cancel_on_disconnect(request):
-                told.put_nowait("begun")
+                seen.put_nowait("begun")
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
-            told.put_nowait("cancelled")
-        told.put_nowait("tidied up")
+            seen.put_nowait("cancelled")
+        seen.put_nowait("tidied up")
         return json_response({})
 
     app = application()
@@ -127,24 +127,24 @@ async def test_what_is_done_for_a_client_alone_ends_when_the_client_leaves() -> 
     async with asyncio.timeout(10):
         _, writer = await _open(running)
         writer.write(b"GET /search HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert await told.get() == "begun"
+        assert await seen.get() == "begun"
         writer.close()
-        assert [await told.get(), await told.get()] == ["cancelled", "tidied up"]
+        assert [await seen.get(), await seen.get()] == ["cancelled", "tidied up"]
         await running.close()
 
 
-async def test_what_is_begun_for_a_client_who_has_left_ends_at_once() -> None:
-    """He left while the handler waited for something else."""
-    told: asyncio.Queue[str] = asyncio.Queue()
+async def test_a_block_that_begins_after_the_client_has_disconnected_is_cancelled() -> None:
+    """The handler was waiting for something else meanwhile."""
+    seen: asyncio.Queue[str] = asyncio.Queue()
 
     async def search(request: web.Request) -> web.Response:
-        told.put_nowait("arrived")
+        seen.put_nowait("arrived")
         await until(lambda: request.transport is None)
         try:
             with bounds.cancel_on_disconnect(request):
                 await asyncio.Event().wait()
         except asyncio.CancelledError:
-            told.put_nowait("cancelled")
+            seen.put_nowait("cancelled")
         return json_response({})
 
     app = application()
@@ -153,9 +153,9 @@ async def test_what_is_begun_for_a_client_who_has_left_ends_at_once() -> None:
     async with asyncio.timeout(10):
         _, writer = await _open(running)
         writer.write(b"GET /search HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert await told.get() == "arrived"
+        assert await seen.get() == "arrived"
         writer.close()
-        assert await told.get() == "cancelled"
+        assert await seen.get() == "cancelled"
         await running.close()
 
 
@@ -175,10 +175,10 @@ async def large_answers() -> AsyncIterator[tuple[Listener, list[web.Request]]]:
     await running.close()
 
 
-async def test_a_client_that_reads_nothing_is_cut_off(
+async def test_a_client_that_stops_reading_is_disconnected(
     large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its answer is kept in memory for so long only."""
+    """Its answer does not stay in memory."""
     monkeypatch.setattr(bounds, "STALLED_SECONDS", 0.05)
     listener, requests = large_answers
     _, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
@@ -191,7 +191,7 @@ async def test_a_client_that_reads_nothing_is_cut_off(
 async def test_a_client_that_reads_slowly_gets_its_answer(
     large_answers: tuple[Listener, list[web.Request]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However often it is looked at: it has read something each time."""
+    """It has read something at each check."""
     listener, requests = large_answers
     client = socket.create_connection(("127.0.0.1", listener.port))
     client.settimeout(0)
@@ -218,8 +218,8 @@ async def test_a_client_that_reads_slowly_gets_its_answer(
     assert looks > 2
 
 
-async def test_little_that_is_read_is_noticed(large_answers: tuple[Listener, list[web.Request]]) -> None:
-    """Also while the kernel still has enough to send and asks for no more."""
+async def test_reading_a_little_counts_as_progress(large_answers: tuple[Listener, list[web.Request]]) -> None:
+    """Also while the kernel still has enough to send and does not ask for more."""
     listener, requests = large_answers
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.port, limit=1024)
     writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")

@@ -1,4 +1,4 @@
-"""Requests taken past routing: answered in turn, refused as others are, and not forgotten at the end."""
+"""The fast path of a connection: answers in order, refusals, disconnects and shutdown."""
 
 import asyncio
 import re
@@ -21,15 +21,15 @@ TAKEN = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 
 def a_post(body: bytes) -> bytes:
-    """One that the way takes."""
+    """A request that the fast path takes."""
     return b"POST /taken HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Way:
-    """Takes what is whole; a test says when it is done."""
+class HeldPath:
+    """A fast path whose answers wait until a test completes them."""
 
     def __init__(self) -> None:
         self.bodies: list[bytes] = []
@@ -59,17 +59,17 @@ async def _hello(_request: web.Request) -> web.Response:
 
 
 @pytest.fixture
-def way() -> Way:
-    """One that has taken nothing yet."""
-    return Way()
+def path() -> HeldPath:
+    """A fast path that has taken nothing yet."""
+    return HeldPath()
 
 
 @pytest.fixture
-async def listener(way: Way) -> AsyncIterator[Listener]:
-    """An application with that way beside its routes."""
+async def listener(path: HeldPath) -> AsyncIterator[Listener]:
+    """An application with that fast path and a route."""
     app = application()
     app.router.add_get("/hello", _hello)
-    app[FAST_PATHS] = {"/taken": way}
+    app[FAST_PATHS] = {"/taken": path}
     running = await listen(app, Address("127.0.0.1", 0))
     yield running
     await running.close()
@@ -86,42 +86,44 @@ async def connected(listener: Listener) -> AsyncIterator[tuple[asyncio.StreamRea
             writer.close()
 
 
-async def test_answers_come_in_the_order_of_the_requests(listener: Listener, way: Way) -> None:
-    """Whichever way each of them went, and however late the first is done."""
+async def test_answers_come_in_the_order_of_the_requests(listener: Listener, path: HeldPath) -> None:
+    """Also if the fast path and routes answer in turn, and the first answer is late."""
     async with connected(listener) as (reader, writer):
         writer.write(a_post(b"first") + GET + a_post(b"second") + GET)
-        await until(lambda: way.bodies == [b"first"])
+        await until(lambda: path.bodies == [b"first"])
         async with connected(listener) as (other_reader, other_writer):
             other_writer.write(GET)
             assert b"200 OK" in await other_reader.readuntil(b'"}')
-        way.waiting[0].set_result(None)
+        path.waiting[0].set_result(None)
         answers = await reader.readuntil(b'"}')
-        way.waiting[1].set_result(None)
+        path.waiting[1].set_result(None)
         answers += await reader.readuntil(b'"}')
 
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"202", b"200", b"202", b"200"]
 
 
-async def test_many_requests_sent_at_once_are_all_answered(listener: Listener, way: Way) -> None:
-    """More than the parser keeps in hand: it goes on as they are answered."""
+async def test_many_pipelined_requests_are_all_answered(listener: Listener, path: HeldPath) -> None:
+    """The parser queues only some of them and continues as they are answered."""
     number = 100
 
     async with connected(listener) as (reader, writer):
         writer.write(b"".join(a_post(b"%d" % i) for i in range(number)))
         for i in range(number):
-            await until(lambda taken=i + 1: len(way.waiting) == taken)  # type: ignore[misc]
-            way.waiting[i].set_result(None)
+            await until(lambda taken=i + 1: len(path.waiting) == taken)  # type: ignore[misc]
+            path.waiting[i].set_result(None)
         assert await reader.readexactly(number * len(TAKEN)) == TAKEN * number
 
-    assert way.bodies == [b"%d" % i for i in range(number)]
+    assert path.bodies == [b"%d" % i for i in range(number)]
 
 
-async def test_a_refusal_is_problem_json_and_the_connection_goes_on(listener: Listener, way: Way) -> None:
-    """As on the usual way."""
+async def test_a_refusal_is_problem_json_and_the_connection_stays_open(
+    listener: Listener, path: HeldPath
+) -> None:
+    """As on the slow path."""
     async with connected(listener) as (reader, writer):
         writer.write(a_post(b"refused"))
-        await until(lambda: bool(way.waiting))
-        way.waiting[0].set_exception(Unavailable("The queue is full.", retry_after_seconds=7))
+        await until(lambda: bool(path.waiting))
+        path.waiting[0].set_exception(Unavailable("The queue is full.", retry_after_seconds=7))
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
         body = await reader.readexactly(length)
@@ -136,43 +138,47 @@ async def test_a_refusal_is_problem_json_and_the_connection_goes_on(listener: Li
     assert b'"instance":"POST /taken"' in body
 
 
-async def test_what_was_taken_is_answered_before_the_end(listener: Listener, way: Way) -> None:
-    """A server that is told to stop owes that answer still."""
+async def test_a_taken_request_is_answered_before_the_server_stops(
+    listener: Listener, path: HeldPath
+) -> None:
+    """The client may not have to repeat it."""
     async with connected(listener) as (reader, writer):
         writer.write(a_post(b"last"))
-        await until(lambda: bool(way.waiting))
+        await until(lambda: bool(path.waiting))
         async with asyncio.TaskGroup() as tasks:
             closing = tasks.create_task(listener.close())
             await until(lambda: is_refused(listener))
             assert not closing.done()
-            way.waiting[0].set_result(None)
+            path.waiting[0].set_result(None)
         assert await reader.read() == TAKEN
 
 
 async def is_refused(listener: Listener) -> bool:
-    """Whether no new connection is taken."""
+    """Whether new connections are refused."""
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
-    except (OSError, IndexError):  # a closed server has no port to tell
+    except (OSError, IndexError):  # a closed server has no port
         return True
     writer.close()
     return False
 
 
-async def test_a_client_that_left_is_answered_nothing(listener: Listener, way: Way) -> None:
-    """What it sent was taken all the same."""
+async def test_a_client_that_disconnected_gets_no_answer(listener: Listener, path: HeldPath) -> None:
+    """Its request has been taken nevertheless."""
     async with connected(listener) as (_, writer):
         writer.write(a_post(b"kept"))
-        await until(lambda: bool(way.waiting))
+        await until(lambda: bool(path.waiting))
     await until(lambda: not connections_of(listener))
 
-    way.waiting[0].set_result(None)
+    path.waiting[0].set_result(None)
 
-    assert way.bodies == [b"kept"]
+    assert path.bodies == [b"kept"]
 
 
-async def test_a_client_that_does_not_read_its_answers_is_not_heard(listener: Listener, way: Way) -> None:
-    """Or answers would pile up in our memory; it goes on where it stopped."""
+async def test_requests_wait_while_the_client_does_not_read_answers(
+    listener: Listener, path: HeldPath
+) -> None:
+    """Answers must not pile up in memory; the connection continues when the client reads again."""
     async with connected(listener) as (reader, writer):
         writer.write(GET)
         await reader.readuntil(b'"}')
@@ -180,15 +186,15 @@ async def test_a_client_that_does_not_read_its_answers_is_not_heard(listener: Li
         connection.pause_writing()
         writer.write(a_post(b"late"))
         await until(lambda: bool(connection._messages))
-        assert way.bodies == []
+        assert path.bodies == []
         connection.resume_writing()
-        await until(lambda: way.bodies == [b"late"])
-        way.waiting[0].set_result(None)
+        await until(lambda: path.bodies == [b"late"])
+        path.waiting[0].set_result(None)
         assert await reader.readexactly(len(TAKEN)) == TAKEN
 
 
 def connections_of(listener: Listener) -> list[RequestHandler]:
-    """Those that are open."""
+    """The open connections."""
     server = listener._runner.server
     assert server is not None
     return list(server.connections)
