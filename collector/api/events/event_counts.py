@@ -15,7 +15,6 @@ from collector.api.events.event_selection import FILTER, TIME, parse_selection, 
 from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
 from collector.api.request.parameters import query_parameters
 from collector.database.search.event_counts import Bucket, count_in_buckets
-from collector.database.search.event_lists import Selection
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter.aggregation import Aggregation, Operator, parse_aggregations
 from collector.domain.filter.fields import Column, Kind
@@ -49,18 +48,16 @@ async def get_count(request: web.Request) -> web.Response:
     """Count the events that a filter selects, with aggregations for charts and figures."""
     parameters = query_parameters(request)
     aggregations = parse_aggregations(parameters.get("aggregations", ""))
-    asked = _in_mode(parse_selection(request, parameters), parameters.get("mode", "").strip().lower())
-    async with searching(request) as connection:
-        selection = await select_projects(request, connection, asked)
-        whole = await count_in_buckets(connection, selection, aggregations)
-    view = CountView(total=whole.total, aggregations=_results(whole, aggregations))
-    return with_warnings(request, json_response(view))
-
-
-def _in_mode(selection: Selection, mode: str) -> Selection:
+    selection, mode = parse_selection(request, parameters), parameters.get("mode", "").strip().lower()
     if mode not in {"", "stack_new"}:
         raise BadRequest("The parameter `mode` can only be `stack_new` here.")
-    return selection.of_new_stacks if mode else selection
+    if mode:
+        selection = selection.of_new_stacks
+    async with searching(request) as connection:
+        selection = await select_projects(request, connection, selection)
+        counted = await count_in_buckets(connection, selection, aggregations)
+    view = CountView(total=counted.total, aggregations=_results(counted, aggregations))
+    return with_warnings(request, json_response(view))
 
 
 def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, Any]:
@@ -72,6 +69,7 @@ def _result(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
         return {"value": moment, "data": {"@type": "dvalue"}}
     if not part.has_buckets:
         return {"value": _number(bucket.values.get(part.key)), "data": {"@type": "value"}}
+    # The aggregation has buckets, each with its nested aggregations.
     items = [_item(inner, part) for inner in bucket.buckets.get(part.key, [])]
     return {"items": items, "total": len(items), "data": {"@type": "bucket"}}
 
@@ -87,18 +85,15 @@ def _item(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
             "total": bucket.total,
             "aggregations": aggregations,
         }
-    key = _key(str(bucket.key), part)
+    key = str(bucket.key)
+    # Ids have 32 characters everywhere in the API; Postgres writes them with hyphens.
+    if part.field.kind is Kind.ID and isinstance(part.field.sources[0], Column) and key != part.missing:
+        key = key.replace("-", "")
     return {"key": key, "key_as_string": key, "total": bucket.total, "aggregations": aggregations}
 
 
-def _key(text: str, part: Aggregation) -> str:
-    """Ids as they are everywhere else, in 32 characters."""
-    is_id = part.field.kind is Kind.ID and isinstance(part.field.sources[0], Column) and text != part.missing
-    return text.replace("-", "") if is_id else text
-
-
 def _number(value: Any) -> int | float | None:
-    """A sum of several may be more than a double holds: then it is the largest that one does."""
+    """The value as a JSON number; a sum that exceeds the range of a double is clamped to it."""
     if not isinstance(value, Decimal):
         return value if isinstance(value, int) else None
     if not value.is_finite():

@@ -1,12 +1,11 @@
-"""Lists of events: of everything, of an organization, project, stack or session, by reference (contract 4).
+"""Lists of events: all, or of an organization, project, stack, session or reference id (contract 4).
 
-A list goes on by pages where `page` is given, else from the place where it was left: that stays right while
-events pour in.
+A request with `page` gets that page. Otherwise `Link` headers contain cursors, which neither skip nor repeat
+events while new ones arrive.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NamedTuple
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -42,7 +41,7 @@ from collector.database.search.event_lists import (
     find_events,
     goes_by_index,
 )
-from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.search.events import EventKey, events_at
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter.sorting import Order, parse_cursor, parse_order
 from collector.domain.filter.tree import Filter, Match, Or, Term
@@ -50,14 +49,14 @@ from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import escaped
 
 ANSWER_BYTES: Final = 4 << 20
-"""A list ends early where it would weigh more; `Link` leads on."""
+"""A page ends early if the answer would be larger; `Link` leads to the rest."""
 
 _MAXIMUM_LIMIT: Final = 100
-_AT_ONCE: Final = 10
-"""Events that are read at once: a small row may hold a large event."""
+_EVENTS_PER_READ: Final = 10
+"""Bounds the memory of a read: a single event can be large."""
 
 _LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS)}
-_PLACES: Final = (
+_CURSORS: Final = (
     Parameter("before", "Shows the page before this cursor; taken from a `Link` header."),
     Parameter("after", "Shows the page after this cursor; taken from a `Link` header."),
 )
@@ -72,7 +71,7 @@ _PARAMETERS: Final = (
     Parameter("sort", "`-date` by default; also created, value, count, type, source, reference."),
     _MODE,
     *paging(_MAXIMUM_LIMIT),
-    *_PLACES,
+    *_CURSORS,
     TOTAL,
 )
 
@@ -92,24 +91,24 @@ async def get_events_of_stack(request: web.Request) -> web.Response:
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_by_reference(request: web.Request) -> web.Response:
     """List the events with a reference id; an empty array if there are none."""
-    return await _list(request, _is("reference", request.match_info["referenceId"]))
+    return await _list(request, _equals("reference", request.match_info["referenceId"]))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_sessions(request: web.Request) -> web.Response:
     """List sessions, each shown by its start event."""
-    return await _list(request, _is("type", "session"))
+    return await _list(request, _equals("type", "session"))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
 async def get_events_of_session(request: web.Request) -> web.Response:
     """List the events of a session, including its start event."""
     session = request.match_info["sessionId"]
-    return await _list(request, Or((_is("reference", session), _is("ref.session", session))))
+    return await _list(request, Or((_equals("reference", session), _equals("ref.session", session))))
 
 
-class _Way(NamedTuple):
-    """Which part of a list is asked for: a page, or what lies before or after a place."""
+class _Position(NamedTuple):
+    """The requested part of a list: a page by number, or the entries before or after a cursor."""
 
     order: Order
     page: Page
@@ -119,7 +118,7 @@ class _Way(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """A part of a list as it is shown, and whether there is more behind it."""
+    """The part of a list that the answer shows, and whether more follows it."""
 
     found: Sequence[EventPage]
     shown: Sequence[orjson.Fragment]
@@ -127,93 +126,94 @@ class _Part(NamedTuple):
 
 
 async def _list(request: web.Request, *conditions: Filter) -> web.Response:
+    # Parse: what is wrong with the parameters is said before a connection is taken.
     parameters = query_parameters(request)
     mode = parameters.get("mode", "").strip().lower()
-    asked = parse_selection(request, parameters)
-    asked = asked.narrowed(*conditions) if conditions else asked
+    selection = parse_selection(request, parameters)
+    if conditions:
+        selection = selection.narrowed(*conditions)
+    # The stack modes answer with stacks instead of events.
     if mode in STACK_MODES:
         async with searching(request) as connection:
-            selection = await select_projects(request, connection, asked)
+            selection = await select_projects(request, connection, selection)
             return await stacks_of_events(request, connection, selection, parameters)
     if mode not in {"", "summary"}:
         raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
-    way, with_total = _way(parameters), includes_total(parameters)
-    is_looked_up = goes_by_index(asked, way.order) and not with_total
-    async with looking_up(request) if is_looked_up else searching(request) as connection:
-        selection = await select_projects(request, connection, asked)
-        part = await _part(connection, selection, way, is_summary=mode == "summary")
+    position, with_total = _parse_position(parameters), includes_total(parameters)
+
+    # Select the projects, then query: in a search slot, unless an index leads to the page.
+    is_indexed = goes_by_index(selection, position.order) and not with_total
+    async with looking_up(request) if is_indexed else searching(request) as connection:
+        selection = await select_projects(request, connection, selection)
+        found, has_more = await _find(connection, selection, position)
+        part = await _load(connection, found, has_more=has_more, is_summary=mode == "summary")
         total = await count_events(connection, selection) if with_total else None
-    return _response(request, part, way, total)
+
+    # Render.
+    return _render(request, part, position, total)
 
 
-def _way(parameters: dict[str, str]) -> _Way:
+def _parse_position(parameters: dict[str, str]) -> _Position:
     page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
     before, after = parameters.get("before"), parameters.get("after")
-    return _Way(order, page, before, after, is_by_page="page" in parameters and not (before or after))
+    return _Position(order, page, before, after, is_by_page="page" in parameters and not (before or after))
 
 
-async def _part(
-    connection: asyncpg.Connection, selection: Selection, way: _Way, *, is_summary: bool
-) -> _Part:
-    """The part that is asked for, as far as it weighs no more than an answer may."""
-    found, has_more = await _keys(connection, selection, way)
-    names = await project_names(connection, {key.project_id for key in found}) if is_summary else None
-    shown: list[orjson.Fragment] = []
-    looked_at = weight = 0
-    for begin in range(0, len(found), _AT_ONCE):
-        keys = found[begin : begin + _AT_ONCE]
-        packed = await _packed(connection, keys, names)
-        for text in packed:
-            weight += len(text)
-            if shown and weight > ANSWER_BYTES:
-                return _Part(found[:looked_at], shown, has_more=True)
-            looked_at += 1
-            if text:
-                shown.append(orjson.Fragment(text))
-    return _Part(found, shown, has_more)
-
-
-async def _keys(
-    connection: asyncpg.Connection, selection: Selection, way: _Way
+async def _find(
+    connection: asyncpg.Connection, selection: Selection, position: _Position
 ) -> tuple[Sequence[EventPage], bool]:
-    """Where the events of the part are, and whether there are more behind them."""
-    limit = way.page.limit
-    if way.before is not None:
-        place = parse_cursor(way.before, way.order, "before")
-        backwards = await find_events(connection, selection, way.order.reversed, limit=limit, after=place)
+    """The keys of the events in the requested part, and whether more follow it."""
+    limit, order = position.page.limit, position.order
+    # Before a cursor: read backwards from it. The entry at the cursor itself follows.
+    if position.before is not None:
+        cursor = parse_cursor(position.before, order, "before")
+        backwards = await find_events(connection, selection, order.reversed, limit=limit, after=cursor)
         return backwards[::-1], True
-    if way.after is not None:
-        place = parse_cursor(way.after, way.order, "after")
-        found = await find_events(connection, selection, way.order, limit=limit + 1, after=place)
-        return found[:limit], len(found) > limit
-    if way.page.is_too_deep:
-        return [], False
-    found = await find_events(connection, selection, way.order, limit=way.page.offset + limit + 1)
-    found = found[way.page.offset :]
+    # After a cursor, or a page by number: read one more than is shown, to see whether more follow.
+    if position.after is not None:
+        cursor = parse_cursor(position.after, order, "after")
+        found = await find_events(connection, selection, order, limit=limit + 1, after=cursor)
+    elif position.page.is_too_deep:
+        found = []
+    else:
+        offset = position.page.offset
+        found = (await find_events(connection, selection, order, limit=offset + limit + 1))[offset:]
     return found[:limit], len(found) > limit
 
 
-async def _packed(
-    connection: asyncpg.Connection, keys: Sequence[EventPage], names: Mapping[UUID, str] | None
-) -> list[bytes]:
-    """The events as JSON, in short where names of projects are given; nothing for one kept no longer."""
-    stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])
-    events = {event.id: event for event in stored}
+async def _load(
+    connection: asyncpg.Connection, found: Sequence[EventPage], *, has_more: bool, is_summary: bool
+) -> _Part:
+    """Load and serialize the events, a few at a time, until the answer is as large as it may be."""
+    names = await project_names(connection, {key.project_id for key in found}) if is_summary else {}
+    shown: list[orjson.Fragment] = []
+    size = 0
+    for start in range(0, len(found), _EVENTS_PER_READ):
+        keys = found[start : start + _EVENTS_PER_READ]
+        stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])
+        events = {event.id: event for event in stored}
+        for index, key in enumerate(keys, start):
+            event = events.get(key.id)
+            if event is None:  # removed since it was found
+                continue
+            view = summary_of(event, names.get(event.project_id, "")) if is_summary else event_view(event)
+            text = escaped(orjson.dumps(view, option=orjson.OPT_UTC_Z))  # measured as it is sent
+            size += len(text)
+            # A single event is always shown, whatever its size.
+            if shown and size > ANSWER_BYTES:
+                return _Part(found[:index], shown, has_more=True)
+            shown.append(orjson.Fragment(text))
+    return _Part(found, shown, has_more)
 
-    def pack(event: StoredEvent | None) -> bytes:
-        if event is None:
-            return b""
-        view = event_view(event) if names is None else summary_of(event, names.get(event.project_id, ""))
-        return escaped(orjson.dumps(view, option=orjson.OPT_UTC_Z))  # weighed as it is sent
 
-    return [pack(events.get(key.id)) for key in keys]
-
-
-def _response(request: web.Request, part: _Part, way: _Way, total: int | None) -> web.Response:
-    if way.is_by_page:
-        following = way.page.after(len(part.found)) if part.has_more else None
-        return list_response(request, part.shown, way.page, following, total)
-    response = list_response(request, part.shown, Page(1, way.page.limit), None, total)
+def _render(request: web.Request, part: _Part, position: _Position, total: int | None) -> web.Response:
+    # By page number: neighbours are pages.
+    if position.is_by_page:
+        following = position.page.after(len(part.found)) if part.has_more else None
+        return list_response(request, part.shown, position.page, following, total)
+    # Otherwise neighbours start at the cursors of the first and last entry, which stays right while new
+    # events arrive.
+    response = list_response(request, part.shown, Page(1, position.page.limit), None, total)
     if part.found:
         add_link(request, response, "previous", before=part.found[0].place.token)
         if part.has_more:
@@ -221,7 +221,7 @@ def _response(request: web.Request, part: _Part, way: _Way, total: int | None) -
     return response
 
 
-def _is(field: str, text: str) -> Filter:
+def _equals(field: str, text: str) -> Filter:
     return Match(field, Term((text,), is_quoted=True))
 
 

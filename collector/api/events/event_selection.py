@@ -1,14 +1,12 @@
-"""Which events a request is about: those that its path, its filter and its time leave of the reader's."""
+"""The selection of events that a request asks for, by its path, filter and time range."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 from aiohttp import web
 
-from collector.api.auth.authentication import IDENTITY, Identity
+from collector.api.auth.authentication import IDENTITY
 from collector.api.core.service import API
 from collector.api.manage.organizations import reachable_organization
 from collector.api.manage.projects import reachable_project
@@ -36,7 +34,7 @@ TIME: Final = (
 
 
 def parse_selection(request: web.Request, parameters: dict[str, str]) -> Selection:
-    """What the parameters name, of no project yet. Raises BadRequest."""
+    """The selection that the parameters describe, without projects yet. Raises BadRequest."""
     clock = reader_clock(request, parameters)
     tree = parse_filter(parameters.get("filter", ""))
     note_warnings(request, tree)
@@ -51,48 +49,42 @@ def parse_selection(request: web.Request, parameters: dict[str, str]) -> Selecti
 async def select_projects(
     request: web.Request, connection: asyncpg.Connection, selection: Selection
 ) -> Selection:
-    """Of the projects that the path names. Raises NotFound and OrganizationSuspended."""
-    return replace(selection, project_ids=await _projects(request, connection))
+    """Limit the selection to the projects that the path names, or to all of the reader's.
+
+    Raises NotFound, and OrganizationSuspended if the path names something in a suspended organization. Lists
+    of everything leave suspended organizations out.
+    """
+    identity, named = request[IDENTITY], request.match_info
+    project_id = named.get("projectId")
+    # A stack stands for its project; the stack itself is a condition of the filter.
+    if "stackId" in named:
+        stack_id = parse_uuid(named["stackId"])
+        stacks = [] if stack_id is None else await find_stacks(connection, [stack_id])
+        if not stacks or not identity.reaches(stacks[0].organization_id):
+            raise NotFound("There is no such stack.")
+        project_id = stacks[0].project_id.hex
+
+    if project_id is not None:
+        project = await reachable_project(connection, identity, project_id)
+        if project.is_suspended:
+            raise OrganizationSuspended
+        return replace(selection, project_ids=[project.id])
+
+    if "organizationId" in named:
+        organization = await reachable_organization(connection, identity, named["organizationId"])
+        if organization.is_suspended:
+            raise OrganizationSuspended
+        return replace(selection, project_ids=await readable_projects(connection, [organization.id]))
+
+    return replace(selection, project_ids=await readable_projects(connection, identity.organization_ids))
 
 
 def reader_clock(request: web.Request, parameters: dict[str, str]) -> LocalClock:
-    """What time it is for the reader."""
+    """The current time with the reader's UTC offset."""
     offset = parse_offset(parameters.get("offset", "0m"))
     return LocalClock(request.app[API].clock.now(), offset)
 
 
 def stack_condition(request: web.Request) -> Filter:
-    """The condition that a path with a stack stands for."""
+    """The condition that the stack in the path adds to the filter."""
     return Match("stack", Term((request.match_info["stackId"],), is_quoted=True))
-
-
-async def _projects(request: web.Request, connection: asyncpg.Connection) -> Sequence[UUID]:
-    """Those that the path names, or all of the reader's organizations; suspended ones show nothing."""
-    identity, named = request[IDENTITY], request.match_info
-    if "projectId" in named:
-        return await _one_project(connection, identity, named["projectId"])
-    if "organizationId" in named:
-        organization = await reachable_organization(connection, identity, named["organizationId"])
-        if organization.is_suspended:
-            raise OrganizationSuspended
-        return await readable_projects(connection, [organization.id])
-    if "stackId" in named:
-        return await _projects_of_stack(connection, identity, named["stackId"])
-    return await readable_projects(connection, identity.organization_ids)
-
-
-async def _one_project(connection: asyncpg.Connection, identity: Identity, project_id: str) -> Sequence[UUID]:
-    project = await reachable_project(connection, identity, project_id)
-    if project.is_suspended:
-        raise OrganizationSuspended
-    return [project.id]
-
-
-async def _projects_of_stack(
-    connection: asyncpg.Connection, identity: Identity, stack_id: str
-) -> Sequence[UUID]:
-    found = parse_uuid(stack_id)
-    stacks = [] if found is None else await find_stacks(connection, [found])
-    if not stacks or not identity.reaches(stacks[0].organization_id):
-        raise NotFound("There is no such stack.")
-    return await _one_project(connection, identity, stacks[0].project_id.hex)

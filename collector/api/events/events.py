@@ -1,7 +1,6 @@
 """Reading a single event with links to its neighbours, and deleting events (contract 4)."""
 
 from datetime import timedelta, timezone
-from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -43,12 +42,16 @@ async def get_event(request: web.Request) -> web.Response:
     """
     parameters = query_parameters(request)
     async with looking_up(request) as connection:
-        projects = await _readable(connection, request[IDENTITY])
+        projects = await _readable_projects(connection, request[IDENTITY])
         event_id = parse_uuid(request.match_info["id"])
         event = None if event_id is None else await find_event(connection, projects, event_id)
         if event is None:
             raise NotFound(_NO_EVENT)
-        _check_stack(event, parameters.get("expected_stack_id"))
+        expected = parameters.get("expected_stack_id")
+        if expected is not None and (
+            event.stack_id is None or event.stack_id != parse_uuid(expected.strip())
+        ):
+            raise BadRequest("The event belongs to another stack than `expected_stack_id`.")
         neighbours = await _neighbours(request, connection, event, parameters)
     response = json_response(event_view(event))
     for relation, path in neighbours.items():
@@ -61,7 +64,7 @@ async def delete_events(request: web.Request) -> web.Response:
     """Delete events permanently. Their stack keeps its total, because they did occur."""
     api, result = request.app[API], BulkResult()
     async with connected(api.pool) as connection:
-        projects = await _readable(connection, request[IDENTITY])
+        projects = await _readable_projects(connection, request[IDENTITY])
         ids = {text: parse_uuid(text) for text in asked_ids(request)}
         known = [id_ for id_ in ids.values() if id_ is not None]
         removed = await remove_events(connection, projects, known)
@@ -74,7 +77,10 @@ async def delete_events(request: web.Request) -> web.Response:
 
 
 def event_view(event: StoredEvent) -> dict[str, Any]:
-    """An event as it was stored. `date` has its sender's offset; what is null is left out."""
+    """The stored event as answers show it. `date` has its sender's offset; null members are left out."""
+    # A Fragment keeps all the digits that were stored. `numeric` also knows NaN and infinity, JSON does not.
+    value = event.value
+    number = orjson.Fragment(f"{value:f}") if value is not None and value.is_finite() else None
     members = {
         "id": event.id.hex,
         "organization_id": event.organization_id.hex,
@@ -88,7 +94,7 @@ def event_view(event: StoredEvent) -> dict[str, Any]:
         "tags": event.tags,
         "message": event.message,
         "geo": event.geo,
-        "value": _number(event.value),
+        "value": number,
         "count": event.count,
         "data": None if event.data is None else orjson.Fragment(event.data),
         "reference_id": event.reference_id,
@@ -97,28 +103,23 @@ def event_view(event: StoredEvent) -> dict[str, Any]:
 
 
 def date_view(event: StoredEvent) -> str:
-    """The event's date as its sender wrote it, with his offset."""
+    """The event's date with its sender's UTC offset."""
     try:
         zone = timezone(timedelta(minutes=event.date_offset_minutes))
         return event.date.astimezone(zone).isoformat()
-    except (OverflowError, ValueError):  # at the edges of the calendar, or with no such offset
+    except (OverflowError, ValueError):  # at the edges of the calendar, or with an invalid offset
         return event.date.isoformat()
 
 
-async def _readable(connection: asyncpg.Connection, identity: Identity) -> list[UUID]:
-    everywhere = None if identity.is_global else identity.organization_ids
-    return await readable_projects(connection, everywhere)
-
-
-def _check_stack(event: StoredEvent, expected: str | None) -> None:
-    if expected is not None and (event.stack_id is None or event.stack_id != parse_uuid(expected.strip())):
-        raise BadRequest("The event belongs to another stack than `expected_stack_id`.")
+async def _readable_projects(connection: asyncpg.Connection, identity: Identity) -> list[UUID]:
+    organization_ids = None if identity.is_global else identity.organization_ids
+    return await readable_projects(connection, organization_ids)
 
 
 async def _neighbours(
     request: web.Request, connection: asyncpg.Connection, event: StoredEvent, parameters: dict[str, str]
 ) -> dict[str, str]:
-    """The paths of the events before and after it in its stack, and of the stack."""
+    """The paths of the previous and next event in the stack, and of the stack itself, by relation."""
     if event.stack_id is None:
         return {}
     clock = reader_clock(request, parameters)
@@ -131,11 +132,6 @@ async def _neighbours(
         for found in await find_events(connection, selection, order, limit=1, after=place):
             paths[relation] = f"/api/v2/events/{found.id.hex}"
     return paths | {"parent": f"/api/v2/stacks/{event.stack_id.hex}"}
-
-
-def _number(value: Decimal | None) -> orjson.Fragment | None:
-    """All the digits that were stored. `numeric` also knows NaN and infinity, JSON does not."""
-    return orjson.Fragment(f"{value:f}") if value is not None and value.is_finite() else None
 
 
 ROUTES: Final = (

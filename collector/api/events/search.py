@@ -46,25 +46,23 @@ async def get_validation(request: web.Request) -> web.Response:
     query = query_parameters(request).get("query")
     if query is None:
         raise BadRequest("The parameter `query` is required: it holds the filter.")
-    return json_response(_judged(query, LocalClock(request.app[API].clock.now())))
-
-
-def _judged(query: str, clock: LocalClock) -> ValidationView:
-    """What is wrong may be in its text, or in what a value means for its field."""
-    arguments = Arguments()
+    arguments, clock = Arguments(), LocalClock(request.app[API].clock.now())
     projects: list[Any] = []
+    # The syntax may be wrong, which parsing finds, or a value for its field, which making the SQL finds.
     try:
         tree = parse_filter(query)
         EventConditions(arguments, arguments.add(projects), clock).of(tree)
     except BadRequest as refusal:
-        return ValidationView(is_valid=False, message=refusal.title)
+        return json_response(ValidationView(is_valid=False, message=refusal.title))
     unknown = [
         UnknownFieldView(name=field.name, nearest=field.nearest) for field in find_unknown_fields(tree)
     ]
-    return ValidationView(
-        is_valid=True,
-        unknown_fields=unknown or msgspec.UNSET,
-        warnings=list(filter_hints(tree)) or msgspec.UNSET,
+    return json_response(
+        ValidationView(
+            is_valid=True,
+            unknown_fields=unknown or msgspec.UNSET,
+            warnings=list(filter_hints(tree)) or msgspec.UNSET,
+        )
     )
 
 

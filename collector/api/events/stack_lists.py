@@ -84,9 +84,9 @@ async def get_stacks(request: web.Request) -> web.Response:
     """List the stacks that a filter selects, the latest occurrence first."""
     parameters = query_parameters(request, unsupported=("before", "after"))
     page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
-    asked = parse_selection(request, parameters)
+    selection = parse_selection(request, parameters)
     async with searching(request) as connection:
-        selection = await select_projects(request, connection, asked)
+        selection = await select_projects(request, connection, selection)
         stacks = []
         if not page.is_too_deep:
             stacks = await list_stacks(connection, selection, order, limit=page.limit + 1, offset=page.offset)

@@ -44,7 +44,9 @@ _UNTIL: Final = Parameter(
 async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Later events set them to `regressed`."""
     version = query_parameters(request).get("version", "").strip() or None
-    if version is not None and not _is_acceptable(version):
+    if version is not None and not (
+        len(version) <= _LONGEST_VERSION and is_storable(version) and is_version(version)
+    ):
         raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
 
@@ -71,10 +73,6 @@ async def post_critical(request: web.Request) -> web.Response:
 async def delete_critical(request: web.Request) -> web.Response:
     """Mark the occurrences of stacks as no longer critical."""
     return await _mark_critical(request, is_critical=False)
-
-
-def _is_acceptable(version: str) -> bool:
-    return len(version) <= _LONGEST_VERSION and is_storable(version) and is_version(version)
 
 
 async def _mark(

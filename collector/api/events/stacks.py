@@ -25,7 +25,7 @@ from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
 
 _SETTABLE: Final = (StackStatus.OPEN, StackStatus.FIXED, StackStatus.IGNORED, StackStatus.DISCARDED)
-"""`regressed` is found by the worker, and a snooze needs its end."""
+"""`regressed` is set by the worker, and `snoozed` needs the end of the snooze."""
 _QUIET: Final = (StackStatus.FIXED, StackStatus.SNOOZED, StackStatus.IGNORED, StackStatus.DISCARDED)
 NO_STACK: Final = "There is no such stack."
 
@@ -85,8 +85,12 @@ async def get_stack(request: web.Request) -> web.Response:
 )
 async def post_status(request: web.Request) -> web.Response:
     """Set the status of stacks; it applies from the worker's next transaction on."""
-    status, now = _status_in(query_parameters(request)), request.app[API].clock.now()
-    return await change_stacks(request, lambda connection, ids: change_status(connection, ids, status, now))
+    text, now = query_parameters(request).get("status", "").strip().lower(), request.app[API].clock.now()
+    if text not in _SETTABLE:
+        raise Invalid(fields={"status": [f"The status field must be one of {', '.join(_SETTABLE)}."]})
+    return await change_stacks(
+        request, lambda connection, ids: change_status(connection, ids, StackStatus(text), now)
+    )
 
 
 async def change_stacks(
@@ -94,7 +98,7 @@ async def change_stacks(
     change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[None]],
     status: HTTPStatus = HTTPStatus.OK,
 ) -> web.Response:
-    """Change those of the path's stacks that the identity reaches; `status` is the answer if it is all."""
+    """Change the stacks in the path that exist for the identity; answers `status` if all of them do."""
     result = BulkResult()
     async with connected(request.app[API].pool) as connection:
         asked = asked_ids(request)
@@ -141,22 +145,15 @@ def stack_view(stack: StoredStack) -> StackView:
 async def reachable_stacks(
     connection: asyncpg.Connection, identity: Identity, asked: Sequence[str]
 ) -> list[StoredStack]:
-    """Those of the stacks that exist for the identity: of its organizations and of their readable projects.
+    """The stacks with these ids that exist for the identity, which excludes other organizations' stacks.
 
-    A suspended organization shows none, nor does a project that is deleted.
+    Stacks of suspended organizations and of deleted projects do not exist, either.
     """
     ids = {parse_uuid(text) for text in asked}
     found = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
     stacks = [stack for stack in found if identity.reaches(stack.organization_id)]
     readable = set(await readable_projects(connection, {stack.organization_id for stack in stacks}))
     return [stack for stack in stacks if stack.project_id in readable]
-
-
-def _status_in(parameters: dict[str, str]) -> StackStatus:
-    text = parameters.get("status", "").strip().lower()
-    if text in _SETTABLE:
-        return StackStatus(text)
-    raise Invalid(fields={"status": [f"The status field must be one of {', '.join(_SETTABLE)}."]})
 
 
 ROUTES: Final = (

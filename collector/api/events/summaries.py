@@ -1,4 +1,4 @@
-"""Events in short (`mode=summary`): which template shows one, and what it needs (contract 4)."""
+"""Events in short (`mode=summary`): the template that displays an event, and its data (contract 4)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,7 +24,7 @@ Data = Mapping[str, Any]
 
 
 def summary_of(event: StoredEvent, project_name: str) -> dict[str, Any]:
-    """An event in short; what is null is left out, but for the members of `data`."""
+    """The event in short; null members are left out, except in `data`."""
     data = _data(event)
     kind = _kind(event.type, data)
     version = data.get("@version")
@@ -41,7 +41,7 @@ def summary_of(event: StoredEvent, project_name: str) -> dict[str, Any]:
 
 
 def stack_template(stack: StoredStack) -> str:
-    """Which template shows a stack."""
+    """The name of the template that displays a stack."""
     kind = _TEMPLATES.get(stack.type, "")
     if kind == "error" and "StackTrace" in stack.signature_info:
         kind = "simple"
@@ -49,7 +49,7 @@ def stack_template(stack: StoredStack) -> str:
 
 
 def stack_members(stack: StoredStack) -> dict[str, Any]:
-    """The few members that a stack's template needs."""
+    """The data that a stack's template needs."""
     info = stack.signature_info
     if stack.type == "error":
         return _type_members(info.get("ExceptionType")) | _method_members(info.get("Method"))
@@ -57,6 +57,7 @@ def stack_members(stack: StoredStack) -> dict[str, Any]:
 
 
 def _kind(type_: str, data: Data) -> str:
+    # The type decides, except for errors: they are detailed or simple, and any event may contain one.
     if type_ != "error" and not ("@error" in data or "@simple_error" in data):
         return _TEMPLATES.get(type_, "")
     if _object(data, "@error"):
@@ -127,7 +128,7 @@ def _user_members(data: Data) -> dict[str, Any]:
 
 
 def _type_members(type_: Any) -> dict[str, Any]:
-    """`System.Exception` is an `Exception` for short."""
+    """The full name of the type, and its last part: `System.Exception` becomes `Exception`."""
     if not isinstance(type_, str) or not type_:
         return {}
     return {"Type": type_.rpartition(".")[2] or type_, "TypeFullName": type_}
@@ -143,7 +144,7 @@ def _method_members(method: Any) -> dict[str, Any]:
 def _data(event: StoredEvent) -> Data:
     try:
         return _decode(event.data or b"{}")
-    except msgspec.ValidationError:  # rows of other makers may hold any JSON
+    except msgspec.ValidationError:  # rows that something else inserted may contain any JSON
         return _NOTHING
 
 

@@ -1,7 +1,8 @@
-"""What happened to an event, by its reference id, as far as is known (`GET /admin/trace`, `headrace trace`).
+"""Traces what happened to an event, by its reference id (`GET /admin/trace`, `headrace trace`).
 
-Looked at are the queue, the stored events and the dead letters, in the order in which an event goes: what
-moves on meanwhile is found further on. Of duplicates and discarded events only numbers are kept.
+Searches the queue, the stored events and the dead letters, in the order in which an event passes through
+them: an event that moves on during the search is found later. Of duplicates and discarded events only counts
+are kept.
 """
 
 import asyncio
@@ -54,14 +55,14 @@ from collector.http.responses import json_response
 
 _LONGEST_REFERENCE: Final = 1000
 _SHOWN: Final = 100
-"""So many of each kind are named."""
+"""The maximum number of results of each kind."""
 _LOOK_SECONDS: Final = 5.0
 _LOOK_ENTRIES: Final = 5000
 _LOOK_BYTES: Final = 256 << 20
-"""So many bytes of posts, unpacked, are looked through in the queue."""
-_CUT_SHORT: Final = "the look was cut short, and began with the oldest"
+"""How many bytes of posts, decompressed, are searched in the queue."""
+_CUT_SHORT: Final = "the search started with the oldest and was cut short"
 _POST_BYTES: Final = 32 << 20
-"""A post that unpacks to more is not looked into."""
+"""Posts that are larger after decompression are not searched."""
 _DAY: Final = timedelta(hours=24)
 
 
@@ -86,7 +87,7 @@ async def get_trace(request: web.Request) -> web.Response:
 
 
 def check_reference(text: str) -> None:
-    """Raise BadRequest for what cannot be looked for."""
+    """Raise BadRequest for a text that no stored event can have as its reference id."""
     if not text or len(text) > _LONGEST_REFERENCE or not is_storable(text):
         raise BadRequest(
             f"The parameter `reference` must be a reference id: 1 to {_LONGEST_REFERENCE} characters of text."
@@ -96,7 +97,7 @@ def check_reference(text: str) -> None:
 async def trace(
     api: Api, connection: asyncpg.Connection, reference_id: str, project_id: UUID | None
 ) -> TraceView:
-    """What is known of the reference id, in one project or in all. Raises DatabaseUnavailable."""
+    """Everything that is known of the reference id, in one project or in all. Raises DatabaseUnavailable."""
     names = await projects_to_trace(connection)
     queue = await _in_queue(api, reference_id, project_id, names)
     looked = names if project_id is None else {project_id: names.get(project_id, "")}
@@ -127,7 +128,7 @@ async def trace(
 async def _in_queue(
     api: Api, reference_id: str, project_id: UUID | None, names: Mapping[UUID, str]
 ) -> QueueTrace:
-    """What waits, from the oldest entry on, as far as a look may go."""
+    """Search the queue from its oldest entry on, within bounds of time, entries and bytes."""
     found: list[WaitingTrace] = []
     entries = looked_at = weight = 0
     problem, until = None, api.clock.monotonic() + _LOOK_SECONDS
@@ -136,7 +137,7 @@ async def _in_queue(
             entries = await api.queue_look.length()
             async with aclosing(api.queue_look.entries()) as waiting:
                 async for entry in waiting:
-                    # The clock, too: a driver may swallow what the timeout does.
+                    # Checks the clock as well: the driver may swallow the timeout's cancellation.
                     if (
                         looked_at >= _LOOK_ENTRIES
                         or weight >= _LOOK_BYTES
@@ -158,7 +159,7 @@ async def _in_queue(
         problem = _CUT_SHORT
     except BrokerUnavailable as error:
         problem = f"Redis cannot be read: {error}"
-    # More come meanwhile, and others are stored.
+    # The length was read before: entries may have arrived since.
     return QueueTrace(
         found=found[:_SHOWN], entries=max(entries, looked_at), looked_at=looked_at, problem=problem
     )
@@ -167,7 +168,7 @@ async def _in_queue(
 def _posts_holding(
     posts: Sequence[Post], reference_id: str, project_id: UUID | None
 ) -> tuple[int, list[Post]]:
-    """How many bytes the project's posts unpack to, and those that hold an event with the reference id."""
+    """The decompressed size of the project's posts, and those that contain the reference id."""
     size, holding = 0, []
     for post in posts:
         if project_id is not None and post.project_id != project_id.bytes:
@@ -217,7 +218,7 @@ async def _waiting(api: Api, entry: WaitingEntry, post: Post, names: Mapping[UUI
 
 
 def _letters_holding(packed: Sequence[TracedLetter], reference_id: str) -> tuple[list[TracedLetter], bool]:
-    """Those of compressed letters that hold the reference id, and whether all could be unpacked."""
+    """The compressed letters that contain the reference id, and whether all could be decompressed."""
     bodies = [(letter, _unpacked(letter.body, letter.content_encoding)) for letter in packed]
     holding = [letter for letter, body in bodies if body is not None and reference_id.encode() in body]
     return holding, all(body is not None for _, body in bodies)

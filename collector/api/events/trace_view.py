@@ -1,4 +1,4 @@
-"""A trace as it is answered, and the same in sentences."""
+"""The result of a trace as answers show it, and in sentences."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class StoredTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WaitingTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """A post in the queue that holds such an event, or a user's description of one."""
+    """A post in the queue that contains the event, or a user's description of it."""
 
     project_id: str
     project_name: str | None
@@ -32,15 +32,15 @@ class WaitingTrace(msgspec.Struct, frozen=True, kw_only=True):
     accepted_utc: datetime
     shard: int
     entry_id: str
-    entries_before: Annotated[int, Meta(description="How many entries of its shard are older.")]
-    is_in_hand: Annotated[bool, Meta(description="Whether it was given to a worker.")]
+    entries_before: Annotated[int, Meta(description="The number of older entries in the shard.")]
+    is_in_hand: Annotated[bool, Meta(description="Whether it was delivered to a worker.")]
     worker: str | None = None
     idle_seconds: float | None = None
     deliveries: int = 0
 
 
 class QueueTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found in the queue, and in how much of it; `problem` is why the rest was not looked at."""
+    """What was found in the queue, and how much of it was searched; `problem` says why not all of it."""
 
     found: list[WaitingTrace]
     entries: int
@@ -49,7 +49,7 @@ class QueueTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LetterTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """A dead letter in whose bytes the reference id stands."""
+    """A dead letter that contains the reference id."""
 
     id: str
     project_id: str | None
@@ -60,7 +60,7 @@ class LetterTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LettersTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found among the dead letters."""
+    """What was found in the dead letters."""
 
     found: list[LetterTrace]
     looked_at: int
@@ -68,7 +68,7 @@ class LettersTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndingTrace(msgspec.Struct, frozen=True, kw_only=True):
-    """How many events of the project ended so in the last 24 hours; which ones is not kept."""
+    """The number of the project's events with this outcome in the last 24 hours; which ones is not known."""
 
     outcome: str
     reason: str
@@ -76,11 +76,11 @@ class EndingTrace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TraceView(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known; `said` is the same in sentences."""
+    """The result of a trace; `said` is the same in sentences."""
 
     reference_id: str
     verdict: Literal["stored", "waiting", "dead_lettered", "not_found"]
-    kept_since: Annotated[datetime, Meta(description="What was accepted before is no longer kept.")]
+    kept_since: Annotated[datetime, Meta(description="Events that were accepted earlier are no longer kept.")]
     stored: list[StoredTrace]
     queue: QueueTrace
     dead_letters: LettersTrace
@@ -89,63 +89,63 @@ class TraceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sentences(view: TraceView) -> Iterator[str]:
-    """What was found, what was not, and how far the look went."""
-    yield from map(_of_stored, view.stored)
-    yield from map(_of_waiting, view.queue.found)
-    yield from map(_of_letter, view.dead_letters.found)
+    """What was found, what was not, and how much was searched."""
+    yield from map(_stored_sentence, view.stored)
+    yield from map(_waiting_sentence, view.queue.found)
+    yield from map(_letter_sentence, view.dead_letters.found)
     if view.verdict == "not_found":
         yield (
-            f"Not found: in the queue, in the dead letters and among the events that were accepted since"
-            f" {_moment(view.kept_since)}."
+            f"Not found in the queue, in the dead letters or among the events that were accepted since"
+            f" {_time(view.kept_since)}."
         )
         if not is_reference_id(view.reference_id):
             yield (
-                "This is no reference id (8 to 100 letters, digits or `-`): an event with it is stored as"
-                f" {INVALID_REFERENCE_ID}, and the filter data.InvalidReferenceId:... finds it."
+                "This is not a valid reference id (8 to 100 letters, digits or `-`): an event with it is"
+                f" stored with {INVALID_REFERENCE_ID}, and the filter data.InvalidReferenceId:... finds it."
             )
     for ending in view.outcome_counts:
         reason = f" ({ending.reason})" if ending.reason else ""
         yield (
-            f"Of the project's events of the last 24 hours {ending.events:,} ended as"
-            f" {ending.outcome}{reason}; which ones is not kept."
+            f"Of the project's events of the last 24 hours, {ending.events:,} had the outcome"
+            f" {ending.outcome}{reason}; which ones is not known."
         )
     queue, letters = view.queue, view.dead_letters
     if queue.problem:
-        yield f"Of {queue.entries:,} entries in the queue {queue.looked_at:,} were seen: {queue.problem}."
+        yield f"Of {queue.entries:,} queue entries, {queue.looked_at:,} were searched: {queue.problem}."
     if not letters.is_whole:
-        yield f"Only {letters.looked_at:,} dead letters were looked at, or some could not be unpacked."
+        yield f"Only {letters.looked_at:,} dead letters were searched, or some could not be decompressed."
 
 
-def _of_stored(event: StoredTrace) -> str:
+def _stored_sentence(event: StoredTrace) -> str:
     return (
         f"Stored as the event {event.event_id} of the project {event.project_name} ({event.project_id}),"
-        f" type {event.type}, stack {event.stack_id}, accepted {_moment(event.created_utc)}."
+        f" type {event.type}, stack {event.stack_id}, accepted {_time(event.created_utc)}."
     )
 
 
-def _of_waiting(post: WaitingTrace) -> str:
+def _waiting_sentence(post: WaitingTrace) -> str:
     what = "A description of it waits" if post.kind == "description" else "It waits"
     if not post.is_in_hand:
-        hands = "not yet given to a worker"
+        delivery = "not yet delivered to a worker"
     elif post.worker is None:
-        hands = "in the hands of a worker"
+        delivery = "delivered to a worker"
     else:
-        hands = (
-            f"given to the worker {post.worker} {post.idle_seconds or 0:.0f} s ago, given out"
+        delivery = (
+            f"delivered to the worker {post.worker} {post.idle_seconds or 0:.0f} s ago, delivered"
             f" {post.deliveries} times"
         )
     return (
         f"{what} in the queue, shard {post.shard}, entry {post.entry_id}, {post.entries_before:,} before it,"
-        f" {hands}; project {post.project_name} ({post.project_id}), accepted {_moment(post.accepted_utc)}."
+        f" {delivery}; project {post.project_name} ({post.project_id}), accepted {_time(post.accepted_utc)}."
     )
 
 
-def _of_letter(letter: LetterTrace) -> str:
+def _letter_sentence(letter: LetterTrace) -> str:
     return (
-        f"Its reference id stands in the dead letter {letter.id}, reason {letter.reason}: {letter.detail}"
-        f" Project {letter.project_id}, accepted {_moment(letter.accepted_utc)}."
+        f"The dead letter {letter.id} contains its reference id, reason {letter.reason}: {letter.detail}"
+        f" Project {letter.project_id}, accepted {_time(letter.accepted_utc)}."
     )
 
 
-def _moment(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+def _time(time: datetime) -> str:
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -97,7 +97,7 @@ async def test_an_event_that_waits_is_found_in_the_queue(
     assert found["kind"] == ("description" if post.kind else "event")
     assert (later["is_in_hand"], later["worker"], later["deliveries"]) == (True, "worker-1", 1)
     assert waiting["queue"] | {"found": []} == {"found": [], "entries": 2, "looked_at": 2, "problem": None}
-    assert "not yet given to a worker" in waiting["said"][0]
+    assert "not yet delivered to a worker" in waiting["said"][0]
     assert "worker-1" in in_hand["said"][0]
     assert (await traced(api, project=PROJECT.hex))["queue"]["found"]
 
@@ -138,8 +138,8 @@ async def test_what_is_not_found_is_said_with_what_is_known_of_its_project(api: 
         {"outcome": "discarded", "reason": "too_old", "events": 2},
         {"outcome": "duplicate", "reason": "", "events": 1},
     ]
-    assert there["said"][0].startswith("Not found: in the queue, in the dead letters and among the events")
-    assert "2 ended as discarded (too_old); which ones is not kept." in there["said"][1]
+    assert there["said"][0].startswith("Not found in the queue, in the dead letters or among the events")
+    assert "2 had the outcome discarded (too_old); which ones is not known." in there["said"][1]
 
 
 async def test_what_is_no_reference_id_says_where_such_events_are(api: RunningApi) -> None:
