@@ -6,8 +6,12 @@ from collector.admin.naming import meant_organization
 from collector.admin.system import OPERATOR
 from collector.api.core.projection_updates import publish_deletions, publish_organization
 from collector.api.core.service import Api
-from collector.api.manage.organization_changes import NewOrganization, make_organization
-from collector.api.manage.organizations import OrganizationView, organization_views
+from collector.api.manage.organizations import (
+    NewOrganization,
+    OrganizationView,
+    make_organization,
+    organization_views,
+)
 from collector.api.request.request_body import converted
 from collector.database.owners.deletion import delete_organizations
 from collector.database.owners.organizations import (

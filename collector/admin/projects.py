@@ -6,8 +6,7 @@ from collector.admin.naming import meant_organization, meant_project
 from collector.admin.system import OPERATOR
 from collector.api.core.projection_updates import publish_deletions
 from collector.api.core.service import Api
-from collector.api.manage.project_changes import NewProject, make_project
-from collector.api.manage.projects import ProjectView, project_views
+from collector.api.manage.projects import NewProject, ProjectView, make_project, project_views
 from collector.api.request.request_body import converted
 from collector.database.owners.deletion import delete_projects
 from collector.database.owners.organizations import all_organizations

@@ -10,9 +10,16 @@ from collector.admin.naming import meant_organization, meant_project
 from collector.admin.system import OPERATOR
 from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.service import Api
-from collector.api.manage.new_tokens import Made, NewToken, make_token, make_token_for_project
 from collector.api.manage.token_view import TokenView, token_view
-from collector.api.manage.tokens import TokenChange, apply_change, reachable_token
+from collector.api.manage.tokens import (
+    Made,
+    NewToken,
+    TokenChange,
+    apply_change,
+    make_token,
+    make_token_for_project,
+    reachable_token,
+)
 from collector.api.request.request_body import converted
 from collector.database.owners.tokens import all_access_tokens, delete_tokens, find_tokens, list_tokens
 from collector.database.pool import connected

@@ -104,9 +104,9 @@ async def trace(
     stored = await stored_with_reference(connection, looked, reference_id, _SHOWN)
     letters = await letters_with(connection, project_id, reference_id, _SHOWN)
     holding, all_unpacked = await asyncio.to_thread(_letters_holding, letters.packed, reference_id)
-    outcome_counts: list[Ending] = []
+    endings: list[Ending] = []
     if project_id is not None and not (stored or queue.found):
-        outcome_counts = await endings_since(connection, project_id, api.clock.now() - _DAY)
+        endings = await endings_since(connection, project_id, api.clock.now() - _DAY)
     view = TraceView(
         reference_id=reference_id,
         verdict="not_found",
@@ -118,7 +118,7 @@ async def trace(
             looked_at=letters.searched,
             is_whole=letters.is_whole and all_unpacked,
         ),
-        outcome_counts=[EndingTrace(**ending._asdict()) for ending in outcome_counts],
+        endings=[EndingTrace(**ending._asdict()) for ending in endings],
         said=[],
     )
     view = msgspec.structs.replace(view, verdict=_verdict(view))

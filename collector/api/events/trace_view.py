@@ -84,7 +84,7 @@ class TraceView(msgspec.Struct, frozen=True, kw_only=True):
     stored: list[StoredTrace]
     queue: QueueTrace
     dead_letters: LettersTrace
-    outcome_counts: list[EndingTrace]
+    endings: list[EndingTrace]
     said: list[str]
 
 
@@ -103,7 +103,7 @@ def sentences(view: TraceView) -> Iterator[str]:
                 "This is not a valid reference id (8 to 100 letters, digits or `-`): an event with it is"
                 f" stored with {INVALID_REFERENCE_ID}, and the filter data.InvalidReferenceId:... finds it."
             )
-    for ending in view.outcome_counts:
+    for ending in view.endings:
         reason = f" ({ending.reason})" if ending.reason else ""
         yield (
             f"Of the project's events of the last 24 hours, {ending.events:,} had the outcome"

@@ -5,6 +5,7 @@ can create tokens, so a program that could invite would be able to obtain more o
 """
 
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -17,11 +18,11 @@ from collector.api.core.projection_updates import publish_member
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.manage.organizations import reachable_organization
-from collector.api.request.lists import LIST_HEADERS, list_response
+from collector.api.request.lists import LIST_HEADERS, counted_list_response, read_page
 from collector.api.request.parameters import paging, query_parameters, requested_page
 from collector.database.owners.invitations import Invitation, invite, withdraw
 from collector.database.owners.organizations import add_member, remove_member
-from collector.database.owners.users import User, count_members, find_user, list_members, normal_email
+from collector.database.owners.users import count_members, find_user, list_members, normal_email
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.domain.access.email import email_error
@@ -48,16 +49,13 @@ async def get_members(request: web.Request) -> web.Response:
             connection, identity, request.match_info["organizationId"]
         )
         total = await count_members(connection, organization.id)
-        found: list[User] = []
-        if not page.is_too_deep:
-            found = await list_members(connection, organization.id, limit=page.limit, offset=page.offset)
-    following = page.after(len(found)) if found and page.offset + len(found) < total else None
+        found = await read_page(page, partial(list_members, connection, organization.id))
     # Members' other organizations do not exist for a caller who does not belong to them.
     views = [
         user_view(replace(user, organization_ids=tuple(filter(identity.reaches, user.organization_ids))))
         for user in found
     ]
-    return list_response(request, views, page, following, total)
+    return counted_list_response(request, views, page, total)
 
 
 @documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))

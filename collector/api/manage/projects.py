@@ -1,22 +1,30 @@
-"""Reading the projects of the identity's organizations (contract 6)."""
+"""Projects: list, read, create, change, delete (contract 6). Deletion takes effect immediately."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, Literal
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 import asyncpg
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
+from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.searching import looking_up
+from collector.api.core.absolute_urls import absolute_url
+from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
+from collector.api.core.names import Name, clean_name, name_taken
+from collector.api.core.projection_updates import publish_deletions, publish_new_project
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API, Api
 from collector.api.manage.narrowing import FILTER, parse_narrowing
-from collector.api.manage.organizations import reachable_organization
+from collector.api.manage.organizations import named_organization, reachable_organization
 from collector.api.manage.usage_view import HourlyUsageView, MonthlyUsageView, hourly, monthly
-from collector.api.request.lists import FILTERED_LIST_HEADERS, list_response
+from collector.api.request.lists import FILTERED_LIST_HEADERS, counted_list_response, read_page
 from collector.api.request.parameters import (
     STATISTICS,
     paging,
@@ -24,11 +32,16 @@ from collector.api.request.parameters import (
     requested_page,
     wants_statistics,
 )
+from collector.api.request.request_body import EXAMPLE_ID, ObjectId, read_body
+from collector.database.owners.deletion import delete_projects as delete_from_database
 from collector.database.owners.projects import (
     Project,
     ProjectOrder,
+    add_project,
+    change_project,
     count_projects,
     find_project,
+    has_project_named,
     list_projects,
 )
 from collector.database.owners.statistics import NOTHING, Statistics, statistics_of_projects
@@ -39,11 +52,11 @@ from collector.domain.accounting.usage import NO_USAGE, Usage
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.owner_fields import PROJECT_FIELDS
 from collector.domain.ids import parse_uuid
-from collector.http.operation import Answer, Parameter, documented
+from collector.http.operation import Answer, Parameter, documented, json_body
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 1000
-_AT_ONCE: Final = 100
+_PROJECTS_PER_QUERY: Final = 100
 """Projects whose usage is computed without yielding: 50 ms on the event loop when every hour has some."""
 _ORDERS: Final = {
     "": ProjectOrder.NAME,
@@ -86,6 +99,25 @@ _PARAMETERS: Final = (
     ),
     STATISTICS,
 )
+_KIND: Final = "Project"
+Tabs = Annotated[list[str], Meta(max_length=100, description="a list of at most 100 texts")]
+
+
+class NewProject(msgspec.Struct, frozen=True, kw_only=True):
+    """A project to be created."""
+
+    organization_id: ObjectId
+    name: Name = ""
+    delete_bot_data_enabled: bool = False
+    promoted_tabs: Tabs = []
+
+
+class ProjectChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of a project that can be changed; those left out stay as they are."""
+
+    name: Name | UnsetType = UNSET
+    delete_bot_data_enabled: bool | UnsetType = UNSET
+    promoted_tabs: Tabs | UnsetType | None = UNSET
 
 
 @documented("Project", _LISTED, parameters=_PARAMETERS)
@@ -116,6 +148,72 @@ async def get_project(request: web.Request) -> web.Response:
     return json_response(view)
 
 
+@documented(
+    "Project",
+    {201: Answer(ProjectView, headers=("Location",))},
+    body=json_body(NewProject, {"organization_id": EXAMPLE_ID, "name": "Shop"}),
+)
+async def post_project(request: web.Request) -> web.Response:
+    """Create a project; 201 once ingest accepts events for it."""
+    api, wanted = request.app[API], await read_body(request, NewProject, is_required=True)
+    project = await make_project(api, request[IDENTITY], wanted)
+    async with connected(api.pool) as connection:
+        (view,) = await project_views(api, connection, [project])
+    location = absolute_url(request, f"/api/v2/projects/{project.id.hex}")
+    return json_response(view, HTTPStatus.CREATED, {hdrs.LOCATION: location})
+
+
+@documented("Project", {200: Answer(ProjectView)}, body=json_body(ProjectChange, {"name": "Big shop"}))
+async def patch_project(request: web.Request) -> web.Response:
+    """Change a project."""
+    api, change = request.app[API], await read_body(request, ProjectChange, is_required=True)
+    async with connected(api.pool) as connection, connection.transaction():
+        found = await reachable_project(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
+        )
+        project = _changed(found, change)
+        if await has_project_named(connection, project.organization_id, project.name, but=project.id):
+            raise name_taken(_KIND)
+        if project != found:
+            await change_project(connection, project, api.clock.now())
+        (view,) = await project_views(api, connection, [project])
+    return json_response(view)
+
+
+@documented("Project", DELETED)
+async def delete_projects(request: web.Request) -> web.Response:
+    """Delete projects; 202 once ingest refuses their tokens. A worker then removes their events."""
+    api, asked, result = request.app[API], asked_ids(request), BulkResult()
+    ids = []
+    async with connected(api.pool) as connection:
+        for text in asked:
+            project = await named_project(connection, request[IDENTITY], text)
+            if project is None:
+                result.add_not_found(text, "There is no such project.")
+            else:
+                result.success.append(text)
+                ids.append(project.id)
+        gone = await delete_from_database(connection, ids)
+    await publish_deletions(api, gone)
+    return bulk_response(result)
+
+
+@documented(
+    "Project",
+    {201: Answer(description="The name is taken."), 204: Answer(description="The name is free.")},
+    parameters=(Parameter("name", "The name to check.", is_required=True),),
+)
+async def get_name_check(request: web.Request) -> web.Response:
+    """Check whether a project of the organization has this name: 201 if one has, 204 if the name is free."""
+    name = query_parameters(request).get("name", "").strip()
+    async with connected(request.app[API].pool) as connection:
+        organization = await reachable_organization(
+            connection, request[IDENTITY], request.match_info["organizationId"]
+        )
+        is_taken = not name or await has_project_named(connection, organization.id, name)
+    return web.Response(status=HTTPStatus.CREATED if is_taken else HTTPStatus.NO_CONTENT)
+
+
 async def reachable_project(
     connection: asyncpg.Connection, identity: Identity, project_id: str, lock: RowLock = RowLock.NONE
 ) -> Project:
@@ -144,11 +242,12 @@ async def project_views(
     if with_statistics:
         statistics = await statistics_of_projects(connection, ids, api.oldest_kept)
     views: list[ProjectView] = []
-    for first in range(0, len(projects), _AT_ONCE):
-        usage = await project_usage(connection, ids[first : first + _AT_ONCE], now)
+    # Other requests run while a query of the next projects is awaited.
+    for first in range(0, len(projects), _PROJECTS_PER_QUERY):
+        usage = await project_usage(connection, ids[first : first + _PROJECTS_PER_QUERY], now)
         views += [
             _view(project, statistics.get(project.id, NOTHING), usage.get(project.id, NO_USAGE), now)
-            for project in projects[first : first + _AT_ONCE]
+            for project in projects[first : first + _PROJECTS_PER_QUERY]
         ]
     return views
 
@@ -171,23 +270,52 @@ def _view(project: Project, counted: Statistics, usage: Usage, now: datetime) ->
 
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:
     api, parameters = request.app[API], query_parameters(request)
-    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), _order_in(parameters)
-    meant = organization_ids, parse_narrowing(request, parameters, PROJECT_FIELDS)
-    async with looking_up(request) as connection:
-        total = await count_projects(connection, *meant)
-        found: list[Project] = []
-        if not page.is_too_deep:
-            found = await list_projects(connection, *meant, limit=page.limit, offset=page.offset, order=order)
-        views = await project_views(api, connection, found, with_statistics=wants_statistics(parameters))
-    following = page.after(len(found)) if found and page.offset + len(found) < total else None
-    return list_response(request, views, page, following, total)
-
-
-def _order_in(parameters: dict[str, str]) -> ProjectOrder:
+    page = requested_page(parameters, maximum=_MAXIMUM_LIMIT)
     order = _ORDERS.get(parameters.get("sort", "").strip().lower())
     if order is None:
         raise BadRequest(f"The parameter `sort` must be one of {', '.join(filter(None, _ORDERS))}.")
-    return order
+    selection = organization_ids, parse_narrowing(request, parameters, PROJECT_FIELDS)
+    async with looking_up(request) as connection:
+        total = await count_projects(connection, *selection)
+        found = await read_page(page, partial(list_projects, connection, *selection, order=order))
+        views = await project_views(api, connection, found, with_statistics=wants_statistics(parameters))
+    return counted_list_response(request, views, page, total)
+
+
+async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Project:
+    """Create a project and publish it to ingest."""
+    name, project_id = clean_name(_KIND, wanted.name), api.new_id()
+    async with connected(api.pool) as connection, connection.transaction():
+        organization = await named_organization(connection, identity, wanted.organization_id, RowLock.CHANGE)
+        if organization is None:
+            raise BadRequest("Invalid organization.")
+        if await has_project_named(connection, organization.id, name):
+            raise name_taken(_KIND)
+        await add_project(
+            connection,
+            project_id,
+            organization.id,
+            name,
+            delete_bot_data_enabled=wanted.delete_bot_data_enabled,
+            promoted_tabs=wanted.promoted_tabs,
+        )
+    await publish_new_project(api, project_id)
+    async with connected(api.pool) as connection:
+        project = await named_project(connection, identity, project_id.hex)
+    if project is None:  # deleted with its organization meanwhile
+        raise BadRequest("Invalid organization.")
+    return project
+
+
+def _changed(project: Project, change: ProjectChange) -> Project:
+    name, tabs = change.name, change.promoted_tabs
+    if name is not UNSET:
+        project = replace(project, name=clean_name(_KIND, name))
+    if tabs is not UNSET:
+        project = replace(project, promoted_tabs=tuple(tabs or ()))
+    if change.delete_bot_data_enabled is not UNSET:
+        project = replace(project, delete_bot_data_enabled=change.delete_bot_data_enabled)
+    return project
 
 
 ROUTES: Final = (
@@ -196,4 +324,14 @@ ROUTES: Final = (
         "GET", "/organizations/{organizationId:objectid}/projects", get_projects_of_organization, Role.USER
     ),
     Route("GET", "/projects/{id:objectid}", get_project, Role.USER),
+    Route("POST", "/projects", post_project, Role.USER),
+    Route("PATCH", "/projects/{id:objectid}", patch_project, Role.USER),
+    Route("PUT", "/projects/{id:objectid}", patch_project, Role.USER),
+    Route("DELETE", "/projects/{ids:objectids}", delete_projects, Role.USER),
+    Route(
+        "GET",
+        "/organizations/{organizationId:objectid}/projects/check-name",
+        get_name_check,
+        Role.USER,
+    ),
 )

@@ -1,7 +1,7 @@
 """Answers with lists: a bare array, neighbouring pages in `Link`, the total in `X-Result-Count`."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from aiohttp import hdrs, web
 
@@ -14,7 +14,29 @@ RESULT_COUNT_HEADER: Final = "X-Result-Count"
 LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
 FILTERED_LIST_HEADERS: Final = (*LIST_HEADERS, FILTER_WARNING_HEADER)
 
+Entry = TypeVar("Entry")
+
 _POSITIONS: Final = frozenset({"page", "before", "after"})
+
+
+class ReadEntries(Protocol[Entry]):
+    """Reads part of a list."""
+
+    async def __call__(self, *, limit: int, offset: int) -> list[Entry]:
+        """At most `limit` entries after the first `offset`."""
+
+
+async def read_page(page: Page, read: ReadEntries[Entry]) -> list[Entry]:
+    """The entries of a page; none if it starts too far down the list."""
+    return [] if page.is_too_deep else await read(limit=page.limit, offset=page.offset)
+
+
+def counted_list_response(
+    request: web.Request, entries: Sequence[Any], page: Page, total: int
+) -> web.Response:
+    """One page of a list whose total is known, which also says whether another page follows."""
+    following = page.after(len(entries)) if entries and page.offset + len(entries) < total else None
+    return list_response(request, entries, page, following, total)
 
 
 def list_response(
