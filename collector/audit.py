@@ -1,4 +1,4 @@
-"""`headrace audit`: reads Redis and Postgres of a live system, says what is where and whether it adds up."""
+"""`headrace audit`: reconciles the counts in Redis and Postgres of a live system."""
 
 import asyncio
 from collections import Counter
@@ -36,14 +36,14 @@ class AuditSettings(RedisSettings, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class AuditOptions:
-    """How long to wait for an empty stream, and whether the events of every partition are counted."""
+    """How long to wait for an empty stream, and whether to count the events of every partition."""
 
     wait_seconds: float = 0.0
     counts_events: bool = True
 
 
 class Sums(msgspec.Struct, frozen=True):
-    """The account in sums over all shards, as it is printed. `stream` is in entries, one a batch."""
+    """The ledger in sums over all shards, as it is printed. `stream` counts entries, one per batch."""
 
     is_sound: bool
     differences: list[str]
@@ -56,16 +56,16 @@ class Sums(msgspec.Struct, frozen=True):
 
 
 async def run(environ: Mapping[str, str], options: AuditOptions, stop: Stop, clock: Clock) -> Sums | None:
-    """The sums, or None when the end was asked for before they were known. Raises what `look` does."""
+    """The sums, or None if `stop` was requested before they were known. Raises what `reconcile` does."""
     async with asyncio.TaskGroup() as tasks:
-        looking = tasks.create_task(look(environ, options, clock))
-        stopping = tasks.create_task(_cancel_at(stop, looking))
-        looking.add_done_callback(lambda _: stopping.cancel())
-    return None if looking.cancelled() else looking.result()
+        reconciling = tasks.create_task(reconcile(environ, options, clock))
+        stopping = tasks.create_task(_cancel_on_stop(stop, reconciling))
+        reconciling.add_done_callback(lambda _: stopping.cancel())
+    return None if reconciling.cancelled() else reconciling.result()
 
 
-async def look(environ: Mapping[str, str], options: AuditOptions, clock: Clock) -> Sums:
-    """Look at both servers once the stream is empty or the wait is over.
+async def reconcile(environ: Mapping[str, str], options: AuditOptions, clock: Clock) -> Sums:
+    """Read both servers once the stream is empty or the wait is over, and compare their counts.
 
     Raises StartError when Redis or Postgres cannot be read.
     """
@@ -73,16 +73,19 @@ async def look(environ: Mapping[str, str], options: AuditOptions, clock: Clock) 
     keys = RedisKeys(settings.redis_key_prefix)
     async with _redis(settings.redis_url) as redis, _pool(settings.database_url) as pool:
         try:
-            is_drained = await _until_drained(redis, keys, options.wait_seconds, clock)
-            ledger = await _account(redis, keys, pool, counts_events=options.counts_events)
+            is_drained = await _wait_until_drained(redis, keys, options.wait_seconds, clock)
+            # In this order, so that what moves from Redis to Postgres meanwhile is not missed.
+            totals = await read_ledger(pool, counts_events=options.counts_events)
+            queues = await read_shards(redis, keys)
+            ledger = Ledger(totals, queues, await read_processed(pool))
         except (BrokerUnavailable, DatabaseUnavailable) as error:
-            raise StartError(f"the account could not be read: {error}.") from error
+            raise StartError(f"the counts could not be read: {error}.") from error
     late = [] if is_drained else [f"the stream is not empty after {options.wait_seconds:g} s"]
-    return sums_of(ledger, [*late, *differences(ledger)])
+    return sum_up(ledger, [*late, *differences(ledger)])
 
 
-def sums_of(ledger: Ledger, found: list[str]) -> Sums:
-    """The account as it is printed, with the differences that were found in it."""
+def sum_up(ledger: Ledger, found: list[str]) -> Sums:
+    """The sums of the ledger, with the differences that were found in it."""
     processed = list(ledger.processed_after.values())
     queues = ledger.queues
     return Sums(
@@ -104,8 +107,8 @@ def sums_of(ledger: Ledger, found: list[str]) -> Sums:
     )
 
 
-def text_of(sums: Sums) -> str:
-    """The account for a person."""
+def text_report(sums: Sums) -> str:
+    """The report for people."""
     lines = [
         _line("accepted", sums.accepted),
         _line("in the stream", sums.stream),
@@ -124,13 +127,13 @@ def text_of(sums: Sums) -> str:
     return "\n".join(lines)
 
 
-def json_of(sums: Sums) -> str:
-    """The account for a program."""
+def json_report(sums: Sums) -> str:
+    """The report for programs."""
     return msgspec.json.format(msgspec.json.encode(sums), indent=2).decode()
 
 
 def _line(name: str, counts: Any) -> str:
-    """Reasons in brackets; a count by itself stands alone."""
+    """One line of the report: a single count, or several with a label each."""
     if isinstance(counts, int):
         return f"{name:16}{counts:>12,}"
     parts = ", ".join(f"{count:,} {label}" for label, count in counts.items())
@@ -142,7 +145,7 @@ def _sum(processed: list[Processed], **names: str) -> dict[str, int]:
 
 
 def _by_outcome(outcomes: Mapping[tuple[str, str], int]) -> dict[str, int | dict[str, int]]:
-    """Events by outcome, and by reason where the outcome has reasons; derived ones stand apart."""
+    """Events by outcome, and by reason if the outcome has reasons; derived events are counted separately."""
     totals: Counter[str] = Counter({"stored": 0, "duplicate": 0})
     reasons: dict[str, dict[str, int]] = {"discarded": {}, "dead_lettered": {}}
     for (outcome, reason), events in sorted(outcomes.items()):
@@ -155,25 +158,19 @@ def _by_outcome(outcomes: Mapping[tuple[str, str], int]) -> dict[str, int | dict
     return {**totals, **reasons}
 
 
-async def _cancel_at(stop: Stop, task: asyncio.Task[Sums]) -> None:
+async def _cancel_on_stop(stop: Stop, task: asyncio.Task[Sums]) -> None:
     await stop.wait()
     task.cancel()
 
 
-async def _until_drained(redis: Redis, keys: RedisKeys, wait_seconds: float, clock: Clock) -> bool:
-    """Whether the stream got empty in time; without a wait nobody asks."""
+async def _wait_until_drained(redis: Redis, keys: RedisKeys, wait_seconds: float, clock: Clock) -> bool:
+    """Whether the stream became empty in time; always True for a wait of 0, which checks nothing."""
     until = clock.monotonic() + wait_seconds
     while wait_seconds and not await is_empty(redis, keys):
         if clock.monotonic() > until:
             return False
         await asyncio.sleep(_POLL_SECONDS)
     return True
-
-
-async def _account(redis: Redis, keys: RedisKeys, pool: asyncpg.Pool, *, counts_events: bool) -> Ledger:
-    totals = await read_ledger(pool, counts_events=counts_events)
-    queues = await read_shards(redis, keys)
-    return Ledger(totals, queues, await read_processed(pool))
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
-"""The `headrace` command: runs one process, or all of it with `up`; and what operators do.
+"""The `headrace` command: runs one process, or all of them with `up`; and the operators' commands.
 
-Each command imports what it needs when it runs: the command is quick, and an image without the embedded
-servers has every other one.
+Each command imports what it needs when it runs: that keeps it fast, and lets an image without the embedded
+servers have all other commands.
 """
 
 import os
@@ -63,13 +63,15 @@ def headrace(
 def up(
     *,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65535, help="Where to serve; HEADRACE_PORT or 8080.")
+        int | None, typer.Option(min=0, max=65535, help="The port to serve on; HEADRACE_PORT or 8080.")
     ] = None,
-    data_dir: Annotated[Path, typer.Option(help="Where data, credentials and logs are.")] = Path(".headrace"),
+    data_dir: Annotated[Path, typer.Option(help="The directory for data, credentials and logs.")] = Path(
+        ".headrace"
+    ),
     ready_file: Annotated[
         Path | None,
         typer.Option(
-            help="Written once an event would be stored, as well as ready.json in DATA_DIR.",
+            help="Also write this file once events are stored, like ready.json in DATA_DIR.",
             show_default=False,
         ),
     ] = None,
@@ -105,21 +107,21 @@ def up(
 
 
 class ProcessCommand(TyperCommand):
-    """A command whose help ends with the variables that it reads, from its settings classes."""
+    """A command whose help ends with a table of the variables in its settings classes."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Write the help and the table."""
+        """Write the help, then the table."""
         super().format_help(ctx, formatter)
         from collector.process.settings_table import settings_table  # noqa: PLC0415
 
-        formatter.write("Variables, what holds where one is not set, and what it may hold:\n\n")
-        formatter.write(settings_table(_settings_of(self.name or "")))
-        formatter.write("\nREDIS_URL and DATABASE_URL do as well. docs/settings.md says what each is for.\n")
+        formatter.write("Environment variables, their defaults and the values they accept:\n\n")
+        formatter.write(settings_table(_settings_classes(self.name or "")))
+        formatter.write("\nREDIS_URL and DATABASE_URL work too. docs/settings.md says what each variable is for.\n")
 
 
 @app.command(cls=ProcessCommand)
 def ingest() -> None:
-    """Run ingest: accepts posts and queues them. Needs Redis only."""
+    """Run ingest, which accepts posts and queues them. Needs only Redis."""
     from collector.ingest import process  # noqa: PLC0415
 
     _serve(process.run)
@@ -127,7 +129,7 @@ def ingest() -> None:
 
 @app.command(cls=ProcessCommand)
 def api() -> None:
-    """Run the reading and managing side. Needs Postgres and Redis."""
+    """Run the API for reading events and managing projects. Needs Postgres and Redis."""
     from functools import partial  # noqa: PLC0415
 
     from collector.api import process  # noqa: PLC0415
@@ -146,7 +148,7 @@ def serve() -> None:
 
 @app.command(cls=ProcessCommand)
 def worker() -> None:
-    """Run a worker: takes posts from Redis to Postgres. Run as many as you like."""
+    """Run a worker, which stores queued posts in Postgres. Run as many as you like."""
     from worker import process  # noqa: PLC0415
 
     _serve(process.run)
@@ -154,7 +156,7 @@ def worker() -> None:
 
 @app.command(cls=ProcessCommand)
 def migrate() -> None:
-    """Bring the database to this version."""
+    """Migrate the database to this version."""
     from collector.database.schema import migrations  # noqa: PLC0415
     from collector.database.settings import DatabaseSettings  # noqa: PLC0415
     from collector.process.settings import read_settings  # noqa: PLC0415
@@ -171,12 +173,14 @@ def migrate() -> None:
 @app.command(cls=ProcessCommand)
 def audit(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it for a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait for an empty stream.")] = 0.0,
-    quick: Annotated[bool, typer.Option("--quick", help="Do not count the events of every day.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Do not count the stored events of each day.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Say what was accepted, what is in the stream and what became of it; status 1 if it does not add up."""
+    """Compare the counts of accepted, queued and stored posts and events; status 1 if they do not add up."""
     from collector import audit as ledger  # noqa: PLC0415
     from collector.admin.servers import found_servers  # noqa: PLC0415
     from collector.process.clock import SystemClock  # noqa: PLC0415
@@ -193,18 +197,18 @@ def audit(
     for sums in found:
         if sums is None:
             raise typer.Exit(2)
-        typer.echo(ledger.json_of(sums) if as_json else ledger.text_of(sums))
+        typer.echo(ledger.json_report(sums) if as_json else ledger.text_report(sums))
         status = 0 if sums.is_sound else 1
     raise typer.Exit(status)
 
 
 def _serve(run: "Callable[[Mapping[str, str], Stop], Awaitable[None]]") -> NoReturn:
-    """Run a process that goes on until it is told to stop."""
+    """Run a process until a signal asks it to stop, and exit with its status."""
     raise typer.Exit(_run(lambda stop: run(os.environ, stop)))
 
 
 def _run(main: "Callable[[Stop], Awaitable[None]]") -> int:
-    """Run something to its end; answers the exit status. What keeps it from starting is told in full."""
+    """Run `main` to its end and return the exit status; a failed start is reported on standard error."""
     from collector.process.lifecycle import run_process  # noqa: PLC0415
     from collector.process.settings import in_words  # noqa: PLC0415
 
@@ -212,15 +216,15 @@ def _run(main: "Callable[[Stop], Awaitable[None]]") -> int:
 
 
 def _warn() -> None:
-    """Name misspelt variables, for a command that has no log."""
+    """Print misspelled variables, for commands that have no log."""
     from collector.process.known_settings import unknown_variables  # noqa: PLC0415
 
     for unknown in unknown_variables(os.environ):
         sys.stderr.write(f"headrace: {unknown}\n")
 
 
-def _settings_of(command: str) -> "Sequence[type[Settings]]":
-    """What the command reads from the environment."""
+def _settings_classes(command: str) -> "Sequence[type[Settings]]":
+    """The settings that the command reads from the environment."""
     match command:
         case "ingest":
             from collector.ingest.settings import IngestSettings  # noqa: PLC0415
@@ -231,7 +235,7 @@ def _settings_of(command: str) -> "Sequence[type[Settings]]":
 
             return (ApiSettings,)
         case "serve":
-            return (*_settings_of("ingest"), *_settings_of("api"))
+            return (*_settings_classes("ingest"), *_settings_classes("api"))
         case "worker":
             from worker.settings import WorkerSettings  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Ingest and api on one port: how most people run it at first, and what `headrace up` starts."""
+"""Ingest and api in one process on one port: the usual first setup, and what `headrace up` starts."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -25,9 +25,9 @@ from collector.process.settings import check_settings, read_settings
 
 
 async def run(environ: Mapping[str, str], stop: Stop) -> None:
-    """Serve until told to stop; then answer what is under way, write the posts that were taken, and end.
+    """Serve until `stop` is requested; then answer the requests in flight, write accepted posts, and end.
 
-    Host, port and the queue's settings are ingest's. Raises StartError when a setting is wrong, a server is
+    Host, port and queue settings are those of ingest. Raises StartError when a setting is wrong, a server is
     out of reach or the port is taken.
     """
     check_settings((IngestSettings, ApiSettings), environ)
@@ -43,7 +43,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         add_api(app, api)
         states = {"Events are taken": ingest.readiness.checks, "Events are read and managed": api.checks}
         add_pages(app, whole_document(), states)
-        # Not the api's checks: posts are taken while Postgres is gone, so this must not leave the balancer.
+        # Without the api's checks: posts are accepted while Postgres is down, so the balancer must keep us.
         add_health(app, ingest.readiness.checks, registry)
         address = Address(settings.host, settings.port)
         await serve(

@@ -58,7 +58,7 @@ class Books:
 
     async def look(self, **options: Any) -> audit.Sums:
         """What the audit finds."""
-        return await audit.look(self.environ, AuditOptions(**options), SystemClock())
+        return await audit.reconcile(self.environ, AuditOptions(**options), SystemClock())
 
     async def command(self, *options: str) -> subprocess.CompletedProcess[str]:
         """As a shell runs it."""
@@ -200,7 +200,7 @@ async def test_a_server_that_goes_away_is_a_clear_error(
     monkeypatch.setattr("collector.broker.connection._START_WAIT_SECONDS", 0.1)
 
     with pytest.raises(StartError, match="cannot reach Redis"):
-        await audit.look(environ, AuditOptions(), SystemClock())
+        await audit.reconcile(environ, AuditOptions(), SystemClock())
 
 
 async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:

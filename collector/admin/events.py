@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.admin.naming import meant_project
+from collector.admin.naming import resolve_project
 from collector.api.core.service import Api
 from collector.api.events.events import event_view
 from collector.api.events.stacks import StackView, stack_view
@@ -27,12 +27,12 @@ from collector.domain.ids import lowest_id
 from collector.process.lifecycle import Stop
 
 _LONGEST_TEXT: Final = 200
-"""So many characters of a message or title stand in a table."""
-_AT_ONCE: Final = 10
-"""Events that are read at once: a small row may hold a large event."""
+"""Characters of a message or title in a table."""
+_FETCH: Final = 10
+"""Events fetched together: each may be large."""
 _PAGE: Final = 1000
-_REMEMBERED: Final = 100_000
-"""So many ids of events that were shown: about 10 MB."""
+_MOST_SEEN: Final = 100_000
+"""Ids of events that were shown: about 10 MB."""
 _ROUND_SECONDS: Final = 1.0
 _CLOCKS_APART: Final = timedelta(seconds=10)
 _QUEUE_UNKNOWN: Final = timedelta(minutes=1)
@@ -41,8 +41,8 @@ _LAST_ID: Final = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be listed; `project` is an id or a name, `time` as in the API."""
+class ListOptions:
+    """What to list; `project` is an id or a name, `filter` and `time` are as in the API."""
 
     filter: str = ""
     project: str | None = None
@@ -52,7 +52,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An event with the name of its project."""
+    """An event, and the name of its project."""
 
     event: StoredEvent
     project_name: str
@@ -99,57 +99,57 @@ class ListedStack:
         }
 
 
-async def newest(api: Api, asked: Asked) -> AsyncGenerator[Listed]:
-    """The newest events, the newest first."""
+async def newest(api: Api, options: ListOptions) -> AsyncGenerator[Listed]:
+    """The newest events, newest first."""
     async with connected(api.pool) as connection:
-        selection, names = await _selected(api, connection, asked)
-        found = await find_events(connection, selection, limit=asked.limit)
-        async for listed in _read(connection, found, names):
+        selection, names = await _selection(api, connection, options)
+        found = await find_events(connection, selection, limit=options.limit)
+        async for listed in _fetch(connection, found, names):
             yield listed
 
 
-async def followed(api: Api, asked: Asked, stop: Stop) -> AsyncGenerator[Listed]:
-    """The newest events, the oldest of them first, then others as they are stored, until the stop.
+async def followed(api: Api, options: ListOptions, stop: Stop) -> AsyncGenerator[Listed]:
+    """The newest events, oldest first, then further ones as they are stored, until `stop` is requested.
 
-    What is not stored yet waits in the queue: after each look only those are new that were accepted since the
-    oldest of those that waited before it.
+    An event that is not stored yet waits in the queue. So each round looks only at events accepted since the
+    oldest post that was waiting before the previous round.
     """
     seen, begin = Seen(), await _oldest_waiting(api)
     async with connected(api.pool) as connection:
-        selection, names = await _selected(api, connection, asked)
+        selection, names = await _selection(api, connection, options)
         async for found in _accepted_since(connection, selection, begin):
             seen.add(each.id for each in found)
-        found = await find_events(connection, selection, limit=asked.limit)
+        found = await find_events(connection, selection, limit=options.limit)
         seen.add(each.id for each in found)
-        async for listed in _read(connection, found[::-1], names):
+        async for listed in _fetch(connection, found[::-1], names):
             yield listed
     while not await stop.sleep(_ROUND_SECONDS):
-        coming = await _oldest_waiting(api)
+        next_begin = await _oldest_waiting(api)
         try:
             async with connected(api.pool) as connection:
-                selection, names = await _selected(api, connection, asked)
+                selection, names = await _selection(api, connection, options)
                 async for found in _accepted_since(connection, selection, begin):
-                    async for listed in _read(connection, seen.new_of(found), names):
+                    async for listed in _fetch(connection, seen.unseen(found), names):
                         seen.add([listed.event.id])
                         yield listed
         except DatabaseUnavailable:
-            continue  # the next round looks at the same time
-        begin = coming
+            continue  # the next round repeats this one
+        begin = next_begin
         seen.forget_before(lowest_id(begin))
 
 
-async def stacks(api: Api, asked: Asked) -> list[ListedStack]:
-    """The stacks that occurred last."""
+async def stacks(api: Api, options: ListOptions) -> list[ListedStack]:
+    """The stacks with the latest occurrences."""
     async with connected(api.pool) as connection:
-        selection, names = await _selected(api, connection, asked)
+        selection, names = await _selection(api, connection, options)
         found = await list_stacks(
-            connection, selection, StackOrder.LAST_DESCENDING, limit=asked.limit, offset=0
+            connection, selection, StackOrder.LAST_DESCENDING, limit=options.limit, offset=0
         )
     return [ListedStack(stack_view(stack), names.get(stack.project_id, "")) for stack in found]
 
 
 class Seen:
-    """Which events were shown, as far back as new ones can be; beyond `_REMEMBERED` only later ones are."""
+    """The ids of events already shown; beyond `_MOST_SEEN` the older half is dropped and counts as shown."""
 
     def __init__(self) -> None:
         self._ids: set[UUID] = set()
@@ -159,38 +159,38 @@ class Seen:
         return len(self._ids)
 
     def add(self, ids: Iterable[UUID]) -> None:
-        """Count these as shown."""
+        """Mark these events as shown."""
         self._ids.update(ids)
-        if len(self._ids) > _REMEMBERED:
+        if len(self._ids) > _MOST_SEEN:
             self.forget_before(sorted(self._ids)[len(self._ids) // 2])
 
-    def new_of(self, found: Sequence[EventPage]) -> list[EventPage]:
-        """Those that were not."""
+    def unseen(self, found: Sequence[EventPage]) -> list[EventPage]:
+        """The events that were not shown yet."""
         return [each for each in found if each.id >= self._floor and each.id not in self._ids]
 
     def forget_before(self, event_id: UUID) -> None:
-        """Nothing before this id is new from now on."""
+        """Treat every event before this id as shown, and drop the ids."""
         self._floor = max(self._floor, event_id)
         self._ids = {each for each in self._ids if each >= self._floor}
 
 
-async def _selected(
-    api: Api, connection: asyncpg.Connection, asked: Asked
+async def _selection(
+    api: Api, connection: asyncpg.Connection, options: ListOptions
 ) -> tuple[Selection, dict[UUID, str]]:
-    """What is asked for, and the names of the projects that it is in."""
+    """The selection for the options, and the names of its projects."""
     names = await projects_to_trace(connection)
-    if asked.project is not None:
-        project = await meant_project(connection, asked.project)
+    if options.project is not None:
+        project = await resolve_project(connection, options.project)
         names = {project.id: project.name}
     clock = LocalClock(api.clock.now(), timedelta())
-    time = parse_time_range(asked.time, clock)
-    return Selection(list(names), parse_filter(asked.filter), time, clock), names
+    time = parse_time_range(options.time, clock)
+    return Selection(list(names), parse_filter(options.filter), time, clock), names
 
 
 async def _accepted_since(
     connection: asyncpg.Connection, selection: Selection, begin: datetime
 ) -> AsyncIterator[list[EventPage]]:
-    """Those of the selection's events, the oldest first, a page at a time."""
+    """The selection's events accepted since `begin`, oldest first, a page at a time."""
     after = Cursor((begin,), UUID(int=0))
     selection = replace(selection, ids=(lowest_id(begin), _LAST_ID))
     while True:
@@ -201,12 +201,12 @@ async def _accepted_since(
         after = found[-1].place
 
 
-async def _read(
+async def _fetch(
     connection: asyncpg.Connection, found: Sequence[EventPage], names: Mapping[UUID, str]
 ) -> AsyncGenerator[Listed]:
-    """The events in this order, but those that are kept no longer."""
-    for begin in range(0, len(found), _AT_ONCE):
-        keys = [EventKey(each.project_id, each.id) for each in found[begin : begin + _AT_ONCE]]
+    """The events in this order, without those deleted meanwhile."""
+    for begin in range(0, len(found), _FETCH):
+        keys = [EventKey(each.project_id, each.id) for each in found[begin : begin + _FETCH]]
         events = {event.id: event for event in await events_at(connection, keys)}
         for key in keys:
             if key.id in events:
@@ -214,7 +214,7 @@ async def _read(
 
 
 async def _oldest_waiting(api: Api) -> datetime:
-    """When the oldest post in the queue was accepted, or now; some seconds before, as clocks differ."""
+    """When the oldest post in the queue was accepted, or now; minus some seconds, as clocks differ."""
     moment = api.clock.now()
     try:
         moment = min([moment, *await api.queue_look.oldest()])

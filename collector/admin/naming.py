@@ -1,4 +1,4 @@
-"""What operators mean by a name: an id, or what exactly one organization or project is called."""
+"""Resolves what operators type for an organization or a project: its id, or a name that only one has."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,10 +14,10 @@ from collector.database.row_lock import RowLock
 from collector.domain.errors import Conflict, NotFound
 
 _CANDIDATES: Final = 10
-"""So many are listed."""
+"""The most that an error message lists."""
 
 
-async def meant_organization(
+async def resolve_organization(
     connection: asyncpg.Connection, text: str, lock: RowLock = RowLock.NONE
 ) -> Organization:
     """The organization with this id or, in any case, this name. Raises NotFound and Conflict."""
@@ -27,12 +27,12 @@ async def meant_organization(
     called = await organizations_called(connection, text, limit=_CANDIDATES + 1)
     _check(len(called), "organization", text, [each.id.hex for each in called])
     found = await find_organization(connection, called[0].id, lock)
-    if found is None:  # it was deleted just now
+    if found is None:  # deleted since the line above
         raise NotFound("There is no such organization.")
     return found
 
 
-async def meant_project(connection: asyncpg.Connection, text: str, lock: RowLock = RowLock.NONE) -> Project:
+async def resolve_project(connection: asyncpg.Connection, text: str, lock: RowLock = RowLock.NONE) -> Project:
     """The project with this id or, in any case, this name. Raises NotFound and Conflict."""
     found = await named_project(connection, OPERATOR, text, lock)
     if found is not None:

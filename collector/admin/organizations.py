@@ -1,8 +1,8 @@
-"""Organizations, for operators: only they suspend one."""
+"""The operators' commands for organizations; only operators can suspend one."""
 
 import asyncpg
 
-from collector.admin.naming import meant_organization
+from collector.admin.naming import resolve_organization
 from collector.admin.system import OPERATOR
 from collector.api.core.projection_updates import publish_deletions, publish_organization
 from collector.api.core.service import Api
@@ -26,7 +26,7 @@ from collector.domain.errors import NotFound
 
 
 async def create(api: Api, name: str, owner: str | None) -> OrganizationView:
-    """A new organization; `owner` is the address of the user who belongs to it."""
+    """Create an organization; `owner` is the e-mail address of its first member."""
     wanted = converted({"name": name}, NewOrganization)
     async with connected(api.pool) as connection:
         user = None if owner is None else await find_user(connection, owner)
@@ -37,39 +37,39 @@ async def create(api: Api, name: str, owner: str | None) -> OrganizationView:
 
 
 async def list_all(api: Api) -> list[OrganizationView]:
-    """Every organization, by name."""
+    """All organizations, by name."""
     async with connected(api.pool) as connection:
         return await organization_views(api, connection, OPERATOR, await all_organizations(connection))
 
 
 async def show(api: Api, name: str) -> OrganizationView:
-    """One of them, with what it has."""
+    """One organization, with its statistics."""
     async with connected(api.pool) as connection:
-        return await _view(api, connection, await meant_organization(connection, name))
+        return await _view(api, connection, await resolve_organization(connection, name))
 
 
 async def change(api: Api, name: str, *, is_suspended: bool) -> OrganizationView:
-    """Suspend an organization: its tokens are refused and its events not shown; or let it go on."""
+    """Suspend an organization, so that its tokens are refused and its events hidden, or resume it."""
     async with connected(api.pool) as connection:
-        found = await meant_organization(connection, name)
+        found = await resolve_organization(connection, name)
         await suspend_organization(connection, found.id, api.clock.now(), is_suspended=is_suspended)
     await publish_organization(api, found.id)
     return await show(api, name)
 
 
 async def limit(api: Api, name: str, *, events_a_month: int) -> OrganizationView:
-    """Take no more posts once so many events of a month (UTC) are stored; 0 is no limit."""
+    """Refuse posts once this many events of a month (UTC) are stored; 0 means no limit."""
     async with connected(api.pool) as connection:
-        found = await meant_organization(connection, name)
+        found = await resolve_organization(connection, name)
         await limit_organization(connection, found.id, api.clock.now(), events_a_month or None)
     await publish_organization(api, found.id)
     return await show(api, name)
 
 
 async def delete(api: Api, name: str) -> OrganizationView:
-    """Delete an organization with all that belongs to it; a worker removes what is left behind."""
+    """Delete an organization with its projects and tokens; a worker purges its events later."""
     async with connected(api.pool) as connection:
-        found = await meant_organization(connection, name)
+        found = await resolve_organization(connection, name)
         view = await _view(api, connection, found)
         gone = await delete_organizations(connection, [found.id])
     await publish_deletions(api, gone, [found.id])

@@ -1,6 +1,6 @@
-"""What operators see: tables for people, the api's own answers as JSON for programs.
+"""The output of the operators' commands: tables for people, the API's representations as JSON for programs.
 
-Texts in tables come from people's requests: no control character of theirs reaches a terminal.
+Much of the text comes from clients, so no control character reaches the terminal.
 """
 
 import json
@@ -17,59 +17,59 @@ from rich.table import Table
 from rich.text import Text
 
 _WIDTH_OF_PIPES: Final = 1000
-"""Nothing is wrapped or cut there."""
+"""Wide enough that nothing is wrapped or cut in a pipe."""
 
 
-def json_of(view: Any) -> str:
-    """The view, or a list of them."""
-    # Events hold JSON of their own, which only orjson takes as it is.
+def json_text(view: Any) -> str:
+    """The view, or a list of views, as indented JSON."""
+    # Events contain encoded JSON, which only orjson can embed as it is.
     text = orjson.dumps(view, default=msgspec.to_builtins, option=orjson.OPT_UTC_Z).decode()
-    return _harmless(msgspec.json.format(text, indent=2)) + "\n"
+    return _escape_unprintable(msgspec.json.format(text, indent=2)) + "\n"
 
 
-def json_line_of(view: Any) -> str:
-    """The view on one line, for a program that reads them as they come."""
-    return _harmless(orjson.dumps(view, option=orjson.OPT_UTC_Z).decode()) + "\n"
+def json_line(view: Any) -> str:
+    """The view as JSON on one line, for programs that read a stream of views."""
+    return _escape_unprintable(orjson.dumps(view, option=orjson.OPT_UTC_Z).decode()) + "\n"
 
 
-def lines_of(texts: Iterable[str]) -> str:
-    """Sentences, each on a line of its own."""
+def text_lines(texts: Iterable[str]) -> str:
+    """Each text on a line."""
     return "".join(f"{printable(text)}\n" for text in texts)
 
 
-def row_of(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    """Some members of one thing, on a line of its own."""
-    return lines_of(["  ".join(_words(row[column]) for column in columns if row[column])])
+def row_line(row: Mapping[str, Any], columns: Sequence[str]) -> str:
+    """These columns of the row on one line, without empty ones."""
+    return text_lines(["  ".join(_words(row[column]) for column in columns if row[column])])
 
 
 def printable(text: str) -> str:
-    """The text with U+FFFD in place of what a terminal could take for a command, or not show."""
+    """The text with U+FFFD in place of unprintable characters, which a terminal could execute or hide."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
 
 
-def table_of(views: Sequence[Any], columns: Sequence[str]) -> str:
-    """One line each, with some of the members."""
+def table(views: Sequence[Any], columns: Sequence[str]) -> str:
+    """A table with one line per view."""
     if not views:
         return "none\n"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    rows = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+        rows.add_column(column.replace("_", " "), overflow="fold")
     for view in views:
         members = _members(view)
-        table.add_row(*(_cell(members.get(column)) for column in columns))
-    return _printed(table)
+        rows.add_row(*(_cell(members.get(column)) for column in columns))
+    return _printed(rows)
 
 
-def text_of_one(view: Any, members: Sequence[str]) -> str:
-    """Some members, each on a line, but what is empty."""
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_column()
-    table.add_column(overflow="fold")
+def member_list(view: Any, members: Sequence[str]) -> str:
+    """These members of one view, each on a line, without empty ones."""
+    rows = Table(box=None, show_header=False, pad_edge=False)
+    rows.add_column()
+    rows.add_column(overflow="fold")
     found = _members(view)
     for name in members:
         if text := _cell(found.get(name)):
-            table.add_row(name.replace("_", " "), text)
-    return _printed(table)
+            rows.add_row(name.replace("_", " "), text)
+    return _printed(rows)
 
 
 def _members(view: Any) -> dict[str, Any]:
@@ -81,8 +81,8 @@ def _cell(value: Any) -> Text:
     return Text(printable(_words(value)))
 
 
-def _harmless(text: str) -> str:
-    """The same JSON: what is not printable is always in a string, where it can be escaped."""
+def _escape_unprintable(text: str) -> str:
+    """The same JSON: unprintable characters occur only in strings, where they can be escaped."""
     if text.replace("\n", "").isprintable():
         return text
     return "".join(
@@ -108,7 +108,7 @@ def _words(value: Any) -> str:
 
 
 def _printed(table: Table) -> str:
-    """Coloured on a terminal, as wide as it is; plain and never wrapped in a pipe."""
+    """Coloured and as wide as the terminal; in a pipe plain and never wrapped."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH_OF_PIPES, file=StringIO())

@@ -1,4 +1,4 @@
-"""The queue alone, for commands that need no Postgres."""
+"""A connection to the queue, for commands that need no Postgres."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,7 +9,7 @@ from typing import Final
 from redis.asyncio import Redis
 
 from collector.admin.servers import found_servers
-from collector.admin.system import told_in_one_line
+from collector.admin.system import errors_in_one_line
 from collector.broker.connection import check_server, connect
 from collector.broker.keys import RedisKeys
 from collector.process.logging import configure_logging
@@ -20,7 +20,7 @@ _TIMEOUT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """The server, and the names of the keys in it."""
+    """The Redis server, and the names of its keys."""
 
     redis: Redis
     keys: RedisKeys
@@ -28,11 +28,11 @@ class Queue:
 
 @asynccontextmanager
 async def open_queue(environ: Mapping[str, str], data_dir: Path | None) -> AsyncIterator[Queue]:
-    """The queue inside the block. Raises StartError for whatever goes wrong there."""
+    """Connect to the queue for the block. Turns every error in the block into a StartError."""
     with found_servers(environ, data_dir) as found:
         settings = read_settings(RedisSettings, found)
         configure_logging(settings, "operator")
-        with told_in_one_line():
+        with errors_in_one_line():
             redis = connect(settings.redis_url, socket_timeout_seconds=_TIMEOUT_SECONDS)
             try:
                 await check_server(redis, settings.redis_url)

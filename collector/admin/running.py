@@ -1,4 +1,4 @@
-"""How one command of operators runs: asked first where it cannot be undone, then done, then printed."""
+"""Runs one operators' command: asks before what cannot be undone, does the work, prints the result."""
 
 import asyncio
 import getpass
@@ -24,7 +24,7 @@ DataDir = Annotated[
         show_default="the servers of REDIS_URL and DATABASE_URL, else .headrace",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print it for a program.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 View = TypeVar("View")
@@ -32,14 +32,14 @@ System = TypeVar("System")
 
 
 def run(work: "Callable[[Api], Awaitable[View]]", data_dir: Path | None) -> View:
-    """What the work answers. A failure is told in one line and ends the command with status 2."""
+    """The result of the work. A failure prints one line and ends the command with status 2."""
     from collector.admin.system import open_system  # noqa: PLC0415
 
     return _run(open_system, work, data_dir)
 
 
 def run_on_queue(work: "Callable[[Queue], Awaitable[View]]", data_dir: Path | None) -> View:
-    """The same for work that needs no Postgres."""
+    """Like `run`, for work that needs no Postgres."""
     from collector.admin.queue import open_queue  # noqa: PLC0415
 
     return _run(open_queue, work, data_dir)
@@ -61,25 +61,23 @@ def _run(
 
 
 def run_until_stopped(work: "Callable[[Api, Stop], Awaitable[None]]", data_dir: Path | None) -> None:
-    """Work until Ctrl-C, which is no failure. Any other is told likewise."""
+    """Like `run`, for work that goes on until Ctrl-C, which is not a failure."""
     from collector.admin.system import open_system  # noqa: PLC0415
 
     async def main(stop: "Stop") -> None:
+        async def run_work() -> None:
+            await work(api, stop)
+
+        async def cancel_on_stop() -> None:
+            await stop.wait()
+            working.cancel()
+
         async with open_system(os.environ, data_dir) as api, asyncio.TaskGroup() as tasks:
-            working = tasks.create_task(_awaited(work(api, stop)))
-            stopping = tasks.create_task(_cancel_at(stop, working))
+            working = tasks.create_task(run_work())
+            stopping = tasks.create_task(cancel_on_stop())
             working.add_done_callback(lambda _: stopping.cancel())
 
     _run_process(main)
-
-
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
-
-
-async def _cancel_at(stop: "Stop", task: asyncio.Task[None]) -> None:
-    await stop.wait()
-    task.cancel()
 
 
 def _run_process(main: "Callable[[Stop], Awaitable[None]]") -> None:
@@ -87,7 +85,11 @@ def _run_process(main: "Callable[[Stop], Awaitable[None]]") -> None:
     from collector.process.lifecycle import run_process  # noqa: PLC0415
     from collector.process.settings import in_words  # noqa: PLC0415
 
-    _check_arguments()
+    # Bytes that are not text could be stored in part, and could not be shown.
+    try:
+        "".join(sys.argv).encode()
+    except UnicodeEncodeError:
+        fail("an argument is not UTF-8 text.")
     for unknown in unknown_variables(os.environ):
         sys.stderr.write(f"headrace: {unknown}\n")
     status = run_process(main, lambda error: in_words(error, os.environ))
@@ -96,55 +98,47 @@ def _run_process(main: "Callable[[Stop], Awaitable[None]]") -> None:
 
 
 def show_one(view: Any, members: Sequence[str], *, as_json: bool) -> None:
-    """Print one thing; for people these members of it."""
+    """Print one view: as JSON, or these members of it for people."""
     from collector.admin import output  # noqa: PLC0415
 
-    sys.stdout.write(output.json_of(view) if as_json else output.text_of_one(view, members))
+    sys.stdout.write(output.json_text(view) if as_json else output.member_list(view, members))
 
 
 def show_all(views: Sequence[Any], columns: Sequence[str], *, as_json: bool) -> None:
-    """Print several of a kind."""
+    """Print several views: as JSON, or these columns as a table for people."""
     from collector.admin import output  # noqa: PLC0415
 
-    sys.stdout.write(output.json_of(views) if as_json else output.table_of(views, columns))
+    sys.stdout.write(output.json_text(views) if as_json else output.table(views, columns))
 
 
 def confirm(what: str, *, yes: bool) -> None:
-    """Ask before something that cannot be undone; where nobody can answer, `--yes` must be said."""
+    """Ask before something that cannot be undone; without a terminal to ask on, `--yes` is required."""
     if yes:
         return
     if not sys.stdin.isatty():
-        fail(f"this {what}, for ever; say --yes.")
-    typer.confirm(f"This {what}, for ever. Go on?", abort=True, err=True)
+        fail(f"this {what} permanently; say --yes.")
+    typer.confirm(f"This {what} permanently. Continue?", abort=True, err=True)
 
 
 def new_password() -> str:
-    """A password that is typed twice, or the first line of what is piped in; never from the command line."""
+    """A password typed twice, or the first line of standard input; never taken from the command line."""
     if not sys.stdin.isatty():
         return piped_line()
     password = getpass.getpass("Password: ")
-    if getpass.getpass("The same again: ") != password:
-        fail("the two are not the same.")
+    if getpass.getpass("Repeat it: ") != password:
+        fail("the two passwords differ.")
     return password
 
 
 def piped_line() -> str:
-    """The first line of what is piped in."""
+    """The first line of standard input."""
     try:
         return sys.stdin.buffer.readline().decode().rstrip("\r\n")
     except UnicodeDecodeError:
-        fail("what is piped in is no UTF-8 text.")
-
-
-def _check_arguments() -> None:
-    """Other bytes than text could be stored in part, and not be shown."""
-    try:
-        "".join(sys.argv).encode()
-    except UnicodeEncodeError:
-        fail("an argument is no UTF-8 text.")
+        fail("standard input is not UTF-8 text.")
 
 
 def fail(why: str) -> NoReturn:
-    """End the command with one line."""
+    """Print one line on standard error and end the command with status 2."""
     sys.stderr.write(f"headrace: {why}\n")
     raise typer.Exit(2)

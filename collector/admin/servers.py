@@ -1,4 +1,4 @@
-"""Where the servers of a command are: what the environment says, else those of a running `headrace up`."""
+"""Finds the servers that a command works on: from the environment, or those of a running `headrace up`."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,25 +14,35 @@ _URLS: Final = ("REDIS_URL", "DATABASE_URL")
 
 @contextmanager
 def found_servers(environ: Mapping[str, str], data_dir: Path | None) -> Iterator[Mapping[str, str]]:
-    """The environment with the servers' URLs, inside the block.
+    """Yield the environment with the servers' URLs.
 
-    Raises StartError where there are none, and where one that an `up` had started cannot be used; from the
-    block in an ExceptionGroup.
+    Raises StartError when there are no servers, and, in an ExceptionGroup, when the block cannot use a server
+    of an `up`.
     """
-    ready = _ready_file(environ, data_dir)
-    if ready is None:
+    path = _ready_path(environ, data_dir)
+    if path is None:
         yield environ
         return
+    # Imported only here: an image without the embedded servers always has its servers in the environment.
+    from collector.embedded.ready_file import read_ready_file  # noqa: PLC0415
+
+    ready = read_ready_file(path)
+    if ready is None:
+        raise StartError(f"no `headrace up` runs with the data directory {path.parent}: there is no {path}.")
     try:
-        yield {**environ, **_urls_in(ready)}
+        yield {
+            **environ,
+            f"{PREFIX}REDIS_URL": ready.redis_url,
+            f"{PREFIX}DATABASE_URL": ready.database_url,
+        }
     except* ServerError as group:
         raise StartError(
-            f"{first_of(group)} The URL is from {ready}; does that `headrace up` still run?"
+            f"{first_of(group)} The URL is from {path}; is that `headrace up` still running?"
         ) from group
 
 
-def _ready_file(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
-    """Of the directory that is named, else of the usual one where no server is."""
+def _ready_path(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
+    """The ready file to read, or None if the environment names a server and no directory was given."""
     if data_dir is None and any(environ.get(prefix + url) for prefix in (PREFIX, "") for url in _URLS):
         return None
     path = (data_dir or _USUAL_DIRECTORY) / "ready.json"
@@ -42,13 +52,3 @@ def _ready_file(environ: Mapping[str, str], data_dir: Path | None) -> Path | Non
             "`headrace up` here; see --data-dir."
         )
     return path
-
-
-def _urls_in(path: Path) -> dict[str, str]:
-    # Only here: an image without the embedded servers is always given its servers.
-    from collector.embedded.ready_file import read_ready_file  # noqa: PLC0415
-
-    ready = read_ready_file(path)
-    if ready is None:
-        raise StartError(f"no `headrace up` runs with the data directory {path.parent}: there is no {path}.")
-    return {f"{PREFIX}REDIS_URL": ready.redis_url, f"{PREFIX}DATABASE_URL": ready.database_url}

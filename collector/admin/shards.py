@@ -1,4 +1,4 @@
-"""The number of shards, for operators."""
+"""The operators' commands for the number of shards."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ from collector.process.settings import MOST_SHARDS
 
 
 class StreamView(msgspec.Struct, frozen=True):
-    """A stream: what was ever written to it, what it holds now, and what of that a worker has read."""
+    """A stream: batches ever written to it, entries it holds now, and how many of them a worker has read."""
 
     shard: int
     accepted_batches: int
@@ -19,14 +19,14 @@ class StreamView(msgspec.Struct, frozen=True):
 
 
 class ShardsView(msgspec.Struct, frozen=True):
-    """`shards` is None before the first start. `streams` are all that were ever used."""
+    """`shards` is None before the first start; `streams` holds every stream that was ever used."""
 
     shards: int | None
     streams: list[StreamView]
 
 
 async def show(queue: Queue) -> ShardsView:
-    """The number, and what is in the streams. Raises BrokerUnavailable."""
+    """The number of shards, and the content of the streams. Raises BrokerUnavailable."""
     found = await read_shards(queue.redis, queue.keys)
     return ShardsView(
         await stored_number(queue.redis, queue.keys),
@@ -35,7 +35,7 @@ async def show(queue: Queue) -> ShardsView:
 
 
 async def change(queue: Queue, number: int) -> ShardsView:
-    """Store another number. Raises StartError for too many, BrokerUnavailable and BrokerFull."""
+    """Change the number of shards. Raises StartError for too many, BrokerUnavailable and BrokerFull."""
     if number > MOST_SHARDS:
         raise StartError(f"there can be {MOST_SHARDS} shards at most.")
     await set_shards(queue.redis, queue.keys, number)

@@ -1,6 +1,6 @@
-"""The system that operators work on: who they are, and how a failure is told.
+"""The system that operators' commands work on: identity, connections, and how failures are reported.
 
-Whatever cannot be done is one line and exit status 2, like a start that fails.
+Every failure is one line and exit status 2, like a failed start.
 """
 
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -24,23 +24,23 @@ from collector.process.logging import configure_logging
 from collector.process.settings import read_settings
 
 OPERATOR: Final = Identity(frozenset(effective([GLOBAL])), (), user_id=None, is_token=True)
-"""Whoever has the servers' passwords may do everything, and is no person."""
+"""Having the servers' passwords implies every right; it is no user of the API."""
 
 
 @asynccontextmanager
 async def open_system(environ: Mapping[str, str], data_dir: Path | None) -> AsyncIterator[Api]:
-    """The api's parts, inside the block. Raises StartError for whatever goes wrong there."""
+    """Open the parts of the API for the block. Turns every error in the block into a StartError."""
     with found_servers(environ, data_dir) as found:
         settings = read_settings(ApiSettings, found)
         configure_logging(settings, "operator")
-        with told_in_one_line():
+        with errors_in_one_line():
             async with open_api(settings, CollectorRegistry()) as api:
                 yield api
 
 
 @contextmanager
-def told_in_one_line() -> Iterator[None]:
-    """Turn what goes wrong in the block into a StartError with one line."""
+def errors_in_one_line() -> Iterator[None]:
+    """Turn the errors that operators can cause or meet in the block into a StartError with one line."""
     try:
         with ungrouped():
             yield
@@ -48,6 +48,6 @@ def told_in_one_line() -> Iterator[None]:
         faults = [fault for faults in refusal.fields.values() for fault in faults]
         raise StartError(printable(" ".join(faults) or refusal.title)) from refusal
     except DatabaseUnavailable as error:
-        raise StartError(f"Postgres cannot do it right now ({error}); it may have been done.") from error
+        raise StartError(f"Postgres failed ({error}); the change may or may not have been made.") from error
     except (BrokerUnavailable, BrokerFull) as error:
-        raise StartError(f"Redis cannot do it right now ({error}).") from error
+        raise StartError(f"Redis failed ({error}).") from error

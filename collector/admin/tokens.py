@@ -1,4 +1,4 @@
-"""Tokens of programs, for operators: made, or brought along because applications have them already."""
+"""The operators' commands for access tokens: created, or imported because applications already have them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from collector.admin.naming import meant_organization, meant_project
+from collector.admin.naming import resolve_organization, resolve_project
 from collector.admin.system import OPERATOR
 from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.service import Api
@@ -32,8 +32,8 @@ _AT_MOST: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a token is to be: of a project, or of a whole organization."""
+class TokenOptions:
+    """The token to create, for one project or for a whole organization."""
 
     project: str | None = None
     organization: str | None = None
@@ -41,11 +41,11 @@ class Wanted:
     notes: str | None = None
     expires_utc: datetime | None = None
     value: str | None = None
-    """The whole token, where there is one already."""
+    """The whole token, if it is imported."""
 
 
-async def create(api: Api, wanted: Wanted) -> TokenView:
-    """A new token that ingest know; its `id` is the whole, this once."""
+async def create(api: Api, wanted: TokenOptions) -> TokenView:
+    """Create or import a token and publish it to ingest; only here is `id` the whole token."""
     members: dict[str, Any] = {"scopes": list(wanted.scopes), "notes": wanted.notes}
     asked = converted({**members, "expires_utc": wanted.expires_utc}, NewToken)
     if wanted.value is not None:
@@ -55,19 +55,19 @@ async def create(api: Api, wanted: Wanted) -> TokenView:
             raise _taken()
         try:
             made = await _make(api, connection, wanted, asked)
-        except asyncpg.UniqueViolationError as error:  # somebody else brought it just now
+        except asyncpg.UniqueViolationError as error:  # imported concurrently
             raise _taken() from error
     await publish_new_token(api, made.token.id)
     return token_view(made.token, made.secret)
 
 
 async def list_all(api: Api, project: str | None = None, organization: str | None = None) -> list[TokenView]:
-    """Every token of programs, or those of one project or organization, the oldest first."""
+    """All access tokens, or those of one project or organization, oldest first."""
     async with connected(api.pool) as connection:
         if project is not None:
-            owner = (await meant_project(connection, project)).id
+            owner = (await resolve_project(connection, project)).id
         elif organization is not None:
-            owner = (await meant_organization(connection, organization)).id
+            owner = (await resolve_organization(connection, organization)).id
         else:
             return [token_view(token) for token in await all_access_tokens(connection)]
         found = await list_tokens(connection, owner, limit=_AT_MOST, offset=0)
@@ -75,18 +75,18 @@ async def list_all(api: Api, project: str | None = None, organization: str | Non
 
 
 async def show(api: Api, name: str) -> TokenView:
-    """One of them."""
+    """One token, by its public part."""
     async with connected(api.pool) as connection:
         return token_view(await reachable_token(connection, OPERATOR, name))
 
 
 async def change(api: Api, name: str, *, is_disabled: bool) -> TokenView:
-    """Refuse a token from now on, or take it again."""
+    """Disable a token, or enable it again."""
     return token_view(await apply_change(api, OPERATOR, name, TokenChange(is_disabled=is_disabled)))
 
 
 async def delete(api: Api, name: str) -> TokenView:
-    """Revoke a token for ever."""
+    """Revoke a token permanently."""
     async with connected(api.pool) as connection:
         token = await reachable_token(connection, OPERATOR, name)
         await delete_tokens(connection, [token.id])
@@ -94,22 +94,22 @@ async def delete(api: Api, name: str) -> TokenView:
     return token_view(token)
 
 
-async def _make(api: Api, connection: asyncpg.Connection, wanted: Wanted, asked: NewToken) -> Made:
+async def _make(api: Api, connection: asyncpg.Connection, wanted: TokenOptions, asked: NewToken) -> Made:
     if wanted.project is not None:
-        project = await meant_project(connection, wanted.project, RowLock.KEEP)
+        project = await resolve_project(connection, wanted.project, RowLock.KEEP)
         return await make_token_for_project(api, connection, OPERATOR, asked, project, wanted.value)
-    owner = await meant_organization(connection, wanted.organization or "", RowLock.KEEP)
+    owner = await resolve_organization(connection, wanted.organization or "", RowLock.KEEP)
     owned = {"organization_id": owner.id, "is_suspended": owner.is_suspended}
     return await make_token(api, connection, OPERATOR, asked, wanted.value, **owned)
 
 
 def _check_value(value: str, scopes: tuple[str, ...]) -> None:
-    """Only tokens that may only post are no secrets: no other one is brought, or written into a command."""
+    """Refuse to import any token but a client token: the others are secrets, which a command line exposes."""
     if set(scopes) - {CLIENT}:
-        raise Invalid(fields={"value": ["Only a token with the scope `client` can be brought along."]})
+        raise Invalid(fields={"value": ["Only a token with the scope `client` can be imported."]})
     if fault := imported_token_error(value):
         raise Invalid(fields={"value": [fault]})
 
 
 def _taken() -> Conflict:
-    return Conflict("There is a token with the same first 24 characters already.")
+    return Conflict("A token with the same first 24 characters already exists.")

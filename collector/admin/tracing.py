@@ -1,6 +1,6 @@
-"""What happened to an event, for operators, who name projects by name, too."""
+"""The operators' command that traces an event; a project can be given by name, too."""
 
-from collector.admin.naming import meant_project
+from collector.admin.naming import resolve_project
 from collector.api.core.service import Api
 from collector.api.events.trace import check_reference
 from collector.api.events.trace import trace as traced
@@ -9,8 +9,8 @@ from collector.database.pool import connected
 
 
 async def trace(api: Api, reference: str, project: str | None) -> TraceView:
-    """What is known of the reference id, in one project or in all."""
+    """What is known about the reference id, in one project or in all."""
     check_reference(reference)
     async with connected(api.pool) as connection:
-        project_id = None if project is None else (await meant_project(connection, project)).id
+        project_id = None if project is None else (await resolve_project(connection, project)).id
         return await traced(api, connection, reference, project_id)

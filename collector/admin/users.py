@@ -1,10 +1,10 @@
-"""Users, for operators. One is named by address or id; a new password ends all that the old one gave."""
+"""The operators' commands for users, who are named by e-mail address or id."""
 
 from collections.abc import Sequence
 
 import asyncpg
 
-from collector.admin.naming import meant_organization
+from collector.admin.naming import resolve_organization
 from collector.api.auth.accounts import add_account
 from collector.api.auth.sign_up import SignUp
 from collector.api.auth.users import UserView, user_view
@@ -34,38 +34,38 @@ from collector.domain.ids import parse_uuid
 async def create(
     api: Api, email: str, name: str, password: str, organizations: Sequence[str], *, is_global: bool
 ) -> UserView:
-    """A new user who belongs to these organizations; the first of all may do everything."""
+    """Create a user in these organizations; the first user of an installation gets every right."""
     wanted = converted({"email": email, "name": name, "password": password}, SignUp)
     if fault := email_error(wanted.email):
         raise Invalid(fields={"email": [fault]})
     async with connected(api.pool) as connection:
         for organization in organizations:
-            await meant_organization(connection, organization)
+            await resolve_organization(connection, organization)
     roles = (GLOBAL,) if is_global else (USER, CLIENT)
     user = await add_account(api, wanted.email, wanted.name, wanted.password, roles)
     if user is None:
-        raise Conflict(f"Somebody has the address {wanted.email} already.")
+        raise Conflict(f"The address {wanted.email} already has an account.")
     async with connected(api.pool) as connection, connection.transaction():
         for organization in organizations:
-            found = await meant_organization(connection, organization, RowLock.KEEP)
+            found = await resolve_organization(connection, organization, RowLock.KEEP)
             await add_member(connection, found.id, user.id)
     return await show(api, user.id.hex)
 
 
 async def list_all(api: Api) -> list[UserView]:
-    """Everybody, by address."""
+    """All users, by address."""
     async with connected(api.pool) as connection:
         return [user_view(user) for user in await all_users(connection)]
 
 
 async def show(api: Api, name: str) -> UserView:
-    """One of them."""
+    """One user, by address or id."""
     async with connected(api.pool) as connection:
         return user_view(await _named(connection, name))
 
 
 async def change(api: Api, name: str, *, is_active: bool) -> UserView:
-    """Lock a user out, or let one in again; with all tokens, which are kept."""
+    """Disable or enable a user together with their tokens, which are kept."""
     async with connected(api.pool) as connection:
         user = await _named(connection, name)
         await change_activity(connection, user.id, api.clock.now(), is_active=is_active)
@@ -74,23 +74,23 @@ async def change(api: Api, name: str, *, is_active: bool) -> UserView:
 
 
 async def change_password(api: Api, name: str, password: str) -> UserView:
-    """Give a user another password; every login and token of the user ends."""
+    """Change a user's password, which revokes all their logins and tokens."""
     wanted = converted({"email": "-", "name": "-", "password": password}, SignUp)
     password_hash = await api.passwords.hashed(wanted.password)
     async with connected(api.pool) as connection, connection.transaction():
         user = await lock_user(connection, (await _named(connection, name)).id)
         if user is None or not await set_password(connection, user, password_hash, api.clock.now()):
-            raise Conflict("The user is disabled, and stays as before: `headrace user enable` comes first.")
+            raise Conflict("The user is disabled and was not changed: run `headrace user enable` first.")
         ended = await delete_tokens_of_user(connection, user.id)
     await revoke_at_ingest(api, ended)
     return user_view(user)
 
 
 async def delete(api: Api, name: str) -> UserView:
-    """Delete a user with all tokens; what the user made stays."""
+    """Delete a user and their tokens; what they created stays."""
     async with connected(api.pool) as connection, connection.transaction():
         user = await _named(connection, name)
-        await lock_user(connection, user.id)  # or a login could come between
+        await lock_user(connection, user.id)  # otherwise a concurrent login could create another token
         ended = await delete_tokens_of_user(connection, user.id)
         await delete_user(connection, user.id)
     await revoke_at_ingest(api, ended)

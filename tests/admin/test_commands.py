@@ -160,7 +160,7 @@ async def test_following_ends_with_ctrl_c(shell: Shell, api: RunningApi) -> None
     ("arguments", "line"),
     [
         pytest.param(("user", "show", "nobody@example.com"), "There is no user", id="no user"),
-        pytest.param(("user", "create", EMAIL), "Somebody has the address", id="an address that is taken"),
+        pytest.param(("user", "create", EMAIL), "already has an account", id="an address that is taken"),
         pytest.param(("user", "create", "@"), "There must be something before the @-sign", id="no address"),
         pytest.param(("organization", "show", "x"), "There is no such organization.", id="no organization"),
         pytest.param(("organization", "create", " "), "Organization name is required.", id="no name"),
@@ -201,9 +201,7 @@ async def test_a_key_can_be_piped_in(shell: Shell, api: RunningApi) -> None:
     ("arguments", "typed", "line"),
     [
         pytest.param([b"token", b"create", b"--notes", b"\xff"], b"", b"an argument is", id="an argument"),
-        pytest.param(
-            [b"user", b"create", b"a@example.com"], b"\xff\xfe", b"what is piped in is", id="a pipe"
-        ),
+        pytest.param([b"user", b"create", b"a@example.com"], b"\xff\xfe", b"standard input is", id="a pipe"),
     ],
 )
 def test_what_is_no_text_is_refused_before_anything_is_done(
@@ -220,7 +218,7 @@ def test_what_is_no_text_is_refused_before_anything_is_done(
     )
 
     assert done.returncode == 2
-    assert done.stderr == b"headrace: " + line + b" no UTF-8 text.\n"
+    assert done.stderr == b"headrace: " + line + b" not UTF-8 text.\n"
 
 
 def test_a_password_is_never_an_argument() -> None:

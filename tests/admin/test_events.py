@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from collector.admin import events, projects, tracing
-from collector.admin.events import Asked
+from collector.admin.events import ListOptions
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
 from collector.database.owners.projects import add_project
@@ -22,9 +22,9 @@ pytestmark = pytest.mark.integration
 NEW = UUID("01a00000-0000-7000-8000-0000000000cc")
 
 
-async def listed(api: RunningApi, asked: Asked) -> list[str | None]:
+async def listed(api: RunningApi, options: ListOptions) -> list[str | None]:
     """The messages of what is listed."""
-    return [each.event.message async for each in events.newest(api.parts, asked)]
+    return [each.event.message async for each in events.newest(api.parts, options)]
 
 
 async def test_the_newest_events_come_first_as_far_as_they_are_asked_for(api: RunningApi) -> None:
@@ -33,16 +33,16 @@ async def test_the_newest_events_come_first_as_far_as_they_are_asked_for(api: Ru
     await api.store(*(an_event(message=f"m{number}", date=date) for number, date in enumerate(dates)))
     await api.store(an_event(message="other", date=dates[2] - timedelta(minutes=1), project_id=OTHER_PROJECT))
 
-    assert await listed(api, Asked()) == ["m0", "m1", "m2", "other"]
-    assert await listed(api, Asked(limit=2)) == ["m0", "m1"]
-    assert await listed(api, Asked(project="shop")) == ["m0", "m1", "m2"]
-    assert await listed(api, Asked(project=OTHER_PROJECT.hex)) == ["other"]
-    assert await listed(api, Asked("message:m1")) == ["m1"]
-    assert await listed(api, Asked(time="last hour")) == []
+    assert await listed(api, ListOptions()) == ["m0", "m1", "m2", "other"]
+    assert await listed(api, ListOptions(limit=2)) == ["m0", "m1"]
+    assert await listed(api, ListOptions(project="shop")) == ["m0", "m1", "m2"]
+    assert await listed(api, ListOptions(project=OTHER_PROJECT.hex)) == ["other"]
+    assert await listed(api, ListOptions("message:m1")) == ["m1"]
+    assert await listed(api, ListOptions(time="last hour")) == []
     with pytest.raises(BadRequest):
-        await listed(api, Asked("message:("))
+        await listed(api, ListOptions("message:("))
     with pytest.raises(NotFound):
-        await listed(api, Asked(project="nothing"))
+        await listed(api, ListOptions(project="nothing"))
 
 
 async def test_stacks_are_listed_with_what_they_are_called(api: RunningApi) -> None:
@@ -50,11 +50,11 @@ async def test_stacks_are_listed_with_what_they_are_called(api: RunningApi) -> N
     await api.store(an_event(source="a", date=today() - timedelta(days=2)))
     await api.store(an_event(source="b", date=today() - timedelta(days=1)))
 
-    found = await events.stacks(api.parts, Asked())
+    found = await events.stacks(api.parts, ListOptions())
 
     assert [each.row["project"] for each in found] == ["Shop", "Shop"]
     assert found[0].view.last_occurrence > found[1].view.last_occurrence
-    assert len(await events.stacks(api.parts, Asked(limit=1))) == 1
+    assert len(await events.stacks(api.parts, ListOptions(limit=1))) == 1
 
 
 async def test_new_events_are_followed_in_the_order_of_their_storing(
@@ -71,7 +71,7 @@ async def test_new_events_are_followed_in_the_order_of_their_storing(
     stop, seen = Stop(), asyncio.Queue[str | None]()
 
     async def follow() -> None:
-        async for each in events.followed(api.parts, Asked("type:log", limit=5), stop):
+        async for each in events.followed(api.parts, ListOptions("type:log", limit=5), stop):
             seen.put_nowait(each.event.message)
         seen.put_nowait("end")
 
@@ -96,7 +96,7 @@ async def test_what_was_followed_is_forgotten_in_time(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many events there are, no more ids are kept than the bound."""
-    monkeypatch.setattr("collector.admin.events._REMEMBERED", 4)
+    monkeypatch.setattr("collector.admin.events._MOST_SEEN", 4)
     seen = events.Seen()
     ids = [UUID(bytes=an_event().id) for _ in range(10)]
 

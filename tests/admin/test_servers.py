@@ -93,7 +93,7 @@ def test_a_killed_up_is_told_by_the_file_that_it_left(
 
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.endswith(f"The URL is from {tmp_path}/ready.json; does that `headrace up` still run?")
+    assert line.endswith(f"The URL is from {tmp_path}/ready.json; is that `headrace up` still running?")
 
 
 def test_servers_that_are_named_come_before_an_up(tmp_path: Path) -> None:

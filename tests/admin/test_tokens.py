@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from collector.admin import tokens
-from collector.admin.tokens import Wanted
+from collector.admin.tokens import TokenOptions
 from collector.api.manage.token_view import TokenView
 from collector.domain.errors import Conflict, Invalid, NotFound
 from tests.api.running_api import RunningApi
@@ -20,7 +20,7 @@ BROUGHT = "my-own-client-key-0123456789abcdef"
 async def test_a_token_that_may_read_is_shown_whole_once(api: RunningApi) -> None:
     """Afterwards only its public part is known to anybody."""
     ends = datetime(2100, 1, 1, tzinfo=UTC)
-    wanted = Wanted(organization=ORGANIZATION.hex, scopes=("user",), notes="reports", expires_utc=ends)
+    wanted = TokenOptions(organization=ORGANIZATION.hex, scopes=("user",), notes="reports", expires_utc=ends)
 
     made = await tokens.create(api.parts, wanted)
 
@@ -35,14 +35,14 @@ async def test_a_token_that_may_read_is_shown_whole_once(api: RunningApi) -> Non
 
 async def test_of_two_who_bring_a_token_at_once_one_is_told_that_it_is_there(api: RunningApi) -> None:
     """And so is whoever comes later, with another end of it."""
-    wanted = Wanted(project=PROJECT.hex, value=BROUGHT)
+    wanted = TokenOptions(project=PROJECT.hex, value=BROUGHT)
     both = await asyncio.gather(
         tokens.create(api.parts, wanted), tokens.create(api.parts, wanted), return_exceptions=True
     )
 
     assert {type(one) for one in both} == {TokenView, Conflict}
     with pytest.raises(Conflict):
-        await tokens.create(api.parts, Wanted(project=PROJECT.hex, value=f"{BROUGHT[:24]}-another"))
+        await tokens.create(api.parts, TokenOptions(project=PROJECT.hex, value=f"{BROUGHT[:24]}-another"))
     assert (await api.get("/api/v2/projects", BROUGHT)).status == 403
 
 
@@ -63,7 +63,7 @@ async def test_what_is_no_token_to_bring_is_refused(
 ) -> None:
     """Nobody guesses a token, and no secret is written into a command."""
     with pytest.raises(Invalid):
-        await tokens.create(api.parts, Wanted(project=PROJECT.hex, scopes=scopes, value=value))
+        await tokens.create(api.parts, TokenOptions(project=PROJECT.hex, scopes=scopes, value=value))
 
     assert not await api.known_to_ingest(value)
 

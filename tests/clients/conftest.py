@@ -7,7 +7,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from collector.audit import AuditOptions, look
+from collector.audit import AuditOptions, reconcile
 from collector.process.clock import SystemClock
 from tests.clients.installation import INSTALLED, Node, found_node
 from tests.clients.js_client import NEW, OLD, JsClient, Starter
@@ -23,7 +23,7 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningU
         await up.until_ready()
         yield up
         urls = {"REDIS_URL": up.ready.redis_url, "DATABASE_URL": up.ready.database_url}
-        sums = await look(urls, AuditOptions(wait_seconds=20), SystemClock())
+        sums = await reconcile(urls, AuditOptions(wait_seconds=20), SystemClock())
         assert sums.is_sound, sums.differences
 
 

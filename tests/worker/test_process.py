@@ -255,7 +255,9 @@ async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key
     assert statuses == [202] * 8
     assert lengths[:5] == [2, 2, 2, 2, 0]
     assert len(await spine.rows("SELECT id FROM events")) == 8
-    sums = await audit.look({**spine.environ, "HEADRACE_SHARDS": "1"}, audit.AuditOptions(), SystemClock())
+    sums = await audit.reconcile(
+        {**spine.environ, "HEADRACE_SHARDS": "1"}, audit.AuditOptions(), SystemClock()
+    )
     assert (sums.is_sound, sums.accepted["posts"], sums.processed["posts"]) == (True, 8, 8)
 
 

@@ -1,6 +1,6 @@
-"""`headrace events`, `headrace stacks` and `headrace trace`: looking at what was sent.
+"""`headrace events`, `headrace stacks` and `headrace trace`: show what was sent.
 
-Events are hostile input: no control character of theirs reaches a terminal.
+Events are hostile input: none of their control characters reaches the terminal.
 """
 
 import sys
@@ -13,7 +13,7 @@ import typer
 from collector.admin.running import AsJson, DataDir, fail, run, run_until_stopped, show_all
 
 if TYPE_CHECKING:
-    from collector.admin.events import Asked
+    from collector.admin.events import ListOptions
     from collector.api.core.service import Api
     from collector.process.lifecycle import Stop
 
@@ -22,12 +22,12 @@ _STACKS: Final = ("last_occurrence", "project", "type", "status", "total", "titl
 
 _Filter = Annotated[
     str,
-    typer.Argument(metavar="[FILTER]", help="Which ones, in the language of docs/filtering.md."),
+    typer.Argument(metavar="[FILTER]", help="A filter in the language of docs/filtering.md."),
 ]
-_Project = Annotated[str | None, typer.Option(help="Only of this project, by id or name.")]
-_Time = Annotated[str, typer.Option(help="Of which time: `last 24 hours`, `2026-01-01-2026-02-01`.")]
-_Limit = Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")]
-_Follow = Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones, until Ctrl-C.")]
+_Project = Annotated[str | None, typer.Option(help="Only this project, by id or name.")]
+_Time = Annotated[str, typer.Option(help="A time range: `last 24 hours`, `2026-01-01-2026-02-01`.")]
+_Limit = Annotated[int, typer.Option(min=1, max=1000, help="The most to list.")]
+_Follow = Annotated[bool, typer.Option("--follow", "-f", help="Also show new events until Ctrl-C.")]
 
 
 def events(  # noqa: PLR0913 - options of a command
@@ -40,16 +40,16 @@ def events(  # noqa: PLR0913 - options of a command
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List events, the newest first; with --follow the newest last, then others as they are stored."""
+    """List events, newest first; with --follow newest last, then new ones as they are stored."""
     from collector.admin import events as work  # noqa: PLC0415
 
     if follow and time:
-        fail("say only one of --time and --follow.")
-    asked = work.Asked(query, project, time, limit)
+        fail("give only one of --time and --follow.")
+    options = work.ListOptions(query, project, time, limit)
     if follow:
-        run_until_stopped(partial(_follow, asked=asked, as_json=as_json), data_dir)
+        run_until_stopped(partial(_follow, options=options, as_json=as_json), data_dir)
     else:
-        show_all(run(partial(_listed, asked=asked, as_json=as_json), data_dir), _EVENTS, as_json=as_json)
+        show_all(run(partial(_listed, options=options, as_json=as_json), data_dir), _EVENTS, as_json=as_json)
 
 
 def stacks(
@@ -61,11 +61,11 @@ def stacks(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List stacks, those that occurred last first."""
+    """List stacks, the latest occurrence first."""
     from collector.admin import events as work  # noqa: PLC0415
 
-    asked = work.Asked(query, project, time, limit)
-    found = run(partial(work.stacks, asked=asked), data_dir)
+    options = work.ListOptions(query, project, time, limit)
+    found = run(partial(work.stacks, options=options), data_dir)
     show_all([each.view if as_json else each.row for each in found], _STACKS, as_json=as_json)
 
 
@@ -76,27 +76,27 @@ def trace(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what happened to an event: stored, queued, dead-lettered or not found, which is status 1."""
+    """Show what happened to an event: stored, queued, dead-lettered, or not found (exit status 1)."""
     from collector.admin import output, tracing  # noqa: PLC0415
 
     view = run(partial(tracing.trace, reference=reference, project=project), data_dir)
-    sys.stdout.write(output.json_of(view) if as_json else output.lines_of(view.said))
+    sys.stdout.write(output.json_text(view) if as_json else output.text_lines(view.said))
     raise typer.Exit(int(view.verdict == "not_found"))
 
 
-async def _follow(api: "Api", stop: "Stop", *, asked: "Asked", as_json: bool) -> None:
+async def _follow(api: "Api", stop: "Stop", *, options: "ListOptions", as_json: bool) -> None:
     from collector.admin import events as work  # noqa: PLC0415
     from collector.admin import output  # noqa: PLC0415
 
-    async with aclosing(work.followed(api, asked, stop)) as found:
+    async with aclosing(work.followed(api, options, stop)) as found:
         async for each in found:
-            line = output.json_line_of(each.view) if as_json else output.row_of(each.row, _EVENTS)
+            line = output.json_line(each.view) if as_json else output.row_line(each.row, _EVENTS)
             sys.stdout.write(line)
             sys.stdout.flush()
 
 
-async def _listed(api: "Api", *, asked: "Asked", as_json: bool) -> list[object]:
+async def _listed(api: "Api", *, options: "ListOptions", as_json: bool) -> list[object]:
     from collector.admin import events as work  # noqa: PLC0415
 
-    async with aclosing(work.newest(api, asked)) as found:
+    async with aclosing(work.newest(api, options)) as found:
         return [each.view if as_json else each.row async for each in found]

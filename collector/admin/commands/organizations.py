@@ -1,4 +1,4 @@
-"""`headrace organization`: the command line of what operators do with organizations."""
+"""The command line of `headrace organization`."""
 
 from functools import partial
 from typing import Annotated, Final
@@ -19,20 +19,20 @@ _MEMBERS: Final = (
     "event_count",
 )
 
-app = typer.Typer(help="The owners of projects.", no_args_is_help=True)
+app = typer.Typer(help="Manage organizations, which own projects.", no_args_is_help=True)
 
 _Organization = Annotated[str, typer.Argument(metavar="ORGANIZATION", help="The id or the name.")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is called.")],
+    name: Annotated[str, typer.Argument(help="The name.")],
     *,
-    owner: Annotated[str | None, typer.Option(help="The address of a user who belongs to it.")] = None,
+    owner: Annotated[str | None, typer.Option(help="The e-mail address of its first member.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an organization."""
+    """Create an organization."""
     from collector.admin import organizations  # noqa: PLC0415
 
     show_one(run(partial(organizations.create, name=name, owner=owner), data_dir), _MEMBERS, as_json=as_json)
@@ -40,7 +40,7 @@ def create(
 
 @app.command("list")
 def list_all(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List all of them, by name."""
+    """List all organizations, by name."""
     from collector.admin import organizations  # noqa: PLC0415
 
     show_all(run(organizations.list_all, data_dir), _COLUMNS, as_json=as_json)
@@ -48,7 +48,7 @@ def list_all(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show one of them, with how much it has."""
+    """Show one organization, with its statistics."""
     from collector.admin import organizations  # noqa: PLC0415
 
     show_one(run(partial(organizations.show, name=organization), data_dir), _MEMBERS, as_json=as_json)
@@ -56,7 +56,7 @@ def show(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJs
 
 @app.command()
 def disable(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Suspend an organization: its tokens are refused and its people cannot post, until `enable`."""
+    """Suspend an organization: its tokens and posts are refused until `enable`."""
     from collector.admin import organizations  # noqa: PLC0415
 
     work = partial(organizations.change, name=organization, is_suspended=True)
@@ -65,7 +65,7 @@ def disable(organization: _Organization, *, data_dir: DataDir = None, as_json: A
 
 @app.command()
 def enable(organization: _Organization, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Let a suspended organization go on."""
+    """Resume a suspended organization."""
     from collector.admin import organizations  # noqa: PLC0415
 
     work = partial(organizations.change, name=organization, is_suspended=False)
@@ -75,12 +75,12 @@ def enable(organization: _Organization, *, data_dir: DataDir = None, as_json: As
 @app.command()
 def limit(
     organization: _Organization,
-    events: Annotated[int, typer.Argument(min=0, max=10**15, help="Events in a month; 0 is no limit.")],
+    events: Annotated[int, typer.Argument(min=0, max=10**15, help="Events per month; 0 means no limit.")],
     *,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse an organization's posts (402) once so many events of a month (UTC) are stored."""
+    """Refuse an organization's posts (402) once this many events of a month (UTC) are stored."""
     from collector.admin import organizations  # noqa: PLC0415
 
     work = partial(organizations.limit, name=organization, events_a_month=events)

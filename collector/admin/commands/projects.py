@@ -1,4 +1,4 @@
-"""`headrace project`: the command line of what operators do with projects."""
+"""The command line of `headrace project`."""
 
 from functools import partial
 from typing import Annotated, Final
@@ -10,20 +10,20 @@ from collector.admin.running import AsJson, DataDir, Yes, confirm, run, show_all
 _COLUMNS: Final = ("id", "name", "organization_id", "organization_name", "created_utc")
 _MEMBERS: Final = (*_COLUMNS, "delete_bot_data_enabled", "promoted_tabs", "stack_count", "event_count")
 
-app = typer.Typer(help="What events belong to.", no_args_is_help=True)
+app = typer.Typer(help="Manage projects, which own events.", no_args_is_help=True)
 
 _Project = Annotated[str, typer.Argument(metavar="PROJECT", help="The id or the name.")]
 
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="What it is called.")],
+    name: Annotated[str, typer.Argument(help="The name.")],
     *,
-    organization: Annotated[str, typer.Option(help="The organization that it is of, by id or name.")],
+    organization: Annotated[str, typer.Option(help="The organization that owns it, by id or name.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a project."""
+    """Create a project."""
     from collector.admin import projects  # noqa: PLC0415
 
     work = partial(projects.create, name=name, organization=organization)
@@ -33,11 +33,11 @@ def create(
 @app.command("list")
 def list_all(
     *,
-    organization: Annotated[str | None, typer.Option(help="Only those of this one, by id or name.")] = None,
+    organization: Annotated[str | None, typer.Option(help="Only this organization, by id or name.")] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List them, by name."""
+    """List projects, by name."""
     from collector.admin import projects  # noqa: PLC0415
 
     work = partial(projects.list_all, organization=organization)
@@ -46,7 +46,7 @@ def list_all(
 
 @app.command()
 def show(project: _Project, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show one of them, with how much it has."""
+    """Show one project, with its statistics."""
     from collector.admin import projects  # noqa: PLC0415
 
     show_one(run(partial(projects.show, name=project), data_dir), _MEMBERS, as_json=as_json)

@@ -1,4 +1,4 @@
-"""`headrace shards`: how many streams posts are spread over, and what is in each."""
+"""The command line of `headrace shards`: the number of streams, and the content of each."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Final
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 _MEMBERS: Final = ("shards",)
 _COLUMNS: Final = ("shard", "accepted_batches", "entries", "in_hand")
 
-app = typer.Typer(help="The streams that posts are spread over.")
+app = typer.Typer(help="Show or change the streams that posts are distributed over.")
 
 
 @app.callback(invoke_without_command=True)
 def shards(context: typer.Context, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """The streams that posts are spread over; without a command, show them."""
+    """Show or change the streams that posts are distributed over; without a command, show them."""
     if context.invoked_subcommand is None:
         show(data_dir=data_dir, as_json=as_json)
 
 
 @app.command()
 def show(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show the number, and the entries in each stream that was ever used."""
+    """Show the number of shards, and the entries in each stream that was ever used."""
     from collector.admin import shards as work  # noqa: PLC0415
 
     _show(run_on_queue(work.show, data_dir), as_json=as_json)
@@ -33,12 +33,12 @@ def show(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command("set")
 def change(
-    number: Annotated[int, typer.Argument(min=1, help="How many streams there are to be.")],
+    number: Annotated[int, typer.Argument(min=1, help="The new number of streams.")],
     *,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Change the number, while processes run or not. Streams above it are emptied by the workers."""
+    """Change the number of shards; works while processes run. Workers empty the streams above the number."""
     from collector.admin import shards as work  # noqa: PLC0415
 
     _show(run_on_queue(partial(work.change, number=number), data_dir), as_json=as_json)

@@ -1,4 +1,4 @@
-"""`headrace token`: the command line of what operators do with the tokens of programs."""
+"""The command line of `headrace token`."""
 
 from datetime import datetime
 from functools import partial
@@ -30,69 +30,72 @@ _COLUMNS: Final = (
 )
 _MEMBERS: Final = (*_COLUMNS, "default_project_id", "user_id", "is_suspended", "updated_utc")
 
-app = typer.Typer(help="What programs post and read with.", no_args_is_help=True)
+app = typer.Typer(help="Manage the tokens with which programs post and read.", no_args_is_help=True)
 
-_Token = Annotated[str, typer.Argument(metavar="TOKEN", help="The first 24 characters, which are public.")]
+_Token = Annotated[
+    str, typer.Argument(metavar="TOKEN", help="Its first 24 characters, which are not secret.")
+]
 
 
 @app.command()
 def create(  # noqa: PLR0913 - options of a command
     *,
-    project: Annotated[str | None, typer.Option(help="The project that it is for, by id or name.")] = None,
+    project: Annotated[str | None, typer.Option(help="The project it is for, by id or name.")] = None,
     organization: Annotated[
-        str | None, typer.Option(help="The organization all of whose projects it is for, by id or name.")
+        str | None, typer.Option(help="The organization it is for, with all projects, by id or name.")
     ] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(help="client, user or global; repeatable.", show_default="client"),
     ] = None,
-    notes: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    notes: Annotated[str | None, typer.Option(help="A note about its use.")] = None,
     expires: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it ends, in UTC.")
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="When it expires, in UTC."),
     ] = None,
     value: Annotated[
         str | None,
         typer.Option(
-            help="The client token that applications have already; `-` reads it from what is piped in."
+            help="Import a client token that applications already have; `-` reads it from standard input."
         ),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a token, or bring one along; `id` is the whole token, shown this once if it may more than post."""
+    """Create or import a token. `id` is the whole token; a token that can read is shown only this once."""
     from collector.admin import tokens  # noqa: PLC0415
 
     if (project is None) == (organization is None):
-        fail("say either --project or --organization.")
+        fail("give either --project or --organization.")
     if value == "-":
         value = piped_line()
-    wanted = tokens.Wanted(project, organization, tuple(scope or ()), notes, expires, value)
+    wanted = tokens.TokenOptions(project, organization, tuple(scope or ()), notes, expires, value)
     show_one(run(partial(tokens.create, wanted=wanted), data_dir), _MEMBERS, as_json=as_json)
 
 
 @app.command("list")
 def list_all(
     *,
-    project: Annotated[str | None, typer.Option(help="Only those for this project, by id or name.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only tokens of this project, by id or name.")] = None,
     organization: Annotated[
         str | None,
-        typer.Option(help="Only those for this organization or one of its projects, by id or name."),
+        typer.Option(help="Only tokens of this organization and its projects, by id or name."),
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List them, the oldest first; of tokens that may more than post only the public part."""
+    """List tokens, oldest first; of tokens that can read, only the public part."""
     from collector.admin import tokens  # noqa: PLC0415
 
     if project is not None and organization is not None:
-        fail("say only one of --project and --organization.")
+        fail("give only one of --project and --organization.")
     work = partial(tokens.list_all, project=project, organization=organization)
     show_all(run(work, data_dir), _COLUMNS, as_json=as_json)
 
 
 @app.command()
 def show(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show one of them."""
+    """Show one token."""
     from collector.admin import tokens  # noqa: PLC0415
 
     show_one(run(partial(tokens.show, name=token), data_dir), _MEMBERS, as_json=as_json)
@@ -100,7 +103,7 @@ def show(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) ->
 
 @app.command()
 def disable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Refuse a token, at once and until `enable`."""
+    """Disable a token immediately, until `enable`."""
     from collector.admin import tokens  # noqa: PLC0415
 
     show_one(run(partial(tokens.change, name=token, is_disabled=True), data_dir), _MEMBERS, as_json=as_json)
@@ -108,7 +111,7 @@ def disable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False)
 
 @app.command()
 def enable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Take a disabled token again."""
+    """Enable a disabled token."""
     from collector.admin import tokens  # noqa: PLC0415
 
     show_one(run(partial(tokens.change, name=token, is_disabled=False), data_dir), _MEMBERS, as_json=as_json)
@@ -116,7 +119,7 @@ def enable(token: _Token, *, data_dir: DataDir = None, as_json: AsJson = False) 
 
 @app.command()
 def delete(token: _Token, *, yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Revoke a token."""
+    """Revoke a token permanently."""
     from collector.admin import tokens  # noqa: PLC0415
 
     confirm(f"revokes the token {token[:24]}", yes=yes)

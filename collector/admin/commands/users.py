@@ -1,4 +1,4 @@
-"""`headrace user`: the command line of what operators do with users."""
+"""The command line of `headrace user`."""
 
 from functools import partial
 from typing import Annotated, Final
@@ -10,7 +10,7 @@ from collector.admin.running import AsJson, DataDir, Yes, confirm, new_password,
 _COLUMNS: Final = ("id", "email_address", "full_name", "roles", "is_active", "organization_ids")
 _MEMBERS: Final = _COLUMNS
 
-app = typer.Typer(help="The people who log in.", no_args_is_help=True)
+app = typer.Typer(help="Manage the users who log in.", no_args_is_help=True)
 
 _User = Annotated[str, typer.Argument(metavar="USER", help="The e-mail address or the id.")]
 
@@ -24,11 +24,11 @@ def create(
         list[str] | None,
         typer.Option(help="An organization that the user belongs to, by id or name; repeatable."),
     ] = None,
-    is_global: Annotated[bool, typer.Option("--global", help="May do everything.")] = False,
+    is_global: Annotated[bool, typer.Option("--global", help="Grant every right.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a user. The password is asked for, or is the first line of what is piped in."""
+    """Create a user. The password is asked for, or read from the first line of standard input."""
     from collector.admin import users  # noqa: PLC0415
 
     work = partial(
@@ -44,7 +44,7 @@ def create(
 
 @app.command("list")
 def list_all(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List everybody, by address."""
+    """List all users, by address."""
     from collector.admin import users  # noqa: PLC0415
 
     show_all(run(users.list_all, data_dir), _COLUMNS, as_json=as_json)
@@ -52,7 +52,7 @@ def list_all(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def show(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show one of them."""
+    """Show one user."""
     from collector.admin import users  # noqa: PLC0415
 
     show_one(run(partial(users.show, name=user), data_dir), _MEMBERS, as_json=as_json)
@@ -60,7 +60,7 @@ def show(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> N
 
 @app.command()
 def disable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Lock a user out, at once and with all tokens, until `enable`."""
+    """Disable a user and their tokens immediately, until `enable`."""
     from collector.admin import users  # noqa: PLC0415
 
     show_one(run(partial(users.change, name=user, is_active=False), data_dir), _MEMBERS, as_json=as_json)
@@ -68,7 +68,7 @@ def disable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -
 
 @app.command()
 def enable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Let a user in again; the tokens work again, too."""
+    """Enable a disabled user and their tokens."""
     from collector.admin import users  # noqa: PLC0415
 
     show_one(run(partial(users.change, name=user, is_active=True), data_dir), _MEMBERS, as_json=as_json)
@@ -76,7 +76,7 @@ def enable(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) ->
 
 @app.command()
 def set_password(user: _User, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Give a user another password, which ends every login; it is asked for, or the first line piped in."""
+    """Change a user's password, which ends every login. It is asked for, or read from standard input."""
     from collector.admin import users  # noqa: PLC0415
 
     work = partial(users.change_password, name=user, password=new_password())
@@ -85,7 +85,7 @@ def set_password(user: _User, *, data_dir: DataDir = None, as_json: AsJson = Fal
 
 @app.command()
 def delete(user: _User, *, yes: Yes = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Delete a user; what the user made stays."""
+    """Delete a user; what they created stays."""
     from collector.admin import users  # noqa: PLC0415
 
     confirm(f"deletes the user {user}", yes=yes)
