@@ -1,4 +1,4 @@
-"""The time, passed in wherever it is needed so that tests can set it."""
+"""The clock that is passed to everything that needs the time, so that tests can set it."""
 
 import time
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ class Clock(Protocol):
         ...
 
     def now_ms(self) -> int:
-        """The same, in Unix milliseconds."""
+        """The time of day in Unix milliseconds."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds that only grow, for measuring durations."""
+        """Seconds that never decrease, for measuring durations."""
         ...
 
 
@@ -29,9 +29,9 @@ class SystemClock:
         return datetime.now(UTC)
 
     def now_ms(self) -> int:
-        """Unix milliseconds."""
+        """The time of day in Unix milliseconds."""
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Seconds that never decrease."""
         return time.monotonic()

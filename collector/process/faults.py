@@ -1,8 +1,7 @@
-"""Fault points: where a process kills itself because a crash test has asked for it, and a clock that is set.
+"""Fault injection for crash tests: points at which a process kills itself, and a shifted clock.
 
-Only with `HEADRACE_FAULTS=on`; otherwise nothing of this is on any path. A file in the directory
-`HEADRACE_FAULTS_DIRECTORY` with the name of a fault point arms it: the first process that gets there removes
-the file and dies of SIGKILL.
+Active only with `HEADRACE_FAULTS=on`. A file in `HEADRACE_FAULTS_DIRECTORY` with the name of a fault point
+arms it: the first process that reaches the point removes the file and kills itself with SIGKILL.
 """
 
 import os
@@ -21,20 +20,20 @@ from collector.process.settings import Settings, read_settings
 
 
 class FaultPoint(StrEnum):
-    """Where a process can be made to die."""
+    """The points at which a process can be made to die."""
 
     AFTER_APPEND = "after_append"
-    """At ingest: the batch is on disk, nobody has been answered."""
+    """In ingest: the batch is on disk, and no client has been answered."""
     AFTER_READ = "after_read"
-    """In the worker: entries are in hand, nothing is stored."""
+    """In the worker: entries are read, and nothing is stored."""
     AFTER_CLAIM = "after_claim"
-    """In the worker: entries of another one are in hand, nothing is stored."""
+    """In the worker: another worker's entries are claimed, and nothing is stored."""
     AFTER_COMMIT = "after_commit"
-    """In the worker: the transaction is committed, nothing is acknowledged."""
+    """In the worker: the transaction is committed, and nothing is acknowledged."""
 
 
 class FaultSettings(Settings, frozen=True, kw_only=True):
-    """What crash tests set in the environment."""
+    """The settings of crash tests."""
 
     faults: Literal["off", "on"] = "off"
     faults_directory: str = ""
@@ -43,13 +42,13 @@ class FaultSettings(Settings, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class FaultPoints:
-    """What a crash test may do to this process; `directory` is None where there is none."""
+    """The fault injection of this process; `directory` is None when no fault point can be armed."""
 
     directory: Path | None = None
     clock: Clock = field(default_factory=SystemClock)
 
     def reach(self, point: FaultPoint) -> None:
-        """Die here if that was asked for."""
+        """Die here if the point is armed."""
         if self.directory is None:
             return
         with suppress(FileNotFoundError):
@@ -58,38 +57,38 @@ class FaultPoints:
 
 
 NO_FAULTS: Final = FaultPoints()
-"""For every process that is not under a crash test."""
+"""For every process outside crash tests."""
 
 
 def read_faults(environ: Mapping[str, str]) -> FaultPoints:
-    """What the environment allows. Raises StartError where it asks for faults without switching them on."""
+    """Read the settings. Raises StartError if they ask for faults without `HEADRACE_FAULTS=on`."""
     settings = read_settings(FaultSettings, environ)
     if settings.faults == "off":
         if settings.faults_directory or settings.clock_offset_seconds:
             raise StartError(
-                "faults and a clock that is set are for crash tests: they need HEADRACE_FAULTS=on."
+                "fault points and a shifted clock are for crash tests: they need HEADRACE_FAULTS=on."
             )
         return NO_FAULTS
     directory = Path(settings.faults_directory) if settings.faults_directory else None
     offset = timedelta(seconds=settings.clock_offset_seconds)
-    return FaultPoints(directory, SetClock(SystemClock(), offset) if offset else SystemClock())
+    return FaultPoints(directory, ShiftedClock(SystemClock(), offset) if offset else SystemClock())
 
 
 @dataclass(frozen=True, slots=True)
-class SetClock:
-    """A clock that shows another time of day; durations stay what they are."""
+class ShiftedClock:
+    """A clock that shows another time of day; durations are not affected."""
 
     clock: Clock
     offset: timedelta
 
     def now(self) -> datetime:
-        """The time of day that it shows, in UTC."""
+        """The shifted time of day in UTC."""
         return self.clock.now() + self.offset
 
     def now_ms(self) -> int:
-        """The same, in Unix milliseconds."""
+        """The shifted time of day in Unix milliseconds."""
         return self.clock.now_ms() + self.offset // timedelta(milliseconds=1)
 
     def monotonic(self) -> float:
-        """Seconds that only grow."""
+        """Seconds that never decrease."""
         return self.clock.monotonic()

@@ -1,4 +1,4 @@
-"""The life of a process: a start that fails with one clear line, a stop signal, an orderly end."""
+"""Starts and stops a process: a failed start prints one clear line, SIGTERM and SIGINT request the end."""
 
 import asyncio
 import gc
@@ -20,13 +20,13 @@ AnyError = TypeVar("AnyError", bound=Exception)
 
 
 class StartError(Exception):
-    """The process cannot start: exit status 2, and a line for each cause, for the person who started it."""
+    """The process cannot start: exit status 2, and one line per cause for the person who started it."""
 
 
 class ServerError(StartError):
     """The server that a setting names cannot be used.
 
-    The message says why; what to do about it depends on who has started what (`settings.in_words`).
+    The message says why; the caller adds what to do about it (`settings.in_words`).
     """
 
     def __init__(self, why: str, field_name: str) -> None:
@@ -35,30 +35,30 @@ class ServerError(StartError):
 
 
 class TaskDied(Exception):  # noqa: N818 - a state of the process
-    """A background task has ended without which the process must not go on: exit status 1, and one line."""
+    """A background task that the process cannot work without has ended: exit status 1, and one line."""
 
 
 class Stop:
-    """Asks a process to end: set by SIGTERM or SIGINT, awaited by whoever must end."""
+    """A request to end the process, made by SIGTERM or SIGINT and awaited by its loops."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()
 
     def request(self) -> None:
-        """Ask for the end; asking twice changes nothing."""
+        """Request the end; a second request changes nothing."""
         self._event.set()
 
     @property
     def is_requested(self) -> bool:
-        """Whether the end was asked for."""
+        """Whether the end was requested."""
         return self._event.is_set()
 
     async def wait(self) -> None:
-        """Return when the end is asked for."""
+        """Wait until the end is requested."""
         await self._event.wait()
 
     async def sleep(self, seconds: float) -> bool:
-        """Wait `seconds`, or less when the end is asked for meanwhile; answers whether it was."""
+        """Wait `seconds`, or until the end is requested; returns whether it was."""
         try:
             async with asyncio.timeout(seconds):
                 await self._event.wait()
@@ -68,10 +68,10 @@ class Stop:
 
 
 async def vital(name: str, work: Coroutine[Any, Any, None], stop: Stop | None = None) -> None:
-    """Run a background task that ends only where `stop` is requested, or cancelled.
+    """Run a background task that may end only by cancellation or after `stop` is requested.
 
-    Raises TaskDied when it ends otherwise, so that the task group around it ends the process and a supervisor
-    starts it again; a process that lacks the task would neither do its work nor say so.
+    Raises TaskDied when it ends otherwise: the task group around it then ends the process, which a supervisor
+    restarts. Without the task the process would silently do only part of its work.
     """
     try:
         await work
@@ -83,14 +83,14 @@ async def vital(name: str, work: Coroutine[Any, Any, None], stop: Stop | None = 
             raise TaskDied(f"the background task {name!r} ended by itself")
     finally:
         if stop is not None:
-            stop.request()  # others may swallow the cancellation that follows; this they see
+            stop.request()  # other tasks may swallow the cancellation that follows, but not this
 
 
 async def cancelled(*tasks: asyncio.Task[None]) -> None:
-    """Cancel tasks until they have ended.
+    """Cancel the tasks repeatedly until they have ended.
 
     Once is not enough: before Python 3.12 `asyncio.wait_for`, which drivers use, swallows a cancellation that
-    comes in the moment its result does, and the task goes on.
+    arrives together with its result.
     """
     pending = set(tasks)
     while pending:
@@ -100,13 +100,13 @@ async def cancelled(*tasks: asyncio.Task[None]) -> None:
 
 
 def run_process(main: Callable[[Stop], Awaitable[None]], in_words: Callable[[StartError], str] = str) -> int:
-    """Run a process on uvloop until it ends or is told to; answers the exit status."""
+    """Run a process on uvloop until `main` returns, and return the exit status."""
     status = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_until_stopped(main))
     except* StartError as group:
-        # One cause may be wrapped by every task group it passed; it is said once.
+        # Every task group that a cause passed may have wrapped it; it is printed once.
         lines = in_words(first_of(group)).splitlines()
         sys.stderr.write("".join(f"headrace: {line}\n" for line in lines))
         status = EXIT_BAD_START
@@ -117,14 +117,14 @@ def run_process(main: Callable[[Stop], Awaitable[None]], in_words: Callable[[Sta
 
 
 def first_of(group: BaseExceptionGroup[AnyError]) -> AnyError:
-    """The first error in a group, however deep in it."""
+    """The first error in a group, at any depth."""
     error = group.exceptions[0]
     return first_of(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 @contextmanager
 def ungrouped() -> Iterator[None]:
-    """Raise what a task group in the block raises as the error that it is."""
+    """Replace an ExceptionGroup from the block by its first error."""
     try:
         yield
     except ExceptionGroup as group:
@@ -136,5 +136,5 @@ async def _until_stopped(main: Callable[[Stop], Awaitable[None]]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.request)
-    gc.freeze()
+    gc.freeze()  # what was imported is never garbage, so later collections can skip it
     await main(stop)

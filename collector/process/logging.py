@@ -1,4 +1,4 @@
-"""Structured logs: one line per fact, with ids and without secrets; JSON, or coloured text on a terminal."""
+"""Structured logs with ids and without secrets: JSON, or coloured text on a terminal."""
 
 import logging
 import re
@@ -19,16 +19,25 @@ _WHOLE_TOKEN: Final = re.compile(r"([a-zA-Z0-9-]{24})[a-zA-Z0-9-]+")
 
 
 def configure_logging(settings: Settings, process: str, stream: TextIO | None = None) -> None:
-    """Send structlog and the libraries' own logging to `stream` (standard error) in one form."""
+    """Send structlog and the libraries' own logging to `stream` (standard error) in one format."""
     output = stream or sys.stderr
-    as_text = settings.log_format == "console" or (settings.log_format == "auto" and output.isatty())
-    renderer: Any = _console() if as_text else structlog.processors.JSONRenderer()
+
+    def add_process(
+        _logger: object, _method: str, event: MutableMapping[str, Any]
+    ) -> MutableMapping[str, Any]:
+        event.setdefault("process", process)
+        return event
+
+    renderer: Any = structlog.processors.JSONRenderer()
+    if settings.log_format == "console" or (settings.log_format == "auto" and output.isatty()):
+        # Plain tracebacks: rich ones show local variables, which contain users' events.
+        renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        _named(process),
+        add_process,
         mask_secrets,
     ]
     level = getattr(logging, settings.log_level.upper())
@@ -46,18 +55,18 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
-    # Its pool writes a trace for every connection that an outage takes; we say in one line that there is one.
+    # During an outage its pool logs a traceback for every connection; we log the outage once ourselves.
     logging.getLogger("asyncpg").setLevel(logging.CRITICAL)
 
 
 def warn_of_unknown_settings(environ: Mapping[str, str]) -> None:
-    """A line for each variable that looks like a setting and is none: perhaps one is misspelt."""
+    """Log each variable that has our prefix and is not a setting: it may be misspelled."""
     for unknown in unknown_variables(environ):
         structlog.get_logger().warning("unknown setting", variable=unknown.variable, closest=unknown.closest)
 
 
 def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Mask anything that looks like a secret in every text of a log line."""
+    """Mask everything that looks like a secret in the texts of a log line."""
     for key, value in event.items():
         if isinstance(value, str):
             event[key] = masked(value)
@@ -65,23 +74,8 @@ def mask_secrets(_logger: object, _method: str, event: MutableMapping[str, Any])
 
 
 def masked(text: str) -> str:
-    """The text without tokens and passwords: query strings, headers, URLs, token paths."""
+    """The text with masked tokens and passwords: in query strings, headers, URLs and token paths."""
     text = _SECRET_PARAMETER.sub(r"\1=***", text)
     text = _SECRET_HEADER.sub(r"\1 ***", text)
     text = _SECRET_IN_URL.sub(r"://\1:***@", text)
     return _TOKENS_IN_PATH.sub(lambda path: _WHOLE_TOKEN.sub(r"\1***", path[0]), text)
-
-
-def _named(process: str) -> Any:
-    def add_process(
-        _logger: object, _method: str, event: MutableMapping[str, Any]
-    ) -> MutableMapping[str, Any]:
-        event.setdefault("process", process)
-        return event
-
-    return add_process
-
-
-def _console() -> Any:
-    """Plain traces: rich ones show the local variables, which are people's events."""
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)

@@ -1,4 +1,4 @@
-"""The metrics catalogue: every name, its meaning and its labels, in one place."""
+"""The catalogue of all metrics: names, meanings and labels."""
 
 from typing import Final
 
@@ -12,36 +12,38 @@ _SIZES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class IngestMetrics:
-    """What ingest counts."""
+    """The metrics of ingest."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.posts_accepted = Counter(
-            "headrace_posts_accepted", "Posts answered 202: on the queue's disk.", registry=registry
+            "headrace_posts_accepted",
+            "Posts answered 202, after they reached the queue's disk.",
+            registry=registry,
         )
         self.bytes_accepted = Counter(
             "headrace_bytes_accepted", "Bytes of the bodies of accepted posts, as sent.", registry=registry
         )
         self.posts_refused = Counter(
             "headrace_posts_refused",
-            "Posts, and whatever else clients ask ingest, refused, by HTTP status.",
+            "Posts and other requests to ingest that were refused, by HTTP status.",
             ["status"],
             registry=registry,
         )
         self.refusing = Gauge(
             "headrace_refusing",
-            "1 while posts are refused for a reason that is not theirs, by reason.",
+            "1 while posts are refused because of a fault on our side, by reason.",
             ["reason"],
             registry=registry,
         )
         self.background_failures = Counter(
             "headrace_background_failures",
-            "Failures that a background task of ingest has survived.",
+            "Failures that a background task of ingest survived.",
             ["task"],
             registry=registry,
         )
         self.append_seconds = Histogram(
             "headrace_append_seconds",
-            "Time that a post batch takes to reach the queue's disk.",
+            "Time for a post batch to reach the queue's disk.",
             buckets=_SECONDS,
             registry=registry,
         )
@@ -65,62 +67,69 @@ class IngestMetrics:
             "headrace_queue_used_bytes", "Memory that the queue's server uses.", registry=registry
         )
         self.queue_limit_bytes = Gauge(
-            "headrace_queue_limit_bytes", "Its `maxmemory`; 0: it has no limit.", registry=registry
+            "headrace_queue_limit_bytes",
+            "The queue server's `maxmemory`; 0 means no limit.",
+            registry=registry,
         )
         self.clock_skew_seconds = Gauge(
             "headrace_clock_skew_seconds",
-            "How far this machine's clock is ahead of the queue's.",
+            "Seconds by which this machine's clock is ahead of the queue server's.",
             registry=registry,
         )
         self.durability = Gauge(
             "headrace_durability",
-            "1 for the durability that the queue's server has in force.",
+            "1 for the `appendfsync` setting in force on the queue's server.",
             ["fsync"],
             registry=registry,
         )
 
 
 class WorkerMetrics:
-    """What the worker counts."""
+    """The metrics of the worker."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.events = Counter(
             "headrace_events",
-            "Events by what became of them: stored, duplicate, discarded, dead_lettered.",
+            "Processed events by outcome: stored, duplicate, discarded, dead_lettered.",
             ["outcome"],
             registry=registry,
         )
         self.events_derived = Counter(
             "headrace_events_derived",
-            "Events that the worker made itself: the starts of sessions that no client sent.",
+            "Events that the worker created: starts of sessions that no client sent.",
             registry=registry,
         )
         self.user_descriptions = Counter(
             "headrace_user_descriptions",
-            "Users' descriptions by result: applied, forgotten (the event never came), refused by Postgres.",
+            "User descriptions by result: applied, forgotten (the event never came), refused by Postgres.",
             ["result"],
             registry=registry,
         )
         self.batches_replayed = Counter(
-            "headrace_batches_replayed", "Post batches met again and only acknowledged.", registry=registry
+            "headrace_batches_replayed",
+            "Post batches read again after they were stored, and only acknowledged.",
+            registry=registry,
         )
         self.batches_repeated = Counter(
             "headrace_batches_repeated",
-            "Post batches that an ingest process had written again because it never saw the reply.",
+            "Post batches that ingest wrote twice because the first reply was lost.",
             registry=registry,
         )
         self.store_seconds = Histogram(
-            "headrace_store_seconds", "Time of one storing transaction.", buckets=_SECONDS, registry=registry
+            "headrace_store_seconds",
+            "Duration of a storing transaction.",
+            buckets=_SECONDS,
+            registry=registry,
         )
         self.store_failures = Counter(
             "headrace_store_failures",
-            "Attempts to read, store or acknowledge that failed, by cause.",
+            "Failed attempts to read, store or acknowledge, by cause.",
             ["cause"],
             registry=registry,
         )
         self.posts_held = Gauge(
             "headrace_posts_held",
-            "Posts of projects whose events are mostly refused, held until they are tried again.",
+            "Posts held for a later attempt because most events of their project are rejected.",
             registry=registry,
         )
         self.stream_lag = Gauge(
@@ -131,13 +140,13 @@ class WorkerMetrics:
         )
         self.stream_pending = Gauge(
             "headrace_stream_pending",
-            "Entries read by a worker and not yet acknowledged.",
+            "Entries that a worker has read and not yet acknowledged.",
             ["shard"],
             registry=registry,
         )
         self.entries_claimed = Counter(
             "headrace_entries_claimed",
-            "Entries taken over from a consumer that went silent.",
+            "Entries taken over from a silent consumer.",
             registry=registry,
         )
         self.sweeps = Counter(
@@ -155,7 +164,7 @@ class WorkerMetrics:
 
 
 class ApiMetrics:
-    """What the reading and managing side counts."""
+    """The metrics of the API."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.requests = Counter(
@@ -163,7 +172,7 @@ class ApiMetrics:
         )
         self.request_seconds = Histogram(
             "headrace_api_request_seconds",
-            "Time that a request took, by route.",
+            "Duration of a request, by route.",
             ["route"],
             buckets=_SECONDS,
             registry=registry,
@@ -171,5 +180,5 @@ class ApiMetrics:
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
-    """The metrics as text for Prometheus."""
+    """The metrics in the text format of Prometheus."""
     return generate_latest(registry)

@@ -10,7 +10,7 @@ import pytest
 
 from collector.ingest.fault_points import with_fault_points as sink_with_fault_points
 from collector.process.clock import SystemClock
-from collector.process.faults import NO_FAULTS, FaultPoint, SetClock, read_faults
+from collector.process.faults import NO_FAULTS, FaultPoint, ShiftedClock, read_faults
 from collector.process.lifecycle import StartError
 from tests.fakes import FakeClock, FakePostSink
 from tests.worker.fakes import FakeStore, FakeStream
@@ -64,7 +64,7 @@ def test_a_process_dies_at_an_armed_point_once(tmp_path: Path) -> None:
 def test_a_clock_that_is_set_shows_another_time_of_day_only() -> None:
     """Durations stay what they are."""
     clock = FakeClock()
-    ahead = SetClock(clock, timedelta(hours=2))
+    ahead = ShiftedClock(clock, timedelta(hours=2))
 
     assert ahead.now() - clock.now() == timedelta(hours=2)
     assert ahead.now_ms() - clock.now_ms() == 7_200_000
@@ -75,6 +75,6 @@ def test_the_offset_is_a_setting_of_crash_tests() -> None:
     """In seconds, either way."""
     faults = read_faults({"HEADRACE_FAULTS": "on", "HEADRACE_CLOCK_OFFSET_SECONDS": "-3600"})
 
-    assert isinstance(faults.clock, SetClock)
+    assert isinstance(faults.clock, ShiftedClock)
     assert faults.clock.offset == timedelta(hours=-1)
     assert faults.directory is None
