@@ -116,7 +116,7 @@ class ProcessCommand(TyperCommand):
 
         formatter.write("Environment variables, their defaults and the values they accept:\n\n")
         formatter.write(settings_table(_settings_classes(self.name or "")))
-        formatter.write("\nREDIS_URL and DATABASE_URL work too. docs/settings.md says what each variable is for.\n")
+        formatter.write("\nREDIS_URL and DATABASE_URL work too. docs/settings.md says what each is for.\n")
 
 
 @app.command(cls=ProcessCommand)
