@@ -1,1 +1,1 @@
-"""What `jsonb` accepts: JSON text and values made storable before Postgres sees them."""
+"""Makes JSON text and values acceptable to `jsonb` before they reach Postgres."""

@@ -1,26 +1,28 @@
-"""Whether `jsonb` takes JSON as it came: every text and number in it, found by few passes over the bytes."""
+"""Checks in a few passes over the bytes whether `jsonb` accepts every string and number in JSON unchanged."""
 
 from typing import Final
 
 from collector.domain.jsonb.text import MAXIMUM_SPELLED_OUT, has_too_many_large_exponents, repair_escapes
 
 _SHAPE_OF_NUMBERS: Final = bytes.maketrans(b"+-.012345678E", b"999999999999e")
-"""Numbers become `999` or `999e999`: so a doubtful one is found without looking at each of them."""
+"""Turns numbers into `999` or `999e999`, so that a search finds doubtful ones without parsing each."""
 _LONG_NUMBER: Final = b"9" * 800
 _EXPONENT: Final = b"9e99"
-_BEFORE_NUMBERS: Final = tuple(b":,[ \t\r\n"[place : place + 1] for place in range(6))
+_BEFORE_NUMBERS: Final = tuple(bytes([byte]) for byte in b":,[ \t\r\n")
 
 
 def is_storable(body: bytes) -> bool:
-    """Whether `jsonb` takes every text and number in the body as it is; a doubtful one is not."""
-    if not body.isascii() and not _is_text(body):
+    """Whether `jsonb` accepts every string and number in the body unchanged; False when in doubt."""
+    if not body.isascii() and not _is_utf8(body):
         return False
-    if b"\\" in body and not _has_sound_escapes(body):
-        return False
-    return _has_sound_numbers(body)
+    if b"\\" in body:
+        text = body.decode()
+        if repair_escapes(text) != text:
+            return False
+    return _has_storable_numbers(body)
 
 
-def _is_text(body: bytes) -> bool:
+def _is_utf8(body: bytes) -> bool:
     try:
         body.decode()
     except UnicodeDecodeError:
@@ -28,18 +30,14 @@ def _is_text(body: bytes) -> bool:
     return True
 
 
-def _has_sound_escapes(body: bytes) -> bool:
-    text = body.decode()
-    return repair_escapes(text) == text
-
-
-def _has_sound_numbers(body: bytes) -> bool:
-    """Whether no number is out of bounds; most of what looks like an exponent is in an id of hex digits."""
+def _has_storable_numbers(body: bytes) -> bool:
+    """Whether no number is out of bounds; what looks like an exponent is usually part of a hexadecimal id."""
     shape = body.translate(_SHAPE_OF_NUMBERS)
     if _LONG_NUMBER in shape:
         return False
+    # Count large exponents of real numbers, those preceded by a delimiter.
     exponents, end = 0, 0
-    while (begin := shape.find(_EXPONENT, end)) >= 0:  # splitting would copy it all
+    while (begin := shape.find(_EXPONENT, end)) >= 0:  # split() would copy the whole body
         end = begin + len(_EXPONENT)
         if shape[max(0, begin - len(_LONG_NUMBER)) : begin].rstrip(b"9").endswith(_BEFORE_NUMBERS):
             if shape[end : end + 1] == b"9":  # a third digit

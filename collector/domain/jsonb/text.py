@@ -1,9 +1,9 @@
-"""JSON as senders write it, turned into JSON that `jsonb` takes.
+"""Parses JSON as clients send it into values that `jsonb` accepts.
 
-`jsonb` refuses NUL and numbers beyond `numeric`; msgspec refuses a whole document for one lone surrogate, one
-integer of thousands of digits or a thousand levels. So escapes are mended before decoding, numbers while
-decoding, and depth is measured first: nothing here can fail a COPY or a neighbour. All of it takes time in
-proportion to the text.
+`jsonb` rejects NUL and numbers beyond `numeric`; msgspec rejects a whole document for one lone surrogate, one
+integer of thousands of digits or a thousand levels. So depth is checked first, escapes are repaired before
+decoding and numbers while decoding: no value can make a COPY or another event fail. Everything here takes
+time linear in the length of the text.
 """
 
 import re
@@ -15,22 +15,22 @@ import msgspec
 
 MAXIMUM_DEPTH: Final = 512
 MAXIMUM_DIGITS: Final = 1000
-"""`numeric` holds more, but spells every zero of 1e131071 out again whenever it is read."""
+"""`numeric` allows more, but prints every zero of 1e131071 each time it is read."""
 MAXIMUM_SPELLED_OUT: Final = 32
-"""So many numbers of one text may have a large exponent: each costs its reader up to 1,000 digits."""
+"""How many numbers in one text may have a large exponent: each is read back as up to 1,000 digits."""
 _USUAL_LENGTH: Final = 32
 REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
 
 _STRING: Final = r'"(?:[^"\\]++|\\.)*+"?'
-"""A string, or one that never ends: then it takes the whole rest, so that no text is scanned twice."""
+"""A string; an unterminated one matches up to the end, so that no text is scanned twice."""
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _STRING_OR_LONG_NUMBER: Final = re.compile(
     rf"({_STRING})|(?<![0-9.eE+-])-?[0-9]{{{MAXIMUM_DIGITS + 1},}}+(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?",
     re.DOTALL,
 )
-"""Looked for where a number begins, and nowhere within it."""
+"""Matches only at the start of a number, never within one."""
 _LARGE_EXPONENT: Final = re.compile(r"[eE][+-]?+0*+(?:4[1-9]|[5-9][0-9]|[1-9][0-9]{2})")
-"""Over 40."""
+"""An exponent above 40."""
 _STRING_OR_STRUCTURE: Final = re.compile(rf"{_STRING}|[\[\]{{}},]", re.DOTALL)
 _SUSPICIOUS_ESCAPE: Final = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _ESCAPE: Final = re.compile(
@@ -46,28 +46,28 @@ Shape = TypeVar("Shape")
 
 
 class _Shape(msgspec.Struct, gc=False):
-    """Any object; nothing in it is decoded."""
+    """Accepts any object without decoding its members."""
 
 
 def parse_object(text: str) -> dict[str, Any] | None:
-    """The object that the text is, or None. Fractions are Decimal; numbers out of bounds are their text."""
-    return _decoded(text, _SPARING_OBJECT if has_too_many_large_exponents(text) else _OBJECT)
+    """Parse an object, else None. Fractions become Decimal; numbers out of bounds become their text."""
+    return _decode(text, _MODEST_OBJECT if has_too_many_large_exponents(text) else _OBJECT)
 
 
 def parse_embedded_object(text: str) -> dict[str, Any] | None:
-    """The same for a text within JSON, which may be one of thousands: no exponent in it is spelled out."""
-    return _decoded(text, _SPARING_OBJECT)
+    """Parse JSON in a string within JSON: there can be thousands, so no large exponent becomes a number."""
+    return _decode(text, _MODEST_OBJECT)
 
 
 def parse_objects(text: str) -> list[dict[str, Any] | None] | None:
-    """The objects and nulls of an array, or None where the text is anything else."""
-    return _decoded(text, _SPARING_OBJECTS if has_too_many_large_exponents(text) else _OBJECTS)
+    """Parse an array of objects and nulls, else None."""
+    return _decode(text, _MODEST_OBJECTS if has_too_many_large_exponents(text) else _OBJECTS)
 
 
 def has_more_objects(array: str | bytes, limit: int) -> bool:
-    """Whether an array of objects and nulls has over `limit` elements, one of them an object.
+    """Whether an array of objects and nulls has more than `limit` elements, at least one of them an object.
 
-    Found without making any of them: for that there may be too many.
+    Creates none of the objects, because there may be too many for memory.
     """
     commas = array.count(",") if isinstance(array, str) else array.count(b",")
     if commas < limit:
@@ -80,32 +80,32 @@ def has_more_objects(array: str | bytes, limit: int) -> bool:
 
 
 def has_too_many_large_exponents(text: str) -> bool:
-    """Whether too many numbers have a large exponent: then none of them stays a number.
+    """Whether too many numbers have a large exponent; then all of those are kept as text.
 
-    `jsonb` spells every zero out whenever it is read: kilobytes would become hundreds of megabytes.
+    `jsonb` prints every zero each time it is read: kilobytes would become hundreds of megabytes.
     """
     return _has_many_large_exponents(text) and _has_many_large_exponents(_STRINGS.sub("", text))
 
 
 def encode_object(value: dict[str, Any]) -> bytes:
-    """An object as UTF-8 JSON."""
+    """Encode an object as UTF-8 JSON."""
     return _ENCODER.encode(value)
 
 
 def replace_nul(text: str) -> str:
-    """The text as a `text` column takes it."""
+    """Replace NUL by U+FFFD, so that a `text` column accepts the text."""
     return text.replace("\0", REPLACEMENT)
 
 
 def repair_escapes(text: str) -> str:
-    """U+FFFD in the place of escaped NUL and of surrogates without their other half."""
+    """Replace escaped NUL and lone surrogates by U+FFFD."""
     if "\\u" not in text or _SUSPICIOUS_ESCAPE.search(text) is None:
         return text
     return _ESCAPE.sub(lambda found: "\\ufffd" if found["refused"] else found[0], text)
 
 
 def parse_number(text: str) -> Decimal | str:
-    """A number with a fraction or an exponent; its text where `numeric` would refuse or blow it up."""
+    """Parse a number with a fraction or exponent; its text if `numeric` would reject or expand it."""
     if len(text) < _USUAL_LENGTH and "e" not in text and "E" not in text:
         return Decimal(text)
     try:
@@ -116,12 +116,12 @@ def parse_number(text: str) -> Decimal | str:
     return number if is_reasonable else text
 
 
-def _sparing_number_in(text: str) -> Decimal | str:
+def _parse_modest_number(text: str) -> Decimal | str:
     return text if _LARGE_EXPONENT.search(text) else parse_number(text)
 
 
 def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
-    """Whether brackets outside strings nest deeper than `levels`; linear in time, whatever the text is."""
+    """Whether brackets outside strings nest deeper than `levels`; linear in time for any text."""
     if text.count("[") + text.count("{") <= levels:
         return False
     outside = _STRINGS.sub("", text).encode("ascii", "ignore")
@@ -130,7 +130,7 @@ def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
 
 
 def split_array(array: str) -> list[str] | None:
-    """The texts of an array's elements, or None where the brackets do not end with the text."""
+    """The texts of an array's elements, or None if the brackets do not match up to the end of the text."""
     elements = []
     depth = 0
     start = 1
@@ -149,17 +149,17 @@ def split_array(array: str) -> list[str] | None:
     return elements if is_whole else None
 
 
-def _decoded(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
-    mended = repair_escapes(text)
+def _decode(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
+    repaired = repair_escapes(text)
     try:
-        return decoder.decode(mended)
+        return decoder.decode(repaired)
     except msgspec.ValidationError:
-        # Another shape, or an integer longer than msgspec reads: worth a second look.
-        quoted = _STRING_OR_LONG_NUMBER.sub(_quoted, mended)
+        # Either another shape, or an integer longer than msgspec reads: quote those and try again.
+        quoted = _STRING_OR_LONG_NUMBER.sub(_quote_number, repaired)
     except msgspec.DecodeError:
         return None
     try:
-        return decoder.decode(quoted) if quoted != mended else None
+        return decoder.decode(quoted) if quoted != repaired else None
     except msgspec.DecodeError:
         return None
 
@@ -169,13 +169,13 @@ def _has_many_large_exponents(text: str) -> bool:
     return next(islice(found, MAXIMUM_SPELLED_OUT, None), None) is not None
 
 
-def _quoted(found: re.Match[str]) -> str:
+def _quote_number(found: re.Match[str]) -> str:
     return found[0] if found[1] else f'"{found[0]}"'
 
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=parse_number)
 _OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=parse_number)
-_SPARING_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_sparing_number_in)
-_SPARING_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_sparing_number_in)
+_MODEST_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_parse_modest_number)
+_MODEST_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_parse_modest_number)
 _SHAPES: Final = msgspec.json.Decoder(list[_Shape | None])
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")

@@ -1,7 +1,7 @@
-"""From events to sessions: each event that has a key gets its session, a known one or a new one.
+"""Assigns events with a session key to known or new sessions.
 
-Where the client sent no start, one is derived from the session's first event. Pure: a replay gives the same
-sessions and the same ids, whatever the order of arrival.
+If the client sent no session start, one is derived from the session's first event. Pure: a replay gives the
+same sessions and ids, in any order of arrival.
 """
 
 from collections import defaultdict
@@ -39,9 +39,9 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Assignment:
-    """What sessions make of a transaction's events: those to be stored, derived or discarded.
+    """The events of a transaction that are to be stored, were derived, or are discarded.
 
-    `new`, `touched` and all `by_key` are sessions as they are afterwards.
+    `new`, `touched` and `by_key` hold the sessions in their state after the transaction.
     """
 
     events: list[Event] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Assignment:
 
 
 def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, datetime]]:
-    """The first and the last date of each session key in hand."""
+    """The first and last event date of each session key."""
     dates: dict[SessionKey, tuple[datetime, datetime]] = {}
     for event in events:
         if event.session_key is not None:
@@ -63,9 +63,10 @@ def dates_by_key(events: Sequence[Event]) -> dict[SessionKey, tuple[datetime, da
 
 
 def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]]) -> Assignment:
-    """Give each event that has a key its session, a known or a new one; the others stay as they are.
+    """Assign each event with a key to a known or new session; events without a key stay unchanged.
 
-    A session may be known while the event that began it is still to be stored: its start is stored with that.
+    A session may be known before the event that began it is stored, if a transaction failed in between. Its
+    start is then stored with that event.
     """
     result = Assignment()
     members: dict[bytes, Event] = {}
@@ -74,30 +75,27 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
         if event.session_key is not None:
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
-        sessions = _in_hand(known[key], of_key) if key in known else []
-        members.update(_assigned(key, _in_order(of_key), sessions, result))
-    # In the order of arrival, as they lie in memory.
+        ordered = of_key if len(of_key) == 1 else sorted(of_key, key=_order)
+        sessions = _known_sessions(known[key], of_key) if key in known else []
+        members.update(_assign_key(key, ordered, sessions, result))
+    # In the order of arrival.
     result.events = [
         members.get(event.id, event) for event in events if event.session_key is None or event.id in members
     ]
     return result
 
 
-def _in_hand(known: Sequence[Session], events: Sequence[Event]) -> list[Session]:
-    """Known sessions by their starts, with the events that began them where those are in hand."""
+def _known_sessions(known: Sequence[Session], events: Sequence[Event]) -> list[Session]:
+    """Copies of the known sessions, ordered by start, with the events that began them if present."""
     by_id = {event.id: event for event in events}
     return [
         replace(session, begun_by=by_id.get(original_event_id(session.start_event_id)))
-        for session in sorted(known, key=_start)
+        for session in sorted(known, key=lambda session: (session.start_utc, session.start_event_id))
     ]
 
 
-def _start(session: Session) -> tuple[datetime, bytes]:
-    return session.start_utc, session.start_event_id
-
-
 def with_session(event: Event, member: bytes) -> Event:
-    """The event with its session named last in its data: of two equal names `jsonb` keeps the last."""
+    """The event with `member` appended to its data: `jsonb` keeps the last of two equal names."""
     data = event.data
     spliced = b"{" + member[1:] if data is None or data == b"{}" else data[:-1] + member
     return msgspec.structs.replace(event, data=spliced)
@@ -105,27 +103,25 @@ def with_session(event: Event, member: bytes) -> Event:
 
 @lru_cache(maxsize=1024)
 def session_member(session_id: str) -> bytes:
-    """The end of the data of a session's events. Most events in hand share it with the one before."""
+    """The member that names the session, to be appended to `data`. Cached: consecutive events share it."""
     return b"," + encode_object({SESSION_REFERENCE: session_id})[1:]
 
 
-def _in_order(events: list[Event]) -> list[Event]:
-    return events if len(events) == 1 else sorted(events, key=_order)
-
-
 def _order(event: Event) -> tuple[datetime, int, bytes]:
-    """By date; of equals a start first and an end last."""
+    """Sorts by date; at equal dates a start comes first and an end last."""
     return event.date, (event.type != SESSION_START) + (event.type == SESSION_END), event.id
 
 
-def _assigned(
+def _assign_key(
     key: SessionKey, events: Sequence[Event], sessions: list[Session], result: Assignment
 ) -> dict[bytes, Event]:
-    """The events of one key as they are stored, by their ids; all else goes into the result."""
+    """The events of one key as they will be stored, by id; adds everything else to the result."""
     members: list[tuple[Event, Session]] = []
     near, coming = (sessions[:], []) if key.is_manual else ([], sessions[::-1])
     for event in events:
-        session = _fitting(near, coming, event.date)
+        session = _nearest_session(near, coming, event.date)
+        # An end closes its session and is not stored. An event without a session begins one. A second start
+        # is discarded, but counts as activity.
         if event.type == SESSION_END:
             result.discarded.append((event, DiscardReason.SESSION_END))
             if session is not None:
@@ -148,11 +144,12 @@ def _assigned(
     return {event.id: _in_session(event, session) for event, session in members}
 
 
-def _fitting(near: list[Session], coming: list[Session], date: datetime) -> Session | None:
-    """The nearest of those that take it; as a rule a user has one.
+def _nearest_session(near: list[Session], coming: list[Session], date: datetime) -> Session | None:
+    """The nearest session that accepts the date; usually a user has only one.
 
-    Dates only grow: so those that are over are forgotten, and of those `coming`, which begin later (the last
-    one first), it can only be the next. However many sessions a key has, few are looked at.
+    Dates arrive in ascending order. So sessions that are over are dropped from `near`, and of the sessions
+    `coming`, sorted by descending start, only the next one can accept the date. The cost stays linear for a
+    key with many sessions.
     """
     while coming and coming[-1].start_utc <= date:
         near.append(coming.pop())
@@ -167,24 +164,20 @@ def _fitting(near: list[Session], coming: list[Session], date: datetime) -> Sess
 
 
 def _conclude(session: Session, result: Assignment) -> None:
-    """A new session gets its ids; one that an event in hand began, its start where its client sent none."""
+    """Give a new session its ids, and derive the start of a session whose client sent none."""
     first = session.begun_by
     if first is not None and not session.start_event_id:
-        _name(session, first)
+        session.start_event_id = first.id if first.type == SESSION_START else derived_event_id(first.id)
+        session.session_id = _named_session(first) if session.key.is_manual else session.start_event_id.hex()
         result.new.append(session)
     elif session.is_touched:
         result.touched.append(session)
     if first is not None and first.id != session.start_event_id:
-        result.derived.append(_start_of(session, first))
-
-
-def _name(session: Session, first: Event) -> None:
-    session.start_event_id = first.id if first.type == SESSION_START else derived_event_id(first.id)
-    session.session_id = _name_in(first) if session.key.is_manual else session.start_event_id.hex()
+        result.derived.append(_derive_start(session, first))
 
 
 def _in_session(event: Event, session: Session) -> Event:
-    """The event as it is stored: it names its session; a start does so by its reference id."""
+    """The event as it will be stored, with its session named in `data`, or by a start's reference id."""
     is_start = event.type == SESSION_START
     reference_id = event.reference_id
     if is_start:
@@ -195,8 +188,8 @@ def _in_session(event: Event, session: Session) -> Event:
     return with_session(event, session_member(session.session_id))
 
 
-def _start_of(session: Session, first: Event) -> Event:
-    """The start that the client did not send, with what the session's first event tells of its origin."""
+def _derive_start(session: Session, first: Event) -> Event:
+    """The start that the client did not send, with the origin data of the session's first event."""
     members = _members_of(first.data or b"{}")
     data: dict[str, Any] = {name: members[name] for name in _COPIED if name in members}
     return Event(
@@ -216,7 +209,7 @@ def _start_of(session: Session, first: Event) -> Event:
     )
 
 
-def _name_in(event: Event) -> str:
+def _named_session(event: Event) -> str:
     """The id of the manual session that an event names."""
     if event.type == SESSION_START and event.reference_id and is_session_id(event.reference_id):
         return event.reference_id

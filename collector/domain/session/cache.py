@@ -1,7 +1,7 @@
-"""The sessions that a worker remembers: most events are joined to one of them, and nobody is asked.
+"""Caches active sessions in a worker, so that most events join their session without a query.
 
-Only what Postgres has durably is remembered, and only for a while: then the session is read anew, because
-others may have ended it. What a remembered session cannot answer at one glance goes the long way.
+Only committed sessions are cached, and each for a limited time: then it is read again, because another worker
+or a heartbeat may have ended it. Events that a cached session cannot decide on are looked up in Postgres.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,11 +16,11 @@ from collector.domain.session.assignment import ERROR, session_member, with_sess
 from collector.domain.session.session import IDLE, Session
 
 FRESH_SECONDS: Final = 30.0
-"""An end that another worker or a heartbeat has set is noticed after so long at the latest."""
+"""An end set by another worker or a heartbeat is noticed after this time at the latest."""
 MAX_ROW_LAG: Final = timedelta(seconds=30)
-"""By so much, in dates of events, a session's row may lag behind what is stored."""
+"""How far a session's row may lag behind the stored events, in event time."""
 CACHE_SIZE: Final = 50_000
-"""So many at least, and twice as many at most: some 70 MB."""
+"""The cache holds at least this many of the last used sessions and at most twice as many, some 70 MB."""
 
 _BOUNDARIES: Final = frozenset({SESSION_START, SESSION_END})
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -28,7 +28,7 @@ _LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(slots=True, eq=False)
 class ActiveSession:
-    """A session that takes dates from its start until `until_utc`; its row says those up to `told_utc`."""
+    """A session that accepts dates up to `until_utc`; its row includes activity up to `flushed_utc`."""
 
     session: Session
     start_utc: datetime
@@ -39,7 +39,7 @@ class ActiveSession:
     member: bytes
 
     def reach(self, date: datetime) -> None:
-        """An event of that date is stored."""
+        """Extend the session to the date of a stored event."""
         if date > self.session.last_utc:
             self.session.last_utc = date
             self.until_utc = _until(self.session)
@@ -47,7 +47,10 @@ class ActiveSession:
 
 @dataclass(slots=True)
 class Joined:
-    """Events in their order: in the remembered sessions of `latest`, or as they were, as of `late` keys."""
+    """Events in their order, those of cached sessions joined to them and those of `misses` unchanged.
+
+    `latest` has the last date of each session that was joined.
+    """
 
     events: list[Event] = field(default_factory=list)
     misses: set[SessionKey] = field(default_factory=set)
@@ -55,7 +58,11 @@ class Joined:
 
 
 class ActiveSessions:
-    """Remembers the sessions used last. A bounded number of them: a user too many only takes longer."""
+    """A cache of the last used sessions in two generations; a full young one replaces the old one.
+
+    `_dirty` holds sessions whose activity is not in their rows yet. It is bounded too: once it is full,
+    `overdue` returns every session.
+    """
 
     def __init__(self, limit: int = CACHE_SIZE) -> None:
         self._limit = limit
@@ -64,7 +71,7 @@ class ActiveSessions:
         self._dirty: dict[bytes, ActiveSession] = {}
 
     def join(self, events: Iterable[Event], now: float) -> Joined:
-        """Join events to their sessions as far as these are remembered. Nothing is remembered of it yet."""
+        """Join events to cached sessions. Changes no session: `mark_stored` does that after the commit."""
         joined = Joined()
         stored, late, latest, young = joined.events, joined.misses, joined.latest, self._young
         for event in events:
@@ -72,13 +79,16 @@ class ActiveSessions:
             if key is None:
                 stored.append(event)
                 continue
-            active = young.get(key) or self._rejuvenated(key)
+            active = young.get(key)
+            if active is None and (active := self._old.get(key)) is not None:
+                self._insert(key, active)
+                young = self._young
             date = event.date
             if (
                 active is None
                 or not active.start_utc <= date <= active.until_utc
                 or now > active.fresh_until
-                or event.id == active.origin  # of a transaction that failed: its start is still to be stored
+                or event.id == active.origin  # its transaction failed: the start is not stored yet
                 or event.type in _BOUNDARIES
                 or (event.type == ERROR and not active.session.has_error)
             ):
@@ -94,12 +104,12 @@ class ActiveSessions:
         return joined
 
     def find(self, keys: Iterable[SessionKey]) -> dict[SessionKey, Session]:
-        """The sessions of these keys that are remembered, also such as must be read anew."""
+        """The cached sessions of these keys, including those that are no longer fresh."""
         found = ((key, self._young.get(key) or self._old.get(key)) for key in keys)
         return {key: active.session for key, active in found if active is not None}
 
     def overdue(self, latest: Mapping[ActiveSession, datetime]) -> list[Session]:
-        """Those whose rows would lag too far behind, as they will be."""
+        """Copies, updated to `latest`, of the sessions whose rows would lag too far behind."""
         is_full = len(self._dirty) >= self._limit
         return [
             replace(active.session, last_utc=date)
@@ -107,9 +117,9 @@ class ActiveSessions:
             if is_full or date - active.flushed_utc > MAX_ROW_LAG
         ]
 
-    def mark_stored(self, latest: Mapping[ActiveSession, datetime], told: Collection[Session]) -> None:
-        """Events of these dates are stored, and these sessions' rows told of them."""
-        flushed_ids = {session.start_event_id for session in told}
+    def mark_stored(self, latest: Mapping[ActiveSession, datetime], flushed: Collection[Session]) -> None:
+        """Record that events up to these dates are committed, and that the rows of `flushed` include them."""
+        flushed_ids = {session.start_event_id for session in flushed}
         for active, date in latest.items():
             active.reach(date)
             start_event_id = active.session.start_event_id
@@ -120,31 +130,26 @@ class ActiveSessions:
                 self._dirty[start_event_id] = active
 
     def put(self, by_key: Mapping[SessionKey, Sequence[Session]], read_at: float) -> None:
-        """Remember the latest session of each key, as its row has it; an automatic one while it is open."""
+        """Cache the latest session of each key as its row has it; drop a closed automatic session."""
         for key, sessions in by_key.items():
             latest = max(sessions, key=lambda session: session.start_utc)
             if latest.closed_utc is not None and not key.is_manual:
-                self._forget(key)
+                self._young.pop(key, None)
+                self._old.pop(key, None)
             else:
-                self._remember(latest, read_at + FRESH_SECONDS)
+                self._put_one(latest, read_at + FRESH_SECONDS)
 
     def take_dirty(self) -> list[ActiveSession]:
-        """Those whose activity their rows were not told of. Who takes them tells it, or puts them back."""
+        """Take the sessions whose activity is not in their rows; the caller flushes or requeues them."""
         taken, self._dirty = self._dirty, {}
         return list(taken.values())
 
     def requeue(self, actives: Iterable[ActiveSession]) -> None:
-        """Their rows could not be told."""
+        """Return sessions that could not be flushed."""
         self._dirty = {active.session.start_event_id: active for active in actives} | self._dirty
 
-    def _rejuvenated(self, key: SessionKey) -> ActiveSession | None:
-        active = self._old.get(key)
-        if active is not None:
-            self._put(key, active)
-        return active
-
-    def _remember(self, session: Session, fresh_until: float) -> None:
-        """In place where it is known: its activity that its row does not tell of is not forgotten."""
+    def _put_one(self, session: Session, fresh_until: float) -> None:
+        """Update a known session in place, so that activity that is not in its row is kept."""
         key = session.key
         active = self._young.get(key) or self._old.get(key) or self._dirty.get(session.start_event_id)
         if active is not None and active.session.start_event_id == session.start_event_id:
@@ -161,18 +166,14 @@ class ActiveSessions:
                 origin=original_event_id(session.start_event_id),
                 member=b"" if key.is_manual else session_member(session.session_id),
             )
-        self._put(key, active)
+        self._insert(key, active)
 
-    def _forget(self, key: SessionKey) -> None:
-        self._young.pop(key, None)
-        self._old.pop(key, None)
-
-    def _put(self, key: SessionKey, active: ActiveSession) -> None:
+    def _insert(self, key: SessionKey, active: ActiveSession) -> None:
         if len(self._young) >= self._limit:
             self._old, self._young = self._young, {}
         self._young[key] = active
 
 
 def _until(session: Session) -> datetime:
-    """The last date that it takes for certain."""
+    """The last date that the session certainly accepts."""
     return _LAST if session.key.is_manual or session.last_utc > _LAST - IDLE else session.last_utc + IDLE

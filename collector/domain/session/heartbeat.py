@@ -1,7 +1,7 @@
-"""A session's heartbeat, as clients write it into a query string (contract 3.8).
+"""Parses a session's heartbeat from the query string that clients send (contract 3.8).
 
-They do not encode the id, which may be a user's name or e-mail address: `id=a+b@c.d&close=true` is of
-`a+b@c.d`, and `id=Smith & Sons&close=False` of `Smith & Sons`.
+Clients do not encode the id, which may be a user's name or e-mail address: `id=a+b@c.d&close=true` names
+`a+b@c.d`, and `id=Smith & Sons&close=False` names `Smith & Sons`.
 """
 
 import re
@@ -17,19 +17,19 @@ _PARAMETER: Final = re.compile(r"(?:^|&)(?P<name>[^=&]*)=?(?P<value>[^&]*)")
 
 
 class Heartbeat(NamedTuple):
-    """A sign of life of a session, named by its id or by its user's identity; `closes` ends it."""
+    """A heartbeat of the session with this id or user identity; `closes` ends the session."""
 
     session_key: str
     closes: bool
 
 
 def parse_heartbeat(query: str) -> Heartbeat | None:
-    """The heartbeat in a query string as it was sent; None where it names no session."""
+    """Parse the raw query string; None if it names no session."""
     found = _AS_CLIENTS_WRITE.fullmatch(query)
     if found is not None:
         key, close = found["id"], found["close"]
     else:
-        given = {unquote(name).lower(): value for name, value in _PARAMETER.findall(query)}
-        key, close = given.get("id", ""), given.get("close", "")
+        parameters = {unquote(name).lower(): value for name, value in _PARAMETER.findall(query)}
+        key, close = parameters.get("id", ""), parameters.get("close", "")
     text = unquote(key).strip()[:MAXIMUM_KEY_LENGTH]
     return Heartbeat(text, closes=unquote(close).strip().lower() in {"true", "1"}) if text else None

@@ -1,9 +1,8 @@
-"""Sessions: which events and heartbeats they take, when they end, and what their start event says of them.
+"""Sessions: which events and heartbeats belong to one, when it ends, and what its start event shows.
 
-A manual session is the one that its events name: by `@ref:session`, its start by its reference id. Other
-events with a user belong to an automatic session: the user's events, by their dates, with no pause of more
-than `IDLE`. When a session has ended is told by its client, or else by the silence after it; only the
-client's word keeps later events out.
+Events name a manual session by `@ref:session`, its start by its reference id. Other events with a user belong
+to an automatic session: the user's events in order of date, without a pause longer than `IDLE`. A session
+ends when its client closes it, or else by inactivity; only a close by the client keeps later events out.
 """
 
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from collector.domain.event.outcome import Event
 from collector.domain.event.session_key import SESSION_START, SessionKey
 
 IDLE: Final = timedelta(minutes=15)
-"""After such a pause a user's next event begins another session."""
+"""After a longer pause a user's next event begins another session."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -24,10 +23,10 @@ _MILLISECOND: Final = timedelta(milliseconds=1)
 
 @dataclass(slots=True)
 class Session:
-    """One session. `closed_utc` is when its client said that it ended.
+    """One session. `closed_utc` is the end that its client sent.
 
-    `begun_by` is the event in hand that began it: its start as the client sent it, or else its first event.
-    While it is new its ids are empty, until all events in hand are looked at.
+    `begun_by` is the event that began it, if it is in this transaction: the start that the client sent, else
+    the first event. The ids of a new session stay empty until all events have been assigned.
     """
 
     key: SessionKey
@@ -41,17 +40,17 @@ class Session:
     is_touched: bool = False
 
     def takes(self, date: datetime) -> bool:
-        """Whether an event of its key with this date belongs to it."""
+        """Whether an event with its key and this date belongs to the session."""
         return self.key.is_manual or (self.start_utc - date <= IDLE and not self.is_over(date))
 
     def is_over(self, date: datetime) -> bool:
-        """Whether it takes neither an event with this date nor one that is later still."""
+        """Whether the session accepts no event of this or any later date."""
         if self.key.is_manual:
             return False
         return (self.closed_utc is not None and date > self.closed_utc) or date - self.last_utc > IDLE
 
     def begin_with(self, start: Event) -> bool:
-        """Take the start that the client sent in place of one derived; whether it is the session's start."""
+        """Use the start that the client sent instead of a derived one; returns whether it is the start."""
         if self.start_event_id:
             return self.start_event_id == start.id
         if self.begun_by is None or self.begun_by.type == SESSION_START:
@@ -60,20 +59,20 @@ class Session:
         return True
 
     def touch(self, date: datetime, *, has_error: bool = False) -> None:
-        """It was alive then."""
+        """Record activity at this date."""
         self.start_utc = min(self.start_utc, date)
         self.last_utc = max(self.last_utc, date)
         self.has_error |= has_error
         self.is_touched = True
 
     def close(self, date: datetime) -> None:
-        """Its client said that it ended then; the first word counts."""
+        """Record that the client ended the session at this date; only the first close counts."""
         self.touch(date)
         self.closed_utc = self.closed_utc or date
 
 
 class Beat(NamedTuple):
-    """What is known of one session key: when it last beat and when it was closed, in Unix ms; 0 is never."""
+    """The last heartbeat and the close of one session key, in Unix milliseconds; 0 means never."""
 
     project_id: bytes
     digest: bytes
@@ -82,16 +81,16 @@ class Beat(NamedTuple):
 
 
 def apply_beat(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool:
-    """Tell a key's sessions of its heartbeat; whether the last word of it found one.
+    """Apply a heartbeat to the sessions of its key; returns whether its last part found a session.
 
-    Each comes with the time when it was last heard of: that counts beside its events' dates, because these
-    may come from a clock that is slow.
+    Each session comes with the server time of its last activity, which counts as well as its events' dates
+    because the client's clock may be slow.
     """
     session: Session | None = None
     for milliseconds, closes in sorted([(beat.beaten_ms, False), (beat.closed_ms, True)]):
         if milliseconds:
             moment = _EPOCH + milliseconds * _MILLISECOND
-            session = _alive(sessions, moment)
+            session = _active_session(sessions, moment)
             if session is not None and closes:
                 session.close(moment)
             elif session is not None:
@@ -100,7 +99,7 @@ def apply_beat(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool
 
 
 def start_summary(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
-    """What the start event says: the seconds as its value, and members of its data."""
+    """What the start event shows: the duration in seconds as its value, and members of its data."""
     end = session.closed_utc or (session.last_utc if is_idle else None)
     duration = max((end or session.last_utc) - session.start_utc, timedelta())
     members: dict[str, Any] = {}
@@ -111,8 +110,8 @@ def start_summary(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str
     return Decimal(duration // _MILLISECOND) / 1000, members
 
 
-def _alive(sessions: Sequence[tuple[Session, datetime]], moment: datetime) -> Session | None:
-    """The latest session that goes on then: a manual one, or one that was heard of shortly before."""
+def _active_session(sessions: Sequence[tuple[Session, datetime]], moment: datetime) -> Session | None:
+    """The latest session active at that time: a manual one, or one with activity shortly before."""
     alive = [
         session
         for session, heard_utc in sessions
