@@ -1,4 +1,4 @@
-"""Backpressure goes by bytes, tells honestly how long to wait, and does not flutter."""
+"""Backpressure by bytes: the marks, `Retry-After`, and the disk."""
 
 from pathlib import Path
 
@@ -24,8 +24,8 @@ def _load(used: int, *, entries: int = 100, added: int = 100, limit: int = LIMIT
     return QueueLoad(used_bytes=used, limit_bytes=limit, entries=entries, added=added)
 
 
-def test_posts_are_refused_above_the_high_mark_and_taken_again_below_the_low_one() -> None:
-    """In between, what was decided stands."""
+def test_posts_are_refused_above_the_high_mark_and_accepted_again_below_the_low_one() -> None:
+    """Between the marks nothing changes."""
     pressure = _backpressure(FakeClock())
     judged = []
 
@@ -36,8 +36,8 @@ def test_posts_are_refused_above_the_high_mark_and_taken_again_below_the_low_one
     assert judged == [False, False, True, True, False, False]
 
 
-def test_the_queues_memory_is_known_once_it_was_looked_at() -> None:
-    """The bound of heartbeats goes by it."""
+def test_the_memory_limit_is_known_after_the_first_observation() -> None:
+    """The bound on heartbeats depends on it."""
     pressure = _backpressure(FakeClock())
     at_first = pressure.limit_bytes()
 
@@ -47,7 +47,7 @@ def test_the_queues_memory_is_known_once_it_was_looked_at() -> None:
 
 
 def test_a_queue_without_a_limit_is_never_full() -> None:
-    """Where the operator has accepted that (`relaxed`); otherwise that is a reason of its own."""
+    """If the operator has accepted that (`relaxed`); otherwise it is a separate reason."""
     pressure = _backpressure(FakeClock())
 
     pressure.observe(_load(10**12, limit=0))
@@ -55,8 +55,8 @@ def test_a_queue_without_a_limit_is_never_full() -> None:
     assert not pressure.reasons.refuses
 
 
-def test_what_was_taken_since_the_last_look_counts() -> None:
-    """Posts may come faster than looks."""
+def test_posts_since_the_last_observation_count() -> None:
+    """The queue may fill up between observations."""
     pressure = _backpressure(FakeClock())
     pressure.observe(_load(700))
 
@@ -70,7 +70,7 @@ def test_what_was_taken_since_the_last_look_counts() -> None:
     assert judged == [False, True, False]
 
 
-def test_retry_after_is_what_the_workers_need() -> None:
+def test_retry_after_is_the_time_that_the_workers_need() -> None:
     """20 entries of 9 bytes leave a second, 180 bytes a second; 1800 bytes are too many: 10 seconds."""
     clock = FakeClock()
     pressure = _backpressure(clock)
@@ -85,7 +85,7 @@ def test_retry_after_is_what_the_workers_need() -> None:
 
 
 def test_retry_after_is_long_but_bounded_when_nothing_is_drained() -> None:
-    """No worker runs: come back in two minutes."""
+    """Without a worker it is two minutes."""
     clock = FakeClock()
     pressure = _backpressure(clock)
     assert pressure.retry_after_seconds() == 120
@@ -96,7 +96,7 @@ def test_retry_after_is_long_but_bounded_when_nothing_is_drained() -> None:
     assert pressure.retry_after_seconds() == 120
 
 
-def test_only_the_last_seconds_tell_the_rate() -> None:
+def test_only_the_last_seconds_decide_the_rate() -> None:
     """A worker that stopped a minute ago drains nothing now."""
     clock = FakeClock()
     pressure = _backpressure(clock)

@@ -1,4 +1,4 @@
-"""Group commit: one write for all posts that arrived meanwhile, and a 202 only after it."""
+"""Group commit: posts that arrive during a write share the next one, and 202 only after it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def _running(sink: FakePostSink, clock: FakeClock, shards: int = 1) -> Asy
         yield queue
 
 
-async def test_a_post_is_taken_only_once_it_is_written() -> None:
+async def test_a_post_is_accepted_only_after_it_is_written() -> None:
     """The caller's 202 waits for the sink."""
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
@@ -44,7 +44,7 @@ async def test_a_post_is_taken_only_once_it_is_written() -> None:
 
 
 async def test_posts_that_arrive_during_a_write_share_the_next_one() -> None:
-    """One write for the first, one for all that came meanwhile, in their order."""
+    """One write for the first post, one for all that arrived meanwhile, in order."""
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
     posts = [a_post() for _ in range(20)]
@@ -61,7 +61,7 @@ async def test_posts_that_arrive_during_a_write_share_the_next_one() -> None:
 
 
 async def test_enough_posts_do_not_wait_for_the_write_before_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few writes at once share the server's fsync; too few posts are not worth one of their own."""
+    """Concurrent writes share the server's fsync; a few posts are not worth a separate one."""
     monkeypatch.setattr(post_queue, "_MIN_POSTS_FOR_A_WRITE", 3)
     monkeypatch.setattr(post_queue, "_MAX_CONCURRENT_WRITES", 2)
     sink = FakePostSink()
@@ -91,8 +91,8 @@ async def test_a_lost_reply_is_repeated_with_the_same_batch() -> None:
     assert len({shard for shard, _ in sink.attempts}) == 1
 
 
-async def test_a_queue_that_stays_away_is_a_refusal_after_a_bounded_time() -> None:
-    """503, and what waited behind it is refused at once instead of waiting as long again."""
+async def test_posts_are_refused_when_the_queue_stays_unreachable() -> None:
+    """503 after a bounded time, also for the posts that waited behind the failed write."""
     clock = FakeClock()
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
@@ -115,8 +115,8 @@ async def test_a_queue_that_stays_away_is_a_refusal_after_a_bounded_time() -> No
 @pytest.mark.parametrize(
     "error", [BrokerFull("oom"), ValueError("surprise")], ids=["full", "a surprise on our side"]
 )
-async def test_what_cannot_be_repeated_is_refused_at_once_and_the_loop_goes_on(error: Exception) -> None:
-    """The next post is taken as if nothing had happened."""
+async def test_errors_that_cannot_be_repeated_are_refused_and_the_loop_continues(error: Exception) -> None:
+    """The next post is accepted."""
     sink = FakePostSink()
     sink.failures = [error]
     async with _running(sink, FakeClock()) as queue:
@@ -129,7 +129,7 @@ async def test_what_cannot_be_repeated_is_refused_at_once_and_the_loop_goes_on(e
 
 
 async def test_every_post_gets_an_answer_when_the_process_ends_under_a_write() -> None:
-    """Another task has died: what is written, and what waits behind it, is refused and not left waiting."""
+    """Another task has died: the posts being written and those waiting are refused."""
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
     waiting: list[asyncio.Future[None]] = []
@@ -148,7 +148,7 @@ async def test_every_post_gets_an_answer_when_the_process_ends_under_a_write() -
 
 
 async def test_a_write_that_is_cancelled_refuses_its_posts() -> None:
-    """Nothing but the end of the process does that, and then nobody must wait."""
+    """Only the end of the process cancels a write, and no client may be left waiting then."""
     sink = FakePostSink()
     sink.failures = [asyncio.CancelledError()]  # type: ignore[list-item]
     async with _running(sink, FakeClock()) as queue:
@@ -159,8 +159,8 @@ async def test_a_write_that_is_cancelled_refuses_its_posts() -> None:
     assert len(sink.appended) == 1
 
 
-async def test_closing_writes_what_was_taken_and_takes_no_more() -> None:
-    """SIGTERM loses nothing that was taken in."""
+async def test_closing_writes_accepted_posts_and_refuses_new_ones() -> None:
+    """SIGTERM loses no accepted post."""
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
     async with _running(sink, FakeClock()) as queue, asyncio.TaskGroup() as callers:
@@ -177,8 +177,8 @@ async def test_closing_writes_what_was_taken_and_takes_no_more() -> None:
     assert sum(len(batch.posts) for _, batch in sink.appended) == 2
 
 
-async def test_a_waiter_that_gives_up_leaves_the_others_alone() -> None:
-    """All posts of a batch wait for one reply; a cancelled handler must not cancel it for its neighbours."""
+async def test_a_cancelled_waiter_does_not_cancel_the_others() -> None:
+    """All posts of a batch wait for one reply; a cancelled handler must not cancel it."""
     sink = FakePostSink()
     sink.gate = asyncio.Semaphore(0)
     async with _running(sink, FakeClock()) as queue:
@@ -194,7 +194,7 @@ async def test_a_waiter_that_gives_up_leaves_the_others_alone() -> None:
 
 
 async def test_batches_are_bounded_in_posts_and_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A herd of posts goes out in several writes; one post larger than the bound goes out alone."""
+    """Many posts take several writes; a post larger than the bound is written alone."""
     monkeypatch.setattr(post_queue, "_POSTS_PER_BATCH", 3)
     monkeypatch.setattr(post_queue, "_BYTES_PER_BATCH", 100)
     sink = FakePostSink()
@@ -206,7 +206,7 @@ async def test_batches_are_bounded_in_posts_and_bytes(monkeypatch: pytest.Monkey
     assert sizes == [[10, 10, 10], [10], [500], [60], [60]]
 
 
-async def test_more_than_ingest_can_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_posts_beyond_the_memory_bound_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ingest's own memory is bounded while the disk is slow."""
     monkeypatch.setattr(post_queue, "_WAITING_BYTES", 100)
     sink = FakePostSink()
@@ -222,8 +222,8 @@ async def test_more_than_ingest_can_hold_is_refused(monkeypatch: pytest.MonkeyPa
         sink.gate.release()
 
 
-async def test_a_post_larger_than_that_is_taken_where_nothing_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Bodies may be allowed to be larger; such a one would be repeated for ever."""
+async def test_a_post_larger_than_the_bound_is_accepted_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The body limit may be larger; the client would repeat the post forever."""
     monkeypatch.setattr(post_queue, "_WAITING_BYTES", 100)
     sink = FakePostSink()
     async with _running(sink, FakeClock()) as queue:

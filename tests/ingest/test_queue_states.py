@@ -1,4 +1,4 @@
-"""Every class of reply that the queue's server can give: what posts, readiness and metrics say meanwhile."""
+"""Every kind of reply of the queue's server: what posts, readiness and metrics show meanwhile."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 async def valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Valkey]:
-    """A server of this module's own, which is put into every state."""
+    """A server for this module, which is put into every state."""
     service = Valkey(tmp_path_factory.mktemp("valkey"))
     child = await start_service(service)
     yield service
@@ -55,7 +55,7 @@ async def operator(valkey: Valkey) -> AsyncIterator[Operator]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write is given up sooner than usual."""
+    """Writes are given up sooner than usual."""
     monkeypatch.setattr(post_queue, "APPEND_SECONDS", 0.3)
 
 
@@ -86,7 +86,7 @@ async def _is_refused_for(ingest: RunningIngest, reason: Reason) -> None:
 
 
 async def _is_taken(ingest: RunningIngest, seconds: float = 10) -> None:
-    """Without a restart, and all that told of it is over."""
+    """Without a restart; readiness and metrics show no reason any more."""
 
     async def is_ready() -> bool:
         return (await ingest.ready())[0] == 200
@@ -124,10 +124,10 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("state", "reason", "detail"), REFUSED)
-async def test_a_state_of_the_queue_refuses_posts_and_passes(
+async def test_posts_are_refused_until_the_state_of_the_queue_ends(
     valkey: Valkey, operator: Operator, state: State, reason: Reason, detail: str
 ) -> None:
-    """Each shows with its name and what the server said, and needs no restart."""
+    """The reason shows the server's reply, and no restart is needed."""
     async with running_ingest(valkey.url, "", a_projection()) as ingest:
         assert (await ingest.post()).status == 202
         async with state(operator):
@@ -139,10 +139,10 @@ async def test_a_state_of_the_queue_refuses_posts_and_passes(
 @pytest.mark.parametrize(("state", "reason", "detail"), [each for each in REFUSED if each.id in {
     "BUSY", "OOM", "READONLY", "MASTERDOWN", "NOREPLICAS", "MISCONF", "NOPERM INFO", "no maxmemory",
 }])  # fmt: skip
-async def test_a_start_in_a_state_of_the_queue_waits_for_its_end(
+async def test_ingest_starts_in_a_state_of_the_queue_and_waits_for_its_end(
     valkey: Valkey, operator: Operator, state: State, reason: Reason, detail: str
 ) -> None:
-    """No restart fails until it passes."""
+    """Restarts meanwhile do not fail."""
     async with AsyncExitStack() as stack:
         async with running_ingest(valkey.url, "", a_projection()):  # sweeps while it can
             pass
@@ -157,7 +157,7 @@ async def test_a_start_in_a_state_of_the_queue_waits_for_its_end(
 
 @pytest.mark.parametrize("state", [queue_states.no_limit, queue_states.no_info, queue_states.less_durable])
 async def test_an_operator_may_accept_less(valkey: Valkey, operator: Operator, state: State) -> None:
-    """`relaxed` is his word."""
+    """With `relaxed`."""
     async with (
         running_ingest(valkey.url, "", a_projection(), durability="relaxed") as ingest,
         state(operator),
@@ -166,8 +166,8 @@ async def test_an_operator_may_accept_less(valkey: Valkey, operator: Operator, s
         assert (await ingest.post()).status == 202
 
 
-async def test_a_cluster_without_slots_refuses_posts_and_passes(tmp_path: Path) -> None:
-    """CLUSTERDOWN; the driver takes the first word away."""
+async def test_posts_are_refused_while_a_cluster_has_no_slots(tmp_path: Path) -> None:
+    """CLUSTERDOWN, which the driver removes from the message."""
     service = ClusterNode(tmp_path)
     child = await start_service(service)
     async with AsyncExitStack() as stack:
@@ -180,8 +180,8 @@ async def test_a_cluster_without_slots_refuses_posts_and_passes(tmp_path: Path) 
         await _is_taken(ingest)
 
 
-async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Path) -> None:
-    """LOADING, at the start of ingest, too."""
+async def test_posts_are_refused_while_the_queue_loads_its_data(tmp_path: Path) -> None:
+    """LOADING, also when ingest starts."""
     service = Valkey(tmp_path)
     async with AsyncExitStack() as stack:
         child = await start_service(service)
@@ -203,7 +203,7 @@ async def test_a_queue_that_loads_its_data_refuses_posts_and_passes(tmp_path: Pa
 
 
 async def test_an_info_without_maxmemory_is_no_limit(valkey: Valkey) -> None:
-    """As managed servers answer; CONFIG may tell, and here it does not either."""
+    """Some managed servers answer like this, and to CONFIG too."""
     async with _censored(valkey.url, b"maxmemory") as url, running_ingest(url, "", a_projection()) as ingest:
         await _is_refused_for(ingest, MEMORY_LIMIT)
 
@@ -231,14 +231,14 @@ async def test_a_disk_that_is_short_refuses_posts(
         await _is_taken(ingest)
 
 
-async def test_submission_that_is_switched_off_is_a_reason(valkey: Valkey) -> None:
-    """Like any other."""
+async def test_disabled_submission_is_a_reason(valkey: Valkey) -> None:
+    """It shows in the readiness and the metric."""
     async with running_ingest(valkey.url, "", a_projection(), submission_disabled=True) as ingest:
         await _is_refused_for(ingest, SUBMISSION_DISABLED)
 
 
 async def test_tokens_that_are_not_fresh_refuse_unknown_ones(valkey: Valkey, operator: Operator) -> None:
-    """A known one is still let in."""
+    """Known tokens are still accepted."""
     async with running_ingest(valkey.url, "", a_projection()) as ingest:
         await operator.redis.delete("{projection}:swept")
         unknown = await ingest.post(headers=JSON | {"Authorization": "Bearer " + "x" * 40})
@@ -248,7 +248,7 @@ async def test_tokens_that_are_not_fresh_refuse_unknown_ones(valkey: Valkey, ope
 
 
 async def test_too_many_connections_are_a_reason_for_a_while(valkey: Valkey) -> None:
-    """Whoever is turned away does not see the readiness, others do."""
+    """Clients on other connections see it in the readiness."""
     async with running_ingest(valkey.url, "", a_projection(), connections=1) as ingest:
         await ingest.ready()  # on a connection that stays open
         answer = await ingest.raw(raw_post("Content-Length: 2", body=b"{}"))
@@ -259,7 +259,7 @@ async def test_too_many_connections_are_a_reason_for_a_while(valkey: Valkey) -> 
 
 @asynccontextmanager
 async def _censored(url: str, word: bytes) -> AsyncIterator[str]:
-    """A server whose every answer has other letters in the place of a word, inside the block."""
+    """A server that replaces a word in every answer, inside the block."""
     address = urlsplit(url)
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -278,10 +278,10 @@ async def _censored(url: str, word: bytes) -> AsyncIterator[str]:
         server.close()
 
 
-async def test_an_ingest_whose_background_task_dies_answers_what_waits_and_ends(
+async def test_ingest_stops_when_a_background_task_dies(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With a line and status 1, and nobody is left waiting for an answer."""
+    """Requests are answered first, and the error names the task."""
     died = asyncio.Event()
 
     async def die(_cache: TokenCache) -> None:

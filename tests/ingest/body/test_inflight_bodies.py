@@ -1,4 +1,4 @@
-"""Bodies that come slowly have a bound in common, and take nobody else's place."""
+"""Bodies that arrive slowly share a bound, and do not affect other clients."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -14,7 +14,7 @@ from tests.ingest.running_ingest import RunningIngest, raw_post, running_ingest
 
 @contextmanager
 def _bodies(bodies: InflightBodies, number: int) -> Iterator[list[InflightBody]]:
-    """So many bodies, the oldest first, each with a deadline of its own."""
+    """Bodies, the oldest first, each with its own deadline."""
     with ExitStack() as stack:
         yield [stack.enter_context(bodies.begin(asyncio.timeout(60))) for _ in range(number)]
 
@@ -24,8 +24,8 @@ async def _wait(body: InflightBody) -> None:
         await asyncio.Event().wait()
 
 
-async def test_the_body_that_has_been_under_way_longest_gives_way() -> None:
-    """However many bytes the others have; whoever waits for it hears of it at once."""
+async def test_the_oldest_body_is_given_up() -> None:
+    """Whatever the size of the others; its reader is woken immediately."""
     bodies = InflightBodies(10)
     with _bodies(bodies, 3) as [oldest, second, third]:
         async with asyncio.timeout(10):
@@ -51,8 +51,8 @@ async def test_the_body_that_has_been_under_way_longest_gives_way() -> None:
         assert [type(end) for end in ends] == [TimeoutError, asyncio.CancelledError, asyncio.CancelledError]
 
 
-async def test_a_body_that_is_whole_or_given_up_leaves_its_room() -> None:
-    """Else the bound would be reached for ever."""
+async def test_a_complete_or_given_up_body_frees_its_share() -> None:
+    """Otherwise the bound would stay reached."""
     bodies = InflightBodies(10)
     with _bodies(bodies, 1) as [watching]:
         for _ in range(3):
@@ -62,8 +62,8 @@ async def test_a_body_that_is_whole_or_given_up_leaves_its_room() -> None:
         assert not watching.was_given_up
 
 
-async def test_a_body_that_gave_way_counts_no_more() -> None:
-    """Its last pieces may still come before its reader is stopped."""
+async def test_a_given_up_body_no_longer_counts() -> None:
+    """Its last pieces may still arrive before its reader stops."""
     bodies = InflightBodies(10)
     with _bodies(bodies, 3) as [first, second, third]:
         readers = [asyncio.ensure_future(_wait(body)) for body in (first, second, third)]
@@ -103,13 +103,13 @@ async def _first_answer(readers: Sequence[asyncio.StreamReader]) -> bytes:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
-async def test_half_bodies_are_refused_before_they_fill_the_memory(
+async def test_incomplete_bodies_are_refused_before_they_fill_the_memory(
     redis_url: str,
     key_prefix: str,
     monkeypatch: pytest.MonkeyPatch,
     is_known: bool,  # noqa: FBT001
 ) -> None:
-    """One at once with 503 and `Retry-After`; large posts that come whole are taken all the while."""
+    """The oldest gets 503 with `Retry-After`; large posts that arrive whole are accepted meanwhile."""
     monkeypatch.setattr(inflight_bodies, "MOST_BYTES", 0)  # so four of the largest fit in
     large = b'{"message":"' + b"m" * 190_000 + b'"}'
     async with running_ingest(redis_url, key_prefix, a_projection()) as ingest, asyncio.timeout(20):

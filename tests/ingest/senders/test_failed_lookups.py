@@ -1,4 +1,4 @@
-"""Tokens that do not exist are looked up only so often for one client."""
+"""The limit on look-ups of tokens that do not exist, by client."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -13,12 +13,12 @@ from tests.ingest.running_ingest import BEARER, JSON, running_ingest
 
 
 def failures(clock: FakeClock, limit: int = 10) -> FailedLookups:
-    """With a limit, of which one is regained in 90 s."""
+    """A limit on requests, with one failure decaying in 90 s."""
     return FailedLookups(clock, TrustedProxies(), limit)
 
 
-def test_after_too_many_failures_none_is_looked_up_for_a_while() -> None:
-    """Others go on; what was used up comes back with time."""
+def test_after_too_many_failures_look_ups_are_refused_for_a_while() -> None:
+    """Other clients are not affected, and the count decays."""
     clock = FakeClock()
     failed = failures(clock)
     for _ in range(10):
@@ -33,8 +33,8 @@ def test_after_too_many_failures_none_is_looked_up_for_a_while() -> None:
     failed.count("192.0.2.1")
 
 
-def test_what_was_found_does_not_count() -> None:
-    """However many tokens a client has."""
+def test_look_ups_of_existing_tokens_do_not_count() -> None:
+    """A client may have many tokens."""
     failed = failures(FakeClock())
     for _ in range(100):
         failed.count("192.0.2.1")
@@ -43,8 +43,8 @@ def test_what_was_found_does_not_count() -> None:
     assert failed._failures == {}
 
 
-def test_without_a_limit_of_requests_there_is_one_all_the_same() -> None:
-    """A thousand, and twenty more each second."""
+def test_failures_are_limited_without_a_limit_on_requests() -> None:
+    """A thousand, decaying by twenty a second."""
     clock = FakeClock()
     failed = failures(clock, 0)
     for _ in range(1000):
@@ -57,7 +57,7 @@ def test_without_a_limit_of_requests_there_is_one_all_the_same() -> None:
 
 
 def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one that failed longest ago goes first."""
+    """The least recent one is dropped first."""
     monkeypatch.setattr("collector.ingest.senders.failed_lookups._MAX_ADDRESSES", 2)
     failed = failures(FakeClock())
     for number in (1, 2, 1, 3):
@@ -66,8 +66,8 @@ def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(failed._failures) == ["192.0.2.1", "192.0.2.3"]
 
 
-def test_a_client_is_who_the_proxy_says() -> None:
-    """And an IPv6 one is its network."""
+def test_clients_behind_a_proxy_are_counted_separately() -> None:
+    """An IPv6 client is counted by its network."""
     failed = FailedLookups(FakeClock(), trusted_proxies(["10.0.0.0/8"], "x-forwarded-for"), 2)
 
     def request(client: str) -> BaseRequest:
@@ -81,8 +81,10 @@ def test_a_client_is_who_the_proxy_says() -> None:
 
 
 @pytest.mark.integration
-async def test_a_stranger_refuses_nobody_who_is_known(redis_url: str, key_prefix: str) -> None:
-    """Both come from one address. Clients keep their events on 429."""
+async def test_failures_do_not_affect_known_tokens_from_the_same_address(
+    redis_url: str, key_prefix: str
+) -> None:
+    """Clients keep their events on 429."""
     async with running_ingest(redis_url, key_prefix, a_projection(), request_limit=100) as ingest:
         assert (await ingest.post()).status == 202
         answers = [

@@ -1,4 +1,4 @@
-"""What ingest remembers of tokens, and when it must not rely on it (design: ingest)."""
+"""What ingest caches of the token projection, and for how long."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ def _source() -> FakeTokenProjection:
 
 
 async def _tick(source: FakeTokenProjection, clock: FakeClock, seconds: float) -> None:
-    """Let time pass while the channel gives its signs of life."""
+    """Let time pass while the channel sends heartbeats."""
     for _ in range(int(seconds / 0.5)):
         clock.advance(0.5)
         source.announce(None)
@@ -51,7 +51,7 @@ async def _tick(source: FakeTokenProjection, clock: FakeClock, seconds: float) -
 
 
 async def test_a_known_token_is_looked_up_once_a_minute() -> None:
-    """The hot path asks Redis once, then remembers."""
+    """Posts in between need no look-up."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         for _ in range(3):
@@ -64,7 +64,7 @@ async def test_a_known_token_is_looked_up_once_a_minute() -> None:
 
 
 async def test_an_unknown_token_is_forgotten_after_five_seconds() -> None:
-    """A token made just after somebody tried it works soon, even if the announcement was missed."""
+    """A token created just after it was tried works soon, even if its announcement was missed."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         assert await cache.token(UNKNOWN) is None
@@ -77,10 +77,10 @@ async def test_an_unknown_token_is_forgotten_after_five_seconds() -> None:
 
 
 @pytest.mark.parametrize("swept_seconds_ago", [None, 121.0], ids=["never swept", "swept long ago"])
-async def test_nothing_is_called_unknown_unless_the_projection_is_fresh(
+async def test_a_token_is_unknown_only_if_the_projection_is_fresh(
     swept_seconds_ago: float | None,
 ) -> None:
-    """Clients drop events on 401; while we cannot be sure they get 503."""
+    """Clients drop events on 401; without certainty they get 503."""
     source, clock = _source(), FakeClock()
     source.swept_seconds_ago = swept_seconds_ago
     async with _followed(source, clock) as cache:
@@ -90,8 +90,8 @@ async def test_nothing_is_called_unknown_unless_the_projection_is_fresh(
         assert await cache.token(KNOWN) is not None
 
 
-async def test_an_announced_token_is_forgotten_at_once() -> None:
-    """Revoked within a second everywhere."""
+async def test_an_announced_token_is_evicted_immediately() -> None:
+    """Revocations take effect within a second in all processes."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -104,8 +104,8 @@ async def test_an_announced_token_is_forgotten_at_once() -> None:
 
 
 @pytest.mark.parametrize("kind", [PROJECT, ORGANIZATION])
-async def test_projects_and_organizations_are_forgotten_likewise(kind: str) -> None:
-    """A changed configuration version or a suspension is known at once."""
+async def test_announced_projects_and_organizations_are_evicted(kind: str) -> None:
+    """A changed configuration version or a suspension takes effect immediately."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.project(factories.PROJECT)
@@ -119,7 +119,7 @@ async def test_projects_and_organizations_are_forgotten_likewise(kind: str) -> N
     assert source.lookups == 3
 
 
-async def test_an_eviction_during_a_look_up_keeps_its_answer_from_being_remembered() -> None:
+async def test_a_look_up_with_an_eviction_meanwhile_is_not_cached() -> None:
     """The answer may be older than the revocation."""
     source, clock = _source(), FakeClock()
     find, reached, go_on = source.find_token, asyncio.Event(), asyncio.Event()
@@ -144,8 +144,8 @@ async def test_an_eviction_during_a_look_up_keeps_its_answer_from_being_remember
         assert await cache.token(KNOWN) is None
 
 
-async def test_entries_count_for_one_second_while_the_channel_is_silent() -> None:
-    """Announcements may be missed, so ingest asks again each second."""
+async def test_entries_are_valid_for_one_second_while_the_channel_is_silent() -> None:
+    """Announcements may be missed, so entries are looked up again each second."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -155,8 +155,8 @@ async def test_entries_count_for_one_second_while_the_channel_is_silent() -> Non
     assert source.lookups == 2
 
 
-async def test_a_channel_that_comes_back_finds_nothing_remembered() -> None:
-    """What was announced in between was missed."""
+async def test_a_reconnected_channel_clears_the_cache() -> None:
+    """Announcements in between were missed."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -169,8 +169,8 @@ async def test_a_channel_that_comes_back_finds_nothing_remembered() -> None:
     assert source.lookups == 2
 
 
-async def test_a_channel_that_fails_in_a_way_unforeseen_is_followed_again() -> None:
-    """Revoked tokens would count for a second longer than they must, and no longer than that."""
+async def test_a_channel_that_fails_unexpectedly_is_reconnected() -> None:
+    """Revoked tokens are valid for at most a second longer."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         source.cut_channel(ValueError("surprise"))
@@ -180,7 +180,7 @@ async def test_a_channel_that_fails_in_a_way_unforeseen_is_followed_again() -> N
         await until(lambda: not cache.is_silent)
 
 
-async def test_known_tokens_stay_valid_for_a_while_when_redis_is_gone() -> None:
+async def test_known_tokens_stay_valid_for_a_while_when_redis_is_unreachable() -> None:
     """Up to HEADRACE_STALE_TOKEN_SECONDS; unknown ones are 503, never 401."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
@@ -196,8 +196,8 @@ async def test_known_tokens_stay_valid_for_a_while_when_redis_is_gone() -> None:
             await cache.token(KNOWN)
 
 
-async def test_redis_that_does_not_answer_is_asked_once_a_second() -> None:
-    """Not once for each of three entries of each post: every look-up may take a second to fail."""
+async def test_an_unreachable_redis_is_tried_once_a_second() -> None:
+    """Not for each of the three entries of a post: every look-up may take a second to fail."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -216,8 +216,8 @@ async def test_redis_that_does_not_answer_is_asked_once_a_second() -> None:
     assert source.lookups == asked + 2
 
 
-async def test_unknown_tokens_push_out_no_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flood of wrong tokens costs no memory either; the oldest of them go first."""
+async def test_unknown_tokens_evict_no_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their number is bounded too; the oldest are evicted first."""
     monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_UNKNOWN", 10)
     monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_ENTRIES", 10)
     source, clock = _source(), FakeClock()
@@ -233,7 +233,7 @@ async def test_unknown_tokens_push_out_no_known_one(monkeypatch: pytest.MonkeyPa
 
 
 async def test_known_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest go first."""
+    """The oldest are evicted first."""
     monkeypatch.setattr("collector.ingest.senders.token_cache._MAX_ENTRIES", 10)
     source, clock = _source(), FakeClock()
     source.projection.tokens.update({f"{number:024}": a_token_entry() for number in range(50)})
@@ -245,7 +245,7 @@ async def test_known_tokens_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 class _SlowSource(FakeTokenProjection):
-    """One that answers when a test lets it."""
+    """A source that answers when a test lets it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -259,7 +259,7 @@ class _SlowSource(FakeTokenProjection):
 
 
 class _Guard:
-    """Counts what passes it; refuses if a test says so."""
+    """A guard that counts look-ups, and refuses if a test says so."""
 
     def __init__(self, *, refuses: bool = False) -> None:
         self.counted = 0
@@ -275,8 +275,8 @@ class _Guard:
 
 
 @pytest.mark.parametrize(("lookup", "counted"), [(KNOWN, 0), (UNKNOWN, 1)], ids=["known", "unknown"])
-async def test_a_thousand_at_once_look_a_token_up_once(lookup: str, counted: int) -> None:
-    """After a start, or when the minute of a busy token is over; and it counts once."""
+async def test_concurrent_look_ups_of_a_token_are_combined(lookup: str, counted: int) -> None:
+    """The combined look-up counts once."""
     source, guard = _SlowSource(), _Guard()
     async with _followed(source, FakeClock()) as cache:
         asking = [asyncio.ensure_future(cache.token(lookup, guard)) for _ in range(1000)]
@@ -288,8 +288,8 @@ async def test_a_thousand_at_once_look_a_token_up_once(lookup: str, counted: int
     assert (source.lookups, guard.counted) == (1, counted)
 
 
-async def test_who_leaves_takes_nobodys_answer_along() -> None:
-    """The first one makes the look-up for all; without it the next one does."""
+async def test_a_cancelled_look_up_is_taken_over_by_the_next_caller() -> None:
+    """The first caller does the look-up for all."""
     source, guard = _SlowSource(), _Guard()
     async with _followed(source, FakeClock()) as cache:
         asking = [asyncio.ensure_future(cache.token(KNOWN, guard)) for _ in range(10)]
@@ -305,8 +305,8 @@ async def test_who_leaves_takes_nobodys_answer_along() -> None:
     assert guard.counted == 0
 
 
-async def test_who_asks_after_an_eviction_gets_no_answer_from_before() -> None:
-    """A look-up that has begun may have found what is revoked since."""
+async def test_a_caller_after_an_eviction_gets_a_new_look_up() -> None:
+    """A running look-up may have found a token that has been revoked since."""
     source = _SlowSource()
     async with _followed(source, FakeClock()) as cache:
         before = asyncio.ensure_future(cache.token(KNOWN))
@@ -324,8 +324,8 @@ async def test_who_asks_after_an_eviction_gets_no_answer_from_before() -> None:
         assert await cache.token(KNOWN) is None
 
 
-async def test_all_who_wait_learn_that_redis_is_gone() -> None:
-    """From one look-up; what was known still counts."""
+async def test_all_callers_of_a_failed_look_up_are_refused() -> None:
+    """Known entries are still valid."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
@@ -338,8 +338,8 @@ async def test_all_who_wait_learn_that_redis_is_gone() -> None:
     assert source.lookups == asked + 1
 
 
-async def test_what_was_known_passes_no_guard() -> None:
-    """Its minute is over: strangers behind the same address do not matter to it."""
+async def test_known_tokens_are_looked_up_without_the_guard() -> None:
+    """A guesser behind the same address does not get them refused."""
     source, clock = _source(), FakeClock()
     async with _followed(source, clock) as cache:
         await cache.token(KNOWN)
