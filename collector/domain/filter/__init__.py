@@ -1,1 +1,1 @@
-"""The filter language: grammar, fields, predicates, aggregations, sorting."""
+"""The filter language: grammar, fields, predicates, aggregations and sorting."""

@@ -1,12 +1,13 @@
-"""Aggregations of events: `date:(date~1d cardinality:stack) sum:count~1` as a tree (contract 4).
+"""Parses aggregations of events, such as `date:(date~1d cardinality:stack) sum:count~1` (contract 4).
 
-An operation has a kind and a field, after `~` a parameter, and in brackets what is to be found in each of its
-buckets, and options: `@include`, `@exclude`, `@missing` and `@min` of terms, `@offset` of dates. A `-` or `+`
-before a value in terms puts the buckets in its order. Whatever is not used is refused with a sentence.
+An operation is an operator and a field, optionally followed by a parameter after `~`. Brackets around the
+field may contain the operations of each bucket, and options: `@include`, `@exclude`, `@missing` and `@min` of
+terms, `@offset` of dates. A `-` or `+` before an operation orders the buckets of the terms around it. Parts
+that have no effect are rejected.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -18,7 +19,7 @@ from lark import Lark, Token, Tree
 from collector.domain.dates.time_range import parse_offset
 from collector.domain.errors import BadRequest
 from collector.domain.filter.fields import Column, Field, Kind, NamedMember, StackState, resolve_field
-from collector.domain.filter.grammar import parsed_by
+from collector.domain.filter.grammar import run_parser
 from collector.domain.filter.hints import unknown_field
 from collector.domain.filter.parser import is_storable
 from collector.domain.filter.predicates import parse_number
@@ -28,7 +29,7 @@ MAXIMUM_LENGTH: Final = 2000
 MAXIMUM_OPERATIONS: Final = 10
 MAXIMUM_LEVELS: Final = 6
 MAXIMUM_OF_A_KIND: Final = 3
-"""Of terms and of cardinalities: each costs a sort."""
+"""The limit for terms and for cardinalities: each costs a sort."""
 MAXIMUM_TERMS: Final = 1000
 DEFAULT_TERMS: Final = 10
 
@@ -48,7 +49,7 @@ _parser: Final = Lark(_GRAMMAR, parser="lalr", lexer="contextual")
 
 
 class Operator(StrEnum):
-    """What is found out."""
+    """What is computed."""
 
     AVERAGE = "avg"
     SUM = "sum"
@@ -79,7 +80,7 @@ _LONGEST_INTERVAL: Final = timedelta(days=3650)
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """How long a bucket of dates is: `length` or the calendar's `unit`; and where days begin."""
+    """The length of a bucket of dates: a fixed `length` or a calendar `unit`; `offset` is the zone's."""
 
     length: timedelta | None = None
     unit: str = ""
@@ -88,7 +89,7 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Which buckets of terms are shown, by their keys; and by how much buckets of dates are moved."""
+    """Which buckets of terms are included, by key; by how much buckets of dates are shifted."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
@@ -99,9 +100,9 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """One operation; `parameter` is as it was written, `parts` are for each of its buckets.
+    """One operation; `parameter` is unparsed, `parts` are computed for each bucket.
 
-    `sign` says that the buckets around it are in the order of its value: `-` has the greatest first.
+    `sign` orders the buckets around it by its value: `-` puts the greatest first.
     """
 
     operator: Operator
@@ -114,42 +115,44 @@ class Aggregation:
 
     @property
     def key(self) -> str:
-        """What its result is called: `cardinality_stack`."""
+        """The name of its result, such as `cardinality_stack`."""
         return f"{self.operator}_{self.name}"
 
     @property
     def has_buckets(self) -> bool:
-        """Whether its result is a list."""
+        """Whether its result is a list of buckets."""
         return self.operator in BUCKETS
 
     @property
     def is_date_value(self) -> bool:
-        """Whether its result is a moment: the first or the last of them."""
+        """Whether its result is a date: the first or the last."""
         return self.operator in _EXTREMES and self.field.kind is Kind.DATE
 
     @property
     def is_of_list(self) -> bool:
-        """Whether its field has several values in one event."""
+        """Whether its field may have several values in one event."""
         source = self.field.sources[0]
         return isinstance(source, Column) and source.is_list
 
     @property
     def missing(self) -> str | None:
-        """The text that stands for a missing value; None where events without one do not count."""
+        """The text that stands for a missing value; None if such events do not count."""
         if self.operator is Operator.CARDINALITY:
             return self.parameter.partition("^")[0] or None
         return self.options.missing
 
 
 def parse_aggregations(text: str) -> tuple[Aggregation, ...]:
-    """What a text asks for; a blank one for nothing. Raises BadRequest."""
+    """Parse aggregations; a blank text has none. Raises BadRequest."""
     if len(text) > MAXIMUM_LENGTH:
-        raise BadRequest(f"The aggregations are too long: {MAXIMUM_LENGTH} characters are the most.")
+        raise BadRequest(f"The aggregations are too long: at most {MAXIMUM_LENGTH} characters are allowed.")
     if not is_storable(text):
-        raise BadRequest("The aggregations hold a character that no text can hold.")
+        raise BadRequest(
+            "The aggregations contain a character that cannot be stored: NUL or a lone surrogate."
+        )
     if not text.strip():
         return ()
-    tree = parsed_by(_parser, text, "aggregation")
+    tree = run_parser(_parser, text, "aggregation")
     _check_size(tree)
     found = tuple(_aggregation(node) for node in _operations(tree))
     if signed := next((part for part in found if part.sign), None):
@@ -158,17 +161,30 @@ def parse_aggregations(text: str) -> tuple[Aggregation, ...]:
 
 
 def bucket_interval(aggregation: Aggregation) -> Interval | None:
-    """How long its buckets are; None where that is left to us. Raises BadRequest."""
+    """The interval of its buckets of dates; None if the server chooses it. Raises BadRequest."""
     written, _, offset_text = aggregation.parameter.partition("^")
     offset = _offset(aggregation, offset_text) if offset_text else None
     if not written:
         return None if offset is None else Interval(offset=offset)
-    number, unit = _number_and_unit(aggregation, written)
+
+    # `15m` is 15 minutes, `1M` a month: only these two letters depend on case.
+    found = _INTERVAL.fullmatch(written)
+    unit = "month" if found and found[2] == "M" else found[2].lower() if found else ""
+    unit = _LETTERS.get(unit, unit)
+    if found is None or (unit not in _LENGTHS and unit not in _CALENDAR):
+        raise BadRequest(
+            f"The aggregation has no interval `{written}`; intervals are `30s`, `15m`, `1h`, `2d`, `1w`,"
+            " `1M`, `1q`, `1y`, `month` and so on, as in"
+            f" `{aggregation.operator}:{aggregation.name}~1h`."
+        )
+    number = int(found[1] or 1)
+
+    # A unit of the calendar, or a fixed length.
     if calendar := _CALENDAR.get(unit):
         if number != 1:
             raise BadRequest(
-                f"The aggregation has no interval `{written}`: months, quarters and years come one by one,"
-                " as `1M`, `1q` and `1y`."
+                f"The aggregation has no interval `{written}`: months, quarters and years are single, as in"
+                " `1M`, `1q` and `1y`."
             )
         return Interval(unit=calendar, offset=offset)
     if number == 0 or number * _LENGTHS[unit] > _LONGEST_INTERVAL:
@@ -180,7 +196,7 @@ def bucket_interval(aggregation: Aggregation) -> Interval | None:
 
 
 def term_limit(aggregation: Aggregation) -> int:
-    """How many terms it shows. Raises BadRequest."""
+    """The maximum number of terms in its result. Raises BadRequest."""
     size = aggregation.parameter.partition("^")[0]
     if not size:
         return DEFAULT_TERMS
@@ -188,37 +204,8 @@ def term_limit(aggregation: Aggregation) -> int:
     return max(1, min(asked, MAXIMUM_TERMS))
 
 
-def _number_and_unit(aggregation: Aggregation, written: str) -> tuple[int, str]:
-    """`15m` is 15 minutes, `1M` a month: of the units' letters only that one depends on its case."""
-    found = _INTERVAL.fullmatch(written)
-    unit = "month" if found and found[2] == "M" else found[2].lower() if found else ""
-    unit = _LETTERS.get(unit, unit)
-    if found is None or (unit not in _LENGTHS and unit not in _CALENDAR):
-        raise BadRequest(
-            f"The aggregation has no interval `{written}`; there are `30s`, `15m`, `1h`, `2d`, `1w`, `1M`,"
-            f" `1q`, `1y`, `month` and so on, as in `{aggregation.operator}:{aggregation.name}~1h`."
-        )
-    return int(found[1] or 1), unit
-
-
-def _offset(aggregation: Aggregation, text: str) -> timedelta:
-    try:
-        return parse_offset(text)
-    except BadRequest:
-        raise BadRequest(
-            f"The aggregation `{aggregation.key}` takes a time span of less than a day, like `-5h` or"
-            f" `+05:30`, after `^` and `@offset:`; `{text[:40]}` is none."
-        ) from None
-
-
-def _count(text: str, sentence: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise BadRequest(sentence)
-    return int(text[:9])
-
-
 def missing_number(aggregation: Aggregation) -> Decimal | None:
-    """What counts where an event has no value; None where such events do not count. Raises BadRequest."""
+    """The number that stands for a missing value; None if such events do not count. Raises BadRequest."""
     if not aggregation.parameter:
         return None
     missing = parse_number(aggregation.parameter)
@@ -228,25 +215,22 @@ def missing_number(aggregation: Aggregation) -> Decimal | None:
 
 
 def _check_size(tree: Tree[Token]) -> None:
-    found = list(_levels(tree))
-    if len(found) > MAXIMUM_OPERATIONS:
-        raise BadRequest(f"There are too many aggregations: {MAXIMUM_OPERATIONS} are the most.")
-    if max(level for _, level in found) > MAXIMUM_LEVELS:
-        raise BadRequest(f"The aggregations are too deep: {MAXIMUM_LEVELS} levels are the most.")
-    names = [_token(node, "NAME").lower() for node, _ in found]
+    """Reject a tree that is too large or too deep, without recursion."""
+    names = []
+    pending = [(node, 1) for node in _operations(tree)]
+    while pending:
+        node, level = pending.pop()
+        if level > MAXIMUM_LEVELS:
+            raise BadRequest(f"The aggregations are too deep: at most {MAXIMUM_LEVELS} levels are allowed.")
+        names.append(_token(node, "NAME").lower())
+        pending += [(part, level + 1) for part in _operations(node)]
+    if len(names) > MAXIMUM_OPERATIONS:
+        raise BadRequest(f"There are too many aggregations: at most {MAXIMUM_OPERATIONS} are allowed.")
     for operator in (Operator.TERMS, Operator.CARDINALITY):
         if names.count(operator) > MAXIMUM_OF_A_KIND:
             raise BadRequest(
-                f"There are too many aggregations `{operator}`: {MAXIMUM_OF_A_KIND} are the most."
+                f"There are too many aggregations `{operator}`: at most {MAXIMUM_OF_A_KIND} are allowed."
             )
-
-
-def _levels(tree: Tree[Token]) -> Iterator[tuple[Tree[Token], int]]:
-    waiting = [(node, 1) for node in _operations(tree)]
-    while waiting:
-        node, level = waiting.pop()
-        yield node, level
-        waiting += [(part, level + 1) for part in _operations(node)]
 
 
 def _operations(tree: Tree[Token]) -> Sequence[Tree[Token]]:
@@ -264,20 +248,34 @@ def _aggregation(node: Tree[Token]) -> Aggregation:
             f"The aggregation `date` takes a field, then its interval: write `date:date~{name}`."
         )
     if field is None:
-        raise BadRequest(f"The aggregation `{operator}` cannot be of `{name}`. {unknown_field(name)}")
-    if not _can(operator, field):
-        raise BadRequest(f"The aggregation `{operator}` cannot be of `{name}`.")
+        raise BadRequest(f"The aggregation `{operator}` cannot be applied to `{name}`. {unknown_field(name)}")
+    if not _can_aggregate(operator, field):
+        raise BadRequest(f"The aggregation `{operator}` cannot be applied to `{name}`.")
     parts = tuple(_aggregation(part) for part in _operations(node))
     if parts and operator not in BUCKETS:
-        raise BadRequest(f"The aggregation `{operator}` has no buckets to look into.")
+        raise BadRequest(f"The aggregation `{operator}` has no buckets for other aggregations.")
     found = Aggregation(operator, name, field, parameter, parts, sign=_sign(node))
     _check_order(found)
     _check_parameter(found)
     return replace(found, options=_options(found, node))
 
 
+def _can_aggregate(operator: Operator, field: Field) -> bool:
+    """Whether the operation is defined for the field."""
+    is_column = isinstance(field.sources[0], Column)
+    if isinstance(field.sources[0], NamedMember | StackState):
+        return False
+    if operator is Operator.DATE:
+        return is_column and field.kind is Kind.DATE
+    if operator in _EXTREMES and field.kind is Kind.DATE:
+        return is_column
+    if operator in _NUMERIC:
+        return is_column and field.kind is Kind.NUMBER
+    return True
+
+
 def _check_order(found: Aggregation) -> None:
-    """The buckets of terms can be in the order of what is one value of each of them."""
+    """Only a part with a single value per bucket can order the buckets, and only those of terms."""
     for part in found.parts:
         if part.sign and (found.operator is not Operator.TERMS or part.has_buckets or part.is_of_list):
             raise BadRequest(
@@ -293,7 +291,7 @@ def _check_parameter(found: Aggregation) -> None:
             term_limit(found)
         case Operator.CARDINALITY:
             precision = found.parameter.partition("^")[2] or "0"
-            _count(precision, f"The aggregation `{found.key}` takes a number after `^`; it is exact anyway.")
+            _count(precision, f"The aggregation `{found.key}` takes a number after `^`; it is always exact.")
         case _ if not found.is_date_value:
             missing_number(found)
         case _ if found.parameter:
@@ -301,26 +299,27 @@ def _check_parameter(found: Aggregation) -> None:
 
 
 def _options(found: Aggregation, node: Tree[Token]) -> Options:
-    """What stands in brackets behind `@`, and after `^` the least number of events of a term."""
+    """The options in brackets; the minimum count of a term may also be given after `^`."""
     options = Options()
     if found.operator is Operator.TERMS and (least := found.parameter.partition("^")[2]):
         options = replace(options, least=_least(found, least))
     for child in node.children:
         if isinstance(child, Tree) and child.data == "option":
             name, _, text = _token(child, "OPTION").partition(":")
-            options = _with_option(options, found, name.lower(), _unquoted(text), _sign(child))
+            text = _ESCAPED.sub(r"\1", text[1:-1] if text.startswith('"') else text)
+            options = _with_option(options, found, name.lower(), text, _sign(child))
     return options
 
 
 def _with_option(options: Options, found: Aggregation, name: str, text: str, sign: str) -> Options:
     is_terms = found.operator is Operator.TERMS
     if not text or (sign and name != "@offset"):
-        raise BadRequest(f"The option `{sign}{name}` of `{found.key}` is wrong; it is written `{name}:...`.")
+        raise BadRequest(f"The option `{sign}{name}` of `{found.key}` is wrong; write `{name}:...`.")
     match name:
         case "@include" if is_terms:
-            return replace(options, include=(*options.include, _term(found, name, text)))
+            return replace(options, include=(*options.include, _bucket_key(found, name, text)))
         case "@exclude" if is_terms:
-            return replace(options, exclude=(*options.exclude, _term(found, name, text)))
+            return replace(options, exclude=(*options.exclude, _bucket_key(found, name, text)))
         case "@missing" if is_terms:
             return replace(options, missing=text)
         case "@min" if is_terms:
@@ -333,56 +332,50 @@ def _with_option(options: Options, found: Aggregation, name: str, text: str, sig
     )
 
 
-def _term(found: Aggregation, option: str, text: str) -> str:
-    """The key of a bucket, as it is written there."""
+def _bucket_key(found: Aggregation, option: str, text: str) -> str:
+    """The key of the bucket that the text names, as answers spell it."""
     kind = found.field.kind
     if kind is Kind.FLAG and text.lower() in _FLAGS:
         return text.lower()
     if kind is Kind.ID and (id_ := parse_uuid(text.replace("-", ""))):
         return str(id_)
     if kind is Kind.NUMBER and (number := parse_number(text)) is not None:
-        return _plain(number)
+        # As Postgres writes it, without trailing zeros.
+        digits = f"{abs(number) if number.is_zero() else number:f}"
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
     if kind in {Kind.FLAG, Kind.ID, Kind.NUMBER, Kind.DATE}:
         raise BadRequest(f"The option `{option}` of `{found.key}` cannot be `{text[:40]}`.")
     return text
 
 
-def _plain(number: Decimal) -> str:
-    """As Postgres writes it without needless zeros."""
-    digits = f"{abs(number) if number.is_zero() else number:f}"
-    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+def _offset(aggregation: Aggregation, text: str) -> timedelta:
+    try:
+        return parse_offset(text)
+    except BadRequest:
+        raise BadRequest(
+            f"The aggregation `{aggregation.key}` takes a time span of less than a day, like `-5h` or"
+            f" `+05:30`, after `^` and `@offset:`, not `{text[:40]}`."
+        ) from None
 
 
 def _least(found: Aggregation, text: str) -> int:
-    sentence = f"The aggregation `{found.key}` takes a number of events from 1 on after `^` and `@min:`."
+    sentence = f"The aggregation `{found.key}` takes a number of events, at least 1, after `^` and `@min:`."
     least = _count(text, sentence)
     if least < 1:
         raise BadRequest(sentence)
     return least
 
 
-def _unquoted(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text[1:-1] if text.startswith('"') else text)
+def _count(text: str, sentence: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise BadRequest(sentence)
+    return int(text[:9])
 
 
 def _sign(node: Tree[Token]) -> str:
     return next(
         (str(child) for child in node.children if isinstance(child, Token) and child.type == "SIGN"), ""
     )
-
-
-def _can(operator: Operator, field: Field) -> bool:
-    """Whether the operation means something for the field."""
-    is_column = isinstance(field.sources[0], Column)
-    if isinstance(field.sources[0], NamedMember | StackState):
-        return False
-    if operator is Operator.DATE:
-        return is_column and field.kind is Kind.DATE
-    if operator in _EXTREMES and field.kind is Kind.DATE:
-        return is_column
-    if operator in _NUMERIC:
-        return is_column and field.kind is Kind.NUMBER
-    return True
 
 
 def _token(node: Tree[Token], type_: str) -> str:

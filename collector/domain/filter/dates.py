@@ -1,4 +1,4 @@
-"""Between which dates all events lie that a filter can be about: so most of the others are not looked at."""
+"""The dates of the events that a filter can match, so that a search reads only their partitions."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -15,33 +15,32 @@ _DATE: Final = FIELDS["date"]
 
 
 def date_bounds(tree: Filter, clock: LocalClock) -> TimeRange:
-    """The dates that the filter leaves; open where it says nothing of them. Raises BadRequest."""
+    """The range that contains the date of every matching event. Raises BadRequest."""
     match tree:
         case And(children):
             return reduce(common_dates, (date_bounds(child, clock) for child in children), TimeRange())
         case Or(children):
-            return _all_of([date_bounds(child, clock) for child in children])
+            # From the earliest begin to the latest end; unbounded if one of the ranges is.
+            ranges = [date_bounds(child, clock) for child in children]
+            begins, ends = _known(each.begin for each in ranges), _known(each.end for each in ranges)
+            return TimeRange(
+                min(begins) if len(begins) == len(ranges) else None,
+                max(ends) if len(ends) == len(ranges) else None,
+            )
         case Match(str() as name, value) if resolve_field(name) is _DATE:
-            test = predicate_for(_DATE, value, clock)
-            return TimeRange(test.begin, test.end) if isinstance(test, DateBetween) else TimeRange()
-        case _:
-            return TimeRange()
+            predicate = predicate_for(_DATE, value, clock)
+            if isinstance(predicate, DateBetween):
+                return TimeRange(predicate.begin, predicate.end)
+    # Any other condition says nothing about the date.
+    return TimeRange()
 
 
 def common_dates(one: TimeRange, other: TimeRange) -> TimeRange:
-    """What lies in both ranges."""
+    """The intersection of two ranges."""
     return TimeRange(
-        max(_given(one.begin, other.begin), default=None), min(_given(one.end, other.end), default=None)
+        max(_known((one.begin, other.begin)), default=None), min(_known((one.end, other.end)), default=None)
     )
 
 
-def _all_of(ranges: Iterable[TimeRange]) -> TimeRange:
-    """From the first to the last of them."""
-    begins, ends = zip(*((each.begin, each.end) for each in ranges), strict=True)
-    return TimeRange(
-        None if None in begins else min(_given(*begins)), None if None in ends else max(_given(*ends))
-    )
-
-
-def _given(*moments: datetime | None) -> list[datetime]:
-    return [moment for moment in moments if moment is not None]
+def _known(bounds: Iterable[datetime | None]) -> list[datetime]:
+    return [bound for bound in bounds if bound is not None]

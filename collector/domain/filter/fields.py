@@ -1,6 +1,6 @@
-"""The fields that a filter can name, as data: where each is kept in an event, and how it is compared.
+"""The fields of a filter: where the values of each are stored, and how they are compared.
 
-What is not in the table is looked up in the event's `data`, or matches nothing (contract 5).
+A name that is not in the table refers to the event's `data`, or matches nothing (contract 5).
 """
 
 from collections.abc import Mapping
@@ -12,32 +12,32 @@ from collector.domain.event.session_key import SESSION_REFERENCE
 
 
 class Kind(Enum):
-    """How values of a field are compared with what a filter says."""
+    """How the values of a field are compared with a filter's value."""
 
     ID = auto()
-    """One of our ids, in 32 hex characters."""
+    """An id, written as 32 hex characters."""
     EXACT = auto()
-    """The whole text, to the letter."""
+    """The whole text, case-sensitive."""
     WHOLE = auto()
-    """The whole text, in any case."""
+    """The whole text, case-insensitive."""
     WORDS = auto()
-    """Words that follow one another in the text, in any case."""
+    """Consecutive words of the text, case-insensitive."""
     ADDRESS = auto()
-    """Likewise; an IPv4 address also finds itself as an IPv4-mapped one, and the other way round."""
+    """Like `WORDS`; an IPv4 address and its IPv4-mapped spellings match each other."""
     IDENTITY = auto()
-    """Likewise, the last of them perhaps only begun; an e-mail address also finds its own local part."""
+    """Like `WORDS`, the last one as a prefix; an e-mail address also matches its local part alone."""
     VERSION = auto()
-    """Parts of a version from its beginning: `1.2` is 1.2.3, too."""
+    """A version by its leading parts: `1.2` matches 1.2.3 too."""
     NUMBER = auto()
     DATE = auto()
     FLAG = auto()
     ANY = auto()
-    """As what the filter's own value looks like: number, date, or whole text in any case."""
+    """By the filter's value: as a number or date if it looks like one, and as case-insensitive text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the event's row; `is_list` where it holds several texts."""
+    """A column of the event's row; `is_list` if it holds several texts."""
 
     name: str
     is_list: bool = False
@@ -45,7 +45,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class StackColumn:
-    """A column of the row of the event's stack."""
+    """A column of the event's stack; `is_list` if it holds several texts."""
 
     name: str
     is_list: bool = False
@@ -53,28 +53,28 @@ class StackColumn:
 
 @dataclass(frozen=True, slots=True)
 class StackState:
-    """Whether the event's stack has one of these states."""
+    """Whether the event's stack is in one of these states."""
 
     states: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of the event's `data`, by its path."""
+    """A member of the event's `data`, by path."""
 
     path: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class NamedMember:
-    """A member of `data` with this name, in any case."""
+    """A member of `data`, by case-insensitive name."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorMember:
-    """A member of the event's error and of whatever caused it."""
+    """A member of the event's error and of its inner errors."""
 
     name: str
 
@@ -84,7 +84,7 @@ FieldSource = Column | StackColumn | StackState | Member | NamedMember | ErrorMe
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """Where values are, and how they are compared. Words end at each of the `separators` of ASCII."""
+    """Where the values are and how they are compared; `separators` are the ASCII characters between words."""
 
     kind: Kind
     sources: tuple[FieldSource, ...]
@@ -92,14 +92,14 @@ class Field:
 
     @property
     def is_of_stack(self) -> bool:
-        """Whether it says something of the stack, which all its events share."""
+        """Whether the field belongs to the stack, which all of its events share."""
         return isinstance(self.sources[0], StackColumn | StackState)
 
 
 ANY_SEPARATOR: Final = "".join(
     character for character in map(chr, range(1, 128)) if not character.isalnum() and character != "_"
 )
-"""All of ASCII that is in no word."""
+"""Every ASCII character that cannot be part of a word."""
 SOURCE_SEPARATORS: Final = "\t\n\r ,./\\()[]{}?=&;:<>"
 _PATH_SEPARATORS: Final = "/-."
 _LIST_SEPARATORS: Final = "\t\n\r ,"
@@ -177,7 +177,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "user.name": _member(Kind.WHOLE, "@user/name"),
     "user.email": _USER,
     "user.description": _words("@user_description/description"),
-    # What names an event's session is spelled in one way only; any other reference is looked for in any case.
+    # The session reference has one spelling; the names of other references are case-insensitive.
     "ref.session": _member(Kind.EXACT, SESSION_REFERENCE),
     "error.code": Field(Kind.EXACT, (ErrorMember("code"),)),
     "error.message": Field(Kind.WORDS, (ErrorMember("message"),), ANY_SEPARATOR),
@@ -200,7 +200,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "signature_hash": Field(Kind.EXACT, (StackColumn("signature_hash"),)),
     "snooze_until_utc": Field(Kind.DATE, (StackColumn("snooze_until_utc"),)),
 }
-"""By the shortest name of each."""
+"""The fields by their canonical (shortest) names."""
 
 ALIASES: Final[Mapping[str, str]] = {
     "organization_id": "organization",
@@ -247,14 +247,14 @@ DEFAULT_FIELDS: Final = tuple(
         "user.name",
     )
 )
-"""Where bare words are looked for."""
+"""The fields that bare words are searched in."""
 
 _DATA: Final = "data."
 _REFERENCE: Final = "ref."
 
 
 def resolve_field(name: str) -> Field | None:
-    """The field that a filter names, in any case; None for one that no event can have."""
+    """The field with this case-insensitive name; None if no event can have it."""
     folded = name.lower()
     known = FIELDS.get(ALIASES.get(folded, folded))
     if known is not None:
@@ -262,12 +262,7 @@ def resolve_field(name: str) -> Field | None:
     if folded.startswith(_REFERENCE) and len(name) > len(_REFERENCE):
         return Field(Kind.EXACT, (NamedMember(f"@ref:{name[len(_REFERENCE) :]}"),))
     if folded.startswith(_DATA) and len(name) > len(_DATA):
-        return _own_field(name[len(_DATA) :])
+        # A sender's own member: a name is case-insensitive, a path to a nested member is exact.
+        path = tuple(name[len(_DATA) :].split("."))
+        return Field(Kind.ANY, (NamedMember(path[0]) if len(path) == 1 else Member(path),))
     return None
-
-
-def _own_field(name: str) -> Field:
-    """A member that senders have of their own; one within another is named by its path, to the letter."""
-    path = tuple(name.split("."))
-    source = NamedMember(name) if len(path) == 1 else Member(path)
-    return Field(Kind.ANY, (source,))

@@ -1,6 +1,6 @@
-"""The grammar of filters: text to a parse tree, or a sentence that points at the place where it ends.
+"""The grammar of filters: turns a text into a parse tree, or into an error message with the position.
 
-The parser keeps its state on the heap: a text of any depth costs no recursion here.
+The LALR parser keeps its state on the heap, so deeply nested texts cause no recursion here.
 """
 
 from typing import Final
@@ -9,10 +9,10 @@ from lark import Lark, Token, Tree, UnexpectedInput, UnexpectedToken
 
 from collector.domain.errors import BadRequest
 
-# Words that follow one another are joined by AND, which binds tighter than OR. After `field:` a word may hold
-# colons, so that times and addresses need no quotes there; nor elsewhere do URLs and what begins with a
-# digit, as an address with its port does: no field is called like that. Two bars after
-# a date are part of it where it is moved or rounded: `2026-11-20||+1d`.
+# - Adjacent words are joined by AND, which binds tighter than OR.
+# - After `field:` a word may contain colons, so that times and addresses need no quotes. Elsewhere only URLs
+#   and words that begin with a digit may (an address with its port): no field has a name like that.
+# - `||` after a date belongs to it if date math follows: `2026-11-20||+1d`.
 _GRAMMAR: Final = r"""
 start: disjunction
 disjunction: conjunction (_OR conjunction)*
@@ -57,32 +57,27 @@ BOUND: /(?:(?!\.\.)[^\s\[\]{}"])+/
 """
 
 _parser: Final = Lark(_GRAMMAR, parser="lalr", lexer="contextual")
-_SHOWN: Final = 20
+_EXCERPT_LENGTH: Final = 20
 
 
-def parsed(text: str) -> Tree[Token]:
-    """The parse tree of a filter that is not blank; raises BadRequest."""
-    return parsed_by(_parser, text, "filter")
+def parse_tree(text: str) -> Tree[Token]:
+    """The parse tree of a filter that is not blank. Raises BadRequest."""
+    return run_parser(_parser, text, "filter")
 
 
-def parsed_by(parser: Lark, text: str, name: str) -> Tree[Token]:
-    """The parse tree; raises BadRequest with a sentence that begins with what the text is, its `name`."""
+def run_parser(parser: Lark, text: str, name: str) -> Tree[Token]:
+    """The parse tree of a text. Raises BadRequest with a message that calls the text by its `name`."""
     try:
         return parser.parse(text)
     except UnexpectedInput as error:
-        raise BadRequest(f"The {name} {_complaint(error, text)}") from None
+        raise BadRequest(f"The {name} {_describe(error, text)}") from None
 
 
-def _complaint(error: UnexpectedInput, text: str) -> str:
+def _describe(error: UnexpectedInput, text: str) -> str:
     if isinstance(error, UnexpectedToken) and error.token.type == "$END":
         return "ends too early: something is missing at its end."
-    place = getattr(error, "pos_in_stream", None) or 0
-    return f"is wrong at character {place + 1}: {_excerpt(text, place)}"
-
-
-def _excerpt(text: str, place: int) -> str:
-    """What stands at the place, and where quotes or brackets are wanting, the reason."""
-    shown = text[place : place + _SHOWN]
-    if shown.startswith('"'):
-        return f"the quote in `{shown}` is never closed."
-    return f"`{shown}` is not expected here."
+    position = getattr(error, "pos_in_stream", None) or 0
+    excerpt = text[position : position + _EXCERPT_LENGTH]
+    if excerpt.startswith('"'):
+        return f"is wrong at character {position + 1}: the quote in `{excerpt}` is never closed."
+    return f"is wrong at character {position + 1}: `{excerpt}` is not expected here."

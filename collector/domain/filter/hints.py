@@ -1,7 +1,7 @@
-"""What a filter probably means where it would find nothing in silence: unknown fields, the nearest known one.
+"""Hints about filters that are valid but probably match nothing, such as a misspelled field.
 
-Such a filter is valid, as on the official server. Fields of the senders' own (`data.` and `ref.`) are known,
-whatever they are called.
+The official server accepts such filters silently. The senders' own fields (`data.` and `ref.`) count as
+known, whatever their names.
 """
 
 import re
@@ -16,10 +16,10 @@ from collector.domain.filter.fields import ALIASES, FIELDS, resolve_field
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Term
 
 MAXIMUM_HINTS: Final = 5
-"""Looking for the nearest name takes up to a millisecond each, on the loop."""
+"""Searching for the nearest name takes up to a millisecond each, on the event loop."""
 _LONGEST_NAME: Final = 50
-_ALIKE: Final = 0.7
-"""How much of two names must be the same."""
+_SIMILARITY: Final = 0.7
+"""The minimum similarity ratio of two names."""
 
 _KNOWN: Final = (*FIELDS, *(name for name in ALIASES if not name.startswith("data.")))
 _ELSEWHERE: Final = {
@@ -33,7 +33,7 @@ _ELSEWHERE: Final = {
     "user_name": "user.name", "email": "user.email", "state": "status", "release": "version", "label": "tag",
     "labels": "tag", "ip_address": "ip", "user_agent": "useragent", "is_bot": "bot", "agent": "useragent",
 }  # fmt: skip
-"""What fields of ours are called in other products, or within `data`."""
+"""The names of our fields in other products, or within `data`."""
 
 _OPERATORS: Final = frozenset({"and", "or", "not"})
 _COMPARED: Final = re.compile(r"([\w@][\w.@-]*)\s*(?:==?|!=)(.+)")
@@ -41,19 +41,19 @@ _COMPARED: Final = re.compile(r"([\w@][\w.@-]*)\s*(?:==?|!=)(.+)")
 
 @dataclass(frozen=True, slots=True)
 class UnknownField:
-    """A name in a filter that is no field's, as it was written, and the field that may be meant."""
+    """A name in a filter that is not a field, as written, and the field that may be meant."""
 
     name: str
     nearest: str | None
 
 
 def unknown_field(name: str) -> str:
-    """A sentence about a name that is no event's field, where `data` cannot be named either."""
+    """A sentence about a name that is not a field of events, for where `data` is not allowed either."""
     return _sentence(UnknownField(name, _nearest(name, _KNOWN)), has_data=False)
 
 
 def find_unknown_fields(tree: Filter, fields: Collection[str] | None = None) -> tuple[UnknownField, ...]:
-    """The first unknown fields of a filter, each once: of events and stacks, or else not one of `fields`."""
+    """The first unknown names in a filter, each once; by default those that events and stacks lack."""
     known = _KNOWN if fields is None else fields
     names = dict.fromkeys(
         part.field for part in _parts(tree) if isinstance(part, Match | Exists) and part.field is not None
@@ -63,11 +63,11 @@ def find_unknown_fields(tree: Filter, fields: Collection[str] | None = None) -> 
 
 
 def filter_hints(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
-    """Sentences about what would find nothing in silence; a few of them at most."""
+    """Sentences about parts of the filter that probably match nothing, at most `MAXIMUM_HINTS`."""
     sentences = [_sentence(unknown, has_data=fields is None) for unknown in find_unknown_fields(tree, fields)]
     for part in _parts(tree):
         if isinstance(part, Match) and isinstance(part.value, Term) and not part.value.is_quoted:
-            sentences += _of_term(part.field, part.value.text, fields)
+            sentences += _term_hints(part.field, part.value.text, fields)
     return tuple(dict.fromkeys(sentences))[:MAXIMUM_HINTS]
 
 
@@ -75,24 +75,26 @@ def _is_known(name: str, fields: Collection[str] | None) -> bool:
     return resolve_field(name) is not None if fields is None else name.lower() in fields
 
 
-def _of_term(field: str | None, text: str, fields: Collection[str] | None) -> Iterator[str]:
+def _term_hints(field: str | None, text: str, fields: Collection[str] | None) -> Iterator[str]:
+    # `a or b`
     if field is None and text in _OPERATORS:
-        yield f"`{text}` is looked for as a word; operators are in capitals: `{text.upper()}`."
+        yield f"`{text}` is searched for as a word; operators are in upper case: `{text.upper()}`."
+    # `type=error`
     found = _COMPARED.fullmatch(text) if field is None else None
     if found and _is_known(found[1], fields):
-        yield f"`{_short(text)}` is looked for as words; a field is compared by `{_short(found[1])}:`."
+        yield f"`{_short(text)}` is searched for as words; to compare a field, write `{_short(found[1])}:`."
+    # `status:closed`
     is_status = (
         fields is None and field is not None and field.lower() == "status" and not {"*", "?"} & set(text)
     )
     if is_status and text.lower() not in set(StackStatus):
-        yield f"`{_short(text)}` is no status; there are {', '.join(StackStatus)}."
+        yield f"`{_short(text)}` is not a status; the statuses are {', '.join(StackStatus)}."
 
 
 def _sentence(unknown: UnknownField, *, has_data: bool) -> str:
-    said = f"`{_short(unknown.name)}` is no field"
-    meant = f"; did you mean `{unknown.nearest}`?" if unknown.nearest else "."
-    own = f" Data of your own is named `data.{_short(unknown.name)}`." if has_data else ""
-    return f"{said}{meant}{own}"
+    suggestion = f"; did you mean `{unknown.nearest}`?" if unknown.nearest else "."
+    own = f" Your own data is named `data.{_short(unknown.name)}`." if has_data else ""
+    return f"`{_short(unknown.name)}` is not a field{suggestion}{own}"
 
 
 def _nearest(name: str, known: Collection[str]) -> str | None:
@@ -100,7 +102,7 @@ def _nearest(name: str, known: Collection[str]) -> str | None:
     elsewhere = _ELSEWHERE.get(folded)
     if folded in known or elsewhere in known:
         return folded if folded in known else elsewhere
-    return next(iter(get_close_matches(folded, known, n=1, cutoff=_ALIKE)), None)
+    return next(iter(get_close_matches(folded, known, n=1, cutoff=_SIMILARITY)), None)
 
 
 def _short(text: str) -> str:
@@ -108,15 +110,15 @@ def _short(text: str) -> str:
 
 
 def _parts(tree: Filter) -> Iterator[Filter]:
-    """The tree's leaves, in the order in which they are written."""
-    waiting = [tree]
-    while waiting:
-        match waiting.pop():
+    """The conditions of the tree, in the order in which they are written."""
+    pending = [tree]
+    while pending:
+        match pending.pop():
             case And(children) | Or(children):
-                waiting += reversed(children)
+                pending += reversed(children)
             case Not(child):
-                waiting.append(child)
+                pending.append(child)
             case Everything():
                 continue
-            case partition:
-                yield partition
+            case condition:
+                yield condition

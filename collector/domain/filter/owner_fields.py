@@ -1,6 +1,6 @@
-"""The fields that a filter can name of organizations and projects, as data: see `filter_fields` for events.
+"""The fields in filters of organizations and projects; those of events are in `fields`.
 
-The official server has a few more, of plans and bills, which nothing here has: they match nothing.
+The official server has further fields for plans and billing, which do not exist here: they match nothing.
 """
 
 from collections.abc import Mapping
@@ -9,20 +9,20 @@ from typing import Final
 
 from collector.domain.filter.fields import ANY_SEPARATOR, Column, Field, Kind
 
-_BOTH: Final[Mapping[str, Field]] = {
+_COMMON: Final[Mapping[str, Field]] = {
     "id": Field(Kind.ID, (Column("id"),)),
     "name": Field(Kind.WORDS, (Column("name"),), ANY_SEPARATOR),
     "created": Field(Kind.DATE, (Column("created_utc"),)),
     "updated": Field(Kind.DATE, (Column("updated_utc"),)),
 }
-_OF_ORGANIZATIONS: Final[Mapping[str, Field]] = {
-    **_BOTH,
-    "organization": _BOTH["id"],
+_ORGANIZATION: Final[Mapping[str, Field]] = {
+    **_COMMON,
+    "organization": _COMMON["id"],
     "is_suspended": Field(Kind.FLAG, (Column("is_suspended"),)),
 }
-_OF_PROJECTS: Final[Mapping[str, Field]] = {
-    **_BOTH,
-    "project": _BOTH["id"],
+_PROJECT: Final[Mapping[str, Field]] = {
+    **_COMMON,
+    "project": _COMMON["id"],
     "organization": Field(Kind.ID, (Column("organization_id"),)),
 }
 _ALIASES: Final = {
@@ -34,11 +34,11 @@ _ALIASES: Final = {
 
 
 def _with_aliases(fields: Mapping[str, Field]) -> Mapping[str, Field]:
-    longer = {_ALIASES[name]: field for name, field in fields.items() if name in _ALIASES}
-    return MappingProxyType({**fields, **longer})
+    long_names = {_ALIASES[name]: field for name, field in fields.items() if name in _ALIASES}
+    return MappingProxyType({**fields, **long_names})
 
 
-ORGANIZATION_FIELDS: Final = _with_aliases(_OF_ORGANIZATIONS)
-PROJECT_FIELDS: Final = _with_aliases(_OF_PROJECTS)
-DEFAULT_OWNER_FIELDS: Final = (_BOTH["name"], _BOTH["id"])
-"""Where bare words are looked for."""
+ORGANIZATION_FIELDS: Final = _with_aliases(_ORGANIZATION)
+PROJECT_FIELDS: Final = _with_aliases(_PROJECT)
+DEFAULT_OWNER_FIELDS: Final = (_COMMON["name"], _COMMON["id"])
+"""The fields that bare words are searched in."""

@@ -1,10 +1,9 @@
-"""What a filter's values mean for the fields that they are for: the words, numbers, times to look for.
+"""Translates a filter's value into a predicate on the values of its field: words, numbers, dates and so on.
 
-Raises BadRequest where a value cannot be meant: `value:abc` or `first:perhaps`.
+Raises BadRequest if the field cannot have such a value: `value:abc` or `first:perhaps`.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,33 +22,33 @@ from collector.domain.version import is_version, precedence
 _NUMBER: Final = re.compile(
     r"[+-]?(?:\d{1,1000}(?:\.\d{0,1000})?|\.\d{1,1000})(?:[eE][+-]?\d{1,4})?", re.ASCII
 )
-"""`numeric` holds all of these; no event has a number of more than 1,000 digits."""
+"""All of these fit in Postgres's `numeric`; no event has a number of more than 1,000 digits."""
 _IPV4_BEGINS: Final = re.compile(r"[0-9]{1,3}[.*?]", re.ASCII)
 _FLAGS: Final = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True)
 class NeverMatches:
-    """No value can be meant."""
+    """No value of the field matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class IsId:
-    """It is this id."""
+    """The value is this id."""
 
     id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class IsFlag:
-    """It is true, or it is false."""
+    """The value is this flag."""
 
     flag: bool
 
 
 @dataclass(frozen=True, slots=True)
 class IsText:
-    """The whole text is like this; in any case if `is_folded`, and then `pieces` are in lower case."""
+    """The whole text matches; case-insensitive if `is_folded`, and then `pieces` are in lower case."""
 
     pieces: Pieces
     is_folded: bool
@@ -57,10 +56,10 @@ class IsText:
 
 @dataclass(frozen=True, slots=True)
 class HasWords:
-    """These words follow one another in the text, in any case; `pieces` of each are in lower case.
+    """The text contains these consecutive words, case-insensitive; their pieces are in lower case.
 
-    Words end at each of the `separators`, which are of ASCII, and at those beyond; the last one may go on if
-    `is_begun`.
+    Words end at the ASCII `separators` and at any separator beyond ASCII. If `is_begun`, the last word is a
+    prefix.
     """
 
     words: tuple[Pieces, ...]
@@ -70,14 +69,14 @@ class HasWords:
 
 @dataclass(frozen=True, slots=True)
 class BeginsWithParts:
-    """The text, in any case, is this one or goes on after it with something that is no letter or digit."""
+    """The text, case-insensitive, is this or begins with it followed by neither a letter nor a digit."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class TextBetween:
-    """The text in lower case lies between these two by its characters."""
+    """The text in lower case lies between the bounds, by code point."""
 
     low: Bound | None
     high: Bound | None
@@ -85,7 +84,7 @@ class TextBetween:
 
 @dataclass(frozen=True, slots=True)
 class NumberBetween:
-    """The number lies between these two."""
+    """The number lies between the bounds."""
 
     low: Decimal | None
     high: Decimal | None
@@ -95,7 +94,7 @@ class NumberBetween:
 
 @dataclass(frozen=True, slots=True)
 class DateBetween:
-    """The moment is at `begin` or later, and before `end`."""
+    """The date is at or after `begin` and before `end`."""
 
     begin: datetime | None
     end: datetime | None
@@ -103,7 +102,7 @@ class DateBetween:
 
 @dataclass(frozen=True, slots=True)
 class VersionBetween:
-    """The precedence of the version lies between these two."""
+    """The version lies between the bounds, which are values of `precedence`."""
 
     low: tuple[str, ...] | None
     high: tuple[str, ...] | None
@@ -113,9 +112,9 @@ class VersionBetween:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of these tests holds at least."""
+    """At least one of the predicates matches."""
 
-    tests: "tuple[Predicate, ...]"
+    predicates: "tuple[Predicate, ...]"
 
 
 Predicate = (
@@ -134,132 +133,127 @@ Predicate = (
 
 
 def predicate_for(field: Field, value: Term | Range, clock: LocalClock) -> Predicate:
-    """What a value of the field must be like."""
-    return _of_range(field, value, clock) if isinstance(value, Range) else _of_term(field, value, clock)
+    """The predicate that the field's values must meet. Raises BadRequest."""
+    if isinstance(value, Range):
+        return _range_predicate(field.kind, value, clock)
+    match field.kind:
+        case Kind.NUMBER:
+            number = _number(value.text, value.at)
+            return NumberBetween(number, number)
+        case Kind.DATE:
+            span = _span(value.text, value.at, clock)
+            return DateBetween(span.begin, span.end)
+        case Kind.FLAG:
+            flag = _FLAGS.get(value.text.lower())
+            if flag is None:
+                raise BadRequest(
+                    f"The filter is wrong at character {value.at + 1}: `true` or `false` is expected."
+                )
+            return IsFlag(flag)
+        case Kind.ANY:
+            return _any(value, clock)
+        case _:
+            return _text_predicate(field, value)
 
 
 def parse_number(text: str) -> Decimal | None:
-    """The number that a text spells: `-1`, `.5`, `1e3`. Words such as `NaN` spell none."""
+    """Parse a number such as `-1`, `.5` or `1e3`; None for any other text, `NaN` included."""
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
-def _of_term(field: Field, term: Term, clock: LocalClock) -> Predicate:
+def _text_predicate(field: Field, term: Term) -> Predicate:
     match field.kind:
-        case Kind.NUMBER:
-            number = _number(term.text, term.at)
-            return NumberBetween(number, number)
-        case Kind.DATE:
-            span = _span(term.text, term.at, clock)
-            return DateBetween(span.begin, span.end)
-        case Kind.ANY:
-            return _any(term, clock)
-        case _:
-            return _OF_TEXT[field.kind](field, term)
+        case Kind.ID if not term.has_wildcards:
+            id_ = parse_uuid(term.text.replace("-", ""))
+            return NeverMatches() if id_ is None else IsId(id_)
+        case Kind.WORDS:
+            return _words(field, term)
+        case Kind.ADDRESS:
+            return _address(field, term)
+        case Kind.IDENTITY:
+            return _identity(field, term)
+        case Kind.VERSION if not term.has_wildcards:
+            return BeginsWithParts(folded(term.text))
+    # The whole text: exact fields, and ids and versions with wildcards too.
+    return IsText(term.pieces, is_folded=False) if field.kind is Kind.EXACT else _whole_text(term)
 
 
-def _id(_field: Field, term: Term) -> Predicate:
-    if term.has_wildcards:
-        return _folded_whole(term)
-    found = parse_uuid(term.text.replace("-", ""))
-    return NeverMatches() if found is None else IsId(found)
-
-
-def _exact(_field: Field, term: Term) -> Predicate:
-    return IsText(term.pieces, is_folded=False)
-
-
-def _whole(_field: Field, term: Term) -> Predicate:
-    return _folded_whole(term)
-
-
-def _folded_whole(term: Term) -> Predicate:
+def _whole_text(term: Term) -> IsText:
     return IsText(_folded_pieces(term.pieces), is_folded=True)
 
 
-def _words(field: Field, term: Term) -> Predicate:
-    return _words_or_whole(field, term)
-
-
-def _words_or_whole(field: Field, term: Term, *, is_begun: bool = False) -> Predicate:
+def _words(field: Field, term: Term, *, is_begun: bool = False) -> Predicate:
+    """The words of the term; a term without any word, such as `!`, is compared with the whole text."""
     words = split_words(_folded_pieces(term.pieces), field.separators)
-    return HasWords(words, field.separators, is_begun) if words else _folded_whole(term)
+    return HasWords(words, field.separators, is_begun) if words else _whole_text(term)
 
 
 def _address(field: Field, term: Term) -> Predicate:
-    """In each spelling of the address; the beginning of an IPv4 address also behind a mapped one's prefix."""
-    found = [folded(term.text), *spellings(term.text)]
-    terms = [term, *(Term((text,)) for text in dict.fromkeys(found[1:]) if text != found[0])]
+    """Match every spelling of an IP address."""
+    written = folded(term.text)
+    other_spellings = dict.fromkeys(text for text in spellings(term.text) if text != written)
+    terms = [term, *(Term((text,)) for text in other_spellings)]
+    # The beginning of an IPv4 address (`10.0.*`) also matches mapped addresses.
     if term.has_wildcards and _IPV4_BEGINS.match(term.text):
         terms.append(Term((MAPPED_PREFIX, *term.pieces)))
-    words = tuple(_words_or_whole(field, one) for one in terms)
-    return AnyOf(words) if len(words) > 1 else words[0]
+    predicates = tuple(_words(field, each) for each in terms)
+    return AnyOf(predicates) if len(predicates) > 1 else predicates[0]
 
 
 def _identity(field: Field, term: Term) -> Predicate:
-    """`a@example.com` also finds who is known as `a` alone."""
-    words = _words_or_whole(field, term, is_begun=True)
+    """Match the last word as a prefix; `a@example.com` also matches the user `a`."""
+    words = _words(field, term, is_begun=True)
     local, at, _ = folded(term.text).partition("@")
     is_address = at and local and not term.has_wildcards
     return AnyOf((words, IsText((local,), is_folded=True))) if is_address else words
 
 
-def _version(_field: Field, term: Term) -> Predicate:
-    return _folded_whole(term) if term.has_wildcards else BeginsWithParts(folded(term.text))
-
-
-def _flag(_field: Field, term: Term) -> Predicate:
-    flag = _FLAGS.get(term.text.lower())
-    if flag is None:
-        raise BadRequest(f"The filter is wrong at character {term.at + 1}: `true` or `false` is expected.")
-    return IsFlag(flag)
-
-
 def _any(term: Term, clock: LocalClock) -> Predicate:
-    """The same value may be text in one event and a number or a date in another."""
-    tests: list[Predicate] = [_folded_whole(term)]
+    """Match text, and what the text may be in another event: a number or a date."""
+    predicates: list[Predicate] = [_whole_text(term)]
     if not term.has_wildcards:
         if (number := parse_number(term.text)) is not None:
-            tests.append(NumberBetween(number, number))
+            predicates.append(NumberBetween(number, number))
         elif span := parse_span(term.text, clock):
-            tests.append(DateBetween(span.begin, span.end))
-    return AnyOf(tuple(tests)) if len(tests) > 1 else tests[0]
+            predicates.append(DateBetween(span.begin, span.end))
+    return AnyOf(tuple(predicates)) if len(predicates) > 1 else predicates[0]
 
 
-def _of_range(field: Field, value: Range, clock: LocalClock) -> Predicate:
-    texts = [bound.text for bound in (value.low, value.high) if bound is not None]
-    kind = _kind_of(texts, clock) if field.kind is Kind.ANY else field.kind
-    match kind:
+def _range_predicate(kind: Kind, value: Range, clock: LocalClock) -> Predicate:
+    low, high = value.low, value.high
+    texts = [bound.text for bound in (low, high) if bound is not None]
+    includes_low, includes_high = low is None or low.is_included, high is None or high.is_included
+    match _guess_kind(texts, clock) if kind is Kind.ANY else kind:
         case Kind.NUMBER:
-            return _numbers(value)
+            return NumberBetween(
+                None if low is None else _number(low.text, low.at),
+                None if high is None else _number(high.text, high.at),
+                includes_low=includes_low,
+                includes_high=includes_high,
+            )
         case Kind.DATE:
-            return _moments(value, clock)
+            return _date_range(value, clock)
         case Kind.VERSION if all(map(is_version, texts)):
-            return _versions(value)
+            return VersionBetween(
+                None if low is None else precedence(low.text),
+                None if high is None else precedence(high.text),
+                includes_low=includes_low,
+                includes_high=includes_high,
+            )
         case Kind.FLAG | Kind.ID:
             return NeverMatches()
-        case _:
-            return TextBetween(_folded_bound(value.low), _folded_bound(value.high))
+    return TextBetween(_folded_bound(low), _folded_bound(high))
 
 
-def _kind_of(texts: list[str], clock: LocalClock) -> Kind:
-    """What values look like: all of them are numbers, or dates, or else they are just texts."""
+def _guess_kind(texts: list[str], clock: LocalClock) -> Kind:
+    """Numbers if all bounds are numbers, dates if all are dates, text otherwise."""
     if texts and all(parse_number(text) is not None for text in texts):
         return Kind.NUMBER
     return Kind.DATE if texts and all(parse_span(text, clock) for text in texts) else Kind.WHOLE
 
 
-def _numbers(value: Range) -> NumberBetween:
-    low, high = value.low, value.high
-    return NumberBetween(
-        None if low is None else _number(low.text, low.at),
-        None if high is None else _number(high.text, high.at),
-        includes_low=low is None or low.is_included,
-        includes_high=high is None or high.is_included,
-    )
-
-
-def _moments(value: Range, clock: LocalClock) -> DateBetween:
-    """A bound that is a whole day is included or excluded as a whole."""
+def _date_range(value: Range, clock: LocalClock) -> DateBetween:
+    """A bound such as a day is included or excluded as a whole."""
     begin = end = None
     if value.low is not None:
         span = _span(value.low.text, value.low.at, clock)
@@ -268,16 +262,6 @@ def _moments(value: Range, clock: LocalClock) -> DateBetween:
         span = _span(value.high.text, value.high.at, clock)
         end = span.end if value.high.is_included else span.begin
     return DateBetween(begin, end)
-
-
-def _versions(value: Range) -> VersionBetween:
-    low, high = value.low, value.high
-    return VersionBetween(
-        None if low is None else precedence(low.text),
-        None if high is None else precedence(high.text),
-        includes_low=low is None or low.is_included,
-        includes_high=high is None or high.is_included,
-    )
 
 
 def _number(text: str, at: int) -> Decimal:
@@ -300,15 +284,3 @@ def _folded_bound(bound: Bound | None) -> Bound | None:
 
 def _folded_pieces(pieces: Pieces) -> Pieces:
     return tuple(folded(piece) if isinstance(piece, str) else piece for piece in pieces)
-
-
-_OF_TEXT: Final[Mapping[Kind, Callable[[Field, Term], Predicate]]] = {
-    Kind.ID: _id,
-    Kind.EXACT: _exact,
-    Kind.WHOLE: _whole,
-    Kind.WORDS: _words,
-    Kind.ADDRESS: _address,
-    Kind.IDENTITY: _identity,
-    Kind.VERSION: _version,
-    Kind.FLAG: _flag,
-}

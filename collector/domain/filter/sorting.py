@@ -1,7 +1,7 @@
-"""The order of a list of events, and places in it: what the parameters `sort`, `before` and `after` say.
+"""The order of a list of events and cursors into it: the parameters `sort`, `before` and `after`.
 
-A place is the last event's values of the order's keys and its id, so that a list goes on where it was left,
-whatever was stored meanwhile.
+A cursor holds an event's values of the sort keys and its id, so that the next page continues after that event
+whatever has been stored in the meantime.
 """
 
 import base64
@@ -30,7 +30,7 @@ _ALIASES: Final = {"created_utc": "created", "reference_id": "reference"}
 _MOST_KEYS: Final = 3
 _HIGHEST_COUNT: Final = 2**31
 _MOST_DIGITS: Final = 2000
-_NO_PLACE: Final = (
+_INVALID_CURSOR: Final = (
     ValueError,
     TypeError,
     AttributeError,
@@ -38,12 +38,12 @@ _NO_PLACE: Final = (
     InvalidOperation,
     msgspec.DecodeError,
 )
-"""What garbage in the place of a token raises."""
+"""What decoding an invalid token may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One of the values that decide."""
+    """A sort key."""
 
     name: str
     is_descending: bool
@@ -51,13 +51,13 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What decides first, second ...; among equals the id decides, in the direction of the first key."""
+    """Sort keys by precedence; ties are broken by id, in the direction of the first key."""
 
     keys: tuple[Key, ...]
 
     @property
     def is_by_date(self) -> bool:
-        """Whether the date alone decides."""
+        """Whether the date is the only key."""
         return len(self.keys) == 1 and self.keys[0].name == DATE
 
     @property
@@ -67,63 +67,59 @@ class Order:
 
     @property
     def reversed(self) -> "Order":
-        """The same from its end."""
+        """The opposite order."""
         return Order(tuple(Key(key.name, not key.is_descending) for key in self.keys))
 
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where an event stands in an order."""
+    """The position of an event in an order."""
 
     values: tuple[Any, ...]
     id: UUID
 
     @property
     def token(self) -> str:
-        """As it stands in a link."""
-        written = msgspec.json.encode([*map(_written, self.values), self.id.hex])
-        return base64.urlsafe_b64encode(written).decode().rstrip("=")
+        """The cursor as links carry it: base64url of the JSON array of its values and id, as strings."""
+        values = [value.isoformat() if isinstance(value, datetime) else str(value) for value in self.values]
+        return base64.urlsafe_b64encode(msgspec.json.encode([*values, self.id.hex])).decode().rstrip("=")
 
 
 NEWEST_FIRST: Final = Order((Key(DATE, is_descending=True),))
 
 
 def parse_order(text: str) -> Order:
-    """The order that `sort` names: `-date`, `value`, `-count,date`. Raises BadRequest."""
+    """Parse the parameter `sort`: `-date`, `value`, `-count,date`. Raises BadRequest."""
     names = [part.strip().lower() for part in text.split(",") if part.strip()]
-    keys = [Key(_name(name.lstrip("+-")), name.startswith("-")) for name in names]
+    keys = []
+    for written in names:
+        name = written.lstrip("+-")
+        name = _ALIASES.get(name, name)
+        if name not in _TYPES:
+            raise BadRequest(f"The parameter `sort` must name one of {', '.join(_TYPES)}.")
+        keys.append(Key(name, written.startswith("-")))
     if len(keys) > _MOST_KEYS or len({key.name for key in keys}) < len(keys):
-        raise BadRequest(f"The parameter `sort` takes {_MOST_KEYS} different names at most.")
+        raise BadRequest(f"The parameter `sort` takes at most {_MOST_KEYS} different names.")
     return Order(tuple(keys)) if keys else NEWEST_FIRST
 
 
 def parse_cursor(token: str, order: Order, name: str) -> Cursor:
-    """The place in a list of this order that the parameter `name` holds. Raises BadRequest."""
+    """Decode the cursor in the parameter `name` for a list in this order. Raises BadRequest."""
     try:
-        *written, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-        values = tuple(_read(text, key) for text, key in zip(written, order.keys, strict=True))
+        *texts, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        values = tuple(_decode_value(text, key) for text, key in zip(texts, order.keys, strict=True))
         return Cursor(values, UUID(hex=last))
-    except _NO_PLACE:
-        raise BadRequest(f"The parameter `{name}` is no place in a list in this order.") from None
+    except _INVALID_CURSOR:
+        raise BadRequest(f"The parameter `{name}` is not a cursor of a list in this order.") from None
 
 
-def _name(name: str) -> str:
-    name = _ALIASES.get(name, name)
-    if name not in _TYPES:
-        raise BadRequest(f"The parameter `sort` must name one of {', '.join(_TYPES)}.")
-    return name
-
-
-def _written(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def _read(text: Any, key: Key) -> Any:
+def _decode_value(text: Any, key: Key) -> Any:
     if not isinstance(text, str) or not is_storable(text):
         raise TypeError
     type_ = _TYPES[key.name]
     if type_ is datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
+    # Values that Postgres could not compare with the column are invalid.
     value = type_(text)
     if isinstance(value, int) and not -_HIGHEST_COUNT <= value < _HIGHEST_COUNT:
         raise ValueError

@@ -1,11 +1,11 @@
-"""Filters as trees: what a filter text says, before anything is known of fields and events."""
+"""The syntax tree of a filter. It knows nothing of fields and events yet."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class Wildcard(Enum):
-    """What stands for other characters in a term."""
+    """The wildcards of a term: any characters, or exactly one."""
 
     ANY = "*"
     ONE = "?"
@@ -13,9 +13,9 @@ class Wildcard(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A word, a phrase in quotes or a word with wildcards: pieces that follow one another.
+    """A word, a quoted phrase or a word with wildcards, as a sequence of pieces.
 
-    `at` is where it begins in the filter's text, for sentences about it.
+    `at` is its position in the filter, for error messages.
     """
 
     pieces: tuple[str | Wildcard, ...]
@@ -24,12 +24,12 @@ class Term:
 
     @property
     def text(self) -> str:
-        """As it was written, without quotes and escapes."""
+        """The term as written, without quotes and escapes."""
         return "".join(piece if isinstance(piece, str) else piece.value for piece in self.pieces)
 
     @property
     def has_wildcards(self) -> bool:
-        """Whether it stands for more than one text."""
+        """Whether the term has a wildcard."""
         return any(isinstance(piece, Wildcard) for piece in self.pieces)
 
 
@@ -44,7 +44,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """From `low` to `high`; None is open."""
+    """From `low` to `high`; None is unbounded."""
 
     low: Bound | None
     high: Bound | None
@@ -52,12 +52,12 @@ class Range:
 
 @dataclass(frozen=True, slots=True)
 class Everything:
-    """No condition at all."""
+    """Matches everything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A field has a value like this; None stands for the fields that bare words are looked for in."""
+    """A field matches a value; None stands for the fields that bare words are searched in."""
 
     field: str | None
     value: Term | Range
@@ -65,28 +65,28 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
-    """A field has any value."""
+    """A field has a value."""
 
     field: str
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
-    """The child does not hold."""
+    """The child does not match."""
 
     child: "Filter"
 
 
 @dataclass(frozen=True, slots=True)
 class And:
-    """All children hold."""
+    """All children match."""
 
     children: "tuple[Filter, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
-    """One child at least holds."""
+    """At least one child matches."""
 
     children: "tuple[Filter, ...]"
 

@@ -1,11 +1,11 @@
-"""What a word is, in any script, and how case is folded: the same for filters, for SQL and for stored texts.
+"""Splits texts of any script into words and folds case: the same rules for filters, SQL and stored texts.
 
-Every field has separators among the ASCII characters. Beyond ASCII there is one rule for all fields: letters,
-digits and marks make words, an ideograph or a letter of Hiragana is a word of its own, and everything else
-separates. The official server's standard analyzer cuts texts in nearly the same way (UAX #29).
+Each field has its own ASCII separators. Beyond ASCII all fields share one rule: letters, digits and marks
+form words, each ideograph or Hiragana letter is a separate word, and everything else separates. The official
+server's standard analyzer splits texts in nearly the same way (UAX #29).
 
-The tables are made from the categories of Unicode 18.0 and fixed here, because Python and Postgres know
-other versions. A range may contain characters that are not assigned yet.
+The tables come from the categories of Unicode 18.0 and are fixed here, because Python and Postgres know other
+versions. A range may contain characters that are not assigned yet.
 """
 
 import re
@@ -46,12 +46,12 @@ ff5b-ff65 ffe0-fffd 10100-1013f 10175-101fc 102e1-102fb 10320-10323 1039f 103d0 
 1d715 1d735 1d74f 1d76f 1d789 1d7a9 1d7c3 1d800-1d9ff 1da37-1da3a 1da6d-1da74 1da76-1da83 1da85-1da8b
 1db00-1db1c 1e14f 1e2ff 1e5ff 1e8c7-1e8cf 1e95e-1ed3d 1eef0-1fbef 1fbfa e0001-e007f f0000-10fffd
 """
-"""Punctuation, symbols, blanks, controls, and numbers that are no digits."""
+"""Punctuation, symbols, spaces, controls, and numbers other than digits."""
 _MARKS: Final = """
 300-36f 483-489 1ab0-1af0 1dc0-1dff 20d0-20f0 2de0-2dff 302a-302d 3099-309a a66f-a672 a674-a67d a69e-a69f
 a8e0-a8f1 fe00-fe0f fe20-fe2f 10376-1037a 1133b 11366-11374 1d242-1d244 1e000-1e02a 1e08f e0100-e01ef
 """
-"""Those that go with any script: COMBINING ..., IDEOGRAPHIC ... and VARIATION SELECTORs."""
+"""Marks of every script: COMBINING ..., IDEOGRAPHIC ... and VARIATION SELECTORs."""
 _IDEOGRAPHS: Final = """
 3005-3007 3021-3029 3038-303b 3041-3096 309d-309f 3400-4dbf 4e00-9fff f900-fad9 1b001-1b11f 1b123
 1b132-1b152 20000-33479
@@ -60,11 +60,11 @@ _IDEOGRAPHS: Final = """
 _LATE_CAPITALS: Final = """
 1c89 a7cb-a7cc a7ce a7d2 a7d4 a7da a7dc-a7dd a7e2 ab6c-ab6d 10d50-10d65 16ea0-16eb8 1df40-1df7f
 """
-"""Capitals since Unicode 14: whether they have small letters depends on the version of Python or Postgres."""
+"""Capitals since Unicode 14: whether they have a lower case depends on the version of Python or Postgres."""
 
 
 def _ranges(table: str) -> str:
-    """The table as the inside of a bracket expression, of Python and of Postgres."""
+    """The table as the content of a bracket expression, for Python and Postgres."""
     return re.sub("[0-9a-f]+", lambda code: chr(int(code[0], 16)), table).translate({32: None, 10: None})
 
 
@@ -74,10 +74,10 @@ IDEOGRAPHS: Final = _ranges(_IDEOGRAPHS)
 
 
 _LATE: Final = re.compile(f"[{_ranges(_LATE_CAPITALS)}]")
-_TWO_SMALL_LETTERS: Final = {"\u0130": "i"}
-"""The one capital that Python makes two characters of."""
+_LONGER_IN_LOWER_CASE: Final = {"\u0130": "i"}
+"""The one capital whose lower case is two characters in Python."""
 _STAND_IN: Final = {Wildcard.ANY: "\ud800", Wildcard.ONE: "\ud801"}
-"""What no filter can hold, in place of wildcards while a term is cut."""
+"""Characters that no filter can contain, in place of wildcards while a term is split."""
 _WILDCARD: Final = {stand_in: wildcard for wildcard, stand_in in _STAND_IN.items()}
 _WILDCARDS: Final = "".join(_WILDCARD)
 _PIECES: Final = re.compile(f"[{_WILDCARDS}]|[^{_WILDCARDS}]+")
@@ -86,45 +86,46 @@ _ENDS_IN_IDEOGRAPH: Final = re.compile(f"[{IDEOGRAPHS}][{MARKS}]*$")
 
 
 def split_words(pieces: Pieces, separators: str) -> tuple[Pieces, ...]:
-    """The words of a term, which end at these separators of ASCII and at those beyond.
+    """Split a term into words at these ASCII separators and at those beyond ASCII.
 
-    A wildcard is part of a word, and what stands next to it is of the same one.
+    A wildcard is part of a word and joins what stands next to it.
     """
     text = "".join(_STAND_IN[piece] if isinstance(piece, Wildcard) else piece for piece in pieces)
     return tuple(
         tuple(_WILDCARD.get(piece, piece) for piece in _PIECES.findall(word))
-        for word in _word(separators).findall(text)
+        for word in _word_pattern(separators).findall(text)
         if word
     )
 
 
 def begins_in_ideograph(word: Pieces) -> bool:
-    """Whether it begins with one: then it needs no separator before it."""
+    """Whether the word begins with an ideograph and so needs no separator before it."""
     return isinstance(word[0], str) and _BEGINS_IN_IDEOGRAPH.match(word[0]) is not None
 
 
 def ends_in_ideograph(word: Pieces) -> bool:
-    """Whether it ends with one and its marks: then it needs no separator after it."""
+    """Whether the word ends with an ideograph and its marks and so needs no separator after it."""
     return isinstance(word[-1], str) and _ENDS_IN_IDEOGRAPH.search(word[-1]) is not None
 
 
 def folded(text: str) -> str:
-    """In lower case, character by character, as the store does it; late capitals are left to the store."""
+    """The text in lower case, character by character as Postgres does it; late capitals stay for Postgres."""
     if text.isascii():
         return text.lower()
     return "".join(
-        character if _LATE.match(character) else _TWO_SMALL_LETTERS.get(character, character.lower())
+        character if _LATE.match(character) else _LONGER_IN_LOWER_CASE.get(character, character.lower())
         for character in text
     )
 
 
 def is_folded_by_store(text: str) -> bool:
-    """Whether it has capitals that `folded` leaves."""
+    """Whether the text has late capitals, which `folded` leaves to Postgres."""
     return _LATE.search(text) is not None
 
 
+# Cached per field: compiling the large character classes is slow.
 @cache
-def _word(separators: str) -> re.Pattern[str]:
+def _word_pattern(separators: str) -> re.Pattern[str]:
     other = f"{re.escape(separators)}{SEPARATORS}{MARKS}{IDEOGRAPHS}{APOSTROPHE}{_WILDCARDS}"
     letter, goes_on = f"[^{other}]", f"(?:[^{other}]|[{MARKS}])*"
     inner = f"{APOSTROPHE}(?=[{_WILDCARDS}]|{letter})"

@@ -365,7 +365,7 @@ async def test_a_filter_that_finds_nothing_in_silence_has_a_warning(api: Running
     known = await api.get(f"{path}id:x", api.people.user)
 
     assert (silent.status, known.status) == (200, 200)
-    assert r"`mesage\t\xe4` is no field" in silent.headers["X-Headrace-Filter-Warning"]
+    assert r"`mesage\t\xe4` is not a field" in silent.headers["X-Headrace-Filter-Warning"]
     assert "X-Headrace-Filter-Warning" not in known.headers
 
 
@@ -447,8 +447,8 @@ async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> No
                     {"name": "basket", "nearest": None},
                 ],
                 "warnings": [
-                    "`msg` is no field; did you mean `message`? Data of your own is named `data.msg`.",
-                    "`basket` is no field. Data of your own is named `data.basket`.",
+                    "`msg` is not a field; did you mean `message`? Your own data is named `data.msg`.",
+                    "`basket` is not a field. Your own data is named `data.basket`.",
                 ],
             },
         ),
@@ -457,7 +457,7 @@ async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> No
             {
                 "is_valid": True,
                 "uses_premium_features": False,
-                "warnings": ["`type=error` is looked for as words; a field is compared by `type:`."],
+                "warnings": ["`type=error` is searched for as words; to compare a field, write `type:`."],
             },
         ),
         (

@@ -104,7 +104,7 @@ def test_terms_have_a_size() -> None:
     [
         pytest.param(
             "avg:val",
-            "The aggregation `avg` cannot be of `val`. `val` is no field; did you mean `value`?",
+            "The aggregation `avg` cannot be applied to `val`. `val` is not a field; did you mean `value`?",
             id="unknown field",
         ),
         pytest.param(
@@ -118,7 +118,9 @@ def test_terms_have_a_size() -> None:
             id="a month for a field",
         ),
         pytest.param("date:date~2M", "The aggregation has no interval `2M`: months", id="two months"),
-        pytest.param("date:date~2years", "The aggregation has no interval `2years`; there are", id="years"),
+        pytest.param(
+            "date:date~2years", "The aggregation has no interval `2years`; intervals are", id="years"
+        ),
         pytest.param("date:date~0d", "The aggregation has no interval `0d`: it must last", id="no length"),
         pytest.param("date:date~1d^Mars", "The aggregation `date_date` takes a time span", id="no offset"),
         pytest.param("date:(date @offset:1d)", "The aggregation `date_date` takes a time span", id="too far"),
@@ -144,12 +146,16 @@ def test_terms_have_a_size() -> None:
         pytest.param("date:(date +sum:count)", "The `+` before `sum_count` cannot order", id="ordered dates"),
         pytest.param("terms:(type -terms:tags)", "The `-` before `terms_tags` cannot order", id="by buckets"),
         pytest.param("terms:(type -cardinality:tags)", "The `-` before `cardinality_tags`", id="by a list"),
-        pytest.param("terms:data.a\0", "The aggregations hold a character", id="no character"),
-        pytest.param("avg:type", "The aggregation `avg` cannot be of `type`.", id="average of texts"),
-        pytest.param("sum:date", "The aggregation `sum` cannot be of `date`.", id="sum of dates"),
-        pytest.param("min:last", "The aggregation `min` cannot be of `last`.", id="first date of stacks"),
-        pytest.param("date:type", "The aggregation `date` cannot be of `type`.", id="dates of texts"),
-        pytest.param("terms:data.x", "The aggregation `terms` cannot be of `data.x`.", id="a sender's own"),
+        pytest.param("terms:data.a\0", "The aggregations contain a character", id="no character"),
+        pytest.param("avg:type", "The aggregation `avg` cannot be applied to `type`.", id="average of texts"),
+        pytest.param("sum:date", "The aggregation `sum` cannot be applied to `date`.", id="sum of dates"),
+        pytest.param(
+            "min:last", "The aggregation `min` cannot be applied to `last`.", id="first date of stacks"
+        ),
+        pytest.param("date:type", "The aggregation `date` cannot be applied to `type`.", id="dates of texts"),
+        pytest.param(
+            "terms:data.x", "The aggregation `terms` cannot be applied to `data.x`.", id="a sender's own"
+        ),
         pytest.param("median:value", "There is no aggregation `median`; ", id="unknown operation"),
         pytest.param(
             "sum:(count avg:value)", "The aggregation `sum` has no buckets", id="nothing to look into"
@@ -169,13 +175,15 @@ def test_terms_have_a_size() -> None:
         pytest.param(
             "avg:value~NaN", "The aggregation `avg_value` takes a number after `~`", id="not a number"
         ),
-        pytest.param("sum:count " * 11, "There are too many aggregations: 10", id="too many"),
+        pytest.param("sum:count " * 11, "There are too many aggregations: at most 10", id="too many"),
         pytest.param(
             "terms:type terms:tags terms:source terms:level", "There are too many", id="too many terms"
         ),
         pytest.param("cardinality:type " * 4, "There are too many", id="too many cardinalities"),
         pytest.param(
-            "date:(date " * 7 + ")" * 7, f"The aggregations are too deep: {MAXIMUM_LEVELS}", id="too deep"
+            "date:(date " * 7 + ")" * 7,
+            f"The aggregations are too deep: at most {MAXIMUM_LEVELS}",
+            id="too deep",
         ),
         pytest.param("x" * 3000, "The aggregations are too long", id="too long"),
     ],

@@ -30,7 +30,9 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
     """Wherever it stands in the filter."""
     assert find_unknown_fields(parse_filter(text)) == (UnknownField(name, nearest),)
     (sentence,) = filter_hints(parse_filter(text))
-    assert sentence.startswith(f"`{name}` is no field" + (f"; did you mean `{nearest}`?" if nearest else "."))
+    assert sentence.startswith(
+        f"`{name}` is not a field" + (f"; did you mean `{nearest}`?" if nearest else ".")
+    )
 
 
 @pytest.mark.parametrize(
@@ -55,13 +57,13 @@ def test_what_may_find_something_has_no_hint(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("type=error", "`type=error` is looked for as words; a field is compared by `type:`."),
-        ("level==warn", "`level==warn` is looked for as words; a field is compared by `level:`."),
-        ("type:error and level:warn", "`and` is looked for as a word; operators are in capitals: `AND`."),
-        ("a or b", "`or` is looked for as a word; operators are in capitals: `OR`."),
+        ("type=error", "`type=error` is searched for as words; to compare a field, write `type:`."),
+        ("level==warn", "`level==warn` is searched for as words; to compare a field, write `level:`."),
+        ("type:error and level:warn", "`and` is searched for as a word; operators are in upper case: `AND`."),
+        ("a or b", "`or` is searched for as a word; operators are in upper case: `OR`."),
         (
             "status:closed",
-            "`closed` is no status; there are open, fixed, regressed, snoozed, ignored, discarded.",
+            "`closed` is not a status; the statuses are open, fixed, regressed, snoozed, ignored, discarded.",
         ),
     ],
 )
@@ -86,6 +88,6 @@ def test_other_lists_have_fields_of_their_own() -> None:
     (unknown,) = find_unknown_fields(parse_filter("nmae:shop"), PROJECT_FIELDS)
     assert unknown == UnknownField("nmae", "name")
     assert filter_hints(parse_filter("nmae:shop"), PROJECT_FIELDS) == (
-        "`nmae` is no field; did you mean `name`?",
+        "`nmae` is not a field; did you mean `name`?",
     )
     assert find_unknown_fields(parse_filter("name:shop"))[0].name == "name"

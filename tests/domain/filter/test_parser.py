@@ -142,10 +142,10 @@ def test_what_is_written_is_understood(text: str, tree: Filter) -> None:
         ("a >3", "The filter is wrong at character 3: a comparison needs a field, as in `value:>10`."),
         ("[1 TO 2]", "The filter is wrong at character 1: a range needs a field, as in `value:[1 TO 10]`."),
         ("_exists_:[1 TO 2]", "The filter is wrong at character 10: the name of a field is expected here."),
-        ("x:" + "a*" * 9, "The filter is wrong at character 3: 8 wildcards in one term are the most."),
+        ("x:" + "a*" * 9, "The filter is wrong at character 3: at most 8 wildcards are allowed in one term."),
         ("@!a b)", "The filter is wrong at character 6: `)` is not expected here."),
-        ("a\0", "The filter holds a character that no text can hold."),
-        ("\ud800", "The filter holds a character that no text can hold."),
+        ("a\0", "The filter contains a character that cannot be stored: NUL or a lone surrogate."),
+        ("\ud800", "The filter contains a character that cannot be stored: NUL or a lone surrogate."),
     ],
 )
 def test_what_is_wrong_is_said_with_its_place(text: str, sentence: str) -> None:

@@ -118,7 +118,7 @@ def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
 def test_an_address_is_found_in_each_spelling(text: str, spellings: list[str]) -> None:
     """Programs write an IPv4 address as their socket shows it."""
     found = meaning(text)
-    tests = found.tests if isinstance(found, AnyOf) else (found,)
+    tests = found.predicates if isinstance(found, AnyOf) else (found,)
     assert [one.words for one in tests if isinstance(one, HasWords)] == [((one,),) for one in spellings]
 
 
@@ -126,7 +126,7 @@ def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
     """With wildcards, too."""
     found = meaning("ip:10.0.*")
     assert isinstance(found, AnyOf)
-    assert [one.words for one in found.tests if isinstance(one, HasWords)] == [
+    assert [one.words for one in found.predicates if isinstance(one, HasWords)] == [
         (("10.0.", Wildcard.ANY),),
         (("::ffff:10.0.", Wildcard.ANY),),
     ]
@@ -140,7 +140,7 @@ def test_words_are_cut_at_the_fields_own_separators() -> None:
 
     address = meaning("user:Me@example.com")
     assert isinstance(address, AnyOf)
-    assert address.tests[1] == IsText(("me",), is_folded=True)
+    assert address.predicates[1] == IsText(("me",), is_folded=True)
     assert isinstance(meaning("user:me@*"), HasWords)
 
 

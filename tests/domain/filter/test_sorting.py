@@ -92,7 +92,7 @@ def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any
     """Somebody made it up, or asks in another order."""
     token = base64.urlsafe_b64encode(orjson.dumps([*values, ID.hex])).decode()
 
-    with pytest.raises(BadRequest, match="The parameter `before` is no place"):
+    with pytest.raises(BadRequest, match="The parameter `before` is not a cursor"):
         parse_cursor(token, order, "before")
 
 
