@@ -39,8 +39,7 @@ def test_nothing_that_is_filled_in_becomes_markup() -> None:
     assert "<script>" not in page
 
 
-def test_every_place_of_the_page_is_filled_in() -> None:
-    """But for the files, which it is given first."""
+def test_every_placeholder_of_the_page_is_substituted() -> None:
     template = Template(
         load_template("landing.html").safe_substitute(mark_svg="", page_css="", landing_js="")
     )
