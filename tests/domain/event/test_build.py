@@ -1,4 +1,4 @@
-"""From a raw event to its row: defaults, limits, and nothing that gets lost."""
+"""Building a row from a raw event: defaults, limits, and no value lost."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -148,7 +148,9 @@ def test_known_members_become_columns(raw: dict[str, Any], members: dict[str, An
         pytest.param(
             {"@user": '{"identity": "u"}'}, {"@user": {"identity": "u"}}, id="a known object as text"
         ),
-        pytest.param({"data": {"@user": ' {"a": "\\ud800"}'}}, {"@user": {"a": "\ufffd"}}, id="mended, too"),
+        pytest.param(
+            {"data": {"@user": ' {"a": "\\ud800"}'}}, {"@user": {"a": "\ufffd"}}, id="repaired, too"
+        ),
         pytest.param({"@stack": "text"}, {"_@stack": "text"}, id="a text for a known object"),
         pytest.param({"@error": [1]}, {"_@error": [1]}, id="a list for a known object"),
         pytest.param(
@@ -175,7 +177,7 @@ def test_known_members_become_columns(raw: dict[str, Any], members: dict[str, An
     ],
 )
 def test_what_has_no_column_is_kept_in_data(raw: dict[str, Any], data: dict[str, Any]) -> None:
-    """Whatever a sender wrote can be found again, under its name or one beside it."""
+    """Every value from the sender is stored, under its name or a variant of it."""
     assert data_of(raw) == data
 
 

@@ -116,7 +116,7 @@ def _array_of(event: str, number: int) -> bytes:
         pytest.param(
             _array_of('{"a":[5,5]}', MAXIMUM_EVENTS_PER_POST)[:-1],
             b',{"\\ud800":5}]',
-            id="an escape to be mended",
+            id="an escape to repair",
         ),
         pytest.param(
             b'[{"a":' + DEEP.encode() + b"}," + _array_of("{}", MAXIMUM_EVENTS_PER_POST - 1)[1:-1],

@@ -172,7 +172,7 @@ DOUBTFUL = [
 
 @pytest.mark.parametrize("body", DOUBTFUL)
 def test_an_event_that_needs_a_decision_costs_its_neighbours_nothing(body: bytes) -> None:
-    """It alone goes the careful way; the others of its post stay as they are."""
+    """Only this event takes the slow path; the others of its post stay on the fast path."""
     array = b'[{"message":"before"},' + body + b',{"message":"after"}]'
 
     assert plainly(body) == carefully(body)

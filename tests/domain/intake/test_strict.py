@@ -1,4 +1,4 @@
-"""Faults of a post, for senders who ask for strict handling."""
+"""Validation of posts with strict handling."""
 
 import gzip
 from datetime import timedelta
@@ -58,7 +58,7 @@ def test_a_good_post_has_no_fault(body: Any) -> None:
     [
         pytest.param({"type": "t" * 101}, {"type"}, id="a long type"),
         pytest.param({"type": 1}, {"type"}, id="a number as type"),
-        pytest.param({"message": "m" * 2001, "source": ["x"]}, {"message", "source"}, id="two at once"),
+        pytest.param({"message": "m" * 2001, "source": ["x"]}, {"message", "source"}, id="two fields"),
         pytest.param({"date": "yesterday"}, {"date"}, id="a date that is none"),
         pytest.param({"date": 5}, {"date"}, id="a number as date"),
         pytest.param({"tags": "a,b"}, {"tags"}, id="tags in one text"),
@@ -99,7 +99,7 @@ def test_a_number_that_cannot_be_kept_is_a_fault() -> None:
         pytest.param(b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}", {"body"}, id="far too deep"),
     ],
 )
-def test_what_is_wrong_with_a_whole_event_is_told(body: bytes, fields: set[str]) -> None:
+def test_a_fault_of_a_whole_event_names_its_position(body: bytes, fields: set[str]) -> None:
     """None of it would be stored as it was meant."""
     assert faults(body).keys() == fields
 
@@ -128,7 +128,7 @@ def test_what_cannot_be_read_is_a_bad_request(members: dict[str, Any]) -> None:
         find_faults(a_post(**members), 10 * LIMIT if len(members) == 1 else LIMIT)
 
 
-def test_the_place_of_a_syntax_error_is_told() -> None:
+def test_a_syntax_error_is_reported_with_its_position() -> None:
     """By its byte."""
     with pytest.raises(BadRequest, match=r"not valid JSON: .*\(byte 24\)"):
         faults(b'[{"type":"log"},{"type":oops}]')

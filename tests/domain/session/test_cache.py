@@ -1,4 +1,4 @@
-"""Which events a worker joins to a session without asking, and when it must ask."""
+"""Which events the cache joins to a session without a query, and which need one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,7 +38,7 @@ def _session(**members: Any) -> Session:
     return Session(**(values | members))
 
 
-def _remembering(*sessions: Session, limit: int = 10) -> ActiveSessions:
+def _cache_with(*sessions: Session, limit: int = 10) -> ActiveSessions:
     active = ActiveSessions(limit)
     for session in sessions:
         active.put({session.key: [session]}, READ_AT)
@@ -62,16 +62,16 @@ def _is_joined(active: ActiveSessions, event: Event, now: float = READ_AT) -> bo
         pytest.param(_event(id=FIRST), False, id="the one that began it"),
     ],
 )
-def test_only_what_a_glance_can_tell_is_joined(event: Event, is_joined: bool) -> None:  # noqa: FBT001
-    """All else is looked for in Postgres and left as it is."""
-    joined = _remembering(_session()).join([event], READ_AT)
+def test_only_events_that_a_cached_session_decides_on_are_joined(event: Event, is_joined: bool) -> None:  # noqa: FBT001
+    """Other events stay unchanged and are looked up in Postgres."""
+    joined = _cache_with(_session()).join([event], READ_AT)
 
     assert joined.misses == (set() if is_joined else {KEY})
     data = msgspec.json.decode(joined.events[0].data or b"{}")
     assert data == ({"x": 1, "@ref:session": "a-session-id"} if is_joined else {"x": 1})
 
 
-def test_an_unknown_key_is_late_and_an_event_without_one_is_nothing() -> None:
+def test_an_unknown_key_is_a_miss_and_an_event_without_a_key_stays_unchanged() -> None:
     """The order stays."""
     events = [_event(session_key=None), _event()]
 
@@ -81,20 +81,20 @@ def test_an_unknown_key_is_late_and_an_event_without_one_is_nothing() -> None:
 
 
 def test_an_error_of_a_session_that_has_one_is_joined() -> None:
-    """There is nothing new to be told."""
-    assert _is_joined(_remembering(_session(has_error=True)), _event(type="error"))
+    """Its row already records an error."""
+    assert _is_joined(_cache_with(_session(has_error=True)), _event(type="error"))
 
 
-def test_one_late_event_takes_its_whole_key_along() -> None:
+def test_one_miss_makes_all_events_of_its_key_misses() -> None:
     """Which session each of them is of depends on the others."""
-    joined = _remembering(_session()).join([_event(5), _event(60)], READ_AT)
+    joined = _cache_with(_session()).join([_event(5), _event(60)], READ_AT)
 
     assert (joined.misses, joined.latest) == ({KEY}, {})
 
 
-def test_a_session_is_read_anew_after_a_while() -> None:
-    """Its end may have been set by somebody else."""
-    active = _remembering(_session())
+def test_a_session_is_read_again_after_its_freshness_expires() -> None:
+    """Another worker may have ended it."""
+    active = _cache_with(_session())
 
     assert _is_joined(active, _event(), READ_AT + FRESH_SECONDS)
     assert not _is_joined(active, _event(), READ_AT + FRESH_SECONDS + 1)
@@ -102,18 +102,18 @@ def test_a_session_is_read_anew_after_a_while() -> None:
     assert _is_joined(active, _event(), READ_AT + 60 + FRESH_SECONDS)
 
 
-def test_a_session_that_its_client_closed_is_forgotten() -> None:
+def test_a_session_that_its_client_closed_is_dropped() -> None:
     """A manual one takes events all the same, at any date."""
-    active = _remembering(_session(), _session(closed_utc=NOON + 10 * MINUTE))
+    active = _cache_with(_session(), _session(closed_utc=NOON + 10 * MINUTE))
     assert not _is_joined(active, _event())
 
     manual = KEY._replace(is_manual=True)
-    active = _remembering(_session(key=manual, closed_utc=NOON + 10 * MINUTE))
+    active = _cache_with(_session(key=manual, closed_utc=NOON + 10 * MINUTE))
     sent = _event(6000, session_key=manual)
     assert active.join([sent], READ_AT).events == [sent]
 
 
-def test_of_several_sessions_the_latest_is_remembered() -> None:
+def test_of_several_sessions_the_latest_is_cached() -> None:
     """The next event is most likely of that one."""
     active = ActiveSessions()
     later = _session(start_utc=NOON + 60 * MINUTE, last_utc=NOON + 60 * MINUTE, start_event_id=b"\7" * 16)
@@ -122,9 +122,9 @@ def test_of_several_sessions_the_latest_is_remembered() -> None:
     assert [_is_joined(active, _event(minutes)) for minutes in (5, 61)] == [False, True]
 
 
-def test_what_is_joined_moves_the_session_only_when_it_is_stored() -> None:
+def test_joined_events_extend_the_session_only_after_the_commit() -> None:
     """A transaction that fails leaves nothing behind."""
-    active = _remembering(_session())
+    active = _cache_with(_session())
     joined = active.join([_event(11), _event(20)], READ_AT)
 
     assert not _is_joined(active, _event(30))
@@ -132,9 +132,9 @@ def test_what_is_joined_moves_the_session_only_when_it_is_stored() -> None:
     assert _is_joined(active, _event(30))
 
 
-def test_a_row_is_told_when_it_would_lag_too_far_behind() -> None:
-    """The rest is told now and then, all at once."""
-    active = _remembering(_session())
+def test_a_row_is_overdue_when_it_would_lag_too_far_behind() -> None:
+    """The other rows are flushed periodically, in one go."""
+    active = _cache_with(_session())
     little = active.join([_event(date=NOON + 10 * MINUTE + MAX_ROW_LAG)], READ_AT).latest
     much = active.join([_event(date=NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND)], READ_AT).latest
 
@@ -147,9 +147,9 @@ def test_a_row_is_told_when_it_would_lag_too_far_behind() -> None:
     assert active.overdue(active.join([_event(11)], READ_AT).latest) == []
 
 
-def test_activity_that_could_not_be_told_is_kept() -> None:
-    """Also when its session is no longer remembered, and is read again."""
-    active = _remembering(_session(), limit=1)
+def test_activity_that_could_not_be_flushed_is_kept() -> None:
+    """Even if its session is evicted and read again."""
+    active = _cache_with(_session(), limit=1)
     active.mark_stored(active.join([_event(10.2)], READ_AT).latest, ())
     for number in range(3):
         key = KEY._replace(digest=bytes([number] * 20))
@@ -163,16 +163,16 @@ def test_activity_that_could_not_be_told_is_kept() -> None:
     assert active.take_dirty() == [dirty]
 
 
-def test_where_too_much_is_untold_it_is_told_at_once() -> None:
-    """However long the telling fails, memory is bounded."""
-    active = _remembering(_session(), limit=1)
+def test_every_row_is_overdue_once_too_many_are_dirty() -> None:
+    """So memory stays bounded while flushing fails."""
+    active = _cache_with(_session(), limit=1)
     active.mark_stored(active.join([_event(10.1)], READ_AT).latest, ())
 
     assert len(active.overdue(active.join([_event(10.2)], READ_AT).latest)) == 1
 
 
-def test_a_bounded_number_is_remembered_those_used_last() -> None:
-    """A user too many only takes longer."""
+def test_the_cache_is_bounded_and_keeps_the_last_used_sessions() -> None:
+    """An evicted session costs a query."""
     keys = [KEY._replace(digest=bytes([number] * 20)) for number in range(20)]
     active = ActiveSessions(limit=5)
     for number, key in enumerate(keys):
@@ -188,4 +188,4 @@ def test_the_last_dates_there_are_are_dates_like_any() -> None:
     """Nothing is later than the last one."""
     last = datetime.max.replace(tzinfo=UTC)
 
-    assert _is_joined(_remembering(_session(last_utc=last - IDLE / 2)), _event(date=last))
+    assert _is_joined(_cache_with(_session(last_utc=last - IDLE / 2)), _event(date=last))

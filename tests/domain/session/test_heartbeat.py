@@ -1,4 +1,4 @@
-"""Heartbeats as clients write them: the id is not encoded."""
+"""Heartbeats as clients send them, with the id not encoded."""
 
 import pytest
 
@@ -33,5 +33,5 @@ from collector.domain.session.heartbeat import MAXIMUM_KEY_LENGTH, Heartbeat, pa
     ],
 )
 def test_the_session_is_what_the_events_call_it(query: str, heartbeat: Heartbeat | None) -> None:
-    """Else the session of `a+b@c.d` would never end."""
+    """Otherwise a heartbeat for `a+b@c.d` would find no session."""
     assert parse_heartbeat(query) == heartbeat

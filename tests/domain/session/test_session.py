@@ -1,4 +1,4 @@
-"""Which heartbeats a session takes, and what its start says of it."""
+"""Which heartbeats belong to a session, and what its start event shows."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -31,8 +31,8 @@ def _beat(beaten: float | None = None, closed: float | None = None) -> Beat:
     return Beat(PROJECT, b"u" * 20, *ms)
 
 
-def test_a_heartbeat_is_of_the_latest_session_that_goes_on() -> None:
-    """It is as good as an event: the session was alive then."""
+def test_a_heartbeat_belongs_to_the_latest_active_session() -> None:
+    """It counts as activity, like an event."""
     old, new = _session(-60, -50), _session(-30, 0)
 
     assert apply_beat(_beat(15), [(old, NOON), (new, NOON)])
@@ -50,7 +50,7 @@ def test_a_heartbeat_that_fits_no_session_changes_none(minutes: float) -> None:
     assert not session.is_touched
 
 
-def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
+def test_a_session_of_a_client_with_a_slow_clock_is_found_by_server_time() -> None:
     """Heartbeats carry ingest's time, events their client's."""
     slow = _session(-90, -80)
 
@@ -58,7 +58,7 @@ def test_a_session_with_a_slow_clock_is_heard_by_ours() -> None:
     assert slow.last_utc == NOON + MINUTE
 
 
-def test_a_manual_session_is_heard_after_any_silence() -> None:
+def test_a_manual_session_accepts_a_heartbeat_after_any_pause() -> None:
     """The heartbeat names it."""
     named = _session(0, 5, key=NAMED_KEY)
 
@@ -83,12 +83,12 @@ def test_a_beat_after_a_close_is_of_another_session() -> None:
     assert (session.closed_utc, session.last_utc) == (NOON + 6 * MINUTE, NOON + 6 * MINUTE)
 
 
-def test_a_start_tells_how_long_its_session_is() -> None:
+def test_a_start_shows_the_duration_of_its_session() -> None:
     """In seconds; while it goes on there is no end."""
     assert start_summary(_session(0, 1.5), is_idle=False) == (Decimal(90), {})
 
 
-def test_a_start_tells_of_an_end_and_of_errors() -> None:
+def test_a_start_shows_the_end_and_errors_of_its_session() -> None:
     """The end is when its client said so, or else the last that was heard of it."""
     closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
 
