@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of ours
+class Refusal(Exception):  # noqa: N818 - an answer to the client, not an error of the server
     """The request was refused.
 
     `title` overrides the class's title; `fields` maps a field's snake_case name to the list of its errors;
@@ -30,7 +30,7 @@ class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not a fault of
 
 
 class BadRequest(Refusal):
-    """The request cannot be understood."""
+    """The request is malformed."""
 
 
 class Unauthenticated(Refusal):
@@ -42,7 +42,7 @@ class OrganizationSuspended(Refusal):
 
 
 class MonthlyLimitReached(Refusal):
-    """The organization has as many events this month as it may have."""
+    """The organization has reached its monthly event limit."""
 
 
 class Forbidden(Refusal):
@@ -50,11 +50,11 @@ class Forbidden(Refusal):
 
 
 class NotFound(Refusal):
-    """There is nothing here."""
+    """The resource was not found."""
 
 
 class MethodNotAllowed(Refusal):
-    """The path does not take this method."""
+    """The path does not support this method."""
 
 
 class Conflict(Refusal):
@@ -78,12 +78,12 @@ class Invalid(Refusal):
 
 
 class TooManyRequests(Refusal):
-    """These are more requests than this server takes from one in a quarter of an hour."""
+    """Too many requests within a quarter of an hour."""
 
     default_retry_after_seconds = 900
 
 
 class Unavailable(Refusal):
-    """The service cannot take this right now; please repeat it."""
+    """The service is temporarily unavailable; please repeat the request."""
 
     default_retry_after_seconds = 5

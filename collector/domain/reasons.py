@@ -28,10 +28,10 @@ DISK_SHORT: Final = Reason(
     "disk_short", "The queue's disk is almost full.", refuses_all=True, retry_after_seconds=120
 )
 SUBMISSION_DISABLED: Final = Reason(
-    "submission_disabled", "This server takes no events at the moment.", refuses_all=True
+    "submission_disabled", "This server is not accepting events.", refuses_all=True
 )
 DURABILITY: Final = Reason(
-    "durability", "The queue would not keep events through a crash.", refuses_all=True, retry_after_seconds=60
+    "durability", "The queue would lose events in a crash.", refuses_all=True, retry_after_seconds=60
 )
 MEMORY_LIMIT: Final = Reason(
     "memory_limit", "The queue has no memory limit.", refuses_all=True, retry_after_seconds=60

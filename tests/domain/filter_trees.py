@@ -1,4 +1,4 @@
-"""Filter trees and how they are written: the way back from what `collector.domain.filter.parser` reads."""
+"""Hypothesis strategies for filter trees, and how a tree is written as text: the inverse of the parser."""
 
 import re
 
@@ -23,7 +23,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 
 
 def written(tree: Filter) -> str:
-    """The tree as a filter's text."""
+    """The tree written as a filter."""
     match tree:
         case Everything():
             return "*"
@@ -78,12 +78,12 @@ def terms(draw: st.DrawFn) -> Term:
 
 @st.composite
 def ranges(draw: st.DrawFn) -> Range:
-    """With any ends."""
+    """Ranges with any combination of bounds."""
     bounds = st.none() | st.builds(Bound, TEXTS, st.booleans())
     return Range(draw(bounds), draw(bounds))
 
 
-def _partitions() -> st.SearchStrategy[Filter]:
+def _conditions() -> st.SearchStrategy[Filter]:
     names = st.sampled_from(NAMES)
     return (
         st.just(Everything())
@@ -98,4 +98,4 @@ def _branches(children: st.SearchStrategy[Filter]) -> st.SearchStrategy[Filter]:
     return st.builds(Not, children) | st.builds(And, some) | st.builds(Or, some)
 
 
-trees = st.recursive(_partitions(), _branches, max_leaves=12)
+trees = st.recursive(_conditions(), _branches, max_leaves=12)

@@ -1,5 +1,3 @@
-"""Ids that are unique over ingest processes, ordered by acceptance, and the same on a replay."""
-
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -11,8 +9,7 @@ from collector.domain.ids import PostIds, accepted_at, event_id, lowest_id, pars
 NOW_MS = 1_760_000_000_123
 
 
-def test_a_post_id_is_a_version_7_uuid_of_its_moment() -> None:
-    """Any tool can read the time of acceptance from it."""
+def test_a_post_id_is_a_version_7_uuid_of_its_time_of_acceptance() -> None:
     made = PostIds().next(NOW_MS)
 
     assert UUID(bytes=made).version == 7
@@ -21,7 +18,7 @@ def test_a_post_id_is_a_version_7_uuid_of_its_moment() -> None:
 
 
 def test_ids_grow_within_a_millisecond_and_when_the_clock_steps_back() -> None:
-    """Order of acceptance is order of ids, also for more posts than the counter holds."""
+    """Even if more posts arrive in a millisecond than the counter can hold."""
     ids = PostIds()
 
     made = [ids.next(NOW_MS) for _ in range(5000)] + [ids.next(NOW_MS - 1000) for _ in range(10)]
@@ -31,12 +28,11 @@ def test_ids_grow_within_a_millisecond_and_when_the_clock_steps_back() -> None:
 
 
 def test_two_ingest_processes_make_different_ids_in_the_same_millisecond() -> None:
-    """42 random bits keep ingest processes apart."""
     assert PostIds().next(NOW_MS) != PostIds().next(NOW_MS)
 
 
-def test_the_place_fills_the_last_20_bits() -> None:
-    """The first event has its post's id; all of a post's events sort between this post and the next."""
+def test_the_index_of_an_event_is_in_the_last_20_bits() -> None:
+    """The first event has its post's id; all events of a post sort before the next post."""
     ids = PostIds()
     first, second = ids.next(NOW_MS), ids.next(NOW_MS)
 
@@ -45,8 +41,7 @@ def test_the_place_fills_the_last_20_bits() -> None:
     assert first < event_id(first, (1 << 20) - 1) < second
 
 
-def test_a_partition_begins_with_the_smallest_id_of_its_moment() -> None:
-    """Everything accepted from midnight on is at or above the boundary, everything before is below."""
+def test_the_lowest_id_of_a_moment_separates_earlier_from_later_ids() -> None:
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     boundary = lowest_id(midnight)
 
@@ -69,13 +64,12 @@ def test_a_partition_begins_with_the_smallest_id_of_its_moment() -> None:
         pytest.param("0199c7e6-f800-7abc-8def-0123456789ab", None, id="with hyphens"),
     ],
 )
-def test_a_path_names_an_id_of_ours_or_none(text: str, expected: UUID | None) -> None:
-    """What meets the route constraint and is no id of ours exists nowhere."""
+def test_only_32_hex_characters_are_an_id(text: str, expected: UUID | None) -> None:
     assert parse_uuid(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("text", "is_one"),
+    ("text", "is_valid"),
     [
         ("a" * 8, True),
         ("A-1" * 30, True),
@@ -86,6 +80,5 @@ def test_a_path_names_an_id_of_ours_or_none(text: str, expected: UUID | None) ->
         ("٣" * 9, False),
     ],
 )
-def test_reference_ids_have_8_to_100_letters_digits_or_hyphens(text: str, is_one: bool) -> None:  # noqa: FBT001
-    """The rule of contract 3.5."""
-    assert ids.is_reference_id(text) is is_one
+def test_reference_ids_have_8_to_100_letters_digits_or_hyphens(text: str, is_valid: bool) -> None:  # noqa: FBT001
+    assert ids.is_reference_id(text) is is_valid

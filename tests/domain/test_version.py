@@ -1,5 +1,3 @@
-"""Versions are compared as people read them."""
-
 import pytest
 
 from collector.domain.version import is_older, is_version
@@ -12,10 +10,9 @@ ORDERED = [
 ]
 
 
-@pytest.mark.parametrize("place", range(len(ORDERED) - 1))
-def test_versions_have_an_order(place: int) -> None:
-    """Numbers as numbers, and a pre-release before its release: among them SemVer's own examples."""
-    older, newer = ORDERED[place : place + 2]
+@pytest.mark.parametrize("index", range(len(ORDERED) - 1))
+def test_versions_are_ordered_as_semver_demands(index: int) -> None:
+    older, newer = ORDERED[index : index + 2]
 
     assert is_older(older, newer)
     assert not is_older(newer, older)
@@ -35,18 +32,15 @@ def test_versions_have_an_order(place: int) -> None:
         pytest.param("1.2.3 (of Monday)", "1.2.3", id="a remark"),
     ],
 )
-def test_some_spellings_are_one_version(one: str, other: str) -> None:
-    """Neither is older than the other."""
+def test_some_spellings_are_the_same_version(one: str, other: str) -> None:
     assert not is_older(one, other)
     assert not is_older(other, one)
 
 
-def test_no_version_is_the_oldest() -> None:
-    """Of an event that names none nobody knows that it is new."""
+def test_a_missing_version_is_the_oldest() -> None:
     assert is_older(None, "0.1")
 
 
 @pytest.mark.parametrize("text", ["garbage", "", "-1", "v", ".5", "9999999999", "\u0661.\u0662"])
-def test_what_has_no_place_among_versions_is_none(text: str) -> None:
-    """So nothing can be fixed in it."""
+def test_other_texts_are_no_version(text: str) -> None:
     assert not is_version(text)

@@ -25,9 +25,7 @@ async def test_posts_are_402_and_everything_else_goes_on(redis_url: str, key_pre
         settings = await ingest.request("GET", "/api/v2/projects/config")
 
         assert [posted.status, submitted.status, settings.status] == [402, 402, 200]
-        assert (await posted.json())[
-            "title"
-        ] == "The organization has as many events this month as it may have."
+        assert (await posted.json())["title"] == "The organization has reached its monthly event limit."
         assert await ingest.queued() == []
 
 

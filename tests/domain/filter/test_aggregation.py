@@ -1,5 +1,3 @@
-"""Aggregations are read into trees, or refused with a sentence."""
-
 from datetime import timedelta
 
 import pytest
@@ -18,8 +16,8 @@ from collector.domain.filter.aggregation import (
 )
 
 
-def test_what_is_nested_is_found_where_it_was() -> None:
-    """As the official server's own pages ask."""
+def test_nested_aggregations_keep_their_structure() -> None:
+    """The aggregations that the official server's own pages send."""
     date, stacks, first, total = parse_aggregations(
         "date:(date~1d cardinality:stack sum:count~1) cardinality:stack"
         " terms:(first @include:true) sum:count~1"
@@ -57,8 +55,7 @@ def test_what_is_nested_is_found_where_it_was() -> None:
         ("date:date~day", timedelta(days=1), ""),
     ],
 )
-def test_intervals_are_lengths_or_the_calendars(text: str, length: timedelta | None, unit: str) -> None:
-    """One letter depends on its case: `M` is a month, `m` a minute."""
+def test_an_interval_is_a_length_or_a_calendar_unit(text: str, length: timedelta | None, unit: str) -> None:
     (part,) = parse_aggregations(text)
 
     interval = bucket_interval(part)
@@ -67,16 +64,15 @@ def test_intervals_are_lengths_or_the_calendars(text: str, length: timedelta | N
     assert (interval.length, interval.unit) == (length, unit)
 
 
-def test_days_may_begin_elsewhere() -> None:
-    """By the reader's distance from UTC, and by an offset of the buckets."""
+def test_days_can_begin_at_an_offset() -> None:
+    """At the client's UTC offset, or at an offset of the buckets."""
     zone, moved = parse_aggregations("date:date^+2h date:(date~1d -@offset:90m)")
 
     assert bucket_interval(zone) == Interval(offset=timedelta(hours=2))
     assert moved.options.shift == timedelta(minutes=-90)
 
 
-def test_terms_have_options() -> None:
-    """Keys as they are answered; what is given twice adds up."""
+def test_options_of_terms_are_normalized_and_accumulate() -> None:
     (first, value, type_) = parse_aggregations(
         "terms:(first @include:TRUE) terms:(value @exclude:+07.50 @exclude:-0)"
         ' terms:(type~5^2 @include:"a \\"b\\"" @include:c @missing:none)'
@@ -88,8 +84,7 @@ def test_terms_have_options() -> None:
     assert (term_limit(type_), parse_aggregations("terms:(type @min:3)")[0].options.least) == (5, 3)
 
 
-def test_terms_have_a_size() -> None:
-    """Ten when nothing is said, and never too many."""
+def test_the_number_of_terms_has_a_default_and_a_maximum() -> None:
     assert [
         term_limit(part) for part in parse_aggregations("terms:type terms:tags~25 terms:source~999999999")
     ] == [
@@ -188,8 +183,7 @@ def test_terms_have_a_size() -> None:
         pytest.param("x" * 3000, "The aggregations are too long", id="too long"),
     ],
 )
-def test_what_cannot_be_found_out_is_refused(text: str, sentence: str) -> None:
-    """With what is wrong."""
+def test_invalid_aggregations_are_rejected_with_a_reason(text: str, sentence: str) -> None:
     with pytest.raises(BadRequest) as refusal:
         parse_aggregations(text)
 
@@ -201,8 +195,7 @@ PARTS = _TEXT.split()
 
 
 @given(st.lists(st.sampled_from(PARTS)).map("".join))
-def test_any_text_is_aggregations_or_a_refusal(text: str) -> None:
-    """Nothing else comes of it."""
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     try:
         found = parse_aggregations(text)
     except BadRequest:

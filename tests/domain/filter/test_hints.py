@@ -1,5 +1,3 @@
-"""What would find nothing in silence is found before, with what is probably meant."""
-
 import pytest
 
 from collector.domain.filter.fields import ALIASES, FIELDS
@@ -27,7 +25,6 @@ from collector.domain.filter.parser import parse_filter
 def test_an_unknown_field_is_named_with_the_nearest_known_one(
     text: str, name: str, nearest: str | None
 ) -> None:
-    """Wherever it stands in the filter."""
     assert find_unknown_fields(parse_filter(text)) == (UnknownField(name, nearest),)
     (sentence,) = filter_hints(parse_filter(text))
     assert sentence.startswith(
@@ -48,8 +45,7 @@ def test_an_unknown_field_is_named_with_the_nearest_known_one(
         "",
     ],
 )
-def test_what_may_find_something_has_no_hint(text: str) -> None:
-    """Data of the senders' own is theirs to name, and words are words."""
+def test_filters_that_may_match_have_no_hint(text: str) -> None:
     assert find_unknown_fields(parse_filter(text)) == ()
     assert filter_hints(parse_filter(text)) == ()
 
@@ -67,13 +63,11 @@ def test_what_may_find_something_has_no_hint(text: str) -> None:
         ),
     ],
 )
-def test_other_common_slips_have_a_hint(text: str, sentence: str) -> None:
-    """Each is an empty answer, else."""
+def test_other_common_mistakes_have_a_hint(text: str, sentence: str) -> None:
     assert filter_hints(parse_filter(text)) == (sentence,)
 
 
-def test_hints_are_few_and_short() -> None:
-    """However long the filter is; each once."""
+def test_hints_are_few_and_short_and_not_repeated() -> None:
     names = " ".join(f"{'x' * 300}{number}:1" for number in range(20))
 
     assert len(filter_hints(parse_filter("msg:a msg:b"))) == 1
@@ -82,8 +76,7 @@ def test_hints_are_few_and_short() -> None:
     assert max(map(len, hints)) < 200
 
 
-def test_other_lists_have_fields_of_their_own() -> None:
-    """Projects have a name; events have none."""
+def test_lists_of_projects_have_other_fields_than_events() -> None:
     assert filter_hints(parse_filter("name:shop created:>2026-01-01"), PROJECT_FIELDS) == ()
     (unknown,) = find_unknown_fields(parse_filter("nmae:shop"), PROJECT_FIELDS)
     assert unknown == UnknownField("nmae", "name")

@@ -1,5 +1,3 @@
-"""What a filter's value means depends on the field that it is for."""
-
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -7,7 +5,6 @@ import pytest
 
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.errors import BadRequest
-from collector.domain.filter import predicates
 from collector.domain.filter.fields import (
     ALIASES,
     DEFAULT_FIELDS,
@@ -30,6 +27,7 @@ from collector.domain.filter.predicates import (
     NumberBetween,
     Predicate,
     VersionBetween,
+    predicate_for,
 )
 from collector.domain.filter.tree import Match, Wildcard
 from collector.domain.filter.words import folded
@@ -40,16 +38,16 @@ DAY = DateBetween(datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, tzi
 TWELVE = NumberBetween(Decimal(12), Decimal(12))
 
 
-def meaning(text: str) -> Predicate:
-    """Of a filter of one field and one value."""
+def predicate(text: str) -> Predicate:
+    """The predicate of a filter with one field and one value."""
     match parse_filter(text):
         case Match(str(name), value) if (field := resolve_field(name)) is not None:
-            return predicates.predicate_for(field, value, CLOCK)
+            return predicate_for(field, value, CLOCK)
     raise AssertionError(text)
 
 
 @pytest.mark.parametrize(
-    ("text", "test"),
+    ("text", "expected"),
     [
         pytest.param("reference:Order-1", IsText(("Order-1",), is_folded=False), id="to the letter"),
         pytest.param("type:ERROR", IsText(("error",), is_folded=True), id="in any case"),
@@ -73,9 +71,8 @@ def meaning(text: str) -> Predicate:
         pytest.param("message:!", IsText(("!",), is_folded=True), id="no word in it is the whole text"),
     ],
 )
-def test_a_value_means_what_its_field_can_have(text: str, test: Predicate) -> None:
-    """And nothing else."""
-    assert meaning(text) == test
+def test_the_kind_of_a_field_decides_how_its_value_is_compared(text: str, expected: Predicate) -> None:
+    assert predicate(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -85,25 +82,24 @@ def test_a_value_means_what_its_field_can_have(text: str, test: Predicate) -> No
         ("18446744073709551617", "18446744073709551617"), ("-2.5e-9999", "-2.5e-9999"),
     ],
 )  # fmt: skip
-def test_a_number_is_meant_in_every_spelling(text: str, number: str) -> None:
-    """As a value, a bound and in data, where it may be a text as well."""
+def test_numbers_have_many_spellings(text: str, number: str) -> None:
+    """As a value, as a bound and in data, where the value may also be text."""
     exactly = NumberBetween(Decimal(number), Decimal(number))
-    assert meaning(f"value:{text}") == exactly
-    assert meaning(f"value:>={text}") == meaning(f"value:[{text} TO *]")
-    assert meaning(f"value:>={text}") == NumberBetween(Decimal(number), None)
-    assert meaning(f"value:[{text} TO {text}]") == exactly
-    assert meaning(f"data.n:{text}") == AnyOf((IsText((text.lower(),), is_folded=True), exactly))
-    assert meaning(f"data.n:<{text}") == NumberBetween(None, Decimal(number), includes_high=False)
+    assert predicate(f"value:{text}") == exactly
+    assert predicate(f"value:>={text}") == predicate(f"value:[{text} TO *]")
+    assert predicate(f"value:>={text}") == NumberBetween(Decimal(number), None)
+    assert predicate(f"value:[{text} TO {text}]") == exactly
+    assert predicate(f"data.n:{text}") == AnyOf((IsText((text.lower(),), is_folded=True), exactly))
+    assert predicate(f"data.n:<{text}") == NumberBetween(None, Decimal(number), includes_high=False)
 
 
 @pytest.mark.parametrize(
     "text", ["NaN", "Infinity", "-inf", "1_000", "0x1f", "1e", "e3", ".", "\uff11", "1e99999"]
 )
-def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
-    """Also what other languages take for one; and a number is bounded, as those of events are."""
-    assert meaning(f"data.n:{text}") == IsText((text.lower(),), is_folded=True)
+def test_other_texts_are_no_number(text: str) -> None:
+    assert predicate(f"data.n:{text}") == IsText((text.lower(),), is_folded=True)
     with pytest.raises(BadRequest, match="is not a number"):
-        meaning(f"value:{text}")
+        predicate(f"value:{text}")
 
 
 @pytest.mark.parametrize(
@@ -115,16 +111,14 @@ def test_what_is_no_number_is_a_text_or_refused(text: str) -> None:
         ("ip:unknown", ["unknown"]),
     ],
 )
-def test_an_address_is_found_in_each_spelling(text: str, spellings: list[str]) -> None:
-    """Programs write an IPv4 address as their socket shows it."""
-    found = meaning(text)
-    tests = found.predicates if isinstance(found, AnyOf) else (found,)
-    assert [one.words for one in tests if isinstance(one, HasWords)] == [((one,),) for one in spellings]
+def test_an_address_matches_each_of_its_spellings(text: str, spellings: list[str]) -> None:
+    found = predicate(text)
+    predicates = found.predicates if isinstance(found, AnyOf) else (found,)
+    assert [one.words for one in predicates if isinstance(one, HasWords)] == [((one,),) for one in spellings]
 
 
-def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
-    """With wildcards, too."""
-    found = meaning("ip:10.0.*")
+def test_the_beginning_of_an_address_matches_mapped_addresses() -> None:
+    found = predicate("ip:10.0.*")
     assert isinstance(found, AnyOf)
     assert [one.words for one in found.predicates if isinstance(one, HasWords)] == [
         (("10.0.", Wildcard.ANY),),
@@ -132,20 +126,19 @@ def test_the_beginning_of_an_address_finds_mapped_ones() -> None:
     ]
 
 
-def test_words_are_cut_at_the_fields_own_separators() -> None:
-    """A wildcard belongs to its word; an address finds who is called by its first part."""
-    words = meaning("source:Shop.Orders-*,Save")
+def test_terms_are_split_at_the_separators_of_their_field() -> None:
+    """A wildcard belongs to its word; an e-mail address also matches its local part."""
+    words = predicate("source:Shop.Orders-*,Save")
     assert isinstance(words, HasWords)
     assert words.words == (("shop",), ("orders-", Wildcard.ANY), ("save",))
 
-    address = meaning("user:Me@example.com")
+    address = predicate("user:Me@example.com")
     assert isinstance(address, AnyOf)
     assert address.predicates[1] == IsText(("me",), is_folded=True)
-    assert isinstance(meaning("user:me@*"), HasWords)
+    assert isinstance(predicate("user:me@*"), HasWords)
 
 
-def test_every_name_leads_to_a_field() -> None:
-    """In any case; what is unknown leads nowhere, what is a sender's own to its data."""
+def test_names_of_fields_are_case_insensitive() -> None:
     assert all(resolve_field(name.upper()) in FIELDS.values() for name in (*FIELDS, *ALIASES))
     assert set(DEFAULT_FIELDS) <= set(FIELDS.values())
     assert resolve_field("colour") is None
@@ -153,13 +146,12 @@ def test_every_name_leads_to_a_field() -> None:
     assert resolve_field("ref.") is None
 
 
-def test_a_session_is_named_in_one_way_only() -> None:
-    """As its events name it; other references are members of data, in whatever case they are written."""
+def test_only_the_session_reference_is_an_exact_member() -> None:
     assert resolve_field("REF.Session") == Field(Kind.EXACT, (Member(("@ref:session",)),))
     assert resolve_field("ref.Parent") == Field(Kind.EXACT, (NamedMember("@ref:Parent"),))
 
 
 @pytest.mark.parametrize(("text", "low"), [("ABC", "abc"), ("GRÖSSE", "grösse"), ("İx", "ix"), ("ß", "ß")])
 def test_case_is_folded_character_by_character(text: str, low: str) -> None:
-    """So that a text never gets longer or shorter."""
+    """The length of a text must not change."""
     assert folded(text) == low

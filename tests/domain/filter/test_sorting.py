@@ -1,5 +1,3 @@
-"""Orders of lists, and places in them, as they stand in requests and links."""
-
 import base64
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,8 +20,8 @@ TEXTS = parse_order("type,source")
 @pytest.mark.parametrize(
     ("text", "order"),
     [
-        pytest.param("", NEWEST_FIRST, id="nothing is the newest first"),
-        pytest.param("-date", NEWEST_FIRST, id="said"),
+        pytest.param("", NEWEST_FIRST, id="by default the newest first"),
+        pytest.param("-date", NEWEST_FIRST, id="the newest first"),
         pytest.param(" Date ", Order((Key("date", is_descending=False),)), id="the oldest first"),
         pytest.param(
             "+value,-created_utc",
@@ -32,21 +30,18 @@ TEXTS = parse_order("type,source")
         ),
     ],
 )
-def test_an_order_is_what_its_names_say(text: str, order: Order) -> None:
-    """The first one decides first."""
+def test_sort_is_parsed_into_keys(text: str, order: Order) -> None:
     assert parse_order(text) == order
     assert order.reversed.reversed == order
     assert order.reversed != order
 
 
-@pytest.mark.parametrize(
-    "text", ["colour", "date,date", "date,-date", "date,value,count,type", "-", "--date,"]
-)
-def test_what_is_no_order_is_refused_or_read(text: str) -> None:
-    """`--date` is forgiven, the others are not."""
-    if text == "--date,":
-        assert parse_order(text) == NEWEST_FIRST
-        return
+def test_repeated_signs_and_empty_names_are_tolerated() -> None:
+    assert parse_order("--date,") == NEWEST_FIRST
+
+
+@pytest.mark.parametrize("text", ["colour", "date,date", "date,-date", "date,value,count,type", "-"])
+def test_other_texts_are_no_order(text: str) -> None:
     with pytest.raises(BadRequest, match="The parameter `sort`"):
         parse_order(text)
 
@@ -56,22 +51,20 @@ def test_what_is_no_order_is_refused_or_read(text: str) -> None:
     value=st.decimals(allow_nan=False, min_value=-(10**30), max_value=10**30) | st.just(Decimal("-Infinity")),
     count=st.integers(-(2**31), 2**31 - 1),
 )
-def test_a_place_survives_its_link(date: datetime, value: Decimal, count: int) -> None:
-    """Every digit of it."""
-    place = Cursor((date, value, count), ID)
+def test_a_cursor_survives_its_token(date: datetime, value: Decimal, count: int) -> None:
+    cursor = Cursor((date, value, count), ID)
 
-    assert parse_cursor(place.token, ALL, "after") == place
+    assert parse_cursor(cursor.token, ALL, "after") == cursor
 
 
 STORABLE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
 
 
 @given(st.lists(STORABLE, min_size=2, max_size=2))
-def test_texts_survive_it_too(texts: list[str]) -> None:
-    """Whatever they hold."""
-    place = Cursor(tuple(texts), ID)
+def test_a_cursor_of_texts_survives_its_token(texts: list[str]) -> None:
+    cursor = Cursor(tuple(texts), ID)
 
-    assert parse_cursor(place.token, TEXTS, "after") == place
+    assert parse_cursor(cursor.token, TEXTS, "after") == cursor
 
 
 @pytest.mark.parametrize(
@@ -88,8 +81,7 @@ def test_texts_survive_it_too(texts: list[str]) -> None:
         pytest.param(parse_order("source"), ["\0"], id="no text of a store"),
     ],
 )
-def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any]) -> None:
-    """Somebody made it up, or asks in another order."""
+def test_a_forged_cursor_or_one_of_another_order_is_rejected(order: Order, values: list[Any]) -> None:
     token = base64.urlsafe_b64encode(orjson.dumps([*values, ID.hex])).decode()
 
     with pytest.raises(BadRequest, match="The parameter `before` is not a cursor"):
@@ -97,7 +89,6 @@ def test_what_is_no_place_in_the_order_is_refused(order: Order, values: list[Any
 
 
 @given(st.text(max_size=40) | st.binary(max_size=40).map(base64.urlsafe_b64encode).map(bytes.decode))
-def test_any_text_is_a_place_or_refused(text: str) -> None:
-    """Nothing else comes of it."""
+def test_arbitrary_texts_are_no_cursor(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_cursor(text, NEWEST_FIRST, "after")

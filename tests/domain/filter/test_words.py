@@ -1,5 +1,3 @@
-"""What a word is, and how case is folded: over all characters that there are."""
-
 import re
 import sys
 import unicodedata
@@ -23,11 +21,11 @@ CHARACTERS = [
     for code in range(128, sys.maxunicode + 1)
     if unicodedata.category(chr(code)) not in {"Cn", "Cs"}
 ]
-"""Beyond ASCII, as far as this Python knows them."""
+"""Every character beyond ASCII that this version of Python knows."""
 
 
 def kind(character: str) -> str:
-    """By the categories of Unicode: a separator, a mark of any script, an ideograph, or else a letter."""
+    """The kind by Unicode category: a separator, a mark of every script, an ideograph, or else a letter."""
     category, name = unicodedata.category(character), unicodedata.name(character, "")
     if category[0] == "M":
         return "mark" if name.startswith(("COMBINING ", "VARIATION SELECTOR-", "IDEOGRAPHIC ")) else "letter"
@@ -37,8 +35,7 @@ def kind(character: str) -> str:
     return "letter" if character == "\N{RIGHT SINGLE QUOTATION MARK}" else "separator"
 
 
-def test_the_tables_are_the_categories_of_unicode() -> None:
-    """Of all characters that this Python knows; later ones are in the tables, too."""
+def test_the_tables_agree_with_the_categories_of_unicode() -> None:
     tables = {
         name: re.compile(f"[{table}]")
         for name, table in {"separator": SEPARATORS, "mark": MARKS, "ideograph": IDEOGRAPHS}.items()
@@ -72,13 +69,11 @@ def test_the_tables_are_the_categories_of_unicode() -> None:
         ("\u0301", []),
     ],
 )
-def test_words_of_any_script_are_found(text: str, words: list[str]) -> None:
-    """Everything but letters, digits, marks and an inner apostrophe ends them; ideographs stand alone."""
+def test_texts_of_any_script_are_split_into_words(text: str, words: list[str]) -> None:
     assert split_words((text,), ANY_SEPARATOR) == tuple((word,) for word in words)
 
 
-def test_beyond_ascii_all_fields_have_one_rule() -> None:
-    """In ASCII each has its own."""
+def test_fields_differ_only_in_their_ascii_separators() -> None:
     assert split_words(("a-b’c—d.e",), SOURCE_SEPARATORS) == (("a-b’c",), ("d",), ("e",))
 
 
@@ -94,12 +89,11 @@ def test_beyond_ascii_all_fields_have_one_rule() -> None:
     ],
 )
 def test_a_wildcard_belongs_to_the_word_next_to_it(pieces: Pieces, words: list[Pieces]) -> None:
-    """Also where that is an ideograph."""
     assert split_words(pieces, ANY_SEPARATOR) == tuple(words)
 
 
 def test_case_is_folded_one_character_at_a_time() -> None:
-    """So that a text never gets longer or shorter; what is folded stays what it is."""
+    """Neither the length of a text nor the kind of its characters may change."""
     assert folded("ÄRGER МИР İSTANBUL ΣΑΣ ß ẞ Ǆ") == "ärger мир istanbul σασ ß ß ǆ"
     for character in CHARACTERS:
         assert len(folded(character)) == 1
@@ -107,8 +101,7 @@ def test_case_is_folded_one_character_at_a_time() -> None:
             assert kind(folded(character)) == kind(character)
 
 
-def test_only_capitals_that_are_new_are_left_to_the_store() -> None:
-    """Whatever Python this is: an older one folds all others just so."""
+def test_only_late_capitals_are_left_to_the_store() -> None:
     unfolded = [character for character in CHARACTERS if folded(character) == character != character.lower()]
     assert all(map(is_folded_by_store, unfolded))
     assert not is_folded_by_store("ÄRGER МИР İ" + SEPARATORS + MARKS + IDEOGRAPHS)
