@@ -39,7 +39,7 @@ class Servers:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What looks back on a whole run comes last."""
+    """Run the tests that look back on a whole run last."""
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
@@ -64,7 +64,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 
 
 async def _keeps_promise(redis_url: str) -> bool:
-    """A given server may have no `maxmemory`, or fsync less; then that has to be accepted."""
+    """A given server may lack `maxmemory` or fsync less; then tests use relaxed durability."""
     async with Redis.from_url(redis_url) as redis, asyncio.timeout(30):
         found = await durability_of(redis)
     return found.keeps_promise and found.maxmemory_bytes > 0
@@ -72,7 +72,7 @@ async def _keeps_promise(redis_url: str) -> bool:
 
 @pytest.fixture(scope="session")
 async def migrated_template(servers: Servers) -> AsyncIterator[str]:
-    """A migrated database that nobody uses: the others are copies of it."""
+    """A migrated database that is only the template of the others."""
     async with _database(servers, template="template0") as (name, url):
         await migrate(url)
         yield name
@@ -80,14 +80,14 @@ async def migrated_template(servers: Servers) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def empty_database_url(servers: Servers) -> AsyncIterator[str]:
-    """A database of this test's own, not yet migrated."""
+    """A separate database for this test, not yet migrated."""
     async with _database(servers, template="template0") as (_, url):
         yield url
 
 
 @pytest.fixture
 async def database_url(servers: Servers, migrated_template: str) -> AsyncIterator[str]:
-    """A migrated database of this test's own."""
+    """A separate migrated database for this test."""
     async with _database(servers, template=migrated_template) as (_, url):
         yield url
 

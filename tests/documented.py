@@ -1,6 +1,6 @@
-"""Whether answers are as the document says; every answer that the tests of the api and ingest get is asked.
+"""Checks every answer that tests get from ingest and the api against the OpenAPI document.
 
-What was met is kept, so that the last test of a run can tell which documented answer never came.
+It records each answer seen, so that the last test of a run can list documented answers that never came.
 """
 
 import re
@@ -22,7 +22,7 @@ MET: Final[set[tuple[str, str, int]]] = set()
 
 
 def check_answer(method: str, url: str, status: int, content_type: str, body: bytes) -> None:
-    """Fail for an answer that the document does not know; what is no operation of it is nobody's business."""
+    """Fail for an answer that the document does not know; ignore requests that are not operations of it."""
     template = _template_of(method, URL(url).path)
     operation = DOCUMENT["paths"].get(template, {}).get(method.lower())
     if operation is None or status == HTTPStatus.INTERNAL_SERVER_ERROR:  # a bug is no operation's answer
@@ -45,7 +45,7 @@ def _template_of(method: str, path: str) -> str:
 
 @cache
 def _patterns() -> dict[str, re.Pattern[str]]:
-    """What paths look like, those without parameters first."""
+    """Patterns of the paths, those with the fewest parameters first."""
     return {
         template: re.compile(_pattern(template, operations))
         for template, operations in sorted(DOCUMENT["paths"].items(), key=lambda item: item[0].count("{"))
@@ -70,7 +70,7 @@ def _validator(template: str, method: str, status: int, media_type: str) -> Draf
 
 @cache
 def _closed_schemas() -> dict[str, Any]:
-    """Answers hold nothing that the document does not name; requests may."""
+    """Schemas that allow no undocumented members: answers must not have any, requests may."""
     return {
         name: {**schema, "additionalProperties": False} if "properties" in schema else schema
         for name, schema in DOCUMENT["components"]["schemas"].items()

@@ -1,4 +1,4 @@
-"""Values that are valid as they stand; a test names only what it is about."""
+"""Valid default values; a test names only what it is about."""
 
 from typing import Any
 

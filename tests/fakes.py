@@ -34,12 +34,12 @@ class FakeClock:
 
 
 def clock_of(now: datetime) -> FakeClock:
-    """One that stands at this time."""
+    """A clock that stands at this time."""
     return FakeClock(round(now.timestamp() * 1000))
 
 
 class FakePostSink:
-    """Keeps batches in memory. Hold `gate` to keep writes under way; `failures` are raised one by one."""
+    """Keeps batches in memory. Hold `gate` to keep writes in flight; `failures` are raised one by one."""
 
     def __init__(self) -> None:
         self.appended: list[tuple[int, PostBatch]] = []
@@ -90,7 +90,7 @@ class FakeTokenProjection:
         return bool(self._channels)
 
     def announce(self, eviction: Eviction | None = Eviction(EVERYTHING)) -> None:  # noqa: B008 - frozen
-        """Tell every follower."""
+        """Send the eviction to every follower."""
         for channel in self._channels:
             channel.put_nowait(eviction)
 

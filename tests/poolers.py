@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of a test's database. Where there is none, its tests are skipped and say so."""
+"""A real PgBouncer in front of a test's database. Without one its tests are skipped with that reason."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ class Pooler:
         return f"postgresql://{user}:{password}@127.0.0.1:{self._port}{self._server.path}"
 
     async def start(self, mode: str, **settings: object) -> None:
-        """Start it, in place of the one that runs."""
+        """Start it, replacing the running one."""
         await self.stop()
         self._configure(mode, settings)
         self._process = await asyncio.create_subprocess_exec(
@@ -49,7 +49,7 @@ class Pooler:
         await until(self._listens)
 
     async def switch(self, mode: str) -> None:
-        """Change the mode of the one that runs, below the clients that are connected."""
+        """Change the mode of the running pooler while clients are connected."""
         assert self._process is not None
         self._configure(mode, {})
         seen = self._log.count("got SIGHUP")
@@ -61,7 +61,7 @@ class Pooler:
         await until(is_read)
 
     async def stop(self) -> None:
-        """Cut its clients off and end it."""
+        """Disconnect its clients and stop it."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             async with asyncio.timeout(10):

@@ -1,6 +1,6 @@
-"""A real server of the queue in the states that it can be in: every one ends with its block.
+"""A real queue server in each of its possible states; a state ends with its block.
 
-Each takes a client for an operator, whom no state keeps out.
+Each takes the client of an operator, whom no state locks out.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ State = Callable[["Operator"], AbstractAsyncContextManager[None]]
 
 
 class Operator:
-    """Who puts a server into its states; with a user of his own, whose rights do not change."""
+    """Puts a server into its states, as a separate user whose rights do not change."""
 
     def __init__(self, service: Valkey) -> None:
         address = urlsplit(service.url)
@@ -50,7 +50,7 @@ class Operator:
 
 
 class ClusterNode(Valkey):
-    """One with the whole of a cluster's slots, once they are assigned."""
+    """A node with all of a cluster's slots, once they are assigned."""
 
     async def prepare(self) -> Program:
         """The same server, in a cluster."""
@@ -58,7 +58,7 @@ class ClusterNode(Valkey):
 
 
 class SlowlyLoading(Valkey):
-    """One that takes a while for every key that it loads."""
+    """A server that loads every key slowly."""
 
     async def prepare(self) -> Program:
         """The same server, only slower to start."""
@@ -114,7 +114,7 @@ async def read_only(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def master_down(operator: Operator) -> AsyncIterator[None]:
-    """The same, and it tells nothing that may be old."""
+    """The same, refusing to serve stale data."""
     await operator.set(replica_serve_stale_data="no")
     async with read_only(operator):
         yield
@@ -206,7 +206,7 @@ async def evicting(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def cluster_down(operator: Operator) -> AsyncIterator[None]:
-    """A node of a cluster whose slots nobody has."""
+    """A node of a cluster whose slots are not assigned."""
     await operator.redis.execute_command("CLUSTER", "DELSLOTSRANGE", 0, 16383)
     await until(lambda: _replies(operator, "CLUSTERDOWN"), what="CLUSTERDOWN")
     yield
@@ -214,7 +214,7 @@ async def cluster_down(operator: Operator) -> AsyncIterator[None]:
 
 
 async def assign_slots(operator: Operator) -> None:
-    """Give the node all of the slots, and wait until it says that it serves them."""
+    """Assign all slots to the node, and wait until it serves them."""
     await operator.redis.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
     await until(lambda: _writes(operator), what="a cluster that is up")
 

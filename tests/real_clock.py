@@ -1,7 +1,7 @@
-"""The time that it really is, for tests in which a server's own clock or a client's decides.
+"""The real time, for tests in which the clock of a server or a client decides.
 
-All else happens on a set day (`tests.database.rows.today`, `tests.factories.ACCEPTED_MS`): a test that reads
-the calendar fails on some days of it.
+All other tests use a fixed day (`tests.database.rows.today`, `tests.factories.ACCEPTED_MS`): a test that
+reads the calendar fails on some days.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -25,7 +25,7 @@ async def until(
 async def until_equal(
     answer: Callable[[], Awaitable[object]], expected: object, seconds: float = 10.0
 ) -> None:
-    """Return as soon as `answer` gives what is expected."""
+    """Return as soon as `answer` returns the expected value."""
 
     async def is_equal() -> bool:
         return await answer() == expected

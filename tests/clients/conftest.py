@@ -18,7 +18,7 @@ from tests.end_to_end.running import RunningUp, started_up
 
 @pytest.fixture(scope="session")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """One collector for all of these tests; in the end all that they sent is accounted for."""
+    """One collector for all of these tests; at the end the audit must add up."""
     async with started_up(tmp_path_factory.mktemp("clients") / "data") as up:
         await up.until_ready()
         yield up
@@ -29,7 +29,7 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningU
 
 @pytest.fixture
 async def api(up: RunningUp) -> AsyncIterator[aiohttp.ClientSession]:
-    """Somebody who may read and change settings."""
+    """A session that may read and change settings."""
     headers = {"Authorization": f"Bearer {up.ready.user_token}"}
     timeout = aiohttp.ClientTimeout(total=30)
     async with aiohttp.ClientSession(up.ready.url, headers=headers, timeout=timeout) as session:
@@ -51,7 +51,7 @@ async def relay(up: RunningUp) -> AsyncIterator[Relay]:
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """What runs the clients; without it or them the test is skipped, in CI it fails."""
+    """Node, with the clients; without them the test is skipped, in CI it fails."""
     found = found_node() if INSTALLED.exists() else None
     if found is not None:
         return found

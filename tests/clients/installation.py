@@ -1,7 +1,7 @@
 """Which Node runs the official clients, and how they are installed: `python -m tests.clients.installation`.
 
-The machine's Node with its npm where it is new enough, else the one that PyPI has as a wheel. The clients are
-those of package-lock.json, beside this file, in a folder that git ignores.
+The machine's Node with its npm if it is new enough, else the one that PyPI has as a wheel. The clients are
+those of package-lock.json, next to this file, in a folder that git ignores.
 """
 
 import importlib.util
@@ -32,7 +32,7 @@ class Node:
 
 
 def install() -> None:
-    """Put the clients in `node_modules`, and Node in the virtual environment where the machine has none."""
+    """Install the clients in `node_modules`, and Node in the virtual environment if the machine has none."""
     if found_node() is None:
         _run("sh", str(_REQUIREMENTS / "install.sh"), sys.executable, str(_REQUIREMENTS / "node.txt"))
         importlib.invalidate_caches()
@@ -43,7 +43,7 @@ def install() -> None:
 
 
 def found_node() -> Node | None:
-    """The machine's, else that of the wheel, else none."""
+    """The machine's Node, else that of the wheel, else None."""
     return _machine_node() or _wheel_node()
 
 

@@ -1,4 +1,4 @@
-"""An official JavaScript client in a Node process of its own, told what to do line by line (wire.mjs)."""
+"""An official JavaScript client in a separate Node process, controlled line by line (wire.mjs)."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ class JsClient:
         self._relay = relay
 
     async def submit(self, *calls: Sequence[Any]) -> bool:
-        """Build an event by a chain of calls and queue it; answers whether the client dropped it instead."""
+        """Build an event by a chain of calls and queue it; return whether the client dropped it instead."""
         return bool(await self.do({"submit": calls}))
 
     async def call(self, method: str, *values: Any) -> None:
@@ -43,12 +43,12 @@ class JsClient:
         await self.do({"call": [method, *values]})
 
     async def settings(self) -> dict[str, Any]:
-        """Which settings it has, and of which version."""
+        """The client's settings and their version."""
         answer: dict[str, Any] = await self.do({"settings": True})
         return answer
 
     async def send(self, count: int) -> list[dict[str, Any]]:
-        """Send what is queued until so many events in all were answered 202; answers these as written."""
+        """Send the queue until this many events in all were answered 202; return them as written."""
 
         async def are_sent() -> bool:
             await self.do({"send": True})
@@ -58,7 +58,7 @@ class JsClient:
         return self._relay.events()
 
     async def send_event(self, reference_id: str) -> dict[str, Any]:
-        """Send what is queued until this event was answered 202; answers it as written."""
+        """Send the queue until this event was answered 202; return it as written."""
         sent: list[dict[str, Any]] = []
 
         async def is_sent() -> bool:
@@ -70,7 +70,7 @@ class JsClient:
         return sent[0]
 
     async def do(self, command: dict[str, Any]) -> Any:
-        """One command and its answer."""
+        """Send one command and return its answer."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -81,7 +81,7 @@ class JsClient:
         return answer.get("done")
 
     async def end(self) -> None:
-        """Let it end by itself, as a program does that has nothing more to do."""
+        """Let it exit by itself, like a program that has nothing left to do."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         async with asyncio.timeout(_END_SECONDS):
@@ -100,7 +100,7 @@ class Starter:
 
     @asynccontextmanager
     async def started(self, *configure: Sequence[Any], path: str = "") -> AsyncIterator[JsClient]:
-        """A client; `configure` is what to call of its configuration, `path` ends the address it is given."""
+        """Start a client; `configure` lists calls on its configuration, `path` is appended to its address."""
         process = await asyncio.create_subprocess_exec(
             *(*self.node.node, str(HERE / f"{self.kind}.mjs")),
             cwd=self.directory,

@@ -46,17 +46,17 @@ class Exchange:
 
 
 def _split(target: str) -> SplitResult:
-    """A target that begins with two slashes names no host."""
+    """Split a target; two leading slashes do not name a host."""
     return urlsplit(target.removeprefix("/") if target.startswith("//") else target)
 
 
 def status_of(answer: Message) -> int:
-    """The number in the first line."""
+    """The status in the first line."""
     return int(answer.first_line.split(" ")[1])
 
 
 def messages_in(said: bytes) -> Iterator[Message]:
-    """Those that are complete. Each has its length, or no body: no client of ours sends chunks by itself."""
+    """The complete messages. Each has a length or no body: these clients send no chunks."""
     begin = 0
     while (end := said.find(_END_OF_HEAD, begin)) >= 0:
         first_line, *lines = said[begin:end].decode("latin-1").split("\r\n")

@@ -1,6 +1,6 @@
-"""A relay between a client and the collector: passes every byte on and keeps what was said.
+"""A relay between a client and the collector: passes every byte on and records it.
 
-So the clients stay as they are, and a test sees what they put on the wire and how they were answered.
+So the clients stay unmodified, and a test sees what they put on the wire and how they were answered.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _PIECE_BYTES: Final = 1 << 16
 
 
 class Relay:
-    """What one client said and was answered, connection by connection."""
+    """A client's requests and their answers, connection by connection."""
 
     def __init__(self, host: str, port: int) -> None:
         self.url = ""
@@ -43,7 +43,7 @@ class Relay:
         return [event for exchange in accepted for event in json.loads(exchange.request.body)]
 
     async def pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, until one of the two ends it."""
+        """Relay one connection until either side closes it."""
         asked, answered = bytearray(), bytearray()
         self._connections.append((asked, answered))
         with suppress(OSError):
@@ -57,7 +57,7 @@ class Relay:
 
 @asynccontextmanager
 async def relaying(url: str) -> AsyncIterator[Relay]:
-    """A relay to the collector at `url`, on a port of its own."""
+    """A relay to the collector at `url`, on a separate port."""
     parts = urlsplit(url)
     relay = Relay(parts.hostname or _HOST, parts.port or 80)
     server = await asyncio.start_server(relay.pass_on, _HOST, 0)

@@ -1,4 +1,4 @@
-"""What an event becomes: as its client wrote it, but for the changes that the contract names."""
+"""How an event is stored: as its client wrote it, except for the changes that the contract names."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 
 def new_reference_id() -> str:
-    """One that no other event has."""
+    """A reference id that no other event has."""
     return secrets.token_hex(8)
 
 
@@ -80,13 +80,13 @@ class Reader:
 
 
 def written(event: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored event without what the collector gave to it, every bit of which is there."""
+    """A stored event without the members that the collector adds, all of which must be present."""
     assert event.keys() >= ASSIGNED
     return {name: value for name, value in event.items() if name not in ASSIGNED}
 
 
 def session_in(event: Mapping[str, Any]) -> dict[str, str]:
-    """What an event of a user is told: its session, by the reference id of that session's start."""
+    """The session of a user's event, as the reference id of that session's start."""
     session_id = event["data"]["@ref:session"]
     assert _SESSION_ID.fullmatch(session_id)
     return {"@ref:session": session_id}
@@ -95,7 +95,7 @@ def session_in(event: Mapping[str, Any]) -> dict[str, str]:
 def as_stored(
     sent: Mapping[str, Any], client: Mapping[str, str], added: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What is to be stored of an event that was sent; `added` is what the rules add to its data."""
+    """How a sent event must be stored; `added` is what the rules add to its data."""
     event = {name: _storable(value) for name, value in sent.items() if value is not None}
     event["date"] = datetime.fromisoformat(event["date"]).isoformat()
     event["tags"] = _once_each(event.get("tags", ()))
@@ -104,7 +104,7 @@ def as_stored(
 
 
 def _once_each(tags: Sequence[str]) -> list[str]:
-    """Tags are a set that knows no case; the first of equal ones stays."""
+    """Tags are a case-insensitive set; the first of equal ones stays."""
     kept: dict[str, str] = {}
     for tag in tags:
         kept.setdefault(tag.casefold(), tag)
@@ -112,7 +112,7 @@ def _once_each(tags: Sequence[str]) -> list[str]:
 
 
 def _storable(value: Any) -> Any:
-    """A NUL and half a surrogate pair are no text; U+FFFD stands for them."""
+    """Replace NUL and lone surrogates, which cannot be stored, with U+FFFD."""
     match value:
         case str():
             return _UNSTORABLE.sub("�", value)

@@ -88,7 +88,7 @@ async def test_a_page_with_the_older_client(up: RunningUp, reader: Reader) -> No
 
 
 async def test_a_page_can_read_why_it_was_refused(up: RunningUp) -> None:
-    """Without the header of its origin it would see a network error and send again for ever."""
+    """Without the header for its origin it would see a network error and send again endlessly."""
     _, refused = await from_a_page(
         up,
         "/api/v2/events",

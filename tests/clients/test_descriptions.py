@@ -20,7 +20,7 @@ pytestmark = pytest.mark.end_to_end
 async def test_a_description_by_reference(
     client: JsClient, relay: Relay, reader: Reader, kind: str, first: str
 ) -> None:
-    """Sent at once, while the event may wait in the client's queue."""
+    """Sent immediately, while the event may wait in the client's queue."""
     own = new_reference_id()
     described = ("updateUserEmailAndDescription", own, "jane@example.org", "It did nothing.")
     await client.submit(["createLog", "nothing happened"], ["setReferenceId", own])

@@ -131,7 +131,7 @@ async def test_errors_that_are_the_same_are_sent_once_with_their_number(
 
 
 async def test_an_error_with_a_chain_of_inner_errors(up: RunningUp, reader: Reader) -> None:
-    """Over 4096 characters: compressed and in chunks. What it is stacked by is told in its data."""
+    """Over 4096 characters: compressed and in chunks. Its data names what it is stacked by."""
     own = new_reference_id()
     sent = net_client.event(
         type="error", reference_id=own, data={"@error": ERROR, "@environment": ENVIRONMENT}

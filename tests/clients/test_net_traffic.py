@@ -1,4 +1,4 @@
-"""What the .NET client puts on the wire, imitated byte by byte, and what becomes of it."""
+"""What the .NET client puts on the wire, imitated byte by byte, and how it is stored."""
 
 import json
 
@@ -68,7 +68,7 @@ async def test_members_in_pascal_case(up: RunningUp, reader: Reader) -> None:
 
 
 async def test_many_events_in_chunks(up: RunningUp, reader: Reader) -> None:
-    """A whole queue at once, the newest first as the client sends it."""
+    """A whole queue, the newest first as the client sends it."""
     own = new_reference_id()
     sent = [event(message=f"line {n}", reference_id=f"{own}-{n}", data={"N": n}) for n in range(50, 0, -1)]
 

@@ -1,4 +1,4 @@
-"""What a third party's Python client sends, imitated: one object a post, with members that are none."""
+"""What a third party's Python client sends, imitated: one object per post, with unknown members."""
 
 import json
 
@@ -37,7 +37,7 @@ async def test_the_key_is_checked_by_asking_for_the_settings(up: RunningUp, head
 async def test_members_beside_the_type_are_data(
     up: RunningUp, headers: dict[str, str], reader: Reader
 ) -> None:
-    """Also a stack that is a mere text: nothing of a post is refused for it, and nothing gets lost.
+    """So is a stack that is only a text: nothing of the post is refused or lost.
 
     The client gives no reference id; this one is the test's, to find the event.
     """

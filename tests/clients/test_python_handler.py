@@ -1,4 +1,4 @@
-"""The `logging.Handler` of the documentation, as it stands there, in a program of its own."""
+"""The `logging.Handler` of the documentation, as it stands there, in a separate program."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ def handler_and_use(url: str, token: str) -> str:
 
 
 async def run(program: str) -> tuple[int | None, str]:
-    """A program of its own, to its end; answers its status and what it complained of."""
+    """Run a separate program to its end; return its status and standard error."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-W", "error", "-c", program), stderr=asyncio.subprocess.PIPE
     )
@@ -67,7 +67,7 @@ async def test_a_collector_that_is_not_there_stops_nothing() -> None:
 
 
 async def test_a_refusal_is_not_repeated(up: RunningUp) -> None:
-    """A token that is none is 401 however often: the program ends soon."""
+    """An unknown token is always 401: the program ends soon."""
     started = time.monotonic()
     assert await run(handler_and_use(up.ready.url, "x" * 40)) == (0, "")
     assert time.monotonic() - started < 9

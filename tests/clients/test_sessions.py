@@ -20,7 +20,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def heartbeats(relay: Relay, count: int) -> list[Exchange]:
-    """So many of them, answered."""
+    """Wait for this many answered heartbeats."""
     await until(lambda: len(relay.exchanges(HEARTBEAT)) >= count, 20, f"{count} answered heartbeats")
     return relay.exchanges(HEARTBEAT)
 
@@ -39,7 +39,7 @@ async def end_session(client: JsClient, relay: Relay, *name: str) -> None:
 async def test_sessions_begin_are_alive_and_end(
     node: Node, up: RunningUp, reader: Reader, tmp_path: Path
 ) -> None:
-    """Several at once, because how one ended is told every few seconds only."""
+    """Several together, because ends are written only every few seconds."""
 
     async def lives(session: Callable[[Starter, Reader], Awaitable[None]], kind: str) -> None:
         directory = tmp_path / f"{session.__name__}-{kind}"

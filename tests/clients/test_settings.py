@@ -124,7 +124,7 @@ async def test_excluded_data_does_not_leave_the_client(
 
 
 async def test_settings_outlive_the_client(starter: Starter, settings: Settings) -> None:
-    """The newer one keeps them on disk and asks only for what changed; the older one begins anew."""
+    """The newer one keeps them on disk and asks only for what changed; the older one starts over."""
     async with starter.started() as client:
         await learned(client, await settings.version())
         kept = await client.settings()

@@ -66,7 +66,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 async def test_batches_are_kept_whole_and_in_order(subject: Subject) -> None:
-    """What the worker reads is what the ingest wrote."""
+    """What the worker reads is what ingest wrote."""
     batches = [a_batch(a_post(), a_post(body=b"\x00\xff")), a_batch(), a_batch()]
 
     for batch in batches:
@@ -76,7 +76,7 @@ async def test_batches_are_kept_whole_and_in_order(subject: Subject) -> None:
 
 
 async def test_the_same_batch_may_be_appended_twice(subject: Subject) -> None:
-    """A repeat after a lost reply is kept beside the first; the worker stores a batch id once."""
+    """A repeat after a lost reply is kept next to the first; the worker stores a batch id once."""
     batch = a_batch()
 
     await subject.sink.append(0, batch)

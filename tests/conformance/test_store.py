@@ -68,7 +68,7 @@ async def test_every_outcome_is_counted(subject: Subject) -> None:
 
 
 async def test_a_batch_is_stored_once(subject: Subject) -> None:
-    """Met again, alone or beside a new one, nothing of it counts."""
+    """Read again, alone or with a new one, nothing of it counts."""
     batch = a_normalized(b"first", b'{"date":"1999-01-01"}')
     await subject.store.save([batch])
 
@@ -104,7 +104,7 @@ async def test_events_without_a_valid_reference_id_are_no_duplicates(subject: Su
     assert await subject.store.save([a_normalized(body)]) == Tally(stored=4)
 
 
-async def test_a_batch_without_events_is_remembered_all_the_same(subject: Subject) -> None:
+async def test_the_id_of_a_batch_without_events_is_stored_too(subject: Subject) -> None:
     """An empty post is accepted, and its entry ends like any other."""
     batch = a_normalized(b"")
 

@@ -92,7 +92,7 @@ async def test_making_the_group_again_changes_nothing(subject: Subject) -> None:
 
 
 async def test_an_entry_that_was_not_acknowledged_can_be_claimed(subject: Subject) -> None:
-    """Unchanged, by whoever finds it idle for long enough, and not before."""
+    """Unchanged, by any consumer that finds it idle for long enough, and not before."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("dead")
 
@@ -183,7 +183,7 @@ async def test_a_claim_ends_once_it_is_worth_enough(subject: Subject) -> None:
 
 
 async def test_a_claim_leaves_what_is_in_hand(subject: Subject) -> None:
-    """Its own consumer's, who knows of it; what that one never got to see is taken over by itself."""
+    """A consumer's own entries, which it knows of; it claims those that it never received."""
     for _ in range(2):
         await subject.sink.append(0, a_batch())
     first, second = await subject.read("one")

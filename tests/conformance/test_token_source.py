@@ -95,7 +95,7 @@ async def test_what_is_not_there_is_not_found(subject: Subject) -> None:
 
 
 async def test_a_revocation_is_announced_after_it_has_happened(subject: Subject) -> None:
-    """Whoever forgets on the announcement and looks again finds nothing."""
+    """A cache that evicts on the announcement and looks again finds nothing."""
     heard: list[Eviction | None] = []
     found_then: list[object] = []
 
@@ -117,6 +117,6 @@ async def test_a_revocation_is_announced_after_it_has_happened(subject: Subject)
 
 
 async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
-    """The cache falls back on what it remembers."""
+    """The cache falls back on its entries."""
     with pytest.raises(BrokerUnavailable):
         await subject.broken.find_token(LOOKUP)

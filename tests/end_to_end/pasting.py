@@ -1,4 +1,4 @@
-"""Shells that a person may paste our lines into, as strict as they get."""
+"""The shells that a person may paste our lines into, in their strictest mode."""
 
 import asyncio
 import shutil
@@ -21,11 +21,11 @@ EACH_SHELL = [
 """bash and dash are in CI; zsh where it is installed."""
 
 SPECIAL = set("'\"`()[]{}*?!$;&|<>\\")
-"""What a comment may not hold, since a zsh takes a comment that is typed or pasted for a command."""
+"""Characters that a comment must not contain, since zsh runs a typed or pasted comment as a command."""
 
 
 async def paste(shell: tuple[str, ...], text: str, directory: Path | None = None) -> tuple[int | None, str]:
-    """The exit status and what was printed; what went to standard error is left out."""
+    """Return the exit status and the standard output."""
     process = await asyncio.create_subprocess_exec(
         *(*shell, "-c", text),
         cwd=directory,

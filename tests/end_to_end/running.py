@@ -1,4 +1,4 @@
-"""A real `headrace up`, started as a person starts it, and what a person does with it."""
+"""A real `headrace up`, started and used as a person would."""
 
 import asyncio
 import os
@@ -38,7 +38,7 @@ class RunningUp:
 
     @property
     def output(self) -> str:
-        """What was printed so far, errors included."""
+        """The output so far, including errors."""
         return self.output_path.read_text()
 
     async def until_ready(self) -> None:
@@ -52,7 +52,7 @@ class RunningUp:
             return await self.process.wait()
 
     async def post(self, session: aiohttp.ClientSession, reference_id: str, message: str = "hello") -> int:
-        """Post an event; answers the status."""
+        """Post an event and return the status."""
         event = {"type": "log", "message": message, "reference_id": reference_id}
         headers = {"Authorization": f"Bearer {self.ready.client_token}"}
         async with session.post(f"{self.ready.url}/api/v2/events", json=event, headers=headers) as response:
@@ -69,7 +69,7 @@ class RunningUp:
         await until(is_accepted, 30, f"202 for {reference_id}")
 
     async def find(self, session: aiohttp.ClientSession, reference_id: str) -> list[str]:
-        """The reference ids of the events that are found by it; none when the answer is no list of events."""
+        """The reference ids of the events found by it; empty unless the answer is a list of events."""
         headers = {"Authorization": f"Bearer {self.ready.user_token}"}
         url = f"{self.ready.url}/api/v2/events/by-ref/{reference_id}"
         try:
@@ -89,7 +89,7 @@ class RunningUp:
         await until(is_found, 30, f"the event {reference_id}")
 
     async def kill(self, kind: str) -> int:
-        """Kill -9 the first process of a kind; answers its id."""
+        """Kill -9 the first process of a kind and return its id."""
         pid = self.ready.pids[kind][0]
         os.kill(pid, signal.SIGKILL)
         return pid
@@ -105,7 +105,7 @@ def all_pids(ready: ReadyFile) -> set[int]:
 
 
 def still_running(pids: set[int]) -> set[int]:
-    """Those that run. Nobody reaps what a killed parent left, so a zombie is none."""
+    """The running processes. Zombies do not count: no parent reaps the children of a killed process."""
     return {
         pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     }

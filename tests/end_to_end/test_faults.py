@@ -1,6 +1,6 @@
 """Crash tests: every fault once under posts, then an audit that shares no code with what it audits.
 
-`make faults` does the same at random, for as long as one likes.
+`make faults` does the same at random, for as long as you like.
 """
 
 from pathlib import Path

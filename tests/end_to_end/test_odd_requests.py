@@ -1,4 +1,4 @@
-"""Thousands of odd requests, made from our own document by schemathesis."""
+"""Thousands of odd requests, generated from our document by schemathesis."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ SECONDS = 300 * SCALE
 
 
 async def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) -> None:
-    """Neither 5xx nor a status, a type or a member that the document does not know."""
+    """Neither a 5xx nor a status, type or member that the document does not know."""
     async with started_up(tmp_path / "data") as up:
         await up.until_ready()
         (tmp_path / "schemathesis.toml").write_text(parameters_of(up))
@@ -43,7 +43,7 @@ async def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) 
 
 
 def parameters_of(up: RunningUp) -> str:
-    """What exists is asked for, or nearly all answers would be 404; what is deleted stays random."""
+    """Ask for existing ids, or nearly all answers would be 404; ids to delete stay random."""
     return (
         "[parameters]\n"
         f'"path.projectId" = "{up.ready.project_id}"\n'

@@ -1,4 +1,4 @@
-"""How `headrace up` begins and ends, each with one of its own."""
+"""How `headrace up` starts and stops; each test starts its own."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ async def test_what_a_killed_up_left_behind_is_stopped_by_the_next(tmp_path: Pat
 
 
 async def test_sigterm_during_the_start_leaves_nothing_running(tmp_path: Path) -> None:
-    """Whoever changes his mind after a second need not wait."""
+    """Interrupting a start takes no long wait."""
     async with started_up(tmp_path / "data") as up:
         await until(lambda: "Starting Valkey and Postgres ..." in up.output, 30)
 
@@ -75,7 +75,7 @@ async def test_sigterm_during_the_start_leaves_nothing_running(tmp_path: Path) -
 async def test_given_servers_are_used_and_have_no_processes_of_ours(
     tmp_path: Path, servers: Servers, database_url: str, key_prefix: str
 ) -> None:
-    """Somebody who has a Redis and a Postgres keeps them."""
+    """Servers that exist already keep running."""
     given = {
         "REDIS_URL": servers.redis_url,
         "DATABASE_URL": database_url,

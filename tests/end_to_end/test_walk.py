@@ -1,4 +1,4 @@
-"""One `headrace up` for all of these: what a newcomer does, and what may befall it meanwhile."""
+"""One `headrace up` for all of these: what a newcomer does, and what may fail meanwhile."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.fixture(scope="module")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """A running collector; whoever breaks it waits until it is whole again."""
+    """A running collector; a test that breaks it waits until it has recovered."""
     async with started_up(tmp_path_factory.mktemp("walk") / "data") as up:
         await up.until_ready()
         yield up
@@ -28,7 +28,7 @@ async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningU
 
 @pytest.fixture
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client with a connection of its own for every request, as curl has."""
+    """A client with a new connection for every request, like curl."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30)) as session:
         yield session
@@ -36,7 +36,7 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 def reference_id() -> str:
-    """One that no other test has."""
+    """A reference id that no other test uses."""
     return f"walk-{secrets.token_hex(6)}"
 
 

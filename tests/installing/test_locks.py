@@ -115,7 +115,7 @@ def test_there_is_one_way_to_install() -> None:
 def _everything_asked(
     asked: list[Requirement], environment: Mapping[str, str]
 ) -> Iterator[tuple[str, Requirement]]:
-    """Each requirement that holds there with who asks, those of installed packages in turn."""
+    """Each requirement that applies there, with the package that asks for it, recursively."""
     waiting = [("pyproject.toml", requirement, "") for requirement in asked]
     seen = set()
     while waiting:

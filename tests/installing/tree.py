@@ -17,7 +17,7 @@ def known_files() -> list[str]:
 
 
 def copy_of_the_tree(target: Path) -> Path:
-    """Those files elsewhere; answers where."""
+    """Copy those files elsewhere and return the folder."""
     for name in known_files():
         copy(ROOT / name, target / name)
     return target

@@ -1,6 +1,7 @@
 """Installations for real, from the index that pip is set up for: `python -m tests.installing.trial`.
 
-`locks` sets a clone up with old pips, beside made-up newer releases of everything: as locked, or it fails.
+`locks` sets up a clone with old pips, next to made-up newer releases of everything; it fails unless exactly
+the locked ones get installed.
 `lowest` and `newest` install the lowest and newest versions that `pyproject.toml` allows, and run tests.
 """
 
@@ -88,7 +89,7 @@ def _image_commands(image: Path, source: Path) -> Iterator[str]:
 
 
 def _compare(python: Path, lock: str, pip: str) -> None:
-    """End where an installation is not what its lock says, no more and no less; pip itself may be older."""
+    """Exit if an installation differs from its lock in any way; pip itself may be older."""
     listed = json.loads(_said(python, "-m", "pip", "list", "--format=json", "--disable-pip-version-check"))
     installed: dict[str, str] = {canonicalize_name(each["name"]): each["version"] for each in listed}
     locked: dict[str, str] = {

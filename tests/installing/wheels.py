@@ -11,7 +11,7 @@ NEWER = "9999"
 
 
 def write_wheel(folder: Path, name: str, version: str = NEWER, asks: Sequence[str] = ()) -> str:
-    """Put one into a folder, with what it asks for; answers its SHA-256, as a lock file has it."""
+    """Write a wheel with these requirements to a folder; return its SHA-256, as in a lock file."""
     stem = f"{name.replace('-', '_')}-{version}"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}", "Provides-Extra: fast"]
     metadata += [f"Requires-Dist: {requirement}" for requirement in asks]

@@ -1,4 +1,4 @@
-"""The API page as a person uses it: with the eyes on labels and buttons, not on what is behind them."""
+"""The API page as a person uses it: through its labels and buttons, not its internals."""
 
 import json
 from typing import Any
@@ -35,7 +35,7 @@ class ApiPage:
         )
 
     async def execute(self, method: str, path: str, body: Any = None, **parameters: str) -> tuple[int, Any]:
-        """Open an operation, try it out; answers the status and the body that the page shows."""
+        """Open an operation and try it out; return the status and the body that the page shows."""
         operation = self._operation(method, path)
         clear = operation.get_by_role("button", name="Clear")
         if await clear.count():  # it stands open since the last time

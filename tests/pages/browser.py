@@ -16,7 +16,7 @@ PHONE: Final = (400, 850)
 
 
 def chromium() -> str:
-    """Where it is; without it the test is skipped, in CI it fails."""
+    """The path of Chromium; without it the test is skipped, in CI it fails."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is not None:
         return found
@@ -43,7 +43,7 @@ async def a_browser() -> AsyncIterator[Browser]:
 async def a_page(
     browser: Browser, url: str, size: tuple[int, int] = DESKTOP, scheme: str = "light"
 ) -> AsyncIterator[Page]:
-    """A page on which nothing may go wrong: no error, no complaint of the policy, nothing from elsewhere."""
+    """A page that must load without errors, policy violations or requests to other hosts."""
     complaints: list[str] = []
     context = await browser.new_context(
         base_url=url,

@@ -41,7 +41,7 @@ async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) 
         assert await page.evaluate("document.activeElement.matches('button')")
 
 
-async def test_a_button_copies_the_code_beside_it(up: RunningUp, browser: Browser) -> None:
+async def test_a_button_copies_the_code_next_to_it(up: RunningUp, browser: Browser) -> None:
     """And says so."""
     async with a_page(browser, up.ready.url) as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
@@ -92,7 +92,7 @@ async def test_what_it_says_works_as_it_stands(
 
 
 async def test_a_host_that_can_be_none_is_not_repeated(up: RunningUp) -> None:
-    """Whatever a request calls us, nothing of it gets into the page."""
+    """No part of an invalid Host header gets into the page."""
     odd = 'x"><script>alert(1)</script>'
     async with ClientSession() as session, session.get(up.ready.url, headers={"Host": odd}) as answer:
         text = await answer.text()
