@@ -162,12 +162,12 @@ class Auditor:
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],
-            odd=[*self._unexpected(found, wanted), *self._wrong_sums(found, wanted, outcomes), *wrong],
+            odd=[
+                *(f"{mark} was never sent" for mark in found.keys() - wanted.keys()),
+                *self._wrong_sums(found, wanted, outcomes),
+                *wrong,
+            ],
         )
-
-    def _unexpected(self, found: Counter[str], wanted: dict[str, Sent]) -> Iterator[str]:
-        for mark in found.keys() - wanted.keys():
-            yield f"{mark} was never sent"
 
     def _wrong_sums(
         self, found: Counter[str], wanted: dict[str, Sent], outcomes: dict[str, int]

@@ -39,7 +39,7 @@ async def plant_before_midnight(
     start: Start = running_plant,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[tuple[Plant, Midnight]]:
-    """A running plant whose ingest processes' midnight is so many seconds after its start began, 0 for none.
+    """A running plant whose ingest has its midnight this many seconds after the start began, 0 for none.
 
     A plant that is ready too late is started again, in another folder, with the time that it took added.
     Raises PlantError if that does not help either.

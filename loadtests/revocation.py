@@ -67,12 +67,18 @@ def main() -> int:
     tries, status = parser.parse_args().tries, 2
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-revocation-", ignore_cleanup_errors=True) as folder:
-            seconds, ingest_processes = asyncio.run(_run(Path(folder), tries))
+            seconds, ingest_processes = asyncio.run(measure(Path(folder), tries))
         print(report_text(seconds, ingest_processes))
         status = 0 if max(seconds) < PROMISED_SECONDS else 1
     except* PlantError as group:
         print(f"revocation: {group.exceptions[0]}", file=sys.stderr)
     return status
+
+
+async def measure(folder: Path, tries: int) -> tuple[list[float], int]:
+    """Start a plant in `folder` and revoke `tries` tokens on it: see `revocations`."""
+    async with running_plant(folder, {}) as plant:
+        return await revocations(plant, tries)
 
 
 def report_text(seconds: Sequence[float], ingest_processes: int) -> str:
@@ -133,11 +139,6 @@ async def _revoke_one(plant: Plant, session: aiohttp.ClientSession, probes: Sequ
         if gone.status != HTTPStatus.ACCEPTED:
             raise PlantError(f"the token was not revoked: {gone.status}")
     return max(await asyncio.gather(*refusals)) - began
-
-
-async def _run(folder: Path, tries: int) -> tuple[list[float], int]:
-    async with running_plant(folder, {}) as plant:
-        return await revocations(plant, tries)
 
 
 if __name__ == "__main__":

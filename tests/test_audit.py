@@ -140,7 +140,7 @@ async def test_the_command_says_that_it_adds_up(books: Books) -> None:
 
 
 async def test_the_command_names_what_is_missing(books: Books) -> None:
-    """Exit status 1: somebody deleted an entry that nobody had stored, and an event."""
+    """Exit status 1: an entry was deleted before it was stored, and so was an event."""
     await books.accept()
     await books.finish()
     await books.accept()

@@ -109,7 +109,7 @@ def _target(link: Path) -> str:
     ],
 )
 def test_the_time_decides_how_many_slices_there_are(words: list[str], slices: int) -> None:
-    """Whoever has less time gets wider quartiles, not other slices."""
+    """Less time gives wider quartiles, not shorter slices."""
     assert parse(words).slices == slices
 
 

@@ -53,7 +53,7 @@ def test_a_percentile_is_what_so_many_do_not_exceed() -> None:
 
 
 def test_what_takes_long_is_reported_with_its_plan() -> None:
-    """Whoever reads it sees why."""
+    """The plan shows why."""
     report = as_markdown([Measured("first page: x", 0.7, [0.6, 0.1], ["Seq Scan on events"])], 7)
 
     assert "| first page: x | 700.0 | 600.0 |" in report

@@ -66,7 +66,7 @@ def test_the_markdown_shows_what_belongs_to_the_figures() -> None:
 
 
 def test_the_json_has_every_pair_and_what_follows_from_them() -> None:
-    """Whoever doubts the median can compute it again."""
+    """The median can be recomputed from them."""
     report = msgspec.json.decode(as_json(a_report(a_figure(Goal(0.4, is_ceiling=True)))))
 
     [figure] = report["figures"]

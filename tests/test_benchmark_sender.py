@@ -68,7 +68,7 @@ async def test_every_post_of_the_file_is_sent_as_a_client_would(
     assert receiver.headers["Content-Type"] == "application/json"
     assert (
         0 <= receiver.posts - sent.posts <= CONNECTIONS
-    )  # at the end an answer may be under way on each connection
+    )  # at the end an answer may be in flight on each connection
     assert sent.seconds >= seconds * 0.9
     assert 0 < sent.p50_ms <= sent.p99_ms
 
@@ -94,7 +94,7 @@ async def test_a_refused_post_makes_the_figures_worthless(
 
 @pytest.mark.parametrize("seconds", SENDERS)
 async def test_a_server_that_is_not_there_makes_no_figures(bodies: Path, seconds: float) -> None:
-    """Port 1 answers nobody."""
+    """Nothing listens on port 1."""
     with pytest.raises(BenchmarkError):
         await a_sender(seconds).send(1, bodies)
 

@@ -55,15 +55,15 @@ class Machine:
 
 
 async def test_slices_take_turns_and_every_second_pair_begins_with_the_other() -> None:
-    """Neither side always comes first, and each slice is told of at once."""
-    machine, told = Machine(*[1.0] * 6), []
+    """Neither side always comes first, and each slice is reported as soon as it ends."""
+    machine, reported = Machine(*[1.0] * 6), []
 
     await alternate(
-        3, machine.slice_of("it", 1), machine.slice_of("other", 1), lambda: told.append(len(machine.ran))
+        3, machine.slice_of("it", 1), machine.slice_of("other", 1), lambda: reported.append(len(machine.ran))
     )
 
     assert machine.ran == ["it", "other", "other", "it", "it", "other"]
-    assert told == [1, 2, 3, 4, 5, 6]
+    assert reported == [1, 2, 3, 4, 5, 6]
 
 
 async def test_ratios_survive_a_machine_that_halves_its_speed() -> None:

@@ -90,7 +90,7 @@ def test_help_names_the_port_and_what_else_may_be_set(command: str, port: str, o
 
 
 def test_a_server_out_of_reach_is_told_with_the_variable_that_names_it() -> None:
-    """Whoever has several of them knows which to mend."""
+    """With several of them, the line says which one to correct."""
     done = headrace("ingest", REDIS_URL="redis://:secret@h:port/0")
 
     assert done.returncode == 2

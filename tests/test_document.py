@@ -32,7 +32,7 @@ def test_it_is_valid() -> None:
 
 
 def test_every_route_is_in_it_and_nothing_else() -> None:
-    """Whoever adds a route says with `documented` what it does."""
+    """A new route needs `documented`."""
     served = Counter((route.method, _template(route.path)) for route in OF_THE_DOOR)
     served += Counter((route.method, route.template) for route in OF_THE_API)
     written = Counter(

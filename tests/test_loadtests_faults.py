@@ -77,7 +77,7 @@ def test_an_event_that_is_missing_is_lost(auditor: Auditor, mark: str) -> None:
 
 @pytest.mark.parametrize("mark", ["e2", "r1", "broken"])
 def test_an_event_that_is_there_twice_is_found(auditor: Auditor, mark: str) -> None:
-    """Also one that nobody answered."""
+    """Also one whose post got no answer."""
     assert findings(auditor, found={mark: 2}).twice == [mark]
 
 

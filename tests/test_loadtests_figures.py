@@ -48,7 +48,7 @@ def test_a_run_without_failures_is_good() -> None:
     ],
 )
 def test_a_run_that_proves_nothing_or_lost_something_is_bad(report: Report) -> None:
-    """A load test that cannot fail would say nothing to whoever reads it."""
+    """A load test that cannot fail proves nothing."""
     assert not judge(report).is_good
 
 
@@ -63,14 +63,14 @@ def test_events_are_counted_by_what_each_post_carried() -> None:
 
 
 def test_the_errors_of_a_run_are_shown() -> None:
-    """Whoever reads that it failed also reads why."""
+    """A report of a failure says why."""
     report = Report(seconds=1, requests=(a_request(failures=1),), errors=("POST one event: answered 503",))
 
     assert "POST one event: answered 503" in judge(report).text
 
 
 def test_a_run_of_no_time_divides_by_nothing() -> None:
-    """A run that was stopped at once has a report of zero seconds."""
+    """A run that was stopped immediately has a report of zero seconds."""
     assert not judge(a_report(seconds=0)).is_good
 
 
