@@ -24,7 +24,7 @@ from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import migrate
 from collector.database.search.event_counts import count_in_buckets
 from collector.database.search.event_lists import Selection, find_events
-from collector.database.search.events import EventKey, events_at, find_event
+from collector.database.search.events import EventKey, find_event, find_events_by_key
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import parse_aggregations
@@ -196,7 +196,11 @@ def _day_before(now: datetime, days: int) -> TimeRange:
 async def first_page(connection: asyncpg.Connection, selection: Selection) -> bytes:
     """The first page of a list, as the answer has it."""
     found = await find_events(connection, selection, limit=_PAGE + 1)
-    events = await events_at(connection, [EventKey(key.project_id, key.id) for key in found]) if found else []
+    events = (
+        await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in found])
+        if found
+        else []
+    )
     return orjson.dumps([event_view(event) for event in events[:_PAGE]], option=orjson.OPT_UTC_Z)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from collector.api.events.events import event_view
 from collector.database.pool import close_pool, create_pool
-from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
 from collector.database.writing import copy_format
 from collector.database.writing.staging import dead_letter
 from collector.database.writing.store import BatchStore
@@ -159,7 +159,7 @@ async def test_what_is_sent_is_stored_read_back_and_shown(database_url: str) -> 
     patient = await store.save([normalized(repeated(straight), staged)])
     keys = [EventKey(PROJECT, UUID(bytes=event.id)) for event in (straight, staged)]
     async with pool.acquire() as connection:
-        found = {event.id.bytes: event for event in await events_at(connection, keys)}
+        found = {event.id.bytes: event for event in await find_events_by_key(connection, keys)}
     await close_pool(pool)
 
     assert (direct.stored, patient.stored, patient.duplicate) == (1, 1, 1)

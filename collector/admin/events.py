@@ -15,8 +15,8 @@ from collector.api.events.stacks import StackView, stack_view
 from collector.broker.errors import BrokerUnavailable
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
-from collector.database.search.event_lists import EventPage, Selection, find_events
-from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.search.event_lists import FoundEvent, Selection, find_events
+from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
 from collector.database.search.stack_lists import StackOrder, list_stacks
 from collector.database.search.traces import projects_to_trace
 from collector.domain.dates.datemath import LocalClock
@@ -164,7 +164,7 @@ class Seen:
         if len(self._ids) > _MOST_SEEN:
             self.forget_before(sorted(self._ids)[len(self._ids) // 2])
 
-    def unseen(self, found: Sequence[EventPage]) -> list[EventPage]:
+    def unseen(self, found: Sequence[FoundEvent]) -> list[FoundEvent]:
         """The events that were not shown yet."""
         return [each for each in found if each.id >= self._floor and each.id not in self._ids]
 
@@ -189,7 +189,7 @@ async def _selection(
 
 async def _accepted_since(
     connection: asyncpg.Connection, selection: Selection, begin: datetime
-) -> AsyncIterator[list[EventPage]]:
+) -> AsyncIterator[list[FoundEvent]]:
     """The selection's events accepted since `begin`, oldest first, a page at a time."""
     after = Cursor((begin,), UUID(int=0))
     selection = replace(selection, ids=(lowest_id(begin), _LAST_ID))
@@ -198,16 +198,16 @@ async def _accepted_since(
         yield found
         if len(found) < _PAGE:
             return
-        after = found[-1].place
+        after = found[-1].cursor
 
 
 async def _fetch(
-    connection: asyncpg.Connection, found: Sequence[EventPage], names: Mapping[UUID, str]
+    connection: asyncpg.Connection, found: Sequence[FoundEvent], names: Mapping[UUID, str]
 ) -> AsyncGenerator[Listed]:
     """The events in this order, without those deleted meanwhile."""
     for begin in range(0, len(found), _FETCH):
         keys = [EventKey(each.project_id, each.id) for each in found[begin : begin + _FETCH]]
-        events = {event.id: event for event in await events_at(connection, keys)}
+        events = {event.id: event for event in await find_events_by_key(connection, keys)}
         for key in keys:
             if key.id in events:
                 yield Listed(events[key.id], names.get(key.project_id, ""))

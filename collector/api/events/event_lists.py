@@ -35,13 +35,13 @@ from collector.api.request.parameters import (
 )
 from collector.database.owners.projects import project_names
 from collector.database.search.event_lists import (
-    EventPage,
+    FoundEvent,
     Selection,
     count_events,
     find_events,
     goes_by_index,
 )
-from collector.database.search.events import EventKey, events_at
+from collector.database.search.events import EventKey, find_events_by_key
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter.sorting import Order, parse_cursor, parse_order
 from collector.domain.filter.tree import Filter, Match, Or, Term
@@ -120,7 +120,7 @@ class _Position(NamedTuple):
 class _Part(NamedTuple):
     """The part of a list that the answer shows, and whether more follows it."""
 
-    found: Sequence[EventPage]
+    found: Sequence[FoundEvent]
     shown: Sequence[orjson.Fragment]
     has_more: bool
 
@@ -161,7 +161,7 @@ def _parse_position(parameters: dict[str, str]) -> _Position:
 
 async def _find(
     connection: asyncpg.Connection, selection: Selection, position: _Position
-) -> tuple[Sequence[EventPage], bool]:
+) -> tuple[Sequence[FoundEvent], bool]:
     """The keys of the events in the requested part, and whether more follow it."""
     limit, order = position.page.limit, position.order
     # Before a cursor: read backwards from it. The entry at the cursor itself follows.
@@ -182,7 +182,7 @@ async def _find(
 
 
 async def _load(
-    connection: asyncpg.Connection, found: Sequence[EventPage], *, has_more: bool, is_summary: bool
+    connection: asyncpg.Connection, found: Sequence[FoundEvent], *, has_more: bool, is_summary: bool
 ) -> _Part:
     """Load and serialize the events, a few at a time, until the answer is as large as it may be."""
     names = await project_names(connection, {key.project_id for key in found}) if is_summary else {}
@@ -190,7 +190,7 @@ async def _load(
     size = 0
     for start in range(0, len(found), _EVENTS_PER_READ):
         keys = found[start : start + _EVENTS_PER_READ]
-        stored = await events_at(connection, [EventKey(key.project_id, key.id) for key in keys])
+        stored = await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in keys])
         events = {event.id: event for event in stored}
         for index, key in enumerate(keys, start):
             event = events.get(key.id)
@@ -215,9 +215,9 @@ def _render(request: web.Request, part: _Part, position: _Position, total: int |
     # events arrive.
     response = list_response(request, part.shown, Page(1, position.page.limit), None, total)
     if part.found:
-        add_link(request, response, "previous", before=part.found[0].place.token)
+        add_link(request, response, "previous", before=part.found[0].cursor.token)
         if part.has_more:
-            add_link(request, response, "next", after=part.found[-1].place.token)
+            add_link(request, response, "next", after=part.found[-1].cursor.token)
     return response
 
 

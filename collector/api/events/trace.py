@@ -35,13 +35,13 @@ from collector.api.request.parameters import query_parameters
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.queue_look import WaitingEntry
 from collector.database.search.traces import (
-    Ending,
+    OutcomeCount,
     TracedEvent,
     TracedLetter,
-    endings_since,
     letters_with,
     projects_to_trace,
     stored_with_reference,
+    unstored_outcomes,
 )
 from collector.domain.errors import BadRequest
 from collector.domain.event.outcome import DeadLetter, Event
@@ -104,9 +104,9 @@ async def trace(
     stored = await stored_with_reference(connection, looked, reference_id, _SHOWN)
     letters = await letters_with(connection, project_id, reference_id, _SHOWN)
     holding, all_unpacked = await asyncio.to_thread(_letters_holding, letters.packed, reference_id)
-    endings: list[Ending] = []
+    endings: list[OutcomeCount] = []
     if project_id is not None and not (stored or queue.found):
-        endings = await endings_since(connection, project_id, api.clock.now() - _DAY)
+        endings = await unstored_outcomes(connection, project_id, api.clock.now() - _DAY)
     view = TraceView(
         reference_id=reference_id,
         verdict="not_found",

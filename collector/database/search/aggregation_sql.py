@@ -1,4 +1,4 @@
-"""What puts events into buckets and what is found out of them, as SQL on `events AS e`."""
+"""Aggregations as SQL on `events AS e`: the keys that put events into buckets, and the values of a bucket."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,12 @@ from collector.domain.filter.predicates import IsText
 from collector.domain.filter.words import folded
 
 _ORIGIN: Final = datetime(2000, 1, 3, tzinfo=UTC)
-"""Where buckets are counted from: a Monday."""
+"""Buckets of a fixed length are counted from this date, a Monday, so that weeks begin on Mondays."""
 _EARLIEST: Final = "timestamptz '0001-01-01 00:00:00.000001+00'"
-"""No bucket begins before the calendar does; its very first moment is the driver's word for -infinity."""
+"""The earliest start of a bucket. The driver reads the microsecond before as -infinity."""
 _NO_TIME: Final = timedelta()
 _LARGEST: Final = "1.7976931348623157e308"
-"""The largest number that a double holds."""
+"""The largest finite double."""
 _EXACT: Final = frozenset({Kind.ID, Kind.EXACT, Kind.NUMBER, Kind.FLAG, Kind.DATE})
 _FUNCTIONS: Final = {
     Operator.AVERAGE: "avg",
@@ -40,10 +40,11 @@ _LENGTHS: Final = (
 _FEW_BUCKETS: Final = 100
 
 
-def value_of(part: Aggregation, arguments: Arguments) -> str:
-    """What one aggregation finds out of the events of a bucket.
+def value_sql(part: Aggregation, arguments: Arguments) -> str:
+    """The expression of the value that an aggregation computes over the events of a bucket.
 
-    A number that no double holds is left out: readers of JSON would make infinity or nothing of all of it.
+    Ignores numbers outside the range of a double: JSON readers would turn the whole result into infinity or
+    null.
     """
     if part.operator is Operator.CARDINALITY:
         return f"count(DISTINCT {_key(part, 'counted.v', arguments)})"
@@ -56,15 +57,15 @@ def value_of(part: Aggregation, arguments: Arguments) -> str:
     return f"{_FUNCTIONS[part.operator]}({column}) FILTER (WHERE {within})::numeric"
 
 
-def key_of(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
-    """The key of the bucket that an event is in; null where it is in none."""
+def key_sql(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
+    """The expression of the key of an event's bucket; null if the event is in none."""
     if part.operator is Operator.DATE:
-        return _date_key(_column(part.field.sources[0]), interval_in(part, selection), arguments)
+        return _date_key(_column(part.field.sources[0]), effective_interval(part, selection), arguments)
     return _key(part, "tag.v", arguments)
 
 
-def shown_in(part: Aggregation, key: str, arguments: Arguments) -> str:
-    """The condition that the bucket with this key is one of those that are asked for."""
+def shown_condition(part: Aggregation, key: str, arguments: Arguments) -> str:
+    """The condition that `include` and `exclude` put on a bucket's key."""
     condition = f"{key} IS NOT NULL"
     if part.options.include:
         condition += f" AND {_is_one_of(part, part.options.include, key, arguments)}"
@@ -73,37 +74,38 @@ def shown_in(part: Aggregation, key: str, arguments: Arguments) -> str:
     return condition
 
 
-def lists_of(path: Sequence[Aggregation], values: Sequence[Aggregation]) -> str:
-    """What stands beside the events: one with several tags is in the bucket of each of them."""
+def list_joins(path: Sequence[Aggregation], values: Sequence[Aggregation]) -> str:
+    """The joins that unnest list columns: an event with several tags is in the bucket of each of them."""
     in_buckets = [part for part in path if part.operator is Operator.TERMS and part.is_of_list]
     counted = [part for part in values if part.is_of_list]
-    return _list_of(in_buckets, "tag") + _list_of(counted, "counted")
+    return _list_join(in_buckets, "tag") + _list_join(counted, "counted")
 
 
-def _list_of(parts: Sequence[Aggregation], name: str) -> str:
-    """Where a missing value has a bucket, an event without any is there once."""
+def _list_join(parts: Sequence[Aggregation], name: str) -> str:
     if not parts:
         return ""
-    kind = "CROSS" if all(part.missing is None for part in parts) else "LEFT"
-    return f" {kind} JOIN LATERAL unnest(e.tags) AS {name} (v){' ON true' if kind == 'LEFT' else ''}"
+    # A missing value has a bucket: the left join keeps events without any tag, once each.
+    if any(part.missing is not None for part in parts):
+        return f" LEFT JOIN LATERAL unnest(e.tags) AS {name} (v) ON true"
+    return f" CROSS JOIN LATERAL unnest(e.tags) AS {name} (v)"
 
 
 def _key(part: Aggregation, in_list: str, arguments: Arguments) -> str:
-    """The text of the value, or what stands for a missing one."""
+    """The value as text, or the text that replaces a missing one."""
     text = in_list if part.is_of_list else _text(part.field, arguments)
     return text if part.missing is None else f"coalesce({text}, {arguments.add(part.missing)}::text)"
 
 
 def _is_one_of(part: Aggregation, texts: Sequence[str], key: str, arguments: Arguments) -> str:
-    """Compared as a filter does, as a whole; texts in any case unless the field is one to the letter."""
+    """Compares whole values as a filter does: ignoring case, unless the field is exact."""
     is_folded = part.field.kind not in _EXACT
     tests = (IsText((folded(text) if is_folded else text,), is_folded) for text in texts)
     conditions = (value_condition(key, test, arguments.add, is_native=False) for test in tests)
     return f"({' OR '.join(conditions)})"
 
 
-def interval_in(part: Aggregation, selection: Selection) -> Interval:
-    """What is asked for, else one that makes a readable chart of the selection's time."""
+def effective_interval(part: Aggregation, selection: Selection) -> Interval:
+    """The requested interval of a date histogram; by default the shortest with at most 100 buckets."""
     asked = bucket_interval(part)
     offset = asked.offset if asked and asked.offset is not None else selection.clock.offset
     offset -= part.options.shift or _NO_TIME
@@ -118,8 +120,9 @@ def interval_in(part: Aggregation, selection: Selection) -> Interval:
 
 
 def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
-    """The beginning of the bucket that a date falls into, in UTC."""
+    """The start of the bucket that a date falls into, in UTC."""
     offset = interval.offset or _NO_TIME
+    # Fixed lengths are counted from an origin; months, quarters and years follow the calendar.
     if interval.length is not None:
         length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
         return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
@@ -129,12 +132,12 @@ def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
 
 
 def _text(field: Field, arguments: Arguments) -> str:
-    """The value of a field as text, from the first place that has one."""
-    texts = [_text_at(source, field.kind, arguments) for source in field.sources]
+    """The value of a field as text, from the first source that has one."""
+    texts = [_source_text(source, field.kind, arguments) for source in field.sources]
     return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
-def _text_at(source: FieldSource, kind: Kind, arguments: Arguments) -> str:
+def _source_text(source: FieldSource, kind: Kind, arguments: Arguments) -> str:
     match source:
         case Member(path):
             return f"(e.data #>> {arguments.add(list(path))}::text[])"
@@ -145,16 +148,16 @@ def _text_at(source: FieldSource, kind: Kind, arguments: Arguments) -> str:
             ]
             return f"coalesce({', '.join(found)})"
         case StackColumn(name):
-            text = _written(f's."{name}"', kind)
+            text = _column_text(f's."{name}"', kind)
             return f"(SELECT {text} FROM stacks AS s WHERE s.id = e.stack_id)"  # noqa: S608
         case Column():
-            return _written(_column(source), kind)
+            return _column_text(_column(source), kind)
         case _:
-            raise TypeError(f"{source} is no place of one value")
+            raise TypeError(f"{source} does not hold a single value")
 
 
-def _written(column: str, kind: Kind) -> str:
-    """A column as text: equal values alike, and whatever the server's settings say of dates."""
+def _column_text(column: str, kind: Kind) -> str:
+    """A column as text: the same for equal values, and independent of the server's `DateStyle`."""
     if kind is Kind.DATE:
         text = f"to_char({column} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')"
         return f"(rtrim(rtrim({text}, '0'), '.') || 'Z')"
@@ -163,5 +166,5 @@ def _written(column: str, kind: Kind) -> str:
 
 def _column(source: FieldSource) -> str:
     if not isinstance(source, Column):
-        raise TypeError(f"{source} is no column")
+        raise TypeError(f"{source} is not a column")
     return f"e.{source.name}"

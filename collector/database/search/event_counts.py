@@ -1,6 +1,7 @@
-"""Counts of events: how many a selection holds, and what is found out of them, in buckets within buckets.
+"""Aggregations over the events of a selection, in nested buckets.
 
-One statement for all of a level: what stands side by side in the same buckets is found out in one pass.
+Each level of nesting takes one statement, which computes all plain values of that level's buckets in one
+pass.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,24 +11,31 @@ from typing import Any, Final
 
 import asyncpg
 
-from collector.database.search.aggregation_sql import interval_in, key_of, lists_of, shown_in, value_of
-from collector.database.search.event_lists import Selection, located, where
+from collector.database.search.aggregation_sql import (
+    effective_interval,
+    key_sql,
+    list_joins,
+    shown_condition,
+    value_sql,
+)
+from collector.database.search.event_lists import Selection, where, with_id_bounds
 from collector.database.search.filter_sql import Arguments
 from collector.domain.dates.datemath import add_units
 from collector.domain.errors import BadRequest
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, term_limit
 
 MAXIMUM_DATES: Final = 2000
-"""Buckets of dates in one list."""
+"""The most date buckets in one list; the newest are kept."""
 MAXIMUM_BUCKETS: Final = 10_000
-"""Of one aggregation in all."""
+"""The most buckets of one aggregation, over all of its parents."""
 
-RedisKeys = tuple[Any, ...]
+BucketKeys = tuple[Any, ...]
+"""The keys on the path from the root to a bucket."""
 
 
 @dataclass(slots=True)
 class Bucket:
-    """Events with the same key: how many, and what is found out of them by the aggregations' keys."""
+    """Events with the same key: their number, and values and inner buckets by the aggregation's key."""
 
     key: Any = None
     total: int = 0
@@ -38,9 +46,12 @@ class Bucket:
 async def count_in_buckets(
     connection: asyncpg.Connection, selection: Selection, aggregations: Sequence[Aggregation]
 ) -> Bucket:
-    """The whole selection as one bucket, with what the aggregations find out of it."""
+    """The whole selection as one bucket that holds the results of the aggregations.
+
+    Raises BadRequest for more than `MAXIMUM_BUCKETS` buckets.
+    """
     whole = Bucket()
-    await _fill(connection, await located(connection, selection), (), {(): whole}, aggregations)
+    await _fill(connection, await with_id_bounds(connection, selection), (), {(): whole}, aggregations)
     return whole
 
 
@@ -48,32 +59,33 @@ async def _fill(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    parents: Mapping[RedisKeys, Bucket],
+    parents: Mapping[BucketKeys, Bucket],
     parts: Sequence[Aggregation],
 ) -> None:
-    """Find out the parts of all buckets of one path, then go into those that have buckets themselves."""
+    """Compute the parts of all buckets of one path, and descend into the parts that have buckets."""
+    # `_buckets` has computed the plain values of inner levels together with their keys.
     if not path:
-        await _take(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
+        await _compute(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
     for part in parts:
         if not parents or _is_plain(part):
             continue
         if part.has_buckets:
             inner = await _buckets(connection, selection, (*path, part), parents)
             await _fill(connection, selection, (*path, part), inner, part.parts)
-        else:  # of a list, by itself: it multiplies the events
-            await _take(connection, selection, path, parents, [part])
+        else:  # a list takes a statement of its own, because unnesting it multiplies the events
+            await _compute(connection, selection, path, parents, [part])
 
 
-async def _take(
+async def _compute(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    buckets: Mapping[RedisKeys, Bucket],
+    buckets: Mapping[BucketKeys, Bucket],
     values: Sequence[Aggregation],
 ) -> None:
-    """Find out the values of all buckets of a path in one pass."""
+    """Compute the values of all buckets of a path in one pass."""
     for bucket in buckets.values():
-        bucket.values |= {part.key: _of_nothing(part) for part in values}
+        bucket.values |= {part.key: _empty_value(part) for part in values}
     for keys, row in await _rows(connection, selection, path, values, within=buckets):
         buckets[keys].values |= _values(row, values)
         if not path and not any(part.is_of_list for part in values):
@@ -84,10 +96,10 @@ async def _buckets(
     connection: asyncpg.Connection,
     selection: Selection,
     path: tuple[Aggregation, ...],
-    parents: Mapping[RedisKeys, Bucket],
-) -> dict[RedisKeys, Bucket]:
-    """Make the buckets of the path's last part in each of its parents; the largest, or in order of date."""
-    last, found = path[-1], dict[RedisKeys, Bucket]()
+    parents: Mapping[BucketKeys, Bucket],
+) -> dict[BucketKeys, Bucket]:
+    """Make the buckets of the path's last part in each of its parents: the largest, or the newest dates."""
+    last, found = path[-1], dict[BucketKeys, Bucket]()
     values = [part for part in last.parts if _is_plain(part)]
     for parent in parents.values():
         parent.buckets[last.key] = []
@@ -97,11 +109,11 @@ async def _buckets(
     if len(found) > MAXIMUM_BUCKETS:
         raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
     if last.operator is Operator.DATE:
-        interval, gaps = interval_in(last, selection), MAXIMUM_BUCKETS // len(parents)
+        interval, gaps = effective_interval(last, selection), MAXIMUM_BUCKETS // len(parents)
         for keys, parent in parents.items():
             parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval, gaps))
             for bucket in parent.buckets[last.key]:
-                bucket.values = bucket.values or {part.key: _of_nothing(part) for part in values}
+                bucket.values = bucket.values or {part.key: _empty_value(part) for part in values}
             found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
     return found
 
@@ -112,38 +124,38 @@ async def _rows(
     path: Sequence[Aggregation],
     values: Sequence[Aggregation],
     *,
-    within: Collection[RedisKeys],
+    within: Collection[BucketKeys],
     is_ranked: bool = False,
-) -> list[tuple[RedisKeys, asyncpg.Record]]:
-    """A row for each bucket of the path in these: its keys, how many events it has, and its values."""
+) -> list[tuple[BucketKeys, asyncpg.Record]]:
+    """A row for each bucket of the path inside the buckets `within`: its keys, event count and values."""
     arguments = Arguments()
     condition = where(selection, arguments)
-    keys = [key_of(part, selection, arguments) for part in path]
+    keys = [key_sql(part, selection, arguments) for part in path]
     columns = [f"{key} AS k{number}" for number, key in enumerate(keys)]
     columns += ["count(*) AS total"]
-    columns += [f"{value_of(part, arguments)} AS v{number}" for number, part in enumerate(values)]
+    columns += [f"{value_sql(part, arguments)} AS v{number}" for number, part in enumerate(values)]
     names = [f"k{number}" for number in range(len(keys))]
-    statement = f"SELECT {', '.join(columns)} FROM events AS e{lists_of(path, values)} WHERE {condition}"  # noqa: S608
+    statement = f"SELECT {', '.join(columns)} FROM events AS e{list_joins(path, values)} WHERE {condition}"  # noqa: S608
     statement += "".join(
-        f" AND {shown_in(part, key, arguments)}" for part, key in zip(path, keys, strict=True)
+        f" AND {shown_condition(part, key, arguments)}" for part, key in zip(path, keys, strict=True)
     )
     if names:
         statement += f" GROUP BY {', '.join(names)}"
     if is_ranked and path[-1].options.least > 1:
         statement += f" HAVING count(*) >= {arguments.add(path[-1].options.least)}"
-    statement = _within(statement, path, within, arguments)
+    statement = _inside(statement, path, within, arguments)
     if is_ranked:
         statement = _ranked(statement, names, path[-1], values, arguments)
     rows = await connection.fetch(statement, *arguments.values)
     return [(tuple(row[name] for name in names), row) for row in rows]
 
 
-def _within(
-    statement: str, path: Sequence[Aggregation], outer: Collection[RedisKeys], arguments: Arguments
+def _inside(
+    statement: str, path: Sequence[Aggregation], outer: Collection[BucketKeys], arguments: Arguments
 ) -> str:
-    """The same without what lies in other buckets than these, which nobody is shown.
+    """The statement, restricted to the outer buckets that are returned.
 
-    Left in, it would take the room of what is shown.
+    Rows of other buckets would use up the limit on the number of buckets.
     """
     columns = list(zip(*outer, strict=True))
     if not columns:
@@ -163,9 +175,10 @@ def _ranked(
     values: Sequence[Aggregation],
     arguments: Arguments,
 ) -> str:
-    """The same with no more buckets in each parent than its part may have, the first of them first.
+    """The statement, limited to the first buckets of each parent.
 
-    The largest are first, or what the signs before values say; a bucket without such a value is last.
+    Dates: the newest, in ascending order. Others: the largest, unless values have a sign to sort by; buckets
+    without such a value come last.
     """
     is_date = last.operator is Operator.DATE
     signed = [
@@ -184,12 +197,12 @@ def _ranked(
 
 
 def _is_plain(part: Aggregation) -> bool:
-    """Whether it is one value that is found out along with others."""
+    """Whether it is a single value, which one pass can compute together with others."""
     return not part.has_buckets and not part.is_of_list
 
 
-def _of_nothing(part: Aggregation) -> int | None:
-    """What is found out of no events."""
+def _empty_value(part: Aggregation) -> int | None:
+    """The value over no events."""
     return 0 if part.operator is Operator.CARDINALITY else None
 
 
@@ -198,7 +211,7 @@ def _values(row: asyncpg.Record, parts: Sequence[Aggregation]) -> dict[str, Any]
 
 
 def _without_gaps(buckets: Sequence[Bucket], interval: Interval, most: int) -> Iterator[Bucket]:
-    """The buckets and, between them, such as hold nothing; of these no more than `most`."""
+    """The buckets with the empty ones between them, at most `most` of these."""
     made = 0
     for number, bucket in enumerate(buckets):
         yield bucket

@@ -1,7 +1,7 @@
-"""Lists of events: which ones a selection holds, in order, a page at a time.
+"""Lists of events: those of a selection, in order, a page at a time.
 
-The newest first, which is what most people ask for, goes through windows of dates that grow the further they
-lie back, until the page is full: leaves that hold no event of a window are not looked at.
+The default order, newest first, searches windows of dates that widen into the past until the page is full, so
+that only the partitions of a window are read.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,13 +24,13 @@ from collector.domain.filter.tree import And, Bound, Everything, Filter, Match, 
 from collector.domain.ids import lowest_id
 
 _CLOCKS_APART: Final = timedelta(hours=1)
-"""An event is never dated after its acceptance, give or take what clocks may differ."""
+"""An event is dated at most this long after its acceptance: the difference between two servers' clocks."""
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _MANY_ARGUMENTS: Final = 100
-"""Four words in any field.
+"""About as many as four words in any field need.
 
-200 of them take 394 MB of the server's memory on 31 partitions, and more with each; in a subquery 144 MB,
-however many partitions there are.
+Above it, conditions go into a subquery, which is planned once. Planned for each partition, 200 words took 394
+MB of the server's memory on 31 partitions; in a subquery 144 MB, however many partitions there are.
 """
 _STACK: Final = frozenset({"stack", "stack_id"})
 _PINNING: Final = frozenset({"reference", "reference_id", "id"})
@@ -44,7 +44,7 @@ _COLUMNS: Final = {
     "source": "coalesce(e.source, '') COLLATE \"C\"",
     "reference": "coalesce(e.reference_id, '') COLLATE \"C\"",
 }
-"""What is missing counts as the least."""
+"""Expressions to sort by; missing values sort as the lowest."""
 _TYPES: Final = {
     DATE: "timestamptz",
     "created": "timestamptz",
@@ -67,14 +67,14 @@ _FEW: Final = """
         WHERE e.project_id = ANY({projects}::uuid[]) AND {conditions}
     ) SELECT * FROM e ORDER BY {outer_order} LIMIT {limit}
 """
-"""Where an index finds them all, nobody shall be tempted to go by date."""
+"""For filters that an index answers: materialized, so that the planner does not walk the events by date."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is asked for: events of these projects, with dates in the range, that the filter is about.
+    """The events of these projects that have dates in the range and match the filter.
 
-    Where their `ids` are known, they are from the first of these two on and before the second.
+    `ids`, if known, bounds their ids: the first is inclusive, the second exclusive.
     """
 
     project_ids: Sequence[UUID]
@@ -85,28 +85,28 @@ class Selection:
 
     @property
     def dates(self) -> TimeRange:
-        """Between which dates its events lie: its time, and what the filter says of dates."""
+        """The range of its events' dates: its time, narrowed by the filter's conditions on dates."""
         return common_dates(self.time, date_bounds(self.filter, self.clock))
 
     def narrowed(self, *conditions: Filter) -> "Selection":
-        """Those of them for which these conditions hold, too."""
+        """The selection with these conditions added."""
         return replace(self, filter=And((*conditions, self.filter)))
 
     @property
     def of_new_stacks(self) -> "Selection":
-        """Those of them whose stacks began within its time."""
+        """The selection without events of stacks that began before its time."""
         if self.time.begin is None:
             return self
         begin = Bound(self.time.begin.isoformat(), is_included=True)
         return self.narrowed(Match("first_occurrence", Range(begin, None)))
 
 
-class EventPage(NamedTuple):
-    """Where a found event is kept, and where it stands in the list."""
+class FoundEvent(NamedTuple):
+    """The key of an event, and its position in the list."""
 
     project_id: UUID
     id: UUID
-    place: Cursor
+    cursor: Cursor
 
 
 async def find_events(
@@ -116,11 +116,11 @@ async def find_events(
     *,
     limit: int,
     after: Cursor | None = None,
-) -> list[EventPage]:
-    """At most `limit` events of the selection, in this order, those behind the place `after`."""
-    found: list[EventPage] = []
+) -> list[FoundEvent]:
+    """At most `limit` events of the selection in this order, beginning behind the cursor `after`."""
+    found: list[FoundEvent] = []
     for window in _windows(selection, order, after):
-        part = await located(connection, replace(selection, time=window))
+        part = await with_id_bounds(connection, replace(selection, time=window))
         found += await _find(connection, part, order, limit - len(found), after)
         if len(found) >= limit:
             break
@@ -128,39 +128,39 @@ async def find_events(
 
 
 def goes_by_index(selection: Selection, order: Order) -> bool:
-    """Whether an index leads to a page of the selection, however many events there are."""
+    """Whether an index yields a page of the selection at a cost independent of the number of events."""
     return (selection.filter == Everything() and order.is_by_date) or _is_pinned(selection.filter)
 
 
 async def count_events(connection: asyncpg.Connection, selection: Selection) -> int:
     """How many events the selection holds."""
     arguments = Arguments()
-    condition = where(await located(connection, selection), arguments)
+    condition = where(await with_id_bounds(connection, selection), arguments)
     statement = f"SELECT count(*) FROM events AS e WHERE {condition}"  # noqa: S608
     number: int = await connection.fetchval(statement, *arguments.values)
     return number
 
 
-async def located(connection: asyncpg.Connection, selection: Selection) -> Selection:
-    """The same with the ids of its events, where leaves can be left out that hold only later ones."""
+async def with_id_bounds(connection: asyncpg.Connection, selection: Selection) -> Selection:
+    """The selection with bounds on its ids, if its dates have an end: skips partitions of later events."""
     dates = selection.dates
     return selection if dates.end is None else replace(selection, ids=await id_range(connection, dates))
 
 
 def where(selection: Selection, arguments: Arguments) -> str:
-    """The whole condition on `events AS e` for a selection."""
+    """The condition on `events AS e` for a whole selection."""
     projects = f"{arguments.add(list(selection.project_ids))}::uuid[]"
     return f"e.project_id = ANY({projects}) AND {_conditions(selection, arguments, projects)}"
 
 
 async def _find(
     connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
-) -> list[EventPage]:
+) -> list[FoundEvent]:
     arguments = Arguments()
     projects = arguments.add(list(selection.project_ids))
     conditions = _conditions(selection, arguments, f"{projects}::uuid[]")
     if after is not None:
-        conditions += f" AND {_behind(order, after, arguments)}"
+        conditions += f" AND {_after(order, after, arguments)}"
     keys = [f"k{number}" for number in range(len(order.keys))]
     statement = (_FEW if _is_pinned(selection.filter) else _PAGE).format(
         projects=projects,
@@ -171,7 +171,7 @@ async def _find(
         limit=arguments.add(limit),
     )
     rows = await connection.fetch(statement, *arguments.values)
-    return [EventPage(row["project_id"], row["id"], Cursor(tuple(row[2:]), row["id"])) for row in rows]
+    return [FoundEvent(row["project_id"], row["id"], Cursor(tuple(row[2:]), row["id"])) for row in rows]
 
 
 def _conditions(selection: Selection, arguments: Arguments, projects: str) -> str:
@@ -179,6 +179,8 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
         selection.filter, EventConditions(arguments, projects, selection.clock), arguments
     )
     dates, ids = selection.dates, selection.ids
+    # Ids begin with the time of acceptance: bounds on them let the planner skip partitions. Without looked-up
+    # bounds only the lower one is known, as events may be accepted long after their dates.
     if ids is None and dates.begin is not None:
         conditions.append(f"e.id >= {arguments.add(lowest_id(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}")
     elif ids is not None:
@@ -192,21 +194,21 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
 
 
 def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) -> list[str]:
-    """The conditions of a filter; a large one is put where it is planned once, and not for each partition.
+    """The conditions of a filter; those of a large one go into a subquery, which is planned only once.
 
-    Within a subquery no index serves it, so what goes by one stays outside.
+    Conditions that use an index stay outside, because a subquery cannot use it.
     """
     before = len(arguments.values)
     parts = [(part, conditions.of(part)) for part in _conjuncts(tree)]
     if len(arguments.values) - before <= _MANY_ARGUMENTS:
         return [written for _, written in parts]
-    led = [written for part, written in parts if _is_led(part)]
-    others = [written for part, written in parts if not _is_led(part)]
-    return [*led, f"(SELECT true WHERE {' AND '.join(others)})"] if others else led
+    indexed = [written for part, written in parts if _is_indexed(part)]
+    others = [written for part, written in parts if not _is_indexed(part)]
+    return [*indexed, f"(SELECT true WHERE {' AND '.join(others)})"] if others else indexed
 
 
 def _conjuncts(tree: Filter) -> Iterator[Filter]:
-    """The parts of which all must hold."""
+    """The parts of a conjunction, flattened."""
     if isinstance(tree, And):
         for child in tree.children:
             yield from _conjuncts(child)
@@ -214,16 +216,17 @@ def _conjuncts(tree: Filter) -> Iterator[Filter]:
         yield tree
 
 
-def _is_led(part: Filter) -> bool:
-    """Whether an index leads to its events."""
+def _is_indexed(part: Filter) -> bool:
+    """Whether an index finds the events that match."""
     return _is_pinned(part) or (isinstance(part, Match) and (part.field or "").lower() in _STACK)
 
 
 def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterator[TimeRange]:
-    """The ranges of dates to go through, one after another."""
+    """The ranges of dates to search, one after another."""
     begin, end = selection.dates.begin, selection.dates.end
     if order.keys[0].name == DATE and after is not None:
         begin, end = _clipped(begin, end, after.values[0], is_descending=order.is_descending)
+    # Other orders need all events, and an index finds pinned ones wherever they are.
     if not order.is_by_date or not order.is_descending or _is_pinned(selection.filter):
         yield TimeRange(begin, end)
         return
@@ -233,15 +236,16 @@ def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterat
 def _clipped(
     begin: datetime | None, end: datetime | None, date: datetime, *, is_descending: bool
 ) -> tuple[datetime | None, datetime | None]:
-    """The range without what lies before a place."""
+    """The range without the dates that the previous pages have covered."""
     if not is_descending:
         return max(begin or date, date), end
+    # The end is exclusive, and events with the cursor's own date may follow.
     last = date + timedelta(microseconds=1) if date < datetime.max.replace(tzinfo=UTC) else date
     return begin, min(end or last, last)
 
 
 def _is_pinned(tree: Filter) -> bool:
-    """Whether an index finds the few events that there are, wherever they lie: windows would only cost."""
+    """Whether an index finds the few matching events at any date: windows would only add cost."""
     match tree:
         case And(children):
             return any(_is_pinned(child) for child in children)
@@ -252,13 +256,13 @@ def _is_pinned(tree: Filter) -> bool:
             return False
 
 
-def _behind(order: Order, place: Cursor, arguments: Arguments) -> str:
-    """Behind the place: the first key that differs decides."""
+def _after(order: Order, cursor: Cursor, arguments: Arguments) -> str:
+    """The condition that an event comes after the cursor: the first key that differs decides."""
     columns = [(f"({_COLUMNS[key.name]})", key.is_descending, f"::{_TYPES[key.name]}") for key in order.keys]
     columns.append(("e.id", order.is_descending, "::uuid"))
     values = [
         f"{arguments.add(value)}{type_}"
-        for value, (_, _, type_) in zip((*place.values, place.id), columns, strict=True)
+        for value, (_, _, type_) in zip((*cursor.values, cursor.id), columns, strict=True)
     ]
     cases = []
     for number, (column, is_descending, _) in enumerate(columns):
@@ -274,5 +278,5 @@ def _directed(columns: Sequence[str], order: Order) -> str:
     return ", ".join([*parts, f"e.id{_direction(order.is_descending)}"])
 
 
-def _direction(is_descending: bool) -> str:  # noqa: FBT001 - there is but one thing that it can be
+def _direction(is_descending: bool) -> str:  # noqa: FBT001 - its only parameter
     return " DESC" if is_descending else ""

@@ -1,4 +1,4 @@
-"""Events that people delete, one by one: noted with the removal, so that the account still adds up."""
+"""Deletes single events, and counts them in the same statement so that the ledger still balances."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -24,13 +24,13 @@ _REMOVE: Final = """
     )
     SELECT id FROM gone
 """
-"""The day of acceptance is in the first 48 bits of an id. Locked in order, nobody waits in a circle."""
+"""The first 48 bits of an id are the time of acceptance. Locks in order of id, to avoid deadlocks."""
 
 
 async def remove_events(
     connection: asyncpg.Connection, project_ids: Sequence[UUID], event_ids: Sequence[UUID]
 ) -> set[UUID]:
-    """Delete those of the events that these projects have; answers their ids."""
+    """Delete the events that belong to these projects, and return their ids."""
     if not event_ids:
         return set()
     rows = await connection.fetch(_REMOVE, project_ids, event_ids, min(event_ids), max(event_ids))

@@ -1,4 +1,4 @@
-"""Events, read back by their ids."""
+"""Reads stored events by their ids."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import asyncpg
 
 
 class EventKey(NamedTuple):
-    """Where an event is kept."""
+    """The primary key of an event."""
 
     project_id: UUID
     id: UUID
@@ -19,7 +19,7 @@ class EventKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """An event as its row has it; `data` is JSON, and `date` is in UTC."""
+    """A row of `events`; `data` is JSON, and `date` is in UTC."""
 
     id: UUID
     project_id: UUID
@@ -56,8 +56,8 @@ async def find_event(
     return None if row is None else _event(row)
 
 
-async def events_at(connection: asyncpg.Connection, keys: Sequence[EventKey]) -> list[StoredEvent]:
-    """The events that are kept at these places, in any order; some may be kept no longer."""
+async def find_events_by_key(connection: asyncpg.Connection, keys: Sequence[EventKey]) -> list[StoredEvent]:
+    """The events with these keys, in any order, without those deleted meanwhile; `keys` must not be empty."""
     rows = await connection.fetch(
         f"""
         SELECT {_QUALIFIED} FROM unnest($1::uuid[], $2::uuid[]) AS k (project_id, id)

@@ -1,7 +1,7 @@
 """Filters as SQL: a tree becomes a condition on `events AS e`, `stacks AS s` or another table, and arguments.
 
 No text of a filter gets into a statement: names of columns and functions are constants here, everything else
-is an argument. What is missing in an event compares as unknown, which counts as no.
+is an argument. A missing value compares as unknown (null), which does not match.
 """
 
 from abc import abstractmethod
@@ -32,12 +32,12 @@ from collector.domain.filter.predicates import IsFlag, IsText, NeverMatches, Pre
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Range, Term
 
 MAXIMUM_EVENT_TERMS: Final = 20
-"""Terms about events in a filter of stacks: each of them is a search of its own through all events."""
+"""The most terms about events in a filter of stacks; each one searches all events."""
 CAUSES: Final = 8
-"""How far an error's chain of causes is looked through."""
+"""How many errors of a chain of causes are searched."""
 
 _NATIVE: Final = frozenset({Kind.ID, Kind.NUMBER, Kind.DATE, Kind.FLAG})
-"""Kinds whose columns are of a type of their own; in `data` everything is text."""
+"""Kinds whose columns have a type other than text; in `data` every value is text."""
 _STACK_DEFAULT_FIELDS: Final = tuple(
     FIELDS[name] for name in ("stack", "title", "description", "tag", "references")
 )
@@ -48,12 +48,12 @@ _STACK_COLUMNS: Final = {
     "type": "s.type",
     "tags": "s.tags",
 }
-"""What a stack's row knows of its events, too."""
+"""Fields of events that a row of `stacks` has as well."""
 
 _UNPACKED: Final = """EXISTS (
     SELECT FROM (SELECT e.data #> '{{}}' AS data OFFSET 0) AS e WHERE {condition})"""
-"""`e.data` in the condition is what it stands for, unpacked: of a large event it is kept compressed."""
-# Not by jsonb_each: what that makes of each row it keeps until the statement ends, some 100 MB a second.
+"""Decompresses `e.data`, which large events store compressed, once for all of the condition."""
+# Not jsonb_each: it keeps what it makes of each row until the statement ends, some 100 MB a second.
 _EACH_MEMBER: Final = f"""EXISTS (
     SELECT FROM (
         SELECT e.data, jsonb_object_keys(CASE jsonb_typeof(e.data) WHEN 'object' THEN e.data END) AS key
@@ -70,9 +70,9 @@ _OF_SUCH_A_STACK: Final = """e.stack_id IN (
     SELECT s.id FROM stacks AS s WHERE s.project_id = ANY({projects}) AND {condition})"""
 _WITH_SUCH_AN_EVENT: Final = """(s.id IN (
     SELECT e.stack_id FROM events AS e WHERE e.project_id = ANY({projects}) AND {condition})) IS TRUE"""
-"""`IS TRUE` keeps the planner from joining them.
+"""`IS TRUE` keeps the planner from turning the subqueries into joins.
 
-20 of them take 216 MB on 31 partitions as joins, so but 29.
+On 31 partitions 20 of them take 216 MB of the server's memory as joins, 29 MB as subqueries.
 """
 
 
@@ -83,13 +83,13 @@ class Arguments:
         self.values: list[Any] = []
 
     def add(self, value: Any) -> str:
-        """Where the value stands in the statement: `$3`."""
+        """Append the value and return its placeholder: `$3`."""
         self.values.append(value)
         return f"${len(self.values)}"
 
 
 class Conditions:
-    """Makes conditions on one table for one statement."""
+    """Compiles filters into conditions on one table, for one statement."""
 
     def __init__(self, arguments: Arguments, clock: LocalClock) -> None:
         self._arguments = arguments
@@ -98,22 +98,22 @@ class Conditions:
     @property
     @abstractmethod
     def _default_fields(self) -> Iterable[Field]:
-        """Where bare words are looked for."""
+        """The fields that words without a field name are searched in."""
 
     @abstractmethod
     def _field(self, name: str) -> Field | None:
-        """The field that a filter names; None for one that nothing in the table can have."""
+        """The field that a filter names; None if no row of the table can have it."""
 
     @abstractmethod
     def _column(self, source: Column | StackColumn) -> str:
-        """Where the statement has the column."""
+        """The column as the statement names it."""
 
     def _related(self, field: Field, condition: Callable[[FieldSource], str]) -> str:
-        """The condition that holds for one place of the field at least."""
+        """The condition that at least one source of the field matches."""
         return f"({' OR '.join(condition(source) for source in field.sources)})"
 
     def of(self, tree: Filter) -> str:
-        """The condition that a tree stands for. Raises BadRequest for values that cannot be meant."""
+        """The condition for a tree. Raises BadRequest for values that do not fit their field."""
         match tree:
             case Everything():
                 return "true"
@@ -130,44 +130,48 @@ class Conditions:
                 return self._match_one(fields, value)
 
     def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
-        """The condition that holds for one of the fields at least."""
+        """The condition that at least one of the fields matches."""
         return f"({' OR '.join(self._match(field, value) for field in fields)})"
 
     def _match(self, field: Field | None, value: Term | Range) -> str:
         if field is None:
             return "false"
-        test = predicate_for(field, value, self._clock)
-        if isinstance(test, NeverMatches):
+        predicate = predicate_for(field, value, self._clock)
+        if isinstance(predicate, NeverMatches):
             return "false"
-        return self._related(field, lambda source: self._holds(field, source, test))
+        return self._related(field, lambda source: self._holds(field, source, predicate))
 
     def _exists(self, field: Field | None) -> str:
         if field is None:
             return "false"
         return self._related(field, lambda source: self._each(source, lambda value: f"{value} IS NOT NULL"))
 
-    def _holds(self, field: Field, source: FieldSource, test: Predicate) -> str:
+    def _holds(self, field: Field, source: FieldSource, predicate: Predicate) -> str:
         if isinstance(source, StackState):
             is_one = f"s.status = ANY({self._arguments.add(list(source.states))}::text[])"
-            return is_one if test == IsFlag(flag=True) else f"NOT {is_one}"
+            return is_one if predicate == IsFlag(flag=True) else f"NOT {is_one}"
         is_native = isinstance(source, Column | StackColumn) and field.kind in _NATIVE
         condition = self._each(
-            source, lambda value: value_condition(value, test, self._arguments.add, is_native=is_native)
+            source, lambda value: value_condition(value, predicate, self._arguments.add, is_native=is_native)
         )
-        return self._hinted(source, test, self._indexed(source, test, condition))
+        return self._hinted(source, predicate, self._indexed(source, predicate, condition))
 
-    def _indexed(self, source: FieldSource, test: Predicate, condition: str) -> str:
-        """References: the literal condition of the partitions' index, or no look-up could use it."""
+    def _indexed(self, source: FieldSource, predicate: Predicate, condition: str) -> str:
+        """Repeats the literal condition of the partial index on reference ids, which it needs to be used."""
         is_reference = isinstance(source, Column) and source.name == "reference_id"
-        if not is_reference or not isinstance(test, IsText) or test.pieces == (INVALID_REFERENCE_ID,):
+        if (
+            not is_reference
+            or not isinstance(predicate, IsText)
+            or predicate.pieces == (INVALID_REFERENCE_ID,)
+        ):
             return condition
-        if not all(isinstance(piece, str) for piece in test.pieces):
+        if not all(isinstance(piece, str) for piece in predicate.pieces):
             return condition
         return f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
 
-    def _hinted(self, source: FieldSource, test: Predicate, condition: str) -> str:
-        """Lists: most of them have the text nowhere, which is seen in a fifth of the time."""
-        match source, test:
+    def _hinted(self, source: FieldSource, predicate: Predicate, condition: str) -> str:
+        """Adds a cheap check on lists: it rules out most of them in a fifth of the time."""
+        match source, predicate:
             case (Column(_, True) | StackColumn(_, True)) as column, IsText(pieces, True):
                 texts = lowered(f"array_to_string({self._column(column)}, ' ')")
                 pattern = folded_argument(holding_pattern([pieces]), self._arguments.add)
@@ -176,7 +180,7 @@ class Conditions:
                 return condition
 
     def _each(self, source: FieldSource, condition: Callable[[str], str]) -> str:
-        """The condition on the value at a place, or on one of the values there."""
+        """The condition on the value of a source, or on any of its values."""
         match source:
             case Column(name, is_list) | StackColumn(name, is_list):
                 value = self._column(source)
@@ -195,7 +199,7 @@ class Conditions:
                 return self._each_error(self._arguments.add(name), condition)
 
     def _each_error(self, member: str, condition: Callable[[str], str]) -> str:
-        """The errors themselves and their causes; taken out of `data` once, for that is what costs."""
+        """Errors and their causes, extracted from `data` once, as extraction dominates the cost."""
         values = ", ".join(
             f"(o.error #>> (array_fill('inner'::text, ARRAY[{depth}]) || {member}::text))"
             for depth in range(CAUSES)
@@ -204,7 +208,7 @@ class Conditions:
 
 
 class _ConditionsOfProjects(Conditions):
-    """Where events and stacks say something of each other: `projects` is the argument with the reader's."""
+    """Conditions on events or stacks that may refer to the other; `projects` is the argument of their ids."""
 
     def __init__(self, arguments: Arguments, projects: str, clock: LocalClock) -> None:
         super().__init__(arguments, clock)
@@ -225,7 +229,7 @@ class EventConditions(_ConditionsOfProjects):
         return DEFAULT_FIELDS
 
     def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
-        """What is in `data` comes last: it is unpacked only once, and only where a column does not hold."""
+        """Checks fields in `data` last: it is decompressed once, and only if no column matches."""
         in_data = [field for field in fields if field is not None and _is_in_data(field)]
         if sum(_looks(source) for field in in_data for source in field.sources) <= 1:
             return super()._match_one(fields, value)
@@ -241,7 +245,7 @@ class EventConditions(_ConditionsOfProjects):
 
 
 class StackConditions(_ConditionsOfProjects):
-    """Conditions on `stacks AS s`; what only events know holds for a stack with such an event."""
+    """Conditions on `stacks AS s`; a condition on events holds for stacks that have a matching event."""
 
     _of_events = 0
 
@@ -256,7 +260,7 @@ class StackConditions(_ConditionsOfProjects):
         self._of_events += 1
         if self._of_events > MAXIMUM_EVENT_TERMS:
             raise BadRequest(
-                f"The filter asks too much of the stacks' events: {MAXIMUM_EVENT_TERMS} terms are the most."
+                f"The filter has too many terms about the stacks' events: the limit is {MAXIMUM_EVENT_TERMS}."
             )
         return _WITH_SUCH_AN_EVENT.format(projects=self._projects, condition=found)
 
@@ -269,7 +273,7 @@ def _is_in_data(field: Field) -> bool:
 
 
 def _looks(source: FieldSource) -> int:
-    """How often `data` is looked into for it."""
+    """How many extractions from `data` it takes."""
     return 3 if isinstance(source, ErrorMember) else 1
 
 

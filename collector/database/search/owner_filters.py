@@ -1,4 +1,4 @@
-"""Filters of organizations and projects as SQL: which ones of the reader's a list is narrowed to."""
+"""Filters of organizations and projects as SQL."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from collector.domain.filter.tree import Filter
 
 @dataclass(frozen=True, slots=True)
 class Narrowing:
-    """A filter, and what time it is for whoever asks."""
+    """A filter, and the clock that its dates refer to."""
 
     filter: Filter
     clock: LocalClock
@@ -30,8 +30,8 @@ class _OwnerConditions(Conditions):
     def _field(self, name: str) -> Field | None:
         return self._fields.get(name.lower())
 
-    def _column(self, place: Column | StackColumn) -> str:
-        return f"{self._table}.{place.name}"
+    def _column(self, source: Column | StackColumn) -> str:
+        return f"{self._table}.{source.name}"
 
 
 class OrganizationConditions(_OwnerConditions):
@@ -49,5 +49,5 @@ class ProjectConditions(_OwnerConditions):
 
 
 def narrowed(kind: type[_OwnerConditions], narrowing: Narrowing | None, arguments: Arguments) -> str:
-    """The condition; one that always holds where nothing is narrowed. Raises BadRequest, as `of` does."""
+    """The condition for a narrowing; `true` for None. Raises BadRequest like `Conditions.of`."""
     return "true" if narrowing is None else kind(arguments, narrowing.clock).of(narrowing.filter)

@@ -1,4 +1,4 @@
-"""Lists of stacks: by themselves, or by the events of a selection that they have."""
+"""Lists of stacks: found by a filter of their own, or by the events of a selection."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +7,7 @@ from typing import Final
 
 import asyncpg
 
-from collector.database.search.event_lists import Selection, located, where
+from collector.database.search.event_lists import Selection, where, with_id_bounds
 from collector.database.search.filter_sql import Arguments, StackConditions
 from collector.database.search.stacks import StoredStack, find_stacks
 
@@ -15,7 +15,7 @@ _USER: Final = "e.data #>> '{@user,identity}'"
 
 
 class StackMode(Enum):
-    """What decides which stacks of some events come first."""
+    """The orders of stacks that are found by their events, as SQL."""
 
     RECENT = "max(e.date) DESC"
     FREQUENT = "sum(coalesce(e.count, 1)) DESC"
@@ -24,7 +24,7 @@ class StackMode(Enum):
 
 
 class StackOrder(Enum):
-    """What a list of stacks can be in the order of."""
+    """The orders of stacks that are listed by themselves, as SQL."""
 
     LAST_DESCENDING = "s.last_occurrence DESC"
     LAST = "s.last_occurrence"
@@ -36,7 +36,7 @@ class StackOrder(Enum):
 
 @dataclass(frozen=True, slots=True)
 class StackOfEvents:
-    """A stack, and what the events of a selection say of it."""
+    """A stack, with figures over the selection's events of that stack."""
 
     stack: StoredStack
     total: int
@@ -48,9 +48,9 @@ class StackOfEvents:
 async def find_stacks_of_events(
     connection: asyncpg.Connection, selection: Selection, mode: StackMode, *, limit: int, offset: int
 ) -> list[StackOfEvents]:
-    """A part of the stacks that the selection's events belong to."""
+    """One page of the stacks that the selection's events belong to."""
     arguments = Arguments()
-    condition = _event_condition(await located(connection, selection), mode, arguments)
+    condition = _event_condition(await with_id_bounds(connection, selection), mode, arguments)
     rows = await connection.fetch(
         f"""
         SELECT e.stack_id, sum(coalesce(e.count, 1))::bigint AS total, min(e.date) AS first,
@@ -72,22 +72,22 @@ async def find_stacks_of_events(
 async def count_stacks_of_events(
     connection: asyncpg.Connection, selection: Selection, mode: StackMode
 ) -> int:
-    """How many stacks that are."""
+    """How many stacks the selection's events belong to."""
     arguments = Arguments()
-    condition = _event_condition(await located(connection, selection), mode, arguments)
+    condition = _event_condition(await with_id_bounds(connection, selection), mode, arguments)
     number: int = await connection.fetchval(
-        f"SELECT count(DISTINCT e.stack_id) FROM events AS e WHERE {condition}",  # noqa: S608 - likewise
+        f"SELECT count(DISTINCT e.stack_id) FROM events AS e WHERE {condition}",  # noqa: S608 - constants and arguments
         *arguments.values,
     )
     return number
 
 
 async def count_users(connection: asyncpg.Connection, selection: Selection) -> int:
-    """How many users the selection's events have."""
+    """How many different users the selection's events have."""
     arguments = Arguments()
-    condition = where(await located(connection, selection), arguments)
+    condition = where(await with_id_bounds(connection, selection), arguments)
     number: int = await connection.fetchval(
-        f"SELECT count(DISTINCT {_USER}) FROM events AS e WHERE {condition}",  # noqa: S608 - likewise
+        f"SELECT count(DISTINCT {_USER}) FROM events AS e WHERE {condition}",  # noqa: S608 - constants and arguments
         *arguments.values,
     )
     return number
@@ -96,13 +96,13 @@ async def count_users(connection: asyncpg.Connection, selection: Selection) -> i
 async def list_stacks(
     connection: asyncpg.Connection, selection: Selection, order: StackOrder, *, limit: int, offset: int
 ) -> list[StoredStack]:
-    """A part of the stacks that the selection's filter is about, with occurrences in its time."""
+    """One page of the stacks that match the selection's filter and occurred in its time."""
     arguments = Arguments()
     condition = _stack_condition(selection, arguments)
     statement = f"""
         SELECT s.id FROM stacks AS s WHERE {condition}
         ORDER BY {order.value}, s.id LIMIT {arguments.add(limit)} OFFSET {arguments.add(offset)}
-    """  # noqa: S608 - likewise
+    """  # noqa: S608 - constants and arguments
     rows = await connection.fetch(statement, *arguments.values)
     ids = [row["id"] for row in rows]
     stacks = {stack.id: stack for stack in await find_stacks(connection, ids)}
@@ -110,10 +110,10 @@ async def list_stacks(
 
 
 async def count_stacks(connection: asyncpg.Connection, selection: Selection) -> int:
-    """How many stacks that are."""
+    """How many stacks match the selection's filter and occurred in its time."""
     arguments = Arguments()
     condition = _stack_condition(selection, arguments)
-    statement = f"SELECT count(*) FROM stacks AS s WHERE {condition}"  # noqa: S608 - likewise
+    statement = f"SELECT count(*) FROM stacks AS s WHERE {condition}"  # noqa: S608 - constants and arguments
     number: int = await connection.fetchval(statement, *arguments.values)
     return number
 

@@ -1,4 +1,4 @@
-"""Stacks, read and managed. How they come about is in `collector.database.writing.stack_writer`."""
+"""Reads and changes stacks. `collector.database.writing.stack_writer` creates them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _COLUMNS: Final = (
 
 
 async def find_stacks(connection: asyncpg.Connection, stack_ids: Sequence[UUID]) -> list[StoredStack]:
-    """Those of the stacks that there are, of whatever organization."""
+    """The stacks with these ids that exist, of any organization, by id."""
     rows = await connection.fetch(
         f"SELECT {_COLUMNS} FROM stacks WHERE id = ANY($1) ORDER BY id",  # noqa: S608 - constants only
         stack_ids,
@@ -65,10 +65,10 @@ async def change_status(
     fixed_in_version: str | None = None,
     snooze_until_utc: datetime | None = None,
 ) -> None:
-    """Set the status of stacks that have another one; what belonged to the old one is forgotten.
+    """Set the status of stacks, with its version or snooze; clears what belonged to the old status.
 
-    Where something belongs to the new one, it is set in any case. Locks them by id, as workers do: neither
-    waits for the other in a circle.
+    Stacks that are in that state already stay untouched. Locks them in order of id, as workers do, to avoid
+    deadlocks.
     """
     await connection.execute(
         """
@@ -96,7 +96,7 @@ async def change_status(
 async def mark_critical(
     connection: asyncpg.Connection, stack_ids: Sequence[UUID], now: datetime, *, is_critical: bool
 ) -> None:
-    """Say of all occurrences of stacks that they are critical, or that they are not."""
+    """Mark all occurrences of stacks as critical, or as not critical."""
     await connection.execute(
         """
         WITH locked AS MATERIALIZED (

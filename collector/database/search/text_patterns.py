@@ -1,4 +1,4 @@
-"""What is looked for in texts, as patterns of Postgres: there a filter's characters stand for themselves."""
+"""Searches in texts as LIKE patterns and regular expressions of Postgres; escapes the filter's characters."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,51 +24,56 @@ _IN_REGEX: Final = {Wildcard.ANY: ".*", Wildcard.ONE: "."}
 
 @dataclass(frozen=True, slots=True)
 class _Edges:
-    """What a text has around words: regular expressions.
+    """Regular expressions for what surrounds words.
 
-    `before` and `after` are for words that begin or end with a letter, `between` for two of these and
-    `beside` for two of which one is an ideograph.
+    `before` and `after` are for words that begin or end with a letter. `between` stands between two of these,
+    `next_to_ideograph` between two words of which at least one has an ideograph there.
     """
 
     before: str
     after: str
     between: str
-    beside: str
+    next_to_ideograph: str
 
 
 def like_pattern(pieces: Pieces) -> str:
-    """A pattern for LIKE that is about the whole text."""
-    return "".join(_IN_LIKE[piece] if isinstance(piece, Wildcard) else _liked(piece) for piece in pieces)
+    """A LIKE pattern that matches the whole text."""
+    return "".join(
+        _IN_LIKE[piece] if isinstance(piece, Wildcard) else _like_literal(piece) for piece in pieces
+    )
 
 
 def words_pattern(test: HasWords) -> str:
-    """A regular expression that finds the words one after another."""
+    """A regular expression that matches the words in sequence."""
     edges = _edges(test.separators)
     first, last = test.words[0], test.words[-1]
     is_open_before = first[0] is Wildcard.ANY or begins_in_ideograph(first)
     parts = ["" if is_open_before else edges.before, _regex(first)]
     for word, following in pairwise(test.words):
         has_ideograph = ends_in_ideograph(word) or begins_in_ideograph(following)
-        parts += [edges.beside if has_ideograph else edges.between, _regex(following)]
+        parts += [edges.next_to_ideograph if has_ideograph else edges.between, _regex(following)]
     if not test.is_begun and last[-1] is not Wildcard.ANY:
         parts.append(f"(?:$|[^{MARKS}])" if ends_in_ideograph(last) else edges.after)
     return "".join(parts)
 
 
 def holding_pattern(words: Iterable[Pieces]) -> str:
-    """A pattern for LIKE that holds for whatever has the pieces of these words in it, in their order."""
-    pieces = [_liked(piece) for word in words for piece in word if isinstance(piece, str)]
+    """A LIKE pattern that matches every text that contains the pieces of these words in order."""
+    pieces = [_like_literal(piece) for word in words for piece in word if isinstance(piece, str)]
     return f"%{'%'.join(pieces)}%"
 
 
 def parts_pattern(text: str) -> str:
-    """A regular expression for texts that begin with this one and then end, or go on with another part."""
+    """A regular expression for texts that begin with these parts: no letter or digit may follow."""
     return f"^{_literal(text)}([^a-z0-9]|$)"
 
 
 @cache
 def _edges(separators: str) -> _Edges:
-    """As `split_words` cuts: marks belong to what they follow, one apostrophe between letters is a letter."""
+    """Follows the rules by which `split_words` splits words.
+
+    Marks belong to the character before them, and a single apostrophe between letters counts as a letter.
+    """
     separator = f"{_literal(separators)}{SEPARATORS}"
     no_letter = f"[{separator}{IDEOGRAPHS}{APOSTROPHE}]"
     any_separator = f"[{separator}{APOSTROPHE}{MARKS}]"
@@ -79,7 +84,7 @@ def _edges(separators: str) -> _Edges:
         before=f"(?:{begins})[{MARKS}]*",
         after=f"(?:{ends})",
         between=f"(?:[{separator}]|{APOSTROPHE}{any_separator}){any_separator}*",
-        beside=f"(?:[{separator}{APOSTROPHE}]{any_separator}*)?",
+        next_to_ideograph=f"(?:[{separator}{APOSTROPHE}]{any_separator}*)?",
     )
 
 
@@ -88,12 +93,12 @@ def _regex(pieces: Pieces) -> str:
 
 
 def _literal(text: str) -> str:
-    """In a regular expression a backslash takes the meaning from anything but letters and digits."""
+    """Escapes ASCII characters, except letters and digits: a backslash would give those a meaning."""
     return "".join(
         f"\\{character}" if character.isascii() and not character.isalnum() else character
         for character in text
     )
 
 
-def _liked(text: str) -> str:
+def _like_literal(text: str) -> str:
     return text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")

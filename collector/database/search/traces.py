@@ -1,4 +1,4 @@
-"""What is known of a reference id: events, dead letters that hold it, and counts of what was not kept."""
+"""Traces a reference id: events that have it, dead letters that contain it, counts of events not stored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ import asyncpg
 from collector.domain.event.outcome import DeadLetterReason, Outcome
 
 _LETTERS: Final = 10_000
-"""So many dead letters are looked through, the newest first."""
+"""How many dead letters are searched, newest first."""
 _LETTER_BYTES: Final = 64 << 20
 _PACKED: Final = 200
-"""So many compressed ones are given out to be unpacked."""
+"""How many compressed dead letters are handed to the caller to decompress."""
 _PACKED_BYTES: Final = 16 << 20
 
 
@@ -34,7 +34,7 @@ class TracedEvent:
 
 @dataclass(frozen=True, slots=True)
 class TracedLetter:
-    """A dead letter; `body` only of one that is compressed and has to be unpacked by the caller."""
+    """A dead letter; only compressed ones, which the caller has to decompress, have their `body`."""
 
     id: UUID
     project_id: UUID | None
@@ -47,9 +47,9 @@ class TracedLetter:
 
 
 class LetterSearch(NamedTuple):
-    """What was found among how many dead letters.
+    """The dead letters found, those to decompress, and how many were searched.
 
-    `is_whole` says whether all of them were looked through; entries that could not be read never are.
+    `is_whole` is true if all dead letters were searched; unreadable stream entries do not count.
     """
 
     found: list[TracedLetter]
@@ -58,8 +58,8 @@ class LetterSearch(NamedTuple):
     is_whole: bool
 
 
-class Ending(NamedTuple):
-    """How many events of a project ended so."""
+class OutcomeCount(NamedTuple):
+    """How many events had an outcome for a reason."""
 
     outcome: str
     reason: str
@@ -67,14 +67,14 @@ class Ending(NamedTuple):
 
 
 async def projects_to_trace(connection: asyncpg.Connection) -> dict[UUID, str]:
-    """The names of all projects, also of those whose organization is suspended."""
+    """The names of all projects by id, including those of suspended organizations."""
     return {row["id"]: row["name"] for row in await connection.fetch("SELECT id, name FROM projects")}
 
 
 async def stored_with_reference(
     connection: asyncpg.Connection, projects: dict[UUID, str], reference_id: str, limit: int
 ) -> list[TracedEvent]:
-    """The events of these projects that have the reference id, those accepted last first."""
+    """The events of these projects that have the reference id, last accepted first."""
     rows = await connection.fetch(
         """
         WITH e AS MATERIALIZED (
@@ -92,7 +92,7 @@ async def stored_with_reference(
 async def letters_with(
     connection: asyncpg.Connection, project_id: UUID | None, text: str, limit: int
 ) -> LetterSearch:
-    """The dead letters, of a project or of all, whose bytes hold the text."""
+    """The dead letters of a project, or of all (None), whose bodies contain the text."""
     rows = await connection.fetch(
         """
         SELECT id, octet_length(body) AS size, content_encoding <> '' AS is_packed FROM dead_letters
@@ -104,8 +104,9 @@ async def letters_with(
         _LETTERS + 1,
     )
     plain, packed = [row for row in rows if not row["is_packed"]], [row for row in rows if row["is_packed"]]
-    plain_ids = _within(plain[:_LETTERS], _LETTER_BYTES)
-    packed_ids = _within(packed[:_PACKED], _PACKED_BYTES)
+    plain_ids = _first_ids(plain[:_LETTERS], _LETTER_BYTES)
+    # Postgres can search the plain ones; the caller decompresses the others.
+    packed_ids = _first_ids(packed[:_PACKED], _PACKED_BYTES)
     found = await connection.fetch(
         f"{_LETTER} WHERE id = ANY($1) AND position($2 in body) > 0 ORDER BY id DESC LIMIT $3",
         plain_ids,
@@ -122,8 +123,10 @@ async def letters_with(
     )
 
 
-async def endings_since(connection: asyncpg.Connection, project_id: UUID, since: datetime) -> list[Ending]:
-    """How events of a project ended that were accepted since then and are not stored."""
+async def unstored_outcomes(
+    connection: asyncpg.Connection, project_id: UUID, since: datetime
+) -> list[OutcomeCount]:
+    """The outcomes of a project's events that were accepted since then but not stored."""
     rows = await connection.fetch(
         """
         SELECT outcome, reason, sum(events)::bigint AS events FROM usage
@@ -134,7 +137,7 @@ async def endings_since(connection: asyncpg.Connection, project_id: UUID, since:
         since,
         Outcome.STORED,
     )
-    return [Ending(**row) for row in rows]
+    return [OutcomeCount(**row) for row in rows]
 
 
 _LETTER: Final = """
@@ -143,8 +146,8 @@ _LETTER: Final = """
 _PACKED_LETTER: Final = _LETTER.replace("content_encoding FROM", "content_encoding, body FROM")
 
 
-def _within(rows: Sequence[Any], limit_bytes: int) -> list[UUID]:
-    """The first ones, as far as they weigh no more than that together; at least one."""
+def _first_ids(rows: Sequence[Any], limit_bytes: int) -> list[UUID]:
+    """The ids of the first rows whose total size is within the limit; at least one."""
     totals = accumulate(row["size"] for row in rows)
     return [
         row["id"]

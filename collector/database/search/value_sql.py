@@ -1,4 +1,4 @@
-"""What a value must be like, as SQL: a test becomes a condition on an expression, and arguments."""
+"""Predicates as SQL: a predicate becomes a condition on an expression, and arguments."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -28,7 +28,7 @@ from collector.domain.version import LONGEST_PRE_RELEASE, NUMBERS, RELEASE
 
 _NUMBER_TEXT: Final = "^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,4})?$"
 _NUMBER_LENGTH: Final = 1010
-"""Of a number's text: a number that is stored has 1,000 digits at most, and `numeric` takes all of these."""
+"""The longest text read as a number: stored numbers have at most 1,000 digits, which `numeric` can hold."""
 _MOMENT_TEXT: Final = (
     "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
     "(T([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+-](0[0-9]|1[0-4]):?[0-5][0-9])?)?$"
@@ -52,17 +52,18 @@ _IDENTIFIERS: Final = f"""(
     FROM (SELECT substr({{value}}, 1 + length(
         substring({{value}} from '{_VERSION}[0-9]+(?:[.][0-9]+){{{{0,5}}}}'))) AS rest OFFSET 0) AS r
     WHERE r.rest IS NOT NULL)"""  # noqa: S608 - constants only
-"""What `collector.domain.version.precedence` makes of a pre-release; null where no version can be read."""
+"""The pre-release as `collector.domain.version.precedence` compares it; null if the text is not a version."""
 
 Add = Callable[[Any], str]
-"""Takes an argument and answers where it stands in the statement."""
+"""Adds an argument and returns its placeholder."""
 
 
-def value_condition(value: str, test: Predicate, add: Add, *, is_native: bool) -> str:
-    """The condition that the test holds for the value; `is_native` where that is of its column's own type."""
-    match test:
-        case AnyOf(tests):
-            return f"({' OR '.join(value_condition(value, one, add, is_native=is_native) for one in tests)})"
+def value_condition(value: str, predicate: Predicate, add: Add, *, is_native: bool) -> str:
+    """The condition that the value satisfies the predicate; `is_native` if it is typed, not text."""
+    match predicate:
+        case AnyOf(predicates):
+            conditions = (value_condition(value, one, add, is_native=is_native) for one in predicates)
+            return f"({' OR '.join(conditions)})"
         case IsId(id_):
             return f"{value} = {add(id_)}::uuid"
         case IsFlag(flag):
@@ -73,7 +74,7 @@ def value_condition(value: str, test: Predicate, add: Add, *, is_native: bool) -
                 if is_native
                 else _guarded(value, _NUMBER_TEXT, f"octet_length({value}) <= {_NUMBER_LENGTH}", "numeric")
             )
-            return _number_between(number, test, add)
+            return _number_between(number, predicate, add)
         case DateBetween():
             moment = (
                 value
@@ -82,20 +83,20 @@ def value_condition(value: str, test: Predicate, add: Add, *, is_native: bool) -
                     value, _MOMENT_TEXT, f"pg_input_is_valid({value}, 'timestamptz')", "timestamptz"
                 )
             )
-            return _between(add, moment, (">=", test.begin), ("<", test.end), "timestamptz")
+            return _between(add, moment, (">=", predicate.begin), ("<", predicate.end), "timestamptz")
         case _:
             text = f"replace({value}::text, '-', '')" if is_native else value
-            return _text_test(text, test, add)
+            return _text_condition(text, predicate, add)
 
 
 def folded_argument(argument: str, add: Add) -> str:
-    """A text in lower case, or a pattern of such a text, as an argument."""
+    """A text, or a pattern, as an argument that is compared with text in lower case."""
     source = f"{add(argument)}::text"
     return lowered(source) if is_folded_by_store(argument) else source
 
 
-def _text_test(value: str, test: Predicate, add: Add) -> str:
-    match test:
+def _text_condition(value: str, predicate: Predicate, add: Add) -> str:
+    match predicate:
         case IsText(pieces, is_folded):
             is_whole = all(isinstance(piece, str) for piece in pieces)
             operator, argument = (
@@ -105,7 +106,7 @@ def _text_test(value: str, test: Predicate, add: Add) -> str:
                 return f"{lowered(value)} {operator} {folded_argument(argument, add)}"
             return f"{value} {operator} {add(argument)}::text"
         case HasWords():
-            return _has_words(value, test, add)
+            return _has_words(value, predicate, add)
         case BeginsWithParts(text):
             return f"{lowered(value)} ~ {folded_argument(parts_pattern(text), add)}"
         case TextBetween(low, high):
@@ -120,20 +121,20 @@ def _text_test(value: str, test: Predicate, add: Add) -> str:
             sides = [
                 _version_side(value, operator, bound, add)
                 for operator, bound in (
-                    (">=" if test.includes_low else ">", test.low),
-                    ("<=" if test.includes_high else "<", test.high),
+                    (">=" if predicate.includes_low else ">", predicate.low),
+                    ("<=" if predicate.includes_high else "<", predicate.high),
                 )
                 if bound is not None
             ]
             return f"({' AND '.join(sides)})" if sides else f"{value} IS NOT NULL"
         case _:
-            raise TypeError(f"{test} is no test of a text")
+            raise TypeError(f"{predicate} does not apply to text")
 
 
 def _version_side(value: str, operator: str, bound: Sequence[str], add: Add) -> str:
-    """A version beside a bound. Most differ in their numbers, which costs a third.
+    """Compares a version with a bound: by numbers first, which decides most cases at a third of the cost.
 
-    All spellings of the bound's numbers, with fewer zeros or more, lie between `least` and `most`.
+    All spellings of the bound's numbers, with fewer or more trailing zeros, lie between `least` and `most`.
     """
     most = [int(number) for number in bound[:NUMBERS]]
     least = most.copy()
@@ -149,19 +150,19 @@ def _version_side(value: str, operator: str, bound: Sequence[str], add: Add) -> 
     )
 
 
-def _has_words(value: str, test: HasWords, add: Add) -> str:
-    """Most texts have not even the pieces of the words in them: to see that takes a fifth of the time."""
+def _has_words(value: str, predicate: HasWords, add: Add) -> str:
+    """Checks with LIKE first: most texts lack the pieces of the words, which shows in a fifth of the time."""
     text = lowered(value)
-    holds = f"{text} LIKE {folded_argument(holding_pattern(test.words), add)}"
-    return f"({holds} AND {text} ~ {folded_argument(words_pattern(test), add)})"
+    holds = f"{text} LIKE {folded_argument(holding_pattern(predicate.words), add)}"
+    return f"({holds} AND {text} ~ {folded_argument(words_pattern(predicate), add)})"
 
 
-def _number_between(value: str, test: NumberBetween, add: Add) -> str:
+def _number_between(value: str, predicate: NumberBetween, add: Add) -> str:
     return _between(
         add,
         value,
-        (">=" if test.includes_low else ">", test.low),
-        ("<=" if test.includes_high else "<", test.high),
+        (">=" if predicate.includes_low else ">", predicate.low),
+        ("<=" if predicate.includes_high else "<", predicate.high),
         "numeric",
     )
 
@@ -174,5 +175,5 @@ def _between(add: Add, value: str, low: tuple[str, Any], high: tuple[str, Any], 
 
 
 def _guarded(value: str, pattern: str, is_valid: str, type_: str) -> str:
-    """A text as a value of a type where it is written like one, else null."""
+    """A text cast to a type if it has the form of one, else null."""
     return f"CASE WHEN {value} ~ '{pattern}' AND {is_valid} THEN ({value})::{type_} END"

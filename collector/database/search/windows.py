@@ -1,6 +1,6 @@
-"""Windows of dates to look in: the newest first, then ever more of them.
+"""Windows of dates to search, newest first and widening into the past.
 
-Most of what is asked for is recent, and a look at two partitions costs a fraction of a look at hundreds.
+Most requested events are recent, and searching two partitions costs a fraction of searching hundreds.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _DAYS_BACK: Final = (1, 7, 30)
 
 
 def widening_windows(whole: TimeRange, now: datetime) -> Iterator[TimeRange]:
-    """The range in parts that meet, the newest first; each reaches further back than the one before."""
+    """Split the range into adjoining parts, newest first, each longer than the one before."""
     end = whole.end
     newest = now if end is None else min(end, now)
     for days in _DAYS_BACK:

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from collector.api.events.events import event_view
-from collector.database.search.events import EventKey, StoredEvent, events_at
+from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
 from tests.api.running_api import OTHER_ORGANIZATION, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, today
 from tests.fakes import FakeClock, clock_of
@@ -341,9 +341,11 @@ async def test_an_event_that_is_dropped_meanwhile_is_left_out(
     await api.store(*events)
 
     async def at(connection: asyncpg.Connection, keys: Sequence[EventKey]) -> list[StoredEvent]:
-        return [event for event in await events_at(connection, keys) if event.id.bytes != events[0].id]
+        return [
+            event for event in await find_events_by_key(connection, keys) if event.id.bytes != events[0].id
+        ]
 
-    monkeypatch.setattr("collector.api.events.event_lists.events_at", at)
+    monkeypatch.setattr("collector.api.events.event_lists.find_events_by_key", at)
 
     first = await api.get(f"{BY_REFERENCE}?limit=2&page=1", api.people.program)
     second = await api.get(f"{BY_REFERENCE}?limit=2&page=2", api.people.program)

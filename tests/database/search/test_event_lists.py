@@ -123,7 +123,7 @@ async def walked(pool: asyncpg.Pool, order: Order) -> list[bytes]:
     async with pool.acquire() as connection:
         while page := await find_events(connection, a_selection(), order, limit=7, after=place):
             seen += [event.id.bytes for event in page]
-            place = page[-1].place
+            place = page[-1].cursor
     return seen
 
 
@@ -134,7 +134,7 @@ async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None
     async with pool.acquire() as connection:
         first = await find_events(connection, a_selection(), limit=2)
         await BatchStore(pool).save([normalized(an_event(), an_event())])
-        second = await find_events(connection, a_selection(), limit=10, after=first[-1].place)
+        second = await find_events(connection, a_selection(), limit=10, after=first[-1].cursor)
 
     assert [event.id.bytes for event in (*first, *second)] == ids(events)
 

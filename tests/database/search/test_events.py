@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from collector.database.search.event_removal import remove_events
-from collector.database.search.events import EventKey, events_at, find_event
+from collector.database.search.events import EventKey, find_event, find_events_by_key
 from collector.database.writing.store import BatchStore
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, normalized
 
@@ -35,9 +35,9 @@ async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
     keys = [EventKey(event.project_id, event.id) for event in stored]
 
     async with pool.acquire() as connection:
-        found = await events_at(connection, [*keys, EventKey(OTHER_PROJECT, stored[0].id)])
+        found = await find_events_by_key(connection, [*keys, EventKey(OTHER_PROJECT, stored[0].id)])
         assert sorted(found, key=lambda event: event.id, reverse=True) == stored
-        assert await events_at(connection, [EventKey(PROJECT, UUID(int=7))]) == []
+        assert await find_events_by_key(connection, [EventKey(PROJECT, UUID(int=7))]) == []
 
 
 async def test_deleted_events_are_noted_by_their_day(pool: asyncpg.Pool) -> None:
