@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 from redis.asyncio import Redis
 
-from collector.broker.durability import durability_of
+from collector.broker.durability import read_durability
 from collector.database.schema.migrations import migrate
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
@@ -66,7 +66,7 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
 async def _keeps_promise(redis_url: str) -> bool:
     """A given server may lack `maxmemory` or fsync less; then tests use relaxed durability."""
     async with Redis.from_url(redis_url) as redis, asyncio.timeout(30):
-        found = await durability_of(redis)
+        found = await read_durability(redis)
     return found.keeps_promise and found.maxmemory_bytes > 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.broker.post_stream import MANY_BYTES
+from collector.broker.post_stream import UNBOUNDED_BYTES
 from collector.process.lifecycle import Stop
 from loadtests.benchmark import parse
 from loadtests.benchmark_drain import LOADS, MemoryStream, make_backlog
@@ -126,12 +126,12 @@ async def test_a_backlog_is_handed_out_once_and_its_last_acknowledgement_ends_th
     backlog = make_backlog(LOADS[1], 350)
     stream = MemoryStream(backlog.entries, stop)
 
-    first = await stream.read("worker", 1, block_ms=10, worth_bytes=MANY_BYTES)
-    rest = await stream.read("worker", 100, block_ms=10, worth_bytes=MANY_BYTES)
+    first = await stream.read("worker", 1, block_ms=10, worth_bytes=UNBOUNDED_BYTES)
+    rest = await stream.read("worker", 100, block_ms=10, worth_bytes=UNBOUNDED_BYTES)
 
     assert backlog.events == 400  # whole entries
     assert [len(entries) for entries in (first, rest)] == [1, 1]
-    assert await stream.read("worker", 100, block_ms=10, worth_bytes=MANY_BYTES) == []
+    assert await stream.read("worker", 100, block_ms=10, worth_bytes=UNBOUNDED_BYTES) == []
     await stream.acknowledge(rest)
     assert not stop.is_requested
     await stream.acknowledge(first)

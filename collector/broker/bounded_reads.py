@@ -1,7 +1,7 @@
-"""Scripts that read a stream for a worker: never more than it has room for, by what entries hold unpacked.
+"""Lua scripts that read the streams for a worker, bounded by the unpacked size of the entries.
 
-Each is one step of the server, over all streams that it is given. An entry says how large it is unpacked
-(`u`); one of an older version does not, and counts as sixteen times its length.
+Each script runs atomically over all streams that it is given. An entry states its unpacked size in field `u`;
+entries of an older version do not, and count as sixteen times their length.
 """
 
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 from collector.broker.keys import GROUP
 
 SHARED_DELIVERIES: Final = 4
-"""An entry that was delivered so often without an end is handed out alone from then on."""
+"""An entry that was delivered this often without being acknowledged is delivered alone from then on."""
 
 _SIZE: Final = """
 local function size_of(fields)
@@ -30,45 +30,45 @@ local left = {{}}
 for i = 1, #KEYS do left[i] = (ARGV[4] + i - 1) % #KEYS + 1 end
 while #left > 0 do
   local still = {{}}
-  for _, place in ipairs(left) do
+  for _, index in ipairs(left) do
     if #found >= tonumber(ARGV[2]) or bytes >= tonumber(ARGV[3]) then
       return {{is_without_group, found}}
     end
     local reply = redis.pcall(
-      'XREADGROUP', 'GROUP', '{GROUP}', ARGV[1], 'COUNT', 1, 'STREAMS', KEYS[place], '>')
+      'XREADGROUP', 'GROUP', '{GROUP}', ARGV[1], 'COUNT', 1, 'STREAMS', KEYS[index], '>')
     if type(reply) == 'table' and reply.err then
       if not string.find(reply.err, 'NOGROUP', 1, true) then return reply end
       is_without_group = 1
     elseif reply then
       local entry = reply[1][2][1]
-      found[#found + 1] = {{place - 1, entry[1], entry[2], 1}}
+      found[#found + 1] = {{index - 1, entry[1], entry[2], 1}}
       bytes = bytes + size_of(entry[2])
-      still[#still + 1] = place
+      still[#still + 1] = index
     end
   end
   left = still
 end
 return {{is_without_group, found}}
 """
-"""New entries, one of each stream in turn."""
+"""Reads new entries, one of each stream in turn."""
 
 CLAIM: Final = f"""#!lua flags=allow-oom
 {_SIZE}
 -- KEYS: streams. ARGV: consumer, idle milliseconds, entries at most, bytes worth of entries, names of entries
--- that this consumer has in hand.
+-- that this consumer holds.
 local in_hand = {{}}
 for i = 5, #ARGV do in_hand[ARGV[i]] = true end
 local found, bytes = {{}}, 0
-for place, stream in ipairs(KEYS) do
+for index, stream in ipairs(KEYS) do
   local pending = redis.pcall('XPENDING', stream, '{GROUP}', 'IDLE', ARGV[2], '-', '+', ARGV[3])
   if pending.err and not string.find(pending.err, 'NOGROUP', 1, true) then return pending end
   for _, each in ipairs(pending.err and {{}} or pending) do
     if #found >= tonumber(ARGV[3]) or bytes >= tonumber(ARGV[4]) then return found end
     local is_alone = each[4] >= {SHARED_DELIVERIES}
-    if not in_hand[(place - 1) .. ':' .. each[1]] and not (is_alone and #found > 0) then
+    if not in_hand[(index - 1) .. ':' .. each[1]] and not (is_alone and #found > 0) then
       local entry = redis.call('XCLAIM', stream, '{GROUP}', ARGV[1], ARGV[2], each[1])[1]
       if entry then  -- else it was deleted, and is no longer pending
-        found[#found + 1] = {{place - 1, entry[1], entry[2], each[4] + 1}}
+        found[#found + 1] = {{index - 1, entry[1], entry[2], each[4] + 1}}
         bytes = bytes + size_of(entry[2])
         if is_alone then return found end
       end
@@ -77,10 +77,10 @@ for place, stream in ipairs(KEYS) do
 end
 return found
 """
-"""Entries that were not finished in time; one that was delivered often comes alone, or in a later answer."""
+"""Claims entries that were not acknowledged in time; one that was delivered often is returned alone."""
 
 KEEP: Final = f"""#!lua flags=allow-oom
--- KEYS: streams. ARGV: consumer, then the place of a stream (from 0) and the id of an entry, in turn.
+-- KEYS: streams. ARGV: consumer, then the index of a stream (from 0) and the id of an entry, in turn.
 for i = 2, #ARGV, 2 do
   local stream, id = KEYS[ARGV[i] + 1], ARGV[i + 1]
   local pending = redis.pcall('XPENDING', stream, '{GROUP}', id, id, 1, ARGV[1])
@@ -89,4 +89,4 @@ for i = 2, #ARGV, 2 do
   end
 end
 """
-"""These entries are no longer idle, without a delivery; what another consumer has taken over stays there."""
+"""Resets the idle time of entries without a delivery; leaves those that another consumer has claimed."""

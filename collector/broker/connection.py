@@ -1,4 +1,4 @@
-"""Clients for Redis: no repeats behind our back, every wait bounded, a server that is new enough."""
+"""Redis clients without hidden retries and with bounded waits, and the check of the server at the start."""
 
 import asyncio
 from typing import Any, Final
@@ -17,7 +17,7 @@ from collector.process.settings import NOT_UNDERSTOOD, without_password
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
 _START_WAIT_SECONDS: Final = 10.0
 _MINIMUM_VERSION: Final = (7, 0)
-"""The first with `XAUTOCLAIM` that names deleted entries, and with `lag` in `XINFO GROUPS`."""
+"""The first version whose `XAUTOCLAIM` reports deleted entries and whose `XINFO GROUPS` has a `lag`."""
 
 
 def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 16) -> Redis:
@@ -35,28 +35,28 @@ def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 1
             socket_timeout=socket_timeout_seconds,
             socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
             socket_keepalive=True,
-            # Left on, it keeps the pool from noticing that an idle connection was closed by the server.
+            # If enabled, the pool does not notice that the server has closed an idle connection.
             maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
-        pool.connection_class(**pool.connection_kwargs)  # an option that there is not shows only here
-    except (ValueError, TypeError):  # whose text may hold a piece of the password
+        pool.connection_class(**pool.connection_kwargs)  # raises for unknown options
+    except (ValueError, TypeError):  # the error's text may contain a part of the password
         raise ServerError(f"{without_password(url)} {NOT_UNDERSTOOD}", "redis_url") from None
     return Redis.from_pool(pool)
 
 
 async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:
-    """Wait a bounded time for the server, and refuse one that is too old or does not let us do the commands.
+    """Wait a bounded time for the server, and refuse one that is too old or forbids one of the commands.
 
-    One that answers but can do nothing just now (loading, busy with a script, a replica that has lost its
-    primary ...) will do: the process starts and says in its readiness what it waits for. Raises ServerError
-    with one line that says what was tried.
+    Accepts a server that answers but is temporarily unable to work (loading, busy with a script, a replica
+    without its primary ...): the process starts, and its readiness reports the cause. Raises ServerError with
+    one line that says what was tried.
     """
     try:
         async with asyncio.timeout(_START_WAIT_SECONDS):
             info = await _server_info(redis)
             denied = await denied_commands(redis, commands)
     except (BrokerUnavailable, TimeoutError) as error:
-        raise ServerError(_why(error, url), "redis_url") from error
+        raise ServerError(_unreachable(error, url), "redis_url") from error
     except exceptions.RedisError as error:
         raise ServerError(f"Redis at {without_password(url)} refused us: {error}.", "redis_url") from error
     _check_version(info, url)
@@ -68,7 +68,7 @@ async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:
         )
 
 
-def _why(error: Exception, url: str) -> str:
+def _unreachable(error: Exception, url: str) -> str:
     if isinstance(error, BrokerUnavailable) and is_final(error):
         return f"Redis at {without_password(url)} refused us: {error}."
     return (
@@ -78,8 +78,8 @@ def _why(error: Exception, url: str) -> str:
 
 
 async def _server_info(redis: Redis) -> dict[str, Any] | None:
-    """`INFO server`, or None where the server does not tell, because of its state or of our rights."""
-    last: BrokerUnavailable | None = None
+    """`INFO server`, or None if the server's state or its ACL does not permit the command."""
+    last_error: BrokerUnavailable | None = None
     try:
         while True:
             try:
@@ -90,16 +90,17 @@ async def _server_info(redis: Redis) -> dict[str, Any] | None:
                     raise
                 if is_reply(error):
                     return None
-                last = error
+                last_error = error
             await asyncio.sleep(0.1)
     except asyncio.CancelledError:
-        if last is not None:
-            raise last from None
+        # The caller's time-out: the last error says more than that the time is up.
+        if last_error is not None:
+            raise last_error from None
         raise
 
 
 def _check_version(info: dict[str, Any] | None, url: str) -> None:
-    """Valkey says 7.2.4 as its `redis_version`, so its own is read first."""
+    """Prefers `valkey_version`: Valkey reports 7.2.4 as its `redis_version`."""
     if info is None:
         return
     name = "Valkey" if "valkey_version" in info else "Redis"

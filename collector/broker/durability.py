@@ -1,4 +1,4 @@
-"""Which durability the queue's server has in force: a 202 is only as good as its fsync."""
+"""Reads the durability settings of the queue's server: a 202 is only as durable as its fsync."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +13,7 @@ UNKNOWN: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Durability:
-    """`fsync` is `always`, `everysec`, `no`, `off` (no append-only file) or `unknown` (the server hides it).
+    """`fsync` is `always`, `everysec`, `no`, `off` (no append-only file) or `unknown` (not readable).
 
     `maxmemory_bytes` is 0 without a limit; `eviction` is the `maxmemory-policy`.
     """
@@ -24,16 +24,16 @@ class Durability:
 
     @property
     def keeps_promise(self) -> bool:
-        """Whether a write that was answered survives a crash of the server, and nothing is evicted."""
+        """Whether acknowledged writes survive a crash of the server, and none is evicted."""
         return self.fsync == "always" and self.eviction in {"noeviction", UNKNOWN}
 
 
-async def durability_of(redis: Redis) -> Durability:
-    """Ask the server. Raises BrokerUnavailable when it does not answer."""
+async def read_durability(redis: Redis) -> Durability:
+    """Read the settings from the server. Raises BrokerUnavailable if it does not answer."""
     try:
         with translated():
             config: Any = await redis.config_get("appendonly", "appendfsync", "maxmemory", "maxmemory-policy")
-    except (BrokerForbidden, exceptions.ResponseError):  # renamed away, as managed servers do, or denied
+    except (BrokerForbidden, exceptions.ResponseError):  # denied, or removed by a managed service
         return Durability(UNKNOWN, 0, UNKNOWN)
     facts = {_text(name): _text(value) for name, value in config.items()}
     fsync = facts.get("appendfsync", UNKNOWN) if facts.get("appendonly") == "yes" else "off"

@@ -1,4 +1,4 @@
-"""What can go wrong with Redis, in our words: adapters translate the driver's errors into these."""
+"""The errors of Redis: adapters translate the driver's exceptions into these."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ _STATES: Final = (
     "UNBLOCKED",
     "UNKILLABLE",
 )
-"""How a reply begins that tells of the server's state, not of a mistake of ours (`BUSYGROUP` is another)."""
+"""Prefixes of replies that report the server's state, not a mistake of ours (`BUSYGROUP` is not one)."""
 
 _STATE_ERRORS: Final = (
     exceptions.AskError,
@@ -30,7 +30,7 @@ _STATE_ERRORS: Final = (
     exceptions.ReadOnlyError,
     exceptions.TryAgainError,
 )
-"""The same where the driver has a class for the reply and takes its first word away."""
+"""The same for replies for which the driver has a class of its own and strips the prefix."""
 
 _OUTAGES: Final = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.InvalidResponse, OSError)
 
@@ -38,11 +38,11 @@ _FORBIDDEN_IN_SCRIPT: Final = "ACL failure in script"
 
 
 class BrokerUnavailable(Exception):  # noqa: N818 - a state of the world
-    """Redis is out of reach, or says that it cannot do this just now. A write may have happened."""
+    """Redis is unreachable or temporarily unable to do this. A write may have happened."""
 
 
 class BrokerForbidden(BrokerUnavailable):
-    """Redis does not let our user do this. Nothing was written; its operator can change that meanwhile."""
+    """Redis forbids our user to do this. Nothing was written; its operator can fix the ACL while we run."""
 
 
 class BrokerFull(Exception):  # noqa: N818 - a state of the world
@@ -51,7 +51,7 @@ class BrokerFull(Exception):  # noqa: N818 - a state of the world
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turn the driver's errors into ours. Whatever else Redis objects to is a bug and passes as it is."""
+    """Translate the driver's errors into ours. Other error replies are bugs and pass unchanged."""
     try:
         yield
     except _OUTAGES as error:
@@ -68,16 +68,16 @@ def translated() -> Iterator[None]:
 
 
 def is_reply(error: BrokerUnavailable) -> bool:
-    """Whether the server has answered: it is there, and only cannot do this just now."""
+    """Whether the server answered, so is reachable and only temporarily unable to do this."""
     return isinstance(error.__cause__, (exceptions.ResponseError, exceptions.BusyLoadingError))
 
 
 def is_final(error: BrokerUnavailable) -> bool:
-    """Whether waiting does not help: the user or the password of the URL is wrong."""
+    """Whether waiting is pointless, because the user or the password of the URL is wrong."""
     return isinstance(error.__cause__, (exceptions.AuthenticationError, exceptions.AuthorizationError))
 
 
 def _reason(error: Exception) -> str:
-    """What the server said, without the command that the driver quotes in front of it: that holds payload."""
+    """The server's reply, without the command that the driver prepends: it contains payload."""
     _, quoted, reason = str(error).partition("of pipeline caused error: ")
     return (reason if quoted else str(error)).strip("(',)\"") or type(error).__name__

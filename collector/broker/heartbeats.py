@@ -1,9 +1,9 @@
-"""Heartbeats: signs of life of sessions, kept until a worker has told the session of them (contract 3.8).
+"""Heartbeats of sessions, kept until a worker has applied them to the session (contract 3.8).
 
-One value for each session key, however often it beats, within a share of the queue's memory. Of that a
-project may hold as much as is left free: a client that makes up keys neither fills the queue nor turns other
-projects away. A beat that no session takes, because the session is still in the stream, is kept for `KEPT_MS`
-and offered again after `AGAIN_MS`, then at twice its age each time.
+There is one value for each session key, however often it beats, within a share of the queue's memory. A
+project may use as much of the share as is left free: a client that invents keys can neither fill the queue
+nor exclude other projects. A beat without a session, whose first event is still in the stream, is kept for
+`KEPT_MS` and offered again after `AGAIN_MS`, then at twice its age each time.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,10 +20,10 @@ from collector.domain.session.session import Beat
 KEPT_MS: Final = 2 * 3_600_000
 AGAIN_MS: Final = 60_000
 BYTES_EACH: Final = 200
-"""What one key takes, at most, in all that is kept of it."""
+"""Upper bound on the memory of one session key, over all Redis keys that hold it."""
 _MEMORY_SHARE: Final = 0.1
 _MOST_KEPT: Final = 1_000_000
-"""Where the queue's memory has no limit."""
+"""The limit on session keys if the queue's memory has none."""
 
 _ID_LENGTH: Final = 16
 
@@ -99,7 +99,7 @@ return 0
 class Heartbeats:
     """Heartbeats in Redis. Raises BrokerUnavailable and, from `beat` only, BrokerFull.
 
-    `memory_bytes` tells how much memory the queue may take; 0 where it has no limit.
+    `memory_bytes` returns the queue's memory limit; 0 if there is none.
     """
 
     def __init__(self, redis: Redis, keys: RedisKeys, memory_bytes: Callable[[], int] = lambda: 0) -> None:
@@ -110,22 +110,22 @@ class Heartbeats:
         self._memory_bytes = memory_bytes
 
     async def beat(self, project_id: bytes, session_key: str, at_ms: int, *, closes: bool) -> bool:
-        """Keep a sign of life, by its id or its user's identity; False where there are too many already."""
+        """Store a beat of a session, by its id or its user's identity; False if there are too many."""
         field = project_id + digest_of_key(session_key)
-        most_kept = most_kept_within(self._memory_bytes())
+        most_kept = max_session_keys(self._memory_bytes())
         return bool(await self._run(self._beat_script, field, at_ms, int(closes), most_kept, KEPT_MS))
 
     async def due(self, limit: int) -> list[Beat]:
-        """Up to `limit` beats that have not been offered of late; those that nobody took in time are gone."""
+        """Up to `limit` beats that are due to be offered; deletes those older than `KEPT_MS`."""
         flat = await self._run(self._due_script, limit, KEPT_MS)
         return [_beat(field, value) for field, value in zip(flat[::2], flat[1::2], strict=True)]
 
     async def forget(self, beats: Sequence[Beat]) -> None:
-        """Remove what sessions were told of, for good, except where it has beaten again meanwhile."""
+        """Delete beats that were applied to their sessions, unless newer ones have arrived since."""
         await self._settle(beats, again_ms=0)
 
     async def put_off(self, beats: Sequence[Beat]) -> None:
-        """Offer these again, the older the later, or at once where they have beaten meanwhile."""
+        """Offer beats again later, the older the later; immediately if newer ones have arrived since."""
         await self._settle(beats, again_ms=AGAIN_MS)
 
     async def _settle(self, beats: Sequence[Beat], again_ms: int) -> None:
@@ -138,8 +138,8 @@ class Heartbeats:
             return await script(self._keys, arguments)
 
 
-def most_kept_within(memory_bytes: int) -> int:
-    """How many keys are kept in a queue of so much memory; 0 is one without a limit."""
+def max_session_keys(memory_bytes: int) -> int:
+    """How many session keys may be stored, given the queue's memory limit (0: none)."""
     return max(1, int(memory_bytes * _MEMORY_SHARE) // BYTES_EACH) if memory_bytes else _MOST_KEPT
 
 

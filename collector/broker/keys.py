@@ -1,4 +1,4 @@
-"""Every key in Redis, in one place.
+"""The names of all keys in Redis.
 
 Keys that change together share a hash tag, so that a Redis Cluster keeps them on one node.
 """
@@ -11,7 +11,7 @@ GROUP: Final = "workers"
 
 @dataclass(frozen=True, slots=True)
 class RedisKeys:
-    """The key names of one installation; `prefix` keeps several apart on one server."""
+    """The key names of one installation; `prefix` separates installations that share a server."""
 
     prefix: str = ""
 
@@ -25,7 +25,7 @@ class RedisKeys:
 
     @property
     def settings(self) -> str:
-        """A hash: what ingest and workers must agree on, by the setting's name."""
+        """A hash: settings that all processes must agree on, by name."""
         return f"{self.prefix}settings"
 
     @property
@@ -50,28 +50,28 @@ class RedisKeys:
 
     @property
     def evictions(self) -> str:
-        """The channel that tells caches what has changed."""
+        """The channel that announces changes to caches."""
         return f"{self.prefix}{{projection}}:evictions"
 
     def login_tries(self, kind: str, name: str) -> str:
-        """A counter of tries to log in: of an address (hashed) or from an IP. They end every quarter hour."""
+        """A counter of login attempts: for an address (hashed) or from an IP. Expires every quarter hour."""
         return f"{self.prefix}{{logins}}:{kind}:{name}"
 
     def requests(self, who: str, window: int) -> str:
-        """A counter of requests: of an organization, a person or an IP, in one quarter hour."""
+        """A counter of requests: by an organization, a user or an IP, in one quarter hour."""
         return f"{self.prefix}{{requests:{who}}}:{window}"
 
     @property
     def heartbeats(self) -> str:
-        """A hash: project id and digest of a session key -> when it last beat and when it was closed."""
+        """A hash: project id and digest of a session key -> times of its last beat and of its end."""
         return f"{self.prefix}{{heartbeats}}:beats"
 
     @property
     def heartbeats_due(self) -> str:
-        """A sorted set: the same names, by when they are to be offered to a worker."""
+        """A sorted set: the fields of `heartbeats`, by the time to offer them to a worker."""
         return f"{self.prefix}{{heartbeats}}:due"
 
     @property
     def heartbeats_of_projects(self) -> str:
-        """A hash: project id -> how many of these names are its own."""
+        """A hash: project id -> the number of its fields in `heartbeats`."""
         return f"{self.prefix}{{heartbeats}}:of_projects"

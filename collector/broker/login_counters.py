@@ -1,8 +1,7 @@
-"""How often people have tried to log in, counted until the next quarter hour (contract 1.3).
+"""Counters of login attempts, which expire every quarter hour (contract 1.3).
 
-Who signs up or asks for an address is counted, too, until the next full hour (contract 1.4).
-
-Every try counts before its password is looked at, so that tries at the same time count, too.
+Sign-ups and look-ups of addresses are counted as well, until the next full hour (contract 1.4). An attempt is
+counted before its password is checked, so that concurrent attempts cannot exceed the limit.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ _HOUR_SECONDS: Final = 3600
 
 @dataclass(frozen=True, slots=True)
 class Tries:
-    """The tries since the last quarter hour, this one included."""
+    """Attempts since the last quarter hour, including this one."""
 
     of_address: int
     from_ip: int
@@ -36,7 +35,7 @@ class LoginCounters:
         self._keys = keys
 
     async def count(self, email_address: str, client_ip: str, now: datetime) -> Tries:
-        """Count one more try."""
+        """Count one attempt."""
         address, ip = self._address(email_address), self._ip(client_ip)
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
@@ -47,18 +46,18 @@ class LoginCounters:
         return Tries(of_address, from_ip)
 
     async def forgive(self, email_address: str, client_ip: str, now: datetime) -> None:
-        """Take back the tries of somebody who knew his password: all of the address, the last of the IP."""
+        """Forget attempts after a successful login: all for the address, the last one from the IP."""
         ip = self._ip(client_ip)
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.delete(self._address(email_address))
                 pipeline.decr(ip)
-                # The counter may have ended since: then this makes a new one, which must end as well.
+                # If the counter has expired since, DECR makes a new one, which must expire as well.
                 _end_with_window(pipeline, now, ip)
                 await pipeline.execute()
 
     async def take_back(self, email_address: str, client_ip: str, now: datetime) -> None:
-        """Take back the last try, which found nothing out."""
+        """Uncount the last attempt, which revealed nothing about the password."""
         address, ip = self._address(email_address), self._ip(client_ip)
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
@@ -68,7 +67,7 @@ class LoginCounters:
                 await pipeline.execute()
 
     async def count_in_hour(self, kind: str, client_ip: str, now: datetime) -> int:
-        """Count one more of that kind from the IP; answers how many it is since the full hour."""
+        """Count one request of that kind from the IP; returns their number since the full hour."""
         key = self._keys.login_tries(kind, client_ip)
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
@@ -78,7 +77,7 @@ class LoginCounters:
         return int(tries)
 
     def _address(self, email_address: str) -> str:
-        """Addresses are of any length and nobody's business: their hash is enough."""
+        """Hashes the address, which is private and of any length."""
         digest = hashlib.sha256(email_address.encode("utf-8", "surrogatepass"))
         return self._keys.login_tries("address", digest.hexdigest())
 
@@ -89,7 +88,7 @@ class LoginCounters:
 def _end_with_window(
     pipeline: Pipeline, now: datetime, *keys: str, window_seconds: int = _WINDOW_SECONDS
 ) -> None:
-    """In seconds from now, not at a moment: Redis's clock may be another."""
+    """Set a relative expiry, because Redis's clock may differ from ours."""
     left = window_seconds - int(now.timestamp()) % window_seconds
     for key in keys:
         pipeline.expire(key, left)

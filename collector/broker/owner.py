@@ -1,6 +1,6 @@
-"""Which database the queue is emptied into: found out where a process is started with the URL of another one.
+"""Records which database belongs to the queue, to detect a process that is started with another one.
 
-A worker on the wrong database would store events where nobody looks for them, and replace the tokens.
+A worker on the wrong database would store events where no user sees them, and replace the token projection.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 
 
 async def compare_database(redis: Redis, keys: RedisKeys, database_id: str, database_url: str) -> None:
-    """Note the database beside the queue, and say in one line where it was another one until now."""
+    """Record the database next to the queue, and log an error if it was another one until now."""
     try:
         with translated():
             before = await redis.hget(keys.settings, _DATABASE)

@@ -1,7 +1,7 @@
-"""Which commands each process needs, so that a user whose ACL lacks one is told at the start.
+"""The Redis commands that each process needs, so that a missing permission is reported at the start.
 
-`INFO` and `CONFIG` are not among them: without them a process cannot see what the server promises, which is a
-matter of its readiness.
+`INFO` and `CONFIG` are not required: a process without them cannot check the server's durability, which its
+readiness reports.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailab
 from collector.broker.keys import GROUP, RedisKeys
 
 Commands = Sequence[str]
-"""Each with the fewest words that make it a command, the names of its keys among them."""
+"""Commands with the fewest words that make them valid, including the names of their keys."""
 
 _CHECK: Final = """
 local denied = {}
@@ -26,11 +26,11 @@ for _, line in ipairs(ARGV) do
 end
 return denied
 """
-"""Does none of them, and may run whatever state the server's data are in."""
+"""Checks the commands without running them; works in any state of the server's data."""
 
 
 def ingest_commands(keys: RedisKeys) -> Commands:
-    """What taking posts needs."""
+    """The commands for accepting posts."""
     return (
         f"EVALSHA sha 1 {keys.stream(0)}",
         f"XADD {keys.stream(0)} * field value",
@@ -44,7 +44,7 @@ def ingest_commands(keys: RedisKeys) -> Commands:
 
 
 def api_commands(keys: RedisKeys) -> Commands:
-    """What log-in and changes of tokens, projects and organizations need."""
+    """The commands for login and for changes of tokens, projects and organizations."""
     tries = keys.login_tries("ip", "127.0.0.1")
     return (
         *(f"HSET {name} key value" for name in (keys.tokens, keys.projects, keys.organizations)),
@@ -58,7 +58,7 @@ def api_commands(keys: RedisKeys) -> Commands:
 
 
 def worker_commands(keys: RedisKeys) -> Commands:
-    """What emptying the stream and sweeping the token projection need."""
+    """The commands for reading the stream and sweeping the token projection."""
     return (
         f"XREADGROUP GROUP {GROUP} consumer COUNT 1 STREAMS {keys.stream(0)} >",
         f"XAUTOCLAIM {keys.stream(0)} {GROUP} consumer 1 0-0",
@@ -74,7 +74,7 @@ def worker_commands(keys: RedisKeys) -> Commands:
 
 
 def _shard_commands(keys: RedisKeys) -> Commands:
-    """What following the number of shards needs."""
+    """The commands for following the number of shards."""
     return (
         f"HGET {keys.settings} shards",
         f"HSETNX {keys.settings} shards 1",
@@ -85,9 +85,9 @@ def _shard_commands(keys: RedisKeys) -> Commands:
 
 
 async def denied_commands(redis: Redis, commands: Commands) -> list[str]:
-    """Those that the server does not let our user do; none where its state keeps it from telling.
+    """The commands that the server denies our user; empty if its state does not allow the check.
 
-    Raises BrokerUnavailable where it lets us do nothing at all.
+    Raises BrokerUnavailable if the user or the password is wrong.
     """
     if not commands:
         return []
@@ -102,11 +102,11 @@ async def denied_commands(redis: Redis, commands: Commands) -> list[str]:
         return []
     except exceptions.ResponseError:  # a server without `acl_check_cmd`
         return []
-    return [_words(line) for line in answer]
+    return [_acl_text(line) for line in answer]
 
 
-def _words(line: bytes | str) -> str:
-    """The command and its key, as a person writes them into an ACL."""
+def _acl_text(line: bytes | str) -> str:
+    """The command and its key, which are what an ACL names."""
     command, *words = (line.decode() if isinstance(line, bytes) else line).split()
     key = next((word for word in words if "{" in word), "")
     return f"{command} on {key}" if key else command

@@ -1,8 +1,7 @@
-"""How a post batch is written in one stream entry: format version, batch id, count, msgpack (zstd if large).
+"""The format of a post batch in one stream entry: version, batch id, count, msgpack (zstd if large).
 
-It says how large the msgpack is, so that readers know what they will have in hand. Entries of before do not.
-
-Readers accept the previous format version, so a rolling update loses nothing.
+An entry states the size of its msgpack, so that readers can bound their memory; entries of older releases do
+not. Readers accept the previous format version, so a rolling update loses nothing.
 """
 
 import sys
@@ -28,24 +27,24 @@ _COMPRESSION: Final[Mapping[int, int]] = {
     zstd.CompressionParameter.hash_log: 12,
     zstd.CompressionParameter.min_match: 6,
 }
-"""Level 1 with a table that stays in the core's nearest cache: as small, in 20 instead of 27 microseconds for
-20 KB of logs, because JSON repeats itself soon and at length."""
+"""Level 1 with a table that fits the L1 cache: 20 instead of 27 microseconds for 20 KB of logs at the
+same size, because JSON repeats itself at short distances."""
 _DECODED_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """Far above any batch that an ingest process writes; only damage or malice can exceed it."""
 _COUNT_DIGITS: Final = 9
 
 _encoder = msgspec.msgpack.Encoder()
 _compressor = zstd.ZstdCompressor(options=_COMPRESSION)
-"""Kept from entry to entry: making one anew costs as much as compressing thirty small posts."""
+"""Reused for all entries: creating one costs as much as compressing thirty small posts."""
 _decoder = msgspec.msgpack.Decoder(PostBatch)
 
 
 class UnreadableEntry(Exception):  # noqa: N818 - a state of the world
-    """The entry is no post batch that this version can read."""
+    """The entry is not a post batch that this version can read."""
 
 
 def encode(batch: PostBatch, body_limit_bytes: int = 0) -> dict[bytes, bytes]:
-    """The fields of the batch's entry, with the limit that its posts were accepted under (0: not known)."""
+    """The fields of the batch's entry; `body_limit_bytes` (0: unknown) is that of acceptance."""
     body = _encoder.encode(batch)
     compressed = len(body) > _COMPRESS_ABOVE_BYTES
     return {
@@ -60,7 +59,7 @@ def encode(batch: PostBatch, body_limit_bytes: int = 0) -> dict[bytes, bytes]:
 
 
 def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
-    """The batch of an entry; raises UnreadableEntry with what is wrong."""
+    """The batch of an entry. Raises UnreadableEntry, which names the problem."""
     version = fields.get(b"v", b"")
     if version not in READABLE_VERSIONS:
         raise UnreadableEntry(f"format version {version!r} is unknown")
@@ -71,12 +70,12 @@ def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
 
 
 def post_count(fields: Mapping[bytes, bytes]) -> int:
-    """How many posts the entry says it holds, which even an unreadable one may; 0 where it does not say."""
+    """The number of posts that the entry states, which even an unreadable one may; 0 if it does not."""
     return _count(fields, b"n")
 
 
 def body_limit_bytes(fields: Mapping[bytes, bytes]) -> int:
-    """The limit that the entry's posts were accepted under; 0 where it does not say."""
+    """The limit that the entry's posts were accepted under; 0 if the entry does not state it."""
     return _count(fields, b"l")
 
 
@@ -86,13 +85,13 @@ def _count(fields: Mapping[bytes, bytes], name: bytes) -> int:
 
 
 def unpacked_bytes(fields: Mapping[bytes, bytes]) -> int:
-    """How large the entry's batch is unpacked; where the frame does not say, as large as it may be."""
+    """The unpacked size of the entry's batch; the largest allowed one if the zstd frame does not state it."""
     body = fields.get(b"b", b"")
     if fields.get(b"e") != b"zstd":
         return len(body)
     try:
         size: int | None = zstd.get_frame_info(body).decompressed_size
-    except zstd.ZstdError:  # what it is will be found out without unpacking anything
+    except zstd.ZstdError:  # not zstd: decoding fails before it unpacks anything
         return len(body)
     return min(size or _DECODED_LIMIT_BYTES, _DECODED_LIMIT_BYTES)
 

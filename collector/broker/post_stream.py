@@ -24,10 +24,9 @@ redis.call('HINCRBY', KEYS[2], 'batches', 1)
 redis.call('HINCRBY', KEYS[2], 'posts', ARGV[1])
 redis.call('HINCRBY', KEYS[2], 'bytes', ARGV[2])
 """
-"""One step like MULTI, and 80 of 240 microseconds of this process's time cheaper: one command, one reply."""
+"""Atomic like MULTI, but one command and one reply: saves 80 of 240 microseconds of this process's time."""
 
-MANY_BYTES: Final = 1 << 40
-"""No bound."""
+UNBOUNDED_BYTES: Final = 1 << 40
 
 _APPEND_SHA: Final = hashlib.sha1(_APPEND.encode(), usedforsecurity=False).hexdigest()
 
@@ -43,16 +42,16 @@ for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
 end
 return removed
 """
-"""One step: a consumer that got entries between the look and the removal would lose them for good."""
+"""Atomic: a consumer that received entries between the check and its removal would lose them for good."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEntry:
     """One entry, unpacked.
 
-    `batch` is None when this version cannot read it: then `raw` has its bytes and `problem` says why.
-    `post_count` is what was counted as accepted with it, `body_limit_bytes` the limit that its posts were
-    accepted under (0: an older version wrote it). One that was given up has its `batch_id`, too.
+    `batch` is None if this version cannot read it: then `raw` holds its bytes and `problem` the reason.
+    `post_count` is the number of posts it was counted with at acceptance, `body_limit_bytes` the limit that
+    its posts were accepted under (0: an older version wrote it). `batch_id` is only set on entries given up.
     """
 
     shard: int
@@ -67,7 +66,7 @@ class StreamEntry:
 
 @dataclass(frozen=True, slots=True)
 class PackedEntry:
-    """One entry as it was read, for the `deliveries`-th time; a small one can unpack to megabytes."""
+    """One entry as read, on its `deliveries`-th delivery; a small one can unpack to megabytes."""
 
     shard: int
     id: str
@@ -76,11 +75,11 @@ class PackedEntry:
 
     @property
     def unpacked_bytes(self) -> int:
-        """How large it is unpacked."""
+        """Its size after unpacking."""
         return post_batch.unpacked_bytes(self.fields)
 
     def unpacked(self) -> StreamEntry:
-        """With its batch, or with what is wrong with it."""
+        """The entry with its batch, or with the problem that makes it unreadable."""
         limit = post_batch.body_limit_bytes(self.fields)
         try:
             batch = post_batch.decode(self.fields)
@@ -89,7 +88,7 @@ class PackedEntry:
             return StreamEntry(self.shard, self.id, None, self._raw, str(error), self._post_count)
 
     def given_up(self, problem: str) -> StreamEntry:
-        """Without a look at what is in it."""
+        """The entry as unreadable for this reason, without unpacking it."""
         batch_id = self.fields.get(b"id", b"")
         return StreamEntry(self.shard, self.id, None, self._raw, problem, self._post_count, batch_id=batch_id)
 
@@ -104,7 +103,7 @@ class PackedEntry:
 
 @dataclass(frozen=True, slots=True)
 class ShardBacklog:
-    """What waits in one shard, in entries: `lag` unread (None when Redis cannot tell), `pending` in hand."""
+    """The backlog of one shard in entries: `lag` unread (None if Redis does not know), `pending` held."""
 
     shard: int
     length: int
@@ -116,9 +115,10 @@ class PostStream:
     """All shards of the stream. Raises BrokerUnavailable and, from writes only, BrokerFull."""
 
     def __init__(self, redis: Redis, keys: RedisKeys, shards: Shards, body_limit_bytes: int = 0) -> None:
-        """Appends to any shard; reads those that `shards` says are in use.
+        """Appends to any shard; reads those in `shards.in_use`.
 
-        `body_limit_bytes` is noted in every entry, so that no worker is stricter with it than ingest was.
+        `body_limit_bytes` is recorded in every entry, so that no worker applies a stricter limit than ingest
+        did.
         """
         self._redis = redis
         self._writes = WriteConnections(redis)
@@ -131,9 +131,9 @@ class PostStream:
         self._first = 0
 
     async def append(self, shard: int, batch: PostBatch) -> None:
-        """Write one batch and count it, in one step.
+        """Append one batch and count it, atomically.
 
-        After BrokerUnavailable it may have been written all the same; repeating it with the same batch id is
+        After BrokerUnavailable it may have been written nevertheless; retrying with the same batch id is
         safe, because a batch id is stored once.
         """
         size = sum(len(post.body) for post in batch.posts)
@@ -146,19 +146,21 @@ class PostStream:
                 await self._writes.run("EVAL", _APPEND, len(keys), *keys, *values)
 
     async def ensure_group(self) -> None:
-        """Find the streams, and make the group where it is missing; it begins with the oldest entry."""
+        """Find the streams and create missing consumer groups, which begin with the oldest entry."""
         await self._shards.reopen()
 
     async def read(
-        self, consumer: str, count: int, block_ms: int, worth_bytes: int = MANY_BYTES
+        self, consumer: str, count: int, block_ms: int, worth_bytes: int = UNBOUNDED_BYTES
     ) -> list[PackedEntry]:
-        """Up to `count` new entries for this consumer, until they are worth so many bytes unpacked.
+        """Up to `count` new entries for this consumer; stops once their unpacked size reaches `worth_bytes`.
 
-        None when `block_ms` passed without. What comes while it waits is one entry of each shard at most.
+        Waits up to `block_ms` for the first one, and returns an empty list if none arrives. After a wait it
+        returns at most one entry of each shard.
         """
         shard_of = await self._readable()
         if not shard_of:
             return []
+        # Begin with another stream each time, so that a busy one does not delay the others.
         self._first = (self._first + 1) % len(shard_of)
         with translated():
             is_without_group, found = await self._read(
@@ -191,16 +193,16 @@ class PostStream:
         consumer: str,
         idle_ms: int,
         count: int,
-        worth_bytes: int = MANY_BYTES,
+        worth_bytes: int = UNBOUNDED_BYTES,
         in_hand: Collection[tuple[int, str]] = (),
     ) -> list[PackedEntry]:
-        """Take over up to `count` entries that were held for `idle_ms`, until they are worth so many bytes.
+        """Take over up to `count` entries idle for `idle_ms`, until their unpacked size is `worth_bytes`.
 
-        Those `in_hand`, by shard and id, stay where they are. An entry that was delivered often comes alone.
+        Skips those `in_hand`, by shard and id. An entry that was delivered often is returned alone.
         """
         shard_of = await self._readable()
-        place_of = {shard: place for place, shard in enumerate(shard_of.values())}
-        names = [f"{place_of[shard]}:{entry_id}" for shard, entry_id in in_hand if shard in place_of]
+        index_of = {shard: index for index, shard in enumerate(shard_of.values())}
+        names = [f"{index_of[shard]}:{entry_id}" for shard, entry_id in in_hand if shard in index_of]
         with translated():
             found = await self._claim(
                 keys=list(shard_of), args=[consumer, idle_ms, count, worth_bytes, *names]
@@ -208,10 +210,10 @@ class PostStream:
         return _packed(found, shard_of)
 
     async def keep(self, consumer: str, in_hand: Collection[tuple[int, str]]) -> None:
-        """Let nobody take over these entries, by shard and id, for a while."""
+        """Reset the idle time of these entries, by shard and id, so that no other consumer claims them."""
         shard_of = self._shard_of
-        place_of = {shard: place for place, shard in enumerate(shard_of.values())}
-        names = [(place_of[shard], entry_id) for shard, entry_id in in_hand if shard in place_of]
+        index_of = {shard: index for index, shard in enumerate(shard_of.values())}
+        names = [(index_of[shard], entry_id) for shard, entry_id in in_hand if shard in index_of]
         if names:
             with translated():
                 await self._keep(
@@ -219,7 +221,7 @@ class PostStream:
                 )
 
     async def acknowledge(self, entries: Sequence[StreamEntry | PackedEntry]) -> None:
-        """Acknowledge and delete the entries; only for what is committed. Doing it twice changes nothing."""
+        """Acknowledge and delete entries whose result is committed. Idempotent."""
         for shard, of_shard in groupby(sorted(entries, key=attrgetter("shard")), key=attrgetter("shard")):
             ids = [entry.id for entry in of_shard]
             stream = self._keys.stream(shard)
@@ -230,7 +232,7 @@ class PostStream:
                     await pipeline.execute()
 
     async def remove_dead_consumers(self, idle_ms: int) -> int:
-        """Forget consumers that hold nothing and have not asked for anything for `idle_ms`."""
+        """Delete consumers that hold no entries and have been idle for `idle_ms`; returns how many."""
         removed = 0
         for stream in self._shard_of:
             with translated():
@@ -239,18 +241,19 @@ class PostStream:
         return removed
 
     async def _readable(self) -> dict[bytes, int]:
-        """The streams to read, once there are some."""
-        if not self._shard_of:  # Nothing was found yet, or no group could be made: the queue was full.
+        """The streams to read and their shards; looks for them while there are none."""
+        # None was found yet, or no group could be created because the queue was full.
+        if not self._shard_of:
             await self.ensure_group()
         return self._shard_of
 
     @property
     def _shard_of(self) -> dict[bytes, int]:
-        """The streams in use, as they are now."""
+        """The streams currently in use and their shards."""
         return {self._keys.stream(shard).encode(): shard for shard in self._shards.in_use}
 
     async def backlog(self) -> list[ShardBacklog]:
-        """What waits in each shard; nothing for a shard whose group does not exist yet."""
+        """The backlog of each shard, without shards whose group does not exist yet."""
         found: list[ShardBacklog] = []
         for stream, shard in (await self._readable()).items():
             with translated():
@@ -280,11 +283,11 @@ def _by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, Mapping[bytes,
 
 
 def _packed(found: Sequence[Any], shard_of: Mapping[bytes, int]) -> list[PackedEntry]:
-    """What a script has found: the stream's place among its keys, id, fields, deliveries."""
+    """Entries from a script's reply: index of the stream among its keys, id, fields, deliveries."""
     shards = list(shard_of.values())
     return [
         PackedEntry(
-            shards[place], entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True)), deliveries
+            shards[index], entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True)), deliveries
         )
-        for place, entry_id, fields, deliveries in found
+        for index, entry_id, fields, deliveries in found
     ]

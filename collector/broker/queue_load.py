@@ -1,4 +1,4 @@
-"""How full the queue is, and how fast workers empty it: what backpressure goes by."""
+"""Measures how full the queue is and how fast workers drain it, for backpressure."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -17,15 +17,16 @@ if is_known and not is_allowed then
 end
 return 0
 """
-"""Without the flag `no-writes` a script is refused as a write is: read-only, full, too few replicas ..."""
+"""Writes nothing, but without the flag `no-writes` it is refused as a write is: read-only, full ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueLoad:
-    """A look at the queue's server.
+    """One measurement of the queue.
 
-    Memory is in bytes, as the server counts it against `limit_bytes` (0: it has none). `entries` stand in the
-    streams now, `added` were ever appended: so what was drained between two looks can be told.
+    Memory is in bytes, as the server counts it against `limit_bytes` (0: no limit). `entries` are in the
+    streams now, `added` were ever appended: the difference of two measurements gives the number drained
+    between them.
     """
 
     used_bytes: int
@@ -33,30 +34,30 @@ class QueueLoad:
     entries: int
     added: int
     shows_memory: bool = True
-    """Whether the server tells its memory at all; managed ones and an ACL without `INFO` do not."""
+    """Whether the server reports its memory; managed services and ACLs without `INFO` do not."""
 
     @property
     def drained(self) -> int:
         """How many entries have ever left the streams."""
         return self.added - self.entries
 
-    def bounded_by(self, limit_bytes: int) -> "QueueLoad":
-        """The same where the limit is known otherwise, from `CONFIG`."""
+    def with_limit(self, limit_bytes: int) -> "QueueLoad":
+        """The same with a limit from `CONFIG`, unless `INFO` reported one."""
         if self.limit_bytes or not limit_bytes:
             return self
         return replace(self, limit_bytes=limit_bytes, shows_memory=self.used_bytes > 0)
 
 
 async def queue_load(redis: Redis, keys: RedisKeys, shards: Iterable[int]) -> QueueLoad:
-    """Look once at these shards.
+    """Measure these shards.
 
-    Raises BrokerUnavailable when the server does not answer, or can do nothing just now.
+    Raises BrokerUnavailable if the server does not answer or is temporarily unable to.
     """
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
             pipeline.info("memory")
             for shard in shards:
-                # Not XINFO STREAM: that sends the first and the last entry along, which may have 4 MB each.
+                # Not XINFO STREAM: its reply includes the first and the last entry, of up to 4 MB each.
                 pipeline.xlen(keys.stream(shard))
                 pipeline.hget(keys.accepted(shard), "batches")
             reply, *found = await pipeline.execute(raise_on_error=False)
@@ -72,16 +73,16 @@ async def queue_load(redis: Redis, keys: RedisKeys, shards: Iterable[int]) -> Qu
 
 
 async def check_writable(redis: Redis, keys: RedisKeys) -> None:
-    """Return where the server would take a post batch; nothing is written, and nothing goes to its disk.
+    """Check that the server would accept a post batch, without writing anything.
 
-    Raises BrokerUnavailable and BrokerFull, as the write would.
+    Raises BrokerUnavailable and BrokerFull like the write.
     """
     with translated():
         await redis.eval(_WRITE_NOTHING, 1, keys.stream(0))
 
 
 def _shown(reply: Any) -> dict[str, Any]:
-    """What `INFO memory` says; nothing where the server has no such command for our user."""
+    """The reply to `INFO memory`; empty if our user may not run the command or it does not exist."""
     if not isinstance(reply, Exception):
         return dict(reply)
     try:
@@ -92,7 +93,7 @@ def _shown(reply: Any) -> dict[str, Any]:
 
 
 def _number(reply: Any) -> int:
-    """0 for a shard that was never written to."""
+    """The number in a reply; 0 for a shard that was never written to. Raises error replies."""
     if isinstance(reply, Exception):
         raise reply
     return int(reply or 0)

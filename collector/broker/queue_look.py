@@ -1,4 +1,4 @@
-"""A look at what waits in the streams, which changes nothing: entries from the oldest on, within bounds."""
+"""Inspects the entries waiting in the streams, oldest first, in bounded pages, changing nothing."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -16,15 +16,15 @@ from collector.broker.shards import stream_lengths
 from collector.domain.post import PostBatch
 
 _PAGE_BYTES: Final = 4 << 20
-"""About so much is read in one go, by the size of the largest entry so far."""
+"""The approximate size of a page, estimated from the largest entry of the previous one."""
 _PAGE_ENTRIES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingEntry:
-    """An entry that is not acknowledged; `before` entries of its shard are older.
+    """An entry that is not acknowledged yet; `before` entries of its shard are older.
 
-    `is_in_hand` says that it was given to a worker. `batch` is None where this version cannot read it.
+    `is_in_hand` is true if it was delivered to a worker. `batch` is None if this version cannot read it.
     """
 
     shard: int
@@ -36,7 +36,7 @@ class WaitingEntry:
 
 
 class Delivery(NamedTuple):
-    """Who holds an entry, for how long, and how often it was given out."""
+    """The consumer that holds an entry, the time since its delivery, and the number of its deliveries."""
 
     consumer: str
     idle_seconds: float
@@ -44,25 +44,25 @@ class Delivery(NamedTuple):
 
 
 class QueueLook:
-    """Reads the streams for people. Raises BrokerUnavailable."""
+    """Read-only view of the streams for the API and the CLI. Raises BrokerUnavailable."""
 
     def __init__(self, redis: Redis, keys: RedisKeys) -> None:
         self._redis = redis
         self._keys = keys
 
     async def length(self) -> int:
-        """How many entries wait in all shards."""
+        """The number of entries in all shards."""
         return sum(await stream_lengths(self._redis, self._keys))
 
     async def oldest(self) -> list[datetime]:
-        """When the oldest entry of each shard that has one was written, by Redis' clock."""
+        """When the oldest entry of each non-empty shard was written, by Redis's clock."""
         pages = [await self._page(shard, "-", 1) for shard in await self._shards()]
-        return [datetime.fromtimestamp(_moment(page[0][0])[0] / 1000, UTC) for page in pages if page]
+        return [datetime.fromtimestamp(_parse_id(page[0][0])[0] / 1000, UTC) for page in pages if page]
 
     async def entries(self) -> AsyncGenerator[WaitingEntry]:
-        """Every entry, shard after shard, the oldest first; those that come meanwhile may be among them."""
+        """Every entry, shard by shard, oldest first; may include entries appended during the iteration."""
         for shard in await self._shards():
-            last_given = await self._last_given(shard)
+            last_delivered = await self._last_delivered(shard)
             before, begin, largest = 0, "-", _PAGE_BYTES
             while page := await self._page(shard, begin, max(1, min(_PAGE_ENTRIES, _PAGE_BYTES // largest))):
                 largest = 1
@@ -70,13 +70,13 @@ class QueueLook:
                     size = sum(map(len, fields.values()))
                     largest = max(largest, size)
                     batch = await asyncio.to_thread(_decoded, fields)
-                    is_in_hand = _moment(entry_id) <= last_given
+                    is_in_hand = _parse_id(entry_id) <= last_delivered
                     yield WaitingEntry(shard, entry_id.decode(), before, is_in_hand, size, batch)
                     before += 1
                 begin = f"({page[-1][0].decode()}"
 
     async def delivery(self, shard: int, entry_id: str) -> Delivery | None:
-        """Who holds the entry; None when nobody does, or no longer."""
+        """The current delivery of an entry; None if no consumer holds it."""
         try:
             with translated():
                 found: Any = await self._redis.xpending_range(
@@ -90,7 +90,7 @@ class QueueLook:
         return None
 
     async def _shards(self) -> list[int]:
-        """Those that hold entries, whatever their number is said to be."""
+        """The shards that hold entries, including those above the stored number of shards."""
         lengths = await stream_lengths(self._redis, self._keys)
         return [shard for shard, length in enumerate(lengths) if length]
 
@@ -99,18 +99,21 @@ class QueueLook:
             page: Any = await self._redis.xrange(self._keys.stream(shard), begin, "+", count)
         return list(page)
 
-    async def _last_given(self, shard: int) -> tuple[int, int]:
-        """The id up to which entries were given to workers."""
+    async def _last_delivered(self, shard: int) -> tuple[int, int]:
+        """The id of the last entry that was delivered to a worker."""
         try:
             with translated():
                 groups: Any = await self._redis.xinfo_groups(self._keys.stream(shard))
         except exceptions.ResponseError:  # there is no stream yet
             return (0, 0)
-        given = [group["last-delivered-id"] for group in groups if group["name"] in {GROUP, GROUP.encode()}]
-        return max(map(_moment, given), default=(0, 0))
+        delivered = [
+            group["last-delivered-id"] for group in groups if group["name"] in {GROUP, GROUP.encode()}
+        ]
+        return max(map(_parse_id, delivered), default=(0, 0))
 
 
-def _moment(entry_id: bytes) -> tuple[int, int]:
+def _parse_id(entry_id: bytes) -> tuple[int, int]:
+    """Milliseconds and sequence number."""
     milliseconds, _, number = entry_id.partition(b"-")
     return int(milliseconds), int(number or 0)
 

@@ -1,7 +1,7 @@
-"""How many requests an organization, a person or an address has made since the last quarter hour.
+"""Counts the requests of organizations, users and IPs since the last quarter hour, over all processes.
 
-All processes count in the same place. The number of the quarter hour is part of a counter's name, so that a
-new one begins at 0 whatever became of the old one.
+The number of the quarter hour is part of a counter's name, so a new one begins at 0 even if the old one has
+not expired.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ class RequestCounters:
         self._keys = keys
 
     async def count(self, who: str, now_seconds: int) -> int:
-        """Count one more; answers how many it is with this one."""
+        """Count one request; returns the number including it."""
         window, gone_by = divmod(now_seconds, WINDOW_SECONDS)
         key = self._keys.requests(who, window)
         with translated():
@@ -35,14 +35,14 @@ class RequestCounters:
         return int(number)
 
     async def note_limit(self, limit: int) -> int | None:
-        """Store the limit that a process counts to; answers the one that was stored before."""
+        """Store the limit that a process enforces; returns the one that was stored before."""
         with translated():
             before = await self._redis.hget(self._keys.settings, _LIMIT)
             await self._redis.hset(self._keys.settings, _LIMIT, str(limit))
         return int(before) if before is not None and before.isdigit() else None
 
     async def counted(self, whos: Sequence[str], now_seconds: int) -> list[int]:
-        """How many each has made, who is not counted by this."""
+        """The number of requests of each, without counting one."""
         window = now_seconds // WINDOW_SECONDS
         with translated():
             async with self._redis.pipeline(transaction=False) as pipeline:

@@ -1,8 +1,8 @@
-"""How many streams posts are spread over, and which streams there are, as Redis says and no setting.
+"""The number of streams that posts are spread over, which is stored in Redis, and the streams in use.
 
-The number is stored beside the streams. Processes follow it while they run, each at its own time. So an
-ingest that has not followed a lower number yet may still write above it: workers find every stream that holds
-an entry by the lengths of all that there can be, and leave one above the number only while it is empty.
+Processes follow a change of the number while they run, each at its own time, so an ingest process may still
+write to a stream above a number that was lowered. Workers therefore check the lengths of all possible
+streams, and stop reading one above the number only while it is empty.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from collector.process.settings import MOST_SHARDS
 
 FOLLOW_SECONDS: Final = 1.0
 FIND_SECONDS: Final = 5.0
-"""How soon a change of the number is followed, and an entry above the number found."""
+"""How often the number is read, and how often the streams above it are checked for entries."""
 
 _FIELD: Final = "shards"
 _LENGTHS_AT_ONCE: Final = 32
-"""All 256 cost some 6 ms of this process's time: in pieces nothing else waits that long."""
+"""All 256 at a time would block the event loop for some 6 ms."""
 
 _log = structlog.get_logger()
 
@@ -30,12 +30,12 @@ _log = structlog.get_logger()
 class Shards:
     """The number of shards, and the streams that a worker reads.
 
-    `number` is 1 until Redis has said it: the first stream is one of any number. `in_use` are all streams
-    below the number and those above it that hold entries; their consumer groups were made.
+    `number` is 1 until it is read from Redis, as the first stream always exists. `in_use` are all streams
+    below the number and those above it that hold entries; all of them have a consumer group.
     """
 
     def __init__(self, redis: Redis, keys: RedisKeys, setting: int | None = None) -> None:
-        """`setting` is what the process was started with: stored where nothing is, else only compared."""
+        """`setting` is the process's own setting: stored if Redis has no number, otherwise only compared."""
         self.number = 1
         self._redis = redis
         self.keys = keys
@@ -49,9 +49,9 @@ class Shards:
         return sorted(self._in_use)
 
     async def follow(self) -> None:
-        """Take over the stored number once the streams below it can be read.
+        """Adopt the stored number once all streams below it have a consumer group.
 
-        Raises BrokerUnavailable, and BrokerFull where a new stream cannot be made: the number stays then.
+        Raises BrokerUnavailable, and BrokerFull if a new stream cannot be created: the number stays as it is.
         """
         number = await stored_number(self._redis, self.keys)
         if number is None:
@@ -60,10 +60,16 @@ class Shards:
         if number != self.number:
             _log.info("number of shards", shards=number, before=self.number)
         self.number = number
-        self._compare()
+        # Warn only at the start: later changes are made on purpose.
+        if not self._has_followed and self._setting not in {None, self.number}:
+            _log.warning(
+                f"HEADRACE_SHARDS is {self._setting} here, but {self.number} is stored in Redis and counts; "
+                f"`headrace shards set {self._setting}` changes it"
+            )
+        self._has_followed = True
 
     async def find(self) -> None:
-        """Use the streams that hold entries, and no longer the empty ones above the number.
+        """Use the streams that hold entries, and stop using empty ones above the number.
 
         Raises BrokerUnavailable.
         """
@@ -78,7 +84,7 @@ class Shards:
                 self._in_use.discard(shard)
 
     async def reopen(self) -> None:
-        """Make consumer groups where they are gone: the server was replaced.
+        """Create the consumer groups again, after the server was replaced.
 
         Raises BrokerUnavailable and BrokerFull.
         """
@@ -86,11 +92,11 @@ class Shards:
         try:
             await self.follow()
         finally:
-            # Also when nothing can be written: what is there must be read, so that something can be.
+            # Even if Redis is full: reading what is there is what frees memory.
             await self.find()
 
     async def _store_first(self) -> int:
-        """The number that counts from now on: ours, unless another process was first."""
+        """Store our number unless another process was first; returns the one in force."""
         first = self.number if self._has_followed else self._setting or 1
         with translated():
             await self._redis.hsetnx(self.keys.settings, _FIELD, str(first))
@@ -102,18 +108,9 @@ class Shards:
                 await make_group(self._redis, self.keys.stream(shard))
                 self._in_use.add(shard)
 
-    def _compare(self) -> None:
-        """Once, at the start: later changes are made on purpose."""
-        if not self._has_followed and self._setting not in {None, self.number}:
-            _log.warning(
-                f"HEADRACE_SHARDS is {self._setting} here, but {self.number} is stored in Redis and counts; "
-                f"`headrace shards set {self._setting}` changes it"
-            )
-        self._has_followed = True
-
 
 async def set_shards(redis: Redis, keys: RedisKeys, number: int) -> None:
-    """Store the number that running processes follow, after making the streams for it.
+    """Create the streams for a number of shards, then store the number for running processes to follow.
 
     Raises BrokerUnavailable and BrokerFull.
     """
@@ -124,7 +121,7 @@ async def set_shards(redis: Redis, keys: RedisKeys, number: int) -> None:
 
 
 async def stored_number(redis: Redis, keys: RedisKeys) -> int | None:
-    """The number of shards; None before the first start, and for what is no such number."""
+    """The stored number of shards; None before the first start, and if the stored value is invalid."""
     with translated():
         stored = await redis.hget(keys.settings, _FIELD)
     number = int(stored) if stored is not None and stored.isdigit() else 0
@@ -132,7 +129,7 @@ async def stored_number(redis: Redis, keys: RedisKeys) -> int | None:
 
 
 async def stream_lengths(redis: Redis, keys: RedisKeys) -> list[int]:
-    """The entries of every stream that there can be, by shard; 0 for one that is not there."""
+    """The length of every possible stream, by shard; 0 if it does not exist."""
     lengths: list[int] = []
     for begin in range(0, MOST_SHARDS, _LENGTHS_AT_ONCE):
         with translated():
@@ -144,10 +141,10 @@ async def stream_lengths(redis: Redis, keys: RedisKeys) -> list[int]:
 
 
 async def make_group(redis: Redis, stream: str) -> None:
-    """Make the stream and its consumer group where they are missing; the group begins with the oldest entry.
+    """Create the stream and its consumer group unless they exist; the group begins with the oldest entry.
 
-    Raises BrokerFull only where the group is missing: over its limit Redis refuses to make even one that
-    is there.
+    Raises BrokerFull only if the group is missing: over its limit Redis refuses XGROUP CREATE even for a
+    group that exists.
     """
     try:
         with translated():
@@ -164,6 +161,6 @@ async def _has_group(redis: Redis, stream: str) -> bool:
     try:
         with translated():
             groups = await redis.xinfo_groups(stream)
-    except exceptions.ResponseError:  # there is no such stream
+    except exceptions.ResponseError:  # the stream does not exist
         return False
     return any(group["name"] in {GROUP, GROUP.encode()} for group in groups)

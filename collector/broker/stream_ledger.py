@@ -1,4 +1,4 @@
-"""What ingest have counted as accepted, and what is in the stream, read in one step for each shard."""
+"""Reads what ingest counted as accepted and what is in the stream, atomically for each shard."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from collector.process.settings import MOST_SHARDS
 
 
 async def read_shards(redis: Redis, keys: RedisKeys) -> tuple[ShardQueue, ...]:
-    """Every shard that was ever written to, as it is now. Raises BrokerUnavailable."""
+    """The state of every shard that was ever written to. Raises BrokerUnavailable."""
     lengths = await stream_lengths(redis, keys)
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
@@ -55,7 +55,7 @@ def _count(counts: Mapping[bytes, bytes], name: bytes) -> int:
 
 
 def _pending(groups: Any) -> int:
-    """Nothing is in hand where there is no stream yet, which Redis reports as an error."""
+    """The number of pending entries; 0 if there is no stream yet, which Redis reports as an error."""
     if isinstance(groups, exceptions.ResponseError):
         return 0
     return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})

@@ -1,8 +1,8 @@
-"""The token projection in Redis: written by the API after its commit, compared with Postgres by the sweep.
+"""The token projection in Redis: written by the API after its commits, and swept by the worker.
 
-Every change is announced on the eviction channel, so that caches forget at once. The sweep writes only while
-nobody else has: it watches the hashes from before it reads Postgres until its own write, so a token that was
-revoked meanwhile cannot come back.
+Every change is announced on the eviction channel, so that caches evict it immediately. The sweep WATCHes the
+hashes from before it reads Postgres until its own write, and retries if another process has written
+meanwhile: a token that was revoked during a sweep cannot reappear.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -25,15 +25,15 @@ ORGANIZATION: Final = "organization"
 EVERYTHING: Final = "everything"
 
 CHANNEL_HEARTBEAT_SECONDS: Final = 0.25
-"""How often the eviction channel is asked for a sign of life."""
+"""How long the eviction channel may be silent before it is pinged."""
 
 FRESH_SECONDS: Final = 120.0
-"""So old may the last sweep be for an unknown token to be surely none."""
+"""While the last sweep is younger than this, a token that the projection lacks does not exist."""
 
 _SWEEP_ATTEMPTS: Final = 5
 _SWEPT_KEPT_SECONDS: Final = 86_400
 _ANNOUNCED_AT_MOST: Final = 200
-"""More changes than that in one sweep are announced as one: forget everything."""
+"""If a sweep changes more entries, it announces a single eviction of everything instead."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_token = msgspec.msgpack.Decoder(TokenEntry).decode
@@ -49,7 +49,7 @@ class SweepOvertaken(Exception):  # noqa: N818 - a state of the world
 
 @dataclass(frozen=True, slots=True)
 class Lookup(Generic[AnyEntry]):
-    """An entry, if there is one, and how many seconds ago the projection was last swept (None: never)."""
+    """An entry, if found, and the seconds since the last sweep of the projection (None: never swept)."""
 
     entry: AnyEntry | None
     swept_seconds_ago: float | None
@@ -57,7 +57,7 @@ class Lookup(Generic[AnyEntry]):
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """What a cache must forget: the key of one token, project or organization, or everything."""
+    """What a cache must evict: the key of one token, project or organization, or everything."""
 
     kind: str
     key: bytes = b""
@@ -88,7 +88,7 @@ class TokenProjection:
         return await self._find(ORGANIZATION, organization_id, _decode_organization)
 
     async def swept_seconds_ago(self) -> float | None:
-        """How old the last sweep is; None when there has been none."""
+        """Seconds since the last sweep; None if there was none."""
         with translated():
             swept, now = await self._redis.get(self._keys.swept), await self._redis.time()
         return _age(swept, now)
@@ -120,7 +120,7 @@ class TokenProjection:
     async def sweep(self, load: Callable[[], Awaitable[Projection]]) -> None:
         """Make the projection equal to what `load` reads from Postgres, and mark it fresh.
 
-        Raises SweepOvertaken when it changed meanwhile every time.
+        Raises SweepOvertaken if the projection changed during each of several attempts.
         """
         for _ in range(_SWEEP_ATTEMPTS):
             try:
@@ -131,19 +131,19 @@ class TokenProjection:
         raise SweepOvertaken
 
     async def evictions(self) -> AsyncIterator[Eviction | None]:
-        """What must be forgotten, as it is announced; None as a sign of life, several a second.
+        """Announced evictions, and None several times a second while the channel is alive.
 
         Raises BrokerUnavailable when the channel is lost: announcements may have been missed.
         """
         with translated():
             async with self._redis.pubsub() as channel:
                 await channel.subscribe(self._keys.evictions)
-                is_asked = False
+                is_pinged = False
                 while True:
                     message: Any = await channel.get_message(timeout=CHANNEL_HEARTBEAT_SECONDS)
-                    if message is None and is_asked:
-                        raise BrokerUnavailable("the eviction channel gave no sign of life")
-                    is_asked = message is None
+                    if message is None and is_pinged:
+                        raise BrokerUnavailable("the eviction channel does not answer pings")
+                    is_pinged = message is None
                     if message is None:
                         await channel.ping()
                     else:
@@ -171,7 +171,8 @@ class TokenProjection:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.execute_command("HDEL", self._hashes[kind], *keys)
-                # Removing what is not there disturbs no sweep, and one under way may be about to add it.
+                # Deleting a missing field does not fail a sweep's WATCH, although the running sweep may be
+                # about to add it. Touching a watched key does, and EXPIRE works even while Redis is full.
                 pipeline.expire(self._keys.swept, _SWEPT_KEPT_SECONDS)
                 for key in keys:
                     self._announce(pipeline, kind, key)
@@ -183,24 +184,26 @@ class TokenProjection:
     async def _sweep_once(self, load: Callable[[], Awaitable[Projection]]) -> None:
         async with self._redis.pipeline(transaction=True) as pipeline:
             await pipeline.watch(*self._hashes.values(), self._keys.swept)
-            held = {kind: await self._held(pipeline, name) for kind, name in self._hashes.items()}
+            # A watching pipeline runs commands immediately, until MULTI.
+            held = {
+                kind: dict(await cast("Awaitable[Any]", pipeline.hgetall(name)))
+                for kind, name in self._hashes.items()
+            }
             wanted = _packed(await load())
             seconds, micros = await pipeline.time()
             pipeline.multi()  # type: ignore[no-untyped-call]
             changed = [key for kind in held for key in self._write(pipeline, kind, held[kind], wanted[kind])]
-            self._announce_all(pipeline, changed)
+            if len(changed) > _ANNOUNCED_AT_MOST:
+                changed = [(EVERYTHING, b"")]
+            for kind, key in changed:
+                self._announce(pipeline, kind, key)
             pipeline.set(self._keys.swept, seconds * 1000 + micros // 1000)
             await pipeline.execute()
-
-    @staticmethod
-    async def _held(pipeline: Pipeline, name: str) -> dict[bytes, bytes]:
-        """A hash as it is; a watching pipeline runs commands at once."""
-        return dict(await cast("Awaitable[Any]", pipeline.hgetall(name)))
 
     def _write(
         self, pipeline: Pipeline, kind: str, held: Mapping[bytes, bytes], wanted: Mapping[bytes, bytes]
     ) -> list[tuple[str, bytes]]:
-        """Queue what makes one hash as wanted; answers what changed."""
+        """Queue the commands that make one hash equal to `wanted`; returns the kinds and keys that change."""
         changed = [key for key, packed in wanted.items() if held.get(key) != packed]
         gone = [key for key in held if key not in wanted]
         for key in changed:
@@ -209,15 +212,9 @@ class TokenProjection:
             pipeline.execute_command("HDEL", self._hashes[kind], *gone)
         return [(kind, key) for key in changed + gone]
 
-    def _announce_all(self, pipeline: Pipeline, changed: Sequence[tuple[str, bytes]]) -> None:
-        if len(changed) > _ANNOUNCED_AT_MOST:
-            changed = [(EVERYTHING, b"")]
-        for kind, key in changed:
-            self._announce(pipeline, kind, key)
-
 
 def is_fresh(swept_seconds_ago: float | None) -> bool:
-    """Whether what the projection does not hold is surely not there."""
+    """Whether an entry that the projection lacks can be taken not to exist."""
     return swept_seconds_ago is not None and swept_seconds_ago < FRESH_SECONDS
 
 
@@ -230,7 +227,7 @@ def _packed(projection: Projection) -> dict[str, dict[bytes, bytes]]:
 
 
 def _age(swept_ms: bytes | str | None, now: tuple[int, int]) -> float | None:
-    """Seconds from a sweep's mark to Redis's now (seconds, microseconds)."""
+    """Seconds from the time of a sweep to Redis's current time (seconds, microseconds)."""
     return None if swept_ms is None else now[0] + now[1] / 1e6 - int(swept_ms) / 1000
 
 

@@ -1,8 +1,8 @@
-"""Connections kept for writes that come one after the other, as many as there are writes at once.
+"""Connections reserved for writes, one for each concurrent write.
 
-The client's own way looks for a free connection, asks it whether it is alive and bounds sending and reading
-each by itself: most of what a write costs this process. Here one bound is around it all, and a connection
-that has died fails the write that finds out; whoever repeats it gets a new one.
+The client's own path looks for a free connection, checks that it is alive and bounds sending and reading
+separately, which is most of the cost of a write in this process. Here a single time-out covers everything,
+and a dead connection fails the write that uses it; a retry opens a new one.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 
 class WriteConnections:
-    """The client's connections, held from their first write on; closing the client closes them."""
+    """Holds connections of the client from their first write on; closing the client closes them."""
 
     def __init__(self, redis: Redis) -> None:
         self._pool: Any = redis.connection_pool

@@ -14,7 +14,7 @@ from typing import Final, Literal
 import structlog
 from redis.asyncio import Redis
 
-from collector.broker.durability import Durability, durability_of
+from collector.broker.durability import Durability, read_durability
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
 from collector.broker.queue_load import check_writable, queue_load
 from collector.broker.shards import Shards
@@ -131,10 +131,10 @@ class Readiness:
     async def _check_queue(self) -> None:
         load = await queue_load(self._redis, self._keys, self._shards.in_use)
         if self._is_complete or self._durability is None:
-            self._durability = await durability_of(self._redis)
+            self._durability = await read_durability(self._redis)
             self._judge_durability(self._durability)
             await self._check_tokens_and_clock()
-        load = load.bounded_by(self._durability.maxmemory_bytes)
+        load = load.with_limit(self._durability.maxmemory_bytes)
         # Without a known limit there is no backpressure, and posts could fill the machine's memory.
         problem = None
         if self._is_strict and not (load.limit_bytes and load.shows_memory):

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from collector.broker import connection
 from collector.broker.connection import check_server, connect
-from collector.broker.durability import durability_of
+from collector.broker.durability import read_durability
 from collector.broker.keys import RedisKeys
 from collector.broker.permissions import api_commands, ingest_commands, worker_commands
 from collector.embedded.servers.valkey import Valkey
@@ -83,7 +83,7 @@ def test_valkey_is_judged_by_its_own_version() -> None:
 @pytest.mark.integration
 async def test_the_embedded_server_keeps_the_promise(redis: Redis) -> None:
     """`always` and `noeviction` are in force in what we ship."""
-    found = await durability_of(redis)
+    found = await read_durability(redis)
 
     assert found.fsync == "always"
     assert found.eviction == "noeviction"

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, most_kept_within
+from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, max_session_keys
 from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
@@ -153,7 +153,7 @@ async def test_a_moment_ahead_of_the_queues_clock_is_now(beats: Heartbeats) -> N
 def _with_room_for(number: int, redis: Redis, keys: RedisKeys) -> Heartbeats:
     """Heartbeats of a queue whose memory holds so many."""
     memory_bytes = number * BYTES_EACH * 10
-    assert most_kept_within(memory_bytes) == number
+    assert max_session_keys(memory_bytes) == number
     return Heartbeats(redis, keys, lambda: memory_bytes)
 
 
@@ -220,7 +220,7 @@ async def test_a_key_takes_no_more_memory_than_it_is_reckoned_with(
 )
 def test_keys_take_a_share_of_the_memory(memory_bytes: int, most: int) -> None:
     """A tenth, whatever it is: far from the mark where posts are refused."""
-    assert most_kept_within(memory_bytes) == most
+    assert max_session_keys(memory_bytes) == most
 
 
 async def test_as_many_as_asked_for_are_offered(beats: Heartbeats) -> None:

@@ -9,7 +9,7 @@ from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import MANY_BYTES, PackedEntry, PostStream
+from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, PostStream
 from collector.broker.shards import Shards
 from collector.ingest.post_queue import PostSink
 from tests.factories import a_batch, a_post
@@ -30,7 +30,7 @@ class Subject:
 
     async def read(self, consumer: str, count: int = 100) -> list[PackedEntry]:
         """Without waiting."""
-        return await self.stream.read(consumer, count, 1, MANY_BYTES)
+        return await self.stream.read(consumer, count, 1, UNBOUNDED_BYTES)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
 
 
 def _claim(stream: Stream, consumer: str, idle_ms: int, count: int) -> Awaitable[list[PackedEntry]]:
-    return stream.claim(consumer, idle_ms, count, MANY_BYTES, ())
+    return stream.claim(consumer, idle_ms, count, UNBOUNDED_BYTES, ())
 
 
 def _ids(entries: Sequence[PackedEntry]) -> list[str]:
@@ -168,7 +168,7 @@ async def test_a_read_ends_once_it_is_worth_enough(subject: Subject) -> None:
     for _ in range(4):
         await subject.sink.append(0, a_batch(a_post(body=b"x" * 100_000)))
 
-    counts = [len(await subject.stream.read("one", 100, 1, worth)) for worth in (1, 150_000, MANY_BYTES)]
+    counts = [len(await subject.stream.read("one", 100, 1, worth)) for worth in (1, 150_000, UNBOUNDED_BYTES)]
 
     assert counts == [1, 2, 1]
 
@@ -188,7 +188,7 @@ async def test_a_claim_leaves_what_is_in_hand(subject: Subject) -> None:
         await subject.sink.append(0, a_batch())
     first, second = await subject.read("one")
 
-    claimed = await subject.stream.claim("one", 0, 10, MANY_BYTES, [(first.shard, first.id)])
+    claimed = await subject.stream.claim("one", 0, 10, UNBOUNDED_BYTES, [(first.shard, first.id)])
 
     assert _ids(claimed) == [second.id]
 

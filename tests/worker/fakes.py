@@ -7,7 +7,7 @@ from uuid import UUID
 
 from collector.broker import post_batch
 from collector.broker.bounded_reads import SHARED_DELIVERIES
-from collector.broker.post_stream import MANY_BYTES, PackedEntry, StreamEntry
+from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, StreamEntry
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import DeadLetter, Event, NormalizedBatch, Tally
 from collector.domain.intake.normalize import Rules
@@ -51,7 +51,7 @@ class FakeStream:
         self._meet("ensure_group")
 
     async def read(
-        self, consumer: str, count: int, block_ms: int, worth_bytes: int = MANY_BYTES
+        self, consumer: str, count: int, block_ms: int, worth_bytes: int = UNBOUNDED_BYTES
     ) -> list[PackedEntry]:
         self._meet("read")
         self.consumers[consumer] = self.clock.monotonic()
@@ -65,7 +65,7 @@ class FakeStream:
         consumer: str,
         idle_ms: int,
         count: int,
-        worth_bytes: int = MANY_BYTES,
+        worth_bytes: int = UNBOUNDED_BYTES,
         in_hand: Collection[tuple[int, str]] = (),
     ) -> list[PackedEntry]:
         self._meet("claim")
