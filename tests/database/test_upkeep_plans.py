@@ -1,6 +1,6 @@
 """Periodic statements scan no large table, according to Postgres's plans."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import asyncpg
@@ -11,6 +11,7 @@ from collector.database.sessions import upkeep, user_descriptions
 from collector.database.writing import batch_ids
 from collector.domain.ids import lowest_id
 from tests.database.rows import PROJECT, today
+from tests.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -59,7 +60,7 @@ async def _plan(pool: Any, statement: str, *arguments: Any) -> str:
 
 async def test_deleting_old_rows_scans_no_table(large: asyncpg.Pool) -> None:
     """There is an index that fits: sessions, ids of batches, descriptions."""
-    old = lowest_id(datetime.now(UTC) - _AGE)
+    old = lowest_id(real_now() - _AGE)
     async with large.acquire() as connection:
         await connection.execute("SET enable_seqscan = off")
         plans = [
