@@ -205,7 +205,7 @@ async def test_a_filter_may_name_the_reference_in_several_ways(api: RunningApi, 
     [
         ("filter=type:(error", "The filter ends too early"),
         ("filter=value:abc", "The filter is wrong at character 7"),
-        ("filter=a%00b", "The filter holds a character"),
+        ("filter=a%00b", "The filter contains a character"),
         ("sort=colour", "The parameter `sort`"),
         ("sort=date,-date", "The parameter `sort`"),
         ("time=soon", "The parameter `time`"),
