@@ -35,7 +35,7 @@ async def test_an_organization_is_refused_beyond_the_limit(ingest: RunningIngest
     assert {answer.headers[LIMIT] for answer in answers} == {"3"}
     assert refused.status == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 900
-    assert (await refused.json())["title"].startswith("These are more requests")
+    assert (await refused.json())["title"].startswith("Too many requests")
     assert not {LIMIT, REMAINING} & set(refused.headers)
     assert len(await ingest.queued()) == 3
 
