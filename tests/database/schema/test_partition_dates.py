@@ -292,6 +292,7 @@ async def test_partitions_from_before_the_migration_have_all_dates(empty_databas
                 "DROP TABLE partition_dates; DELETE FROM schema_migrations WHERE name ~ '^0010'"
             )
             await migrate(empty_database_url)
+            await connection.execute("ALTER TABLE leaf_dates RENAME TO partition_dates")
 
         ids = ids_of(datetime(2026, 1, 5, tzinfo=UTC), datetime(2026, 1, 5, tzinfo=UTC))
         assert await located_ids(pool, None, datetime(1, 1, 2, tzinfo=UTC)) == ids
