@@ -43,7 +43,7 @@ from collector.database.search.traces import (
     stored_with_reference,
     unstored_outcomes,
 )
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, NotFound
 from collector.domain.event.outcome import DeadLetter, Event
 from collector.domain.filter.parser import is_storable
 from collector.domain.ids import accepted_at
@@ -73,6 +73,7 @@ _DAY: Final = timedelta(hours=24)
         Parameter("reference", "The reference id.", example="order-4711", is_required=True),
         Parameter("project", "The id of a project; all projects by default."),
     ),
+    refusals=(NotFound,),
 )
 async def get_trace(request: web.Request) -> web.Response:
     """Trace an event by its reference id: stored, in the queue, dead-lettered or not found."""

@@ -185,3 +185,12 @@ async def test_what_cannot_be_looked_for_is_400(api: RunningApi, reference: str)
 
     assert answer.status == 400
     assert "`reference` must be" in answer.json["title"]
+
+
+async def test_an_unknown_project_is_not_found(api: RunningApi) -> None:
+    """Whatever the text is."""
+    answer = await api.get(
+        "/api/v2/admin/trace", api.people.admin, params={"reference": "order-4711", "project": "x"}
+    )
+
+    assert (answer.status, answer.json["title"]) == (404, "There is no such project.")
