@@ -96,7 +96,7 @@ def test_an_answer_that_is_not_documented_is_noticed(status: int, content_type: 
 def test_every_answer_that_is_documented_has_come(request: pytest.FixtureRequest) -> None:
     """In a run of all tests of ingest and the api: what an operation says of itself, some test has met."""
     collected = {item.path for item in request.session.items}
-    if not all(collected.issuperset((TESTS / part).glob("test_*.py")) for part in ("api", "ingest")):
+    if not all(collected.issuperset((TESTS / part).rglob("test_*.py")) for part in ("api", "ingest")):
         pytest.skip("not all tests of the api and ingest are in this run")
     if request.config.option.keyword or request.config.option.markexpr:
         pytest.skip("only some of the tests are in this run")
