@@ -43,7 +43,7 @@ CLOCK: Final = Reason(
     refuses_all=True,
     retry_after_seconds=60,
 )
-CONNECTIONS: Final = Reason("connections", "Too many connections at once.", refuses_all=False)
+CONNECTIONS: Final = Reason("connections", "Too many open connections.", refuses_all=False)
 POSTS_WAITING: Final = Reason(
     "posts_waiting",
     "More posts are waiting for the queue's disk than this server can hold.",

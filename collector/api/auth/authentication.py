@@ -58,7 +58,7 @@ async def admit(request: web.Request, role: Role) -> None:
     TooManyRequests.
     """
     api = request.app[API]
-    # Nobody is identified on open routes, so the throttle counts by address.
+    # Open routes identify no caller, so the throttle counts by address.
     if role is Role.ANYONE:
         await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
         return

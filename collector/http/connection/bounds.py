@@ -19,8 +19,8 @@ STALLED_SECONDS: Final = 60.0
 
 _TOO_MANY: Final = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nRetry-After: 5\r\n"
-    b"Connection: close\r\nContent-Length: 75\r\n\r\n"
-    b'{"type":"about:blank","title":"Too many connections at once.","status":503}'
+    b"Connection: close\r\nContent-Length: 72\r\n\r\n"
+    b'{"type":"about:blank","title":"Too many open connections.","status":503}'
 )
 
 
