@@ -277,8 +277,8 @@ async def test_no_token_is_made_that_ingest_cannot_be_told_of(api_without_redis:
     assert await api.pool.fetchval("SELECT count(*) FROM tokens") == before
 
 
-async def test_a_revocation_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
-    """503 with `Retry-After`: revoked here, but not everywhere; so is a repeat, until ingest know."""
+async def test_a_revocation_that_ingest_has_not_heard_of_says_so(api_without_redis: RunningApi) -> None:
+    """503 with `Retry-After`: revoked here, but not everywhere; a repeat answers the same until ingest has it."""
     api = api_without_redis
 
     first = await delete(api, api.people.program)
@@ -286,7 +286,7 @@ async def test_a_revocation_that_ingest_do_not_know_says_so(api_without_redis: R
 
     assert (first.status, again.status) == (503, 503)
     assert int(first.headers["Retry-After"]) > 0
-    assert "ingest processes" in first.json["title"]
+    assert "could not be published to ingest" in first.json["title"]
     assert (await api.get("/api/v2/projects", api.people.program)).status == 401
 
 
