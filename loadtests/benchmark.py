@@ -26,13 +26,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from collector.embedded.service import NotStarted
 from collector.process.lifecycle import StartError
-from loadtests.benchmark_drain import measure_drain
-from loadtests.benchmark_error import BenchmarkError
-from loadtests.benchmark_ingest import measure_fsync, measure_ingest, measure_memory
-from loadtests.benchmark_machine import Cores, machine_facts, share_out
-from loadtests.benchmark_report import Figure, Report, as_json, as_markdown
-from loadtests.benchmark_sender import Sender
-from loadtests.benchmark_slices import Extent
+from loadtests.benchmarks.drain import measure_drain
+from loadtests.benchmarks.error import BenchmarkError
+from loadtests.benchmarks.ingest import measure_fsync, measure_ingest, measure_memory
+from loadtests.benchmarks.machine import Cores, machine_facts, share_out
+from loadtests.benchmarks.report import Figure, Report, as_json, as_markdown
+from loadtests.benchmarks.sender import Sender
+from loadtests.benchmarks.slices import Extent
 
 Measure = Callable[[Path, Cores, Extent, Callable[[], None]], Awaitable[list[Figure]]]
 

@@ -32,8 +32,8 @@ from collector.domain.filter.parser import parse_filter
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import NotStarted, start_service
 from collector.process.lifecycle import StartError
-from loadtests.benchmark_machine import machine_facts
-from loadtests.benchmark_read_data import PROJECT, load
+from loadtests.benchmarks.machine import machine_facts
+from loadtests.benchmarks.read_data import PROJECT, load
 
 RESULTS: Final = Path(__file__).with_name("results")
 SLOW_SECONDS: Final = 0.5

@@ -17,12 +17,12 @@ from typing import Final
 
 import msgspec
 
-from loadtests.fault_auditor import Auditor, Findings
-from loadtests.fault_kinds import FAULTS
-from loadtests.fault_midnight import plant_before_midnight
-from loadtests.fault_plant import Plant, PlantError, until
-from loadtests.fault_sender import IngestTarget, Senders
-from loadtests.fault_watch import Watch
+from loadtests.fault_run.auditor import Auditor, Findings
+from loadtests.fault_run.kinds import FAULTS
+from loadtests.fault_run.midnight import plant_before_midnight
+from loadtests.fault_run.plant import Plant, PlantError, until
+from loadtests.fault_run.sender import IngestTarget, Senders
+from loadtests.fault_run.watch import Watch
 
 RECOVER_SECONDS: Final = 60.0
 DRAIN_SECONDS: Final = 60.0

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import psutil
 
-from loadtests.fault_plant import Plant, PlantError, running_plant
+from loadtests.fault_run.plant import Plant, PlantError, running_plant
 
 PROMISED_SECONDS: Final = 1.0
 

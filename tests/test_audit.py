@@ -23,7 +23,7 @@ from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import PostBatch
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 from tests.test_cli import headrace
 from tests.worker.fakes import normalized
 

@@ -15,7 +15,7 @@ from collector.api.app import ROUTES as OF_THE_API
 from collector.http.errors import STATUS
 from collector.ingest import document as of_ingest
 from collector.ingest.routes import ROUTES as OF_THE_DOOR
-from tests.documented import DOCUMENT, MET, check_answer
+from tests.support.documented import DOCUMENT, MET, check_answer
 
 TESTS = Path(__file__).parent
 

@@ -28,7 +28,7 @@ from collector.domain.intake.fast_path import PlainEvent, build_plain_event, dec
 from collector.http.event_form import EventForm, StoredEventForm
 from collector.ingest.handlers import submissions
 from tests.database.rows import ORGANIZATION, PROJECT, as_stored, normalized, post_id
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 SENT: Final[Mapping[str, Any]] = {
     "type": "usage",

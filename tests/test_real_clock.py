@@ -11,9 +11,9 @@ CALENDAR: Final = re.compile(
 )
 
 
-def test_no_test_reads_the_calendar_by_itself() -> None:
-    """A day on which it fails would come: set the day, or say by `tests.real_clock` that a server decides."""
-    allowed = {TESTS / "real_clock.py", Path(__file__)}
+def test_only_the_real_clock_reads_the_calendar() -> None:
+    """Use a fixed day instead, or `tests.support.real_clock` where a server's clock decides."""
+    allowed = {TESTS / "support" / "real_clock.py", Path(__file__)}
     files = [path for path in TESTS.rglob("*.py") if "node_modules" not in path.parts and path not in allowed]
 
     assert [str(path.relative_to(TESTS)) for path in files if CALENDAR.search(path.read_text())] == []

@@ -12,7 +12,7 @@ import pytest
 
 from tests.api.running_api import EMAIL, RunningApi
 from tests.database.rows import ORGANIZATION, PROJECT, an_event
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 from tests.test_cli import headrace
 
 BROUGHT = "my-own-client-key-0123456789abcdef"

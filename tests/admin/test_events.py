@@ -15,7 +15,7 @@ from collector.domain.errors import BadRequest, Conflict, NotFound
 from collector.process.lifecycle import Stop
 from tests.api.running_api import RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, today
-from tests.real_clock import real_days_ago, real_now
+from tests.support.real_clock import real_days_ago, real_now
 
 pytestmark = pytest.mark.integration
 

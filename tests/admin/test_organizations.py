@@ -12,7 +12,7 @@ from collector.domain.errors import BadRequest, NotFound
 from collector.domain.event.outcome import Outcome
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

@@ -11,7 +11,7 @@ from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 from tests.test_cli import headrace
 
 pytestmark = pytest.mark.integration

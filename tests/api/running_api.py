@@ -37,8 +37,8 @@ from collector.http.server import Address, application, listen
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, normalized
-from tests.documented import check_answer
-from tests.real_clock import real_now
+from tests.support.documented import check_answer
+from tests.support.real_clock import real_now
 
 OTHER_ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000b")
 PASSWORD = "correct horse"

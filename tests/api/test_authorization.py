@@ -14,7 +14,7 @@ from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, add_program, running_api
 from tests.database.rows import ORGANIZATION, PROJECT, an_event
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

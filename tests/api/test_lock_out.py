@@ -9,7 +9,7 @@ import pytest
 from multidict import CIMultiDict
 
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, running_api
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 

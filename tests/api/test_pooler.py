@@ -3,7 +3,7 @@
 import pytest
 
 from tests.api.running_api import running_api
-from tests.poolers import a_pooler, needs_pgbouncer
+from tests.support.poolers import a_pooler, needs_pgbouncer
 
 pytestmark = [pytest.mark.integration, needs_pgbouncer]
 

@@ -11,9 +11,9 @@ from collector.api.process import run
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.process.lifecycle import StartError, Stop
-from tests import queue_states
-from tests.queue_states import Operator
-from tests.waiting import until
+from tests.support import queue_states
+from tests.support.queue_states import Operator
+from tests.support.waiting import until
 
 
 def free_port() -> int:

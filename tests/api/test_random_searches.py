@@ -9,7 +9,7 @@ from tests.conftest import SCALE
 from tests.database.random_filters import Chance
 from tests.database.rows import today
 from tests.domain.filter_trees import written
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
 

@@ -14,8 +14,8 @@ from collector.broker.permissions import api_commands, ingest_commands, worker_c
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.process.lifecycle import ServerError
-from tests import queue_states
-from tests.queue_states import Operator, State
+from tests.support import queue_states
+from tests.support.queue_states import Operator, State
 
 
 @pytest.mark.integration

@@ -10,8 +10,8 @@ from collector.broker.heartbeats import BYTES_EACH, KEPT_MS, Heartbeats, max_ses
 from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
-from tests.factories import PROJECT
-from tests.real_clock import real_now
+from tests.support.factories import PROJECT
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ import pytest
 from collector.broker import post_batch
 from collector.broker.post_batch import UnreadableEntry
 from collector.domain.post import Post
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -14,7 +14,7 @@ from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
 

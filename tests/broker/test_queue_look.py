@@ -7,7 +7,7 @@ from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_look import QueueLook, WaitingEntry
 from collector.broker.shards import Shards
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_load import queue_load
 from collector.broker.shards import Shards, set_shards, stored_number
-from tests.factories import a_batch
+from tests.support.factories import a_batch
 
 pytestmark = pytest.mark.integration
 

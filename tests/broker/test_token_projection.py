@@ -9,8 +9,8 @@ from collector.broker.keys import RedisKeys
 from collector.broker.token_projection import Eviction, SweepOvertaken, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.waiting import until
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from collector.broker.connection import connect
 from collector.broker.write_connections import WriteConnections
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

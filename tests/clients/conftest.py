@@ -11,8 +11,8 @@ from collector.audit import AuditOptions, reconcile
 from collector.process.clock import SystemClock
 from tests.clients.installation import INSTALLED, Node, found_node
 from tests.clients.js_client import NEW, OLD, JsClient, Starter
-from tests.clients.relay import Relay, relaying
 from tests.clients.stored import Reader
+from tests.clients.traffic.relay import Relay, relaying
 from tests.end_to_end.running import RunningUp, started_up
 
 

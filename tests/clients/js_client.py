@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.clients.installation import HERE, Node
-from tests.clients.relay import Relay
-from tests.waiting import until
+from tests.clients.traffic.relay import Relay
+from tests.support.waiting import until
 
 NEW: Final = "exceptionless-node"
 """`@exceptionless/node`."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from tests.waiting import until
+from tests.support.waiting import until
 
 ASSIGNED: Final = {"id", "organization_id", "project_id", "stack_id", "is_first_occurrence", "created_utc"}
 """What the collector gives to every event."""

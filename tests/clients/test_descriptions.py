@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from tests.clients import net_client
 from tests.clients.js_client import AGENTS, JsClient
-from tests.clients.messages import status_of
-from tests.clients.raw_http import answers_to, request_of
-from tests.clients.relay import Relay
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
+from tests.clients.traffic import net_client
+from tests.clients.traffic.messages import status_of
+from tests.clients.traffic.raw_http import answers_to, request_of
+from tests.clients.traffic.relay import Relay
 from tests.end_to_end.running import RunningUp
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

@@ -5,12 +5,12 @@ from typing import Any, Final
 
 import pytest
 
-from tests.clients import net_client
 from tests.clients.installation import Node
 from tests.clients.js_client import AGENTS, NEW, JsClient, Starter
-from tests.clients.messages import status_of
-from tests.clients.relay import Relay
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
+from tests.clients.traffic import net_client
+from tests.clients.traffic.messages import status_of
+from tests.clients.traffic.relay import Relay
 from tests.end_to_end.running import RunningUp
 
 pytestmark = pytest.mark.end_to_end

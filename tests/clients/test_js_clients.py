@@ -6,8 +6,8 @@ from typing import Any, Final
 import pytest
 
 from tests.clients.js_client import AGENTS, NEW, OLD, JsClient, Starter
-from tests.clients.relay import EVENTS, Relay
 from tests.clients.stored import Reader, as_stored, new_reference_id, session_in, written
+from tests.clients.traffic.relay import EVENTS, Relay
 
 pytestmark = pytest.mark.end_to_end
 

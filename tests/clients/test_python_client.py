@@ -7,7 +7,7 @@ import pytest
 
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
 from tests.end_to_end.running import RunningUp
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.end_to_end
 

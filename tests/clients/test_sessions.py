@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients import net_client
 from tests.clients.installation import Node
 from tests.clients.js_client import AGENTS, NEW, OLD, JsClient, Starter
-from tests.clients.messages import Exchange, status_of
-from tests.clients.raw_http import answers_to, request_of
-from tests.clients.relay import HEARTBEAT, Relay, relaying
 from tests.clients.stored import Reader, as_stored, new_reference_id, session_in, written
+from tests.clients.traffic import net_client
+from tests.clients.traffic.messages import Exchange, status_of
+from tests.clients.traffic.raw_http import answers_to, request_of
+from tests.clients.traffic.relay import HEARTBEAT, Relay, relaying
 from tests.end_to_end.running import RunningUp
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

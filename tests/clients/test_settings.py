@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 import aiohttp
 import pytest
 
-from tests.clients import net_client
 from tests.clients.js_client import JsClient, Starter
-from tests.clients.relay import CONFIG, EVENTS, Relay
 from tests.clients.stored import Reader, as_stored, new_reference_id, written
+from tests.clients.traffic import net_client
+from tests.clients.traffic.relay import CONFIG, EVENTS, Relay
 from tests.end_to_end.running import RunningUp
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

@@ -12,8 +12,8 @@ from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.domain.post import PostBatch
 from collector.ingest.post_queue import PostSink
-from tests.factories import a_batch, a_post
-from tests.fakes import FakePostSink
+from tests.support.factories import a_batch, a_post
+from tests.support.fakes import FakePostSink
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collector.database.writing.store import BatchStore
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 from tests.worker.fakes import FakeStore
 from worker.consumer import Store
 

@@ -12,7 +12,7 @@ from collector.broker.keys import RedisKeys
 from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, PostStream
 from collector.broker.shards import Shards
 from collector.ingest.post_queue import PostSink
-from tests.factories import a_batch, a_post
+from tests.support.factories import a_batch, a_post
 from tests.worker.fakes import FakeStream
 from worker.consumer import Stream
 

@@ -13,9 +13,9 @@ from collector.broker.token_projection import TOKEN, Eviction, TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
 from collector.ingest.senders.token_cache import TokenSource
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.fakes import FakeTokenProjection
-from tests.waiting import until
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.fakes import FakeTokenProjection
+from tests.support.waiting import until
 
 LOOKUP = lookup_prefix(CLIENT_TOKEN)
 PROJECTION = Projection(

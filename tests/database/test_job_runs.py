@@ -7,7 +7,7 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.job_runs import run_once
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

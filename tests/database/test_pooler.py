@@ -11,7 +11,7 @@ from collector.database.schema.migrations import check_migrated, migrate, migrat
 from collector.database.writing.store import BatchStore
 from collector.process.lifecycle import ServerError
 from tests.database.rows import an_event, normalized, stored
-from tests.poolers import Pooler, a_pooler, needs_pgbouncer
+from tests.support.poolers import Pooler, a_pooler, needs_pgbouncer
 
 pytestmark = [pytest.mark.integration, needs_pgbouncer]
 

@@ -11,7 +11,7 @@ from collector.database.sessions import upkeep, user_descriptions
 from collector.database.writing import batch_ids
 from collector.domain.ids import lowest_id
 from tests.database.rows import PROJECT, today
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

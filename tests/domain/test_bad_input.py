@@ -8,7 +8,7 @@ import pytest
 
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
 from collector.domain.intake.normalize import normalize, rules_from_settings
-from tests.factories import ACCEPTED_MS, a_post
+from tests.support.factories import ACCEPTED_MS, a_post
 
 RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 GOOD = '{"message":"good","reference_id":"order-4711"}'

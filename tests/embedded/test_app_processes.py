@@ -12,7 +12,7 @@ import pytest
 from collector.embedded.app_processes import AppProcess, base_url, ingest_processes, worker
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import LOOPBACK, free_port
-from tests.waiting import until
+from tests.support.waiting import until
 
 WHY = "it is slow; none"
 

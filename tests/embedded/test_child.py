@@ -8,7 +8,7 @@ import pytest
 
 from collector.embedded.child import Child, Program, ending
 from collector.process.lifecycle import StartError
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 def shell(script: str, log: Path, **options: object) -> Program:

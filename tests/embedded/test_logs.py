@@ -12,7 +12,7 @@ from collector.embedded.logs import OLDER_FILES, bound_all, bound_log, bound_log
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from collector.embedded.managed_process import Backoff, ManagedProcess, RestartP
 from collector.embedded.service import NotStarted
 from collector.process.clock import SystemClock
 from tests.embedded.shell import SERVES, Notebook, ShellService
-from tests.waiting import until
+from tests.support.waiting import until
 
 HASTY = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05)
 

@@ -7,7 +7,7 @@ import psutil
 from collector.embedded.child import Child
 from collector.embedded.orphans import ProcessRecord, RecordedProcess
 from tests.embedded.shell import ShellService
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 async def running(directory: Path, script: str = "exec sleep 60") -> Child:

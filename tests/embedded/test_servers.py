@@ -25,7 +25,7 @@ from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.embedded.shell import ShellService
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

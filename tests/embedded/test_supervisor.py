@@ -18,7 +18,7 @@ from collector.embedded.supervisor import INGEST, VALKEY, WORKER, Supervisor
 from collector.process.clock import SystemClock
 from tests.embedded.shell import ShellService
 from tests.end_to_end.pasting import SPECIAL
-from tests.waiting import until
+from tests.support.waiting import until
 
 READY = ReadyFile(
     url="http://127.0.0.1:8080",

@@ -9,7 +9,7 @@ from collector.embedded import watch as watch_module
 from collector.embedded.console import Console
 from collector.embedded.watch import Watch
 from collector.process.clock import SystemClock
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 class IngestServices:

@@ -15,7 +15,7 @@ import psutil
 
 from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
-from tests.waiting import until
+from tests.support.waiting import until
 
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0

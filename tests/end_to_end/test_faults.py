@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from loadtests.fault_kinds import FAULTS
+from loadtests.fault_run.kinds import FAULTS
 from loadtests.faults import Plan, run_faults
 
 pytestmark = pytest.mark.end_to_end

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadtests.fault_plant import running_plant
+from loadtests.fault_run.plant import running_plant
 from loadtests.revocation import PROMISED_SECONDS, revocations
 
 pytestmark = pytest.mark.end_to_end

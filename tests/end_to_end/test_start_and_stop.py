@@ -12,7 +12,7 @@ import pytest
 from collector.embedded.ready_file import ReadyFile
 from tests.conftest import Servers
 from tests.end_to_end.running import all_pids, started_up, still_running
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

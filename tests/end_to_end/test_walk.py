@@ -13,7 +13,7 @@ import pytest
 
 from tests.end_to_end.pasting import EACH_SHELL, paste
 from tests.end_to_end.running import RunningUp, started_up
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.domain.errors import TooManyRequests
 from collector.http.throttle import Throttle, add_allowance_headers
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
 

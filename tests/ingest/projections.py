@@ -2,7 +2,7 @@
 
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 
 SISTER_PROJECT, OTHER_PROJECT = b"\x03" * 16, b"\x04" * 16
 OTHER_ORGANIZATION, SUSPENDED = b"\x05" * 16, b"\x06" * 16

@@ -27,9 +27,9 @@ from collector.ingest.services import open_ingest
 from collector.ingest.settings import IngestSettings
 from collector.process.clock import SystemClock
 from collector.process.faults import FaultPoints
-from tests.clients.raw_http import request_of
-from tests.documented import check_answer
-from tests.factories import CLIENT_TOKEN
+from tests.clients.traffic.raw_http import request_of
+from tests.support.documented import check_answer
+from tests.support.factories import CLIENT_TOKEN
 
 JSON = {"Content-Type": "application/json"}
 BEARER = {"Authorization": f"Bearer {CLIENT_TOKEN}"}

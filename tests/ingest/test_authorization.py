@@ -10,7 +10,6 @@ from aiohttp import web
 from collector.domain.access.projection import ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
 from collector.ingest.routes import ROUTES
-from tests.factories import ACCEPTED_MS, CLIENT_TOKEN, PROJECT, a_token_entry
 from tests.ingest.projections import (
     LOGIN,
     LOGIN_SUSPENDED,
@@ -22,6 +21,7 @@ from tests.ingest.projections import (
     a_projection,
 )
 from tests.ingest.running_ingest import JSON, RunningIngest, running_ingest
+from tests.support.factories import ACCEPTED_MS, CLIENT_TOKEN, PROJECT, a_token_entry
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ from collector.domain.errors import Unavailable
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.reasons import Reasons
 from collector.process.metrics import IngestMetrics
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 LIMIT = 1000
 

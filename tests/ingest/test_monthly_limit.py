@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from collector.domain.access.projection import OrganizationEntry
-from tests.factories import ORGANIZATION
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import RunningIngest, running_ingest
-from tests.waiting import until
+from tests.support.factories import ORGANIZATION
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

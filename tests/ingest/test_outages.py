@@ -14,9 +14,9 @@ from collector.domain.access.token import lookup_prefix
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.ingest import post_queue
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, running_ingest
-from tests.waiting import until
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

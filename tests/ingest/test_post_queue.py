@@ -15,9 +15,9 @@ from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.post_queue import PostQueue
 from collector.ingest.reasons import Reasons
 from collector.process.metrics import IngestMetrics
-from tests.factories import a_post
-from tests.fakes import FakeClock, FakePostSink
-from tests.waiting import until
+from tests.support.factories import a_post
+from tests.support.fakes import FakeClock, FakePostSink
+from tests.support.waiting import until
 
 
 @asynccontextmanager

@@ -28,11 +28,11 @@ from collector.embedded.service import start_service
 from collector.ingest import post_queue, process, readiness
 from collector.ingest.senders.token_cache import TokenCache
 from collector.process.lifecycle import Stop, TaskDied
-from tests import queue_states
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post, running_ingest
-from tests.queue_states import ClusterNode, Operator, SlowlyLoading, State
-from tests.waiting import until
+from tests.support import queue_states
+from tests.support.queue_states import ClusterNode, Operator, SlowlyLoading, State
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from collector.domain.reasons import (
 )
 from collector.ingest.reasons import NOTED_SECONDS, Reasons
 from collector.process.metrics import IngestMetrics
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from collector.domain.access.token import TokenEntry
 from collector.ingest.post_queue import PostQueue
 from collector.ingest.routes import ROUTES
 from collector.ingest.senders.token_cache import TokenCache
-from tests.clients.raw_http import request_of
-from tests.factories import CLIENT_TOKEN, PROJECT
+from tests.clients.traffic.raw_http import request_of
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post
+from tests.support.factories import CLIENT_TOKEN, PROJECT
 
 pytestmark = pytest.mark.integration
 

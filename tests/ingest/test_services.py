@@ -13,7 +13,6 @@ from multidict import CIMultiDict
 from collector.domain.access.projection import ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
 from collector.domain.reasons import REASONS
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
 from tests.ingest.projections import (
     LOGIN,
     LOGIN_SUSPENDED,
@@ -24,7 +23,8 @@ from tests.ingest.projections import (
     a_projection,
 )
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post, running_ingest
-from tests.waiting import until
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

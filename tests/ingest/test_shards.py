@@ -6,7 +6,7 @@ from collector.broker.keys import RedisKeys
 from collector.broker.shards import set_shards, stream_lengths
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import RunningIngest, running_ingest
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.factories import CLIENT_TOKEN
-from tests.fakes import FakeClock
 from tests.ingest.projections import LOGIN, READER, a_projection
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, running_ingest
+from tests.support.factories import CLIENT_TOKEN
+from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 

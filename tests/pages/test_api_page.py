@@ -11,7 +11,7 @@ from playwright.async_api import Browser, expect
 from tests.end_to_end.running import RunningUp
 from tests.pages.api_page import ApiPage
 from tests.pages.browser import DESKTOP, PHONE, a_page
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 

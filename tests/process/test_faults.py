@@ -12,7 +12,7 @@ from collector.ingest.fault_points import with_fault_points as sink_with_fault_p
 from collector.process.clock import SystemClock
 from collector.process.faults import NO_FAULTS, FaultPoint, ShiftedClock, read_faults
 from collector.process.lifecycle import StartError
-from tests.fakes import FakeClock, FakePostSink
+from tests.support.fakes import FakeClock, FakePostSink
 from tests.worker.fakes import FakeStore, FakeStream
 from worker.fault_points import with_fault_points
 

@@ -13,8 +13,8 @@ from collector.domain.event.outcome import DeadLetter, Event, NormalizedBatch, T
 from collector.domain.intake.normalize import Rules
 from collector.domain.post import PostBatch
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
-from tests.factories import PROJECT
-from tests.fakes import FakeClock
+from tests.support.factories import PROJECT
+from tests.support.fakes import FakeClock
 from worker.batch import normalize_piece
 
 

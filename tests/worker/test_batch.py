@@ -11,7 +11,7 @@ from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
-from tests.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
+from tests.support.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
 from tests.worker.fakes import normalized
 from worker.batch import TRANSACTION_WEIGHT, is_large, normalize_piece, project_ids
 

@@ -24,9 +24,9 @@ from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from tests.factories import a_batch, a_post
-from tests.fakes import FakeClock
-from tests.waiting import until
+from tests.support.factories import a_batch, a_post
+from tests.support.fakes import FakeClock
+from tests.support.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, normalized
 from worker.batch import TRANSACTION_WEIGHT, Piece, normalize_piece
 from worker.consumer import FORGET_CONSUMER_MS, MOST_DELIVERIES, SLOTS, Consumer, Pace

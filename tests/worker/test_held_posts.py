@@ -18,8 +18,8 @@ from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
 from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post
-from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
-from tests.fakes import FakeClock
+from tests.support.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
+from tests.support.fakes import FakeClock
 from worker.batch import normalize_piece
 from worker.held_posts import try_held_posts
 

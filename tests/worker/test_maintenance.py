@@ -13,8 +13,8 @@ from collector.database.pool import close_pool, create_pool
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from tests.factories import PROJECT
-from tests.waiting import until
+from tests.support.factories import PROJECT
+from tests.support.waiting import until
 from worker.maintenance import Job, Sweep, apply_heartbeats, measure_backlog, run_periodically
 
 

@@ -19,8 +19,8 @@ from collector.database.pool import create_pool
 from collector.embedded.child import Child, Program
 from collector.embedded.servers.ports import free_port
 from tests.conftest import SCALE
-from tests.factories import ORGANIZATION, PROJECT, a_batch, a_post
-from tests.waiting import until
+from tests.support.factories import ORGANIZATION, PROJECT, a_batch, a_post
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -34,15 +34,15 @@ from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import StartError, Stop, TaskDied
-from tests import queue_states
 from tests.conftest import Servers
-from tests.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import running_ingest
-from tests.poolers import a_pooler, needs_pgbouncer
-from tests.queue_states import Operator, State
-from tests.real_clock import real_now
-from tests.waiting import until
+from tests.support import queue_states
+from tests.support.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
+from tests.support.poolers import a_pooler, needs_pgbouncer
+from tests.support.queue_states import Operator, State
+from tests.support.real_clock import real_now
+from tests.support.waiting import until
 from tests.worker.fakes import normalized
 from worker import process
 from worker.consumer import Consumer

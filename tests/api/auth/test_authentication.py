@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.running_api import EMAIL, PASSWORD, People, RunningApi, add_program
 from tests.database.rows import ORGANIZATION, PROJECT
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.api.running_api import EMAIL, PASSWORD, RunningApi
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

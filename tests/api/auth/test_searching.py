@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.running_api import EMAIL, PASSWORD, RunningApi, running_api
 from tests.database.rows import PROJECT, an_event
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

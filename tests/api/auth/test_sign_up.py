@@ -9,7 +9,7 @@ import pytest
 from collector.process.clock import SystemClock
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, PASSWORD, Answer, RunningApi, running_api
 from tests.database.rows import ORGANIZATION
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from collector.api.core import retention
 from collector.api.core.retention import DEFAULT_DAYS, Retention
 from collector.database.agreed_settings import agree_on
 from tests.database.conftest import pool
-from tests.waiting import until
+from tests.support.waiting import until
 
 __all__ = ["pool"]
 

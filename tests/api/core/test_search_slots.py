@@ -7,7 +7,7 @@ import pytest
 
 from collector.api.core.search_slots import FairSemaphore
 from collector.domain.errors import Unavailable
-from tests.waiting import until
+from tests.support.waiting import until
 
 
 class Searches:

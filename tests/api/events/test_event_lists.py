@@ -9,7 +9,7 @@ import pytest
 
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago, today
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
 

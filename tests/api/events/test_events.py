@@ -14,7 +14,7 @@ from collector.api.events.events import event_view
 from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
 from tests.api.running_api import OTHER_ORGANIZATION, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, as_stored, days_ago, today
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 BY_REFERENCE = "/api/v2/events/by-ref/order-4711"
 BY_FILTER = "/api/v2/events?filter=reference:order-4711"

@@ -8,7 +8,7 @@ import pytest
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, today
 from tests.database.stack_rows import a_stack_row
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
 

@@ -22,8 +22,8 @@ from tests.database.rows import (
     an_event,
     normalized,
 )
-from tests.factories import a_batch, a_post
-from tests.real_clock import real_now
+from tests.support.factories import a_batch, a_post
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

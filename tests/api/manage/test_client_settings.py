@@ -10,7 +10,7 @@ from collector.database.owners.client_settings import BYTES_AT_MOST
 from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

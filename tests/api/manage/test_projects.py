@@ -8,7 +8,7 @@ import pytest
 from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, today
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
 

@@ -278,7 +278,7 @@ async def test_no_token_is_made_that_ingest_cannot_be_told_of(api_without_redis:
 
 
 async def test_a_revocation_that_ingest_has_not_heard_of_says_so(api_without_redis: RunningApi) -> None:
-    """503 with `Retry-After`: revoked here, but not everywhere; a repeat answers the same until ingest has it."""
+    """503 with `Retry-After`: revoked in Postgres only. Repeats answer the same until it is published."""
     api = api_without_redis
 
     first = await delete(api, api.people.program)

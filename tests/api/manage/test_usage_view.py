@@ -15,7 +15,7 @@ from collector.domain.event.outcome import Outcome
 from collector.http.throttle import counted_organization
 from tests.api.running_api import RunningApi, running_api
 from tests.database.rows import ORGANIZATION, PROJECT, an_event, today
-from tests.fakes import FakeClock, clock_of
+from tests.support.fakes import FakeClock, clock_of
 
 pytestmark = pytest.mark.integration
 

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.api.running_api import RunningApi
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

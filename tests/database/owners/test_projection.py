@@ -14,7 +14,7 @@ from collector.database.owners.users import User, add_user
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry
 from collector.domain.access.token import TokenEntry, token_digest
 from tests.database.rows import ORGANIZATION, PROJECT
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

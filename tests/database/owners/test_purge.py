@@ -24,7 +24,7 @@ from tests.database.rows import (
     stored,
     today,
 )
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from collector.database.schema.partitions import (
     partition_name,
 )
 from collector.domain.ids import lowest_id
-from tests.real_clock import real_days_ago, real_now
+from tests.support.real_clock import real_days_ago, real_now
 
 pytestmark = pytest.mark.integration
 

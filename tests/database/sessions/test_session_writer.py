@@ -18,7 +18,7 @@ from collector.domain.session.cache import FRESH_SECONDS
 from collector.domain.session.session import Beat
 from tests.database.rows import PROJECT, normalized, stored, today
 from tests.database.session_rows import a_user_event, sessions
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 pytestmark = pytest.mark.integration
 

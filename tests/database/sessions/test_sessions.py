@@ -18,7 +18,7 @@ from collector.domain.session.session import Beat
 from collector.process.clock import SystemClock
 from tests.database.rows import PROJECT, days_ago, today
 from tests.database.session_rows import a_user_event, in_sessions, make_older, sessions
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

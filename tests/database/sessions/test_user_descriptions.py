@@ -27,7 +27,7 @@ from tests.database.rows import (
     post_id,
     stored,
 )
-from tests.real_clock import real_now
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from collector.domain.event.outcome import Event
 from collector.domain.intake.body import raw_events
 from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, as_stored
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from collector.database.writing.rejected_rows import (
     RejectionBreaker,
 )
 from tests.database.rows import OTHER_PROJECT, PROJECT, a_letter, an_event
-from tests.fakes import FakeClock
+from tests.support.fakes import FakeClock
 
 EVENTS = {project: an_event(project_id=project) for project in (PROJECT, OTHER_PROJECT)}
 

@@ -28,7 +28,7 @@ from tests.database.rows import (
     usage,
 )
 from tests.database.stack_rows import a_stack_row
-from tests.waiting import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -29,8 +29,8 @@ from tests.database.rows import (
     today,
     usage,
 )
-from tests.real_clock import real_days_ago, real_now
-from tests.waiting import until
+from tests.support.real_clock import real_days_ago, real_now
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -10,7 +10,7 @@ from collector.domain.access.token import (
     present,
     token_digest,
 )
-from tests.factories import CLIENT_TOKEN, a_token_entry
+from tests.support.factories import CLIENT_TOKEN, a_token_entry
 
 
 def test_new_tokens_are_40_random_letters_and_digits() -> None:

@@ -10,7 +10,7 @@ import pytest
 from collector.domain.event.build import INVALID_REFERENCE_ID, Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.ids import event_id
-from tests.factories import ACCEPTED_MS, a_post
+from tests.support.factories import ACCEPTED_MS, a_post
 
 NOW = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
 THREE_DAYS = timedelta(days=3)

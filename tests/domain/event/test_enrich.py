@@ -8,7 +8,7 @@ import pytest
 from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 SENDER = Sender.of(a_post())
 SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"

@@ -10,7 +10,7 @@ from collector.domain.event.geo import Location
 from collector.domain.event.outcome import Event
 from collector.domain.intake.normalize import normalize, rules_from_settings
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 BERLIN = Location("52.52,13.405", {"country": "DE", "locality": "Berlin"})
 KNOWN = {

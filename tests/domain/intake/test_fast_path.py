@@ -14,7 +14,7 @@ from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.intake.body import raw_events
 from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
 from collector.domain.jsonb.text import parse_number
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 SENDER = Sender.of(a_post())
 THREE_DAYS = timedelta(days=3)

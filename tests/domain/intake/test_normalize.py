@@ -18,7 +18,7 @@ from collector.domain.event.outcome import DeadLetter, Discard, DiscardReason, E
 from collector.domain.ids import event_id
 from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
-from tests.factories import ACCEPTED_MS, a_batch, a_post
+from tests.support.factories import ACCEPTED_MS, a_batch, a_post
 
 RULES = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=3)
 NOW = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)

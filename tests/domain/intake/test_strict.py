@@ -9,7 +9,7 @@ import pytest
 
 from collector.domain.errors import BadRequest
 from collector.domain.intake.strict import MAXIMUM_FAULTS, Faults, find_faults, is_strict
-from tests.factories import a_post
+from tests.support.factories import a_post
 
 LIMIT = 100_000
 

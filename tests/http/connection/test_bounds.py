@@ -13,7 +13,7 @@ from collector.http.connection.bounds import unread_bytes
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
 from collector.process.lifecycle import StartError
-from tests.waiting import until
+from tests.support.waiting import until
 
 GET = b"GET /hello HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -15,7 +15,7 @@ from collector.http.connection.fast_path import FAST_PATHS, Answer, FastPathRequ
 from collector.http.errors import refusal_response
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
-from tests.waiting import until
+from tests.support.waiting import until
 
 TAKEN = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 

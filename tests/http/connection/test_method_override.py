@@ -10,8 +10,8 @@ from multidict import CIMultiDict
 from collector.http.connection.method_override import METHOD_OVERRIDE, apply_method_override
 from collector.http.responses import json_response
 from collector.http.server import Address, Listener, application, listen
-from tests.clients.messages import Message, status_of
-from tests.clients.raw_http import answers_to, request_of
+from tests.clients.traffic.messages import Message, status_of
+from tests.clients.traffic.raw_http import answers_to, request_of
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import pytest
 
 from collector.ingest.fast_path.auth_cache import AuthCache
 from collector.ingest.senders.auth import Target
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
-from tests.fakes import FakeClock
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT, a_token_entry
+from tests.support.fakes import FakeClock
 
 TARGET = Target(PROJECT, ORGANIZATION, 0, {})
 

@@ -3,10 +3,10 @@
 import pytest
 
 from collector.domain.access.projection import ProjectEntry
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
 from tests.ingest.projections import LOGIN, LOST_PROJECT, OTHER_PROJECT, READER, SETTINGS, SISTER_PROJECT
 from tests.ingest.running_ingest import BEARER, RunningIngest
-from tests.waiting import until_equal
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
+from tests.support.waiting import until_equal
 
 pytestmark = pytest.mark.integration
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.factories import CLIENT_TOKEN, PROJECT
 from tests.ingest.projections import LOGIN, OTHER_PROJECT
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest
+from tests.support.factories import CLIENT_TOKEN, PROJECT
 
 pytestmark = pytest.mark.integration
 

@@ -4,9 +4,9 @@ import gzip
 
 import pytest
 
-from tests.clients.raw_http import request_of
-from tests.factories import CLIENT_TOKEN, PROJECT
+from tests.clients.traffic.raw_http import request_of
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post
+from tests.support.factories import CLIENT_TOKEN, PROJECT
 
 pytestmark = pytest.mark.integration
 

@@ -7,10 +7,10 @@ from collector.broker.keys import RedisKeys
 from collector.domain.event.session_key import digest_of_key
 from collector.domain.session.session import Beat
 from collector.ingest.backpressure import Backpressure
-from tests.clients.raw_http import request_of
-from tests.factories import CLIENT_TOKEN, PROJECT
+from tests.clients.traffic.raw_http import request_of
 from tests.ingest.projections import LOGIN, LOST_PROJECT, UPLOAD_ONLY, a_projection
 from tests.ingest.running_ingest import BEARER, RunningIngest, running_ingest
+from tests.support.factories import CLIENT_TOKEN, PROJECT
 
 pytestmark = pytest.mark.integration
 

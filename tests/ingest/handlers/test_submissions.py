@@ -5,9 +5,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
 from tests.ingest.projections import LOGIN, LOGIN_SUSPENDED, LOST_PROJECT, OTHER_PROJECT, UPLOAD_ONLY
 from tests.ingest.running_ingest import BEARER, RunningIngest
+from tests.support.factories import CLIENT_TOKEN, ORGANIZATION, PROJECT
 
 pytestmark = pytest.mark.integration
 

@@ -7,9 +7,9 @@ from aiohttp.web import BaseRequest
 from collector.domain.errors import TooManyRequests
 from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.ingest.senders.failed_lookups import FailedLookups
-from tests.fakes import FakeClock
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import BEARER, JSON, running_ingest
+from tests.support.fakes import FakeClock
 
 
 def failures(clock: FakeClock, limit: int = 10) -> FailedLookups:

@@ -14,10 +14,10 @@ from collector.domain.access.token import TokenEntry, lookup_prefix
 from collector.domain.errors import TooManyRequests, Unavailable
 from collector.ingest.senders.token_cache import TokenCache
 from collector.process.metrics import IngestMetrics
-from tests import factories
-from tests.factories import CLIENT_TOKEN, a_token_entry
-from tests.fakes import FakeClock, FakeTokenProjection
-from tests.waiting import until
+from tests.support import factories
+from tests.support.factories import CLIENT_TOKEN, a_token_entry
+from tests.support.fakes import FakeClock, FakeTokenProjection
+from tests.support.waiting import until
 
 KNOWN = lookup_prefix(CLIENT_TOKEN)
 UNKNOWN = "u" * 24

@@ -1,0 +1,55 @@
+"""Who gets which core while a benchmark runs."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loadtests.benchmarks.error import BenchmarkError
+from loadtests.benchmarks.machine import Cores, machine_facts, pinned, share_out
+
+
+@pytest.mark.parametrize(
+    ("available", "measured", "others"),
+    [
+        pytest.param({0, 1}, {1}, {0}, id="two cores"),
+        pytest.param({0, 1, 2, 3}, {3}, {0, 1, 2}, id="four cores"),
+        pytest.param({2, 5}, {5}, {2}, id="those that we may use"),
+    ],
+)
+def test_what_is_measured_has_a_core_of_its_own(
+    available: set[int], measured: set[int], others: set[int]
+) -> None:
+    """The sender and the servers behind it stay away from it."""
+    assert share_out(available) == Cores(frozenset(measured), frozenset(others))
+
+
+def test_one_core_is_not_enough() -> None:
+    """A sender that takes its time from what it measures measures itself."""
+    with pytest.raises(BenchmarkError, match="two cores"):
+        share_out({0})
+
+
+def test_a_process_started_while_pinned_stays_on_those_cores() -> None:
+    """And we get all of ours back."""
+    before = os.sched_getaffinity(0)
+    core = frozenset({min(before)})
+
+    with pinned(core):
+        program = "import os; input(); print(os.sched_getaffinity(0))"
+        child = subprocess.Popen(  # noqa: S603 - ours
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+    said, _ = child.communicate("\n", timeout=30)
+
+    assert os.sched_getaffinity(0) == before
+    assert said.strip() == str(set(core))
+
+
+def test_the_facts_name_the_machine_and_the_versions() -> None:
+    """Figures without them are gossip."""
+    facts = machine_facts()
+
+    assert {"CPU", "Python", "aiohttp", "uvloop"} <= facts.keys()
+    assert all(facts.values())

@@ -1,0 +1,77 @@
+"""The report of a benchmark, from figures made by hand."""
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from loadtests.benchmarks.report import Figure, Goal, Report, as_json, as_markdown
+from loadtests.benchmarks.slices import Pair
+
+RATIOS = (0.8, 0.9, 1.0, 1.1, 1.2)
+
+
+def a_figure(goal: Goal | None = None) -> Figure:
+    """Five pairs whose ratios have the median 1.0 and the quartiles 0.9 and 1.1."""
+    return Figure(
+        name="ingest, one event a post",
+        against="bare aiohttp application",
+        unit="posts/s",
+        pairs=[Pair(20_000 * ratio, 20_000) for ratio in RATIOS],
+        goal=goal,
+        notes=("ingest used 0.99 of its core",),
+    )
+
+
+def a_report(*figures: Figure) -> Report:
+    """A run of four minutes."""
+    began = datetime(2026, 11, 22, 10, 30, tzinfo=UTC)
+    return Report(began, 240.4, {"CPU": "some CPU, 2 cores"}, {"sender": "wrk"}, figures)
+
+
+@pytest.mark.parametrize(
+    ("goal", "verdict"),
+    [
+        pytest.param(None, "no goal", id="without a goal"),
+        pytest.param(Goal(1.0), "met", id="just reached"),
+        pytest.param(Goal(1.01), "MISSED", id="just missed"),
+        pytest.param(Goal(1.0, is_ceiling=True), "met", id="just below the ceiling"),
+        pytest.param(Goal(0.99, is_ceiling=True), "MISSED", id="above the ceiling"),
+    ],
+)
+def test_the_median_is_judged_by_the_goal(goal: Goal | None, verdict: str) -> None:
+    """Some goals are to be reached, the queue's memory is to stay below."""
+    assert a_figure(goal).verdict == verdict
+
+
+def test_the_markdown_shows_ratio_quartiles_goal_and_verdict_in_a_row() -> None:
+    """One line of a table for each figure: that is what people quote."""
+    lines = as_markdown(a_report(a_figure(Goal(1.2)))).splitlines()
+
+    [row] = [line for line in lines if "bare aiohttp application" in line]
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[2:] == ["**1.00**", "0.90 to 1.10", "5", "at least 1.2", "MISSED"]
+
+
+def test_the_markdown_shows_what_belongs_to_the_figures() -> None:
+    """Absolute figures apart from the ratios, the notes, the machine, the settings and the duration."""
+    lines = as_markdown(a_report(a_figure())).splitlines()
+
+    assert lines[0] == "# Benchmark of 2026-11-22 10:30 UTC"
+    assert "| ingest, one event a post | 20,000 | 20,000 | posts/s |" in lines
+    assert "- ingest, one event a post: ingest used 0.99 of its core" in lines
+    assert "| CPU | some CPU, 2 cores |" in lines
+    assert "| sender | wrk |" in lines
+    assert "| duration | 240 s |" in lines
+
+
+def test_the_json_has_every_pair_and_what_follows_from_them() -> None:
+    """The median can be recomputed from them."""
+    report = msgspec.json.decode(as_json(a_report(a_figure(Goal(0.4, is_ceiling=True)))))
+
+    [figure] = report["figures"]
+    assert [pair["subject"] / pair["reference"] for pair in figure["pairs"]] == pytest.approx(RATIOS)
+    assert figure["ratio"] == pytest.approx({"median": 1.0, "lower": 0.9, "upper": 1.1})
+    assert figure["goal"] == {"ratio": 0.4, "is_ceiling": True}
+    assert figure["verdict"] == "MISSED"
+    assert report["machine"] == {"CPU": "some CPU, 2 cores"}

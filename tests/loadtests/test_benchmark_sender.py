@@ -1,0 +1,104 @@
+"""Both senders of the benchmark, against a server of a few lines."""
+
+import os
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from loadtests.benchmarks.error import BenchmarkError
+from loadtests.benchmarks.sender import CONNECTIONS, PATH, Sender
+
+BODIES = [b'{"message":"first"}', b'{"message":"second"}', b'{"message":"third"}']
+WITHOUT_WRK = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+SENDERS = [pytest.param(0.2, id="built in"), pytest.param(1.0, id="wrk", marks=WITHOUT_WRK)]
+
+
+class Receiver:
+    """Remembers what it was sent; answers as a test wishes."""
+
+    def __init__(self) -> None:
+        self.status = 202
+        self.port = 0
+        self.posts = 0
+        self.bodies: set[bytes] = set()
+        self.headers: dict[str, str] = {}
+
+    async def accept(self, request: web.Request) -> web.Response:
+        self.posts += 1
+        self.bodies.add(await request.read())
+        self.headers = dict(request.headers)
+        return web.Response(status=self.status)
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    """One that accepts everything until a test wishes otherwise."""
+    receiver, app = Receiver(), web.Application()
+    app.router.add_post(PATH, receiver.accept)
+    async with TestServer(app) as server:
+        receiver.port = server.port or 0
+        yield receiver
+
+
+@pytest.fixture
+def bodies(tmp_path: Path) -> Path:
+    """A file of three posts."""
+    (file := tmp_path / "bodies").write_bytes(b"\n".join(BODIES))
+    return file
+
+
+def a_sender(seconds: float) -> Sender:
+    """On any core: nothing is measured here."""
+    return Sender(frozenset(os.sched_getaffinity(0)), seconds, "t" * 40)
+
+
+@pytest.mark.parametrize("seconds", SENDERS)
+async def test_every_post_of_the_file_is_sent_as_a_client_would(
+    receiver: Receiver, bodies: Path, seconds: float
+) -> None:
+    """In turn, whole, with a token; what the sender counts is what arrived."""
+    sent = await a_sender(seconds).send(receiver.port, bodies)
+
+    assert receiver.bodies == set(BODIES)
+    assert receiver.headers["Authorization"] == f"Bearer {'t' * 40}"
+    assert receiver.headers["Content-Type"] == "application/json"
+    assert (
+        0 <= receiver.posts - sent.posts <= CONNECTIONS
+    )  # at the end an answer may be in flight on each connection
+    assert sent.seconds >= seconds * 0.9
+    assert 0 < sent.p50_ms <= sent.p99_ms
+
+
+async def test_a_slice_lasts_until_every_connection_was_answered(receiver: Receiver, bodies: Path) -> None:
+    """On a machine too slow for the slice as on any other: there is no slice without a post."""
+    sent = await a_sender(0).send(receiver.port, bodies)
+
+    assert sent.posts >= CONNECTIONS
+    assert sent.seconds > 0
+
+
+@pytest.mark.parametrize("seconds", SENDERS)
+async def test_a_refused_post_makes_the_figures_worthless(
+    receiver: Receiver, bodies: Path, seconds: float
+) -> None:
+    """Refusing is quicker than accepting: a rate of refusals must never be taken for one of posts."""
+    receiver.status = 503
+
+    with pytest.raises(BenchmarkError, match="were not answered 202"):
+        await a_sender(seconds).send(receiver.port, bodies)
+
+
+@pytest.mark.parametrize("seconds", SENDERS)
+async def test_a_server_that_is_not_there_makes_no_figures(bodies: Path, seconds: float) -> None:
+    """Nothing listens on port 1."""
+    with pytest.raises(BenchmarkError):
+        await a_sender(seconds).send(1, bodies)
+
+
+def test_a_slice_too_short_for_wrk_is_sent_by_our_own() -> None:
+    """The other one counts in whole seconds."""
+    assert a_sender(0.2).description.startswith("the built-in sender")
