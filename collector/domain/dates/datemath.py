@@ -112,22 +112,21 @@ def _apply_math(begin: datetime, unit: str, math: str) -> Span | None:
             begin = truncate(begin, unit)
         else:
             begin = add_units(begin, int(step[1] + step[2]), _unit(step[3]))
-    return Span(begin.astimezone(UTC), _end(begin, unit).astimezone(UTC))
+    # People write 9999-12-31 for "no end": its end is the last moment of the calendar.
+    end = _END_OF_CALENDAR
+    with suppress(OverflowError, ValueError):
+        if not unit:
+            end = begin + _TICK
+        elif unit.startswith("0."):  # a fraction of a second
+            end = begin + timedelta(seconds=float(unit))
+        else:
+            end = add_units(begin, 1, unit)
+    return Span(begin.astimezone(UTC), end.astimezone(UTC))
 
 
 def _unit(letter: str) -> str:
     """The unit of a letter: only `M` (months) and `m` (minutes) depend on case."""
     return letter if letter in "mM" else letter.lower()
-
-
-def _end(begin: datetime, unit: str) -> datetime:
-    """The end of the span that begins there and is one unit long."""
-    # People write 9999-12-31 for "no end": its end is the last moment of the calendar.
-    with suppress(OverflowError, ValueError):
-        if not unit:
-            return begin + _TICK
-        return begin + timedelta(seconds=float(unit)) if unit.startswith("0.") else add_units(begin, 1, unit)
-    return _END_OF_CALENDAR
 
 
 def _parse_date(text: str, clock: LocalClock) -> tuple[datetime, str] | None:
@@ -140,17 +139,16 @@ def _parse_date(text: str, clock: LocalClock) -> tuple[datetime, str] | None:
     year, month, day, hour, minute, second = numbers + _DEFAULT_PARTS[len(numbers) :]
     microseconds = int((fraction or "")[:_MICROSECOND_DIGITS].ljust(_MICROSECOND_DIGITS, "0"))
     try:
-        zone = timezone(clock.offset) if offset is None else _zone(offset)
+        if offset is None:
+            zone = timezone(clock.offset)
+        elif offset in "Zz":
+            zone = UTC
+        else:  # +0130 or +01:30
+            distance = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
+            zone = timezone(-distance if offset.startswith("-") else distance)
         begin = datetime(year, month, day, hour, minute, second, microseconds, zone)
     except ValueError:
         return None
     if fraction:
         return begin, f"0.{'1'.zfill(min(len(fraction), _MICROSECOND_DIGITS))}"
     return begin, _PRECISIONS[len(numbers) - 1]
-
-
-def _zone(text: str) -> timezone:
-    if text.upper() == "Z":
-        return UTC
-    minutes = int(text[1:3]) * 60 + int(text[-2:])
-    return timezone(timedelta(minutes=-minutes if text.startswith("-") else minutes))

@@ -96,26 +96,22 @@ def _parse_dates(text: str, clock: LocalClock) -> TimeRange | None:
     """Any one date, `[a TO b]` or `a-b`."""
     if whole := parse_span(text, clock):
         return TimeRange(whole.begin, whole.end)
+    # A square bracket includes the whole span of its date, a curly one excludes it; `*` is unbounded.
     if found := _BRACKETS.fullmatch(text):
-        return _parse_brackets(found, clock)
+        begin = end = None
+        if found[2] != "*":
+            if (low := parse_span(found[2], clock)) is None:
+                return None
+            begin = low.end if found[1] == "{" else low.begin
+        if found[3] != "*":
+            if (high := parse_span(found[3], clock)) is None:
+                return None
+            end = high.begin if found[4] == "}" else high.end
+        return TimeRange(begin, end)
     if found := _DATES.fullmatch(text):
         first, last = parse_span(found[1], clock), parse_span(found[2].strip(), clock)
         return None if first is None or last is None else TimeRange(first.begin, last.end)
     return None
-
-
-def _parse_brackets(found: re.Match[str], clock: LocalClock) -> TimeRange | None:
-    """`[a TO b}`: a square bracket includes the whole span of its date, a curly one excludes it."""
-    begin = end = None
-    if found[2] != "*":
-        if (low := parse_span(found[2], clock)) is None:
-            return None
-        begin = low.end if found[1] == "{" else low.begin
-    if found[3] != "*":
-        if (high := parse_span(found[3], clock)) is None:
-            return None
-        end = high.begin if found[4] == "}" else high.end
-    return TimeRange(begin, end)
 
 
 def _utc(begin: datetime, end: datetime) -> TimeRange:

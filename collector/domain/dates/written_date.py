@@ -55,14 +55,23 @@ def written_date(text: str, now: datetime) -> datetime | None:
     if day is None:
         return None
     try:
-        moment = day.replace(tzinfo=_zone(clock["offset"] if clock else None))
-        return moment if clock is None or clock.re is not _CLOCK else _with_time(moment, clock)
+        return day if clock is None else _with_clock(day, clock)
     except (ValueError, OverflowError):
         return None
 
 
-def _with_time(day: datetime, clock: re.Match[str]) -> datetime:
-    """Set the time of day. Raises ValueError."""
+def _with_clock(day: datetime, clock: re.Match[str]) -> datetime:
+    """Set the offset, and the time of day if the text has one. Raises ValueError."""
+    if offset := clock["offset"]:
+        digits = offset[1:].replace(":", "")
+        # `+1`, `+01`, `+130`, `+0130`
+        hours, minutes = (int(digits), 0) if len(digits) <= 2 else (int(digits[:-2]), int(digits[-2:]))  # noqa: PLR2004
+        if minutes >= _MINUTES or hours * _MINUTES + minutes > _OFFSET_HOURS_AT_MOST * _MINUTES:
+            raise ValueError
+        distance = timedelta(hours=hours, minutes=minutes)
+        day = day.replace(tzinfo=timezone(-distance if offset.startswith("-") else distance))
+    if clock.re is not _CLOCK:
+        return day
     hour, half = int(clock["hour"]), clock["half"]
     if half:
         if hour > _NOON:
@@ -75,17 +84,6 @@ def _with_time(day: datetime, clock: re.Match[str]) -> datetime:
         second=int(clock["second"] or 0),
         microsecond=microsecond,
     )
-
-
-def _zone(offset: str | None) -> timezone:
-    if not offset:
-        return UTC
-    digits = offset[1:].replace(":", "")
-    hours, minutes = (int(digits), 0) if len(digits) <= 2 else (int(digits[:-2]), int(digits[-2:]))  # noqa: PLR2004
-    if minutes >= _MINUTES or hours * _MINUTES + minutes > _OFFSET_HOURS_AT_MOST * _MINUTES:
-        raise ValueError
-    distance = timedelta(hours=hours, minutes=minutes)
-    return timezone(-distance if offset.startswith("-") else distance)
 
 
 def _parse_day(text: str, now: datetime) -> datetime | None:

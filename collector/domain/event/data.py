@@ -23,6 +23,7 @@ def assemble_data(
 ) -> dict[str, Any]:
     """The complete `data` of an event; `@submission_client` is always set by the server."""
     whole = dict(data or {})
+    # First the sender's own members, so that what is added later cannot take their names.
     for name in KNOWN_OBJECTS:
         if (value := whole.get(name)) is not None and not isinstance(value, dict):
             _add(whole, name, whole.pop(name))
@@ -64,14 +65,9 @@ def _add(data: dict[str, Any], name: str, value: Any) -> None:
         value = parse_object_text(value) or value
     if name in KNOWN_OBJECTS and not isinstance(value, dict | None):
         name = f"_{name}"
-    data[_free_name(data, name)] = value
-
-
-def _free_name(data: dict[str, Any], name: str) -> str:
-    if name not in data:
-        return name
-    name = f"_{name}" if name.startswith("@") else name
+    if name in data and name.startswith("@"):
+        name = f"_{name}"
     free, number = name, 1
     while free in data:
         free, number = f"{name}{number}", number + 1
-    return free
+    data[free] = value

@@ -45,12 +45,18 @@ def apply_rules(draft: Draft, project: ProjectRules) -> DiscardReason | None:
     if draft.type == HEARTBEAT:
         return DiscardReason.HEARTBEAT
     if draft.type == NOT_FOUND:
-        _summarize_not_found(draft)
+        # Of a 404 only the request counts: `GET /path` is what its stack is named after.
+        for name in _NOT_OF_A_404:
+            draft.data.pop(name, None)
+        request = draft.data.get("@request")
+        if isinstance(request, dict) and not (draft.source or "").strip():
+            draft.message, draft.source = None, method_and_path(request)[:MAXIMUM_TEXT_LENGTH]
     elif draft.type == _ERROR:
         _describe_error(draft)
     request = draft.data.get("@request")
     if isinstance(request, dict) and complete_request(request, project) and project.delete_bot_data:
         return DiscardReason.BOT
+    # Last, because the rules above read what these two remove.
     if project.exclusions:
         _exclude_sent_data(draft.data, project.exclusions)
     if not project.include_private_information:
@@ -63,14 +69,6 @@ def locate(draft: Draft, locations: LocationFinder) -> None:
     if draft.geo is None and (found := find_location(draft.data, locations)):
         draft.geo = found.geo
         draft.data[LOCATION] = found.location
-
-
-def _summarize_not_found(draft: Draft) -> None:
-    for name in _NOT_OF_A_404:
-        draft.data.pop(name, None)
-    request = draft.data.get("@request")
-    if isinstance(request, dict) and not (draft.source or "").strip():
-        draft.message, draft.source = None, method_and_path(request)[:MAXIMUM_TEXT_LENGTH]
 
 
 def _describe_error(draft: Draft) -> None:

@@ -34,12 +34,17 @@ def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`, or None if nothing in it distinguishes errors."""
     chain = list(error_chain(error))[::-1]
     users = ((each, frame) for each in chain for frame in _frames(each) if _is_user_code(frame))
-    target, method = next(users, None) or (chain[0], _fallback_method(chain[0]))
+    target, method = next(users, None) or (chain[0], chain[0].get("target_method"))
+    if not isinstance(method, dict) or not method:
+        method = next(_frames(target), None)
+    data = target.get("data")
+    extra = data.get(EXTRA_PROPERTIES) if isinstance(data, dict) else None
+    numbers = {name: _text(extra, name) for name in _NUMBERS} if isinstance(extra, dict) else {}
     named = {
         "ExceptionType": _text(target, "type"),
         "Method": "" if method is None else method_signature(method),
     }
-    info = {name: text for name, text in {**named, **_numbers(target)}.items() if text}
+    info = {name: text for name, text in {**named, **numbers}.items() if text}
     if not info:
         return None
     return ErrorTarget(info, _text(target, "message") if any(_frames(target)) else None)
@@ -69,9 +74,14 @@ def method_signature(method: Mapping[str, Any]) -> str:
     name = _text(method, "name")
     if not name:
         return "<null>"
+    # Nested types are written `Outer+Inner`.
     owner = [_text(method, "declaring_namespace"), _text(method, "declaring_type").replace("+", ".")]
     generics = [text for item in _items(method, "generic_arguments") if (text := as_text(item))]
-    parameters = [_parameter(item) for item in _items(method, "parameters") if isinstance(item, dict)]
+    parameters = [
+        f"{_text(item, 'type').replace('+', '.') or _UNKNOWN_TYPE} {_text(item, 'name')}".rstrip()
+        for item in _items(method, "parameters")
+        if isinstance(item, dict)
+    ]
     brackets = f"[{','.join(generics)}]" if generics else ""
     return f"{'.'.join([part for part in owner if part] + [name])}{brackets}({', '.join(parameters)})"
 
@@ -84,24 +94,6 @@ def _is_user_code(frame: Mapping[str, Any]) -> bool:
     if not _text(frame, "name"):
         return False
     return _text(frame, "declaring_namespace").partition(".")[0] not in _NOT_THE_USERS
-
-
-def _fallback_method(error: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    method = error.get("target_method")
-    if isinstance(method, dict) and method:
-        return method
-    return next(_frames(error), None)
-
-
-def _numbers(error: Mapping[str, Any]) -> dict[str, str]:
-    data = error.get("data")
-    extra = data.get(EXTRA_PROPERTIES) if isinstance(data, dict) else None
-    return {name: _text(extra, name) for name in _NUMBERS} if isinstance(extra, dict) else {}
-
-
-def _parameter(parameter: Mapping[str, Any]) -> str:
-    kind = _text(parameter, "type").replace("+", ".") or _UNKNOWN_TYPE
-    return f"{kind} {_text(parameter, 'name')}".rstrip()
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

@@ -4,7 +4,7 @@ Coordinates from the sender take precedence. Otherwise the first address with a 
 order: `geo`, the request's client, the machine, the submission client.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -38,21 +38,18 @@ class LocationFinder(Protocol):
 
 def find_location(data: Mapping[str, Any], locations: LocationFinder) -> Location | None:
     """The location of an event by its data, to which all rules have been applied."""
-    addresses = islice(_addresses(data), _MOST_ADDRESSES)
-    return next(filter(None, map(locations.find, addresses)), None)
+    texts = [data.get("geo")]
+    for name, member in _SOURCES:
+        known = data.get(name)
+        texts.append(known.get(member) if isinstance(known, dict) else None)
+    # A machine or a chain of proxies may list several addresses in one text.
+    named = (
+        part.strip() for text in texts if isinstance(text, str) for part in text.split(",", _MOST_ADDRESSES)
+    )
+    addresses = (str(address) for each in named if (address := parse_address(each)) is not None)
+    return next(filter(None, map(locations.find, islice(addresses, _MOST_ADDRESSES))), None)
 
 
 def is_address(value: Any) -> bool:
     """Whether the value is a string with an IPv4 or IPv6 address."""
     return isinstance(value, str) and len(value) <= _LONGEST_ADDRESS and parse_address(value) is not None
-
-
-def _addresses(data: Mapping[str, Any]) -> Iterator[str]:
-    texts = [data.get("geo")]
-    for name, member in _SOURCES:
-        known = data.get(name)
-        texts.append(known.get(member) if isinstance(known, dict) else None)
-    for text in texts:
-        if isinstance(text, str):
-            named = map(str.strip, text.split(",", _MOST_ADDRESSES))
-            yield from (str(address) for one in named if (address := parse_address(one)) is not None)

@@ -5,7 +5,7 @@ snake_case only. A member is renamed only if its canonical name is free, so that
 else in these objects changes.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import GenericAlias
 from typing import Any, Final
 
@@ -96,24 +96,19 @@ def respell(data: Mapping[str, Any]) -> None:
     try:
         msgspec.convert(data, _RIGHT_NAMES)  # 5 us for an error with 20 frames; the walk takes 30
     except (msgspec.ValidationError, RecursionError):
-        _walk(data)
+        _rename_members(data)
 
 
-def _walk(data: Mapping[str, Any]) -> None:
+def _rename_members(data: Mapping[str, Any]) -> None:
     left: list[tuple[Any, _Shape]] = [(data[name], _SHAPES[name]) for name in _SHAPES.keys() & data.keys()]
     while left:  # not recursive: a chain of inner errors can have hundreds of members
         value, shape = left.pop()
         if isinstance(value, dict):
-            if not value.keys() <= shape.names:
-                _rename(value, shape)
+            # Sorted, so that the same one of two spellings always wins.
+            for spelling in sorted(value.keys() - shape.names):
+                name = shape.spellings.get(spelling.lower())
+                if name is not None and value.get(name) is None:
+                    value[name] = value.pop(spelling)
             left.extend((value[name], nested) for name, nested in shape.nested.items() if name in value)
         elif isinstance(value, list):
             left.extend((item, shape) for item in value)
-
-
-def _rename(members: dict[str, Any], shape: _Shape) -> None:
-    strange: Iterable[str] = members.keys() - shape.names
-    for spelling in sorted(strange):  # sorted, so that the same one of two spellings always wins
-        name = shape.spellings.get(spelling.lower())
-        if name is not None and members.get(name) is None:
-            members[name] = members.pop(spelling)

@@ -100,10 +100,9 @@ def as_tags(value: Any) -> tuple[str, ...] | None:
             return None
         if text.strip() and len(text) <= MAXIMUM_TAG_LENGTH:
             distinct.setdefault(text.casefold(), text)
-    return tuple(distinct.values()) if len(distinct) <= MAXIMUM_TAGS else _first_tags(distinct)
-
-
-def _first_tags(distinct: Mapping[str, str]) -> tuple[str, ...]:
+    if len(distinct) <= MAXIMUM_TAGS:
+        return tuple(distinct.values())
+    # Too many: the first ones, and those that may not be dropped wherever they stand.
     room = MAXIMUM_TAGS - len(_PINNED_TAGS & distinct.keys())
     ordinary = [key for key in distinct if key not in _PINNED_TAGS]
     kept = _PINNED_TAGS.union(ordinary[:room])

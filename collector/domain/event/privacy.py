@@ -23,6 +23,7 @@ def remove_private(data: dict[str, Any]) -> None:
     data.pop("@user", None)
     if is_address(data.get("geo")):
         del data["geo"]
+    # The description itself is the user's own choice; without it the object says nothing.
     description = data.get(_DESCRIPTION)
     if isinstance(description, dict):
         description.pop("email_address", None)

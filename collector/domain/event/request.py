@@ -33,19 +33,7 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
                 collection.pop(_NAMELESS, None)
             exclude(collection, project.request_exclusions)
             truncate_texts(collection, MAXIMUM_VALUE_LENGTH)
-    return _add_agent(request, project)
-
-
-def method_and_path(request: dict[str, Any]) -> str:
-    """`METHOD /path` of a request, or only the path if the method is unknown."""
-    method, path = request.get("http_method"), request.get("path")
-    path = path if isinstance(path, str) else ""
-    path = path if path.startswith("/") else f"/{path}"
-    return f"{method} {path}" if isinstance(method, str) and method.strip() else path
-
-
-def _add_agent(request: dict[str, Any], project: ProjectRules) -> bool:
-    """Add what the user agent reveals to the request's `data`; returns whether it is a bot."""
+    # Add what the user agent reveals to the request's `data`.
     user_agent = request.get("user_agent")
     if not isinstance(user_agent, str) or not user_agent.strip():
         return False
@@ -56,3 +44,11 @@ def _add_agent(request: dict[str, Any], project: ProjectRules) -> bool:
     if isinstance(data, dict | None):
         request["data"] = {**(data or {}), **dict(agent.members), "@is_bot": is_bot}
     return is_bot
+
+
+def method_and_path(request: dict[str, Any]) -> str:
+    """`METHOD /path` of a request, or only the path if the method is unknown."""
+    method, path = request.get("http_method"), request.get("path")
+    path = path if isinstance(path, str) else ""
+    path = path if path.startswith("/") else f"/{path}"
+    return f"{method} {path}" if isinstance(method, str) and method.strip() else path

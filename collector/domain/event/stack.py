@@ -51,8 +51,11 @@ def find_stack(
     manual = data.get("@stack")
     if isinstance(manual, dict):
         title = (as_text(manual.get("title")) or "").strip()
-        if info := _manual_info(manual):
+        signature = manual.get("signature_data")
+        members = signature.items() if isinstance(signature, dict) else ()
+        if info := {name: text for name, value in members if (text := as_text(value))}:
             return _stack(project_id, info, title)
+        # A title without a signature names the stack that the event has anyway.
         found = _automatic_stack(project_id, type_, source, data, error_info)
         return msgspec.structs.replace(found, title=title[:MAXIMUM_TITLE_LENGTH]) if title else found
     return _automatic_stack(project_id, type_, source, data, error_info)
@@ -66,7 +69,20 @@ def plain_stack(project_id: bytes, type_: str, source: str | None) -> Stack:
 
 def stack_title(stack: Stack, type_: str, source: str | None, message: str | None) -> str:
     """The title of a new stack; `type_`, `source` and `message` belong to its first event."""
-    return (stack.title or _usual_title(type_, source, message))[:MAXIMUM_TITLE_LENGTH]
+    match type_:
+        case "log":
+            title = source or "(Global)"
+        case "404" | "usage":
+            title = source or "(Unknown)"
+        case "session":
+            title = "Session Start"
+        case "sessionend":
+            title = "Session End"
+        case "error":
+            title = message or "Unknown Error"
+        case _:
+            title = message or source or f"{type_} Event"
+    return (stack.title or title)[:MAXIMUM_TITLE_LENGTH]
 
 
 def _automatic_stack(
@@ -88,26 +104,3 @@ def _stack(project_id: bytes, info: Mapping[str, str], title: str = "") -> Stack
         for name, value in list(info.items())[:_MAXIMUM_INFO]
     }
     return Stack(id_, signature_hash, kept, title[:MAXIMUM_TITLE_LENGTH])
-
-
-def _manual_info(manual: Mapping[str, Any]) -> dict[str, str]:
-    given = manual.get("signature_data")
-    if not isinstance(given, dict):
-        return {}
-    return {name: text for name, value in given.items() if (text := as_text(value))}
-
-
-def _usual_title(type_: str, source: str | None, message: str | None) -> str:
-    match type_:
-        case "log":
-            return source or "(Global)"
-        case "404" | "usage":
-            return source or "(Unknown)"
-        case "session":
-            return "Session Start"
-        case "sessionend":
-            return "Session End"
-        case "error":
-            return message or "Unknown Error"
-        case _:
-            return message or source or f"{type_} Event"

@@ -77,33 +77,33 @@ def parse_events(text: str) -> list[RawEvent | None]:
     text = text.strip()
     found: list[RawEvent | None] | None = None
     # An object is one event, an array several; invalid JSON and JSON without an event are text.
-    if text.startswith("{"):
-        found = _parse_single(text)
-    elif text.startswith("["):
+    if text.startswith("["):
         found = _parse_array(text)
-    has_event = found is not None and any(event is not None for event in found)
-    return found if found is not None and has_event else _parse_lines(text)
-
-
-def _parse_single(text: str) -> list[RawEvent | None] | None:
-    if is_too_deep(text):
-        is_whole = split_array(f"[{text}]") is not None
-        return [TooDeep(text)] if is_whole else None
-    event = parse_object(text)
-    return None if event is None else [event]
+    elif text.startswith("{"):
+        if not is_too_deep(text):
+            found = [parse_object(text)]
+        elif split_array(f"[{text}]") is not None:  # its brackets match, so it is JSON and not text
+            found = [TooDeep(text)]
+    if found is not None and any(event is not None for event in found):
+        return found
+    lines = (line[0].strip() for line in _LINE.finditer(replace_nul(text)))
+    # One more than allowed tells too many from just enough without building the rest.
+    events: list[RawEvent | None] = [
+        {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
+    ]
+    if len(events) > MAXIMUM_EVENTS_PER_POST:
+        raise _too_many()
+    return events
 
 
 def _parse_array(text: str) -> list[RawEvent | None] | None:
-    if is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH):
-        return _parse_array_with_deep_elements(text)
-    if has_more_objects(repair_escapes(text), MAXIMUM_EVENTS_PER_POST):
-        raise _too_many()
-    events = parse_objects(text)
-    return None if events is None else list(events)
-
-
-def _parse_array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
-    """Set deep elements aside and parse the others as if the deep ones were null."""
+    if not is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH):
+        # Count before parsing: the events of a small body can take gigabytes.
+        if has_more_objects(repair_escapes(text), MAXIMUM_EVENTS_PER_POST):
+            raise _too_many()
+        events = parse_objects(text)
+        return None if events is None else list(events)
+    # Set deep elements aside and parse the others as if the deep ones were null.
     elements = split_array(text)
     if elements is None:
         return None
@@ -115,16 +115,6 @@ def _parse_array_with_deep_elements(text: str) -> list[RawEvent | None] | None:
     if len(events) > MAXIMUM_EVENTS_PER_POST:
         raise _too_many()
     return [TooDeep(elements[index]) if index in deep else event for index, event in enumerate(events)]
-
-
-def _parse_lines(text: str) -> list[RawEvent | None]:
-    lines = (found[0].strip() for found in _LINE.finditer(replace_nul(text)))
-    events: list[RawEvent | None] = [
-        {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
-    ]
-    if len(events) > MAXIMUM_EVENTS_PER_POST:
-        raise _too_many()
-    return events
 
 
 def _too_many() -> UnstorablePost:

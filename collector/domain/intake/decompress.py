@@ -59,11 +59,20 @@ def decompress(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         case "gzip":
             return _all_streams(body, lambda: zlib.decompressobj(_GZIP), limit_bytes)
         case "deflate":
-            return _inflate(body, limit_bytes)
+            # With the zlib header, as RFC 9110 defines it, or else raw, as .NET sends it.
+            try:
+                return _only_stream(body, lambda: zlib.decompressobj(_ZLIB), limit_bytes)
+            except UnstorablePost as problem:
+                if problem.reason is not DeadLetterReason.CORRUPT_ENCODING:
+                    raise
+            return _only_stream(body, lambda: zlib.decompressobj(_RAW_DEFLATE), limit_bytes)
         case "br":
             return _only_stream(body, _Brotli, limit_bytes)
         case "zstd":
-            return _all_streams(body, _zstd_decompressor, limit_bytes)
+            limit_log = zstd.DecompressionParameter.window_log_max
+            return _all_streams(
+                body, lambda: zstd.ZstdDecompressor(options={limit_log: _LARGEST_WINDOW_LOG}), limit_bytes
+            )
         case _:
             raise UnstorablePost(
                 DeadLetterReason.UNSUPPORTED_ENCODING, f"The encoding {encoding[:100]!r} is not supported."
@@ -86,20 +95,6 @@ class _Brotli:
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
         piece: bytes = self._decompressor.process(data, output_buffer_limit=max_length)
         return piece
-
-
-def _zstd_decompressor() -> _Decompressor:
-    return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _LARGEST_WINDOW_LOG})
-
-
-def _inflate(body: bytes, limit_bytes: int) -> bytes:
-    """Try deflate with the zlib header, as RFC 9110 defines it, then raw deflate, as .NET sends it."""
-    try:
-        return _only_stream(body, lambda: zlib.decompressobj(_ZLIB), limit_bytes)
-    except UnstorablePost as problem:
-        if problem.reason is not DeadLetterReason.CORRUPT_ENCODING:
-            raise
-    return _only_stream(body, lambda: zlib.decompressobj(_RAW_DEFLATE), limit_bytes)
 
 
 def _all_streams(body: bytes, create: Callable[[], _Decompressor], limit_bytes: int) -> bytes:
@@ -133,6 +128,7 @@ def _stream(body: bytes, start: int, decompressor: _Decompressor, limit_bytes: i
         if not chunk:
             raise _corrupt("The compressed stream is truncated.")
         try:
+            # One byte more than is left: enough to notice that the body is too large.
             piece = decompressor.decompress(chunk, left + 1)
         except (zlib.error, zstd.ZstdError, brotli.error) as error:
             raise _corrupt(str(error)) from error

@@ -34,15 +34,12 @@ def build_descriptions(
         raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
     if description is None:
         raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "The description is empty.")
-    kept = description if project.leave_data_alone else _kept(description, project)
-    if kept is None:
-        return []
-    return [UserDescription(post.id, post.project_id, post.organization_id, post.reference_id, kept)]
-
-
-def _kept(description: bytes, project: ProjectRules) -> bytes | None:
-    members = parse_embedded_object(description.decode()) or {}
-    if not project.include_private_information:
-        members.pop("email_address", None)
-    exclude(members.get("data"), project.exclusions)
-    return encode_object(members) if members else None
+    if not project.leave_data_alone:
+        members = parse_embedded_object(description.decode()) or {}
+        if not project.include_private_information:
+            members.pop("email_address", None)
+        exclude(members.get("data"), project.exclusions)
+        if not members:
+            return []
+        description = encode_object(members)
+    return [UserDescription(post.id, post.project_id, post.organization_id, post.reference_id, description)]

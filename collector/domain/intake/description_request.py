@@ -32,22 +32,17 @@ def parse_description(text: str) -> bytes | None:
     written = None if is_too_deep(text) else parse_object(text.strip())
     if written is None:
         raise BadRequest("The body must be a JSON object.")
-    members = _members(written)
-    if not members:
-        return None
-    if faults := _faults(members):
-        raise Invalid(fields=faults)
-    return encode_object(members)
-
-
-def _members(written: dict[str, Any]) -> dict[str, Any]:
     members: dict[str, Any] = {}
     for name, value in written.items():
         known = _NAMES.get(name.lower())
         content = value.strip() if isinstance(value, str) else value
         if known is not None and content not in (None, ""):
-            members.setdefault(known, content)
-    return members
+            members.setdefault(known, content)  # of two spellings, the first counts
+    if not members:
+        return None
+    if faults := _faults(members):
+        raise Invalid(fields=faults)
+    return encode_object(members)
 
 
 def _faults(members: dict[str, Any]) -> dict[str, list[str]]:

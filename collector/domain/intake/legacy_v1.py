@@ -33,7 +33,10 @@ _LAST_WITH_OLD_NAMES: Final = (1, 0, 0, 850)
 
 def upgrade(document: dict[str, Any]) -> dict[str, Any]:
     """The version 2 event for a posted document, which is modified in place."""
-    version = _version(document)
+    client = document.get("ExceptionlessClientInfo")
+    text = as_text(client.get("Version")) if isinstance(client, dict) else None
+    found = _VERSION.match(text or "")
+    version = tuple(map(int, found[0].split("."))) if found else (0, 0)
     if version > _FIRST_OF_VERSION_2 or not _MARKS & document.keys():
         return document
     if version <= _LAST_WITH_NAMELESS:
@@ -51,13 +54,6 @@ def upgrade(document: dict[str, Any]) -> dict[str, Any]:
     return event
 
 
-def _version(document: Mapping[str, Any]) -> tuple[int, ...]:
-    client = document.get("ExceptionlessClientInfo")
-    text = as_text(client.get("Version")) if isinstance(client, dict) else None
-    found = _VERSION.match(text or "")
-    return tuple(map(int, found[0].split("."))) if found else (0, 0)
-
-
 def _upgrade_error(document: dict[str, Any]) -> dict[str, Any]:
     is_not_found = as_text(document.get("Code")) == "404"
     for name in _DROPPED:
@@ -66,7 +62,7 @@ def _upgrade_error(document: dict[str, Any]) -> dict[str, Any]:
     _move(document, "OccurrenceDate", document, "Date")
     _move(document, "RequestInfo", document, "@request")
     _move(document, "EnvironmentInfo", document, "@environment")
-    _move(document, "Tags", document, "Tags")
+    _move(document, "Tags", document, "Tags")  # drops them if they are empty
     data = document.get("Data")
     data = data if isinstance(data, dict) else {}
     _move(data, "TraceLog", data, "@trace")
@@ -81,7 +77,16 @@ def _upgrade_error(document: dict[str, Any]) -> dict[str, Any]:
     else:
         document["@error"] = _error(document, data)
     document["Type"] = "404" if is_not_found else "error"
-    _move_user(document)
+    # The members with the user and the user's description become objects of their own.
+    description = {
+        name: text
+        for name, old in (("email_address", "UserEmail"), ("description", "UserDescription"))
+        if (text := as_text(document.pop(old, None)))
+    }
+    if description:
+        document["@user_description"] = description
+    if identity := as_text(document.pop("UserName", None)):
+        document["@user"] = {"identity": identity}
     return document
 
 
@@ -93,35 +98,21 @@ def _error(document: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         _move(document, name, error, name)
     if _EXTRA in data:
         error["Data"] = {_EXTRA: data.pop(_EXTRA)}
+    # Move the extra properties, often JSON in a string, to `@ext`; anything but an object stays.
     for each in _chain(error):
-        _unpack_extra(each)
+        of_error = each.get("Data")
+        if not isinstance(of_error, dict) or _EXTRA not in of_error:
+            continue
+        extra = of_error[_EXTRA]
+        members = parse_object_text(extra) if isinstance(extra, str) else extra
+        if isinstance(members, dict):
+            del of_error[_EXTRA]
+            kept = {name: value for name, value in members.items() if value not in _NOTHING}
+            if kept:
+                of_error["@ext"] = {
+                    f"_{name}" if name in of_error else name: value for name, value in kept.items()
+                }
     return error
-
-
-def _unpack_extra(error: Mapping[str, Any]) -> None:
-    """Move the extra properties, often JSON in a string, to `@ext`; anything but an object stays."""
-    data = error.get("Data")
-    if not isinstance(data, dict) or _EXTRA not in data:
-        return
-    extra = data[_EXTRA]
-    members = parse_object_text(extra) if isinstance(extra, str) else extra
-    if isinstance(members, dict):
-        del data[_EXTRA]
-        kept = {name: value for name, value in members.items() if value not in _NOTHING}
-        if kept:
-            data["@ext"] = {f"_{name}" if name in data else name: value for name, value in kept.items()}
-
-
-def _move_user(document: dict[str, Any]) -> None:
-    description = {
-        name: text
-        for name, old in (("email_address", "UserEmail"), ("description", "UserDescription"))
-        if (text := as_text(document.pop(old, None)))
-    }
-    if description:
-        document["@user_description"] = description
-    if identity := as_text(document.pop("UserName", None)):
-        document["@user"] = {"identity": identity}
 
 
 def _drop_nameless(document: Mapping[str, Any]) -> None:

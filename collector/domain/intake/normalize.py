@@ -3,7 +3,7 @@
 Pure: the same post and rules give the same result, including ids, so a replay changes nothing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
@@ -24,7 +24,7 @@ from collector.domain.event.outcome import (
     UserDescription,
 )
 from collector.domain.ids import event_id
-from collector.domain.intake.body import RawEvent, TooDeep, raw_events
+from collector.domain.intake.body import TooDeep, raw_events
 from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.intake.description import build_descriptions
 from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
@@ -114,10 +114,12 @@ def normalize(
         results = _results(post, body, sender, rules, project or DEFAULT_RULES)
     except UnstorablePost as problem:
         body, results = post.body, [_dead_post(post, sender, problem)]
+    # Without its project every event is discarded; they were built because each counts as one discard.
     if project is None:
         gone = _discard(sender, DiscardReason.PROJECT_GONE)
         results = [gone for result in results if not isinstance(result, UserDescription)]
     weight = max(len(results), len(body) // BYTES_PER_EVENT)
+    # A held post is kept whole and normalized again later; a description needs no rules to wait for.
     if is_held and not post.kind:
         held = HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
         return NormalizedPost([held], weight)
@@ -134,28 +136,22 @@ def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: Pro
     # The fast path implements neither version 1 nor rules that change data nor locations.
     is_usual = post.api_version != LEGACY_API and project.leave_data_alone and rules.locations is None
     plain = decode_plain_events(body, post.content_type) if is_usual else None
+    results: list[Result] = []
     if plain is not None:
-        results: list[Result] = []
         for index, each in enumerate(plain):
             if each is not None:
                 result = build_plain_event(each, index, sender, rules.max_age, project)
                 results.append(result if isinstance(result, Event) else _discard(sender, result))
         return results
-    return list(_slow_results(raw_events(body, post.content_type), post, sender, rules, project))
-
-
-def _slow_results(
-    found: Sequence[RawEvent | None], post: Post, sender: Sender, rules: Rules, project: ProjectRules
-) -> Iterator[Event | DeadLetter | Discard]:
-    for index, raw in enumerate(found):
-        if raw is None:
-            continue
+    # The slow path; a null counts as an index, so that both paths give an event the same id.
+    for index, raw in enumerate(raw_events(body, post.content_type)):
         if isinstance(raw, TooDeep):
-            yield _dead_event(raw, index, post, sender)
-            continue
-        event = upgrade(raw) if post.api_version == LEGACY_API else raw
-        result = build_event(event, index, sender, rules.max_age, project, rules.locations)
-        yield result if isinstance(result, Event) else _discard(sender, result)
+            results.append(_dead_event(raw, index, post, sender))
+        elif raw is not None:
+            event = upgrade(raw) if post.api_version == LEGACY_API else raw
+            result = build_event(event, index, sender, rules.max_age, project, rules.locations)
+            results.append(result if isinstance(result, Event) else _discard(sender, result))
+    return results
 
 
 def _discard(sender: Sender, reason: DiscardReason) -> Discard:

@@ -7,7 +7,7 @@ would be discarded. Unknown members are valid: they become `data`.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -64,7 +64,15 @@ def find_faults(post: Post, limit_bytes: int, max_age: timedelta | None = None) 
 
     Raises BadRequest if the body cannot be decompressed, decoded or parsed.
     """
-    text = _text(post, limit_bytes).strip()
+    try:
+        body = decompress(post.body, post.content_encoding, limit_bytes)
+        if is_utf8(post.content_type):
+            body.decode()  # decode_text() would replace invalid bytes
+    except UnstorablePost as problem:
+        raise BadRequest(problem.detail) from None
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"The body is not valid UTF-8 at byte {error.start}.") from None
+    text = decode_text(body, post.content_type).strip()
     if not text:
         raise BadRequest("The body contains no event.")
     is_json = post.content_type.lower().startswith("application/json")
@@ -75,18 +83,6 @@ def find_faults(post: Post, limit_bytes: int, max_age: timedelta | None = None) 
     for field, rule in islice(found, MAXIMUM_FAULTS):
         faults.setdefault(field, []).append(rule)
     return faults
-
-
-def _text(post: Post, limit_bytes: int) -> str:
-    try:
-        body = decompress(post.body, post.content_encoding, limit_bytes)
-        if is_utf8(post.content_type):
-            body.decode()
-    except UnstorablePost as problem:
-        raise BadRequest(problem.detail) from None
-    except UnicodeDecodeError as error:
-        raise BadRequest(f"The body is not valid UTF-8 at byte {error.start}.") from None
-    return decode_text(body, post.content_type)
 
 
 def _faults(
@@ -102,7 +98,7 @@ def _faults(
             continue
         has_event = True
         if not is_legacy:
-            for field, rule in chain(_event_faults(event), _faults_of_age(event, now, max_age)):
+            for field, rule in _event_faults(event, now, max_age):
                 yield f"{position}.{field}" if position else field, rule
     if not has_event:
         yield _WHOLE, "The body contains no event."
@@ -145,7 +141,9 @@ def _syntax_fault(text: str) -> str | None:
     return None
 
 
-def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _event_faults(
+    event: Mapping[str, Any], now: datetime, max_age: timedelta | None
+) -> Iterator[tuple[str, str]]:
     members = Members(event)
     taken = {name: members.take(name, lambda value: value) for name in _RULES}
     for name, (is_right, rule) in _RULES.items():
@@ -153,16 +151,14 @@ def _event_faults(event: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, f"The {name} field must be {rule}."
     for prefix, container in (("", event), ("data.", as_object(taken["data"]) or {})):
         for name in KNOWN_OBJECTS:
-            if not _is_object(container.get(name)):
+            value = container.get(name)
+            is_object = isinstance(value, dict) or (
+                isinstance(value, str) and parse_object_text(value) is not None
+            )
+            if value is not None and not is_object:
                 yield prefix + name, f"The {name} member must be an object."
-
-
-def _faults_of_age(
-    event: Mapping[str, Any], now: datetime, max_age: timedelta | None
-) -> Iterator[tuple[str, str]]:
-    """The fault of a valid date that is too old."""
-    written = Members(event).take("date", lambda value: value)
-    date = parse_date(written, now) if isinstance(written, str) else None
+    # A valid date can still be too old.
+    date = parse_date(taken["date"], now) if isinstance(taken["date"], str) else None
     if date is not None and is_too_old(date.utc, now, max_age):
         days = (max_age or timedelta()).days
         yield "date", f"The date must not lie more than {days} days back: older events are discarded."
@@ -172,21 +168,9 @@ def _is_text(longest: int) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, str) and len(value) <= longest
 
 
-def _is_date(value: Any) -> bool:
-    return isinstance(value, str) and parse_date(value, _END_OF_TIME) is not None
-
-
 def _are_tags(value: Any) -> bool:
     is_tag = _is_text(MAXIMUM_TAG_LENGTH)
     return isinstance(value, list) and len(value) <= MAXIMUM_TAGS and all(map(is_tag, value)) and all(value)
-
-
-def _is_location(value: Any) -> bool:
-    return as_geo(value) is not None or is_address(value)
-
-
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict | None) or (isinstance(value, str) and parse_object_text(value) is not None)
 
 
 _NO_OBJECT: Final = "An event must be a JSON object."
@@ -194,11 +178,17 @@ _RULES: Final[Mapping[str, tuple[Callable[[Any], bool], str]]] = {
     "type": (_is_text(MAXIMUM_TYPE_LENGTH), f"a text of at most {MAXIMUM_TYPE_LENGTH} characters"),
     "source": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
     "message": (_is_text(MAXIMUM_TEXT_LENGTH), f"a text of at most {MAXIMUM_TEXT_LENGTH} characters"),
-    "date": (_is_date, "a date and time in ISO 8601"),
+    "date": (
+        lambda value: isinstance(value, str) and parse_date(value, _END_OF_TIME) is not None,
+        "a date and time in ISO 8601",
+    ),
     "tags": (_are_tags, f"at most {MAXIMUM_TAGS} texts of 1 to {MAXIMUM_TAG_LENGTH} characters"),
     "value": (lambda value: as_number(value) is not None, "a number within the supported range"),
     "count": (lambda value: as_count(value) is not None, f"a whole number from 0 to {MAXIMUM_COUNT}"),
-    "geo": (_is_location, "`latitude,longitude` in degrees, or an address"),
+    "geo": (
+        lambda value: as_geo(value) is not None or is_address(value),
+        "`latitude,longitude` in degrees, or an address",
+    ),
     "data": (lambda value: as_object(value) is not None, "an object"),
     "reference_id": (
         lambda value: isinstance(value, str) and is_reference_id(value),

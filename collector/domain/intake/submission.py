@@ -40,11 +40,15 @@ def submitted_event(
     user: dict[str, str] = {}
     for name, (written, values) in by_name.items():
         if name == _DATE:
-            event[name] = _date(values[0], now)
+            # Other formats become ISO 8601, the format of posted events; what is no date stays unchanged.
+            moment = None if parse_date(values[0], now) else written_date(values[0], now)
+            event[name] = values[0] if moment is None else moment.isoformat()
         elif name in _TEXTS:
             event[_TEXTS[name]] = values[0]
         elif name in _NUMBERS:
-            event[name] = _number(values[0])
+            # A text that is not a number stays text and ends up in the event's `data`.
+            text = values[0].strip()
+            event[name] = Decimal(text) if _NUMBER.fullmatch(text) else text
         elif name == _TAGS:
             event[name] = [tag for value in values for part in value.split(",") if (tag := part.strip())]
         elif name in _USER:
@@ -63,17 +67,3 @@ def _group_by_name(parameters: Iterable[tuple[str, str]]) -> dict[str, tuple[str
         if name and value and name.lower() not in _CREDENTIALS:
             by_name.setdefault(name.lower(), (name, []))[1].append(value)
     return by_name
-
-
-def _date(text: str, now: datetime) -> str:
-    """The date in ISO 8601, the format of posted events; text that is not a date stays unchanged."""
-    if parse_date(text, now) is not None:
-        return text
-    moment = written_date(text, now)
-    return text if moment is None else moment.isoformat()
-
-
-def _number(text: str) -> Decimal | str:
-    """The number; any other text stays text and ends up in the event's `data`."""
-    text = text.strip()
-    return Decimal(text) if _NUMBER.fullmatch(text) else text

@@ -13,21 +13,16 @@ _BEFORE_NUMBERS: Final = tuple(bytes([byte]) for byte in b":,[ \t\r\n")
 
 def is_storable(body: bytes) -> bool:
     """Whether `jsonb` accepts every string and number in the body unchanged; False when in doubt."""
-    if not body.isascii() and not _is_utf8(body):
-        return False
+    if not body.isascii():
+        try:
+            body.decode()
+        except UnicodeDecodeError:
+            return False
     if b"\\" in body:
         text = body.decode()
         if repair_escapes(text) != text:
             return False
     return _has_storable_numbers(body)
-
-
-def _is_utf8(body: bytes) -> bool:
-    try:
-        body.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _has_storable_numbers(body: bytes) -> bool:

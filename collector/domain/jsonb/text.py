@@ -155,7 +155,7 @@ def _decode(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
         return decoder.decode(repaired)
     except msgspec.ValidationError:
         # Either another shape, or an integer longer than msgspec reads: quote those and try again.
-        quoted = _STRING_OR_LONG_NUMBER.sub(_quote_number, repaired)
+        quoted = _STRING_OR_LONG_NUMBER.sub(lambda found: found[0] if found[1] else f'"{found[0]}"', repaired)
     except msgspec.DecodeError:
         return None
     try:
@@ -167,10 +167,6 @@ def _decode(text: str, decoder: msgspec.json.Decoder[Shape]) -> Shape | None:
 def _has_many_large_exponents(text: str) -> bool:
     found = _LARGE_EXPONENT.finditer(text)
     return next(islice(found, MAXIMUM_SPELLED_OUT, None), None) is not None
-
-
-def _quote_number(found: re.Match[str]) -> str:
-    return found[0] if found[1] else f'"{found[0]}"'
 
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=parse_number)

@@ -30,9 +30,15 @@ def exclude(value: Any, patterns: Patterns) -> None:
 
     Members whose name begins with `@` are the server's and stay.
     """
-    for members in _objects_in(value):
-        for name in [name for name in members if name[:1] != "@" and is_excluded(name, patterns)]:
-            del members[name]
+    pending = [value] if isinstance(value, _CONTAINERS) else []
+    while pending:
+        container = pending.pop()
+        if isinstance(container, dict):
+            for name in [name for name in container if name[:1] != "@" and is_excluded(name, patterns)]:
+                del container[name]
+        # What was just removed is not searched.
+        items = container.values() if isinstance(container, dict) else container
+        pending += [item for item in items if isinstance(item, _CONTAINERS)]
 
 
 def truncate_texts(value: Any, length: int) -> None:
@@ -59,14 +65,3 @@ def is_excluded(name: str, patterns: Patterns) -> bool:
 @lru_cache(maxsize=_CACHED_NAMES)
 def _is_excluded(name: str, patterns: Patterns) -> bool:
     return patterns.match(name)
-
-
-def _objects_in(value: Any) -> Iterable[dict[str, Any]]:
-    """Every object, the outer ones first: the caller may remove members before they are visited."""
-    pending = [value] if isinstance(value, _CONTAINERS) else []
-    while pending:
-        container = pending.pop()
-        if isinstance(container, dict):
-            yield container
-        items = container.values() if isinstance(container, dict) else container
-        pending += [item for item in items if isinstance(item, _CONTAINERS)]
