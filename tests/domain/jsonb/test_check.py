@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.domain.jsonb.check import is_storable
+from collector.domain.jsonb.check import is_storable_json
 
 _MANY = b",1e41" * 33
 
@@ -22,7 +22,7 @@ _MANY = b",1e41" * 33
 )
 def test_sound_json_is_stored_as_it_came(body: bytes) -> None:
     """Nothing in it has to be mended."""
-    assert is_storable(body)
+    assert is_storable_json(body)
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,4 @@ def test_sound_json_is_stored_as_it_came(body: bytes) -> None:
 )
 def test_doubtful_json_is_not(body: bytes) -> None:
     """The slow path decides what becomes of it."""
-    assert not is_storable(body)
+    assert not is_storable_json(body)
