@@ -128,7 +128,7 @@ def test_a_dead_letter_has_all_that_was_sent() -> None:
     """What cannot be stored must not be lost."""
     [event] = both_ways(SENT)
 
-    body = orjson.loads(dead_letter(event, DeadLetterReason.REFUSED_BY_DATABASE, "").body)
+    body = orjson.loads(dead_letter(event, DeadLetterReason.REJECTED_BY_DATABASE, "").body)
 
     assert body.keys() == SENT.keys()
 

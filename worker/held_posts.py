@@ -42,7 +42,7 @@ _log = structlog.get_logger()
 class HeldPostStore(Protocol):
     """The part of the store that held posts need."""
 
-    async def save(self, batches: Sequence[NormalizedBatch], *, may_refuse_all: bool = False) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch], *, may_reject_all: bool = False) -> Tally:
         """Store each batch once. Raises TooManyRejected, unless all rows may be rejected."""
         ...
 
@@ -64,7 +64,7 @@ async def try_held_posts(pool: asyncpg.Pool, store: HeldPostStore, projects: Pro
                     batch = make_batch(id_.bytes, [normalize(post, own_rules, known.get(project_id.bytes))])
                     entry_id = f"held:{UUID(bytes=post.id)}"
                     batch = replace(batch, shard=held.shard, entry_id=entry_id, is_part=True)
-                    await store.save([batch], may_refuse_all=held.is_over)
+                    await store.save([batch], may_reject_all=held.is_over)
                     await delete_posts(pool, [held.id])
         except TooManyRejected as error:
             _log.warning("held posts are put off", project=str(project_id), error=str(error))

@@ -210,12 +210,12 @@ def _jobs(
         Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
         once(
             pool,
-            "leaves",
+            "partitions",
             PARTITIONS_SECONDS,
             lambda: maintain_partitions(pool, agreement.settings.retention_days, PARTITION_DAYS_AHEAD),
         ),
-        once(pool, "stored_batches", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
-        once(pool, "left_behind", PURGE_SECONDS, partial(purge_deleted, pool)),
+        once(pool, "batch_ids", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
+        once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
     ]
 
 

@@ -60,7 +60,7 @@ class Retrier:
         # A bug is logged with its traceback each time, an outage once.
         if cause is Cause.UNFORESEEN:
             _log.error("unexpected failure; retrying until it succeeds", exc_info=error)
-        elif cause is Cause.MOSTLY_REFUSED:
+        elif cause is Cause.TOO_MANY_REJECTED:
             _log.error("Postgres rejects most events of a project; its posts are held", error=str(error))
         elif self.last_error is None:
             _log.warning("retrying", cause=cause, error=str(error))
@@ -73,7 +73,7 @@ class Cause(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     BROKER_UNAVAILABLE = "broker_unavailable"
     BROKER_FULL = "broker_full"
-    MOSTLY_REFUSED = "mostly_refused"
+    TOO_MANY_REJECTED = "too_many_rejected"
     UNFORESEEN = "unforeseen"
 
 
@@ -83,7 +83,7 @@ def cause_of(error: Exception) -> Cause:
         case DatabaseUnavailable():
             return Cause.DATABASE_UNAVAILABLE
         case TooManyRejected():
-            return Cause.MOSTLY_REFUSED
+            return Cause.TOO_MANY_REJECTED
         case BrokerUnavailable():
             return Cause.BROKER_UNAVAILABLE
         case BrokerFull():

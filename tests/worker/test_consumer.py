@@ -283,12 +283,12 @@ async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
     await scene.stream.append(0, a_batch())
 
     async with _running(scene):
-        await until(lambda: scene.consumer.last_error == "mostly_refused: most events are refused")
+        await until(lambda: scene.consumer.last_error == "too_many_rejected: most events are refused")
         assert scene.stream.acknowledged == []
         await until(lambda: scene.stream.is_drained)
         await until(lambda: scene.consumer.last_error is None)
 
-    assert scene.counted("store_failures", cause="mostly_refused") == 2
+    assert scene.counted("store_failures", cause="too_many_rejected") == 2
 
 
 async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: Scene) -> None:

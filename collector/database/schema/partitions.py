@@ -27,8 +27,8 @@ _DROP_TRIES: Final = 5
 _DROP_PAUSE_SECONDS: Final = 1.0
 
 _RECORD_RUN: Final = """
-    WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'leaves')
-    INSERT INTO maintenance_runs (job, ran_utc) VALUES ('leaves', now())
+    WITH last AS (SELECT ran_utc FROM maintenance_runs WHERE job = 'partitions')
+    INSERT INTO maintenance_runs (job, ran_utc) VALUES ('partitions', now())
     ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc
     RETURNING ran_utc, (SELECT ran_utc FROM last) AS last_utc
 """

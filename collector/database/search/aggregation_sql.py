@@ -14,7 +14,7 @@ from collector.domain.filter.aggregation import (
     bucket_interval,
     missing_number,
 )
-from collector.domain.filter.fields import Column, ErrorMember, Field, FieldSource, Kind, Member, StackColumn
+from collector.domain.filter.fields import Column, ErrorMember, FieldSource, Kind, Member, StackColumn
 from collector.domain.filter.predicates import IsText
 from collector.domain.filter.words import folded
 
@@ -58,9 +58,17 @@ def value_sql(part: Aggregation, arguments: Arguments) -> str:
 
 
 def key_sql(part: Aggregation, selection: Selection, arguments: Arguments) -> str:
-    """The expression of the key of an event's bucket; null if the event is in none."""
+    """The expression of the key of an event's bucket, for dates its start in UTC; null if it is in none."""
     if part.operator is Operator.DATE:
-        return _date_key(_column(part.field.sources[0]), effective_interval(part, selection), arguments)
+        # Fixed lengths are counted from an origin; months, quarters and years follow the calendar.
+        column, interval = _column(part.field.sources[0]), effective_interval(part, selection)
+        offset = interval.offset or _NO_TIME
+        if interval.length is not None:
+            length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
+            return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
+        shift = f"{arguments.add(offset)}::interval"
+        local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
+        return f"greatest(({local} - {shift}) AT TIME ZONE 'UTC', {_EARLIEST})"
     return _key(part, "tag.v", arguments)
 
 
@@ -92,7 +100,11 @@ def _list_join(parts: Sequence[Aggregation], name: str) -> str:
 
 def _key(part: Aggregation, in_list: str, arguments: Arguments) -> str:
     """The value as text, or the text that replaces a missing one."""
-    text = in_list if part.is_of_list else _text(part.field, arguments)
+    if part.is_of_list:
+        text = in_list
+    else:  # the first source that has a value
+        texts = [_source_text(source, part.field.kind, arguments) for source in part.field.sources]
+        text = texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
     return text if part.missing is None else f"coalesce({text}, {arguments.add(part.missing)}::text)"
 
 
@@ -117,24 +129,6 @@ def effective_interval(part: Aggregation, selection: Selection) -> Interval:
     covered = (selection.time.end or selection.clock.now) - begin
     fitting = (length for length in _LENGTHS if covered <= length * _FEW_BUCKETS)
     return Interval(next(fitting, _LENGTHS[-1]), offset=offset)
-
-
-def _date_key(column: str, interval: Interval, arguments: Arguments) -> str:
-    """The start of the bucket that a date falls into, in UTC."""
-    offset = interval.offset or _NO_TIME
-    # Fixed lengths are counted from an origin; months, quarters and years follow the calendar.
-    if interval.length is not None:
-        length, origin = arguments.add(interval.length), arguments.add(_ORIGIN - offset)
-        return f"greatest(date_bin({length}::interval, {column}, {origin}::timestamptz), {_EARLIEST})"
-    shift = f"{arguments.add(offset)}::interval"
-    local = f"date_trunc('{_CALENDAR[interval.unit]}', ({column} AT TIME ZONE 'UTC') + {shift})"
-    return f"greatest(({local} - {shift}) AT TIME ZONE 'UTC', {_EARLIEST})"
-
-
-def _text(field: Field, arguments: Arguments) -> str:
-    """The value of a field as text, from the first source that has one."""
-    texts = [_source_text(source, field.kind, arguments) for source in field.sources]
-    return texts[0] if len(texts) == 1 else f"coalesce({', '.join(texts)})"
 
 
 def _source_text(source: FieldSource, kind: Kind, arguments: Arguments) -> str:

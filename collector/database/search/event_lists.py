@@ -25,6 +25,7 @@ from collector.domain.ids import lowest_id
 
 _CLOCKS_APART: Final = timedelta(hours=1)
 """An event is dated at most this long after its acceptance: the difference between two servers' clocks."""
+_MICROSECOND: Final = timedelta(microseconds=1)
 _EARLIEST: Final = datetime(1970, 1, 2, tzinfo=UTC)
 _MANY_ARGUMENTS: Final = 100
 """About as many as four words in any field need.
@@ -224,24 +225,19 @@ def _is_indexed(part: Filter) -> bool:
 def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterator[TimeRange]:
     """The ranges of dates to search, one after another."""
     begin, end = selection.dates.begin, selection.dates.end
+    # Leave out the dates that the previous pages have covered; events with the cursor's own date may follow.
     if order.keys[0].name == DATE and after is not None:
-        begin, end = _clipped(begin, end, after.values[0], is_descending=order.is_descending)
+        date: datetime = after.values[0]
+        if not order.is_descending:
+            begin = max(begin or date, date)
+        else:  # `end` is exclusive
+            last = date + _MICROSECOND if date < datetime.max.replace(tzinfo=UTC) else date
+            end = min(end or last, last)
     # Other orders need all events, and an index finds pinned ones wherever they are.
     if not order.is_by_date or not order.is_descending or _is_pinned(selection.filter):
         yield TimeRange(begin, end)
         return
     yield from widening_windows(TimeRange(begin, end), selection.clock.now)
-
-
-def _clipped(
-    begin: datetime | None, end: datetime | None, date: datetime, *, is_descending: bool
-) -> tuple[datetime | None, datetime | None]:
-    """The range without the dates that the previous pages have covered."""
-    if not is_descending:
-        return max(begin or date, date), end
-    # The end is exclusive, and events with the cursor's own date may follow.
-    last = date + timedelta(microseconds=1) if date < datetime.max.replace(tzinfo=UTC) else date
-    return begin, min(end or last, last)
 
 
 def _is_pinned(tree: Filter) -> bool:

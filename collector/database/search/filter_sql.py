@@ -6,6 +6,7 @@ is an argument. A missing value compares as unknown (null), which does not match
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 from collector.database.search.text_patterns import holding_pattern
@@ -124,7 +125,9 @@ class Conditions:
             case Not(child):
                 return f"({self.of(child)} IS NOT TRUE)"
             case Exists(name):
-                return self._exists(self._field(name))
+                field = self._field(name)
+                exists = partial(self._each, condition=lambda value: f"{value} IS NOT NULL")
+                return "false" if field is None else self._related(field, exists)
             case Match(name, value):
                 fields = self._default_fields if name is None else (self._field(name),)
                 return self._match_one(fields, value)
@@ -141,11 +144,6 @@ class Conditions:
             return "false"
         return self._related(field, lambda source: self._holds(field, source, predicate))
 
-    def _exists(self, field: Field | None) -> str:
-        if field is None:
-            return "false"
-        return self._related(field, lambda source: self._each(source, lambda value: f"{value} IS NOT NULL"))
-
     def _holds(self, field: Field, source: FieldSource, predicate: Predicate) -> str:
         if isinstance(source, StackState):
             is_one = f"s.status = ANY({self._arguments.add(list(source.states))}::text[])"
@@ -154,30 +152,22 @@ class Conditions:
         condition = self._each(
             source, lambda value: value_condition(value, predicate, self._arguments.add, is_native=is_native)
         )
-        return self._hinted(source, predicate, self._indexed(source, predicate, condition))
-
-    def _indexed(self, source: FieldSource, predicate: Predicate, condition: str) -> str:
-        """Repeats the literal condition of the partial index on reference ids, which it needs to be used."""
-        is_reference = isinstance(source, Column) and source.name == "reference_id"
+        if not isinstance(predicate, IsText) or not isinstance(source, Column | StackColumn):
+            return condition
+        # The partial index on reference ids is used only if its literal condition is repeated.
         if (
-            not is_reference
-            or not isinstance(predicate, IsText)
-            or predicate.pieces == (INVALID_REFERENCE_ID,)
+            isinstance(source, Column)
+            and source.name == "reference_id"
+            and predicate.pieces != (INVALID_REFERENCE_ID,)
+            and all(isinstance(piece, str) for piece in predicate.pieces)
         ):
-            return condition
-        if not all(isinstance(piece, str) for piece in predicate.pieces):
-            return condition
-        return f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
-
-    def _hinted(self, source: FieldSource, predicate: Predicate, condition: str) -> str:
-        """Adds a cheap check on lists: it rules out most of them in a fifth of the time."""
-        match source, predicate:
-            case (Column(_, True) | StackColumn(_, True)) as column, IsText(pieces, True):
-                texts = lowered(f"array_to_string({self._column(column)}, ' ')")
-                pattern = folded_argument(holding_pattern([pieces]), self._arguments.add)
-                return f"({texts} LIKE {pattern} AND {condition})"
-            case _:
-                return condition
+            condition = f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
+        # A cheap check on lists rules out most of them in a fifth of the time.
+        if source.is_list and predicate.is_folded:
+            texts = lowered(f"array_to_string({self._column(source)}, ' ')")
+            pattern = folded_argument(holding_pattern([predicate.pieces]), self._arguments.add)
+            condition = f"({texts} LIKE {pattern} AND {condition})"
+        return condition
 
     def _each(self, source: FieldSource, condition: Callable[[str], str]) -> str:
         """The condition on the value of a source, or on any of its values."""
@@ -196,15 +186,13 @@ class Conditions:
                     name=self._arguments.add(name), condition=condition("(m.data ->> m.key)")
                 )
             case ErrorMember(name):
-                return self._each_error(self._arguments.add(name), condition)
-
-    def _each_error(self, member: str, condition: Callable[[str], str]) -> str:
-        """Errors and their causes, extracted from `data` once, as extraction dominates the cost."""
-        values = ", ".join(
-            f"(o.error #>> (array_fill('inner'::text, ARRAY[{depth}]) || {member}::text))"
-            for depth in range(CAUSES)
-        )
-        return _EACH_ERROR.format(values=values, condition=condition("c.v"))
+                # Errors and their causes, extracted from `data` once, as extraction dominates the cost.
+                member = self._arguments.add(name)
+                values = ", ".join(
+                    f"(o.error #>> (array_fill('inner'::text, ARRAY[{depth}]) || {member}::text))"
+                    for depth in range(CAUSES)
+                )
+                return _EACH_ERROR.format(values=values, condition=condition("c.v"))
 
 
 class _ConditionsOfProjects(Conditions):
@@ -230,8 +218,11 @@ class EventConditions(_ConditionsOfProjects):
 
     def _match_one(self, fields: Iterable[Field | None], value: Term | Range) -> str:
         """Checks fields in `data` last: it is decompressed once, and only if no column matches."""
-        in_data = [field for field in fields if field is not None and _is_in_data(field)]
-        if sum(_looks(source) for field in in_data for source in field.sources) <= 1:
+        members = (Member, NamedMember, ErrorMember)
+        in_data = [field for field in fields if field is not None and isinstance(field.sources[0], members)]
+        # Decompressing once pays off if `data` is read more than once, as it is for any member of an error.
+        sources = [source for field in in_data for source in field.sources]
+        if len(sources) <= 1 and not any(isinstance(source, ErrorMember) for source in sources):
             return super()._match_one(fields, value)
         unpacked = _UNPACKED.format(condition=super()._match_one(in_data, value))
         others = [field for field in fields if field not in in_data]
@@ -266,15 +257,6 @@ class StackConditions(_ConditionsOfProjects):
 
     def _column(self, source: Column | StackColumn) -> str:
         return _STACK_COLUMNS[source.name] if _is_shared(source) else super()._column(source)
-
-
-def _is_in_data(field: Field) -> bool:
-    return isinstance(field.sources[0], Member | NamedMember | ErrorMember)
-
-
-def _looks(source: FieldSource) -> int:
-    """How many extractions from `data` it takes."""
-    return 3 if isinstance(source, ErrorMember) else 1
 
 
 def _is_shared(source: FieldSource) -> bool:

@@ -53,7 +53,16 @@ async def find_stacks(connection: asyncpg.Connection, stack_ids: Sequence[UUID])
         f"SELECT {_COLUMNS} FROM stacks WHERE id = ANY($1) ORDER BY id",  # noqa: S608 - constants only
         stack_ids,
     )
-    return [_stack(row) for row in rows]
+    return [
+        StoredStack(
+            **{
+                **row,
+                "signature_info": _decode_info(row["signature_info"]),
+                "status": StackStatus(row["status"]),
+            }
+        )
+        for row in rows
+    ]
 
 
 async def change_status(
@@ -108,14 +117,4 @@ async def mark_critical(
         stack_ids,
         is_critical,
         now,
-    )
-
-
-def _stack(row: asyncpg.Record) -> StoredStack:
-    return StoredStack(
-        **{
-            **row,
-            "signature_info": _decode_info(row["signature_info"]),
-            "status": StackStatus(row["status"]),
-        }
     )

@@ -72,7 +72,19 @@ class StackWriter:
             by_stack[event.stack.id].append(event)
         if lost and self._first_events:
             await self._correct_first_occurrences(by_stack, lost)
-        totals = [self._total(id_, by_stack[id_]) for id_ in sorted(by_stack)]
+        totals: list[_Total] = []
+        for id_ in sorted(by_stack):
+            of_stack, fixed_in = by_stack[id_], self._fixed_in.get(id_)
+            totals.append(
+                _Total(
+                    UUID(bytes=id_),
+                    sum([event.count or 1 for event in of_stack]),
+                    min(map(_date, of_stack)),
+                    max(map(_date, of_stack)),
+                    fixed_in is not None
+                    and any(not is_older(_version(event), fixed_in) for event in of_stack),
+                )
+            )
         for chunk in chunked(totals):
             columns = (list(column) for column in zip(*chunk, strict=True))
             status = await self._connection.execute(_ADD_TOTALS, *columns)
@@ -110,16 +122,6 @@ class StackWriter:
         await self._connection.executemany(
             "UPDATE events SET is_first_occurrence = true WHERE project_id = $1 AND id = $2",
             [(UUID(bytes=event.project_id), UUID(bytes=event.id)) for event in nexts],
-        )
-
-    def _total(self, stack_id: bytes, events: Sequence[Event]) -> "_Total":
-        fixed_in = self._fixed_in.get(stack_id)
-        return _Total(
-            UUID(bytes=stack_id),
-            sum([event.count or 1 for event in events]),
-            min(map(_date, events)),
-            max(map(_date, events)),
-            fixed_in is not None and any(not is_older(_version(event), fixed_in) for event in events),
         )
 
 

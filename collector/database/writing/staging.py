@@ -83,7 +83,7 @@ class Staging:
                 ) from error
             if len(events) == 1:
                 detail = f"{type(error).__name__}: {error}"
-                self._rejected.add(dead_letter(events[0], DeadLetterReason.REFUSED_BY_DATABASE, detail))
+                self._rejected.add(dead_letter(events[0], DeadLetterReason.REJECTED_BY_DATABASE, detail))
                 return
             middle = len(events) // 2
             await self._insert(events[:middle], stored)

@@ -109,21 +109,21 @@ class BatchStore:
         """The projects whose posts are to be held, because Postgres rejected most of their last events."""
         return self._breaker.held()
 
-    async def save(self, batches: Sequence[NormalizedBatch], *, may_refuse_all: bool = False) -> Tally:
+    async def save(self, batches: Sequence[NormalizedBatch], *, may_reject_all: bool = False) -> Tally:
         """Store events, dead letters and counts of all batches in one transaction, each batch id once.
 
         Raises DatabaseUnavailable if it should be repeated: then either nothing or all of it is stored, and
         repeating is safe. A row that Postgres can never take becomes a dead letter without affecting the
-        others. Raises TooManyRejected if that would be most of a project's events, unless `may_refuse_all`.
+        others. Raises TooManyRejected if that would be most of a project's events, unless `may_reject_all`.
         """
         async with connected(self._pool) as connection:
             prepared = await self._prepare(connection, batches)
             async with connection.transaction():
-                written = await self._write(connection, prepared, may_reject_all=may_refuse_all)
+                written = await self._write(connection, prepared, may_reject_all=may_reject_all)
         # A transaction that wrote nothing (all replays) does not prove that the original is on disk.
         if written.claimed.new:
             prepared.sessions.update_cache()
-        if not may_refuse_all:
+        if not may_reject_all:
             self._breaker.record(written.rejected)
         self._is_direct = written.is_direct
         claimed, outcomes = written.claimed, written.outcomes

@@ -49,7 +49,7 @@ class DeadLetterReason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_DEEP = "too_deep"
     TOO_MANY_EVENTS = "too_many_events"
-    REFUSED_BY_DATABASE = "refused_by_database"
+    REJECTED_BY_DATABASE = "rejected_by_database"
     IMPLAUSIBLE_TIME = "implausible_time"
     INVALID_DESCRIPTION = "invalid_description"
     UNKNOWN_KIND = "unknown_kind"

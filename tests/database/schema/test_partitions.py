@@ -35,7 +35,7 @@ async def make(pool: asyncpg.Pool, *wanted: date) -> tuple[date, ...]:
 async def set_last_run(pool: asyncpg.Pool, ago: timedelta) -> None:
     """Pretend that maintenance ran that long ago."""
     await pool.execute(
-        "INSERT INTO maintenance_runs VALUES ('leaves', now() - $1::interval)"
+        "INSERT INTO maintenance_runs VALUES ('partitions', now() - $1::interval)"
         " ON CONFLICT (job) DO UPDATE SET ran_utc = excluded.ran_utc",
         ago,
     )

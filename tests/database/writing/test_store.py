@@ -153,12 +153,12 @@ async def test_a_bad_event_does_not_affect_the_others(
     assert poisoned.id not in {row["id"].bytes for row in await stored(pool)}
     letter = await pool.fetchrow("SELECT * FROM dead_letters")
     assert letter["id"].bytes == poisoned.id
-    assert letter["reason"] == "refused_by_database"
+    assert letter["reason"] == "rejected_by_database"
     assert error in letter["detail"]
     assert (letter["project_id"], letter["organization_id"]) == (PROJECT, ORGANIZATION)
     if poisoned.data:
         assert letter["body"].endswith(b', "data": ' + poisoned.data + b"}")
-    assert await usage(pool) == {("stored", ""): 20, ("dead_lettered", "refused_by_database"): 1}
+    assert await usage(pool) == {("stored", ""): 20, ("dead_lettered", "rejected_by_database"): 1}
 
 
 async def test_a_stream_of_bad_events_alone_does_not_become_dead_letters(
