@@ -1,4 +1,4 @@
-"""Operators work beside an api that runs."""
+"""Runs an api, which operators' commands share the servers with."""
 
 from tests.api.conftest import api, clock
 

@@ -25,17 +25,17 @@ class Shell:
         self.environ = environ
 
     async def run(self, *arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-        """One run, whatever its end."""
+        """Run the command and return the finished process, whatever its exit status."""
         return await asyncio.to_thread(headrace, *arguments, typed=typed, **self.environ)
 
     async def said(self, *arguments: str, typed: str = "") -> Any:
-        """What a run that must succeed prints for programs."""
+        """Run it, expect success, and return its JSON output."""
         done = await self.run(*arguments, "--json", typed=typed)
         assert (done.returncode, done.stderr) == (0, "")
         return msgspec.json.decode(done.stdout)
 
     async def refused(self, *arguments: str, typed: str = "") -> str:
-        """The one line of a run that must fail."""
+        """Run it, expect exit status 2, and return the single line of its error."""
         done = await self.run(*arguments, typed=typed)
         assert (done.returncode, done.stdout) == (2, ""), done.stderr
         (line,) = done.stderr.splitlines()
@@ -44,7 +44,6 @@ class Shell:
 
 @pytest.fixture
 def shell(api: RunningApi, redis_url: str, database_url: str, key_prefix: str) -> Shell:
-    """With the servers of an api that runs."""
     assert api.url
     return Shell(
         {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "HEADRACE_REDIS_KEY_PREFIX": key_prefix}
@@ -52,8 +51,8 @@ def shell(api: RunningApi, redis_url: str, database_url: str, key_prefix: str) -
 
 
 @pytest.mark.integration
-async def test_from_nothing_to_a_key_that_posts(shell: Shell, api: RunningApi) -> None:
-    """What somebody does who moves applications that have a key already."""
+async def test_an_operator_can_set_up_an_existing_key_from_scratch(shell: Shell, api: RunningApi) -> None:
+    """For people who move applications that already have a key."""
     user = await shell.said("user", "create", "you@example.com", "--name", "You", typed="correct horse\n")
     organization = await shell.said("organization", "create", "Moved", "--owner", "you@example.com")
     project = await shell.said("project", "create", "Old shop", "--organization", organization["id"])
@@ -72,7 +71,7 @@ async def test_from_nothing_to_a_key_that_posts(shell: Shell, api: RunningApi) -
 
 @pytest.mark.integration
 async def test_lists_are_tables_for_people(shell: Shell, api: RunningApi) -> None:
-    """One line each, in words; nothing is wrapped in a pipe, and no control character gets through."""
+    """One row each. Nothing is wrapped in a pipe, and control characters are escaped."""
     await api.pool.execute("UPDATE projects SET name = E'Sh\\x1b[31mop' WHERE id = $1", PROJECT)
 
     users = (await shell.run("user", "list")).stdout.splitlines()
@@ -90,8 +89,8 @@ async def test_lists_are_tables_for_people(shell: Shell, api: RunningApi) -> Non
 
 
 @pytest.mark.integration
-async def test_what_is_gone_for_ever_is_asked_for_first(shell: Shell, api: RunningApi) -> None:
-    """Where nobody can answer, nothing is deleted without `--yes`."""
+async def test_deleting_for_good_asks_for_confirmation(shell: Shell, api: RunningApi) -> None:
+    """Without a terminal, nothing is deleted unless `--yes` is given."""
     line = await shell.refused("project", "delete", PROJECT.hex)
     there = await shell.said("project", "show", PROJECT.hex)
     gone = await shell.said("project", "delete", PROJECT.hex, "--yes")
@@ -107,7 +106,7 @@ HOSTILE = "\x1b]0;owned\x07\u202e\x9b2J\r\n\tx"
 
 @pytest.mark.integration
 async def test_hostile_events_are_harmless_on_a_terminal(shell: Shell, api: RunningApi) -> None:
-    """No control character of theirs comes through, in tables, sentences, JSON or errors."""
+    """Control characters from events are escaped in tables, sentences, JSON and errors."""
     await api.pool.execute("UPDATE projects SET name = $1", HOSTILE)
     await api.store(an_event(message=HOSTILE, source=HOSTILE, type=HOSTILE, reference_id="order-4711"))
 
@@ -125,8 +124,8 @@ async def test_hostile_events_are_harmless_on_a_terminal(shell: Shell, api: Runn
 
 
 @pytest.mark.integration
-async def test_a_trace_that_finds_nothing_is_status_1(shell: Shell) -> None:
-    """A script sees it, and a person reads what was looked at."""
+async def test_a_trace_that_finds_nothing_exits_with_1(shell: Shell) -> None:
+    """Scripts see the status; people read what was searched."""
     done = await shell.run("trace", "order-4711")
 
     assert (done.returncode, done.stderr) == (1, "")
@@ -135,7 +134,7 @@ async def test_a_trace_that_finds_nothing_is_status_1(shell: Shell) -> None:
 
 @pytest.mark.integration
 async def test_following_ends_with_ctrl_c(shell: Shell, api: RunningApi) -> None:
-    """Without a traceback, and with status 0; each event is a line."""
+    """With exit status 0 and no traceback; each event is one line."""
     await api.store(an_event(message="first"))
     inherited = {name: text for name, text in os.environ.items() if name in {"PATH", "HOME"}}
     process = await asyncio.create_subprocess_exec(
@@ -181,14 +180,16 @@ async def test_following_ends_with_ctrl_c(shell: Shell, api: RunningApi) -> None
         ),
     ],
 )
-async def test_what_cannot_be_is_one_line(shell: Shell, arguments: tuple[str, ...], line: str) -> None:
-    """No trace, nothing on standard output, exit status 2."""
+async def test_a_mistake_is_one_line_on_standard_error(
+    shell: Shell, arguments: tuple[str, ...], line: str
+) -> None:
+    """No traceback, nothing on standard output, exit status 2."""
     assert line in await shell.refused(*arguments, typed="correct horse\n")
 
 
 @pytest.mark.integration
 async def test_a_key_can_be_piped_in(shell: Shell, api: RunningApi) -> None:
-    """For those who write commands into files that others read."""
+    """Commands in files that others may read need not contain the key."""
     arguments = ("token", "create", "--organization", ORGANIZATION.hex, "--value", "-")
     token = await shell.said(*arguments, typed=f"{BROUGHT}\nand more\n")
 
@@ -204,10 +205,10 @@ async def test_a_key_can_be_piped_in(shell: Shell, api: RunningApi) -> None:
         pytest.param([b"user", b"create", b"a@example.com"], b"\xff\xfe", b"standard input is", id="a pipe"),
     ],
 )
-def test_what_is_no_text_is_refused_before_anything_is_done(
+def test_arguments_that_are_not_text_are_refused_first(
     arguments: list[bytes], typed: bytes, line: bytes
 ) -> None:
-    """Or a token could be made whose secret cannot be printed."""
+    """Otherwise a token could be created whose secret cannot be printed."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-P", "-m", "collector.cli", *arguments, *([b"--project", b"x"] * (not typed))],
         env={"PATH": os.environ["PATH"]},
@@ -222,7 +223,7 @@ def test_what_is_no_text_is_refused_before_anything_is_done(
 
 
 def test_a_password_is_never_an_argument() -> None:
-    """Everybody on the machine sees those."""
+    """Every user of the machine can read a process's arguments."""
     done = headrace("user", "set-password", EMAIL, "correct horse")
 
     assert done.returncode == 2

@@ -23,12 +23,12 @@ NEW = UUID("01a00000-0000-7000-8000-0000000000cc")
 
 
 async def listed(api: RunningApi, options: ListOptions) -> list[str | None]:
-    """The messages of what is listed."""
+    """The messages of the listed events."""
     return [each.event.message async for each in events.newest(api.parts, options)]
 
 
-async def test_the_newest_events_come_first_as_far_as_they_are_asked_for(api: RunningApi) -> None:
-    """Of all projects, or of one by its name; by a filter and by time."""
+async def test_the_newest_events_come_first_up_to_the_number_asked_for(api: RunningApi) -> None:
+    """For all projects or one by name; by filter and by time."""
     dates = [today() - timedelta(days=1, minutes=number) for number in range(3)]
     await api.store(*(an_event(message=f"m{number}", date=date) for number, date in enumerate(dates)))
     await api.store(an_event(message="other", date=dates[2] - timedelta(minutes=1), project_id=OTHER_PROJECT))
@@ -45,8 +45,8 @@ async def test_the_newest_events_come_first_as_far_as_they_are_asked_for(api: Ru
         await listed(api, ListOptions(project="nothing"))
 
 
-async def test_stacks_are_listed_with_what_they_are_called(api: RunningApi) -> None:
-    """Those that occurred last first."""
+async def test_stacks_are_listed_with_their_titles(api: RunningApi) -> None:
+    """The most recent occurrence first."""
     await api.store(an_event(source="a", date=today() - timedelta(days=2)))
     await api.store(an_event(source="b", date=today() - timedelta(days=1)))
 
@@ -57,10 +57,10 @@ async def test_stacks_are_listed_with_what_they_are_called(api: RunningApi) -> N
     assert len(await events.stacks(api.parts, ListOptions(limit=1))) == 1
 
 
-async def test_new_events_are_followed_in_the_order_of_their_storing(
+async def test_new_events_are_followed_in_the_order_in_which_they_are_stored(
     api: RunningApi, redis_url: str, key_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also those that had waited in the queue for an hour; each once, and the stop ends it."""
+    """Including those that waited in the queue for an hour. Each is shown once, and a stop ends it."""
     monkeypatch.setattr("collector.admin.events._ROUND_SECONDS", 0.01)
     redis = connect(redis_url, socket_timeout_seconds=5)
     keys = RedisKeys(key_prefix)
@@ -92,10 +92,9 @@ async def test_new_events_are_followed_in_the_order_of_their_storing(
     await redis.aclose()
 
 
-async def test_what_was_followed_is_forgotten_in_time(
+async def test_the_ids_of_followed_events_are_bounded(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However many events there are, no more ids are kept than the bound."""
     monkeypatch.setattr("collector.admin.events._MOST_SEEN", 4)
     seen = events.Seen()
     ids = [UUID(bytes=an_event().id) for _ in range(10)]
@@ -106,8 +105,8 @@ async def test_what_was_followed_is_forgotten_in_time(
     assert api.url
 
 
-async def test_a_name_is_as_good_as_an_id_where_it_is_one_alone(api: RunningApi) -> None:
-    """In any case; else the line lists whom it could mean."""
+async def test_a_unique_name_can_replace_an_id(api: RunningApi) -> None:
+    """In any case. If several match, the error lists them."""
     assert (await projects.show(api.parts, "SHOP")).id == PROJECT.hex
     made = await projects.create(api.parts, "Shop", "umbrella")
     with pytest.raises(Conflict) as refused:
@@ -120,8 +119,7 @@ async def test_a_name_is_as_good_as_an_id_where_it_is_one_alone(api: RunningApi)
     assert [each.id for each in await projects.list_all(api.parts, "acme")] == [PROJECT.hex]
 
 
-async def test_many_of_one_name_are_not_all_listed(api: RunningApi) -> None:
-    """A line has an end."""
+async def test_only_some_of_many_matches_are_listed(api: RunningApi) -> None:
     async with api.pool.acquire() as connection:
         for number in range(30):
             await add_project(connection, UUID(int=NEW.int + number), ORGANIZATION, "Same")
@@ -132,7 +130,6 @@ async def test_many_of_one_name_are_not_all_listed(api: RunningApi) -> None:
 
 
 async def test_a_trace_takes_a_projects_name(api: RunningApi) -> None:
-    """As every command does."""
     await api.store(an_event(reference_id="order-4711"))
 
     assert (await tracing.trace(api.parts, "order-4711", "shop")).verdict == "stored"

@@ -1,4 +1,4 @@
-"""What operators do with organizations, beside an api that runs."""
+"""What operators can do with organizations while an api runs."""
 
 from datetime import datetime, timedelta
 
@@ -17,16 +17,16 @@ from tests.support.real_clock import real_now
 pytestmark = pytest.mark.integration
 
 
-async def test_an_organization_belongs_to_its_owner_at_once(api: RunningApi) -> None:
-    """With the login that the owner has already."""
+async def test_a_new_organization_belongs_to_its_owner_immediately(api: RunningApi) -> None:
+    """Also for the login that the owner already has."""
     made = await organizations.create(api.parts, "New one", EMAIL)
 
     listed = await api.get("/api/v2/organizations", api.people.user)
     assert {found["id"] for found in listed.json} == {made.id, ORGANIZATION.hex}
 
 
-async def test_an_organization_needs_no_owner_but_one_that_there_is(api: RunningApi) -> None:
-    """Its owner may have none of the same name yet."""
+async def test_an_owner_is_optional_but_must_exist(api: RunningApi) -> None:
+    """The owner must not have another organization of that name."""
     made = await organizations.create(api.parts, "Acme", None)
 
     assert made.id in {found.id for found in await organizations.list_all(api.parts)}
@@ -37,7 +37,7 @@ async def test_an_organization_needs_no_owner_but_one_that_there_is(api: Running
 
 
 async def test_a_suspended_organization_is_refused_everywhere_until_it_is_enabled(api: RunningApi) -> None:
-    """Ingest know when the command ends."""
+    """Ingest refuses it by the time the command returns."""
     suspended = await organizations.change(api.parts, ORGANIZATION.hex, is_suspended=True)
     refused = await api.get("/api/v2/projects", api.people.program)
     ingest_errors = await api.parts.projection.find_organization(ORGANIZATION.bytes)
@@ -53,8 +53,10 @@ async def test_a_suspended_organization_is_refused_everywhere_until_it_is_enable
     assert not ingest_errors.entry.is_suspended
 
 
-async def test_an_organization_is_over_its_limit_once_so_many_events_are_stored(api: RunningApi) -> None:
-    """Of this month: ingest know when the limit is set, and by the next sweep when it is reached."""
+async def test_an_organization_is_over_its_limit_once_that_many_events_are_stored_this_month(
+    api: RunningApi,
+) -> None:
+    """Ingest knows immediately when the limit is set, and by the next sweep when it is reached."""
     now = real_now()
     await add_stored(api, 5, now)
     await add_stored(api, 100, now - timedelta(days=32))
@@ -76,7 +78,7 @@ async def test_an_organization_is_over_its_limit_once_so_many_events_are_stored(
 
 
 async def add_stored(api: RunningApi, events: int, moment: datetime) -> None:
-    """Count events as a worker does that has stored them; discarded ones, too, which do not matter."""
+    """Count events as a worker does once they are stored, and discarded ones, which do not count here."""
     hour = moment.replace(minute=0, second=0, microsecond=0)
     async with api.pool.acquire() as connection:
         await add_usage(
@@ -90,7 +92,7 @@ async def add_stored(api: RunningApi, events: int, moment: datetime) -> None:
 
 
 async def test_a_deleted_organization_is_gone_with_its_tokens(api: RunningApi) -> None:
-    """Others keep theirs."""
+    """Tokens of other organizations stay."""
     shown = await organizations.show(api.parts, ORGANIZATION.hex)
     deleted = await organizations.delete(api.parts, ORGANIZATION.hex)
 

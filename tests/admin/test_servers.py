@@ -1,4 +1,4 @@
-"""Commands find the servers of a `headrace up` by themselves, and say so where there are none to find."""
+"""Commands find the servers of a running `headrace up`, and say so if there is none."""
 
 import asyncio
 import subprocess
@@ -23,13 +23,12 @@ Urls = dict[str, str]
 
 @pytest.fixture
 def urls(api: RunningApi, redis_url: str, database_url: str) -> Urls:
-    """Of servers that an api runs on."""
     assert api.url
     return {"redis_url": redis_url, "database_url": database_url}
 
 
 def write_ready_file(directory: Path, urls: Urls) -> None:
-    """As a `headrace up` on these servers leaves it."""
+    """Write the file that `headrace up` on these servers leaves."""
     directory.mkdir(exist_ok=True)
     rest = dict.fromkeys(("url", "email", "password", "user_token", "client_token"), "-")
     ReadyFile(
@@ -52,7 +51,7 @@ def write_ready_file(directory: Path, urls: Urls) -> None:
 async def test_a_running_up_is_found(
     urls: Urls, key_prefix: str, tmp_path: Path, folder: str, options: tuple[str, ...]
 ) -> None:
-    """Whoever tries it out sets nothing."""
+    """Trying it out needs no settings."""
     write_ready_file(tmp_path / folder, urls)
 
     async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -68,8 +67,8 @@ async def test_a_running_up_is_found(
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_where_no_up_runs_that_is_told(tmp_path: Path, command: tuple[str, ...]) -> None:
-    """That none was ever started here, that the named one does not run, and that its file is damaged."""
+def test_without_a_running_up_the_error_says_why(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """None was started here, the named one is not running, or its file is damaged."""
     nowhere = headrace(*command, directory=str(tmp_path))
     absent = headrace(*command, "--data-dir", str(tmp_path))
     (tmp_path / "ready.json").write_text("{}")
@@ -83,10 +82,10 @@ def test_where_no_up_runs_that_is_told(tmp_path: Path, command: tuple[str, ...])
 
 @pytest.mark.integration
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_killed_up_is_told_by_the_file_that_it_left(
+def test_a_killed_up_is_recognized_by_the_file_it_left(
     urls: Urls, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    """One line: which server, why not, and whose it was. Here others have got its ports since."""
+    """One line names the server, the reason and the ready file. Other servers have its ports now."""
     write_ready_file(tmp_path, urls | {"database_url": urls["database_url"] + "_of_others"})
 
     done = headrace(*command, "--data-dir", str(tmp_path))
@@ -96,8 +95,8 @@ def test_a_killed_up_is_told_by_the_file_that_it_left(
     assert line.endswith(f"The URL is from {tmp_path}/ready.json; is that `headrace up` still running?")
 
 
-def test_servers_that_are_named_come_before_an_up(tmp_path: Path) -> None:
-    """Also where only one of them is: the other is asked for."""
+def test_configured_servers_take_precedence_over_a_running_up(tmp_path: Path) -> None:
+    """If only one of the two is configured, the command asks for the other."""
     write_ready_file(tmp_path / ".headrace", dict.fromkeys(("redis_url", "database_url"), "-"))
 
     done = headrace("audit", directory=str(tmp_path), REDIS_URL="redis://127.0.0.1:2/0")

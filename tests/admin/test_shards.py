@@ -1,4 +1,4 @@
-"""`headrace shards` on a real server, as a shell runs it."""
+"""`headrace shards` on a real server, run as a shell does."""
 
 import asyncio
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def environ(redis_url: str, key_prefix: str) -> dict[str, str]:
-    """Only the queue: there may be no Postgres where this is run."""
+    """The settings of the queue only: Postgres may not be reachable from here."""
     return {"REDIS_URL": redis_url, "HEADRACE_REDIS_KEY_PREFIX": key_prefix}
 
 
@@ -51,7 +51,7 @@ async def test_the_number_is_shown_and_changed(
 
 
 @pytest.mark.parametrize("number", ["0", "257", "many"])
-async def test_what_is_no_number_of_shards_is_refused(environ: dict[str, str], number: str) -> None:
-    """And changes nothing."""
+async def test_an_invalid_number_of_shards_is_refused(environ: dict[str, str], number: str) -> None:
+    """Nothing changes."""
     assert (await _run(environ, "set", number)).returncode == 2
     assert (await _said(environ))["shards"] is None

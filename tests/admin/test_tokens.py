@@ -1,4 +1,4 @@
-"""What operators do with tokens, beside an api that runs."""
+"""What operators can do with tokens while an api runs."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -17,8 +17,8 @@ pytestmark = pytest.mark.integration
 BROUGHT = "my-own-client-key-0123456789abcdef"
 
 
-async def test_a_token_that_may_read_is_shown_whole_once(api: RunningApi) -> None:
-    """Afterwards only its public part is known to anybody."""
+async def test_a_token_that_may_read_is_shown_in_full_only_once(api: RunningApi) -> None:
+    """Later, only its public part is shown."""
     ends = datetime(2100, 1, 1, tzinfo=UTC)
     wanted = TokenOptions(organization=ORGANIZATION.hex, scopes=("user",), notes="reports", expires_utc=ends)
 
@@ -33,8 +33,8 @@ async def test_a_token_that_may_read_is_shown_whole_once(api: RunningApi) -> Non
     assert shown not in await tokens.list_all(api.parts, project=PROJECT.hex)
 
 
-async def test_of_two_who_bring_a_token_at_once_one_is_told_that_it_is_there(api: RunningApi) -> None:
-    """And so is whoever comes later, with another end of it."""
+async def test_the_same_existing_token_can_be_imported_only_once(api: RunningApi) -> None:
+    """Also by two commands at the same time, and with another secret part."""
     wanted = TokenOptions(project=PROJECT.hex, value=BROUGHT)
     both = await asyncio.gather(
         tokens.create(api.parts, wanted), tokens.create(api.parts, wanted), return_exceptions=True
@@ -58,10 +58,10 @@ async def test_of_two_who_bring_a_token_at_once_one_is_told_that_it_is_there(api
         pytest.param(BROUGHT, ("client", "global"), id="a token that may do everything"),
     ],
 )
-async def test_what_is_no_token_to_bring_is_refused(
+async def test_an_unsuitable_token_is_not_imported(
     api: RunningApi, value: str, scopes: tuple[str, ...]
 ) -> None:
-    """Nobody guesses a token, and no secret is written into a command."""
+    """It must be hard to guess, and a secret must not be part of a command."""
     with pytest.raises(Invalid):
         await tokens.create(api.parts, TokenOptions(project=PROJECT.hex, scopes=scopes, value=value))
 
@@ -69,7 +69,7 @@ async def test_what_is_no_token_to_bring_is_refused(
 
 
 async def test_a_token_is_disabled_enabled_and_deleted_everywhere(api: RunningApi) -> None:
-    """Ingest know when the command ends."""
+    """Ingest knows by the time the command returns."""
     name = api.people.program[:24]
 
     await tokens.change(api.parts, name, is_disabled=True)
@@ -84,8 +84,8 @@ async def test_a_token_is_disabled_enabled_and_deleted_everywhere(api: RunningAp
         await tokens.show(api.parts, name)
 
 
-async def test_a_login_is_no_token_of_programs(api: RunningApi) -> None:
-    """Nor is something that only begins like one."""
+async def test_a_login_is_not_managed_as_a_token(api: RunningApi) -> None:
+    """Nor is a token found by a prefix."""
     for name in (api.people.user[:24], f"{api.people.program[:24]}{'x' * 16}"):
         with pytest.raises(NotFound):
             await tokens.delete(api.parts, name)

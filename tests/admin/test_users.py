@@ -1,4 +1,4 @@
-"""What operators do with users, beside an api that runs."""
+"""What operators can do with users while an api runs."""
 
 import pytest
 
@@ -11,8 +11,8 @@ from tests.database.rows import ORGANIZATION
 pytestmark = pytest.mark.integration
 
 
-async def test_the_first_user_of_all_may_do_everything(api: RunningApi) -> None:
-    """As it is for whoever signs up."""
+async def test_the_first_user_gets_the_global_role(api: RunningApi) -> None:
+    """As with signing up."""
     await api.pool.execute("TRUNCATE organizations, users CASCADE")
 
     first = await users.create(api.parts, "a@example.com", "A", PASSWORD, [], is_global=False)
@@ -23,8 +23,8 @@ async def test_the_first_user_of_all_may_do_everything(api: RunningApi) -> None:
     assert second.roles == ("user", "client")
 
 
-async def test_a_user_of_an_organization_that_there_is_not_is_not_made(api: RunningApi) -> None:
-    """Nobody has to clear up after a slip."""
+async def test_no_user_is_created_for_an_unknown_organization(api: RunningApi) -> None:
+    """A typo leaves nothing to clean up."""
     with pytest.raises(NotFound):
         await users.create(api.parts, "a@example.com", "A", PASSWORD, ["0" * 32], is_global=False)
 
@@ -32,7 +32,7 @@ async def test_a_user_of_an_organization_that_there_is_not_is_not_made(api: Runn
 
 
 async def test_a_disabled_user_is_locked_out_and_let_in_again(api: RunningApi) -> None:
-    """Everywhere at once, with the same login token."""
+    """Everywhere and immediately; enabling makes the same login token work again."""
     await users.change(api.parts, EMAIL, is_active=False)
     locked_out = await api.get("/api/v2/users/me", api.people.user)
     ingest_errors = await api.known_to_ingest(api.people.user)
@@ -43,8 +43,8 @@ async def test_a_disabled_user_is_locked_out_and_let_in_again(api: RunningApi) -
     assert await api.known_to_ingest(api.people.user)
 
 
-async def test_a_new_password_ends_what_the_old_one_gave(api: RunningApi) -> None:
-    """Logins, too, at ingest as well."""
+async def test_a_new_password_ends_the_sessions_of_the_old_one(api: RunningApi) -> None:
+    """At ingest, too."""
     await users.change_password(api.parts, EMAIL, "another horse")
 
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 401
@@ -54,7 +54,7 @@ async def test_a_new_password_ends_what_the_old_one_gave(api: RunningApi) -> Non
 
 
 async def test_a_disabled_user_gets_no_new_password(api: RunningApi) -> None:
-    """It would look as if the user were let in again."""
+    """It would look as if the user could log in again."""
     await users.change(api.parts, EMAIL, is_active=False)
 
     with pytest.raises(Conflict, match="enable"):
@@ -62,7 +62,7 @@ async def test_a_disabled_user_gets_no_new_password(api: RunningApi) -> None:
 
 
 async def test_a_deleted_user_is_gone_with_all_tokens(api: RunningApi) -> None:
-    """What belongs to the organization stays."""
+    """Tokens of the organization stay."""
     (user,) = [user for user in await users.list_all(api.parts) if user.email_address == EMAIL]
 
     assert await users.delete(api.parts, user.id) == user

@@ -1,4 +1,4 @@
-"""An api with people and programs who use it, on servers of the test's own."""
+"""An api, and the people and programs who use it, on servers of this test only."""
 
 import socket
 from collections.abc import AsyncIterator
@@ -11,23 +11,22 @@ from tests.api.running_api import RunningApi, running_api
 
 @pytest.fixture
 def clock() -> Clock:
-    """The api's. Modules about events set the day on which those of `tests.database.rows` happen.
+    """The api's clock. Modules about events set it to the day of the events in `tests.database.rows`.
 
-    For all others it is the real time: Postgres decides by its own which log-ins have ended.
+    Elsewhere it is the real time: Postgres decides by its own clock which logins have expired.
     """
     return SystemClock()
 
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str, clock: Clock) -> AsyncIterator[RunningApi]:
-    """An api that runs."""
     async with running_api(database_url, redis_url, key_prefix, clock=clock) as running:
         yield running
 
 
 @pytest.fixture
 async def api_without_redis(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api whose Redis went away after the start."""
+    """An api whose Redis disappeared after the start."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""An api that listens on a real port, the servers behind it, and people and programs who use it."""
+"""An api on a real port, its servers, and the people and programs who use it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,8 +47,6 @@ EMAIL = "me@example.com"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
-
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes
@@ -61,24 +59,24 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Who uses it. All but `stranger` belong to the organization that owns the project."""
+    """The users of the api. All except `stranger` belong to the organization that owns the project."""
 
     user: str
     """A login token of a person with the role user."""
     admin: str
-    """Likewise with the role global."""
+    """A login token of a person with the role global."""
     stranger: str
-    """Likewise of a person of the other organization."""
+    """A login token of a person of the other organization."""
     client: str
     """A program's token that may only post."""
     program: str
     """A program's token that may also read."""
     other_program: str
-    """The other organization's."""
+    """A program's token of the other organization."""
 
 
 class RunningApi:
-    """What a test does with it."""
+    """The running api, and requests to it."""
 
     def __init__(self, api: Api, session: ClientSession, port: int, people: People) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -92,7 +90,7 @@ class RunningApi:
         return await self.request("GET", path, token, **options)
 
     async def post(self, path: str, token: str | None = None, body: Any = None, **options: Any) -> Answer:
-        """POST a value as JSON, or bytes as they are."""
+        """POST a value as JSON, or bytes unchanged."""
         if body is not None:
             content = body if isinstance(body, bytes) else orjson.dumps(body)
             headers = CIMultiDict(options.pop("headers", {}))
@@ -101,7 +99,6 @@ class RunningApi:
         return await self.request("POST", path, token, **options)
 
     async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
-        """Any request."""
         headers = CIMultiDict(options.pop("headers", {}))
         if token is not None:
             headers.setdefault("Authorization", f"Bearer {token}")
@@ -116,16 +113,16 @@ class RunningApi:
         await BatchStore(self.pool).save([normalized(*events)])
 
     async def save(self, batch: NormalizedBatch) -> None:
-        """Store whatever a post batch turned into."""
+        """Store a normalized post batch."""
         await BatchStore(self.pool).save([batch])
 
     async def start_over(self) -> None:
-        """The same organizations and projects as at first, and new people and tokens."""
+        """Restore the initial organizations and projects, with new people and tokens."""
         await self.pool.execute("TRUNCATE organizations, users CASCADE")
         self.people = await _settle(self.pool)
 
     async def known_to_ingest(self, token: str) -> bool:
-        """Whether ingest would find the token."""
+        """Whether ingest would accept the token."""
         return (await self.parts.projection.find_token(token[:24])).entry is not None
 
 
@@ -139,7 +136,7 @@ async def running_api(
     clock: Clock | None = None,
     **more_settings: Any,
 ) -> AsyncIterator[RunningApi]:
-    """An api on a free port; `projection_url` is where it finds Redis once it has started."""
+    """Run an api on a free port. It finds Redis at `projection_url` once it has started."""
     settings = ApiSettings(
         database_url=database_url,
         redis_url=redis_url,
@@ -175,7 +172,7 @@ async def running_api(
 
 
 async def add_login(pool: asyncpg.Pool, organization_id: UUID, email: str, *roles: str) -> str:
-    """A person who is logged in; answers the token."""
+    """Add a person who is logged in; return the token."""
     token = new_token()
     async with pool.acquire() as connection:
         user_id = UUID(bytes=PostIds().next(1))
@@ -190,7 +187,7 @@ async def add_login(pool: asyncpg.Pool, organization_id: UUID, email: str, *role
 async def add_program(
     pool: asyncpg.Pool, organization_id: UUID, project_id: UUID, *scopes: str, **members: Any
 ) -> str:
-    """A program's token."""
+    """Add a program's token and return it."""
     token = new_token()
     owner = {"organization_id": organization_id, "project_id": project_id} | members
     async with pool.acquire() as connection:
@@ -216,5 +213,5 @@ async def _settle(pool: asyncpg.Pool) -> People:
 
 @cache
 def _hash() -> str:
-    """Slow on purpose, so made once a run."""
+    """Hashing is slow on purpose, so it is done once per run."""
     return hash_password(PASSWORD)

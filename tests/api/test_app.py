@@ -12,10 +12,10 @@ from tests.database.rows import PROJECT
 pytestmark = pytest.mark.integration
 
 
-async def test_while_postgres_is_gone_everything_is_503_and_then_works_again(
+async def test_while_postgres_is_down_everything_is_503(
     api: RunningApi, servers: Servers, database_url: str
 ) -> None:
-    """With `Retry-After`, never a code on which clients drop events; no restart is needed."""
+    """With `Retry-After`, never a status on which clients drop events. It recovers without a restart."""
     name = urlsplit(database_url).path.removeprefix("/")
     admin = await asyncpg.connect(servers.database_url)
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -39,10 +39,10 @@ async def test_while_postgres_is_gone_everything_is_503_and_then_works_again(
     assert (await api.get("/health/ready")).status == 200
 
 
-async def test_an_unforeseen_error_is_500_without_a_word_of_its_cause(
+async def test_an_unexpected_error_is_500_without_its_cause(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Problem JSON; what happened is in the log and in the metrics."""
+    """Problem JSON; the cause is in the log and the metrics."""
 
     async def broken(*_arguments: object, **_named: object) -> None:
         raise RuntimeError("secret detail")
@@ -58,7 +58,7 @@ async def test_an_unforeseen_error_is_500_without_a_word_of_its_cause(
 
 
 async def test_requests_are_measured_by_route_and_status(api: RunningApi) -> None:
-    """Never by what a client wrote: that would be any number of series, and leak."""
+    """Never by the client's path: the number of series would be unbounded, and paths can contain secrets."""
     await api.get("/api/v2/events/by-ref/order-4711", api.people.program)
     await api.get("/api/v2/events/by-ref/order-4711")
 
@@ -81,12 +81,11 @@ async def test_requests_are_measured_by_route_and_status(api: RunningApi) -> Non
 async def test_other_paths_and_methods_have_their_status(
     api: RunningApi, method: str, path: str, status: int
 ) -> None:
-    """As HTTP has it."""
     assert (await api.request(method, path, api.people.user)).status == status
 
 
-async def test_a_post_may_mean_another_method(api: RunningApi) -> None:
-    """Whoever asks must be allowed what is meant, and that is what is measured."""
+async def test_a_post_can_override_its_method(api: RunningApi) -> None:
+    """The permission and the metrics are those of the method that it stands for."""
     path, body = f"/api/v2/projects/{PROJECT.hex}", {"name": "Big shop"}
     means_patch = {"X-HTTP-Method-Override": "PATCH"}
 
@@ -102,8 +101,8 @@ async def test_a_post_may_mean_another_method(api: RunningApi) -> None:
     assert 'request_seconds_count{route="PATCH /api/v2/projects/{id}"} 2.0' in metrics
 
 
-async def test_a_problem_quotes_nothing_that_html_could_take_for_its_own(api: RunningApi) -> None:
-    """Neither what was sent nor the path that it was sent to."""
+async def test_characters_with_a_meaning_in_html_are_escaped_in_problems(api: RunningApi) -> None:
+    """In quoted values and in the path."""
     filtered = await api.get("/api/v2/events?filter=type:(<script>&'", api.people.user)
     lost = await api.get("/api/v2/<script>'&", api.people.user)
 

@@ -1,4 +1,4 @@
-"""Who may do what: every route of the api, asked by everybody."""
+"""Permissions: every route of the api, called by every kind of caller."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -124,25 +124,24 @@ QUERIES = {
 
 
 def name_of(route: Route) -> str:
-    """`GET /projects/{id}`."""
     return f"{route.method} {route.template.removeprefix('/api/v2')}"
 
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api behind a proxy: each who asks has an address of his own, and is not counted with others."""
+    """An api behind a proxy: each caller has a separate address, so they are not counted together."""
     async with running_api(database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as running:
         yield running
 
 
-def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
-    """Whoever adds a route says who may call it."""
+def test_the_table_has_exactly_one_row_for_each_route() -> None:
+    """A new route must state who may call it."""
     assert {name_of(route) for route in ROUTES} == set(TABLE)
     assert len(ROUTES) == len(TABLE)
 
 
-def test_what_is_for_anyone_is_few() -> None:
-    """And looked at twice before another one joins them."""
+def test_the_public_routes_are_these() -> None:
+    """A new one deserves a second look."""
     assert {name_of(route) for route in ROUTES if route.role is Role.ANYONE} == {
         "POST /auth/login",
         "POST /auth/signup",
@@ -152,8 +151,8 @@ def test_what_is_for_anyone_is_few() -> None:
 
 
 @pytest.mark.parametrize("name", TABLE)
-async def test_everybody_gets_what_the_table_says(api: RunningApi, name: str) -> None:
-    """In the table's order; whatever one of them has changed is made undone before the next."""
+async def test_every_caller_gets_the_status_in_the_table(api: RunningApi, name: str) -> None:
+    """In the table's order. Changes by one caller are undone before the next."""
     event = an_event(reference_id="order-4711")
     await api.store(event)
     targets = {"/events/": event.id.hex(), "/stacks/": event.stack_id.hex() if event.stack_id else ""}
@@ -173,7 +172,7 @@ async def test_everybody_gets_what_the_table_says(api: RunningApi, name: str) ->
 
 
 async def ask(api: RunningApi, name: str, token: str | None, targets: dict[str, str], ip: str) -> Answer:
-    """What the row is about, as it would succeed."""
+    """Send the request of a row with arguments with which it can succeed."""
     method, template = name.split()
     path = (
         template.replace("{organizationId}", ORGANIZATION.hex)
@@ -199,7 +198,7 @@ async def ask(api: RunningApi, name: str, token: str | None, targets: dict[str, 
 
 
 async def token_of(api: RunningApi, column: str) -> str | None:
-    """The credentials of one of those who ask."""
+    """The credentials of a caller."""
     people = api.people
     valid = {
         "nobody": None,
@@ -214,7 +213,7 @@ async def token_of(api: RunningApi, column: str) -> str | None:
 
 
 async def no_longer_valid(pool: asyncpg.Pool, column: str) -> str:
-    """A program's token that did count once."""
+    """A program's token that was valid once."""
     if column == "suspended":
         async with pool.acquire() as connection:
             await add_organization(connection, SUSPENDED, "Gone")

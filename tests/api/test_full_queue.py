@@ -1,4 +1,4 @@
-"""A Redis over its `maxmemory`, as people who manage see it: 503, and nothing is half done."""
+"""A Redis over its `maxmemory`, as callers who manage see it: 503, and nothing is half done."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,7 +20,7 @@ VALID = {"email": EMAIL, "password": PASSWORD}
 
 @pytest.fixture
 async def own_redis(tmp_path: Path) -> AsyncIterator[str]:
-    """A server of this test's own, which may be hurt; answers its URL."""
+    """The URL of a server of this test only, which may be filled up."""
     service = Valkey(tmp_path)
     child = await start_service(service)
     yield service.url
@@ -29,13 +29,13 @@ async def own_redis(tmp_path: Path) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def api(database_url: str, own_redis: str) -> AsyncIterator[RunningApi]:
-    """An api on it."""
+    """An api on that server."""
     async with running_api(database_url, own_redis, "") as running:
         yield running
 
 
-async def test_no_token_is_shown_that_ingest_would_not_know(api: RunningApi, own_redis: str) -> None:
-    """Clients drop their events on a 401. With room again everything works; revoking always does."""
+async def test_no_token_is_created_while_ingest_cannot_learn_of_it(api: RunningApi, own_redis: str) -> None:
+    """Clients drop their events on a 401. Once there is room, all works again; revoking always does."""
     before = (await api.post(TOKENS, api.people.user)).json["id"]
     kept = await api.pool.fetchval("SELECT count(*) FROM tokens")
 
@@ -55,10 +55,10 @@ async def test_no_token_is_shown_that_ingest_would_not_know(api: RunningApi, own
     assert (await api.post(LOGIN, body=VALID)).status == 200
 
 
-async def test_a_login_whose_token_cannot_be_told_is_none(
+async def test_a_login_whose_token_cannot_be_published_fails(
     api: RunningApi, own_redis: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis may become full between the count of the tries and the token."""
+    """Redis may fill up between counting the attempt and publishing the token."""
     kept = await api.pool.fetchval("SELECT count(*) FROM tokens")
     put = api.parts.projection.put_token
 

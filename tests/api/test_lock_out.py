@@ -1,4 +1,4 @@
-"""Too many tries to log in, of one person or from one address, end until the next quarter hour."""
+"""Too many attempts to log in, to one account or from one address, lock out until the next quarter hour."""
 
 import asyncio
 from collections import Counter
@@ -18,7 +18,7 @@ PATH = "/api/v2/auth/login"
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api behind a proxy, at a time at which no quarter hour is about to end."""
+    """An api behind a proxy. No quarter of an hour is about to end."""
     async with running_api(
         database_url, redis_url, key_prefix, clock=FakeClock(), trusted_proxies=("127.0.0.0/8",)
     ) as running:
@@ -26,18 +26,18 @@ async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterat
 
 
 async def log_in(api: RunningApi, email: str, password: str, ip: str = "192.0.2.1") -> Answer:
-    """One try."""
+    """Try to log in."""
     body = {"email": email, "password": password}
     return await api.post(PATH, body=body, headers={"X-Forwarded-For": ip})
 
 
 async def count(api: RunningApi, email: str, ip: str = "192.0.2.1") -> None:
-    """One try that failed before."""
+    """The number of counted failures."""
     await api.parts.login_counters.count(email, ip, api.parts.clock.now())
 
 
-async def test_after_five_tries_not_even_the_right_password_helps(api: RunningApi) -> None:
-    """However the address is spelled and wherever the tries come from; others are not concerned."""
+async def test_after_five_attempts_even_the_right_password_is_refused(api: RunningApi) -> None:
+    """However the address is spelled and wherever the attempts come from. Other people are not affected."""
     for number in range(5):
         tried = await log_in(api, EMAIL.upper() if number % 2 else EMAIL, "wrong horse", f"192.0.2.{number}")
         assert (tried.status, tried.json["title"]) == (401, "Login failed.")
@@ -48,8 +48,8 @@ async def test_after_five_tries_not_even_the_right_password_helps(api: RunningAp
     assert (await log_in(api, "admin@example.com", PASSWORD)).status == 200
 
 
-async def test_after_fifteen_tries_an_address_of_the_net_is_out(api: RunningApi) -> None:
-    """Whoever it tried to be; from elsewhere the same people come in."""
+async def test_after_fifteen_attempts_a_client_address_is_refused(api: RunningApi) -> None:
+    """Whichever accounts it tried. The same people can log in from elsewhere."""
     for number in range(14):
         await count(api, f"nobody{number}@example.com")
     assert (await log_in(api, EMAIL, "wrong horse")).json["title"] == "Login failed."
@@ -68,7 +68,7 @@ async def test_after_fifteen_tries_an_address_of_the_net_is_out(api: RunningApi)
         pytest.param(["[2001:db8::{number}]:1"], id="another address of one network"),
     ],
 )
-async def test_tries_from_one_client_are_counted_together(api: RunningApi, lines: list[str]) -> None:
+async def test_attempts_of_one_client_are_counted_together(api: RunningApi, lines: list[str]) -> None:
     """Whatever it writes into the header that the proxy appends to."""
     for number in range(16):
         headers = CIMultiDict([("X-Forwarded-For", line.format(number=number)) for line in lines])
@@ -78,7 +78,7 @@ async def test_tries_from_one_client_are_counted_together(api: RunningApi, lines
     assert (last.status, last.json["title"]) == (401, "Login denied.")
 
 
-async def test_who_knows_the_password_is_forgiven(api: RunningApi) -> None:
+async def test_a_successful_login_resets_the_count(api: RunningApi) -> None:
     """An office behind one address may log in as often as it likes."""
     for number in range(13):
         await count(api, f"nobody{number}@example.com")
@@ -88,10 +88,8 @@ async def test_who_knows_the_password_is_forgiven(api: RunningApi) -> None:
         assert (await log_in(api, EMAIL, PASSWORD)).status == 200
 
 
-async def test_tries_while_the_store_is_gone_are_not_held_against_anybody(
-    api: RunningApi, database_url: str
-) -> None:
-    """Whoever repeats a 503 comes in as soon as that is possible."""
+async def test_attempts_during_an_outage_do_not_count(api: RunningApi, database_url: str) -> None:
+    """Repeating a 503 succeeds as soon as that is possible."""
     blocker = await asyncpg.connect(database_url)
     try:
         name = await blocker.fetchval("SELECT quote_ident(current_database())")
@@ -107,10 +105,10 @@ async def test_tries_while_the_store_is_gone_are_not_held_against_anybody(
     assert (await log_in(api, EMAIL, PASSWORD)).status == 200
 
 
-async def test_tries_while_too_many_passwords_are_checked_are_not_held_against_anybody(
+async def test_attempts_refused_under_load_do_not_count(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others' tries lock nobody out."""
+    """A flood of attempts by others locks nobody out."""
     with monkeypatch.context() as busy:
         busy.setattr(api.parts.passwords._executor, "_capacity", 0)
         tried = [(await log_in(api, EMAIL, PASSWORD)).status for _ in range(16)]
@@ -119,8 +117,8 @@ async def test_tries_while_too_many_passwords_are_checked_are_not_held_against_a
     assert (await log_in(api, EMAIL, PASSWORD)).status == 200
 
 
-async def test_tries_at_the_same_time_count_each(api: RunningApi) -> None:
-    """No password is looked at beyond the limit, so a flood of tries costs next to nothing."""
+async def test_concurrent_attempts_are_counted_one_by_one(api: RunningApi) -> None:
+    """No password is checked beyond the limit, so a flood costs little."""
     answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(100)])
 
     titles = Counter((answer.status, answer.json["title"]) for answer in answers)

@@ -8,10 +8,10 @@ from tests.support.poolers import a_pooler, needs_pgbouncer
 pytestmark = [pytest.mark.integration, needs_pgbouncer]
 
 
-async def test_a_pooler_that_is_switched_while_the_api_runs_is_503_and_readiness_names_it(
+async def test_a_pooler_switched_to_transactions_is_503_and_named_by_readiness(
     database_url: str, redis_url: str, key_prefix: str
 ) -> None:
-    """Never 500; and it goes on by itself once the pooler keeps sessions again."""
+    """Never 500. The api recovers once the pooler keeps sessions again."""
     async with a_pooler(database_url) as pooler:
         await pooler.start("session")
         async with running_api(pooler.url, redis_url, key_prefix) as api:
@@ -29,10 +29,10 @@ async def test_a_pooler_that_is_switched_while_the_api_runs_is_503_and_readiness
             assert (await api.get("/api/v2/events", api.people.user)).status == 200
 
 
-async def test_a_pooler_that_is_switched_below_connections_in_use_is_never_500(
+async def test_a_pooler_switched_while_connections_are_in_use_is_never_500(
     database_url: str, redis_url: str, key_prefix: str
 ) -> None:
-    """Until it is noticed answers are right; from then on they are 503."""
+    """Until the api notices, its answers are right; then they are 503."""
     async with a_pooler(database_url) as pooler:
         await pooler.start("session")
         async with running_api(pooler.url, redis_url, key_prefix) as api:

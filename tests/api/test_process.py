@@ -1,4 +1,4 @@
-"""The api process: its start, its end, and starts that cannot be."""
+"""The api process: its start, its end, and starts that must fail."""
 
 import asyncio
 import socket
@@ -17,7 +17,6 @@ from tests.support.waiting import until
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -25,8 +24,8 @@ def free_port() -> int:
 
 
 @pytest.mark.integration
-async def test_it_serves_until_it_is_told_to_stop(database_url: str, redis_url: str, key_prefix: str) -> None:
-    """Ready once both servers are reached; the end leaves the port free."""
+async def test_it_serves_until_it_is_stopped(database_url: str, redis_url: str, key_prefix: str) -> None:
+    """It is ready once both servers can be reached, and frees the port at the end."""
     port, stop = free_port(), Stop()
     environ = {
         "DATABASE_URL": database_url,
@@ -53,10 +52,8 @@ async def test_it_serves_until_it_is_told_to_stop(database_url: str, redis_url: 
 
 
 @pytest.mark.integration
-async def test_its_landing_page_does_not_say_that_events_are_taken_while_they_are_refused(
-    database_url: str, tmp_path: Path
-) -> None:
-    """As far as it can see: what the queue's server says to a write, and whether a worker sweeps."""
+async def test_the_landing_page_says_that_events_are_refused(database_url: str, tmp_path: Path) -> None:
+    """As far as the api can see: how Redis answers a write, and whether a worker sweeps."""
     service = Valkey(tmp_path)
     child = await start_service(service)
     operator = Operator(service)
@@ -95,10 +92,8 @@ async def test_its_landing_page_does_not_say_that_events_are_taken_while_they_ar
 
 
 @pytest.mark.integration
-async def test_it_does_not_start_on_a_database_without_its_tables(
-    empty_database_url: str, redis_url: str
-) -> None:
-    """The line says which command is missing."""
+async def test_it_does_not_start_without_the_tables(empty_database_url: str, redis_url: str) -> None:
+    """The error names the missing command."""
     environ = {"DATABASE_URL": empty_database_url, "REDIS_URL": redis_url}
 
     with pytest.raises(StartError, match="headrace migrate"):
@@ -123,7 +118,7 @@ async def test_it_does_not_start_on_a_database_without_its_tables(
         ),
     ],
 )
-async def test_a_wrong_setting_ends_the_start(environ: dict[str, str], variable: str) -> None:
+async def test_an_invalid_setting_stops_the_start(environ: dict[str, str], variable: str) -> None:
     """One line that names the variable."""
     with pytest.raises(StartError, match=variable):
         await run(environ, Stop(), {})

@@ -1,4 +1,4 @@
-"""Whatever is asked of lists and counts is answered or refused: never with a fault of ours."""
+"""Random lists and counts are answered or refused, never with an error of ours."""
 
 from random import Random
 
@@ -51,7 +51,7 @@ PATHS = ["events", "events", "events/count", "stacks", "events/sessions", "event
 
 
 async def test_random_searches_are_answered_or_refused(api: RunningApi) -> None:
-    """200 or 400, and mostly 200: also those that mix everything."""
+    """200 or 400, and mostly 200, even for queries that mix everything."""
     random, chance = Random(11), Chance(12)  # noqa: S311 - the same in every run
     await api.store(*[chance.event(today()) for _ in range(60)])
     answered = 0

@@ -1,4 +1,4 @@
-"""The api where requests are limited."""
+"""The api with a limit on requests."""
 
 from collections.abc import AsyncIterator
 
@@ -14,15 +14,15 @@ LIMIT, REMAINING = "X-RateLimit-Limit", "X-RateLimit-Remaining"
 
 @pytest.fixture
 async def limited(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """Two requests in a quarter of an hour, for each; none is about to end."""
+    """Two requests in a quarter of an hour for each caller. No quarter is about to end."""
     async with running_api(
         database_url, redis_url, key_prefix, request_limit=2, clock=FakeClock()
     ) as running:
         yield running
 
 
-async def test_people_programs_and_addresses_are_counted_each_for_itself(limited: RunningApi) -> None:
-    """A program for its organization, whoever has not logged in by the address."""
+async def test_people_organizations_and_addresses_are_counted_separately(limited: RunningApi) -> None:
+    """A program counts for its organization, an anonymous caller for its address."""
     for token in (limited.people.user, limited.people.program):
         answers = [await limited.get("/api/v2/projects", token) for _ in range(3)]
         assert [answer.status for answer in answers] == [200, 200, 429]
@@ -36,8 +36,8 @@ async def test_people_programs_and_addresses_are_counted_each_for_itself(limited
     assert 0 < int(tries[-1].headers["Retry-After"]) <= 900
 
 
-async def test_who_may_not_ask_is_told_that_first(limited: RunningApi) -> None:
-    """And does not use up what others may."""
+async def test_an_unauthorized_request_is_refused_before_it_is_counted(limited: RunningApi) -> None:
+    """So it does not use up the limit of others."""
     answers = [await limited.get("/api/v2/projects", limited.people.client) for _ in range(3)]
 
     assert [answer.status for answer in answers] == [403, 403, 403]

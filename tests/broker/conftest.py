@@ -11,7 +11,7 @@ from collector.broker.keys import RedisKeys
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """A client as the processes use it."""
+    """A client set up as the processes do."""
     client = connect(redis_url, socket_timeout_seconds=5)
     yield client
     await client.aclose()
@@ -19,5 +19,5 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 def keys(key_prefix: str) -> RedisKeys:
-    """Under this test's own prefix."""
+    """Keys with this test's prefix."""
     return RedisKeys(key_prefix)

@@ -1,4 +1,4 @@
-"""A start against the wrong server ends with one clear line."""
+"""A start against an unsuitable server ends with one clear line."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,14 +19,16 @@ from tests.support.queue_states import Operator, State
 
 
 @pytest.mark.integration
-async def test_a_server_that_is_new_enough_is_taken(redis: Redis, redis_url: str) -> None:
-    """Also one that calls itself Redis 7.2.4 because it is a Valkey."""
+async def test_a_new_enough_server_is_accepted(redis: Redis, redis_url: str) -> None:
+    """Including a Valkey, which calls itself Redis 7.2.4."""
     await check_server(redis, redis_url)
 
 
 @pytest.mark.integration
-async def test_a_wrong_password_is_said_at_once(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waiting would not mend it, and the line does not repeat it."""
+async def test_a_wrong_password_ends_the_start_immediately(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting cannot help, and the line does not repeat the password."""
     monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 30.0)
     host = redis_url.rpartition("@")[2]
     wrong = f"redis://:wrongpassword@{host}"
@@ -39,7 +41,7 @@ async def test_a_wrong_password_is_said_at_once(redis_url: str, monkeypatch: pyt
     assert "wrongpassword" not in str(caught.value)
 
 
-async def test_no_server_at_all_says_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_server_is_reported_with_what_was_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a bounded wait."""
     monkeypatch.setattr(connection, "_START_WAIT_SECONDS", 0.3)
     url = "redis://user:secret@127.0.0.1:1/0"
@@ -61,8 +63,8 @@ async def test_no_server_at_all_says_what_was_tried(monkeypatch: pytest.MonkeyPa
         pytest.param("redis://h:1/0?colour=red", "redis://h:1/0?colour=red", id="no such option"),
     ],
 )
-def test_a_url_that_cannot_be_understood_is_shown_without_its_password(url: str, shown: str) -> None:
-    """In one line, and whatever the client library has to say of it."""
+def test_an_invalid_url_is_shown_without_its_password(url: str, shown: str) -> None:
+    """In one line, whatever the client library says about it."""
     with pytest.raises(ServerError) as refused:
         connect(url, socket_timeout_seconds=1)
 
@@ -70,19 +72,19 @@ def test_a_url_that_cannot_be_understood_is_shown_without_its_password(url: str,
 
 
 def test_a_server_that_is_too_old_is_refused() -> None:
-    """Before 7.0 the stream commands cannot do what the worker needs."""
+    """The stream commands that the worker needs came with 7.0."""
     with pytest.raises(ServerError, match=r"version 6\.2\.14; Headrace needs Redis 7\.0"):
         connection._check_version({"redis_version": "6.2.14"}, "redis://h")
 
 
 def test_valkey_is_judged_by_its_own_version() -> None:
-    """Its `redis_version` stands still."""
+    """Its `redis_version` never changes."""
     connection._check_version({"redis_version": "7.2.4", "valkey_version": "9.1.2"}, "redis://h")
 
 
 @pytest.mark.integration
 async def test_the_embedded_server_keeps_the_promise(redis: Redis) -> None:
-    """`always` and `noeviction` are in force in what we ship."""
+    """It runs with `always` and `noeviction`."""
     found = await read_durability(redis)
 
     assert found.fsync == "always"
@@ -92,7 +94,7 @@ async def test_the_embedded_server_keeps_the_promise(redis: Redis) -> None:
 
 @pytest.fixture
 async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    """Of a server that may be put into any state."""
+    """The operator of a server that may be put into any state."""
     service = Valkey(tmp_path)
     child = await start_service(service)
     operator = Operator(service)
@@ -106,16 +108,16 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
 @pytest.mark.parametrize(
     "state", [queue_states.busy, queue_states.read_only, queue_states.master_down, queue_states.full]
 )
-async def test_a_start_does_not_wait_for_a_state_to_pass(operator: Operator, state: State) -> None:
-    """The process says in its readiness what it waits for; a restart would meet the same."""
+async def test_a_start_does_not_wait_for_the_server_to_recover(operator: Operator, state: State) -> None:
+    """The readiness says what the process waits for; a restart would not help."""
     everything = [*ingest_commands(RedisKeys()), *worker_commands(RedisKeys())]
     async with state(operator):
         await check_server(operator.default, "redis://h", everything)
 
 
 @pytest.mark.integration
-async def test_a_user_that_lacks_a_command_is_told_which(operator: Operator) -> None:
-    """Of what is needed; `INFO` and `CONFIG` are a matter of the readiness."""
+async def test_a_command_that_the_user_may_not_run_is_named(operator: Operator) -> None:
+    """Required ones only; missing `INFO` and `CONFIG` show in the readiness."""
     await operator.redis.execute_command("ACL", "SETUSER", "default", "-info", "-config")
     for commands in (ingest_commands(RedisKeys()), api_commands(RedisKeys()), worker_commands(RedisKeys())):
         await check_server(operator.default, "redis://h", commands)

@@ -1,4 +1,4 @@
-"""Which of Redis's replies mean "later", which mean "full", and which are our own mistakes."""
+"""Which replies of Redis mean "later", which mean "full", and which are bugs."""
 
 import pytest
 from redis import exceptions
@@ -36,16 +36,16 @@ from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailab
     ],
     ids=str,
 )
-def test_replies_are_sorted_into_ours(error: Exception, expected: type[Exception]) -> None:
-    """A state of the server is repeated later; a mistake of ours is seen as one."""
+def test_replies_are_translated_into_our_errors(error: Exception, expected: type[Exception]) -> None:
+    """A state of the server is retried later; a bug of ours shows."""
     with pytest.raises(expected) as caught, translated():
         raise error
 
     assert type(caught.value) is expected
 
 
-def test_the_command_that_the_driver_quotes_is_not_passed_on() -> None:
-    """It holds a piece of somebody's event, which belongs into no log."""
+def test_the_command_that_the_driver_quotes_is_removed() -> None:
+    """It contains part of an event, which must not be logged."""
     error = exceptions.OutOfMemoryError(
         "Command # 1 (XADD posts:{0} * b secret...) of pipeline caused error: ('command not allowed',)"
     )

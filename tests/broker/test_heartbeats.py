@@ -1,4 +1,4 @@
-"""Heartbeats wait in Redis for a worker, one value for each session key."""
+"""Heartbeats wait in Redis for a worker: one value per session key."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ USER = "jane@example.com"
 
 @pytest.fixture
 def beats(redis: Redis, keys: RedisKeys) -> Heartbeats:
-    """Nobody has beaten yet."""
+    """No heartbeats yet."""
     return Heartbeats(redis, keys)
 
 
@@ -32,8 +32,8 @@ def _beat(beaten_ms: int = 0, closed_ms: int = 0, key: str = USER) -> Beat:
     return Beat(PROJECT, digest_of_key(key), beaten_ms, closed_ms)
 
 
-async def test_of_many_beats_the_latest_is_offered(beats: Heartbeats) -> None:
-    """Whatever their order of arrival; a key takes the same room however often it beats."""
+async def test_only_the_latest_beat_of_a_key_is_kept(beats: Heartbeats) -> None:
+    """Whatever their order of arrival, so a key takes the same space however often it beats."""
     now = _now_ms()
     for at in (now - 2000, now, now - 1000):
         assert await beats.beat(PROJECT, USER, at, closes=False)
@@ -41,8 +41,8 @@ async def test_of_many_beats_the_latest_is_offered(beats: Heartbeats) -> None:
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_a_close_is_kept_beside_the_beats(beats: Heartbeats) -> None:
-    """A beat after it is of the user's next session, and must not undo it."""
+async def test_a_close_is_kept_separately_from_the_beats(beats: Heartbeats) -> None:
+    """A beat after it belongs to the user's next session and must not undo the close."""
     now = _now_ms()
     await beats.beat(PROJECT, USER, now - 1000, closes=True)
     await beats.beat(PROJECT, USER, now, closes=False)
@@ -50,8 +50,8 @@ async def test_a_close_is_kept_beside_the_beats(beats: Heartbeats) -> None:
     assert await beats.due(10) == [_beat(now, now - 1000)]
 
 
-async def test_keys_of_projects_are_apart(beats: Heartbeats) -> None:
-    """The same user's name in two projects is two users."""
+async def test_keys_of_projects_are_separate(beats: Heartbeats) -> None:
+    """The same user name in two projects means two users."""
     other = b"\x09" * 16
     await beats.beat(PROJECT, USER, _now_ms(), closes=False)
     await beats.beat(other, USER, _now_ms(), closes=False)
@@ -60,14 +60,14 @@ async def test_keys_of_projects_are_apart(beats: Heartbeats) -> None:
 
 
 async def test_a_key_is_found_however_it_is_padded(beats: Heartbeats) -> None:
-    """Clients write the identity as it is; what is in Redis does not show it."""
+    """Clients send the identity unchanged; it is not readable in Redis."""
     await beats.beat(PROJECT, f" {USER} ", _now_ms(), closes=False)
 
     assert (await beats.due(10))[0].digest == digest_of_key(USER)
 
 
-async def test_what_is_forgotten_is_not_offered_again(beats: Heartbeats) -> None:
-    """A session was told of it, and that is committed."""
+async def test_an_applied_beat_is_not_offered_again(beats: Heartbeats) -> None:
+    """Its session has been updated and committed."""
     await beats.beat(PROJECT, USER, _now_ms(), closes=False)
 
     await beats.forget(await beats.due(10))
@@ -75,8 +75,8 @@ async def test_what_is_forgotten_is_not_offered_again(beats: Heartbeats) -> None
     assert await beats.due(10) == []
 
 
-async def test_a_beat_in_between_is_not_forgotten(beats: Heartbeats) -> None:
-    """The worker removes what it has told of, not what came meanwhile."""
+async def test_a_beat_that_arrives_meanwhile_is_kept(beats: Heartbeats) -> None:
+    """The worker removes what it has applied, not what came meanwhile."""
     now = _now_ms()
     await beats.beat(PROJECT, USER, now - 1000, closes=False)
     read = await beats.due(10)
@@ -87,8 +87,8 @@ async def test_a_beat_in_between_is_not_forgotten(beats: Heartbeats) -> None:
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
-    """Its session is still in the stream; asking all the time would not bring it sooner."""
+async def test_a_postponed_beat_waits(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
+    """Its session is still in the stream; polling more often would not help."""
     now = _now_ms()
     await beats.beat(PROJECT, USER, now, closes=False)
     await beats.put_off(await beats.due(10))
@@ -100,7 +100,7 @@ async def test_a_beat_that_was_put_off_waits(beats: Heartbeats, redis: Redis, ke
 
 
 async def test_the_older_a_beat_the_longer_it_waits(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
-    """Looked at a handful of times in two hours, not every minute; and never after its time is over."""
+    """It is offered a few times in two hours, not each minute, and not after it has expired."""
     due = {}
     for minutes in (0, 10, 90):
         await beats.beat(PROJECT, f"{minutes}", _now_ms() - minutes * 60_000, closes=False)
@@ -112,8 +112,8 @@ async def test_the_older_a_beat_the_longer_it_waits(beats: Heartbeats, redis: Re
     assert due == {0: 1, 10: 10, 90: 30}
 
 
-async def test_a_new_beat_is_offered_though_the_last_one_was_put_off(beats: Heartbeats) -> None:
-    """By now its session may be stored."""
+async def test_a_new_beat_is_offered_although_the_last_was_postponed(beats: Heartbeats) -> None:
+    """Its session may be stored by now."""
     now = _now_ms()
     await beats.beat(PROJECT, USER, now - 1000, closes=False)
     await beats.put_off(await beats.due(10))
@@ -123,50 +123,48 @@ async def test_a_new_beat_is_offered_though_the_last_one_was_put_off(beats: Hear
     assert await beats.due(10) == [_beat(now)]
 
 
-async def test_a_beat_that_nobody_took_in_time_is_gone(
+async def test_a_beat_that_is_not_applied_in_time_expires(
     beats: Heartbeats, redis: Redis, keys: RedisKeys
 ) -> None:
-    """It leaves nothing behind."""
+    """Nothing of it remains."""
     await beats.beat(PROJECT, USER, _now_ms() - KEPT_MS, closes=False)
 
     assert await beats.due(10) == []
     assert await redis.exists(keys.heartbeats, keys.heartbeats_due) == 0
 
 
-async def test_beats_end_by_themselves_where_no_worker_runs(
-    beats: Heartbeats, redis: Redis, keys: RedisKeys
-) -> None:
-    """All that is kept of them goes two hours after the last beat."""
+async def test_without_a_worker_beats_expire(beats: Heartbeats, redis: Redis, keys: RedisKeys) -> None:
+    """All their keys expire two hours after the last beat."""
     await beats.beat(PROJECT, USER, _now_ms(), closes=False)
 
     for key in (keys.heartbeats, keys.heartbeats_due, keys.heartbeats_of_projects):
         assert KEPT_MS - 60_000 < await redis.pttl(key) <= KEPT_MS
 
 
-async def test_a_moment_ahead_of_the_queues_clock_is_now(beats: Heartbeats) -> None:
-    """An ingest process whose clock is fast must not keep a session alive beyond its time."""
+async def test_a_time_ahead_of_the_servers_clock_counts_as_now(beats: Heartbeats) -> None:
+    """An ingest process with a fast clock must not extend a session."""
     await beats.beat(PROJECT, USER, _now_ms() + 3_600_000, closes=False)
 
     assert (await beats.due(10))[0].beaten_ms <= round(real_now().timestamp() * 1000) + 1000
 
 
 def _with_room_for(number: int, redis: Redis, keys: RedisKeys) -> Heartbeats:
-    """Heartbeats of a queue whose memory holds so many."""
+    """Heartbeats on a server with memory for this number of keys."""
     memory_bytes = number * BYTES_EACH * 10
     assert max_session_keys(memory_bytes) == number
     return Heartbeats(redis, keys, lambda: memory_bytes)
 
 
 async def _filled(beats: Heartbeats, project_id: bytes) -> int:
-    """Make up keys until one is turned away; how many were kept."""
+    """Add new keys until one is refused; return how many were kept."""
     for number in range(100):
         if not await beats.beat(project_id, f"made up {number}", _now_ms(), closes=False):
             return number
     raise AssertionError("nobody is turned away")
 
 
-async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Redis, keys: RedisKeys) -> None:
-    """Made-up keys are turned away; those that are there go on beating."""
+async def test_a_project_may_use_at_most_half_of_the_free_keys(redis: Redis, keys: RedisKeys) -> None:
+    """Further keys are refused; existing ones can still beat."""
     beats = _with_room_for(12, redis, keys)
 
     assert await _filled(beats, PROJECT) == 6
@@ -174,16 +172,16 @@ async def test_no_more_keys_of_a_project_are_kept_than_it_leaves_free(redis: Red
     assert len(await beats.due(100)) == 6
 
 
-async def test_a_project_that_makes_up_keys_turns_away_no_others(redis: Redis, keys: RedisKeys) -> None:
-    """Each leaves as much free as it takes, so there is room for one more project and again for one more."""
+async def test_a_project_that_invents_keys_does_not_displace_others(redis: Redis, keys: RedisKeys) -> None:
+    """Each leaves as much free as it takes, so there is always space for another project."""
     beats = _with_room_for(12, redis, keys)
     others = [b"an other project", b"another project!"]
 
     assert [await _filled(beats, project) for project in (PROJECT, *others)] == [6, 3, 2]
 
 
-async def test_what_is_gone_makes_room_again(redis: Redis, keys: RedisKeys) -> None:
-    """Forgotten or too old: neither counts, and nothing is left of the counting."""
+async def test_removed_beats_free_their_space(redis: Redis, keys: RedisKeys) -> None:
+    """Applied or expired, they do not count, and no counter remains."""
     beats = _with_room_for(2, redis, keys)
     await beats.beat(PROJECT, "one", _now_ms(), closes=False)
     await beats.forget(await beats.due(10))
@@ -195,10 +193,10 @@ async def test_what_is_gone_makes_room_again(redis: Redis, keys: RedisKeys) -> N
     assert await beats.beat(PROJECT, "three", _now_ms(), closes=False)
 
 
-async def test_a_key_takes_no_more_memory_than_it_is_reckoned_with(
+async def test_a_key_takes_no_more_memory_than_estimated(
     beats: Heartbeats, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Or the share of the queue's memory would be a larger one."""
+    """Otherwise heartbeats would exceed their share of the memory."""
     number = 3000
     for first in range(0, number, 100):
         posted = (beats.beat(PROJECT, f"user {first + i}", _now_ms(), closes=i % 2 == 0) for i in range(100))
@@ -218,13 +216,13 @@ async def test_a_key_takes_no_more_memory_than_it_is_reckoned_with(
         pytest.param(1, 1, id="hardly any"),
     ],
 )
-def test_keys_take_a_share_of_the_memory(memory_bytes: int, most: int) -> None:
-    """A tenth, whatever it is: far from the mark where posts are refused."""
+def test_keys_may_take_a_share_of_the_memory(memory_bytes: int, most: int) -> None:
+    """A tenth of the limit, far below the mark at which posts are refused."""
     assert max_session_keys(memory_bytes) == most
 
 
-async def test_as_many_as_asked_for_are_offered(beats: Heartbeats) -> None:
-    """The rest comes with the next question."""
+async def test_at_most_the_requested_number_is_offered(beats: Heartbeats) -> None:
+    """The next call returns the rest."""
     for number in range(5):
         await beats.beat(PROJECT, f"user {number}", _now_ms(), closes=False)
 
@@ -235,8 +233,8 @@ async def test_as_many_as_asked_for_are_offered(beats: Heartbeats) -> None:
     assert len(await beats.due(3)) == 2
 
 
-async def test_a_beat_is_told_when_the_queue_is_gone(keys: RedisKeys) -> None:
-    """In our words, so that ingest can answer 503."""
+async def test_an_unreachable_server_is_our_error(keys: RedisKeys) -> None:
+    """So that ingest can answer 503."""
     gone = Heartbeats(Redis(host="127.0.0.1", port=1), keys)
 
     with pytest.raises(BrokerUnavailable):

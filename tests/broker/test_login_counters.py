@@ -1,4 +1,4 @@
-"""Tries to log in are counted until the next quarter hour."""
+"""Attempts to log in are counted until the next quarter of an hour."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ EMAIL = "me@example.com"
 
 @pytest.fixture
 def counters(redis: Redis, keys: RedisKeys) -> LoginCounters:
-    """Nobody has tried yet."""
+    """No attempts yet."""
     return LoginCounters(redis, keys)
 
 
@@ -25,16 +25,16 @@ async def _seconds_left(redis: Redis, keys: RedisKeys) -> list[int]:
     return [await redis.ttl(name) for name in names]
 
 
-async def test_each_try_counts_for_its_address_and_its_ip(counters: LoginCounters) -> None:
-    """Each on its own."""
+async def test_each_attempt_counts_for_its_address_and_its_ip(counters: LoginCounters) -> None:
+    """Separately."""
     assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(1, 1)
     assert await counters.count(EMAIL, "192.0.2.2", NOW) == Tries(2, 1)
     assert await counters.count("you@example.com", "192.0.2.1", NOW) == Tries(1, 2)
     assert await counters.count("\udcff", "", NOW) == Tries(1, 1)
 
 
-async def test_a_success_takes_back_all_of_the_address_and_one_of_the_ip(counters: LoginCounters) -> None:
-    """A colleague's wrong tries stay counted."""
+async def test_a_success_resets_the_address_and_takes_one_from_the_ip(counters: LoginCounters) -> None:
+    """A colleague's failed attempts still count."""
     await counters.count("you@example.com", "192.0.2.1", NOW)
     await counters.count(EMAIL, "192.0.2.1", NOW)
     await counters.count(EMAIL, "192.0.2.1", NOW)
@@ -44,8 +44,8 @@ async def test_a_success_takes_back_all_of_the_address_and_one_of_the_ip(counter
     assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(1, 3)
 
 
-async def test_a_try_that_found_nothing_out_is_taken_back(counters: LoginCounters) -> None:
-    """Those before it stay counted."""
+async def test_an_attempt_that_was_not_checked_is_taken_back(counters: LoginCounters) -> None:
+    """Earlier ones still count."""
     for _ in range(2):
         await counters.count(EMAIL, "192.0.2.1", NOW)
 
@@ -54,10 +54,10 @@ async def test_a_try_that_found_nothing_out_is_taken_back(counters: LoginCounter
     assert await counters.count(EMAIL, "192.0.2.1", NOW) == Tries(2, 2)
 
 
-async def test_counters_end_with_the_quarter_hour(
+async def test_counters_expire_with_the_quarter_of_an_hour(
     counters: LoginCounters, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Also one that a success makes because the counter has just ended."""
+    """Including one that a success creates just after the old one expired."""
     await counters.count(EMAIL, "192.0.2.1", NOW)
     await counters.forgive(EMAIL, "192.0.2.2", NOW)
 
@@ -70,7 +70,7 @@ async def test_counters_end_with_the_quarter_hour(
 async def test_no_address_is_readable_in_redis(
     counters: LoginCounters, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Nor does its length matter."""
+    """Keys have the same length for any address."""
     await counters.count(EMAIL, "192.0.2.1", NOW)
     await counters.forgive("you@example.com", "192.0.2.1", NOW)
 
@@ -80,10 +80,10 @@ async def test_no_address_is_readable_in_redis(
     assert not any(b"example" in name for name in names)
 
 
-async def test_other_things_are_counted_until_the_full_hour(
+async def test_other_actions_are_counted_until_the_full_hour(
     counters: LoginCounters, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Each kind and each IP on its own."""
+    """Separately by kind and IP."""
     assert [await counters.count_in_hour("sign_up", "192.0.2.1", NOW) for _ in range(2)] == [1, 2]
     assert await counters.count_in_hour("sign_up", "192.0.2.2", NOW) == 1
     assert await counters.count_in_hour("address_check", "192.0.2.1", NOW) == 1

@@ -1,4 +1,4 @@
-"""Which database a queue belongs to: another one is told with both."""
+"""Each queue belongs to one database; a different one is reported."""
 
 import asyncpg
 import pytest
@@ -24,8 +24,8 @@ async def test_a_database_keeps_its_id(pool: asyncpg.Pool) -> None:
     assert len(first) == 36
 
 
-async def test_another_database_is_told_with_both(redis: Redis, keys: RedisKeys) -> None:
-    """In one line of each process that differs from the one before, without passwords."""
+async def test_a_different_database_is_logged_with_both(redis: Redis, keys: RedisKeys) -> None:
+    """In one line of each affected process, without passwords."""
     with capture_logs() as lines:
         for name in ("one", "one", "two"):
             await compare_database(redis, keys, name, f"postgresql://headrace:secret@h/{name}")
@@ -37,8 +37,8 @@ async def test_another_database_is_told_with_both(redis: Redis, keys: RedisKeys)
     )
 
 
-async def test_a_queue_that_is_gone_says_nothing() -> None:
-    """It is compared at the next start."""
+async def test_an_unreachable_queue_is_not_compared() -> None:
+    """The next start compares."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     with capture_logs() as lines:
         await compare_database(gone, RedisKeys(), "one", "postgresql://h/one")

@@ -1,4 +1,4 @@
-"""A post batch survives its way through the stream byte for byte, and damage is named."""
+"""A post batch passes through the stream unchanged, and damage is reported."""
 
 import sys
 
@@ -25,14 +25,14 @@ else:
     ],
 )
 def test_a_batch_comes_back_as_it_was_written(posts: tuple[Post, ...]) -> None:
-    """Bytes, ids and text are kept."""
+    """Bytes, ids and text are unchanged."""
     batch = a_batch(*posts)
 
     assert post_batch.decode(post_batch.encode(batch)) == batch
 
 
 def test_large_batches_are_compressed() -> None:
-    """The queue's memory holds several times as much."""
+    """So the queue's memory holds several times as much."""
     batch = a_batch(*(a_post(body=b'{"message":"hello world"}' * 20) for _ in range(32)))
 
     size = sum(len(value) for value in post_batch.encode(batch).values())
@@ -50,7 +50,7 @@ def test_large_batches_are_compressed() -> None:
     ],
 )
 def test_a_damaged_entry_is_unreadable_with_a_reason(damage: dict[bytes, bytes], problem: str) -> None:
-    """The worker dead-letters it instead of failing on it for ever."""
+    """The worker dead-letters it instead of failing on it forever."""
     with pytest.raises(UnreadableEntry, match=problem):
         post_batch.decode(post_batch.encode(a_batch()) | damage)
 
@@ -64,27 +64,27 @@ def test_a_cut_off_frame_is_unreadable() -> None:
 
 
 def test_an_entry_without_its_body_is_unreadable() -> None:
-    """A foreign entry in our stream stops nobody."""
+    """Foreign entries in our stream must not stop a worker."""
     with pytest.raises(UnreadableEntry):
         post_batch.decode({b"v": post_batch.FORMAT_VERSION})
 
 
-def test_an_unreadable_entry_may_still_say_how_many_posts_it_holds() -> None:
-    """They were counted as accepted, so they are counted as finished."""
+def test_an_unreadable_entry_may_still_state_its_number_of_posts() -> None:
+    """They were counted as accepted, so they must be counted as processed."""
     fields = post_batch.encode(a_batch(a_post(), a_post()))
 
     assert post_batch.post_count(fields | {b"v": b"9"}) == 2
 
 
 @pytest.mark.parametrize("count", [b"", b"-1", b"many", b"9" * 5000, "٣".encode()])
-def test_a_count_that_is_none_is_zero(count: bytes) -> None:
-    """A foreign entry stops nobody."""
+def test_an_invalid_count_is_zero(count: bytes) -> None:
+    """Foreign entries must not stop a worker."""
     assert post_batch.post_count({b"n": count}) == 0
     assert post_batch.post_count({}) == 0
 
 
-def test_an_entry_says_which_limit_its_posts_were_accepted_under() -> None:
-    """One of an older version does not."""
+def test_an_entry_states_the_limit_its_posts_were_accepted_under() -> None:
+    """One of an earlier version does not."""
     fields = post_batch.encode(a_batch(), 1_000_000)
 
     assert post_batch.body_limit_bytes(fields) == 1_000_000
@@ -92,8 +92,8 @@ def test_an_entry_says_which_limit_its_posts_were_accepted_under() -> None:
 
 
 @pytest.mark.parametrize("posts", [(a_post(),), tuple(a_post(body=b"x" * 200_000) for _ in range(9))])
-def test_an_entry_says_how_large_it_is_unpacked(posts: tuple[Post, ...]) -> None:
-    """Without being unpacked; so does one of before this version, in its frame only."""
+def test_an_entry_states_its_decompressed_size(posts: tuple[Post, ...]) -> None:
+    """Without being decompressed. For an entry of an earlier version, only its frame does."""
     fields = post_batch.encode(a_batch(*posts))
     bodies = sum(len(post.body) for post in posts)
 
@@ -105,8 +105,8 @@ def test_an_entry_says_how_large_it_is_unpacked(posts: tuple[Post, ...]) -> None
     assert len(post_batch.decode(fields).posts) == len(posts)
 
 
-def test_an_entry_that_cannot_be_unpacked_is_as_large_as_it_is() -> None:
-    """A foreign one; and one whose frame does not say counts as the largest there can be."""
+def test_an_unreadable_entry_counts_with_its_own_size() -> None:
+    """If its frame states no size, it counts as the largest possible."""
     unknown = zstd.ZstdCompressor()
     frame = unknown.compress(b"x" * 10) + unknown.flush()
 

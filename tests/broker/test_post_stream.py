@@ -1,4 +1,4 @@
-"""The streams on a real server: nothing is lost, nothing lingers, and states become our errors."""
+"""The streams on a real server: nothing is lost, nothing is left over, and server errors become ours."""
 
 from pathlib import Path
 from typing import Any
@@ -21,16 +21,16 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def stream(redis: Redis, keys: RedisKeys) -> PostStream:
-    """Two shards with their group."""
+    """Two shards with their groups."""
     made = PostStream(redis, keys, Shards(redis, keys, 2))
     await made.ensure_group()
     return made
 
 
-async def test_a_batch_is_read_once_and_gone_when_acknowledged(
+async def test_a_batch_is_read_once_and_deleted_when_acknowledged(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Acknowledged means deleted: the stream holds only what nobody has stored."""
+    """The stream holds only what is not stored yet."""
     batch = a_batch(a_post(), a_post())
     await stream.append(1, batch)
 
@@ -49,10 +49,8 @@ async def test_a_batch_is_read_once_and_gone_when_acknowledged(
     }
 
 
-async def test_what_is_appended_is_counted_in_the_same_step(
-    stream: PostStream, redis: Redis, keys: RedisKeys
-) -> None:
-    """Accounting starts where the promise starts."""
+async def test_appending_counts_in_the_same_step(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
+    """So the ledger starts where the promise starts."""
     await stream.append(0, a_batch(a_post(body=b"12345"), a_post(body=b"123")))
     await stream.append(0, a_batch(a_post(body=b"1")))
 
@@ -60,10 +58,9 @@ async def test_what_is_appended_is_counted_in_the_same_step(
     assert counts == {b"batches": b"2", b"posts": b"3", b"bytes": b"9"}
 
 
-async def test_a_restarted_server_that_forgot_the_script_is_taught_it_again(
+async def test_a_script_that_a_restarted_server_lost_is_loaded_again(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Scripts do not survive a restart; appending does."""
     await redis.script_flush()
 
     await stream.append(0, a_batch())
@@ -73,7 +70,7 @@ async def test_a_restarted_server_that_forgot_the_script_is_taught_it_again(
 
 
 async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -> None:
-    """What a killed worker had in hand goes to another, and only once its time is up."""
+    """What a killed worker was processing goes to another one, but only after a time."""
     batch = a_batch()
     await stream.append(0, batch)
     await stream.read("killed", 10, 100)
@@ -84,10 +81,10 @@ async def test_entries_of_a_silent_consumer_can_be_claimed(stream: PostStream) -
     assert [entry.unpacked().batch for entry in claimed] == [batch]
 
 
-async def test_an_entry_that_vanished_while_pending_is_no_entry(
+async def test_claiming_a_deleted_entry_gives_nothing(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Claiming after a deletion gives nothing instead of an empty batch."""
+    """Instead of an empty batch."""
     await stream.append(0, a_batch())
     entries = await stream.read("killed", 10, 100)
     await redis.xdel(keys.stream(0), entries[0].id)
@@ -96,10 +93,10 @@ async def test_an_entry_that_vanished_while_pending_is_no_entry(
     assert (await stream.backlog())[0].pending == 0
 
 
-async def test_a_foreign_entry_is_handed_on_with_its_bytes(
+async def test_a_foreign_entry_is_read_with_its_bytes(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """It can be dead-lettered, never lost."""
+    """So that it can be dead-lettered."""
     await redis.xadd(keys.stream(0), {"what": "ever"})
 
     [entry] = [each.unpacked() for each in await stream.read("worker", 10, 100)]
@@ -112,7 +109,7 @@ async def test_a_foreign_entry_is_handed_on_with_its_bytes(
 async def test_only_idle_consumers_that_hold_nothing_are_removed(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Removing one that holds entries would lose them for good."""
+    """Removing one that holds entries would lose them."""
     await stream.append(0, a_batch())
     await stream.read("holder", 1, 100)
     await stream.read("empty", 1, 1)
@@ -125,7 +122,7 @@ async def test_only_idle_consumers_that_hold_nothing_are_removed(
     assert [consumer["name"] for consumer in consumers] == [b"holder"]
 
 
-async def test_a_group_that_is_gone_is_made_again(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
+async def test_a_lost_group_is_created_again(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
     """A replaced server needs no restart of the worker."""
     await redis.delete(keys.stream(0), keys.stream(1))
     assert await stream.read("worker", 1, 1) == []
@@ -134,8 +131,8 @@ async def test_a_group_that_is_gone_is_made_again(stream: PostStream, redis: Red
     assert len(await stream.read("worker", 1, 100)) == 1
 
 
-async def test_the_backlog_tells_unread_from_in_hand(stream: PostStream) -> None:
-    """What operators watch."""
+async def test_the_backlog_separates_unread_from_pending(stream: PostStream) -> None:
+    """For operators."""
     for _ in range(3):
         await stream.append(0, a_batch())
     await stream.read("worker", 1, 100)
@@ -144,8 +141,7 @@ async def test_the_backlog_tells_unread_from_in_hand(stream: PostStream) -> None
     assert (waiting.length, waiting.lag, waiting.pending) == (3, 2, 1)
 
 
-async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None:
-    """Adapters translate at their boundary."""
+async def test_an_unreachable_server_raises_our_error() -> None:
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     keys = RedisKeys("gone:")
     stream = PostStream(gone, keys, Shards(gone, keys))
@@ -158,7 +154,7 @@ async def test_a_server_that_is_gone_is_unavailable_not_a_driver_error() -> None
 
 
 async def test_streams_are_read_in_turn(stream: PostStream) -> None:
-    """A full one does not keep the others waiting, wherever a read begins."""
+    """A full stream does not delay the others, wherever a read begins."""
     for shard in (0, 0, 0, 1):
         await stream.append(shard, a_batch())
 
@@ -167,10 +163,10 @@ async def test_streams_are_read_in_turn(stream: PostStream) -> None:
     assert sorted(shards) == [0, 0, 1]
 
 
-async def test_an_entry_that_does_not_say_how_large_it_is_counts_as_large(
+async def test_an_entry_without_a_stated_size_counts_as_large(
     stream: PostStream, redis: Redis, keys: RedisKeys
 ) -> None:
-    """Those of before this version: they are read a few at a time, not by guess."""
+    """Entries of an earlier version are therefore read a few at a time."""
     fields: dict[Any, Any] = {**post_batch.encode(a_batch())}
     del fields[b"u"]
     for _ in range(2):
@@ -179,8 +175,8 @@ async def test_an_entry_that_does_not_say_how_large_it_is_counts_as_large(
     assert len(await stream.read("worker", 10, 1, 1000)) == 1
 
 
-async def test_what_is_kept_is_not_idle(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
-    """Nor is it delivered once more; what another worker has taken over stays with that one."""
+async def test_a_kept_entry_is_not_idle(stream: PostStream, redis: Redis, keys: RedisKeys) -> None:
+    """It is not delivered again, and what another worker has claimed stays there."""
     for _ in range(2):
         await stream.append(1, a_batch())
     first, second = await stream.read("slow", 10, 1)
@@ -194,8 +190,8 @@ async def test_what_is_kept_is_not_idle(stream: PostStream, redis: Redis, keys: 
     assert (kept["consumer"], kept["times_delivered"]) == (b"slow", 1)
 
 
-async def test_a_server_without_memory_lets_workers_go_on(tmp_path: Path) -> None:
-    """What they do empties it."""
+async def test_a_full_server_lets_workers_continue(tmp_path: Path) -> None:
+    """Their commands free memory."""
     valkey = Valkey(tmp_path)
     child = await start_service(valkey)
     try:

@@ -1,4 +1,4 @@
-"""A look at the streams, which changes nothing in them."""
+"""Reading the streams without changing them."""
 
 import pytest
 from redis.asyncio import Redis
@@ -14,19 +14,19 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 async def stream(redis: Redis, keys: RedisKeys) -> PostStream:
-    """Two shards, without a stream yet."""
+    """Two shards without streams yet."""
     return PostStream(redis, keys, Shards(redis, keys, 2))
 
 
 async def seen(look: QueueLook) -> list[WaitingEntry]:
-    """Every entry."""
+    """All entries."""
     return [entry async for entry in look.entries()]
 
 
-async def test_entries_are_seen_in_order_with_what_is_before_them(
+async def test_entries_are_listed_in_order_with_the_number_before_them(
     redis: Redis, keys: RedisKeys, stream: PostStream
 ) -> None:
-    """In every shard, whether they were given out or not."""
+    """In every shard, whether delivered or not."""
     look = QueueLook(redis, keys)
     await stream.ensure_group()
     for shard in (0, 0, 0, 1):
@@ -49,8 +49,8 @@ async def test_entries_are_seen_in_order_with_what_is_before_them(
     assert len(await look.oldest()) == 2
 
 
-async def test_who_holds_an_entry_is_known(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
-    """And how often it was given out; of one that waits nobody."""
+async def test_the_consumer_of_an_entry_is_known(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
+    """And how often it was delivered. A waiting entry has no consumer."""
     look = QueueLook(redis, keys)
     await stream.append(0, a_batch(a_post()))
     (waiting,) = await seen(look)
@@ -65,8 +65,8 @@ async def test_who_holds_an_entry_is_known(redis: Redis, keys: RedisKeys, stream
     assert (delivery.consumer, delivery.deliveries) == ("worker-2", 2)
 
 
-async def test_a_look_changes_nothing(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
-    """Neither what waits nor what is in hand, nor does it make a group or a stream."""
+async def test_reading_changes_nothing(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
+    """Neither waiting nor pending entries; no group or stream is created."""
     look = QueueLook(redis, keys)
     assert await seen(look) == []
     assert await look.oldest() == []
@@ -79,10 +79,10 @@ async def test_a_look_changes_nothing(redis: Redis, keys: RedisKeys, stream: Pos
     assert await redis.xinfo_groups(keys.stream(0)) == []
 
 
-async def test_many_entries_are_read_in_parts(
+async def test_many_entries_are_read_in_chunks(
     redis: Redis, keys: RedisKeys, stream: PostStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the weight of the largest so far; none is left out."""
+    """Sized by the largest entry so far; none is left out."""
     monkeypatch.setattr("collector.broker.queue_look._PAGE_BYTES", 2000)
     for number in range(30):
         await stream.append(0, a_batch(a_post(body=b'{"message":"%d"}' % number * (1 + number % 7))))
@@ -93,8 +93,8 @@ async def test_many_entries_are_read_in_parts(
     assert len({entry.id for entry in entries}) == 30
 
 
-async def test_an_entry_that_cannot_be_read_is_seen_without_its_posts(redis: Redis, keys: RedisKeys) -> None:
-    """It may be of a later version."""
+async def test_an_unreadable_entry_is_listed_without_its_posts(redis: Redis, keys: RedisKeys) -> None:
+    """It may come from a later version."""
     await redis.xadd(keys.stream(0), {b"v": b"99", b"b": b"?"})
 
     (entry,) = await seen(QueueLook(redis, keys))

@@ -1,4 +1,4 @@
-"""Requests are counted until the next quarter hour, by all processes together."""
+"""Requests are counted until the next quarter of an hour, over all processes."""
 
 import pytest
 from redis.asyncio import Redis
@@ -14,16 +14,15 @@ NOW = 900 * 2_000_000 + 840
 """A minute before a quarter hour."""
 
 
-async def test_each_counts_for_itself_in_all_processes(redis: Redis, keys: RedisKeys) -> None:
-    """What another process has counted counts, too."""
+async def test_each_caller_is_counted_over_all_processes(redis: Redis, keys: RedisKeys) -> None:
     here, there = RequestCounters(redis, keys), RequestCounters(redis, keys)
 
     assert [await here.count("ip:192.0.2.1", NOW), await there.count("ip:192.0.2.1", NOW)] == [1, 2]
     assert await here.count("ip:192.0.2.2", NOW) == 1
 
 
-async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, keys: RedisKeys) -> None:
-    """Of several at once, in the same quarter hour."""
+async def test_counts_can_be_read_without_counting(redis: Redis, keys: RedisKeys) -> None:
+    """For several callers in the same quarter of an hour."""
     counters = RequestCounters(redis, keys)
     for _ in range(3):
         await counters.count("organization:1", NOW)
@@ -33,8 +32,8 @@ async def test_what_somebody_has_made_is_read_without_counting(redis: Redis, key
     assert await counters.counted(["organization:1"], NOW + 60) == [0]
 
 
-async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: RedisKeys) -> None:
-    """And nothing of the old one stays for ever."""
+async def test_a_new_quarter_of_an_hour_begins_at_zero(redis: Redis, keys: RedisKeys) -> None:
+    """And the keys of the old one expire."""
     counters = RequestCounters(redis, keys)
     await counters.count("user:1", NOW)
 
@@ -43,8 +42,8 @@ async def test_a_new_quarter_hour_begins_at_nothing(redis: Redis, keys: RedisKey
     assert sorted(-(-life // 60) for life in lives) == [1, 15]
 
 
-async def test_a_counter_out_of_reach_is_told(keys: RedisKeys) -> None:
-    """Whoever asks decides what that means."""
+async def test_an_unreachable_counter_raises(keys: RedisKeys) -> None:
+    """The caller decides what that means."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     try:
         with pytest.raises(BrokerUnavailable):

@@ -25,7 +25,6 @@ async def _followed(redis: Redis, keys: RedisKeys, setting: int | None = None) -
 
 
 async def test_the_first_process_stores_its_setting(redis: Redis, keys: RedisKeys) -> None:
-    """Whichever it is."""
     shards = await _followed(redis, keys, 4)
 
     assert (shards.number, shards.in_use) == (4, [0, 1, 2, 3])
@@ -33,7 +32,7 @@ async def test_the_first_process_stores_its_setting(redis: Redis, keys: RedisKey
 
 
 async def test_later_settings_are_only_compared(redis: Redis, keys: RedisKeys) -> None:
-    """One line names both values and what changes the stored one; the stored one counts."""
+    """One line names both values and how to change the stored one, which applies."""
     await _followed(redis, keys, 1)
     with capture_logs() as lines:
         shards = await _followed(redis, keys, 4)
@@ -46,8 +45,8 @@ async def test_later_settings_are_only_compared(redis: Redis, keys: RedisKeys) -
     )
 
 
-async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: RedisKeys) -> None:
-    """It has no opinion that could differ."""
+async def test_a_process_without_the_setting_logs_nothing(redis: Redis, keys: RedisKeys) -> None:
+    """There is nothing that could differ."""
     await _followed(redis, keys, 4)
     with capture_logs() as lines:
         shards = await _followed(redis, keys)
@@ -56,7 +55,7 @@ async def test_a_process_without_the_setting_says_nothing(redis: Redis, keys: Re
     assert not [line for line in lines if line["log_level"] == "warning"]
 
 
-async def test_a_raised_number_has_its_consumer_groups_before_anybody_follows(
+async def test_consumer_groups_exist_before_a_raised_number_is_followed(
     redis: Redis, keys: RedisKeys
 ) -> None:
     """An entry in a stream without a group could not be read while the queue is full."""
@@ -70,10 +69,9 @@ async def test_a_raised_number_has_its_consumer_groups_before_anybody_follows(
     assert shards.in_use == [0, 1, 2]
 
 
-async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(
+async def test_streams_above_a_lowered_number_are_read_until_they_are_empty(
     redis: Redis, keys: RedisKeys
 ) -> None:
-    """What stands above it is still read."""
     shards = await _followed(redis, keys, 3)
     stream = PostStream(redis, keys, shards)
     await stream.append(2, a_batch())
@@ -92,7 +90,7 @@ async def test_a_lowered_number_leaves_streams_only_when_they_are_empty(
 
 
 async def test_an_entry_above_the_number_is_found(redis: Redis, keys: RedisKeys) -> None:
-    """Of an ingest that has not followed yet, or of an older version; also where the group is missing."""
+    """Of an ingest process that has not followed yet, or of an earlier version, even without a group."""
     shards = await _followed(redis, keys, 1)
     stream = PostStream(redis, keys, shards)
     await stream.append(255, a_batch())
@@ -104,7 +102,7 @@ async def test_an_entry_above_the_number_is_found(redis: Redis, keys: RedisKeys)
 
 
 async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis, keys: RedisKeys) -> None:
-    """Not the setting of a process that happens to look first."""
+    """Not the setting of whichever process looks first."""
     shards = await _followed(redis, keys, 1)
     await set_shards(redis, keys, 2)
     await shards.follow()
@@ -116,10 +114,10 @@ async def test_a_replaced_server_gets_the_number_that_was_followed(redis: Redis,
 
 
 @pytest.mark.parametrize("stored", ["0", "257", "many", ""])
-async def test_what_is_no_number_of_shards_is_not_followed(
+async def test_an_invalid_number_of_shards_is_not_followed(
     redis: Redis, keys: RedisKeys, stored: str
 ) -> None:
-    """Somebody wrote it by hand."""
+    """It was written by hand."""
     shards = await _followed(redis, keys, 2)
     await redis.hset(keys.settings, "shards", stored)
 
@@ -142,7 +140,7 @@ async def _full(url: str) -> AsyncIterator[None]:
 async def test_a_full_queue_keeps_its_number_and_is_emptied(
     redis: Redis, keys: RedisKeys, redis_url: str
 ) -> None:
-    """A worker that starts then reads what has a group; a new stream waits for room."""
+    """A worker that starts then reads the streams with a group; a new stream waits for memory."""
     old = await _followed(redis, keys, 2)
     await PostStream(redis, keys, old).append(1, a_batch())
     await PostStream(redis, keys, old).append(7, a_batch())
@@ -164,10 +162,10 @@ async def test_a_full_queue_keeps_its_number_and_is_emptied(
     assert starting.in_use == [0, 1, 2, 3, 7]
 
 
-async def test_a_worker_reads_a_full_queue_of_before_the_number_was_stored(
+async def test_a_worker_reads_a_full_queue_without_a_stored_number(
     redis: Redis, keys: RedisKeys, redis_url: str
 ) -> None:
-    """An update in the worst moment: nothing can be written, and the old streams must be emptied."""
+    """After an upgrade with a full queue nothing can be written, and the old streams must be drained."""
     await redis.xgroup_create(keys.stream(3), GROUP, id="0", mkstream=True)
     shards = Shards(redis, keys, 1)
     stream = PostStream(redis, keys, shards)
@@ -179,8 +177,8 @@ async def test_a_worker_reads_a_full_queue_of_before_the_number_was_stored(
         assert [entry.shard for entry in await stream.read("worker", 10, 1)] == [3]
 
 
-async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: RedisKeys) -> None:
-    """Entries of all streams, those above the number too, and what was ever appended."""
+async def test_the_load_counts_the_streams_in_use(redis: Redis, keys: RedisKeys) -> None:
+    """Entries of all streams, those above the number too, and all entries ever appended."""
     shards = await _followed(redis, keys, 2)
     stream = PostStream(redis, keys, shards)
     for _ in range(3):
@@ -194,8 +192,8 @@ async def test_the_queue_load_counts_what_is_in_use(redis: Redis, keys: RedisKey
     assert (load.entries, load.added, load.drained) == (2, 3, 1)
 
 
-async def test_a_server_that_is_gone_is_broker_unavailable() -> None:
-    """And the number stays one that every installation has."""
+async def test_an_unreachable_server_is_broker_unavailable() -> None:
+    """The number stays a valid one."""
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     shards = Shards(gone, RedisKeys("gone:"), 4)
 

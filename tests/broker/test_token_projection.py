@@ -1,4 +1,4 @@
-"""The projection on a real server: the sweep repairs, and never brings a revoked token back."""
+"""The projection on a real server: the sweep repairs it and never restores a revoked token."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ def _whole() -> Projection:
 
 
 async def test_a_sweep_makes_it_equal_to_postgres_and_fresh(projection: TokenProjection) -> None:
-    """Whatever was missing is there, whatever is gone is removed."""
+    """Missing entries are added, superfluous ones removed."""
     assert await projection.swept_seconds_ago() is None
     await projection.put_token("stale" * 4 + "1234", a_token_entry())
 
@@ -51,7 +51,7 @@ async def test_a_sweep_makes_it_equal_to_postgres_and_fresh(projection: TokenPro
 
 
 async def test_a_token_revoked_during_a_sweep_stays_revoked(projection: TokenProjection) -> None:
-    """The sweep read Postgres before the revocation; what it read must not be written."""
+    """The sweep read Postgres before the revocation and must not write that state."""
     await projection.put_token(LOOKUP, a_token_entry())
     loads = 0
 
@@ -70,7 +70,7 @@ async def test_a_token_revoked_during_a_sweep_stays_revoked(projection: TokenPro
 
 
 async def test_a_token_that_never_reached_redis_stays_revoked_too(projection: TokenProjection) -> None:
-    """A sweep that read it from Postgres before its revocation must not add it after."""
+    """A sweep that read it from Postgres before its revocation must not add it afterwards."""
 
     async def empty() -> Projection:
         return Projection()
@@ -105,7 +105,7 @@ async def test_a_sweep_that_is_always_overtaken_gives_up(projection: TokenProjec
 
 
 async def test_every_change_is_announced(projection: TokenProjection) -> None:
-    """Caches in other processes forget at once; in between there are signs of life."""
+    """So that caches in other processes evict it immediately. In between, heartbeats are sent."""
     heard: list[Eviction | None] = []
 
     async def follow() -> None:
@@ -135,7 +135,7 @@ async def test_every_change_is_announced(projection: TokenProjection) -> None:
 
 
 async def test_a_sweep_with_many_changes_is_announced_as_one(projection: TokenProjection) -> None:
-    """A first sweep of a hundred thousand tokens must not flood the channel."""
+    """The first sweep of a hundred thousand tokens must not flood the channel."""
     heard: list[Eviction | None] = []
 
     async def follow() -> None:

@@ -1,4 +1,4 @@
-"""Connections kept for writes: used again and again, replaced when dead, never with another's reply."""
+"""Connections for writes: reused, replaced when dead, and never carrying another write's reply."""
 
 import asyncio
 
@@ -14,20 +14,18 @@ pytestmark = pytest.mark.integration
 
 
 async def connections(redis: Redis, name: str) -> int:
-    """How many the server has under that name."""
+    """The number of connections that the server has under that name."""
     return sum(client["name"] == name for client in await redis.client_list())
 
 
 @pytest.fixture
 async def writer(redis_url: str) -> Redis:
-    """A client with a short time-out."""
+    """A client with a short timeout."""
     return connect(redis_url, socket_timeout_seconds=0.2)
 
 
-async def test_one_connection_serves_writes_that_follow_one_another(
-    redis: Redis, writer: Redis, key_prefix: str
-) -> None:
-    """As many are held as there were writes at once; closing the client closes them."""
+async def test_sequential_writes_share_one_connection(redis: Redis, writer: Redis, key_prefix: str) -> None:
+    """As many are kept as there were concurrent writes. Closing the client closes them."""
     writes = WriteConnections(writer)
     await writes.run("CLIENT", "SETNAME", key_prefix)
 
@@ -47,7 +45,7 @@ async def test_one_connection_serves_writes_that_follow_one_another(
 async def test_a_write_on_a_dead_connection_fails_and_its_repeat_does_not(
     redis: Redis, writer: Redis
 ) -> None:
-    """The server may have closed it long ago; whoever wrote repeats it."""
+    """The server may have closed it long ago; the caller repeats the write."""
     writes = WriteConnections(writer)
     number = await writes.run("CLIENT", "ID")
     await redis.client_kill_filter(_id=number)
@@ -59,10 +57,10 @@ async def test_a_write_on_a_dead_connection_fails_and_its_repeat_does_not(
     await writer.aclose()
 
 
-async def test_a_reply_that_came_too_late_is_nobody_elses(
+async def test_a_late_reply_is_not_read_by_another_write(
     redis: Redis, writer: Redis, key_prefix: str
 ) -> None:
-    """The write fails within the time-out; the next one has a connection without that reply."""
+    """The write fails within the timeout, and the next one uses another connection."""
     writes = WriteConnections(writer)
 
     with pytest.raises(TimeoutError):
@@ -73,8 +71,8 @@ async def test_a_reply_that_came_too_late_is_nobody_elses(
     await writer.aclose()
 
 
-async def test_an_error_of_the_server_leaves_the_connection_in_use(writer: Redis) -> None:
-    """The reply was read: nothing is wrong with the connection."""
+async def test_a_server_error_keeps_the_connection(writer: Redis) -> None:
+    """The reply was read, so the connection is fine."""
     writes = WriteConnections(writer)
     number = await writes.run("CLIENT", "ID")
 

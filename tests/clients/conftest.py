@@ -1,4 +1,4 @@
-"""The collector that the clients talk to, and Node with what npm installs, or a reason to skip."""
+"""A collector for the clients, and Node with the packages from npm, or a reason to skip."""
 
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from tests.end_to_end.running import RunningUp, started_up
 
 @pytest.fixture(scope="session")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """One collector for all of these tests; at the end the audit must add up."""
+    """One collector for all of these tests; at the end the audit must balance."""
     async with started_up(tmp_path_factory.mktemp("clients") / "data") as up:
         await up.until_ready()
         yield up
@@ -44,14 +44,14 @@ def reader(api: aiohttp.ClientSession) -> Reader:
 
 @pytest.fixture
 async def relay(up: RunningUp) -> AsyncIterator[Relay]:
-    """What stands between a client and the collector."""
+    """A relay between a client and the collector."""
     async with relaying(up.ready.url) as relay:
         yield relay
 
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    """Node, with the clients; without them the test is skipped, in CI it fails."""
+    """Node with the clients. Without it the test is skipped; in CI it fails."""
     found = found_node() if INSTALLED.exists() else None
     if found is not None:
         return found
@@ -75,6 +75,6 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 async def client(starter: Starter) -> AsyncIterator[JsClient]:
-    """A client of either kind, with the configuration that it comes with."""
+    """A client of either kind, with its default configuration."""
     async with starter.started() as client:
         yield client

@@ -20,7 +20,7 @@ AGENTS: Final = {
     NEW: {"ip_address": "127.0.0.1", "user_agent": "exceptionless-js", "version": "3.2.1"},
     OLD: {"ip_address": "127.0.0.1"},
 }
-"""What is stored of who they are. The older one says its name only where it asks for settings."""
+"""What is stored about the client. The older one sends its name only when it asks for settings."""
 
 _ANSWER_SECONDS: Final = 20.0
 _SENT_SECONDS: Final = 30.0

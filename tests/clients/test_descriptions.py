@@ -1,4 +1,4 @@
-"""What users say of an event: it is there as soon as both are, whichever came first."""
+"""Users' descriptions of events: each is merged into its event, whichever of the two came first."""
 
 import json
 
@@ -41,7 +41,7 @@ async def test_a_description_by_reference(
 
 
 async def test_a_description_with_data(up: RunningUp, reader: Reader) -> None:
-    """It is there as soon as its event and it are, whichever came first."""
+    """It is merged once both are there, whichever came first."""
     own = new_reference_id()
     described = {"email_address": "jane@example.org", "description": "It was slow.", "data": {"Plan": "gold"}}
     body = json.dumps(described).encode()

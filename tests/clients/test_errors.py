@@ -1,4 +1,4 @@
-"""Errors with their stacks: what each client makes of one is what is stored, and what it is stacked by."""
+"""Errors with their stack traces: what is stored of each client's errors, and how they are stacked."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -96,7 +96,7 @@ ENVIRONMENT: Final = {
 
 
 async def test_a_thrown_error(client: JsClient, reader: Reader, kind: str) -> None:
-    """With its frames, and what its thrower attached to it."""
+    """With its frames and the properties attached to it."""
     own = new_reference_id()
     members = {"code": "E_PRICE", "order": {"id": 7}, "ErrorCode": 12}
     thrown = {"thrown": {"type": "TypeError", "message": "no price", "members": members}}
@@ -113,10 +113,10 @@ async def test_a_thrown_error(client: JsClient, reader: Reader, kind: str) -> No
     assert written(await reader.event(own)) == expected
 
 
-async def test_errors_that_are_the_same_are_sent_once_with_their_number(
+async def test_equal_errors_are_sent_once_with_their_number(
     node: Node, relay: Relay, up: RunningUp, reader: Reader, tmp_path: Path
 ) -> None:
-    """The second and third wait until the client ends; they are one event that counts 2."""
+    """The second and third wait until the client ends and become one event with the count 2."""
     thrown = {"thrown": {"type": "Error", "message": "again and again", "members": {}}}
     async with Starter(node, NEW, relay, up.ready.client_token, tmp_path).started() as client:
         for number in range(3):
@@ -131,7 +131,7 @@ async def test_errors_that_are_the_same_are_sent_once_with_their_number(
 
 
 async def test_an_error_with_a_chain_of_inner_errors(up: RunningUp, reader: Reader) -> None:
-    """Over 4096 characters: compressed and in chunks. Its data names what it is stacked by."""
+    """Over 4096 characters: compressed and in chunks. Its data names the target that it is stacked by."""
     own = new_reference_id()
     sent = net_client.event(
         type="error", reference_id=own, data={"@error": ERROR, "@environment": ENVIRONMENT}

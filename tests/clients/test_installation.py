@@ -1,4 +1,4 @@
-"""The clients are the published ones, to the byte, from whichever registry npm and pip are set up for."""
+"""The clients are exactly the published ones, whichever registry npm and pip use."""
 
 import re
 from pathlib import Path
@@ -17,12 +17,12 @@ PACKAGES: Final[dict[str, dict[str, Any]]] = msgspec.json.decode(LOCK.read_bytes
     "lock", [LOCK, HERE.parents[1] / "requirements" / "node.txt"], ids=lambda path: path.name
 )
 def test_no_lock_file_names_a_host(lock: Path) -> None:
-    """A registry is a matter of the machine."""
+    """The registry depends on the machine."""
     assert not re.search(r"://|resolved|index-url", lock.read_text())
 
 
 def test_every_package_is_pinned_by_its_hash() -> None:
-    """Whatever a registry answers, it is this or nothing."""
+    """So a registry cannot deliver anything else."""
     installed = {name: package for name, package in PACKAGES.items() if name}
 
     assert all(package["integrity"].startswith("sha512-") for package in installed.values())

@@ -1,4 +1,4 @@
-"""Both official JavaScript clients, unmodified: what they send is what is read back."""
+"""Both official JavaScript clients, unmodified: events are read back as they were sent."""
 
 import base64
 from typing import Any, Final
@@ -57,7 +57,6 @@ FIREFOX: Final = {
 
 
 async def test_a_log_of_each_level(client: JsClient, reader: Reader, kind: str) -> None:
-    """It is stored with its source, its message and its level."""
     own = new_reference_id()
     for level in LEVELS:
         await client.submit(
@@ -83,7 +82,7 @@ async def test_the_use_of_a_feature(client: JsClient, reader: Reader, kind: str)
 
 
 async def test_something_that_was_not_found(client: JsClient, reader: Reader, kind: str) -> None:
-    """Its place is the source; where the program runs does not matter and is left out."""
+    """The path is the source; the location of the program is left out."""
     own = new_reference_id()
     await client.submit(["createNotFound", "/no/such/page"], ["setReferenceId", own])
 
@@ -95,7 +94,7 @@ async def test_something_that_was_not_found(client: JsClient, reader: Reader, ki
 
 
 async def test_the_request_that_a_program_answered(client: JsClient, reader: Reader, kind: str) -> None:
-    """As the client took it from its framework; which browser sent it is found out."""
+    """As the client took it from the web framework; the browser is recognized."""
     own = new_reference_id()
     with_request = {
         NEW: ["setContextProperty", "@request", REQUEST],
@@ -112,7 +111,7 @@ async def test_the_request_that_a_program_answered(client: JsClient, reader: Rea
 
 
 async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reader, kind: str) -> None:
-    """Equal tags are kept once; what no text can hold has U+FFFD in its place."""
+    """Equal tags are stored once; characters that cannot be stored become U+FFFD."""
     own = new_reference_id()
     await client.submit(*FULL, ["setReferenceId", own])
 
@@ -128,7 +127,7 @@ async def test_everything_that_an_event_can_hold(client: JsClient, reader: Reade
 async def test_what_the_configuration_adds_to_every_event(
     starter: Starter, reader: Reader, kind: str
 ) -> None:
-    """The version of the program and who uses it."""
+    """The version of the program and the user."""
     own = new_reference_id()
     user = ["setUserIdentity", "4711", "Jane"]
     async with starter.started(user) as client:
@@ -143,7 +142,7 @@ async def test_what_the_configuration_adds_to_every_event(
 
 
 async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader: Reader, kind: str) -> None:
-    """In posts of 50 each; a client keeps 250 at most. Every one is found, as it was written."""
+    """In posts of 50; a client queues 250 at most. All are found as they were sent."""
     own = new_reference_id()
     async with starter.started() as client:
         for half in (0, 250):
@@ -162,7 +161,7 @@ async def test_five_hundred_queued_events(starter: Starter, relay: Relay, reader
 async def test_a_post_that_is_too_large_is_sent_again_in_smaller_ones(
     client: JsClient, relay: Relay, reader: Reader, kind: str
 ) -> None:
-    """The answer is 413 with a body that the client can read, until its batches are small enough."""
+    """The client can read the 413 and sends smaller batches until they fit."""
     own = new_reference_id()
     for number in range(50):
         await client.submit(
@@ -179,10 +178,10 @@ async def test_a_post_that_is_too_large_is_sent_again_in_smaller_ones(
     assert [exchange.status for exchange in posts] == [413] * 3 + [202] * 4
 
 
-async def test_what_is_queued_at_the_end_is_sent_on_the_way_out(
+async def test_events_that_are_queued_at_exit_are_sent(
     starter: Starter, relay: Relay, reader: Reader
 ) -> None:
-    """The newer client before it ends, the older one by a process of its own."""
+    """The newer client sends them before it exits, the older one from a separate process."""
     own = new_reference_id()
     async with starter.started() as client:
         await client.submit(["createLog", "the last words"], ["setReferenceId", own])
@@ -193,7 +192,7 @@ async def test_what_is_queued_at_the_end_is_sent_on_the_way_out(
 
 
 async def test_an_address_that_ends_in_a_slash(starter: Starter, relay: Relay, reader: Reader) -> None:
-    """Both clients then double it."""
+    """Both clients then send a double slash."""
     own = new_reference_id()
     async with starter.started(path="/") as client:
         await client.submit(["createLog", "hello"], ["setReferenceId", own])
@@ -204,10 +203,10 @@ async def test_an_address_that_ends_in_a_slash(starter: Starter, relay: Relay, r
     assert (await reader.event(own))["message"] == "hello"
 
 
-async def test_how_each_client_says_who_it_is(
+async def test_how_each_client_authenticates(
     client: JsClient, relay: Relay, kind: str, starter: Starter
 ) -> None:
-    """A bearer, or Basic with an absolute target and no name of its own."""
+    """With a bearer token, or with Basic, an absolute target and no user agent."""
     await client.submit(["createLog", "hello"])
     await client.send(1)
 

@@ -1,4 +1,4 @@
-"""What a third party's Python client sends, imitated: one object per post, with unknown members."""
+"""An imitation of a third party's Python client: one object per post, with unknown members."""
 
 import json
 
@@ -26,7 +26,7 @@ def headers(up: RunningUp) -> dict[str, str]:
 
 
 async def test_the_key_is_checked_by_asking_for_the_settings(up: RunningUp, headers: dict[str, str]) -> None:
-    """Exactly 200, however often: the client knows no version."""
+    """The answer is always 200, because the client sends no version."""
     async with aiohttp.ClientSession(up.ready.url) as session:
         for _ in range(2):
             async with session.get("/api/v2/projects/config", headers=headers) as response:
@@ -34,12 +34,10 @@ async def test_the_key_is_checked_by_asking_for_the_settings(up: RunningUp, head
                 assert (await response.json()).keys() == {"version", "settings"}
 
 
-async def test_members_beside_the_type_are_data(
-    up: RunningUp, headers: dict[str, str], reader: Reader
-) -> None:
-    """So is a stack that is only a text: nothing of the post is refused or lost.
+async def test_unknown_members_become_data(up: RunningUp, headers: dict[str, str], reader: Reader) -> None:
+    """Including a stack that is a text: nothing of the post is refused or lost.
 
-    The client gives no reference id; this one is the test's, to find the event.
+    The client sends no reference id; the test adds one to find the event.
     """
     own = new_reference_id()
     root = {

@@ -1,4 +1,4 @@
-"""The `logging.Handler` of the documentation, as it stands there, in a separate program."""
+"""The `logging.Handler` in the documentation, copied into a separate program."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ CLIENTS: Final = (Path(__file__).parents[2] / "docs" / "clients.md").read_text()
 
 
 def handler_and_use(url: str, token: str) -> str:
-    """The two blocks, with an address and a token in their places."""
+    """The two code blocks with an address and a token filled in."""
     section = CLIENTS.partition("## Python's `logging`")[2].partition("\n## ")[0]
     handler, use = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
     return str(handler + use.replace("https://events.example.org", url).replace("TOKEN", token))
@@ -35,8 +35,8 @@ async def run(program: str) -> tuple[int | None, str]:
     return process.returncode, errors.decode()
 
 
-async def test_what_is_logged_is_stored_when_the_program_has_ended(up: RunningUp, reader: Reader) -> None:
-    """Its level, its logger, and of an error its type and its trace."""
+async def test_log_records_are_stored_when_the_program_has_ended(up: RunningUp, reader: Reader) -> None:
+    """With level and logger, and for an error its type and trace."""
     name = new_reference_id()
     program = handler_and_use(up.ready.url, up.ready.client_token).replace("pay", name)
     program += f"logging.getLogger('{name}').warning('%s of %s', 1, 2)\n"
@@ -53,8 +53,8 @@ async def test_what_is_logged_is_stored_when_the_program_has_ended(up: RunningUp
     assert error["stack_trace"].startswith("Traceback (most recent call last):")
 
 
-async def test_a_collector_that_is_not_there_stops_nothing() -> None:
-    """Records are dropped where a thousand wait, and the end of the program is ten seconds late at most."""
+async def test_an_unreachable_collector_does_not_stop_the_program() -> None:
+    """Records beyond a thousand are dropped, and the program ends at most ten seconds late."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}"
@@ -67,7 +67,7 @@ async def test_a_collector_that_is_not_there_stops_nothing() -> None:
 
 
 async def test_a_refusal_is_not_repeated(up: RunningUp) -> None:
-    """An unknown token is always 401: the program ends soon."""
+    """An unknown token is always 401, so the program ends soon."""
     started = time.monotonic()
     assert await run(handler_and_use(up.ready.url, "x" * 40)) == (0, "")
     assert time.monotonic() - started < 9

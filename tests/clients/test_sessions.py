@@ -1,4 +1,4 @@
-"""Sessions, as each client keeps them: they begin, are alive and end, and their events name them."""
+"""Sessions of each client: they start, stay alive and end, and their events refer to them."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def heartbeats(relay: Relay, count: int) -> list[Exchange]:
-    """Wait for this many answered heartbeats."""
+    """Wait for this number of answered heartbeats."""
     await until(lambda: len(relay.exchanges(HEARTBEAT)) >= count, 20, f"{count} answered heartbeats")
     return relay.exchanges(HEARTBEAT)
 
 
 async def end_session(client: JsClient, relay: Relay, *name: str) -> None:
-    """Say that it is alive, and that it has ended."""
+    """Send a heartbeat, then the end of the session."""
     await client.call("submitSessionHeartbeat", *name)
     await heartbeats(relay, 1)
     await client.call("submitSessionEnd", *name)
@@ -36,10 +36,10 @@ async def end_session(client: JsClient, relay: Relay, *name: str) -> None:
     assert [(exchange.status, exchange.answer.body) for exchange in exchanges] == [(200, b"")] * 2
 
 
-async def test_sessions_begin_are_alive_and_end(
+async def test_sessions_start_stay_alive_and_end(
     node: Node, up: RunningUp, reader: Reader, tmp_path: Path
 ) -> None:
-    """Several together, because ends are written only every few seconds."""
+    """Several in one test, because ends are written only every few seconds."""
 
     async def lives(session: Callable[[Starter, Reader], Awaitable[None]], kind: str) -> None:
         directory = tmp_path / f"{session.__name__}-{kind}"
@@ -54,7 +54,7 @@ async def test_sessions_begin_are_alive_and_end(
 
 
 async def session_with_an_id(starter: Starter, reader: Reader) -> None:
-    """The client names it: its start by a reference id, its events by a reference to that."""
+    """The client names the session: its start has a reference id, and its events refer to that."""
     own = new_reference_id()
     async with starter.started(["useSessions", True, 60_000, True]) as client:
         await client.submit(["createLog", "within it"], ["setReferenceId", own])
@@ -76,7 +76,7 @@ async def session_with_an_id(starter: Starter, reader: Reader) -> None:
 
 
 async def session_of_a_user(starter: Starter, reader: Reader) -> None:
-    """A start is made where the client sent none. A heartbeat's name is not encoded, whatever is in it."""
+    """The start is derived if the client sent none. A heartbeat's id is not encoded, whatever it contains."""
     own = new_reference_id()
     identity = f"jane+{own}&co@example.org"
     async with starter.started(["setUserIdentity", identity, "Jane"]) as client:
@@ -95,7 +95,7 @@ async def session_of_a_user(starter: Starter, reader: Reader) -> None:
 
 @pytest.mark.parametrize("close", ["True", "False"])
 async def test_a_heartbeat_of_the_net_client(up: RunningUp, close: str) -> None:
-    """The id is a person's e-mail address, not encoded, and the words are those of .NET."""
+    """The id is an e-mail address, not encoded, and the parameters are spelled as .NET does."""
     line = f"GET /api/v2/events/session/heartbeat?id=jane@example.org&close={close} HTTP/1.1"
 
     [answer] = await answers_to(up.ready.url, request_of(line, *net_client.headers(up)))

@@ -1,4 +1,4 @@
-"""Settings reach a client, and change what it sends."""
+"""Settings reach the clients and change what they send."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,14 +24,14 @@ class Settings:
         self._url = f"/api/v2/projects/{project_id}/config"
 
     async def version(self) -> int:
-        """Which version is in force."""
+        """The version in force."""
         async with self._api.get(self._url) as response:
             assert response.status == 200
             return int((await response.json())["version"])
 
     @asynccontextmanager
     async def with_one_more(self, key: str, value: str) -> AsyncIterator[int]:
-        """A setting inside the block, and the version that has it."""
+        """Add a setting inside the block; yields its version."""
         async with self._api.post(self._url, params={"key": key}, json={"value": value}) as response:
             assert response.status == 200
         try:
@@ -43,12 +43,12 @@ class Settings:
 
 @pytest.fixture
 def settings(api: aiohttp.ClientSession, up: RunningUp) -> Settings:
-    """Those of the project that all clients post to."""
+    """The settings of the project that all clients post to."""
     return Settings(api, up.ready.project_id)
 
 
 async def learned(client: JsClient, version: int) -> None:
-    """Post until the client has asked for that version: the answer to a post names the one in force."""
+    """Post until the client has asked for that version: answers to posts name the one in force."""
 
     async def has_learned() -> bool:
         await client.submit(["createLog", "an occasion"])
@@ -61,7 +61,7 @@ async def learned(client: JsClient, version: int) -> None:
 async def test_a_client_asks_for_the_settings_when_a_post_is_answered(
     client: JsClient, relay: Relay, settings: Settings
 ) -> None:
-    """It begins with version 0 and knows the one in force after its first post; the next one asks no more."""
+    """It starts with version 0, has the current one after its first post, and does not ask again."""
     await learned(client, await settings.version())
     posts = len(relay.exchanges(EVENTS))
     await client.submit(["createLog", "one more"])
@@ -97,7 +97,7 @@ async def test_a_minimum_level_keeps_lesser_logs_in_the_client(
 
 
 async def test_an_excluded_feature_is_not_sent(client: JsClient, settings: Settings) -> None:
-    """A usage of it is dropped by the client, one of another feature is not."""
+    """Other features are."""
     async with settings.with_one_more("@@usage:Secret", "false") as version:
         await learned(client, version)
 
@@ -108,7 +108,7 @@ async def test_an_excluded_feature_is_not_sent(client: JsClient, settings: Setti
 async def test_excluded_data_does_not_leave_the_client(
     client: JsClient, settings: Settings, reader: Reader
 ) -> None:
-    """It is taken out wherever it is, and what is around it stays."""
+    """It is removed at every depth; everything else stays."""
     own = new_reference_id()
     async with settings.with_one_more("@@DataExclusions", "*password*,cardNumber") as version:
         await learned(client, version)
@@ -124,7 +124,7 @@ async def test_excluded_data_does_not_leave_the_client(
 
 
 async def test_settings_outlive_the_client(starter: Starter, settings: Settings) -> None:
-    """The newer one keeps them on disk and asks only for what changed; the older one starts over."""
+    """The newer client keeps them on disk and asks only for changes; the older one starts over."""
     async with starter.started() as client:
         await learned(client, await settings.version())
         kept = await client.settings()
@@ -137,7 +137,7 @@ async def test_settings_outlive_the_client(starter: Starter, settings: Settings)
 async def test_excluded_data_of_any_client_is_left_out_by_the_worker(
     up: RunningUp, settings: Settings, reader: Reader
 ) -> None:
-    """Whether or not the client knows of the setting by then."""
+    """Whether or not the client has the setting yet."""
     sent = net_client.event(
         message="an order", reference_id=new_reference_id(), data={"cardNumber": "4111", "order": {"id": 7}}
     )

@@ -18,7 +18,7 @@ from tests.support.fakes import FakePostSink
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A sink, a look at what was written to it, and one whose server is gone."""
+    """A sink, a function that reads what was written, and a sink whose server is gone."""
 
     sink: PostSink
     written: "Callable[[], AsyncIterator[tuple[int, PostBatch]]]"
@@ -27,7 +27,6 @@ class Subject:
 
 @pytest.fixture
 def fake_sink() -> Subject:
-    """The one in memory."""
     fake, broken = FakePostSink(), FakePostSink()
     broken.failures = [BrokerUnavailable("gone")]
 
@@ -40,7 +39,6 @@ def fake_sink() -> Subject:
 
 @pytest.fixture
 async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
-    """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     keys = RedisKeys(key_prefix)
@@ -60,13 +58,11 @@ async def real_sink(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
 
 @pytest.fixture(params=["fake_sink", pytest.param("real_sink", marks=pytest.mark.integration)])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Either of them."""
     found: Subject = request.getfixturevalue(request.param)
     return found
 
 
 async def test_batches_are_kept_whole_and_in_order(subject: Subject) -> None:
-    """What the worker reads is what ingest wrote."""
     batches = [a_batch(a_post(), a_post(body=b"\x00\xff")), a_batch(), a_batch()]
 
     for batch in batches:
@@ -85,7 +81,7 @@ async def test_the_same_batch_may_be_appended_twice(subject: Subject) -> None:
     assert [item async for item in subject.written()] == [(0, batch), (0, batch)]
 
 
-async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
-    """The queue repeats on that, and only on that."""
+async def test_an_unreachable_server_is_broker_unavailable(subject: Subject) -> None:
+    """The queue retries after this error only."""
     with pytest.raises(BrokerUnavailable):
         await subject.broken.append(0, a_batch())

@@ -29,13 +29,11 @@ class Subject:
 
 @pytest.fixture
 def fake_store() -> Subject:
-    """The one in memory."""
     return Subject(FakeStore(), FakeStore(failures=[DatabaseUnavailable("gone")]))
 
 
 @pytest.fixture
 async def real_store(database_url: str) -> AsyncIterator[Subject]:
-    """The one on a real server."""
     pool = await create_pool(database_url, max_size=2)
     gone = await create_pool(database_url, max_size=1)
     await gone.close()
@@ -45,7 +43,6 @@ async def real_store(database_url: str) -> AsyncIterator[Subject]:
 
 @pytest.fixture(params=["fake_store", pytest.param("real_store", marks=pytest.mark.integration)])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Either of them."""
     found: Subject = request.getfixturevalue(request.param)
     return found
 
@@ -57,7 +54,7 @@ def a_normalized(*bodies: bytes, **members: Any) -> NormalizedBatch:
 
 
 async def test_every_outcome_is_counted(subject: Subject) -> None:
-    """What came out of the posts adds up."""
+    """The outcomes add up to the events."""
     batch = a_normalized(
         b'[{"message":"a"},{"message":"b"}]',
         b'{"date":"1999-01-01"}',
@@ -68,7 +65,7 @@ async def test_every_outcome_is_counted(subject: Subject) -> None:
 
 
 async def test_a_batch_is_stored_once(subject: Subject) -> None:
-    """Read again, alone or with a new one, nothing of it counts."""
+    """Read again, alone or with a new one, it does not count."""
     batch = a_normalized(b"first", b'{"date":"1999-01-01"}')
     await subject.store.save([batch])
 
@@ -76,8 +73,8 @@ async def test_a_batch_is_stored_once(subject: Subject) -> None:
     assert await subject.store.save([batch, a_normalized(b"second")]) == Tally(stored=1, replayed=1)
 
 
-async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> None:
-    """One entry, read by two hands."""
+async def test_a_batch_saved_concurrently_is_stored_once(subject: Subject) -> None:
+    """One entry, read by two workers."""
     batch = a_normalized(b"line")
 
     assert await subject.store.save([batch, batch]) == Tally(stored=1, replayed=1)
@@ -85,7 +82,7 @@ async def test_a_batch_that_is_there_twice_is_stored_once(subject: Subject) -> N
 
 @pytest.mark.parametrize("is_one_batch", [True, False])
 async def test_a_reference_id_is_stored_once_in_its_project(subject: Subject, *, is_one_batch: bool) -> None:
-    """In one batch or in two; another project may use it, too."""
+    """In one batch or in two. Another project may use the same id."""
     body = b'{"reference_id":"order-00001"}'
     batches = [a_normalized(body), a_normalized(body), a_normalized(body, project_id=b"\x03" * 16)]
 
@@ -98,28 +95,28 @@ async def test_a_reference_id_is_stored_once_in_its_project(subject: Subject, *,
 
 
 async def test_events_without_a_valid_reference_id_are_no_duplicates(subject: Subject) -> None:
-    """None at all, or the literal that stands for a bad one."""
+    """Without one, or with the placeholder for an invalid one."""
     body = b'[{},{},{"reference_id":"bad"},{"reference_id":"%s"}]' % INVALID_REFERENCE_ID.encode()
 
     assert await subject.store.save([a_normalized(body)]) == Tally(stored=4)
 
 
 async def test_the_id_of_a_batch_without_events_is_stored_too(subject: Subject) -> None:
-    """An empty post is accepted, and its entry ends like any other."""
+    """An empty post is accepted, and its entry is processed like any other."""
     batch = a_normalized(b"")
 
     assert await subject.store.save([batch]) == Tally()
     assert await subject.store.save([batch]) == Tally(replayed=1)
 
 
-async def test_a_server_that_is_gone_is_database_unavailable(subject: Subject) -> None:
-    """The worker waits on that."""
+async def test_an_unreachable_server_is_database_unavailable(subject: Subject) -> None:
+    """The worker waits after this error."""
     with pytest.raises(DatabaseUnavailable):
         await subject.broken.save([a_normalized(b"line")])
 
 
 async def test_another_entry_of_a_stored_batch_is_a_repeat_once(subject: Subject) -> None:
-    """Ingest wrote it twice and counted it twice; met again, either entry is only a replay."""
+    """Ingest wrote and counted it twice. Read again, either entry is only a replay."""
     batch = a_normalized(b"line")
     first, second = replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0")
 
@@ -131,7 +128,7 @@ async def test_another_entry_of_a_stored_batch_is_a_repeat_once(subject: Subject
 async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_repeat(
     subject: Subject,
 ) -> None:
-    """Whichever of them is met alone later is a replay."""
+    """Either entry, read alone later, is a replay."""
     batch = a_normalized(b"line")
     entries = [replace(batch, entry_id="1-0"), replace(batch, entry_id="2-0"), replace(batch, shard=1)]
 
@@ -141,7 +138,7 @@ async def test_two_entries_of_a_batch_in_one_transaction_are_one_batch_and_one_r
 
 
 async def test_a_batch_in_parts_is_stored_once(subject: Subject) -> None:
-    """Each part under its own id, in whatever transactions; another entry of the same batch is one repeat."""
+    """Each part has its own id, whatever the transactions. Another entry of the same batch is one repeat."""
     parts = [replace(a_normalized(body), is_part=True, entry_id="1-0") for body in (b"a", b"b\nc", b"d")]
     whole = replace(a_normalized(b""), post_count=3, entry_id="1-0")
 

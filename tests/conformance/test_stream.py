@@ -22,27 +22,25 @@ GONE = BrokerUnavailable("gone")
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A stream with an empty group, how to write to it, and one whose server is gone."""
+    """A stream with an empty group, a way to write to it, and a stream whose server is gone."""
 
     stream: Stream
     sink: PostSink
     broken: Stream
 
     async def read(self, consumer: str, count: int = 100) -> list[PackedEntry]:
-        """Without waiting."""
+        """Read without waiting."""
         return await self.stream.read(consumer, count, 1, UNBOUNDED_BYTES)
 
 
 @pytest.fixture
 def fake_stream() -> Subject:
-    """The one in memory."""
     fake, methods = FakeStream(), ("read", "claim", "acknowledge")
     return Subject(fake, fake, FakeStream(failures={method: [GONE] for method in methods}))
 
 
 @pytest.fixture
 async def real_stream(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
-    """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     keys = RedisKeys(key_prefix)
@@ -55,7 +53,6 @@ async def real_stream(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]
 
 @pytest.fixture(params=["fake_stream", pytest.param("real_stream", marks=pytest.mark.integration)])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Either of them."""
     found: Subject = request.getfixturevalue(request.param)
     return found
 
@@ -69,7 +66,7 @@ def _ids(entries: Sequence[PackedEntry]) -> list[str]:
 
 
 async def test_each_entry_goes_to_one_consumer(subject: Subject) -> None:
-    """In the order they were written, as many as were asked for."""
+    """In the order of writing, up to the number asked for."""
     batches = [a_batch() for _ in range(3)]
     for batch in batches:
         await subject.sink.append(0, batch)
@@ -81,8 +78,8 @@ async def test_each_entry_goes_to_one_consumer(subject: Subject) -> None:
     assert await subject.read("one") == []
 
 
-async def test_making_the_group_again_changes_nothing(subject: Subject) -> None:
-    """Every worker does it when it starts; what was written before the group was made is in it."""
+async def test_creating_the_group_again_changes_nothing(subject: Subject) -> None:
+    """Every worker does so at its start. Entries written before the group existed are in it."""
     await subject.sink.append(0, a_batch())
     await subject.read("one")
 
@@ -92,7 +89,7 @@ async def test_making_the_group_again_changes_nothing(subject: Subject) -> None:
 
 
 async def test_an_entry_that_was_not_acknowledged_can_be_claimed(subject: Subject) -> None:
-    """Unchanged, by any consumer that finds it idle for long enough, and not before."""
+    """Unchanged, by any consumer, once it has been idle for long enough."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("dead")
 
@@ -110,7 +107,7 @@ async def test_a_claim_takes_no_more_than_it_asks_for(subject: Subject) -> None:
 
 
 async def test_an_entry_that_was_acknowledged_never_comes_back(subject: Subject) -> None:
-    """Not to read, not to claim."""
+    """Neither by reading nor by claiming."""
     for _ in range(2):
         await subject.sink.append(0, a_batch())
     first, second = await subject.read("one")
@@ -122,7 +119,7 @@ async def test_an_entry_that_was_acknowledged_never_comes_back(subject: Subject)
 
 
 async def test_acknowledging_twice_changes_nothing(subject: Subject) -> None:
-    """Two workers may have stored the same entry; also one that another has claimed can be acknowledged."""
+    """Two workers may have stored the same entry. One that another has claimed can be acknowledged, too."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("one")
     await _claim(subject.stream, "two", 0, 10)
@@ -133,8 +130,8 @@ async def test_acknowledging_twice_changes_nothing(subject: Subject) -> None:
     assert await _claim(subject.stream, "three", 0, 10) == []
 
 
-async def test_a_consumer_that_holds_entries_is_never_forgotten(subject: Subject) -> None:
-    """Its entries would go with it."""
+async def test_a_consumer_that_holds_entries_is_never_removed(subject: Subject) -> None:
+    """Its entries would be lost."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("holding")
 
@@ -144,14 +141,13 @@ async def test_a_consumer_that_holds_entries_is_never_forgotten(subject: Subject
 
 
 async def test_a_consumer_that_is_not_idle_for_long_is_kept(subject: Subject) -> None:
-    """Only the dead are forgotten."""
     await subject.read("idle")
 
     assert await subject.stream.remove_dead_consumers(NEVER_MS) == 0
 
 
-async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
-    """The worker waits on that."""
+async def test_an_unreachable_server_is_broker_unavailable(subject: Subject) -> None:
+    """The worker waits after this error."""
     await subject.sink.append(0, a_batch())
     entries = await subject.read("one")
 
@@ -163,8 +159,8 @@ async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> 
         await subject.broken.acknowledge(entries)
 
 
-async def test_a_read_ends_once_it_is_worth_enough(subject: Subject) -> None:
-    """By what its entries hold unpacked, however small they are in the stream; with one at least."""
+async def test_a_read_ends_once_it_has_enough_bytes(subject: Subject) -> None:
+    """Counted decompressed; with at least one entry."""
     for _ in range(4):
         await subject.sink.append(0, a_batch(a_post(body=b"x" * 100_000)))
 
@@ -173,8 +169,7 @@ async def test_a_read_ends_once_it_is_worth_enough(subject: Subject) -> None:
     assert counts == [1, 2, 1]
 
 
-async def test_a_claim_ends_once_it_is_worth_enough(subject: Subject) -> None:
-    """As reading does."""
+async def test_a_claim_ends_once_it_has_enough_bytes(subject: Subject) -> None:
     for _ in range(4):
         await subject.sink.append(0, a_batch(a_post(body=b"x" * 100_000)))
     await subject.read("dead")
@@ -182,8 +177,8 @@ async def test_a_claim_ends_once_it_is_worth_enough(subject: Subject) -> None:
     assert len(await subject.stream.claim("alive", 0, 100, 150_000, ())) == 2
 
 
-async def test_a_claim_leaves_what_is_in_hand(subject: Subject) -> None:
-    """A consumer's own entries, which it knows of; it claims those that it never received."""
+async def test_a_claim_leaves_entries_that_the_consumer_is_processing(subject: Subject) -> None:
+    """It claims those that it was assigned but never received."""
     for _ in range(2):
         await subject.sink.append(0, a_batch())
     first, second = await subject.read("one")
@@ -194,7 +189,7 @@ async def test_a_claim_leaves_what_is_in_hand(subject: Subject) -> None:
 
 
 async def test_an_entry_that_was_delivered_often_is_handed_out_alone(subject: Subject) -> None:
-    """And says how often; the others come together."""
+    """With the number of deliveries. The others come together."""
     await subject.sink.append(0, a_batch())
     [often] = await subject.read("one")
     for number in range(SHARED_DELIVERIES - 1):

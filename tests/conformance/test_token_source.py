@@ -27,7 +27,7 @@ PROJECTION = Projection(
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A source that holds `PROJECTION`, a way to revoke its token, and one whose server is gone."""
+    """A source that holds `PROJECTION`, a way to revoke its token, and a source whose server is gone."""
 
     source: TokenSource
     revoke: Callable[[], Awaitable[None]]
@@ -36,7 +36,6 @@ class Subject:
 
 @pytest.fixture
 def fake_source() -> Subject:
-    """The one in memory."""
     fake, broken = FakeTokenProjection(), FakeTokenProjection()
     broken.failure = BrokerUnavailable("gone")
     fake.projection.tokens.update(PROJECTION.tokens)
@@ -52,7 +51,6 @@ def fake_source() -> Subject:
 
 @pytest.fixture
 async def real_source(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]:
-    """The one on a real server."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     gone = connect("redis://127.0.0.1:1/0", socket_timeout_seconds=1)
     keys = RedisKeys(key_prefix)
@@ -69,13 +67,12 @@ async def real_source(redis_url: str, key_prefix: str) -> AsyncIterator[Subject]
 
 @pytest.fixture(params=["fake_source", pytest.param("real_source", marks=pytest.mark.integration)])
 def subject(request: pytest.FixtureRequest) -> Subject:
-    """Either of them."""
     found: Subject = request.getfixturevalue(request.param)
     return found
 
 
 async def test_entries_are_found_with_the_age_of_the_sweep(subject: Subject) -> None:
-    """Whether nothing found means unknown depends on that age."""
+    """Whether a missing entry means an unknown token depends on that age."""
     token = await subject.source.find_token(LOOKUP)
     project = await subject.source.find_project(PROJECT)
     organization = await subject.source.find_organization(ORGANIZATION)
@@ -87,15 +84,14 @@ async def test_entries_are_found_with_the_age_of_the_sweep(subject: Subject) -> 
     assert 0 <= token.swept_seconds_ago < 60
 
 
-async def test_what_is_not_there_is_not_found(subject: Subject) -> None:
-    """No error, no entry."""
+async def test_a_missing_entry_is_none(subject: Subject) -> None:
     assert (await subject.source.find_token("n" * 24)).entry is None
     assert (await subject.source.find_project(b"n" * 16)).entry is None
     assert (await subject.source.find_organization(b"n" * 16)).entry is None
 
 
 async def test_a_revocation_is_announced_after_it_has_happened(subject: Subject) -> None:
-    """A cache that evicts on the announcement and looks again finds nothing."""
+    """A cache that evicts on the announcement and looks it up again finds nothing."""
     heard: list[Eviction | None] = []
     found_then: list[object] = []
 
@@ -116,7 +112,7 @@ async def test_a_revocation_is_announced_after_it_has_happened(subject: Subject)
     assert found_then == [None]
 
 
-async def test_a_server_that_is_gone_is_broker_unavailable(subject: Subject) -> None:
-    """The cache falls back on its entries."""
+async def test_an_unreachable_server_is_broker_unavailable(subject: Subject) -> None:
+    """The cache then relies on its entries."""
     with pytest.raises(BrokerUnavailable):
         await subject.broken.find_token(LOOKUP)

@@ -1,6 +1,6 @@
-"""What filters mean, said again in plain Python over one row: the SQL must select the same rows.
+"""The meaning of filters, written a second time in plain Python: the SQL must select the same rows.
 
-Nothing here is shared with the product but the tree itself, the reading of dates and the event's row.
+It shares nothing with the product except the tree, the parsing of dates and the event's row.
 """
 
 import json
@@ -56,12 +56,12 @@ SAME = dict(pair.split("=") for pair in _ALIASES.split())
 
 
 def holds(tree: Filter, event: Row, stack: Row | None, clock: LocalClock) -> bool:
-    """Whether the event is what the filter is about."""
+    """Whether the filter selects the event."""
     return says(tree, BARE, lambda name: _values(name, event, stack), clock)
 
 
 def says(tree: Filter, bare: Sequence[str], values: "ValuesOf", clock: LocalClock) -> bool:
-    """Whether the filter is about a row with these values; bare words are looked for in the fields `bare`."""
+    """Whether the filter selects a row with these values; bare words are searched in the fields `bare`."""
 
     def matches(name: str, value: Term | Range) -> bool:
         compare, found = values(name)
@@ -87,11 +87,11 @@ def says(tree: Filter, bare: Sequence[str], values: "ValuesOf", clock: LocalCloc
 
 Compare = Callable[[Any, Term | Range, LocalClock], bool]
 ValuesOf = Callable[[str], tuple[Compare, list[Any]]]
-"""How values of a field are compared, and those that a row has."""
+"""How values of a field are compared, and the values of a row."""
 
 
 def _values(name: str, event: Row, stack: Row | None) -> tuple[Compare, list[Any]]:
-    """How values of the field are compared, and those that the event has."""
+    """How values of the field are compared, and the values of the event."""
     name = SAME.get(name.lower(), name.lower() if name.lower() in TABLE else name)
     if name in TABLE:
         compare, find = TABLE[name]
@@ -143,21 +143,21 @@ def _like(pieces: Sequence[str | Wildcard], change: Callable[[str], str]) -> str
 
 
 def exact(found: str, value: Term | Range, _clock: LocalClock) -> bool:
-    """To the letter."""
+    """Equal, in the same case."""
     if isinstance(value, Range):
         return _between(_low(found), value, _low)
     return re.fullmatch(_like(value.pieces, str), found, re.DOTALL) is not None
 
 
 def whole(found: str, value: Term | Range, _clock: LocalClock) -> bool:
-    """In any case."""
+    """Equal, in any case."""
     if isinstance(value, Range):
         return _between(_low(found), value, _low)
     return re.fullmatch(_like(value.pieces, _low), _low(found), re.DOTALL) is not None
 
 
 def words(separators: str, *, is_begun: bool = False) -> Compare:
-    """One after another."""
+    """The words follow one another."""
 
     def compare(found: str, value: Term | Range, clock: LocalClock) -> bool:
         if isinstance(value, Range):
@@ -181,7 +181,7 @@ def words(separators: str, *, is_begun: bool = False) -> Compare:
 
 
 def _kind(one: str | Wildcard, separators: str) -> str:
-    """A letter, a Han ideograph or Hiragana, a mark, an apostrophe, a separator, a wildcard."""
+    """The kind of a character: letter, Han ideograph or Hiragana, mark, apostrophe, separator, wildcard."""
     if isinstance(one, Wildcard):
         return "W"
     if one.isascii():
@@ -261,7 +261,7 @@ def _ends(found: str, start: int, word: list[str | Wildcard]) -> set[int]:
 
 
 def _is_beginning(kinds: str, place: int) -> bool:
-    """Whether a word may begin there with a letter."""
+    """Whether a word that begins with a letter may begin there."""
     before = kinds[:place].rstrip("M")
     if before.endswith("A") and len(before) == place:
         before = before[:-1].rstrip("M")
@@ -282,7 +282,7 @@ def _is_gap(kinds: str, *, is_beside: bool) -> bool:
 
 
 def addresses(found: str, value: Term | Range, clock: LocalClock) -> bool:
-    """Words, of which an IPv4 address may be written as a mapped one, in the filter or in the event."""
+    """Words; an IPv4 address may be written as a mapped one, in the filter or in the event."""
     compare = words(", \t\r\n")
     if compare(found, value, clock) or isinstance(value, Range):
         return compare(found, value, clock)
@@ -295,7 +295,7 @@ def addresses(found: str, value: Term | Range, clock: LocalClock) -> bool:
 
 
 def identity(found: str, value: Term | Range, clock: LocalClock) -> bool:
-    """Words, the last one perhaps begun; an address is also who is called by its first part."""
+    """Words, the last of which may be a prefix. An e-mail address also matches its local part."""
     if words(PUNCTUATION, is_begun=True)(found, value, clock):
         return True
     if isinstance(value, Range) or value.has_wildcards or "@" not in value.text:
@@ -305,7 +305,7 @@ def identity(found: str, value: Term | Range, clock: LocalClock) -> bool:
 
 
 def version(found: str, value: Term | Range, clock: LocalClock) -> bool:
-    """Part by part; in ranges by SemVer's precedence."""
+    """Part by part; ranges follow SemVer's precedence."""
     if isinstance(value, Range):
         bounds = [_semver(bound.text) for bound in (value.low, value.high) if bound is not None]
         if not all(bounds):
@@ -335,14 +335,14 @@ def _semver(text: str) -> tuple[Any, ...]:
 
 
 def number(found: Any, value: Term | Range, _clock: LocalClock) -> bool:
-    """By its size."""
+    """By value."""
     if isinstance(value, Term):
         return Decimal(found) == Decimal(value.text)
     return _between(Decimal(found), value, Decimal)
 
 
 def moment(found: datetime, value: Term | Range, clock: LocalClock) -> bool:
-    """Within the span that is named."""
+    """Within the span of the date."""
 
     def span(bound: Term | Bound) -> Span:
         named = parse_span(bound.text, clock)
@@ -358,19 +358,17 @@ def moment(found: datetime, value: Term | Range, clock: LocalClock) -> bool:
 
 
 def flag(found: Any, value: Term | Range, _clock: LocalClock) -> bool:
-    """True or false."""
     if isinstance(value, Range):
         return False
     return _text(found) == value.text.lower()
 
 
 def id_(found: Any, value: Term | Range, clock: LocalClock) -> bool:
-    """32 hex characters."""
     return not isinstance(value, Range) and whole(found.hex, value, clock)
 
 
 def anything(found: str, value: Term | Range, clock: LocalClock) -> bool:
-    """Text, number or date, as the filter's own value looks like."""
+    """As text, number or date, depending on the filter's value."""
     bounds = [value] if isinstance(value, Term) else [bound for bound in (value.low, value.high) if bound]
     texts = [bound.text for bound in bounds]
     is_text = isinstance(value, Term) and (value.has_wildcards or whole(found, value, clock))
@@ -409,17 +407,17 @@ Find = Callable[[Row, Row], list[Any]]
 
 
 def column(name: str) -> Find:
-    """Of the event."""
+    """A column of the event."""
     return lambda event, _stack: [event[name]]
 
 
 def member(*paths: str) -> Find:
-    """Of its data."""
+    """A member of its data."""
     return lambda event, _stack: [text for path in paths for text in _at(event["data"], *path.split("/"))]
 
 
 def of_errors(name: str) -> Find:
-    """Of its errors and their causes."""
+    """A member of its errors and their causes."""
 
     def find(event: Row, _stack: Row) -> list[Any]:
         paths = [
@@ -431,17 +429,17 @@ def of_errors(name: str) -> Find:
 
 
 def target(name: str) -> Find:
-    """Of what an error is known by."""
+    """A member of its error's target."""
     return member(*(f"{kind}/data/@target/{name}" for kind in ("@error", "@simple_error")))
 
 
 def of_stack(name: str) -> Find:
-    """Of the event's stack."""
+    """A column of its stack."""
     return lambda _event, stack: [stack.get(name)]
 
 
 def state(*states: str) -> Find:
-    """Whether the stack is in one of these."""
+    """Whether the stack is in one of these states."""
     return lambda _event, stack: [stack["status"] in states] if stack else []
 
 

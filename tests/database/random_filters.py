@@ -1,4 +1,4 @@
-"""Random events and random filters about them: of few words, so that they often meet."""
+"""Random events, and random filters for them, of few words, so that they often match."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -89,7 +89,7 @@ OF_IDS = {"id", "organization", "project", "stack", "organization_id", "project_
 
 
 class Chance:
-    """Makes both, the same ones for the same seed."""
+    """Generates both; the same ones for the same seed."""
 
     def __init__(self, seed: int, names: Sequence[str] = NAMES) -> None:
         self._random = Random(seed)  # noqa: S311 - the same events in every run
@@ -105,11 +105,10 @@ class Chance:
         return text[: self._random.choice([99, -1])] or text
 
     def maybe(self, value: Any) -> Any:
-        """The value or nothing."""
+        """The value or None."""
         return value if self._random.random() < 0.6 else None
 
     def event(self, now: datetime) -> Event:
-        """Any event."""
         return an_event(
             project_id=self._random.choice([PROJECT, PROJECT, OTHER_PROJECT]),
             date=now - timedelta(hours=self._random.randrange(80), microseconds=self._random.randrange(9)),
@@ -125,7 +124,7 @@ class Chance:
         )
 
     def data(self) -> dict[str, Any]:
-        """Any data: known objects, members of the sender's own."""
+        """Random data: known objects, and members of the sender."""
         error: dict[str, Any] = {
             "message": self.text(),
             "type": self.text(),
@@ -168,7 +167,6 @@ class Chance:
         return {name: value for name, value in members.items() if self._random.random() < 0.5}
 
     def scalar(self) -> Any:
-        """A member's value."""
         return self._random.choice(
             [
                 self.text(),
@@ -190,7 +188,7 @@ class Chance:
         )
 
     def filter(self, ids: list[str], levels: int = 3) -> Filter:
-        """Any filter; `ids` are such as events have."""
+        """A random filter; `ids` are ids of the events."""
         kind = self._random.random()
         if levels and kind < 0.15:
             return Not(self.filter(ids, levels - 1))
@@ -208,7 +206,7 @@ class Chance:
         return Match(name, self.range(name, ids) if is_range else self.term(self.value(name, ids), name))
 
     def value(self, name: str, ids: list[str]) -> str:
-        """One that can be meant for the field."""
+        """A valid value for the field."""
         if name in OF_NUMBERS:
             return self._random.choice(NUMBERS)
         if name in OF_DATES:
@@ -233,7 +231,7 @@ class Chance:
         )
 
     def term(self, text: str, name: str = "") -> Term:
-        """The text, as a phrase or with wildcards, where the field can have these."""
+        """The text, as a phrase or with wildcards if the field allows them."""
         if name in OF_NUMBERS | OF_DATES | OF_FLAGS or self._random.random() < 0.6:
             return Term((text,), is_quoted=self._random.random() < 0.5)
         middle = self._random.randrange(len(text)) + 1
@@ -241,7 +239,7 @@ class Chance:
         return Term(tuple(piece for piece in pieces if piece))
 
     def range(self, name: str, ids: list[str]) -> Range:
-        """With any ends."""
+        """A range with any combination of ends."""
         low, high = (
             self.maybe(Bound(self.value(name, ids), is_included=self._random.random() < 0.5))
             for _ in range(2)

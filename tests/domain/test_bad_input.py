@@ -1,4 +1,4 @@
-"""Rubbish of every kind: what becomes of it is known, and it costs nothing but itself."""
+"""Malformed input of every kind: its outcome is defined, and it affects nothing else."""
 
 import json
 from decimal import Decimal
@@ -15,13 +15,13 @@ GOOD = '{"message":"good","reference_id":"order-4711"}'
 
 
 def normalized(body: str | bytes, **members: Any) -> list[Any]:
-    """What became of the events of a post."""
+    """The outcomes of a post."""
     body = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
     return list(normalize(a_post(body=body, **members), RULES).results)
 
 
 def only(body: str | bytes) -> tuple[Event, dict[str, Any]]:
-    """The one row of a post, and its data without the server's own."""
+    """The single row of a post, and its data without members of the server."""
     (event,) = normalized(body)
     assert isinstance(event, Event)
     data: dict[str, Any] = json.loads(event.data or b"", parse_float=Decimal)
@@ -29,8 +29,8 @@ def only(body: str | bytes) -> tuple[Event, dict[str, Any]]:
     return event, data
 
 
-def test_wrong_types_are_data() -> None:
-    """Of each member: the row has its default, and the value can be found."""
+def test_values_of_wrong_types_become_data() -> None:
+    """For each member: the column has its default, and the value is kept in the data."""
     wrong = {
         "type": {"a": 1},
         "source": [1],
@@ -66,7 +66,7 @@ def test_ten_thousand_levels_are_a_dead_letter() -> None:
 
 
 def test_a_text_of_two_megabytes_is_cut_in_its_column_and_whole_in_data() -> None:
-    """Columns have their limits, data has the post's."""
+    """Columns have limits; data has only that of the post."""
     event, data = only(json.dumps({"message": "m" * 2_000_000, "data": {"long": "x" * 2_000_000}}))
 
     assert len(event.message or "") == 2000
@@ -74,15 +74,15 @@ def test_a_text_of_two_megabytes_is_cut_in_its_column_and_whole_in_data() -> Non
 
 
 def test_a_hundred_thousand_events_are_stored_and_one_more_is_not() -> None:
-    """The post is kept as it came."""
+    """The whole post becomes a dead letter."""
     assert len(normalized("[" + "{}," * 99_999 + "{}]")) == 100_000
 
     (letter,) = normalized("[" + "{}," * 100_000 + "{}]")
     assert letter.reason is DeadLetterReason.TOO_MANY_EVENTS
 
 
-def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
-    """In whatever place they are."""
+def test_invalid_utf_8_becomes_replacement_characters() -> None:
+    """Anywhere in the post."""
     event, data = only(b'{"message":"a\xff","data":{"k\xfe":"\xc3("}}')
 
     assert (event.message, data) == ("a\ufffd", {"k\ufffd": "\ufffd("})
@@ -90,7 +90,7 @@ def test_bytes_that_are_no_utf_8_become_replacement_characters() -> None:
 
 @pytest.mark.parametrize("escape", ["\\u0000", "\\ud800", "\\udc00", "\\ud800\\u0041", "\\uDBFF"])
 def test_nul_and_lone_surrogates_become_replacement_characters(escape: str) -> None:
-    """In texts, names and objects within texts."""
+    """In texts, names and JSON within texts."""
     within = json.dumps(f'{{"identity":"{escape}"}}')
     event, data = only(f'{{"message":"m{escape}","data":{{"{escape}":["{escape}"],"@user":{within}}}}}')
 
@@ -100,7 +100,7 @@ def test_nul_and_lone_surrogates_become_replacement_characters(escape: str) -> N
 
 
 def test_real_surrogate_pairs_stay() -> None:
-    """They are one character."""
+    """Each is one character."""
     event, _ = only(b'{"message":"\\ud83d\\ude00"}')
 
     assert event.message == "\U0001f600"
@@ -109,8 +109,8 @@ def test_real_surrogate_pairs_stay() -> None:
 @pytest.mark.parametrize(
     "number", ["1e999999", "-1e-999999", "1" * 5000, "1e" + "9" * 5000, "0." + "0" * 2000 + "1"]
 )
-def test_numbers_beyond_any_range_are_texts(number: str) -> None:
-    """In data, and where a number is expected."""
+def test_numbers_out_of_range_become_texts(number: str) -> None:
+    """In data, and in members that expect a number."""
     event, data = only(f'{{"value":{number},"count":{number},"data":{{"n":[{number}]}}}}')
 
     assert (event.value, event.count) == (None, None)
@@ -130,23 +130,23 @@ def test_numbers_beyond_any_range_are_texts(number: str) -> None:
         pytest.param("", False, id="nothing"),
     ],
 )
-def test_dates_that_cannot_be_are_now(date: str, *, is_kept: bool) -> None:
-    """What is no date at all can be found in data."""
+def test_impossible_dates_become_the_time_of_acceptance(date: str, *, is_kept: bool) -> None:
+    """A text that is not a date is kept in the data."""
     event, data = only(json.dumps({"date": date}))
 
     assert event.date.timestamp() * 1000 == ACCEPTED_MS
     assert data == ({"date": date} if is_kept else {})
 
 
-def test_a_date_before_history_is_too_old() -> None:
-    """It is a date."""
+def test_a_very_old_date_is_too_old() -> None:
+    """It is valid."""
     (discard,) = normalized('{"date":"0001-06-01T00:00:00Z"}')
 
     assert discard.reason is DiscardReason.TOO_OLD
 
 
 def test_of_equal_names_the_last_wins() -> None:
-    """As in every JSON reader that clients are tested with."""
+    """As in the JSON parsers of the clients."""
     event, data = only('{"message":"a","message":"b","data":{"x":1},"data":{"y":1,"y":2}}')
 
     assert (event.message, data) == ("b", {"y": 2})
@@ -166,8 +166,8 @@ def test_of_equal_names_the_last_wins() -> None:
         pytest.param("NaN", ["NaN"], id="no JSON"),
     ],
 )
-def test_a_body_of_nothing_is_text_or_no_event(body: str, messages: list[str | None]) -> None:
-    """Whatever has something in it is a log line."""
+def test_an_empty_body_is_no_event(body: str, messages: list[str | None]) -> None:
+    """A body with any text is a log line."""
     assert [event.message for event in normalized(body)] == messages
 
 
@@ -186,8 +186,8 @@ POISON = [
 
 
 @pytest.mark.parametrize("levels", [128, 129, 511])
-def test_levels_in_a_text_come_on_top_of_those_around_it(levels: int) -> None:
-    """So a text may have fewer: beyond that it stays a text, and no encoder gives up."""
+def test_levels_of_json_within_a_text_are_added_to_those_around_it(levels: int) -> None:
+    """If there are too many the text stays a text, so that encoding never fails."""
     text = '{"a":' * levels + "1" + "}" * levels
     extra = f'{{"ExtendedData":{{"__ExceptionInfo":{json.dumps(text)}}}}}'
 
@@ -200,8 +200,8 @@ def test_levels_in_a_text_come_on_top_of_those_around_it(levels: int) -> None:
 
 @pytest.mark.parametrize("poison", POISON)
 @pytest.mark.parametrize("api_version", [1, 2])
-def test_one_poisoned_event_of_fifty_costs_that_event_alone(poison: str, api_version: int) -> None:
-    """Its neighbours are stored as if it were not there."""
+def test_one_malformed_event_of_fifty_affects_only_itself(poison: str, api_version: int) -> None:
+    """The others are stored as if it were missing."""
     events = [GOOD] * 49
     events.insert(20, poison + "}" * (poison.count("{") - poison.count("}")))
 

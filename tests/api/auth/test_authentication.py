@@ -1,4 +1,4 @@
-"""Who is let in, by which credentials, and to what."""
+"""Which credentials are accepted, and what they allow."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -16,7 +16,6 @@ PATH = "/api/v2/projects"
 
 
 def basic(user: str, password: str) -> str:
-    """A header for Basic authentication."""
     return "Basic " + b64encode(f"{user}:{password}".encode("utf-8", "surrogatepass")).decode()
 
 
@@ -32,7 +31,9 @@ def basic(user: str, password: str) -> str:
         pytest.param(lambda _token: basic(EMAIL, PASSWORD), id="basic with address and password"),
     ],
 )
-async def test_every_form_of_the_header_is_understood(api: RunningApi, header: Callable[[str], str]) -> None:
+async def test_every_form_of_the_authorization_header_is_accepted(
+    api: RunningApi, header: Callable[[str], str]
+) -> None:
     """Contract 1.1, and 10 row 7."""
     answer = await api.get(PATH, headers={"Authorization": header(api.people.program)})
 
@@ -45,8 +46,8 @@ async def test_a_token_may_be_in_the_query(api: RunningApi, name: str) -> None:
     assert (await api.get(f"{PATH}?{name}={api.people.program}")).status == 200
 
 
-async def test_the_query_counts_only_without_a_usable_header(api: RunningApi) -> None:
-    """A header with a known scheme wins, even a wrong one."""
+async def test_a_token_in_the_query_counts_only_without_a_usable_header(api: RunningApi) -> None:
+    """A header with a known scheme wins, even if its token is wrong."""
     path = f"{PATH}?access_token={api.people.program}"
 
     assert (await api.get(path, headers={"Authorization": "Bearer nonsense-nonsense"})).status == 401
@@ -67,7 +68,7 @@ async def test_the_query_counts_only_without_a_usable_header(api: RunningApi) ->
     ],
 )
 async def test_bad_credentials_are_401(api: RunningApi, header: str) -> None:
-    """Never 500, and without a challenge that makes browsers ask for a password."""
+    """Never 500, and without a challenge that would make browsers ask for a password."""
     answer = await api.get(PATH, headers={"Authorization": header})
 
     assert answer.status == 401
@@ -76,12 +77,12 @@ async def test_bad_credentials_are_401(api: RunningApi, header: str) -> None:
 
 
 async def test_a_token_that_postgres_cannot_hold_is_401(api: RunningApi) -> None:
-    """NUL may stand in a query."""
+    """A query can contain NUL."""
     assert (await api.get(f"{PATH}?access_token=a%00bcdefghijklmnop")).status == 401
 
 
 async def test_the_public_part_of_a_token_is_not_enough(api: RunningApi) -> None:
-    """Nor is it with another secret part."""
+    """Nor is the public part with another secret part."""
     token = api.people.program
 
     assert (await api.get(PATH, token[:24])).status == 401
@@ -99,7 +100,7 @@ async def test_the_public_part_of_a_token_is_not_enough(api: RunningApi) -> None
         pytest.param("DELETE FROM organizations", id="its organization is gone"),
     ],
 )
-async def test_a_programs_token_that_no_longer_counts_is_401(api: RunningApi, change: str) -> None:
+async def test_a_programs_token_that_is_no_longer_valid_is_401(api: RunningApi, change: str) -> None:
     """From the next request on."""
     assert (await api.get(PATH, api.people.program)).status == 200
 
@@ -115,15 +116,14 @@ async def test_a_programs_token_that_no_longer_counts_is_401(api: RunningApi, ch
         pytest.param("DELETE FROM users", id="gone"),
     ],
 )
-async def test_a_login_ends_with_its_person(api: RunningApi, change: str) -> None:
-    """Whatever the token's own expiry."""
+async def test_a_login_ends_when_its_user_is_deactivated_or_deleted(api: RunningApi, change: str) -> None:
+    """Whatever the token's expiry."""
     await api.pool.execute(change)
 
     assert (await api.get(PATH, api.people.user)).status == 401
 
 
-async def test_an_expiry_in_the_future_is_no_obstacle(api: RunningApi) -> None:
-    """A token lives to its last moment."""
+async def test_a_token_is_valid_until_its_expiry(api: RunningApi) -> None:
     soon = real_now() + timedelta(minutes=5)
     token = await add_program(api.pool, ORGANIZATION, PROJECT, "user", expires_utc=soon)
 
@@ -144,14 +144,14 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-async def test_nobody_and_posters_see_nothing(api: RunningApi, method: str, path: str) -> None:
-    """401 without credentials; 403 for a token with the scope client: it can only post."""
+async def test_reading_needs_credentials_with_the_scope_user(api: RunningApi, method: str, path: str) -> None:
+    """401 without credentials, 403 for a token with the scope client, which may only post."""
     assert (await api.request(method, path)).status == 401
     assert (await api.request(method, path, api.people.client)).status == 403
 
 
 async def test_managing_tokens_is_for_people(api: RunningApi) -> None:
-    """403 for programs, whatever their scopes (contract 2); Basic with a password is a person."""
+    """403 for programs, whatever their scopes (contract 2). Basic with a password counts as a person."""
     people: People = api.people
     path = f"/api/v2/projects/{PROJECT.hex}/tokens"
 

@@ -1,4 +1,4 @@
-"""Logging in: an address and a password for a token."""
+"""Logging in: an address and a password in exchange for a token."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,8 +14,8 @@ PATH = "/api/v2/auth/login"
 VALID = {"email": EMAIL, "password": PASSWORD}
 
 
-async def test_the_token_of_a_login_works_at_once_here_and_at_ingest(api: RunningApi) -> None:
-    """40 characters, shown in this answer only."""
+async def test_a_login_token_works_immediately_here_and_at_ingest(api: RunningApi) -> None:
+    """It has 40 characters and is shown only in this answer."""
     answer = await api.post(PATH, body=VALID)
 
     assert answer.status == 200
@@ -27,8 +27,8 @@ async def test_the_token_of_a_login_works_at_once_here_and_at_ingest(api: Runnin
     assert await api.known_to_ingest(token)
 
 
-async def test_each_login_makes_a_token_of_its_own(api: RunningApi) -> None:
-    """So one can be revoked without the others; each is valid for 3 months and kept as a hash only."""
+async def test_each_login_creates_a_separate_token(api: RunningApi) -> None:
+    """So each can be revoked alone. It is valid for 3 months and only its hash is stored."""
     first, second = [(await api.post(PATH, body=VALID)).json["token"] for _ in range(2)]
 
     assert first != second
@@ -39,13 +39,13 @@ async def test_each_login_makes_a_token_of_its_own(api: RunningApi) -> None:
     assert (await api.get("/api/v2/projects", first)).status == 200
 
 
-async def test_expired_logins_of_the_same_person_are_cleared_away(api: RunningApi) -> None:
-    """Or they would pile up for ever."""
+async def test_a_login_removes_the_expired_logins_of_the_same_person(api: RunningApi) -> None:
+    """Otherwise they would accumulate."""
     await api.pool.execute("UPDATE tokens SET expires_utc = now() - interval '1 day' WHERE kind = 'login'")
 
     await api.post(PATH, body=VALID)
 
-    # The two left are those of the two other people.
+    # The two others belong to other people.
     assert (
         await api.pool.fetchval("SELECT count(*) FROM tokens WHERE kind = 'login' AND expires_utc < now()")
         == 2
@@ -53,7 +53,6 @@ async def test_expired_logins_of_the_same_person_are_cleared_away(api: RunningAp
 
 
 async def test_the_address_is_trimmed_and_its_case_does_not_matter(api: RunningApi) -> None:
-    """People type."""
     answer = await api.post(PATH, body={"Email": f"  {EMAIL.upper()} ", "PASSWORD": PASSWORD})
 
     assert answer.status == 200
@@ -68,8 +67,8 @@ async def test_the_address_is_trimmed_and_its_case_does_not_matter(api: RunningA
         pytest.param(VALID | {"password": "correct horse "}, id="a password is not trimmed"),
     ],
 )
-async def test_a_failed_login_says_no_more_than_that(api: RunningApi, body: dict[str, Any]) -> None:
-    """Nobody learns which addresses exist."""
+async def test_a_failed_login_does_not_say_what_was_wrong(api: RunningApi, body: dict[str, Any]) -> None:
+    """So that it does not reveal which addresses exist."""
     answer = await api.post(PATH, body=body)
 
     assert answer.status == 401
@@ -85,15 +84,17 @@ async def test_a_failed_login_says_no_more_than_that(api: RunningApi, body: dict
         pytest.param("UPDATE users SET password_hash = 'garbage'", id="with a hash that is none"),
     ],
 )
-async def test_people_who_may_not_log_in_are_refused_alike(api: RunningApi, change: str) -> None:
-    """The right password does not help."""
+async def test_people_who_may_not_log_in_are_refused_like_a_wrong_password(
+    api: RunningApi, change: str
+) -> None:
+    """Even with the right password."""
     await api.pool.execute(change)
 
     assert (await api.post(PATH, body=VALID)).status == 401
 
 
-async def test_every_faulty_field_is_named(api: RunningApi) -> None:
-    """422 with all of them at once, by snake_case name."""
+async def test_every_invalid_field_is_named(api: RunningApi) -> None:
+    """422 with all of them, in snake case."""
     answer = await api.post(PATH, body={"password": "short", "invite_token": "x"})
 
     assert answer.status == 422
@@ -134,8 +135,8 @@ async def test_bad_bodies_have_their_status(
     assert answer.json["instance"] == f"POST {PATH}"
 
 
-async def test_nobody_logs_in_while_tries_cannot_be_counted(api_without_redis: RunningApi) -> None:
-    """Or whoever takes Redis away could try passwords as long as he likes."""
+async def test_logins_are_refused_while_attempts_cannot_be_counted(api_without_redis: RunningApi) -> None:
+    """Otherwise taking Redis down would allow unlimited guesses."""
     answer = await api_without_redis.post(PATH, body=VALID)
 
     assert answer.status == 503

@@ -1,4 +1,4 @@
-"""Changing one's password ends everything that was made with the old one."""
+"""Changing a password ends everything that was obtained with the old one."""
 
 import asyncio
 from typing import Any
@@ -14,17 +14,17 @@ NEW = "battery staple"
 
 
 async def change(api: RunningApi, token: str, **members: Any) -> Answer:
-    """One try."""
+    """Try to change it."""
     return await api.post(PATH, token, {"current_password": PASSWORD, "password": NEW} | members)
 
 
 async def log_in(api: RunningApi, password: str) -> Answer:
-    """As the person whose password it is."""
+    """Log in as the person whose password it is."""
     return await api.post("/api/v2/auth/login", body={"email": EMAIL, "password": password})
 
 
-async def test_only_the_new_login_is_left(api: RunningApi) -> None:
-    """Here and at ingest; other people's tokens go on."""
+async def test_only_the_new_login_remains(api: RunningApi) -> None:
+    """Here and at ingest. Other people's tokens stay."""
     other = (await log_in(api, PASSWORD)).json["token"]
 
     answer = await change(api, api.people.user)
@@ -51,8 +51,8 @@ async def test_only_the_new_login_is_left(api: RunningApi) -> None:
         pytest.param({"current_password": None}, "current_password", id="none"),
     ],
 )
-async def test_what_cannot_be_is_422_by_field(api: RunningApi, members: Any, field: str) -> None:
-    """Everything stays as it is."""
+async def test_an_invalid_change_is_422_with_the_fields(api: RunningApi, members: Any, field: str) -> None:
+    """Nothing changes."""
     answer = await change(api, api.people.user, **members)
 
     assert answer.status == 422
@@ -60,8 +60,8 @@ async def test_what_cannot_be_is_422_by_field(api: RunningApi, members: Any, fie
     assert (await api.get("/api/v2/projects", api.people.user)).status == 200
 
 
-async def test_a_stolen_login_cannot_try_passwords_for_long(api: RunningApi) -> None:
-    """Tries count like those to log in: after five not even the right password helps."""
+async def test_a_stolen_login_cannot_guess_passwords_for_long(api: RunningApi) -> None:
+    """Attempts count as those to log in do: after five, even the right password is refused."""
     for _ in range(5):
         await change(api, api.people.user, current_password="wrong horse")
 
@@ -69,14 +69,14 @@ async def test_a_stolen_login_cannot_try_passwords_for_long(api: RunningApi) -> 
     assert (await log_in(api, PASSWORD)).status == 401
 
 
-async def test_of_two_changes_at_once_one_holds(api: RunningApi) -> None:
-    """The other one is told so, and no login that it made is left."""
+async def test_of_two_concurrent_changes_one_wins(api: RunningApi) -> None:
+    """The other gets an error, and none of its logins remains."""
     answers = await asyncio.gather(
         change(api, api.people.user, password="first password"),
         change(api, api.people.user, password="second password"),
     )
 
-    # The second one is 409, or 422 where it came after the first had ended.
+    # The second is 409, or 422 if it came after the first had finished.
     assert min(answer.status for answer in answers) == 200
     assert {answer.status for answer in answers} - {200} <= {401, 409, 422}
     assert (
@@ -87,10 +87,10 @@ async def test_of_two_changes_at_once_one_holds(api: RunningApi) -> None:
     )
 
 
-async def test_a_login_under_way_with_the_old_password_fails(
+async def test_a_login_that_started_with_the_old_password_fails(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its password was right when it was checked, but is no longer when the token would be made."""
+    """The password was right when it was checked, but not any more when the token is created."""
     passwords = api.parts.passwords
     checked, may_go_on = asyncio.Event(), asyncio.Event()
     matches = type(passwords).matches

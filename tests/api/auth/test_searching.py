@@ -1,4 +1,4 @@
-"""Searches over the api: others need not wait for them, and they end when nobody waits for their answer."""
+"""Searches do not delay other requests, and end when the client disconnects."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,13 +24,13 @@ LOOK_UPS = (
 
 @pytest.fixture
 async def small_api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api with two connections, of which one may be searching."""
+    """An api with two connections, one of which may be used for searches."""
     async with running_api(database_url, redis_url, key_prefix, database_connections=2) as running:
         yield running
 
 
-async def test_whoever_looks_something_up_does_not_wait_for_those_who_search(small_api: RunningApi) -> None:
-    """While searches take all that they may have, everything else is answered; and then they are, too."""
+async def test_lookups_do_not_wait_for_searches(small_api: RunningApi) -> None:
+    """While searches use all slots, everything else is answered; the searches are answered later."""
     event = an_event()
     await small_api.store(event)
     user = small_api.people.user
@@ -49,8 +49,10 @@ async def test_whoever_looks_something_up_does_not_wait_for_those_who_search(sma
 
 
 @pytest.mark.parametrize("path", [*SEARCHES, *LOOK_UPS[:4]])
-async def test_a_search_ends_when_whoever_asked_leaves(api: RunningApi, database_url: str, path: str) -> None:
-    """Nothing runs on in Postgres, and the connection is good for others."""
+async def test_a_search_ends_when_its_client_disconnects(
+    api: RunningApi, database_url: str, path: str
+) -> None:
+    """The query stops in Postgres, and the connection can be used again."""
     blocker = await asyncpg.connect(database_url)
     try:
         async with asyncio.timeout(20), blocker.transaction():
@@ -58,7 +60,7 @@ async def test_a_search_ends_when_whoever_asked_leaves(api: RunningApi, database
             asking = asyncio.ensure_future(api.get(f"/api/v2/{path}", api.people.user))
             await until(lambda: _waits(api))
             asking.cancel()
-            # The statement timeout would stop it, too, but only after ten seconds.
+            # The statement timeout would also stop it, but only after ten seconds.
             await until(lambda: _is_idle(api), seconds=5)
     finally:
         await blocker.close()

@@ -1,4 +1,4 @@
-"""Signing up: the first user, the invited, the switch, and those who are there already."""
+"""Signing up: the first user, invited people, sign-up switched off, existing accounts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ NEW = {"name": " New Person ", "email": " New@Example.com ", "password": "batter
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api behind a proxy: a test can say where somebody comes from. No hour is about to end."""
+    """An api behind a proxy, so that tests can choose the client's address. No hour is about to end."""
     full_hour = FakeClock(SystemClock().now_ms() // HOUR_MS * HOUR_MS)
     async with running_api(
         database_url, redis_url, key_prefix, clock=full_hour, trusted_proxies=("127.0.0.0/8",)
@@ -30,31 +30,31 @@ async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterat
 
 @pytest.fixture
 async def closed_api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api where nobody can sign up."""
+    """An api with sign-up switched off."""
     async with running_api(database_url, redis_url, key_prefix, sign_up_enabled=False) as running:
         yield running
 
 
 async def sign_up(api: RunningApi, ip: str = "192.0.2.1", **members: Any) -> Answer:
-    """One try."""
+    """Try to sign up."""
     return await api.post(PATH, body=NEW | members, headers={"X-Forwarded-For": ip})
 
 
 async def me(api: RunningApi, token: str) -> Any:
-    """Who has the token."""
+    """The user that the token belongs to."""
     return (await api.get("/api/v2/users/me", token)).json
 
 
 async def invitation(api: RunningApi, email: str = "guest@example.com") -> str:
-    """The token of an invitation to the organization."""
+    """Create an invitation to the organization and return its token."""
     invited = await api.post(f"/api/v2/organizations/{ORGANIZATION.hex}/users/{email}", api.people.user)
     assert invited.status == 200
     view = (await api.get(f"/api/v2/organizations/{ORGANIZATION.hex}", api.people.user)).json
     return next(str(invite["token"]) for invite in view["invites"] if invite["email_address"] == email)
 
 
-async def test_whoever_signs_up_is_logged_in_and_can_begin(api: RunningApi) -> None:
-    """With a token that also ingest know; then makes an organization of his own."""
+async def test_a_new_user_is_logged_in_and_can_create_an_organization(api: RunningApi) -> None:
+    """Ingest knows the token, too."""
     answer = await sign_up(api)
 
     assert answer.status == 200
@@ -68,8 +68,8 @@ async def test_whoever_signs_up_is_logged_in_and_can_begin(api: RunningApi) -> N
     assert (await api.post("/api/v2/organizations", token, {"name": "Initech"})).status == 201
 
 
-async def test_the_first_user_of_all_may_do_everything(api: RunningApi) -> None:
-    """Of two who come first at the same time only one is it."""
+async def test_the_first_user_gets_the_global_role(api: RunningApi) -> None:
+    """Of two who sign up first at the same time, only one gets it."""
     await api.pool.execute("TRUNCATE users CASCADE")
 
     answers = await asyncio.gather(*(sign_up(api, email=f"person{n}@example.com") for n in range(4)))
@@ -78,8 +78,8 @@ async def test_the_first_user_of_all_may_do_everything(api: RunningApi) -> None:
     assert sorted(roles) == [["global", "user", "client"], *[["user", "client"]] * 3]
 
 
-async def test_who_is_there_already_logs_in(api: RunningApi) -> None:
-    """With the right password; with another one it is a failed login, which counts as such."""
+async def test_signing_up_with_an_existing_account_logs_in(api: RunningApi) -> None:
+    """With the right password. A wrong one counts as a failed login."""
     assert (await sign_up(api, email=EMAIL, password=PASSWORD)).status == 200
     for _ in range(4):
         failed = await sign_up(api, email=EMAIL)
@@ -91,15 +91,15 @@ async def test_who_is_there_already_logs_in(api: RunningApi) -> None:
     assert (denied.status, denied.json["title"]) == (401, "Login denied.")
 
 
-async def test_two_who_take_one_address_at_once_do_not_both_get_it(api: RunningApi) -> None:
-    """The second one is told what he would have been told a moment later."""
+async def test_of_two_concurrent_sign_ups_with_one_address_one_wins(api: RunningApi) -> None:
+    """The other gets the answer that a later one would get."""
     answers = await asyncio.gather(sign_up(api), sign_up(api, password="another password"))
 
     assert sorted(answer.status for answer in answers) == [200, 401]
 
 
 async def test_an_invited_person_belongs_to_the_organization(api: RunningApi) -> None:
-    """Under whatever address, once; the invitation is used up, and logins elsewhere go on."""
+    """Under any address, once. The invitation is used up, and other logins stay valid."""
     token = await invitation(api)
 
     answer = await sign_up(api, invite_token=token)
@@ -112,8 +112,8 @@ async def test_an_invited_person_belongs_to_the_organization(api: RunningApi) ->
     assert (await me(api, second.json["token"]))["organization_ids"] == []
 
 
-async def test_who_logs_in_with_an_invitation_joins_with_all_tokens(api: RunningApi) -> None:
-    """Also those that he had before."""
+async def test_logging_in_with_an_invitation_joins_with_all_tokens(api: RunningApi) -> None:
+    """Including those that existed before."""
     invited = await invitation(api)
     body = {"email": "stranger@example.com", "password": PASSWORD, "invite_token": invited}
 
@@ -127,8 +127,8 @@ async def test_who_logs_in_with_an_invitation_joins_with_all_tokens(api: Running
         assert {packed.hex() for packed in entry.organization_ids} == both
 
 
-async def test_an_invitation_ends_by_itself(api: RunningApi) -> None:
-    """It is not shown any more, and opens nothing; the sign-up is one like any other."""
+async def test_an_invitation_expires(api: RunningApi) -> None:
+    """It is no longer shown and admits nobody; the sign-up is an ordinary one."""
     token = await invitation(api)
     await api.pool.execute("UPDATE invitations SET created_utc = now() - interval '31 days'")
 
@@ -139,8 +139,8 @@ async def test_an_invitation_ends_by_itself(api: RunningApi) -> None:
     assert view["invites"] == []
 
 
-async def test_where_it_is_switched_off_only_the_invited_sign_up(closed_api: RunningApi) -> None:
-    """Whoever is there can still log in, but not this way."""
+async def test_with_sign_up_off_only_invited_people_can_sign_up(closed_api: RunningApi) -> None:
+    """Existing users can still log in, but not by signing up."""
     refused = await sign_up(closed_api)
     garbage = await sign_up(closed_api, invite_token="x" * 40)
     invited = await sign_up(closed_api, invite_token=await invitation(closed_api))
@@ -149,8 +149,8 @@ async def test_where_it_is_switched_off_only_the_invited_sign_up(closed_api: Run
     assert (garbage.status, invited.status) == (403, 200)
 
 
-async def test_where_it_is_switched_off_an_invitation_lets_in_one(closed_api: RunningApi) -> None:
-    """Of those who bring it at the same time; the others are told as if they had none, and are nobody."""
+async def test_with_sign_up_off_an_invitation_admits_one_person(closed_api: RunningApi) -> None:
+    """Others who use it at the same time are refused as if they had none, and no user is created for them."""
     token = await invitation(closed_api)
     before = await closed_api.pool.fetchval("SELECT count(*) FROM users")
 
@@ -164,8 +164,8 @@ async def test_where_it_is_switched_off_an_invitation_lets_in_one(closed_api: Ru
     assert (await me(closed_api, check_login))["organization_ids"] == [ORGANIZATION.hex]
 
 
-async def test_after_ten_new_users_from_one_address_it_is_enough_for_an_hour(api: RunningApi) -> None:
-    """Elsewhere people sign up as before."""
+async def test_one_client_address_can_create_ten_users_an_hour(api: RunningApi) -> None:
+    """Other addresses are not affected."""
     for _ in range(10):
         await api.parts.login_counters.count_in_hour("sign_up", "192.0.2.1", api.parts.clock.now())
 
@@ -186,8 +186,10 @@ async def test_after_ten_new_users_from_one_address_it_is_enough_for_an_hour(api
         pytest.param({"name": None, "email": None, "password": 1}, ["name", "email", "password"], id="all"),
     ],
 )
-async def test_what_cannot_be_is_422_by_field(api: RunningApi, members: Any, fields: list[str]) -> None:
-    """Nobody is made."""
+async def test_an_invalid_sign_up_is_422_with_the_fields(
+    api: RunningApi, members: Any, fields: list[str]
+) -> None:
+    """No user is created."""
     before = await api.pool.fetchval("SELECT count(*) FROM users")
 
     answer = await sign_up(api, **members)
@@ -197,8 +199,8 @@ async def test_what_cannot_be_is_422_by_field(api: RunningApi, members: Any, fie
     assert await api.pool.fetchval("SELECT count(*) FROM users") == before
 
 
-async def test_an_address_is_asked_for_at_most_three_times_an_hour(api: RunningApi) -> None:
-    """201: somebody's, 204: nobody's. Then always 204, so that nobody finds out who is here by asking."""
+async def test_an_address_can_be_checked_three_times_an_hour(api: RunningApi) -> None:
+    """201 if it has an account, 204 if not. After that always 204, so that addresses cannot be probed."""
     path = f"/api/v2/auth/check-email-address/{EMAIL.upper().replace('@', '%40')}"
     here = {"X-Forwarded-For": "192.0.2.1"}
 
@@ -210,8 +212,8 @@ async def test_an_address_is_asked_for_at_most_three_times_an_hour(api: RunningA
     assert (await api.get(path, headers={"X-Forwarded-For": "192.0.2.2"})).status == 201
 
 
-async def test_nobody_signs_up_while_tries_cannot_be_counted(api_without_redis: RunningApi) -> None:
-    """503, and no user is left behind."""
+async def test_sign_ups_are_refused_while_attempts_cannot_be_counted(api_without_redis: RunningApi) -> None:
+    """503, and no user is created."""
     api = api_without_redis
     answers = [
         await sign_up(api),

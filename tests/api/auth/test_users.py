@@ -1,4 +1,4 @@
-"""Who is logged in."""
+"""The user who is logged in."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.database.rows import ORGANIZATION
 pytestmark = pytest.mark.integration
 
 
-async def test_a_person_sees_himself(api: RunningApi) -> None:
+async def test_people_can_read_their_own_user(api: RunningApi) -> None:
     """With every member that the official clients know."""
     view = (await api.get("/api/v2/users/me", api.people.user)).json
 
@@ -27,8 +27,8 @@ async def test_a_person_sees_himself(api: RunningApi) -> None:
     }
 
 
-async def test_a_login_ends_here_and_at_ingest_by_logging_out(api: RunningApi) -> None:
-    """Only the one that it is done with."""
+async def test_logging_out_ends_the_login_here_and_at_ingest(api: RunningApi) -> None:
+    """Only the login that was used for it."""
     login = await api.post("/api/v2/auth/login", body={"email": EMAIL, "password": "correct horse"})
     token = login.json["token"]
 
@@ -40,8 +40,8 @@ async def test_a_login_ends_here_and_at_ingest_by_logging_out(api: RunningApi) -
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 200
 
 
-async def test_a_log_out_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
-    """503, though the login is ended here."""
+async def test_a_log_out_that_could_not_be_published_is_503(api_without_redis: RunningApi) -> None:
+    """The login has ended in Postgres all the same."""
     api = api_without_redis
 
     assert (await api.get("/api/v2/auth/logout", api.people.user)).status == 503

@@ -1,4 +1,4 @@
-"""URLs in answers, whatever a client calls us."""
+"""URLs in answers, whatever host the client named."""
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -22,16 +22,16 @@ NO_HOSTS = [
 
 
 @pytest.mark.parametrize("host", ["example.com", "localhost:8080", "127.0.0.1:1", "[::1]:80", "my_host"])
-def test_a_url_is_absolute_on_the_host_that_the_client_asked(host: str) -> None:
-    """Whoever follows it comes to the same balancer again."""
+def test_a_url_is_absolute_on_the_host_that_the_client_named(host: str) -> None:
+    """Following it reaches the same load balancer."""
     request = make_mocked_request("GET", "/a", headers={"Host": host})
 
     assert absolute_url(request, "/b?c=d") == f"http://{host}/b?c=d"
 
 
 @pytest.mark.parametrize("host", NO_HOSTS)
-def test_a_host_that_can_be_none_gives_a_relative_reference(host: str) -> None:
-    """It leads to the same place."""
+def test_an_invalid_host_gives_a_relative_reference(host: str) -> None:
+    """It leads to the same resource."""
     request = make_mocked_request("GET", "/a", headers={"Host": host})
 
     assert absolute_url(request, "/b?c=d") == "/b?c=d"
@@ -40,7 +40,7 @@ def test_a_host_that_can_be_none_gives_a_relative_reference(host: str) -> None:
 @pytest.mark.integration
 @pytest.mark.parametrize("host", ["x:abc", "x:99999", "::1", "h\u00ff"])
 async def test_an_odd_host_never_breaks_an_answer(api: RunningApi, host: str) -> None:
-    """Least of all the one that shows a token's secret, this once."""
+    """Above all not the one that shows a token's secret for the only time."""
     headers = {"Host": host}
 
     listed = await api.get("/api/v2/projects?page=2", api.people.user, headers=headers)

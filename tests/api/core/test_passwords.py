@@ -5,7 +5,7 @@ from collector.domain.access.password import hash_password
 
 
 async def test_a_password_is_checked_against_its_hash() -> None:
-    """Without a hash no password matches."""
+    """Without a hash, no password matches."""
     password_hash = hash_password("correct horse")
 
     with open_passwords() as passwords:

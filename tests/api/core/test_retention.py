@@ -1,4 +1,4 @@
-"""How long events are kept, as the api says: by what the workers go by."""
+"""The retention that the api reports: the one that the workers apply."""
 
 import asyncpg
 import pytest
@@ -16,20 +16,18 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize(("setting", "days"), [(None, DEFAULT_DAYS), (45, 45)])
-async def test_before_the_first_worker_the_setting_counts(
+async def test_before_the_first_worker_the_api_reports_its_own_setting(
     pool: asyncpg.Pool, setting: int | None, days: int
 ) -> None:
-    """And nothing is stored by the api."""
+    """It stores nothing."""
     known = Retention(pool, setting)
     async with known.followed():
         assert known.days == days
     assert await pool.fetchval("SELECT count(*) FROM settings") == 0
 
 
-async def test_the_workers_value_counts_and_is_followed(
-    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another setting of the api is told in one line with both values; none is no other one."""
+async def test_the_api_follows_the_workers_value(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A different setting of the api is logged in one line with both values; no setting is not different."""
     monkeypatch.setattr(retention, "FOLLOW_SECONDS", 0.01)
     await agree_on(pool, {"retention_days": "90"}, {})
     with capture_logs() as lines:

@@ -1,4 +1,4 @@
-"""Lists of events over the api: their ways on, in short, by stacks and sessions; counts; neighbours."""
+"""Lists of events over the api: paging, summaries, by stacks and sessions; counts; neighbours."""
 
 import sys
 from datetime import timedelta
@@ -21,12 +21,12 @@ def clock() -> FakeClock:
 
 
 def ids(answer: Answer) -> list[str]:
-    """Of the events in a list."""
+    """The ids of the events in a list."""
     return [view["id"] for view in answer.json]
 
 
 def link(answer: Answer, relation: str) -> str | None:
-    """The path that a `Link` leads to."""
+    """The path of a relation in `Link`."""
     for written in answer.headers.getall("Link", []):
         url, _, name = written.partition(">; ")
         if name == f'rel="{relation}"':
@@ -34,8 +34,8 @@ def link(answer: Answer, relation: str) -> str | None:
     return None
 
 
-async def test_a_list_goes_on_from_the_place_where_it_was_left(api: RunningApi) -> None:
-    """Forward and back, with everything else that was asked for, while events pour in."""
+async def test_paging_continues_where_the_page_ended(api: RunningApi) -> None:
+    """Forward and back, with all other parameters, while events are being stored."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(1, 6)]
     await api.store(*events, an_event(type="error"))
     expected = [event.id.hex() for event in events]
@@ -55,16 +55,15 @@ async def test_a_list_goes_on_from_the_place_where_it_was_left(api: RunningApi) 
     assert link(newer, "next") is not None
 
 
-async def test_an_empty_list_leads_nowhere(api: RunningApi) -> None:
-    """There is no place in it."""
+async def test_an_empty_list_has_no_links(api: RunningApi) -> None:
     answer = await api.get("/api/v2/events?include=total", api.people.user)
 
     assert (answer.json, answer.headers["X-Result-Count"]) == ([], "0")
     assert "Link" not in answer.headers
 
 
-async def test_the_path_says_whose_events_they_are(api: RunningApi) -> None:
-    """Of everything, an organization, a project, a stack; another organization's are 404."""
+async def test_the_path_decides_which_events_are_listed(api: RunningApi) -> None:
+    """All, those of an organization, a project or a stack; 404 for another organization's."""
     mine, other = an_event(source="a"), an_event(source="b")
     foreign = an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
     await api.store(mine, other, foreign)
@@ -87,8 +86,7 @@ async def test_the_path_says_whose_events_they_are(api: RunningApi) -> None:
     "text",
     [f"project:{OTHER_PROJECT.hex}", f"organization:{OTHER_ORGANIZATION.hex}", "NOT type:x AND type:y"],
 )
-async def test_a_filter_never_widens_what_may_be_seen(api: RunningApi, text: str) -> None:
-    """It only narrows."""
+async def test_a_filter_never_shows_more_than_the_caller_may_see(api: RunningApi, text: str) -> None:
     await api.store(an_event(), an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION))
 
     answer = await api.get("/api/v2/events", api.people.user, params={"filter": text})
@@ -97,7 +95,7 @@ async def test_a_filter_never_widens_what_may_be_seen(api: RunningApi, text: str
 
 
 async def test_suspended_organizations_show_nothing(api: RunningApi) -> None:
-    """By the path with the reason, else as if there were no events."""
+    """The path of a suspended organization answers with the reason; other lists omit its events."""
     event = an_event()
     await api.store(event)
     await api.pool.execute("UPDATE organizations SET is_suspended = true")
@@ -112,15 +110,15 @@ async def test_suspended_organizations_show_nothing(api: RunningApi) -> None:
 
 
 @pytest.mark.parametrize("what", ["events/count", "events/sessions", "events/sessions/session-1", "stacks"])
-async def test_whatever_is_asked_of_a_suspended_project_has_the_reason(api: RunningApi, what: str) -> None:
-    """Nobody takes it for an empty one."""
+async def test_every_answer_about_a_suspended_project_gives_the_reason(api: RunningApi, what: str) -> None:
+    """So that it is not mistaken for an empty project."""
     await api.pool.execute("UPDATE organizations SET is_suspended = true")
 
     assert (await api.get(f"/api/v2/projects/{PROJECT.hex}/{what}", api.people.user)).status == 402
 
 
 async def test_time_and_offset_narrow_a_list(api: RunningApi) -> None:
-    """A day is the reader's."""
+    """Days are those of the reader's time zone."""
     late, early = (an_event(date=days_ago(1).replace(hour=hour)) for hour in (23, 1))
     await api.store(late, early)
     day = f"{days_ago(1):%Y-%m-%d}"
@@ -135,8 +133,8 @@ async def test_time_and_offset_narrow_a_list(api: RunningApi) -> None:
     assert ids(by_filter) == [late.id.hex()]
 
 
-async def test_sessions_are_listed_and_their_events(api: RunningApi) -> None:
-    """By their beginnings; and each with all that names it."""
+async def test_sessions_and_their_events_are_listed(api: RunningApi) -> None:
+    """Sessions by their start, and the events of each."""
     start = an_event(type="session", reference_id="session-4711")
     inside = an_event(data=b'{"@ref:session":"session-4711"}')
     await api.store(start, inside, an_event())
@@ -211,10 +209,10 @@ ERROR = b"""{"@error":{"type":"Outer",
         ),
     ],
 )
-async def test_events_in_short(
+async def test_summaries_of_events(
     api: RunningApi, members: dict[str, Any], key: str, data: dict[str, Any]
 ) -> None:
-    """A template's name and what it shows."""
+    """The name of a template and its data."""
     event = an_event(date=today() - timedelta(days=1), **members)
     await api.store(event)
 
@@ -245,7 +243,7 @@ async def test_events_in_short(
 async def test_the_stacks_of_events_come_in_the_order_of_the_mode(
     api: RunningApi, mode: str, sources: list[str]
 ) -> None:
-    """With what the events say of each."""
+    """With figures from the events of each."""
     now = today() - timedelta(days=1)
     me, you = (b'{"@user":{"identity":"%s"}}' % name for name in (b"me", b"you"))
     await api.store(
@@ -280,8 +278,8 @@ async def test_the_stacks_of_events_come_in_the_order_of_the_mode(
     }
 
 
-async def test_an_event_leads_to_its_neighbours_in_its_stack(api: RunningApi) -> None:
-    """And to the stack itself."""
+async def test_an_event_links_to_its_neighbours_in_its_stack(api: RunningApi) -> None:
+    """And to the stack."""
     events = [an_event(source="a", date=today() - timedelta(days=1, hours=hour)) for hour in range(3)]
     await api.store(*events, an_event(source="b", date=today() - timedelta(days=1, minutes=30)))
     newest, middle, oldest = (event.id.hex() for event in events)
@@ -295,7 +293,7 @@ async def test_an_event_leads_to_its_neighbours_in_its_stack(api: RunningApi) ->
 
 
 async def test_an_event_of_another_stack_than_expected_is_refused(api: RunningApi) -> None:
-    """Somebody followed an old link."""
+    """The link was out of date."""
     event = an_event()
     await api.store(event)
     path = f"/api/v2/events/{event.id.hex()}?expected_stack_id="
@@ -304,8 +302,8 @@ async def test_an_event_of_another_stack_than_expected_is_refused(api: RunningAp
     assert (await api.get(path + "f" * 32, api.people.user)).status == 400
 
 
-async def test_events_are_deleted_by_who_may_read_them(api: RunningApi) -> None:
-    """All of them: 202; none: 404; some: 400 with what became of each."""
+async def test_whoever_may_read_events_may_delete_them(api: RunningApi) -> None:
+    """All found: 202. None: 404. Some: 400 with a result for each."""
     events = [an_event() for _ in range(3)]
     foreign = an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
     await api.store(*events, foreign)
@@ -322,8 +320,8 @@ async def test_events_are_deleted_by_who_may_read_them(api: RunningApi) -> None:
     assert await api.pool.fetchval("SELECT count(*) FROM events") == 1
 
 
-async def test_no_number_makes_the_others_null(api: RunningApi) -> None:
-    """One that no double holds is left out; a sum that grows beyond all doubles is the greatest of them."""
+async def test_one_number_out_of_range_does_not_spoil_the_others(api: RunningApi) -> None:
+    """A value that no double can hold is skipped; a sum beyond the range becomes the largest double."""
     values = ("1.5", "1e400", "-1e999")
     await api.store(*[an_event(type="a", value=Decimal(value)) for value in values])
     await api.store(*[an_event(type="b", value=Decimal("1.7e308")) for _ in range(2)])
@@ -357,8 +355,8 @@ async def test_no_number_makes_the_others_null(api: RunningApi) -> None:
         "projects",
     ],
 )
-async def test_a_filter_that_finds_nothing_in_silence_has_a_warning(api: RunningApi, path: str) -> None:
-    """In a header that pages may read; a filter of known fields has none."""
+async def test_a_filter_on_an_unknown_field_has_a_warning(api: RunningApi, path: str) -> None:
+    """In a header that web pages may read."""
     path = f"/api/v2/{path}{'&' if '?' in path else '?'}filter="
 
     silent = await api.get(f"{path}mesage%5C%09%C3%A4:x", api.people.user)
@@ -369,8 +367,8 @@ async def test_a_filter_that_finds_nothing_in_silence_has_a_warning(api: Running
     assert "X-Headrace-Filter-Warning" not in known.headers
 
 
-async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
-    """As charts take it."""
+async def test_counts_have_the_requested_aggregations(api: RunningApi) -> None:
+    """In the form that charts use."""
     await api.store(an_event(source="a", date=days_ago(1)), an_event(source="b", date=days_ago(1), count=3))
     day = days_ago(1).replace(hour=0)
     aggregations = "date:(date~1d sum:count~1) terms:first cardinality:stack terms:project avg:value"
@@ -417,8 +415,8 @@ async def test_counts_have_what_was_asked_for(api: RunningApi) -> None:
         }
 
 
-async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> None:
-    """Those that began within the time."""
+async def test_counts_and_lists_can_be_limited_to_new_stacks(api: RunningApi) -> None:
+    """Those that first occurred within the time range."""
     old = [an_event(source="old", date=days_ago(age)) for age in (1, 3)]
     await api.store(*old, an_event(source="new", date=days_ago(1)))
 
@@ -479,7 +477,7 @@ async def test_counts_and_lists_may_be_of_new_stacks_only(api: RunningApi) -> No
     ],
 )
 async def test_a_filter_can_be_checked(api: RunningApi, query: str, verdict: dict[str, Any]) -> None:
-    """While it is being written."""
+    """As a user types it."""
     answer = await api.get("/api/v2/search/validate", api.people.user, params={"query": query})
 
     assert (answer.status, answer.json) == (200, verdict)
@@ -487,7 +485,7 @@ async def test_a_filter_can_be_checked(api: RunningApi, query: str, verdict: dic
 
 
 async def test_stacks_are_listed_by_filter_time_and_order(api: RunningApi) -> None:
-    """Those that occurred last first."""
+    """The most recent occurrence first."""
     await api.store(
         an_event(source="a", date=days_ago(1), message="hello"),
         an_event(source="b", date=days_ago(2), message="bye"),

@@ -1,4 +1,4 @@
-"""Events are read back by reference, by filter and by id, and only by those they belong to."""
+"""Events are read by reference, by filter and by id, and only within the caller's organizations."""
 
 import asyncio
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ def clock() -> FakeClock:
 
 
 @pytest.mark.integration
-async def test_an_event_is_read_back_with_all_that_it_has(api: RunningApi) -> None:
-    """Its members are the contract's, its numbers have their digits, its date has the sender's offset."""
+async def test_an_event_is_read_back_completely(api: RunningApi) -> None:
+    """It has the contract's members, numbers keep their digits, and the date keeps the sender's offset."""
     event = an_event(
         reference_id="order-4711",
         type="error",
@@ -75,8 +75,8 @@ async def test_an_event_is_read_back_with_all_that_it_has(api: RunningApi) -> No
 
 
 @pytest.mark.integration
-async def test_an_event_is_answered_without_what_html_could_take_for_its_own(api: RunningApi) -> None:
-    """And read as it was sent."""
+async def test_characters_with_a_meaning_in_html_are_escaped_in_events(api: RunningApi) -> None:
+    """A JSON parser reads the value that was sent."""
     text = "it's <b>R&D</b> für uns"
     data = b'{"<b>":"\\\\\' & <script>","@user":{"identity":"%s"}}' % text.encode()
     event = an_event(type="log", message=text, reference_id="order-4711", data=data)
@@ -94,7 +94,7 @@ async def test_an_event_is_answered_without_what_html_could_take_for_its_own(api
 
 
 def test_nulls_are_left_out_and_empty_lists_kept() -> None:
-    """As the official server answers."""
+    """As the official server does."""
     view = event_view(replace(as_stored(an_event(message=None, data=None)), stack_id=None))
 
     assert "message" not in view
@@ -114,20 +114,20 @@ def test_nulls_are_left_out_and_empty_lists_kept() -> None:
     ],
 )
 def test_a_date_is_shown_as_its_sender_wrote_it(moment: datetime, minutes: int, shown: str) -> None:
-    """Where the calendar allows it, else in UTC."""
+    """If the calendar allows it, otherwise in UTC."""
     assert event_view(as_stored(an_event(date=moment, date_offset_minutes=minutes)))["date"] == shown
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("Infinity")])
 def test_a_value_that_json_does_not_know_is_left_out(value: Decimal) -> None:
-    """Postgres could hold it; a client's parser would break on it."""
+    """Postgres can hold it, but a client's parser would fail on it."""
     assert "value" not in event_view(as_stored(an_event(value=value)))
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("path", [BY_REFERENCE, BY_FILTER, IN_PROJECT, IN_PROJECT_BY_FILTER])
-async def test_a_reference_finds_an_array(api: RunningApi, path: str) -> None:
-    """Empty while there is none, never 404; with the event once it is stored."""
+async def test_a_lookup_by_reference_answers_an_array(api: RunningApi, path: str) -> None:
+    """Empty, never 404, until the event is stored."""
     empty = await api.get(path, api.people.program)
     event = an_event(reference_id="order-4711")
     await api.store(event, an_event(reference_id="order-4712"))
@@ -139,8 +139,8 @@ async def test_a_reference_finds_an_array(api: RunningApi, path: str) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize("path", [BY_REFERENCE, BY_FILTER])
-async def test_every_kind_of_reader_finds_it(api: RunningApi, path: str) -> None:
-    """A program's token without a person behind it too (contract 10, row 1)."""
+async def test_every_kind_of_reader_finds_the_event(api: RunningApi, path: str) -> None:
+    """Including a program's token without a user (contract 10, row 1)."""
     await api.store(an_event(reference_id="order-4711"))
 
     for token in (api.people.program, api.people.user, api.people.admin):
@@ -149,7 +149,7 @@ async def test_every_kind_of_reader_finds_it(api: RunningApi, path: str) -> None
 
 @pytest.mark.integration
 async def test_another_organizations_events_do_not_exist(api: RunningApi) -> None:
-    """Lists are empty, by id and under the project it is 404."""
+    """Lists are empty; by id and under the project the answer is 404."""
     event = an_event(reference_id="order-4711")
     await api.store(event)
 
@@ -163,7 +163,7 @@ async def test_another_organizations_events_do_not_exist(api: RunningApi) -> Non
 
 @pytest.mark.integration
 async def test_an_administrator_reaches_other_organizations_by_id_only(api: RunningApi) -> None:
-    """Lists are about one's own."""
+    """Lists show only the caller's own organizations."""
     event = an_event(reference_id="order-4711", project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)
     await api.store(event)
 
@@ -175,7 +175,7 @@ async def test_an_administrator_reaches_other_organizations_by_id_only(api: Runn
 
 @pytest.mark.integration
 async def test_a_suspended_organization_shows_no_events(api: RunningApi) -> None:
-    """Its people see an empty list, and under the project the reason."""
+    """Its members see an empty list, and the reason under the project."""
     event = an_event(reference_id="order-4711")
     await api.store(event)
     await api.pool.execute("UPDATE organizations SET is_suspended = true")
@@ -191,7 +191,7 @@ async def test_a_suspended_organization_shows_no_events(api: RunningApi) -> None
     ["reference:order-4711", "reference_id:order-4711", 'reference:"order-4711"', " reference:order-4711 "],
 )
 async def test_a_filter_may_name_the_reference_in_several_ways(api: RunningApi, filter_text: str) -> None:
-    """Alias, quotes, blanks."""
+    """By an alias, with quotes, with blanks."""
     await api.store(an_event(reference_id="order-4711"))
 
     answer = await api.get("/api/v2/events", api.people.program, params={"filter": filter_text})
@@ -219,8 +219,8 @@ async def test_a_filter_may_name_the_reference_in_several_ways(api: RunningApi, 
         ("page=1.5", "The parameter `page`"),
     ],
 )
-async def test_what_cannot_be_meant_is_refused(api: RunningApi, query: str, sentence: str) -> None:
-    """400 that says what is wrong: leaving it out of account would be a wrong answer."""
+async def test_invalid_parameters_are_refused(api: RunningApi, query: str, sentence: str) -> None:
+    """400 that names the mistake: ignoring it would give a wrong answer."""
     answer = await api.get(f"/api/v2/events?{query}", api.people.program)
 
     assert answer.status == 400
@@ -228,8 +228,8 @@ async def test_what_cannot_be_meant_is_refused(api: RunningApi, query: str, sent
 
 
 @pytest.mark.integration
-async def test_a_query_that_takes_too_long_says_so(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503 with a time to wait: Postgres stops it, and nothing hangs."""
+async def test_a_query_that_takes_too_long_is_503(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `Retry-After`. Postgres stops it."""
 
     async def sleep(connection: asyncpg.Connection, *_: object, **__: object) -> list[Any]:
         async with connection.transaction():
@@ -250,10 +250,10 @@ async def test_a_query_that_takes_too_long_says_so(api: RunningApi, monkeypatch:
 @pytest.mark.parametrize(
     "path", ["events", "events?mode=stack_new", "events/count", "stacks", f"events/{'a' * 32}"]
 )
-async def test_a_search_of_many_queries_takes_no_longer_than_one_may(
+async def test_a_search_of_several_queries_has_one_time_limit(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """503 likewise, and nothing goes on in Postgres."""
+    """503, and Postgres stops the query."""
     monkeypatch.setattr("collector.api.auth.searching._SECONDS", 0.2)
     waiting = """
         SELECT count(*) FROM pg_stat_activity
@@ -262,7 +262,7 @@ async def test_a_search_of_many_queries_takes_no_longer_than_one_may(
     """
     async with api.pool.acquire() as other, other.transaction():
         await other.execute("LOCK TABLE events, stacks IN ACCESS EXCLUSIVE MODE")
-        async with asyncio.timeout(8):  # before Postgres stops a single one
+        async with asyncio.timeout(8):  # less than the time limit of a single query
             answer = await api.get(f"/api/v2/{path}", api.people.program)
 
         assert answer.status == 503
@@ -272,8 +272,8 @@ async def test_a_search_of_many_queries_takes_no_longer_than_one_may(
 
 
 @pytest.mark.integration
-async def test_pages_follow_one_another(api: RunningApi) -> None:
-    """`Link` leads through all of them; `X-Result-Count` comes on request."""
+async def test_links_lead_through_all_pages(api: RunningApi) -> None:
+    """`X-Result-Count` is sent on request."""
     events = [
         an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in range(5)
     ]
@@ -299,10 +299,10 @@ async def test_pages_follow_one_another(api: RunningApi) -> None:
 
 @pytest.mark.integration
 @pytest.mark.parametrize(("text", "weight"), [(b"x", 1), (b"<", 6)], ids=["plain", "escaped"])
-async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
+async def test_a_page_of_large_events_ends_early_and_links_to_the_rest(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch, text: bytes, weight: int
 ) -> None:
-    """No answer grows with what strangers post; who follows `Link` misses nothing and sees nothing twice."""
+    """So answers stay bounded. Following `Link` finds every event once."""
     monkeypatch.setattr("collector.api.events.event_lists.ANSWER_BYTES", 25_000)
     sizes = (10_000, 10_000, 10_000, 60_000, 100, 10_000, 100)
     events = [
@@ -331,10 +331,10 @@ async def test_a_list_of_large_events_ends_early_and_goes_on_behind_its_link(
 
 
 @pytest.mark.integration
-async def test_an_event_that_is_dropped_meanwhile_is_left_out(
+async def test_an_event_whose_partition_is_dropped_during_the_query_is_left_out(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its partition may go between the look at the keys and the look at the event."""
+    """Between reading the keys and reading the events."""
     events = [
         an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in range(3)
     ]
@@ -367,8 +367,8 @@ async def test_an_event_that_is_dropped_meanwhile_is_left_out(
         pytest.param(f"page={10**30}", 0, id="as deep as you like"),
     ],
 )
-async def test_pages_out_of_range_are_mended(api: RunningApi, query: str, shown: int) -> None:
-    """As contract 4 has it."""
+async def test_pages_out_of_range_are_corrected(api: RunningApi, query: str, shown: int) -> None:
+    """As contract 4 says."""
     await api.store(*[an_event(accepted=days_ago(age), reference_id="order-4711") for age in range(12)])
 
     answer = await api.get(f"{BY_REFERENCE}?{query}", api.people.program)
@@ -390,8 +390,8 @@ async def test_pages_out_of_range_are_mended(api: RunningApi, query: str, shown:
         pytest.param("/api/v2/events/" + "a" * 23, id="against the constraint"),
     ],
 )
-async def test_what_is_not_there_is_404(api: RunningApi, path: str) -> None:
-    """Problem JSON, whether the route or the event is missing."""
+async def test_unknown_events_and_routes_are_404(api: RunningApi, path: str) -> None:
+    """As problem JSON."""
     answer = await api.get(path, api.people.program)
 
     assert answer.status == 404
@@ -399,7 +399,7 @@ async def test_what_is_not_there_is_404(api: RunningApi, path: str) -> None:
 
 
 @pytest.mark.integration
-async def test_events_of_both_projects_come_by_date(api: RunningApi) -> None:
+async def test_events_of_all_projects_are_sorted_by_date(api: RunningApi) -> None:
     """A token sees all projects of its organization, the latest date first."""
     await api.pool.execute("UPDATE projects SET organization_id = $1", ORGANIZATION)
     now = today()

@@ -1,4 +1,4 @@
-"""Stacks are read and their status is set by those who may read their project."""
+"""Stacks are read, and their status is set, by callers who may read their project."""
 
 from typing import Any
 from uuid import UUID
@@ -31,19 +31,19 @@ async def stacks(api: RunningApi) -> None:
 
 
 async def change(api: RunningApi, status: str | None, *ids: UUID, token: str | None = None) -> Answer:
-    """Set a status."""
+    """Change stacks."""
     path = f"/api/v2/stacks/{','.join(id_.hex for id_ in ids)}/change-status"
     parameters = {} if status is None else {"status": status}
     return await api.post(path, token or api.people.program, params=parameters)
 
 
 async def status_of(api: RunningApi, stack_id: UUID) -> str:
-    """What the stack's row says."""
+    """The status in the stack's row."""
     return str(await api.pool.fetchval("SELECT status FROM stacks WHERE id = $1", stack_id))
 
 
-async def test_a_stack_of_a_deleted_project_is_gone_at_once(api: RunningApi) -> None:
-    """Though its row is only removed later; also with its events and for what people say of it."""
+async def test_a_stack_of_a_deleted_project_is_gone_immediately(api: RunningApi) -> None:
+    """Also with its events and its user descriptions, although its row is removed later."""
     answer = await api.request("DELETE", f"/api/v2/projects/{PROJECT.hex}", api.people.user)
     assert answer.status == 202
     assert await status_of(api, MINE) == "open"
@@ -55,7 +55,6 @@ async def test_a_stack_of_a_deleted_project_is_gone_at_once(api: RunningApi) -> 
 
 
 async def test_a_suspended_organization_shows_no_stack(api: RunningApi) -> None:
-    """As it shows no event."""
     await api.pool.execute("UPDATE organizations SET is_suspended = true WHERE id = $1", ORGANIZATION)
 
     assert (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.user)).status == 404
@@ -93,8 +92,8 @@ async def test_a_stack_has_every_member(api: RunningApi) -> None:
 
 
 @pytest.mark.parametrize("status", ["open", "fixed", "ignored", "discarded", "Discarded"])
-async def test_a_status_is_set_for_all_that_are_named(api: RunningApi, status: str) -> None:
-    """A person does it, or a program with the scope user."""
+async def test_a_status_is_set_for_all_named_stacks(api: RunningApi, status: str) -> None:
+    """By a person, or a program with the scope user."""
     for token in (api.people.user, api.people.program):
         answer = await change(api, status, MINE, MINE_TOO, MINE, token=token)
 
@@ -104,8 +103,8 @@ async def test_a_status_is_set_for_all_that_are_named(api: RunningApi, status: s
     assert await status_of(api, FOREIGN) == "open"
 
 
-async def test_what_belongs_to_a_status_comes_and_goes_with_it(api: RunningApi) -> None:
-    """The date of the mending, the version with it, and the end of a snooze."""
+async def test_the_details_of_a_status_come_and_go_with_it(api: RunningApi) -> None:
+    """The date and the version of the fix, and the end of a snooze."""
     await api.pool.execute("UPDATE stacks SET snooze_until_utc = now(), fixed_in_version = '1.0'")
 
     await change(api, "fixed", MINE)
@@ -120,7 +119,7 @@ async def test_what_belongs_to_a_status_comes_and_goes_with_it(api: RunningApi) 
 
 
 async def test_the_same_status_again_changes_nothing(api: RunningApi) -> None:
-    """A stack that is mended already was mended when it was."""
+    """A fixed stack keeps the date of its fix."""
     await change(api, "fixed", MINE)
     before = await api.pool.fetchrow("SELECT * FROM stacks WHERE id = $1", MINE)
 
@@ -129,7 +128,7 @@ async def test_the_same_status_again_changes_nothing(api: RunningApi) -> None:
 
 
 async def test_a_foreign_stack_does_not_exist(api: RunningApi) -> None:
-    """Nor is it changed."""
+    """Nor can it be changed."""
     for token in (api.people.user, api.people.program):
         assert (await change(api, "discarded", FOREIGN, token=token)).status == 404
 
@@ -147,8 +146,10 @@ MARKS = [
 
 
 @pytest.mark.parametrize(("method", "mark", "status"), MARKS)
-async def test_what_can_be_marked_is(api: RunningApi, method: str, mark: str, status: int) -> None:
-    """All of it: the usual answer. Some: 400 with what became of each id. None: 404."""
+async def test_all_stacks_that_can_be_changed_are_changed(
+    api: RunningApi, method: str, mark: str, status: int
+) -> None:
+    """All: the usual answer. Some: 400 with a result for each id. None: 404."""
     await api.pool.execute("UPDATE stacks SET occurrences_are_critical = $1", method == "DELETE")
     unknown = [UUID(int=99).hex, FOREIGN.hex, "f" * 24, "x" * 32]
     some = ",".join([MINE.hex, *unknown, MINE_TOO.hex.upper(), MINE.hex])
@@ -166,8 +167,8 @@ async def test_what_can_be_marked_is(api: RunningApi, method: str, mark: str, st
 
 
 @pytest.mark.parametrize("path", ["not-an-id-at-all-but-long-enough", "f" * 24, "short"])
-async def test_what_can_be_no_id_is_not_found(api: RunningApi, path: str) -> None:
-    """No route, or no stack."""
+async def test_an_invalid_id_is_not_found(api: RunningApi, path: str) -> None:
+    """No route matches, or no stack."""
     assert (await api.get(f"/api/v2/stacks/{path}", api.people.user)).status == 404
     answer = await api.post(f"/api/v2/stacks/{path}/change-status?status=open", api.people.user)
     assert answer.status == 404
@@ -175,7 +176,7 @@ async def test_what_can_be_no_id_is_not_found(api: RunningApi, path: str) -> Non
 
 @pytest.mark.parametrize("status", [None, "", "regressed", "snoozed", "closed"])
 async def test_a_status_that_cannot_be_set_is_invalid(api: RunningApi, status: str | None) -> None:
-    """The answer says which can be."""
+    """The answer lists the valid ones."""
     answer = await change(api, status, MINE)
 
     assert answer.status == 422
@@ -186,20 +187,19 @@ async def test_a_status_that_cannot_be_set_is_invalid(api: RunningApi, status: s
 
 
 async def test_stacks_need_the_scope_user(api: RunningApi) -> None:
-    """A token that may only post neither reads nor changes them."""
+    """A token that may only post can neither read nor change them."""
     assert (await change(api, "discarded", MINE, token=api.people.client)).status == 403
     assert (await api.get(f"/api/v2/stacks/{MINE.hex}", api.people.client)).status == 403
     assert (await api.get(f"/api/v2/stacks/{MINE.hex}")).status == 401
 
 
-async def test_who_is_global_reaches_all(api: RunningApi) -> None:
-    """As with everything else."""
+async def test_the_scope_global_reaches_all_stacks(api: RunningApi) -> None:
     assert (await change(api, "ignored", MINE, FOREIGN, token=api.people.admin)).status == 200
     assert await status_of(api, FOREIGN) == "ignored"
 
 
 async def test_a_stack_is_fixed_in_a_version(api: RunningApi) -> None:
-    """Named again with another version, it is that one; fixed without one, it is none."""
+    """A second version replaces the first; without a version, none remains."""
     path = f"/api/v2/stacks/{MINE.hex}"
 
     for version in ("1.2.3", "1.3", None):
@@ -212,7 +212,7 @@ async def test_a_stack_is_fixed_in_a_version(api: RunningApi) -> None:
 
 
 @pytest.mark.parametrize("version", ["garbage", "1." + "1" * 199, "%00", "1.0%00"])
-async def test_a_stack_is_not_fixed_in_what_is_no_version(api: RunningApi, version: str) -> None:
+async def test_a_stack_is_not_fixed_in_an_invalid_version(api: RunningApi, version: str) -> None:
     """No event's version could be compared with it."""
     answer = await api.post(f"/api/v2/stacks/{MINE.hex}/mark-fixed?version={version}", api.people.user)
 
@@ -222,8 +222,7 @@ async def test_a_stack_is_not_fixed_in_what_is_no_version(api: RunningApi, versi
 
 
 @pytest.mark.parametrize("until", ["", "soon", "2020-01-01", "now"])
-async def test_a_snooze_has_an_end_in_the_future(api: RunningApi, until: str) -> None:
-    """Else it would be none."""
+async def test_a_snooze_must_end_in_the_future(api: RunningApi, until: str) -> None:
     path = f"/api/v2/stacks/{MINE.hex}"
 
     refused = await api.post(f"{path}/mark-snoozed", api.people.user, params={"snoozeUntilUtc": until})
@@ -235,8 +234,8 @@ async def test_a_snooze_has_an_end_in_the_future(api: RunningApi, until: str) ->
     assert (view["status"], view["snooze_until_utc"]) == ("snoozed", "2999-01-01T10:00:00Z")
 
 
-async def test_occurrences_are_critical_until_they_are_not(api: RunningApi) -> None:
-    """A mark of its own, whatever the status."""
+async def test_a_stack_can_be_marked_critical_and_unmarked(api: RunningApi) -> None:
+    """Independently of its status."""
     path = f"/api/v2/stacks/{MINE.hex}"
 
     marked = await api.post(f"{path},{MINE_TOO.hex}/mark-critical", api.people.user)

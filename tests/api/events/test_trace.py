@@ -1,4 +1,4 @@
-"""What the api tells of an event by its reference id: stored, waiting, dead-lettered, or not found."""
+"""How the api traces an event by its reference id: stored, waiting, dead-lettered, or not found."""
 
 import gzip
 from collections import Counter
@@ -33,7 +33,7 @@ BODY = b'[{"message":"other","reference_id":"order-4712"},{"message":"x","refere
 
 @pytest.fixture
 async def stream(redis_url: str, key_prefix: str) -> AsyncIterator[PostStream]:
-    """The queue that the api looks into."""
+    """The queue that the api reads."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     keys = RedisKeys(key_prefix)
     yield PostStream(redis, keys, Shards(redis, keys))
@@ -41,13 +41,13 @@ async def stream(redis_url: str, key_prefix: str) -> AsyncIterator[PostStream]:
 
 
 def posted(body: bytes = BODY, **members: Any) -> Post:
-    """A post to the project of these tests."""
+    """Append a post to the project of these tests."""
     owner = {"project_id": PROJECT.bytes, "organization_id": ORGANIZATION.bytes}
     return a_post(**({"body": body} | owner | members))
 
 
 async def traced(api: RunningApi, reference: str = REFERENCE, **parameters: str) -> Any:
-    """The answer to somebody who may do everything."""
+    """Trace as an administrator."""
     answer = await api.get(
         "/api/v2/admin/trace", api.people.admin, params={"reference": reference, **parameters}
     )
@@ -56,7 +56,7 @@ async def traced(api: RunningApi, reference: str = REFERENCE, **parameters: str)
 
 
 async def test_a_stored_event_is_found_in_every_project_that_has_it(api: RunningApi) -> None:
-    """Also in one whose organization is suspended; a project that is named is looked at alone."""
+    """Including those of suspended organizations. If a project is named, only that one is searched."""
     await api.pool.execute("UPDATE organizations SET is_suspended = true WHERE id <> $1", ORGANIZATION)
     mine, other = an_event(reference_id=REFERENCE), an_event(reference_id=REFERENCE, project_id=OTHER_PROJECT)
     await api.store(mine, other, an_event(reference_id="order-0000"))
@@ -83,7 +83,7 @@ async def test_a_stored_event_is_found_in_every_project_that_has_it(api: Running
 async def test_an_event_that_waits_is_found_in_the_queue(
     api: RunningApi, stream: PostStream, post: Post
 ) -> None:
-    """With its place, and whether it was given to a worker."""
+    """With its position, and whether a worker has it."""
     await stream.ensure_group()
     await stream.append(0, a_batch(posted(b'{"message":"order-4711"}')))
     await stream.append(0, a_batch(posted(b"{}"), post))
@@ -102,8 +102,8 @@ async def test_an_event_that_waits_is_found_in_the_queue(
     assert (await traced(api, project=PROJECT.hex))["queue"]["found"]
 
 
-async def test_a_dead_letter_that_holds_it_is_found(api: RunningApi) -> None:
-    """Compressed or not; with its reason. One that cannot be unpacked is not passed over in silence."""
+async def test_a_dead_letter_that_holds_the_event_is_found(api: RunningApi) -> None:
+    """Compressed or not, with its reason. One that cannot be decompressed is reported, not skipped."""
     plain = a_letter(reason=DeadLetterReason.TOO_DEEP, detail="Too deep.", body=BODY)
     packed = a_letter(
         reason=DeadLetterReason.TOO_MANY_EVENTS, body=gzip.compress(BODY), content_encoding="gzip"
@@ -122,8 +122,8 @@ async def test_a_dead_letter_that_holds_it_is_found(api: RunningApi) -> None:
     assert (await traced(api))["dead_letters"]["is_whole"] is False
 
 
-async def test_what_is_not_found_is_said_with_what_is_known_of_its_project(api: RunningApi) -> None:
-    """Of duplicates and discarded events there are only numbers."""
+async def test_an_event_that_is_not_found_is_answered_with_the_projects_counts(api: RunningApi) -> None:
+    """Duplicates and discarded events are only counted."""
     event = an_event(reference_id="order-0000", accepted=real_now())
     hour = event.created_utc.replace(minute=0, second=0, microsecond=0)
     too_old = Discard(PROJECT, hour, DiscardReason.TOO_OLD)
@@ -142,8 +142,8 @@ async def test_what_is_not_found_is_said_with_what_is_known_of_its_project(api: 
     assert "2 had the outcome discarded (too_old); which ones is not known." in there["said"][1]
 
 
-async def test_what_is_no_reference_id_says_where_such_events_are(api: RunningApi) -> None:
-    """They are stored under another one."""
+async def test_an_invalid_reference_id_explains_how_such_events_are_stored(api: RunningApi) -> None:
+    """Under another one."""
     found = await traced(api, "short")
 
     assert any("data.InvalidReferenceId" in line for line in found["said"])
@@ -153,10 +153,10 @@ async def test_what_is_no_reference_id_says_where_such_events_are(api: RunningAp
     ("bound", "value"),
     [("_LOOK_ENTRIES", 2), ("_LOOK_BYTES", 2 * len(BODY)), ("_LOOK_SECONDS", 0.0)],
 )
-async def test_a_look_that_was_cut_short_says_so(
+async def test_a_search_of_the_queue_that_was_cut_short_says_so(
     api: RunningApi, stream: PostStream, monkeypatch: pytest.MonkeyPatch, bound: str, value: float
 ) -> None:
-    """In how much of the queue it looked."""
+    """With the share that was searched."""
     monkeypatch.setattr(f"collector.api.events.trace.{bound}", value)
     for number in range(5):
         await stream.append(0, a_batch(posted(BODY.replace(b"4711", b"000%d" % number))))
@@ -168,8 +168,8 @@ async def test_a_look_that_was_cut_short_says_so(
     assert any("cut short" in line for line in found["said"])
 
 
-async def test_without_redis_the_rest_is_told(api_without_redis: RunningApi) -> None:
-    """The queue cannot be read; what is stored can."""
+async def test_without_redis_the_trace_covers_postgres(api_without_redis: RunningApi) -> None:
+    """It says that the queue could not be read."""
     await api_without_redis.store(an_event(reference_id=REFERENCE))
 
     found = await traced(api_without_redis)
@@ -179,7 +179,7 @@ async def test_without_redis_the_rest_is_told(api_without_redis: RunningApi) -> 
 
 
 @pytest.mark.parametrize("reference", ["", "x" * 1001, "a\0b"])
-async def test_what_cannot_be_looked_for_is_400(api: RunningApi, reference: str) -> None:
+async def test_an_invalid_reference_id_is_400(api: RunningApi, reference: str) -> None:
     """With the rule."""
     answer = await api.get("/api/v2/admin/trace", api.people.admin, params={"reference": reference})
 
@@ -188,7 +188,7 @@ async def test_what_cannot_be_looked_for_is_400(api: RunningApi, reference: str)
 
 
 async def test_an_unknown_project_is_not_found(api: RunningApi) -> None:
-    """Whatever the text is."""
+    """Whatever its id looks like."""
     answer = await api.get(
         "/api/v2/admin/trace", api.people.admin, params={"reference": "order-4711", "project": "x"}
     )

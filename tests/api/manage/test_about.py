@@ -1,4 +1,4 @@
-"""What the api says of itself."""
+"""What the api says about itself."""
 
 from importlib.metadata import version
 
@@ -9,8 +9,8 @@ from tests.api.running_api import RunningApi
 pytestmark = pytest.mark.integration
 
 
-async def test_anyone_may_know_the_version(api: RunningApi) -> None:
-    """With the members of the official server, but for the machine's name."""
+async def test_the_version_is_public(api: RunningApi) -> None:
+    """With the members of the official server, except the machine's name."""
     answer = await api.get("/api/v2/about")
 
     assert answer.status == 200
@@ -21,8 +21,8 @@ async def test_anyone_may_know_the_version(api: RunningApi) -> None:
     }
 
 
-async def test_there_is_nothing_to_tell_everybody(api: RunningApi) -> None:
-    """Which is an answer, too: official user interfaces ask for it again and again."""
+async def test_there_is_no_system_notification(api: RunningApi) -> None:
+    """Official user interfaces poll for it, so the answer is not an error."""
     answer = await api.get("/api/v2/notifications/system", api.people.program)
 
     assert (answer.status, answer.body) == (204, b"")

@@ -1,4 +1,4 @@
-"""The client configuration, as people change it and as ingest hear of it."""
+"""The client configuration: people change it and ingest follows."""
 
 import asyncio
 from typing import Any
@@ -18,17 +18,17 @@ PATH = f"/api/v2/projects/{PROJECT.hex}/config"
 
 
 async def put(api: RunningApi, key: str, value: Any, token: str | None = None) -> Answer:
-    """Set one."""
+    """Set a value."""
     return await api.post(PATH, token or api.people.user, {"value": value}, params={"key": key})
 
 
 async def remove(api: RunningApi, key: str) -> Answer:
-    """Remove one."""
+    """Remove a key."""
     return await api.request("DELETE", PATH, api.people.user, params={"key": key})
 
 
 async def known_to_ingest(api: RunningApi, project_id: UUID = PROJECT) -> tuple[int, dict[str, str]] | None:
-    """Version and settings, without those that every project begins with."""
+    """Version and settings, without those that every project starts with."""
     entry = (await api.parts.projection.find_project(project_id.bytes)).entry
     if entry is None:
         return None
@@ -39,7 +39,7 @@ async def known_to_ingest(api: RunningApi, project_id: UUID = PROJECT) -> tuple[
 
 
 async def test_a_setting_is_known_at_ingest_with_a_new_version(api: RunningApi) -> None:
-    """Each change counts, also one to the same value; key and value are trimmed."""
+    """Every change counts, even to the same value. Key and value are trimmed."""
     answer = await put(api, " @@log:* ", " Warn\n")
     assert (answer.status, answer.body) == (200, b"")
     assert await known_to_ingest(api) == (2, {"@@log:*": "Warn"})
@@ -53,23 +53,23 @@ async def test_a_setting_is_known_at_ingest_with_a_new_version(api: RunningApi) 
     assert await known_to_ingest(api) == (6, {"@@log:*": "Error"})
 
 
-async def test_removing_what_is_not_there_changes_no_version(api: RunningApi) -> None:
-    """But ingest are told again what there is."""
+async def test_removing_an_unknown_key_keeps_the_version(api: RunningApi) -> None:
+    """The settings are published again all the same."""
     assert (await remove(api, "nothing")).status == 200
 
     assert await known_to_ingest(api) == (1, {})
 
 
-async def test_changes_at_once_are_all_kept_and_ingest_knows_the_last(api: RunningApi) -> None:
-    """Whoever tells ingest holds the project, so no older state can overtake a newer one."""
+async def test_concurrent_changes_are_all_kept_and_ingest_has_the_last(api: RunningApi) -> None:
+    """They are published under the project's row lock, so an older state cannot overwrite a newer one."""
     answers = await asyncio.gather(*(put(api, f"key{number}", "x") for number in range(20)))
 
     assert {answer.status for answer in answers} == {200}
     assert await known_to_ingest(api) == (21, {f"key{number}": "x" for number in range(20)})
 
 
-async def test_text_that_cannot_be_stored_is_mended(api: RunningApi) -> None:
-    """NUL becomes U+FFFD."""
+async def test_nul_in_a_setting_is_replaced(api: RunningApi) -> None:
+    """By U+FFFD."""
     assert (await put(api, "a\0b", "c\0d")).status == 200
 
     assert await known_to_ingest(api) == (2, {"a\ufffdb": "c\ufffdd"})
@@ -90,7 +90,7 @@ async def test_text_that_cannot_be_stored_is_mended(api: RunningApi) -> None:
         pytest.param("k", {"value": ["x"]}, 422, id="a list"),
     ],
 )
-async def test_what_is_no_setting_is_refused(api: RunningApi, key: str, body: Any, status: int) -> None:
+async def test_an_invalid_setting_is_refused(api: RunningApi, key: str, body: Any, status: int) -> None:
     """Nothing changes."""
     answer = await api.post(PATH, api.people.user, body, params={"key": key})
 
@@ -100,7 +100,7 @@ async def test_what_is_no_setting_is_refused(api: RunningApi, key: str, body: An
 
 
 async def test_a_project_has_a_bounded_number_of_settings(api: RunningApi) -> None:
-    """Those that are there can still be changed."""
+    """Existing ones can still be changed."""
     await api.pool.execute(
         "UPDATE projects SET settings ="
         " (SELECT jsonb_object_agg('key' || n, 'x') FROM generate_series(1, 1000) n) WHERE id = $1",
@@ -111,11 +111,8 @@ async def test_a_project_has_a_bounded_number_of_settings(api: RunningApi) -> No
     assert (await put(api, "key7", "y")).status == 200
 
 
-async def test_the_settings_of_a_project_are_bounded_in_all(api: RunningApi) -> None:
-    """Every ingest process holds them in memory.
-
-    Smaller ones can still be set, and one removed makes room.
-    """
+async def test_the_total_size_of_a_projects_settings_is_bounded(api: RunningApi) -> None:
+    """Ingest holds them in memory. Smaller ones can still be set, and removing one frees space."""
     fitting = BYTES_AT_MOST // 10_000 - 1
     answers = [await put(api, f"key{number}", "x" * 10_000) for number in range(fitting)]
     assert {answer.status for answer in answers} == {200}
@@ -126,8 +123,8 @@ async def test_the_settings_of_a_project_are_bounded_in_all(api: RunningApi) -> 
     assert (await put(api, "more", "x" * 10_000)).status == 200
 
 
-async def test_who_may_change_which_project(api: RunningApi) -> None:
-    """Scope `user`, within one's own organization; a project elsewhere does not exist."""
+async def test_changing_settings_needs_the_scope_user_in_the_organization(api: RunningApi) -> None:
+    """Projects elsewhere do not exist for the caller."""
     people = api.people
     foreign = f"/api/v2/projects/{OTHER_PROJECT.hex}/config"
     body, key = {"value": "x"}, {"key": "k"}
@@ -140,8 +137,8 @@ async def test_who_may_change_which_project(api: RunningApi) -> None:
     assert (await api.request("DELETE", foreign, people.user, params=key)).status == 404
 
 
-async def test_a_change_that_ingest_cannot_be_told_of_is_503(api_without_redis: RunningApi) -> None:
-    """It is made, and the sweep tells ingest of it."""
+async def test_a_change_that_cannot_be_published_is_503(api_without_redis: RunningApi) -> None:
+    """It is stored, and the sweep publishes it."""
     answer = await put(api_without_redis, "k", "x")
 
     assert answer.status == 503
@@ -152,8 +149,8 @@ async def test_a_change_that_ingest_cannot_be_told_of_is_503(api_without_redis: 
     assert version == 2
 
 
-async def test_of_a_project_that_is_deleted_meanwhile_nothing_is_set(api: RunningApi) -> None:
-    """It is 404 then, too, and never said to have too many settings."""
+async def test_nothing_is_set_for_a_project_that_is_being_deleted(api: RunningApi) -> None:
+    """404 then, too, never an error about too many settings."""
 
     async def is_waiting() -> bool:
         waits = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"

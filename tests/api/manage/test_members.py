@@ -1,4 +1,4 @@
-"""Who belongs to an organization."""
+"""The members of an organization."""
 
 import asyncio
 
@@ -13,12 +13,12 @@ PATH = f"/api/v2/organizations/{ORGANIZATION.hex}/users"
 
 
 async def remove(api: RunningApi, email: str, token: str | None = None) -> Answer:
-    """Let somebody belong to it no longer."""
+    """Remove a member."""
     return await api.request("DELETE", f"{PATH}/{email}", token or api.people.user)
 
 
 async def test_members_are_listed_by_address(api: RunningApi) -> None:
-    """In pages, with the number of all."""
+    """In pages, with the total."""
     answer = await api.get(PATH, api.people.program)
     second = await api.get(f"{PATH}?limit=1&page=2", api.people.user)
 
@@ -28,8 +28,8 @@ async def test_members_are_listed_by_address(api: RunningApi) -> None:
     assert not {"has_local_account", "password_hash"} & answer.json[0].keys()
 
 
-async def test_a_user_joins_at_once_with_all_tokens(api: RunningApi) -> None:
-    """However the address is spelled; ingest know."""
+async def test_a_user_joins_immediately_with_all_tokens(api: RunningApi) -> None:
+    """However the address is spelled. Ingest knows."""
     answer = await api.post(f"{PATH}/STRANGER@example.com", api.people.user)
 
     assert (answer.status, answer.json) == (200, {"email_address": "stranger@example.com"})
@@ -41,7 +41,7 @@ async def test_a_user_joins_at_once_with_all_tokens(api: RunningApi) -> None:
 
 
 async def test_a_members_other_organizations_are_not_shown(api: RunningApi) -> None:
-    """They do not exist for whoever lets somebody in; for a global person they do."""
+    """Except to a user with the global role."""
     await api.post(f"{PATH}/stranger@example.com", api.people.user)
 
     for reader, expected in (
@@ -54,8 +54,8 @@ async def test_a_members_other_organizations_are_not_shown(api: RunningApi) -> N
         assert set(views["stranger@example.com"]["organization_ids"]) == expected
 
 
-async def test_whoever_is_no_user_yet_is_invited(api: RunningApi) -> None:
-    """The organization shows the invitation; a second one takes the place of the first."""
+async def test_an_address_without_an_account_is_invited(api: RunningApi) -> None:
+    """The organization lists the invitation; a second one replaces it."""
     for _ in range(2):
         answer = await api.post(f"{PATH}/guest@example.com", api.people.user)
         assert (answer.status, answer.json) == (200, {"email_address": "guest@example.com"})
@@ -72,7 +72,7 @@ async def test_whoever_is_no_user_yet_is_invited(api: RunningApi) -> None:
 
 
 async def test_a_program_sees_no_invitation(api: RunningApi) -> None:
-    """With its token a program could sign up, and manage tokens as a person."""
+    """With its token a program could sign up and manage tokens as a person."""
     await api.post(f"{PATH}/guest@example.com", api.people.user)
     path = f"/api/v2/organizations/{ORGANIZATION.hex}"
 
@@ -83,7 +83,7 @@ async def test_a_program_sees_no_invitation(api: RunningApi) -> None:
 
 
 @pytest.mark.parametrize("email", ["nobody", "a@b@c", "%20", "me%0a@example.com"])
-async def test_who_has_no_address_cannot_be_invited(api: RunningApi, email: str) -> None:
+async def test_an_invalid_address_cannot_be_invited(api: RunningApi, email: str) -> None:
     """422."""
     answer = await api.post(f"{PATH}/{email}", api.people.user)
 
@@ -92,7 +92,7 @@ async def test_who_has_no_address_cannot_be_invited(api: RunningApi, email: str)
 
 
 async def test_a_removed_member_sees_nothing_any_more(api: RunningApi) -> None:
-    """Here and at ingest; the login as such goes on."""
+    """Here and at ingest. The login itself stays valid."""
     assert (await remove(api, "admin@example.com")).status == 200
 
     assert (await api.get("/api/v2/organizations", api.people.admin)).json == []
@@ -101,26 +101,26 @@ async def test_a_removed_member_sees_nothing_any_more(api: RunningApi) -> None:
     assert entry.organization_ids == ()
 
 
-async def test_the_last_member_stays(api: RunningApi) -> None:
+async def test_the_last_member_cannot_be_removed(api: RunningApi) -> None:
     """Also when the last two remove each other at the same time."""
     answers = await asyncio.gather(remove(api, EMAIL, api.people.admin), remove(api, "admin@example.com"))
 
-    # The second one is still a member (400), or none any more by the time that he is looked at (404).
+    # The second is still a member (400), or was removed before the check (404).
     assert min(answer.status for answer in answers) == 200
     (left,) = (await api.get(PATH, api.people.admin)).json
     assert (await remove(api, left["email_address"], api.people.admin)).status == 400
     assert len((await api.get(PATH, api.people.admin)).json) == 1
 
 
-async def test_removing_who_is_not_there_is_nothing(api: RunningApi) -> None:
-    """200, as a repeat is."""
+async def test_removing_somebody_who_is_not_a_member_is_200(api: RunningApi) -> None:
+    """So a repeat succeeds."""
     assert (await remove(api, "nobody@example.com")).status == 200
     assert (await remove(api, "stranger@example.com")).status == 200
     assert len((await api.get("/api/v2/organizations", api.people.stranger)).json) == 1
 
 
-async def test_what_ingest_could_not_be_told_is_503(api_without_redis: RunningApi) -> None:
-    """It is done, and the sweep tells them."""
+async def test_a_membership_that_cannot_be_published_is_503(api_without_redis: RunningApi) -> None:
+    """It is stored, and the sweep publishes it."""
     api = api_without_redis
 
     assert (await api.post(f"{PATH}/stranger@example.com", api.people.user)).status == 503

@@ -1,10 +1,12 @@
-"""Projects: read, made, changed, deleted."""
+"""Projects: read, created, changed, deleted."""
 
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from collector.database.owners.projects import add_project
 from collector.domain.project.client_settings import NEW_PROJECT_SETTINGS
 from tests.api.running_api import OTHER_ORGANIZATION, Answer, RunningApi
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, today
@@ -23,15 +25,57 @@ PATH = f"/api/v2/projects/{PROJECT.hex}"
 OF_ORGANIZATION = f"/api/v2/organizations/{ORGANIZATION.hex}/projects"
 
 
-async def make(api: RunningApi, name: str = "Lab", token: str | None = None, **members: Any) -> Answer:
-    """A project of the organization."""
+async def create(api: RunningApi, name: str = "Lab", token: str | None = None, **members: Any) -> Answer:
+    """Create a project of the organization."""
     body = {"organization_id": ORGANIZATION.hex, "name": name} | members
     return await api.post("/api/v2/projects", token or api.people.user, body)
 
 
+async def test_a_project_has_every_member(api: RunningApi) -> None:
+    """And the list has the total."""
+    answer = await api.get("/api/v2/projects", api.people.program)
+
+    assert answer.headers["X-Result-Count"] == "1"
+    (view,) = answer.json
+    assert view.pop("created_utc").endswith("Z")
+    assert view.pop("usage")
+    assert view.pop("usage_hours")
+    assert view == {
+        "id": PROJECT.hex,
+        "organization_id": ORGANIZATION.hex,
+        "organization_name": "Acme",
+        "name": "Shop",
+        "delete_bot_data_enabled": False,
+        "promoted_tabs": [],
+        "stack_count": 0,
+        "event_count": 0,
+        "has_premium_features": True,
+        "has_slack_integration": False,
+    }
+
+
+async def test_projects_come_in_pages_by_name(api: RunningApi) -> None:
+    """Up to a thousand a page."""
+    async with api.pool.acquire() as connection:
+        for number in range(12):
+            await add_project(connection, UUID(int=number + 1), ORGANIZATION, f"Project {number:02}")
+
+    first = await api.get("/api/v2/projects", api.people.user)
+    second = await api.get("/api/v2/projects?page=2", api.people.user)
+    everything = await api.get("/api/v2/projects?limit=5000", api.people.user)
+
+    names = [view["name"] for view in everything.json]
+    assert names == sorted(names)
+    assert len(names) == 13
+    assert [view["name"] for view in first.json + second.json] == names
+    assert first.headers["X-Result-Count"] == "13"
+    assert first.headers["Link"] == f'<{api.url}/api/v2/projects?page=2>; rel="next"'
+    assert second.headers["Link"] == f'<{api.url}/api/v2/projects?page=1>; rel="previous"'
+
+
 async def test_a_new_project_is_known_at_ingest_with_its_settings(api: RunningApi) -> None:
-    """At version 1, so that clients ask for more; its tokens can post at once."""
-    answer = await make(api, " Lab ", delete_bot_data_enabled=True, promoted_tabs=["a", "b\0"])
+    """At version 1, so that clients ask for later versions. Its tokens can post immediately."""
+    answer = await create(api, " Lab ", delete_bot_data_enabled=True, promoted_tabs=["a", "b\0"])
 
     assert answer.status == 201
     view = answer.json
@@ -45,10 +89,10 @@ async def test_a_new_project_is_known_at_ingest_with_its_settings(api: RunningAp
     assert (await api.get(f"/api/v2/projects/{view['id']}", api.people.user)).json == view
 
 
-async def test_a_program_may_make_one_too(api: RunningApi) -> None:
+async def test_a_program_can_create_a_project(api: RunningApi) -> None:
     """In its own organization."""
-    assert (await make(api, token=api.people.program)).status == 201
-    assert (await make(api, token=api.people.other_program)).status == 400
+    assert (await create(api, token=api.people.program)).status == 201
+    assert (await create(api, token=api.people.other_program)).status == 400
 
 
 @pytest.mark.parametrize(
@@ -68,37 +112,36 @@ async def test_a_program_may_make_one_too(api: RunningApi) -> None:
         pytest.param({"promoted_tabs": ["x"] * 101}, 422, None, id="a long list"),
     ],
 )
-async def test_what_is_no_project_is_refused(
+async def test_an_invalid_project_is_refused(
     api: RunningApi, members: Any, status: int, title: str | None
 ) -> None:
-    """None is made."""
-    answer = await make(api, **members)
+    """None is created."""
+    answer = await create(api, **members)
 
     assert answer.status == status
     assert title is None or answer.json["title"] == title
     assert len((await api.get(OF_ORGANIZATION, api.people.user)).json) == 1
 
 
-async def test_of_two_with_the_same_name_at_once_one_is_made(api: RunningApi) -> None:
-    """The other one is told."""
-    answers = await asyncio.gather(*(make(api) for _ in range(5)))
+async def test_of_concurrent_requests_with_the_same_name_one_succeeds(api: RunningApi) -> None:
+    answers = await asyncio.gather(*(create(api) for _ in range(5)))
 
     assert sorted(answer.status for answer in answers) == [201, 400, 400, 400, 400]
 
 
-async def test_a_project_that_ingest_could_not_be_told_of_is_not_made(
+async def test_a_project_that_cannot_be_published_is_not_created(
     api_without_redis: RunningApi,
 ) -> None:
-    """503; they would answer 404, on which clients drop their events."""
+    """503. Otherwise ingest would answer 404, on which clients drop their events."""
     api = api_without_redis
 
-    assert (await make(api)).status == 503
+    assert (await create(api)).status == 503
     assert len((await api.get(OF_ORGANIZATION, api.people.user)).json) == 1
 
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
-async def test_a_project_is_changed_in_part(api: RunningApi, method: str) -> None:
-    """What is left out stays; its own name is no obstacle."""
+async def test_a_project_can_be_changed_in_part(api: RunningApi, method: str) -> None:
+    """Omitted members stay, and its own name is allowed."""
     renamed = await api.request(method, PATH, api.people.user, json={"name": " shop "})
     tabs = await api.request(method, PATH, api.people.user, json={"promoted_tabs": ["x"]})
     bots = await api.request(method, PATH, api.people.user, json={"delete_bot_data_enabled": True})
@@ -119,16 +162,16 @@ async def test_a_project_is_changed_in_part(api: RunningApi, method: str) -> Non
         pytest.param([], 400, id="no object"),
     ],
 )
-async def test_what_cannot_be_changed_is_refused(api: RunningApi, body: Any, status: int) -> None:
+async def test_an_invalid_change_is_refused(api: RunningApi, body: Any, status: int) -> None:
     """Nothing changes."""
-    await make(api)
+    await create(api)
 
     assert (await api.request("PATCH", PATH, api.people.user, json=body)).status == status
     assert (await api.get(PATH, api.people.user)).json["name"] == "Shop"
 
 
-async def test_a_deleted_project_is_gone_at_once_everywhere(api: RunningApi) -> None:
-    """With its tokens, here and at ingest; its events are found no longer."""
+async def test_a_deleted_project_is_gone_immediately_everywhere(api: RunningApi) -> None:
+    """With its tokens, here and at ingest. Its events are no longer found."""
     await api.post(f"{PATH}/config", api.people.user, {"value": "x"}, params={"key": "k"})
     made = await api.post(f"{PATH}/tokens", api.people.user, {"scopes": ["user"]})
     whole = f"/api/v2/organizations/{ORGANIZATION.hex}/tokens"
@@ -150,8 +193,8 @@ async def test_a_deleted_project_is_gone_at_once_everywhere(api: RunningApi) -> 
     assert entry.default_project_id is None
 
 
-async def test_a_mixed_list_says_what_became_of_each(api: RunningApi) -> None:
-    """What can be deleted is."""
+async def test_deleting_a_mixed_list_answers_with_a_result_for_each(api: RunningApi) -> None:
+    """Those that can be deleted are."""
     answer = await api.request(
         "DELETE", f"{PATH},{OTHER_PROJECT.hex},{'f' * 24},{PROJECT.hex}", api.people.user
     )
@@ -163,8 +206,8 @@ async def test_a_mixed_list_says_what_became_of_each(api: RunningApi) -> None:
     assert (await api.get(f"/api/v2/projects/{OTHER_PROJECT.hex}", api.people.stranger)).status == 200
 
 
-async def test_a_deletion_that_ingest_do_not_know_says_so(api_without_redis: RunningApi) -> None:
-    """503, though nobody sees the project any more; the sweep tells ingest."""
+async def test_a_deletion_that_cannot_be_published_is_503(api_without_redis: RunningApi) -> None:
+    """Though the project is gone for readers. The sweep publishes the deletion."""
     api = api_without_redis
 
     assert (await api.request("DELETE", PATH, api.people.user)).status == 503
@@ -172,7 +215,7 @@ async def test_a_deletion_that_ingest_do_not_know_says_so(api_without_redis: Run
 
 
 async def test_statistics_are_counted_only_when_asked_for(api: RunningApi) -> None:
-    """Stacks and what the workers have counted as stored; 0 otherwise."""
+    """Stacks, and stored events as counted by the workers; otherwise 0."""
     await api.store(*(an_event(place=0) for _ in range(3)))
 
     plain = (await api.get(PATH, api.people.user)).json
@@ -187,10 +230,10 @@ async def test_statistics_are_counted_only_when_asked_for(api: RunningApi) -> No
     assert counts == (1, 1, 3)
 
 
-async def test_a_list_has_an_order(api: RunningApi) -> None:
-    """By name, or by when they were made."""
+async def test_projects_can_be_sorted(api: RunningApi) -> None:
+    """By name, or by creation date."""
     for name in ("Attic", "Zoo"):
-        await make(api, name)
+        await create(api, name)
 
     async def names(sort: str) -> list[str]:
         return [view["name"] for view in (await api.get(f"{OF_ORGANIZATION}{sort}", api.people.user)).json]
@@ -206,6 +249,6 @@ async def test_a_list_has_an_order(api: RunningApi) -> None:
     [("Lab", 204), ("shop", 201), ("%20Shop%20", 201), ("", 201)],
     ids=["free", "taken", "blanks", "none"],
 )
-async def test_a_name_can_be_asked_for(api: RunningApi, name: str, status: int) -> None:
-    """201: taken, or none at all; 204: free."""
+async def test_a_name_can_be_checked(api: RunningApi, name: str, status: int) -> None:
+    """201 if it is taken or empty, 204 if it is free."""
     assert (await api.get(f"{OF_ORGANIZATION}/check-name?name={name}", api.people.user)).status == status

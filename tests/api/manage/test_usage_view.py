@@ -1,4 +1,4 @@
-"""Usage is shown with organizations and projects, alone and in lists."""
+"""Usage is shown with organizations and projects, one by one and in lists."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,7 @@ NOTHING = {"total": 0, "blocked": 0, "discarded": 0, "too_big": 0, "deleted": 0}
 
 
 async def shown(api: RunningApi) -> list[dict[str, Any]]:
-    """The project and the organization, each from a list and by itself."""
+    """The usage of the project and the organization, each from a list and on its own."""
     views = []
     for path, id_ in zip(PATHS, (PROJECT, ORGANIZATION), strict=True):
         (listed,) = (await api.get(path, api.people.user)).json
@@ -39,8 +39,8 @@ async def shown(api: RunningApi) -> list[dict[str, Any]]:
     return views
 
 
-async def test_it_is_what_became_of_events_month_by_month(api: RunningApi) -> None:
-    """The last twelve, with nothing where there was nothing; a deleted event was stored all the same."""
+async def test_usage_counts_the_outcomes_of_events_by_month(api: RunningApi) -> None:
+    """The last twelve months, with zeros where nothing happened. Deleted events still count as stored."""
     event = an_event()
     await api.store(event, an_event(), an_event())
     await api.request("DELETE", f"/api/v2/events/{event.id.hex()}", api.people.user)
@@ -54,8 +54,8 @@ async def test_it_is_what_became_of_events_month_by_month(api: RunningApi) -> No
         assert all(each == NOTHING | {"limit": -1} for each in by_date.values())
 
 
-async def test_the_last_hours_are_shown_one_by_one(api: RunningApi) -> None:
-    """Those in which there was something."""
+async def test_the_last_hours_are_listed(api: RunningApi) -> None:
+    """Those with events."""
     hour = api.parts.clock.now().replace(minute=0, second=0, microsecond=0)
     async with api.pool.acquire() as connection:
         await add_usage(
@@ -73,8 +73,8 @@ async def test_the_last_hours_are_shown_one_by_one(api: RunningApi) -> None:
         assert entry == NOTHING | {"total": 5, "discarded": 2, "too_big": 1}
 
 
-async def test_each_of_many_projects_has_its_own(api: RunningApi) -> None:
-    """Also where they are read in parts."""
+async def test_each_of_many_projects_has_its_own_usage(api: RunningApi) -> None:
+    """Also if they are read in chunks."""
     hour = api.parts.clock.now().replace(minute=0, second=0, microsecond=0)
     ids = [UUID(int=number + 1) for number in range(205)]
     async with api.pool.acquire() as connection:
@@ -89,17 +89,17 @@ async def test_each_of_many_projects_has_its_own(api: RunningApi) -> None:
 
 
 async def test_a_limit_is_shown_with_every_month(api: RunningApi) -> None:
-    """Also with those of a project, whose organization has it."""
+    """Also for a project, whose organization has the limit."""
     await api.pool.execute("UPDATE organizations SET monthly_event_limit = 1000")
 
     for view in await shown(api):
         assert {each["limit"] for each in view["usage"]} == {1000}
 
 
-async def test_a_person_sees_that_an_organization_s_programs_have_no_requests_left(
+async def test_people_see_that_their_programs_have_used_up_their_requests(
     database_url: str, redis_url: str, key_prefix: str
 ) -> None:
-    """Where requests are limited."""
+    """If requests are limited."""
     async with running_api(database_url, redis_url, key_prefix, request_limit=2, clock=FakeClock()) as api:
         path = f"/api/v2/organizations/{ORGANIZATION.hex}"
         before = await api.get(path, api.people.user)
@@ -110,7 +110,7 @@ async def test_a_person_sees_that_an_organization_s_programs_have_no_requests_le
 
 
 async def use_up(requests: int, api: RunningApi, redis_url: str, key_prefix: str) -> None:
-    """Count requests of the organization's programs, in this quarter hour."""
+    """Count requests of the organization's programs in this quarter of an hour."""
     redis, now_seconds = connect(redis_url, socket_timeout_seconds=5), api.parts.clock.now_ms() // 1000
     counters = RequestCounters(redis, RedisKeys(key_prefix))
     for _ in range(requests):

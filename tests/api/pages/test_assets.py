@@ -1,4 +1,4 @@
-"""What the pages load."""
+"""The files that the pages load."""
 
 import gzip
 import hashlib
@@ -11,8 +11,8 @@ from collector.api.pages.assets import asset_response, load_assets
 ANY = "mark.svg"
 
 
-def test_swagger_ui_is_as_it_was_published() -> None:
-    """Nobody reads a diff of it, so nothing of it may change unnoticed; `make swagger-ui` renews it."""
+def test_swagger_ui_is_unchanged() -> None:
+    """It is too large to review, so its checksums are tested; `make swagger-ui` updates it."""
     folder = files("collector.api.pages").joinpath("swagger_ui")
     lines = folder.joinpath("SHA256SUMS").read_text().splitlines()
     written = {name: digest for digest, name in (line.split("  ") for line in lines)}
@@ -22,8 +22,8 @@ def test_swagger_ui_is_as_it_was_published() -> None:
     assert found == written
 
 
-def test_a_file_is_kept_for_good_under_the_name_of_its_contents() -> None:
-    """A new version has a new name, so that a browser never shows an old one."""
+def test_an_asset_is_immutable_under_a_name_with_its_hash() -> None:
+    """A new version has a new name, so browsers never use an old one."""
     asset = load_assets([ANY])[ANY]
     response = asset_response(make_mocked_request("GET", "/"), asset)
 
@@ -32,7 +32,7 @@ def test_a_file_is_kept_for_good_under_the_name_of_its_contents() -> None:
     assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
-def test_a_client_that_cannot_unpack_gets_it_plain() -> None:
+def test_a_client_without_compression_gets_the_plain_file() -> None:
     """And caches keep the two apart."""
     asset = load_assets([ANY])[ANY]
     plain = asset_response(make_mocked_request("GET", "/"), asset)

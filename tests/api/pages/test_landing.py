@@ -7,8 +7,8 @@ from collector.api.pages.landing import landing_page, load_template
 PLAIN = Template("$address|$state")
 
 
-def test_what_is_wrong_is_said_in_words() -> None:
-    """By the name of the check, as the health route says it."""
+def test_problems_are_shown_in_words() -> None:
+    """By the name of the check, in the words of the health route."""
     found: dict[str, dict[str, str | None]] = {
         "Events are taken": {"tokens": "is a worker running?", "clock": None},
         "Read": {"database": None},
@@ -20,8 +20,8 @@ def test_what_is_wrong_is_said_in_words() -> None:
     assert page.count('class="good"') == page.count('class="bad"') == 1
 
 
-def test_what_a_server_said_is_not_for_everybody() -> None:
-    """It may name addresses and users."""
+def test_a_servers_error_text_is_not_shown() -> None:
+    """It may contain addresses and user names."""
     text = "Postgres is unavailable: OSError: Connect call failed ('10.1.2.3', 5432)"
 
     page = landing_page(PLAIN, "http://localhost", {"Read": {"database": text}})
@@ -30,8 +30,8 @@ def test_what_a_server_said_is_not_for_everybody() -> None:
     assert "10.1.2.3" not in page
 
 
-def test_nothing_that_is_filled_in_becomes_markup() -> None:
-    """Neither an address nor what a server said."""
+def test_substituted_values_are_escaped() -> None:
+    """Addresses as well as server messages."""
     page = landing_page(PLAIN, 'http://"<b>', {"<i>": {"x": "<script>"}})
 
     assert "<b>" not in page

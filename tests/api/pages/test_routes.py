@@ -1,4 +1,4 @@
-"""The routes of the pages, without anything behind them."""
+"""The routes of the pages, without servers behind them."""
 
 from collections.abc import AsyncIterator
 
@@ -12,13 +12,13 @@ ANSWERS: dict[str, str | None] = {}
 
 
 async def check() -> str | None:
-    """What is wrong at the moment."""
+    """The readiness check, with the current problems."""
     return ANSWERS.get("database")
 
 
 @pytest.fixture
 async def session() -> AsyncIterator[ClientSession]:
-    """A reader of pages on an application that has nothing else."""
+    """A client of an application with the pages only."""
     app = application()
     add_pages(app, {"openapi": "3.1.1"}, {"Events are read": {"database": check}})
     listener = await listen(app, Address("127.0.0.1", 0))
@@ -28,8 +28,8 @@ async def session() -> AsyncIterator[ClientSession]:
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
-async def test_a_page_lets_nothing_in_from_elsewhere(session: ClientSession, path: str) -> None:
-    """Neither scripts nor frames; and it is asked for anew each time."""
+async def test_a_page_allows_no_foreign_content(session: ClientSession, path: str) -> None:
+    """Neither scripts nor frames. Browsers revalidate it each time."""
     async with session.get(path) as answer:
         policy = answer.headers["Content-Security-Policy"]
         text = await answer.text()
@@ -41,10 +41,10 @@ async def test_a_page_lets_nothing_in_from_elsewhere(session: ClientSession, pat
     assert "http://127.0.0.1" not in text or path == "/"
 
 
-async def test_the_landing_page_shows_what_holds_now(
+async def test_the_landing_page_shows_the_current_state(
     session: ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while Postgres is gone: it needs nothing."""
+    """Also while Postgres is down: the page needs no server."""
     monkeypatch.setitem(ANSWERS, "database", "Postgres is unavailable")
 
     async with session.get("/") as answer:
@@ -52,8 +52,8 @@ async def test_the_landing_page_shows_what_holds_now(
         assert "not now: database: Postgres is unavailable" in await answer.text()
 
 
-async def test_the_document_is_there_packed_or_plain(session: ClientSession) -> None:
-    """For browsers and for whoever does without compression; anybody's page may read it."""
+async def test_the_document_is_served_compressed_or_plain(session: ClientSession) -> None:
+    """Pages of any origin may read it."""
     for encoding in ("gzip", "identity"):
         headers = {"Accept-Encoding": encoding, "Origin": "https://editor.example"}
         async with session.get("/docs/v2/openapi.json", headers=headers) as answer:
@@ -61,14 +61,14 @@ async def test_the_document_is_there_packed_or_plain(session: ClientSession) -> 
             assert answer.headers["Access-Control-Allow-Origin"] == "https://editor.example"
 
 
-async def test_a_slash_at_the_end_leads_to_the_page(session: ClientSession) -> None:
-    """Its links are relative to where it is."""
+async def test_a_trailing_slash_redirects_to_the_page(session: ClientSession) -> None:
+    """The page's links are relative."""
     async with session.get("/docs/", allow_redirects=False) as answer:
         assert (answer.status, answer.headers["Location"]) == (308, "../docs")
 
 
 @pytest.mark.parametrize("path", ["/docs/assets/none.js", "/docs/assets/..%2f..%2froutes.py", "/docs/v1"])
-async def test_what_is_not_there_is_404(session: ClientSession, path: str) -> None:
-    """As problem JSON, like everywhere."""
+async def test_an_unknown_path_is_404(session: ClientSession, path: str) -> None:
+    """As problem JSON."""
     async with session.get(path) as answer:
         assert (answer.status, answer.content_type) == (404, "application/problem+json")

@@ -1,4 +1,4 @@
-"""The page that follows a page."""
+"""The parameters of the next page."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Bodies of managing requests, from clients that do not send them to the end."""
+"""Bodies of management requests that arrive incompletely."""
 
 import asyncio
 
@@ -10,8 +10,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 
-async def test_a_client_that_leaves_in_the_middle_of_a_body_is_no_error_of_ours(api: RunningApi) -> None:
-    """A bad request among others in the metrics, not a 500 with a traceback in the log."""
+async def test_a_client_that_disconnects_during_a_body_is_not_our_error(api: RunningApi) -> None:
+    """It counts as a bad request in the metrics, not as a 500 with a traceback."""
     _, writer = await asyncio.open_connection("127.0.0.1", int(api.url.rpartition(":")[2]))
     head = "POST /api/v2/auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     writer.write(f'{head}Content-Length: 100\r\n\r\n{{"email":'.encode())

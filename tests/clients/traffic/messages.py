@@ -1,4 +1,4 @@
-"""Requests and answers of HTTP/1.1, read from the bytes of a connection."""
+"""HTTP/1.1 requests and answers, read from the bytes of a connection."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -26,22 +26,21 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """What was asked for, as it stands in the request line."""
+        """The target as written in the request line."""
         return self.request.first_line.split(" ")[1]
 
     @property
     def path(self) -> str:
-        """Without the host, where the target is absolute, and without the query; slashes are not doubled."""
+        """The path, without the host of an absolute target and without the query; double slashes stay."""
         return _split(self.target).path.replace("//", "/")
 
     @property
     def query(self) -> dict[str, list[str]]:
-        """The parameters, decoded as those of a form."""
+        """The decoded query parameters."""
         return parse_qs(_split(self.target).query)
 
     @property
     def status(self) -> int:
-        """What was answered."""
         return status_of(self.answer)
 
 

@@ -1,4 +1,4 @@
-"""What the .NET client puts on the wire, byte by byte."""
+"""The bytes that the .NET client sends."""
 
 import json
 from datetime import timedelta, timezone
@@ -15,19 +15,19 @@ _COMPRESSED_ABOVE: Final = 4096
 
 
 def ticks_now(hours: int = 2) -> str:
-    """A moment that has passed, as .NET writes it: seven digits of a second, and the offset."""
+    """A moment in the past, as .NET writes it: seven digits of a second, and the offset."""
     moment = (real_now() - timedelta(seconds=1)).astimezone(timezone(timedelta(hours=hours)))
     return f"{moment:%Y-%m-%dT%H:%M:%S}.1234567{moment:%z}"[:-2] + ":00"
 
 
 def event(**members: Any) -> dict[str, Any]:
-    """An event with every member written out, also those that are null."""
+    """An event with all members, including null ones."""
     nothing = dict.fromkeys(("source", "message", "geo", "value", "count", "reference_id"))
     return {"type": "log", "date": ticks_now(), "tags": [], **nothing, "data": {}, **members}
 
 
 def headers(up: RunningUp, *more: str) -> list[str]:
-    """In the order in which HttpClient writes them."""
+    """Headers in the order in which HttpClient writes them."""
     host = up.ready.url.removeprefix("http://")
     return [
         f"Host: {host}",
@@ -40,7 +40,7 @@ def headers(up: RunningUp, *more: str) -> list[str]:
 
 
 async def post(up: RunningUp, events: list[dict[str, Any]]) -> Message:
-    """Post as the client does: compressed, and hence in chunks, where the JSON has over 4096 characters."""
+    """Post as the client does: compressed and in chunks if the JSON has over 4096 characters."""
     text = json.dumps(events, ensure_ascii=False, separators=(",", ":"))
     line = "POST /api/v2/events HTTP/1.1"
     kind = "Content-Type: application/json; charset=utf-8"

@@ -1,4 +1,4 @@
-"""Requests byte by byte, for clients that are imitated."""
+"""Requests as bytes, for imitated clients."""
 
 import asyncio
 import gzip
@@ -13,7 +13,7 @@ _CHUNK_BYTES: Final = 4096
 
 
 async def answers_to(url: str, *requests: bytes) -> list[Message]:
-    """What is answered over one connection; the last of the requests asks to close it."""
+    """The answers on one connection; the last request asks to close it."""
     parts = urlsplit(url)
     async with asyncio.timeout(_ANSWER_SECONDS):
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
@@ -26,16 +26,15 @@ async def answers_to(url: str, *requests: bytes) -> list[Message]:
 
 
 def request_of(first_line: str, *headers: str, body: bytes = b"") -> bytes:
-    """A request's bytes."""
     return "\r\n".join([first_line, *headers, "", ""]).encode("latin-1") + body
 
 
 def chunked(body: bytes) -> bytes:
-    """A body as chunks, as .NET writes them: lengths in capital letters."""
+    """A body in chunks, as .NET writes them: lengths in capital letters."""
     pieces = [body[start : start + _CHUNK_BYTES] for start in range(0, len(body), _CHUNK_BYTES)]
     return b"".join(b"%X\r\n%s\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
 
 
 def gzipped(text: str) -> bytes:
-    """What .NET makes of a text of more than 4096 characters."""
+    """A text of more than 4096 characters, compressed as .NET does."""
     return gzip.compress(text.encode(), mtime=0)

@@ -29,7 +29,7 @@ class Relay:
         self._connections: list[tuple[bytearray, bytearray]] = []
 
     def exchanges(self, path: str) -> list[Exchange]:
-        """Those with this path that were answered so far."""
+        """The exchanges with this path that are answered so far."""
         every = (
             Exchange(request, answer)
             for asked, answered in self._connections
@@ -38,7 +38,7 @@ class Relay:
         return [exchange for exchange in every if exchange.path == path]
 
     def events(self) -> list[dict[str, Any]]:
-        """The events that were answered 202, as the client wrote them; half a surrogate pair stays one."""
+        """The events that were answered 202, as the client wrote them; lone surrogates are kept."""
         accepted = [exchange for exchange in self.exchanges(EVENTS) if exchange.status == 202]
         return [event for exchange in accepted for event in json.loads(exchange.request.body)]
 

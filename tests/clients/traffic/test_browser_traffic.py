@@ -1,4 +1,4 @@
-"""What browsers put on the wire for the two JavaScript clients, imitated: the preflight, and the post."""
+"""An imitation of browsers with the two JavaScript clients: the preflight and the post."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def event(**members: Any) -> dict[str, Any]:
 async def from_a_page(
     up: RunningUp, path: str, asked: str, headers: list[str], events: list[dict[str, Any]]
 ) -> tuple[Message, Message]:
-    """The preflight and the post, over one connection."""
+    """Send the preflight and the post over one connection."""
     host = f"Host: {up.ready.url.removeprefix('http://')}"
     ask = ["Access-Control-Request-Method: POST", f"Access-Control-Request-Headers: {asked}"]
     preflight = request_of(f"OPTIONS {path} HTTP/1.1", host, AGENT, ORIGIN, *ask, "Sec-Fetch-Mode: cors")
@@ -43,7 +43,7 @@ def names_in(answer: Message, header: str) -> set[str]:
 
 
 async def test_a_page_with_the_newer_client(up: RunningUp, reader: Reader) -> None:
-    """A bearer; the page may read the version of the settings. Its browser says its own name."""
+    """It sends a bearer token, and may read the settings' version. The browser sends its own user agent."""
     own = new_reference_id()
     sent = event(reference_id=own)
 
@@ -68,7 +68,7 @@ async def test_a_page_with_the_newer_client(up: RunningUp, reader: Reader) -> No
 
 
 async def test_a_page_with_the_older_client(up: RunningUp, reader: Reader) -> None:
-    """The token in the query; the client says its name in a header of its own."""
+    """The token is in the query; the client's name is in a separate header."""
     own = new_reference_id()
     sent = event(reference_id=own)
 

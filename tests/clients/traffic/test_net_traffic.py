@@ -1,4 +1,4 @@
-"""What the .NET client puts on the wire, imitated byte by byte, and how it is stored."""
+"""An exact imitation of the .NET client, and how its events are stored."""
 
 import json
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def test_a_log_with_explicit_nulls_and_seven_digits_of_a_second(up: RunningUp, reader: Reader) -> None:
-    """Nulls are left out, the offset stays, the seventh digit has no place."""
+    """Nulls are left out, the offset stays, the seventh digit is dropped."""
     sent = event(
         type="log",
         source="Shop.Program",
@@ -36,7 +36,7 @@ async def test_a_log_with_explicit_nulls_and_seven_digits_of_a_second(up: Runnin
 
 
 async def test_members_in_pascal_case(up: RunningUp, reader: Reader) -> None:
-    """As serializers of older versions write them."""
+    """As earlier versions write them."""
     own, date = new_reference_id(), ticks_now(-7)
 
     answer = await post(
@@ -68,7 +68,7 @@ async def test_members_in_pascal_case(up: RunningUp, reader: Reader) -> None:
 
 
 async def test_many_events_in_chunks(up: RunningUp, reader: Reader) -> None:
-    """A whole queue, the newest first as the client sends it."""
+    """A whole queue, the newest event first."""
     own = new_reference_id()
     sent = [event(message=f"line {n}", reference_id=f"{own}-{n}", data={"N": n}) for n in range(50, 0, -1)]
 
@@ -79,7 +79,7 @@ async def test_many_events_in_chunks(up: RunningUp, reader: Reader) -> None:
 
 
 async def test_the_settings_are_asked_for_by_their_version(up: RunningUp) -> None:
-    """Version 0 is answered with all of them, the version in force with 304 and nothing."""
+    """Version 0 is answered with all settings, the current version with an empty 304."""
     first = request_of("GET /api/v2/projects/config?v=0 HTTP/1.1", *headers(up))
     [answer] = await answers_to(up.ready.url, first)
     settings = json.loads(answer.body)
@@ -93,7 +93,7 @@ async def test_the_settings_are_asked_for_by_their_version(up: RunningUp) -> Non
 
 
 async def test_an_error_of_a_client_of_version_1(up: RunningUp, reader: Reader) -> None:
-    """A document that is the error itself, in PascalCase; the answer names the settings in its own header."""
+    """The document is the error itself, in PascalCase; the settings' version has a separate header."""
     own, date = new_reference_id(), ticks_now()
     document = {
         "Id": own,

@@ -1,4 +1,4 @@
-"""What the sweep tells ingest."""
+"""The entries that the sweep publishes to ingest."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -34,13 +34,13 @@ async def filled(pool: asyncpg.Pool) -> asyncpg.Pool:
 
 
 async def add(pool: asyncpg.Pool, token: Token) -> None:
-    """Write a token."""
+    """Insert a token."""
     async with pool.acquire() as connection:
         await add_token(connection, token)
 
 
-async def test_all_that_ingest_must_know_is_there(filled: asyncpg.Pool) -> None:
-    """A program's token has its project, a person's the person's roles and organizations."""
+async def test_entries_have_all_that_ingest_needs(filled: asyncpg.Pool) -> None:
+    """A program's token has its project; a login has the user's roles and organizations."""
     await filled.execute("UPDATE projects SET config_version = 7, settings = $1", b'{"@@log:*":"info"}')
     await filled.execute("UPDATE organizations SET is_suspended = true")
     expires = datetime(2099, 1, 1, tzinfo=UTC)
@@ -76,8 +76,8 @@ async def test_all_that_ingest_must_know_is_there(filled: asyncpg.Pool) -> None:
     assert login.project_id is None
 
 
-async def test_a_program_that_acts_for_a_person_has_the_persons_organizations(filled: asyncpg.Pool) -> None:
-    """Its own scopes count; without any, the person's roles do."""
+async def test_a_program_that_acts_for_a_user_has_the_users_organizations(filled: asyncpg.Pool) -> None:
+    """Its own scopes apply, or the user's roles if it has none."""
     await add(filled, access_token("s" * 40, ("client",), NOW, user_id=USER))
     await add(filled, access_token("n" * 40, (), NOW, user_id=USER))
 
@@ -89,8 +89,8 @@ async def test_a_program_that_acts_for_a_person_has_the_persons_organizations(fi
     assert not found.tokens["n" * 24].is_login
 
 
-async def test_tokens_that_no_longer_count_are_left_out(filled: asyncpg.Pool) -> None:
-    """Expired, disabled, or of a person who was deactivated."""
+async def test_invalid_tokens_are_left_out(filled: asyncpg.Pool) -> None:
+    """Expired ones, disabled ones, and those of deactivated users."""
     owner = {"organization_id": ORGANIZATION, "project_id": PROJECT}
     past = real_now() - timedelta(seconds=1)
     await add(filled, access_token("e" * 40, ("client",), NOW, expires_utc=past, **owner))
@@ -101,8 +101,8 @@ async def test_tokens_that_no_longer_count_are_left_out(filled: asyncpg.Pool) ->
     assert (await load_projection(filled)).tokens == {}
 
 
-async def test_a_short_token_is_known_by_its_whole(filled: asyncpg.Pool) -> None:
-    """Keys that apps already have may be shorter than ours."""
+async def test_a_short_token_is_identified_by_all_of_it(filled: asyncpg.Pool) -> None:
+    """Imported keys may be shorter than ours."""
     await add(filled, access_token("short-token", ("client",), NOW, organization_id=ORGANIZATION))
 
     assert list((await load_projection(filled)).tokens) == ["short-token"]

@@ -1,4 +1,4 @@
-"""What a deleted project left behind goes, in steps, and is accounted for."""
+"""The rows of a deleted project are purged in steps, and are accounted for."""
 
 import asyncio
 from datetime import timedelta
@@ -50,7 +50,7 @@ async def store(pool: asyncpg.Pool) -> BatchStore:
 
 
 async def left(pool: asyncpg.Pool, table: str) -> int:
-    """Rows of the deleted project."""
+    """The number of remaining rows of the deleted project."""
     number: int = await pool.fetchval(
         f"SELECT count(*) FROM {table} WHERE project_id = $1",  # noqa: S608 - a constant
         PROJECT,
@@ -59,13 +59,13 @@ async def left(pool: asyncpg.Pool, table: str) -> int:
 
 
 async def delete(pool: asyncpg.Pool) -> None:
-    """As the api does."""
+    """Delete the project as the api does."""
     async with pool.acquire() as connection:
         await delete_projects(connection, [PROJECT])
 
 
 async def differing(pool: asyncpg.Pool) -> dict[str, object]:
-    """What of the store's account does not add up."""
+    """The differences in the ledger of Postgres."""
     ledger = await read_ledger(pool, counts_events=True)
     counted = {reason: n for (outcome, reason), n in ledger.outcomes.items() if outcome == "dead_lettered"}
     wrong: dict[str, object] = {
@@ -74,10 +74,10 @@ async def differing(pool: asyncpg.Pool) -> dict[str, object]:
     return wrong | ({} if counted == ledger.dead_letters else {"letters": (counted, ledger.dead_letters)})
 
 
-async def test_everything_of_a_deleted_project_goes_and_the_account_adds_up(
+async def test_all_rows_of_a_deleted_project_are_purged_and_the_ledger_balances(
     pool: asyncpg.Pool, store: BatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In steps of a few rows; the neighbour keeps what it has."""
+    """In steps of a few rows. The other project keeps its rows."""
     del store
     monkeypatch.setattr(purge, "ROWS_AT_ONCE", 2)
     assert all([await left(pool, table) for table in TABLES[:3]])
@@ -85,7 +85,7 @@ async def test_everything_of_a_deleted_project_goes_and_the_account_adds_up(
 
     removed = await purge_deleted(pool)
 
-    assert removed == 7 + 2 + 1  # events, letters, and the stack that they all are in
+    assert removed == 7 + 2 + 1  # events, dead letters, and their common stack
     assert [await left(pool, table) for table in TABLES] == [0] * len(TABLES)
     assert {row["project_id"] for row in await stored(pool)} == {OTHER_PROJECT}
     assert await pool.fetchval("SELECT sum(events)::int FROM removed_events") == 7
@@ -112,7 +112,7 @@ _MANY_ROWS = {
         FROM generate_series(1, 50)
     """,
 }
-"""In no order, as what was stored over time lies on the disk."""
+"""In no order, like rows on a disk that were stored over time."""
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ _MANY_ROWS = {
 async def test_rows_are_locked_in_the_order_in_which_workers_lock_them(
     pool: asyncpg.Pool, table: str, key: str
 ) -> None:
-    """While it waits for the first of them, it has none that a worker could wait for."""
+    """While the purge waits for the first row, it holds none that a worker could wait for."""
     async with pool.acquire() as connection:
         await add_organization(connection, ORGANIZATION, "Acme")
         await add_project(connection, PROJECT, ORGANIZATION, "Shop")
@@ -153,10 +153,10 @@ async def _somebody_waits(pool: asyncpg.Pool) -> bool:
     return found
 
 
-async def test_it_is_done_only_once_no_worker_can_be_storing_any_more(
+async def test_the_purge_is_done_only_when_no_worker_can_still_store(
     pool: asyncpg.Pool, store: BatchStore
 ) -> None:
-    """A worker that had asked for the project before it was deleted may still store its events."""
+    """A worker that looked the project up before its deletion may still store its events."""
     await delete(pool)
     await purge_deleted(pool)
     assert await pool.fetchval("SELECT emptied_utc FROM deleted_projects") is None
@@ -173,10 +173,10 @@ async def test_it_is_done_only_once_no_worker_can_be_storing_any_more(
     assert await purge_deleted(pool) == 0
 
 
-async def test_a_project_that_another_worker_is_at_is_left_to_it(
+async def test_a_project_that_another_worker_is_purging_is_skipped(
     pool: asyncpg.Pool, store: BatchStore
 ) -> None:
-    """Nobody waits."""
+    """Without waiting."""
     del store
     await delete(pool)
 
@@ -187,8 +187,10 @@ async def test_a_project_that_another_worker_is_at_is_left_to_it(
     assert await purge_deleted(pool) > 0
 
 
-async def test_with_an_organization_go_all_its_projects(pool: asyncpg.Pool, store: BatchStore) -> None:
-    """Its tokens, too."""
+async def test_deleting_an_organization_purges_all_its_projects(
+    pool: asyncpg.Pool, store: BatchStore
+) -> None:
+    """And its tokens."""
     del store
     async with pool.acquire() as connection:
         gone = await delete_organizations(connection, [ORGANIZATION])
@@ -199,8 +201,8 @@ async def test_with_an_organization_go_all_its_projects(pool: asyncpg.Pool, stor
     assert await differing(pool) == {}
 
 
-async def test_a_project_that_is_there_again_keeps_what_it_has(pool: asyncpg.Pool, store: BatchStore) -> None:
-    """Whoever brings one back with the same id, from a copy of the database say, must not lose it."""
+async def test_a_restored_project_keeps_its_rows(pool: asyncpg.Pool, store: BatchStore) -> None:
+    """If a project was restored with the same id, from a backup for example, nothing of it may be purged."""
     del store
     await delete(pool)
     async with pool.acquire() as connection:
@@ -212,7 +214,7 @@ async def test_a_project_that_is_there_again_keeps_what_it_has(pool: asyncpg.Poo
     assert await purge_deleted(pool) > 0
 
 
-async def test_deleting_what_is_not_there_is_nothing(pool: asyncpg.Pool) -> None:
+async def test_purging_an_unknown_project_does_nothing(pool: asyncpg.Pool) -> None:
     """Also a second time."""
     await delete(pool)
     await delete(pool)

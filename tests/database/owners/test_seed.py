@@ -1,4 +1,4 @@
-"""The first organization, project, user and tokens are made once."""
+"""The first organization, project, user and tokens are created once."""
 
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def a_seed() -> Seed:
-    """Fresh ids and secrets."""
+    """New ids and secrets."""
     return Seed(
         email="admin@example.com",
         password="correct horse",
@@ -28,8 +28,8 @@ def a_seed() -> Seed:
     )
 
 
-async def test_a_new_database_gets_what_was_wanted(pool: asyncpg.Pool, database_url: str) -> None:
-    """The user may do everything, the client token may post, both know the organization."""
+async def test_a_new_database_is_seeded(pool: asyncpg.Pool, database_url: str) -> None:
+    """The user has the global role, the client token may post, and both belong to the organization."""
     wanted = a_seed()
 
     assert await seed(database_url, wanted) == wanted
@@ -55,7 +55,7 @@ async def test_the_second_time_changes_nothing(pool: asyncpg.Pool, database_url:
 
 
 async def test_a_start_prolongs_the_login(pool: asyncpg.Pool, database_url: str) -> None:
-    """The token that was printed works as long as the installation is used."""
+    """So the printed token works as long as the installation is used."""
     wanted = a_seed()
     await seed(database_url, wanted)
     await pool.execute("UPDATE tokens SET expires_utc = now() WHERE kind = 'login'")
@@ -67,7 +67,7 @@ async def test_a_start_prolongs_the_login(pool: asyncpg.Pool, database_url: str)
 
 
 async def test_revoked_tokens_stay_revoked(pool: asyncpg.Pool, database_url: str) -> None:
-    """Others take their place and are answered; from then on these are kept."""
+    """New ones replace them and are returned; later starts keep those."""
     wanted = a_seed()
     await seed(database_url, wanted)
     async with pool.acquire() as connection:
@@ -85,7 +85,7 @@ async def test_revoked_tokens_stay_revoked(pool: asyncpg.Pool, database_url: str
 
 
 async def test_a_changed_password_is_not_changed_back(pool: asyncpg.Pool, database_url: str) -> None:
-    """It is nobody's business; the answer is empty, and stays so."""
+    """The answer has no password then."""
     wanted = a_seed()
     await seed(database_url, wanted)
     await pool.execute("UPDATE users SET password_hash = $1", hash_password("another one"))
@@ -97,8 +97,8 @@ async def test_a_changed_password_is_not_changed_back(pool: asyncpg.Pool, databa
     assert is_password(await pool.fetchval("SELECT password_hash FROM users"), "another one")
 
 
-async def test_nobody_is_made_with_an_empty_password(pool: asyncpg.Pool, database_url: str) -> None:
-    """When the database was lost but the credentials were kept."""
+async def test_no_user_is_created_with_an_empty_password(pool: asyncpg.Pool, database_url: str) -> None:
+    """If the database was lost but the credentials were kept."""
     found = await seed(database_url, replace(a_seed(), password=""))
 
     assert found.password
@@ -106,7 +106,7 @@ async def test_nobody_is_made_with_an_empty_password(pool: asyncpg.Pool, databas
 
 
 async def test_a_second_installation_shares_the_user(pool: asyncpg.Pool, database_url: str) -> None:
-    """Another data directory on the same database: its own organization, the same person."""
+    """A second data directory on the same database has its own organization and the same user."""
     first, second = a_seed(), a_seed()
     await seed(database_url, first)
 
@@ -116,7 +116,7 @@ async def test_a_second_installation_shares_the_user(pool: asyncpg.Pool, databas
 
 
 async def test_a_deleted_project_does_not_come_back(pool: asyncpg.Pool, database_url: str) -> None:
-    """Its events are being removed: the next start makes another one."""
+    """Its events are being purged, so the next start creates another project."""
     wanted = a_seed()
     await seed(database_url, wanted)
     async with pool.acquire() as connection:

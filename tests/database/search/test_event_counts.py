@@ -1,4 +1,4 @@
-"""Counts and what is found out in buckets are what the events say."""
+"""Counts and aggregations of events."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -25,7 +25,7 @@ CLOCK = LocalClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
 
 @pytest.fixture(autouse=True)
 async def events(pool: asyncpg.Pool) -> None:
-    """Six events on three days, of three stacks."""
+    """Six events on three days, in three stacks."""
     rows: list[dict[str, Any]] = [
         {"type": "log", "source": "a", "tags": ("x", "y"), "value": Decimal("1.5"), "count": 3},
         {"type": "log", "source": "a", "tags": ("x",), "value": Decimal(2)},
@@ -42,7 +42,7 @@ async def events(pool: asyncpg.Pool) -> None:
 async def counted(
     pool: asyncpg.Pool, text: str, filter_text: str = "", time: TimeRange | None = None, **members: Any
 ) -> Bucket:
-    """What the aggregations find out of the events that the filter is about."""
+    """The results of the aggregations over the events that the filter selects."""
     time = time or TimeRange()
     selection = Selection([PROJECT], parse_filter(filter_text), time, members.get("clock", CLOCK))
     async with pool.acquire() as connection:
@@ -50,20 +50,19 @@ async def counted(
 
 
 def shown(buckets: list[Bucket]) -> dict[Any, int]:
-    """How many each bucket has."""
+    """The number of events in each bucket."""
     return {bucket.key: bucket.total for bucket in buckets}
 
 
-async def test_what_is_counted_is_what_the_filter_is_about(pool: asyncpg.Pool) -> None:
-    """Within its time."""
+async def test_counts_are_limited_by_the_filter_and_the_time_range(pool: asyncpg.Pool) -> None:
     assert (await counted(pool, "")).total == 6
     assert (await counted(pool, "", "type:log")).total == 3
     assert (await counted(pool, "", "type:log", TimeRange(DAY, DAY + timedelta(days=1)))).total == 2
     assert (await counted(pool, "", "type:nothing")).total == 0
 
 
-async def test_numbers_are_found_out_of_all(pool: asyncpg.Pool) -> None:
-    """What is missing is left out, or counts as the parameter says."""
+async def test_numbers_are_aggregated(pool: asyncpg.Pool) -> None:
+    """Missing values are skipped, or counted as the parameter says."""
     whole = await counted(
         pool,
         "avg:value sum:value min:value max:value sum:count~1"
@@ -110,7 +109,7 @@ async def test_nothing_has_no_buckets_within_buckets(pool: asyncpg.Pool) -> None
 
 
 async def test_too_many_buckets_are_refused(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer grows without end; gaps are filled as far as there is room."""
+    """Answers are bounded; gaps are filled as far as the bound allows."""
     monkeypatch.setattr("collector.database.search.event_counts.MAXIMUM_BUCKETS", 4)
 
     with pytest.raises(BadRequest, match="The aggregation `date_date` has more than 4 buckets"):
@@ -119,10 +118,10 @@ async def test_too_many_buckets_are_refused(pool: asyncpg.Pool, monkeypatch: pyt
     assert len(hours) == 3 + 4
 
 
-async def test_buckets_that_are_not_shown_take_no_room(
+async def test_buckets_that_are_not_shown_do_not_limit_the_others(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is found out of the buckets that are shown is whole, however many others there are."""
+    """The shown buckets are complete, however many others exist."""
     monkeypatch.setattr("collector.database.search.event_counts.MAXIMUM_BUCKETS", 3)
 
     (errors,) = (await counted(pool, "terms:(type~1 date:date~1h)")).buckets["terms_type"]
@@ -134,8 +133,8 @@ async def test_buckets_that_are_not_shown_take_no_room(
     }
 
 
-async def test_lists_in_buckets_are_found_out_of_what_is_shown(pool: asyncpg.Pool) -> None:
-    """Also within a bucket of dates."""
+async def test_nested_terms_are_those_of_the_shown_buckets(pool: asyncpg.Pool) -> None:
+    """Also within a date bucket."""
     days = (await counted(pool, "date:(date~1d cardinality:tags terms:(type~1 cardinality:tags))")).buckets
 
     assert [day.values["cardinality_tags"] for day in days["date_date"]] == [2, 0, 0]
@@ -143,8 +142,8 @@ async def test_lists_in_buckets_are_found_out_of_what_is_shown(pool: asyncpg.Poo
     assert [kind.values for kind in kinds] == [{"cardinality_tags": 2}]
 
 
-async def test_nothing_has_no_average(pool: asyncpg.Pool) -> None:
-    """Nor is that an error."""
+async def test_the_average_of_no_values_is_missing(pool: asyncpg.Pool) -> None:
+    """And not an error."""
     whole = await counted(pool, "avg:value cardinality:tags terms:type date:date", "type:nothing")
 
     assert whole.values == {"avg_value": None, "cardinality_tags": 0}
@@ -188,8 +187,8 @@ async def test_terms_are_the_most_frequent_values(
     assert shown(buckets) == (expected or {})
 
 
-async def test_terms_may_be_in_the_order_of_a_value(pool: asyncpg.Pool) -> None:
-    """As the official server's page of stacks by their users asks; what has no such value is last."""
+async def test_terms_can_be_sorted_by_an_aggregation(pool: asyncpg.Pool) -> None:
+    """As the official server sorts stacks by their users. Terms without a value come last."""
     falling = (await counted(pool, "terms:(source -sum:count~1)")).buckets["terms_source"]
     rising = (await counted(pool, "terms:(type~1 +max:value)")).buckets["terms_type"]
     nulls = (await counted(pool, "terms:(source -max:value)")).buckets["terms_source"]
@@ -199,8 +198,8 @@ async def test_terms_may_be_in_the_order_of_a_value(pool: asyncpg.Pool) -> None:
     assert [bucket.key for bucket in nulls] == ["a", "b"]
 
 
-async def test_what_is_missing_may_count_as_one_value(pool: asyncpg.Pool) -> None:
-    """In cardinalities, also of lists; equal numbers are one."""
+async def test_missing_values_can_count_as_one(pool: asyncpg.Pool) -> None:
+    """In cardinalities, also of lists. Equal numbers count once."""
     await BatchStore(pool).save([normalized(an_event(value=Decimal("2.00"), tags=(), date=DAY))])
     whole = await counted(
         pool, "cardinality:user~nobody cardinality:tags~none^100 cardinality:value", "type:log"
@@ -209,8 +208,8 @@ async def test_what_is_missing_may_count_as_one_value(pool: asyncpg.Pool) -> Non
     assert whole.values == {"cardinality_user": 2, "cardinality_tags": 3, "cardinality_value": 2}
 
 
-async def test_calendar_intervals_are_the_calendars(pool: asyncpg.Pool) -> None:
-    """A month is no minute, and buckets may begin at another hour."""
+async def test_calendar_intervals_follow_the_calendar(pool: asyncpg.Pool) -> None:
+    """`M` is a month and `m` a minute, and buckets can start at an offset."""
     assert shown((await counted(pool, "date:date~1M")).buckets["date_date"]) == {DAY.replace(day=1): 6}
     assert shown((await counted(pool, "date:date~1w")).buckets["date_date"]) == {DAY - timedelta(days=4): 6}
     moved = (await counted(pool, "date:(date~1d @offset:+6h)")).buckets["date_date"]
@@ -224,8 +223,8 @@ async def test_calendar_intervals_are_the_calendars(pool: asyncpg.Pool) -> None:
 
 
 @pytest.mark.parametrize("value", ["1e400", "-1e999", "NaN", "Infinity"])
-async def test_a_number_beyond_all_doubles_spoils_no_other(pool: asyncpg.Pool, value: str) -> None:
-    """It is counted as an event, and not as a number."""
+async def test_a_number_beyond_the_range_of_doubles_is_skipped(pool: asyncpg.Pool, value: str) -> None:
+    """Its event is counted."""
     await BatchStore(pool).save([normalized(an_event(value=Decimal(value), date=DAY))])
 
     whole = await counted(pool, "sum:value avg:value min:value max:value terms:(type sum:value)")
@@ -237,7 +236,7 @@ async def test_a_number_beyond_all_doubles_spoils_no_other(pool: asyncpg.Pool, v
 
 
 async def test_keys_do_not_depend_on_the_databases_settings(pool: asyncpg.Pool, database_url: str) -> None:
-    """Dates of events and of stacks are written as they are everywhere else, in whatever session."""
+    """Dates of events and stacks are written in our format in any session."""
     await pool.execute("UPDATE events SET date = date + interval '1500 ms' WHERE type = 'error'")
     name = await pool.fetchval("SELECT current_database()")
     for setting in ("datestyle = 'SQL, DMY'", "timezone = 'Asia/Kolkata'", "extra_float_digits = -15"):
@@ -261,8 +260,8 @@ async def test_keys_do_not_depend_on_the_databases_settings(pool: asyncpg.Pool, 
         assert await count_in_buckets(connection, selection, asked) == whole
 
 
-async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:
-    """A day without events is shown as such; days begin where they begin for the reader."""
+async def test_date_buckets_have_no_gaps(pool: asyncpg.Pool) -> None:
+    """Days without events are included, and days start at the reader's midnight."""
     days = (await counted(pool, "date:date~1d")).buckets["date_date"]
     assert shown(days) == {DAY: 2, DAY + timedelta(days=1): 0, DAY + timedelta(days=2): 4}
 
@@ -281,7 +280,7 @@ async def test_dates_are_buckets_without_gaps(pool: asyncpg.Pool) -> None:
 
 @pytest.mark.parametrize("interval", ["", "~30d", "~1d^-5h", "~1d^+5h", "~month^+5h", "~year"])
 async def test_the_first_bucket_begins_with_the_calendar(pool: asyncpg.Pool, interval: str) -> None:
-    """Not before, where no date could be; it can be looked into like any other."""
+    """Never before the first date; it can be filtered like any other."""
     row: dict[str, Any] = {"type": "old", "date": datetime(1, 1, 1, 3, tzinfo=UTC)}
     await BatchStore(pool).save([normalized(an_event(**row))])
 
@@ -292,8 +291,8 @@ async def test_the_first_bucket_begins_with_the_calendar(pool: asyncpg.Pool, int
     assert shown(day.buckets["date_date"]) == {datetime(1, 1, 1, 3, tzinfo=UTC): 1}
 
 
-async def test_an_interval_fits_the_time(pool: asyncpg.Pool) -> None:
-    """A chart of a day is not made of days."""
+async def test_the_default_interval_fits_the_time_range(pool: asyncpg.Pool) -> None:
+    """A chart of one day has no buckets of a day."""
     time = TimeRange(DAY, DAY + timedelta(days=1))
     hours = (await counted(pool, "date:date", time=time)).buckets["date_date"]
 
@@ -301,8 +300,8 @@ async def test_an_interval_fits_the_time(pool: asyncpg.Pool) -> None:
     assert sum(bucket.total for bucket in hours) == 2
 
 
-async def test_buckets_hold_buckets(pool: asyncpg.Pool) -> None:
-    """And numbers, each of its own events."""
+async def test_buckets_can_contain_buckets(pool: asyncpg.Pool) -> None:
+    """And numbers, each of the bucket's own events."""
     whole = await counted(
         pool, "terms:(type~2 sum:count~1 cardinality:tags date:(date~1d terms:(source max:value)))"
     )

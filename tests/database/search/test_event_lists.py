@@ -1,4 +1,4 @@
-"""Lists of events have everything that is asked for, once and in order, also while more is stored."""
+"""Lists of events are complete, without repeats and in order, while other events are stored."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.integration
 
 
 def a_selection(text: str = "", **members: Any) -> Selection:
-    """Events of both projects that a filter is about."""
+    """Events of both projects that match the filter."""
     values: dict[str, Any] = {
         "project_ids": [PROJECT, OTHER_PROJECT],
         "filter": parse_filter(text),
@@ -37,18 +37,17 @@ def a_selection(text: str = "", **members: Any) -> Selection:
 async def found(
     pool: asyncpg.Pool, selection: Selection, order: Order = NEWEST_FIRST, limit: int = 100
 ) -> list[bytes]:
-    """The ids of the list."""
+    """The ids in the list."""
     async with pool.acquire() as connection:
         return [event.id.bytes for event in await find_events(connection, selection, order, limit=limit)]
 
 
 def ids(events: Sequence[Event]) -> list[bytes]:
-    """Of events."""
     return [event.id for event in events]
 
 
 async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncpg.Pool) -> None:
-    """An event that came late is not taken for a new one."""
+    """A late event is not listed as a new one."""
     late = an_event(accepted=days_ago(0), date=days_ago(3))
     others = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (1, 2, 4, 20, 90)]
     await BatchStore(pool).save([normalized(late, *others)])
@@ -59,8 +58,8 @@ async def test_the_latest_date_comes_first_whenever_it_was_accepted(pool: asyncp
     assert await found(pool, a_selection(), parse_order("date")) == expected[::-1]
 
 
-async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) -> None:
-    """From its begin up to but not including its end."""
+async def test_a_time_range_selects_events_by_their_date(pool: asyncpg.Pool) -> None:
+    """From its start up to, but excluding, its end."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(6)]
     await BatchStore(pool).save([normalized(*events)])
 
@@ -73,7 +72,7 @@ async def test_a_time_range_holds_what_is_dated_within_it(pool: asyncpg.Pool) ->
 
 
 async def test_references_are_found_in_every_age_of_partition(pool: asyncpg.Pool) -> None:
-    """From today to long ago, and from a clock that runs ahead; also what stands for unusable ones."""
+    """From today to long ago, and from a clock that runs ahead; placeholders for invalid ones, too."""
     ages = (-2, 0, 1, 5, 20, 90)
     events = [an_event(accepted=days_ago(age), date=days_ago(age), reference_id="order-4711") for age in ages]
     unusable = [an_event(reference_id="invalid-reference-id") for _ in range(3)]
@@ -87,8 +86,8 @@ async def test_references_are_found_in_every_age_of_partition(pool: asyncpg.Pool
 @pytest.mark.parametrize(
     "sort", ["-date", "date", "value", "-value,date", "count,-type", "source,-value", "-reference", "created"]
 )
-async def test_who_follows_the_places_sees_each_event_once(pool: asyncpg.Pool, sort: str) -> None:
-    """In any order and in both directions, with many equals and values that are missing."""
+async def test_following_the_cursors_finds_each_event_once(pool: asyncpg.Pool, sort: str) -> None:
+    """In any order and in both directions, with many equal and missing values."""
     random = Random(sort)  # noqa: S311 - the same events in every run
     events = [
         an_event(
@@ -127,8 +126,8 @@ async def walked(pool: asyncpg.Pool, order: Order) -> list[bytes]:
     return seen
 
 
-async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None:
-    """What is newer than the place does not shift what comes behind it."""
+async def test_pages_stay_correct_while_events_are_stored(pool: asyncpg.Pool) -> None:
+    """Events newer than the cursor do not shift the following pages."""
     events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in range(1, 6)]
     await BatchStore(pool).save([normalized(*events)])
     async with pool.acquire() as connection:
@@ -139,8 +138,8 @@ async def test_pages_stay_right_while_events_pour_in(pool: asyncpg.Pool) -> None
     assert [event.id.bytes for event in (*first, *second)] == ids(events)
 
 
-async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> None:
-    """Of some days, too, and through an index: reading leaves from end to end hurts only when it is late."""
+async def test_a_page_of_the_newest_events_reads_few_partitions(pool: asyncpg.Pool) -> None:
+    """By an index, also for a few days."""
     await BatchStore(pool).save([normalized(*[an_event(accepted=days_ago(age)) for age in range(40)])])
     plans: list[str] = []
 
@@ -149,7 +148,7 @@ async def test_a_page_of_the_newest_looks_at_few_leaves(pool: asyncpg.Pool) -> N
         fetch = connection.fetch
 
         class Explaining:
-            """Asks for the plan of what is fetched as well."""
+            """Also fetches the plan of each query."""
 
             async def fetch(self, statement: str, *arguments: object) -> list[Any]:
                 plans.append("\n".join(row[0] for row in await fetch(f"EXPLAIN {statement}", *arguments)))
@@ -184,10 +183,10 @@ MANY_WORDS = [f"word-{number}" for number in range(20)]
         pytest.param(f"reference:order-4711 ({' OR '.join(MANY_WORDS)})", [], id="not of one"),
     ],
 )
-async def test_a_large_filter_means_what_a_small_one_does(
+async def test_a_large_filter_selects_what_small_ones_do(
     pool: asyncpg.Pool, text: str, expected: list[str]
 ) -> None:
-    """However it is put to the server."""
+    """Whichever form of SQL is used."""
     events = {
         "checkout": an_event(source="checkout"),
         "login": an_event(source="login", reference_id="order-4711"),
@@ -198,7 +197,7 @@ async def test_a_large_filter_means_what_a_small_one_does(
 
 
 async def test_a_large_filter_is_planned_once_and_not_for_each_partition(pool: asyncpg.Pool) -> None:
-    """Or what it takes of the server's memory would grow with what is stored: to gigabytes for a year."""
+    """Otherwise Postgres would need memory in proportion to the partitions: gigabytes for a year."""
 
     async def lines_about_the_filter() -> int:
         arguments = Arguments()

@@ -1,4 +1,4 @@
-"""Events are found by their ids, and can be deleted by them."""
+"""Events are found and deleted by their ids."""
 
 from uuid import UUID
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 
 
 async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
-    """The same value that went in, but that it is its stack's first; `data` as JSON."""
+    """The same value, except that it is its stack's first; `data` is JSON."""
     event = an_event(tags=("a",), reference_id="order-4711")
     await BatchStore(pool).save([normalized(event)])
     stored = as_stored(msgspec.structs.replace(event, is_first_occurrence=True))
@@ -26,8 +26,8 @@ async def test_an_event_comes_back_as_it_was_stored(pool: asyncpg.Pool) -> None:
         assert await find_event(connection, [], stored.id) is None
 
 
-async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
-    """Those that are kept no longer are left out."""
+async def test_events_are_read_from_existing_partitions(pool: asyncpg.Pool) -> None:
+    """Those of dropped partitions are left out."""
     events = [an_event(accepted=days_ago(age)) for age in (0, 5, 40)]
     await BatchStore(pool).save([normalized(*events)])
     events[-1] = msgspec.structs.replace(events[-1], is_first_occurrence=True)
@@ -40,8 +40,8 @@ async def test_events_are_read_where_they_are_kept(pool: asyncpg.Pool) -> None:
         assert await find_events_by_key(connection, [EventKey(PROJECT, UUID(int=7))]) == []
 
 
-async def test_deleted_events_are_noted_by_their_day(pool: asyncpg.Pool) -> None:
-    """So that the account can tell them from lost ones; only those of the given projects go."""
+async def test_deleted_events_are_counted_by_day(pool: asyncpg.Pool) -> None:
+    """So that the ledger can tell them from lost ones. Only events of the given projects are deleted."""
     events = [an_event(accepted=days_ago(age)) for age in (0, 0, 3)]
     kept, foreign = an_event(), an_event(project_id=OTHER_PROJECT)
     await BatchStore(pool).save([normalized(*events, kept, foreign)])

@@ -1,4 +1,4 @@
-"""A filter's SQL selects exactly the events that the filter means."""
+"""A filter's SQL selects exactly the events that match the filter."""
 
 import secrets
 import sys
@@ -60,7 +60,7 @@ CLOCK = LocalClock(today(), timedelta(minutes=-90))
 def condition(
     tree: Filter, kind: type[EventConditions | StackConditions] = EventConditions
 ) -> tuple[str, list[Any]]:
-    """The filter's condition, and the arguments of a query whose first one are the projects."""
+    """The filter's condition, and the arguments of a query whose first argument is the projects."""
     arguments = Arguments()
     projects = arguments.add([PROJECT, OTHER_PROJECT]) + "::uuid[]"
     return kind(arguments, projects, CLOCK).of(tree), arguments.values
@@ -68,7 +68,7 @@ def condition(
 
 @pytest.fixture
 async def world(pool: asyncpg.Pool) -> tuple[list[dict[str, Any]], dict[UUID, dict[str, Any]]]:
-    """Random events and their stacks, as they are stored."""
+    """Random events and their stacks, stored."""
     chance, random = Chance(6), Random(6)  # noqa: S311 - the same in every run
     await BatchStore(pool).save([normalized(*[chance.event(today()) for _ in range(EVENTS)])])
     for row in await pool.fetch("SELECT id FROM stacks ORDER BY id"):
@@ -92,10 +92,10 @@ async def world(pool: asyncpg.Pool) -> tuple[list[dict[str, Any]], dict[UUID, di
     return events, {row["id"]: dict(row) for row in await pool.fetch("SELECT * FROM stacks")}
 
 
-async def test_random_filters_select_what_they_mean(
+async def test_random_filters_select_the_matching_events(
     pool: asyncpg.Pool, world: tuple[list[dict[str, Any]], dict[UUID, dict[str, Any]]]
 ) -> None:
-    """Said again in plain Python, for each of the events: at least 5,000 pairs, 50,000 a night."""
+    """Compared with the reference in plain Python for at least 5,000 pairs, 50,000 in the nightly run."""
     events, stacks = world
     chance, pairs, selective = Chance(7), 0, 0
     ids = [str(event[name].hex) for event in events[:5] for name in ("id", "stack_id", "project_id")]
@@ -116,9 +116,9 @@ async def test_random_filters_select_what_they_mean(
 
 
 @given(tree=trees)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # nothing is ever stored here
-async def test_every_tree_is_a_statement(pool: asyncpg.Pool, tree: Filter) -> None:
-    """Whatever is in it; values that cannot be meant are refused before."""
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # no rows are stored here
+async def test_every_tree_gives_a_valid_statement(pool: asyncpg.Pool, tree: Filter) -> None:
+    """Invalid values are refused before."""
     for kind, table in ((EventConditions, "events AS e"), (StackConditions, "stacks AS s")):
         try:
             sql, arguments = condition(tree, kind)
@@ -129,7 +129,7 @@ async def test_every_tree_is_a_statement(pool: asyncpg.Pool, tree: Filter) -> No
 
 
 def test_no_text_of_a_filter_is_in_the_statement() -> None:
-    """Names of fields and values are arguments, also where they look like SQL."""
+    """Names of fields and values are arguments, even if they look like SQL."""
     evil = Term(("');DROP TABLE events;--", Wildcard.ANY))
     ends = Range(Bound("');DROP", is_included=True), Bound("x", is_included=False))
     names = [*FIELDS, *ALIASES, "data.');DROP", "ref.');DROP", "data.a.');DROP", "');DROP"]
@@ -143,14 +143,14 @@ def test_no_text_of_a_filter_is_in_the_statement() -> None:
 @pytest.mark.parametrize(
     "text", ["value:abc", "value:>x", "first:perhaps", "date:soon", "date:[now TO soon]"]
 )
-def test_values_that_cannot_be_meant_are_refused(text: str) -> None:
-    """With their place, as for whatever cannot be read."""
+def test_invalid_values_are_refused(text: str) -> None:
+    """With their position, like syntax errors."""
     with pytest.raises(BadRequest, match=r"The filter is wrong at character \d+: `"):
         condition(parse_filter(text))
 
 
-async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
-    """Wildcards are few, and Postgres goes through a text once."""
+async def test_a_pattern_with_many_wildcards_is_cheap(pool: asyncpg.Pool) -> None:
+    """Wildcards are limited, and Postgres scans a text once."""
     event = an_event(message="a" * 2000, source="ab" * 1000, tags=("a" * 100,) * 50)
     await BatchStore(pool).save([normalized(event)])
     for text in (
@@ -179,7 +179,7 @@ async def test_a_catastrophic_pattern_takes_no_time(pool: asyncpg.Pool) -> None:
     ],
 )
 async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: set[str]) -> None:
-    """By what they are and by what their events are."""
+    """By their columns and by their events."""
     await BatchStore(pool).save(
         [normalized(an_event(source="open"), an_event(source="fixed", message="bye"))]
     )
@@ -194,8 +194,8 @@ async def test_stacks_are_selected_too(pool: asyncpg.Pool, text: str, titles: se
 @pytest.mark.parametrize(
     ("terms", "is_refused"), [(MAXIMUM_EVENT_TERMS, False), (MAXIMUM_EVENT_TERMS + 1, True)]
 )
-def test_a_filter_of_stacks_asks_only_so_much_of_their_events(terms: int, is_refused: bool) -> None:  # noqa: FBT001
-    """Each such term is a search of its own; whatever is about the stacks themselves is not counted."""
+def test_conditions_of_stacks_on_their_events_are_limited(terms: int, is_refused: bool) -> None:  # noqa: FBT001
+    """Each is a separate subquery; conditions on the stacks themselves are not limited."""
     tree = parse_filter(" ".join([*(f"message:{number}" for number in range(terms)), *["title:a"] * 30]))
     conditions = StackConditions(Arguments(), "$1", CLOCK)
 
@@ -204,7 +204,7 @@ def test_a_filter_of_stacks_asks_only_so_much_of_their_events(terms: int, is_ref
 
 
 async def test_versions_have_the_same_order_in_sql(pool: asyncpg.Pool) -> None:
-    """Each beside each other one: what is stored and what a filter says are compared by the same rule."""
+    """Compared pair by pair: stored versions and those in a filter follow the same rule."""
     versions = [*VERSIONS, "", " \tV1-0", "1.0--.00.A", "1.0.0", "0", "0.0-0"]
     for bound in filter(is_version, versions):
         key, arguments = precedence(bound), Arguments()
@@ -241,7 +241,7 @@ async def test_versions_have_the_same_order_in_sql(pool: asyncpg.Pool) -> None:
 async def test_numbers_are_compared_in_every_spelling(
     pool: asyncpg.Pool, text: str, found: list[str]
 ) -> None:
-    """Of the filter, and of the data, also where they were sent as text."""
+    """In the filter and in the data, also if they were sent as text."""
     stored = [
         "1000", "1000.0", '"1E+3"', '"1000"', "0.50", '".5"', "-5e-1", "18446744073709551617", '"NaN"',
         "1" + "0" * 999, '"1e9999999"', '"' + "1" * 2000 + '"', '"-"',
@@ -323,7 +323,7 @@ SEARCHES: list[tuple[str, list[int]]] = [
 
 @pytest.fixture(params=["LOCALE_PROVIDER libc LOCALE 'C'", "LOCALE_PROVIDER builtin LOCALE 'C.UTF-8'"])
 async def pool_of_locale(servers: Servers, request: pytest.FixtureRequest) -> AsyncIterator[asyncpg.Pool]:
-    """On a database of this locale."""
+    """A pool on a database with this locale."""
     name = f"headrace_test_{secrets.token_hex(6)}"
     url = urlsplit(servers.database_url)._replace(path=f"/{name}").geturl()
     admin = await asyncpg.connect(servers.database_url)
@@ -339,7 +339,7 @@ async def pool_of_locale(servers: Servers, request: pytest.FixtureRequest) -> As
 
 
 async def test_words_of_any_script_are_found_in_any_case(pool_of_locale: asyncpg.Pool) -> None:
-    """Whatever the locale of the database is."""
+    """Whatever the locale of the database."""
     events = [
         an_event(
             message=text,
@@ -366,8 +366,8 @@ async def test_words_of_any_script_are_found_in_any_case(pool_of_locale: asyncpg
     assert selected == dict(SEARCHES)
 
 
-async def test_case_is_folded_as_the_store_does_it(pool: asyncpg.Pool) -> None:
-    """Of all characters, but for capitals since Unicode 14: those are left to the store."""
+async def test_case_is_folded_as_postgres_does(pool: asyncpg.Pool) -> None:
+    """For all characters, except capitals since Unicode 14, which are left to Postgres."""
     rows = await pool.fetch(
         f"""
         SELECT chr(code) AS character, {lowered("chr(code)")} AS low FROM generate_series(1, $1::int) AS code
@@ -381,8 +381,8 @@ async def test_case_is_folded_as_the_store_does_it(pool: asyncpg.Pool) -> None:
     assert all(map(is_folded_by_store, odd))
 
 
-async def test_words_end_in_the_store_where_they_end_in_a_filter(pool: asyncpg.Pool) -> None:
-    """At and next to all ends of what the tables hold: between letters, and before one."""
+async def test_words_end_in_postgres_where_they_end_in_a_filter(pool: asyncpg.Pool) -> None:
+    """At and next to the limits of all ranges in the tables: between letters, and before one."""
     ends = {
         character
         for table in (SEPARATORS, MARKS, IDEOGRAPHS, APOSTROPHE)

@@ -1,4 +1,4 @@
-"""A filter of organizations or projects selects exactly those that it means."""
+"""A filter of organizations or projects selects exactly the matching ones."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -38,7 +38,7 @@ CLOCK = LocalClock(today())
 
 
 class Kind(NamedTuple):
-    """What is filtered: how each field is compared, and the column that it is."""
+    """What is filtered: the comparison and the column of each field."""
 
     table: str
     conditions: type[OrganizationConditions | ProjectConditions]
@@ -106,8 +106,8 @@ async def world(pool: asyncpg.Pool) -> None:
 
 @KINDS
 @pytest.mark.usefixtures("world")
-async def test_random_filters_select_what_they_mean(pool: asyncpg.Pool, kind: Kind) -> None:
-    """Said again in plain Python, for each of the rows."""
+async def test_random_filters_select_the_matching_rows(pool: asyncpg.Pool, kind: Kind) -> None:
+    """Compared with the reference in plain Python for each row."""
     rows = [dict(row) for row in await pool.fetch(f"SELECT * FROM {kind.table}")]  # noqa: S608
     ids = [str(row[name].hex) for row in rows[:5] for name in ("id", "organization_id") if name in row]
     chance, selective = Chance(7, [*kind.fields, "Name", "NAME", "plan_name", "data.x"]), 0
@@ -123,7 +123,7 @@ async def test_random_filters_select_what_they_mean(pool: asyncpg.Pool, kind: Ki
 
 
 def is_meant(tree: Filter, kind: Kind, row: Mapping[str, Any]) -> bool:
-    """Whether the filter is about the row."""
+    """Whether the filter selects the row."""
 
     def values(name: str) -> tuple[Compare, list[Any]]:
         compare, column = kind.fields.get(name.lower(), (exact, ""))
@@ -146,9 +146,9 @@ def condition(kind: Kind, tree: Filter) -> tuple[str, Sequence[Any]]:
 
 
 @given(tree=trees)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # nothing is ever stored here
-async def test_every_tree_is_a_statement(pool: asyncpg.Pool, tree: Filter) -> None:
-    """Whatever is in it; values that cannot be meant are refused before."""
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # no rows are stored here
+async def test_every_tree_gives_a_valid_statement(pool: asyncpg.Pool, tree: Filter) -> None:
+    """Invalid values are refused before."""
     for kind in (ORGANIZATIONS, PROJECTS):
         with suppress(BadRequest):
             assert await chosen(pool, kind, tree) == set()
@@ -156,7 +156,7 @@ async def test_every_tree_is_a_statement(pool: asyncpg.Pool, tree: Filter) -> No
 
 @KINDS
 def test_no_text_of_a_filter_is_in_the_statement(kind: Kind) -> None:
-    """Names of fields and values are arguments, also where they look like SQL."""
+    """Names of fields and values are arguments, even if they look like SQL."""
     evil = Term(("');DROP TABLE projects;--", Wildcard.ANY))
     ends = Range(Bound("');DROP", is_included=True), Bound("x", is_included=False))
     for name in [None, *ORGANIZATION_FIELDS, *PROJECT_FIELDS, "data.');DROP", "');DROP"]:
@@ -165,8 +165,8 @@ def test_no_text_of_a_filter_is_in_the_statement(kind: Kind) -> None:
                 assert "DROP" not in condition(kind, And((Match(name, value), Exists(name or "x"))))[0]
 
 
-async def test_the_reader_s_own_are_narrowed_and_no_others_are_found(pool: asyncpg.Pool) -> None:
-    """Whatever the filter says: the organizations are given."""
+async def test_a_filter_only_narrows_the_callers_own(pool: asyncpg.Pool) -> None:
+    """Whatever it says: the organizations are given."""
     mine, other = (uuid5(ORGANIZATION, name) for name in ("mine", "other"))
     for owner in (mine, other):
         await pool.execute("INSERT INTO organizations (id, name) VALUES ($1, 'Acme')", owner)

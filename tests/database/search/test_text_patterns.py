@@ -1,4 +1,4 @@
-"""What is looked for in texts: a filter's characters stand for themselves, whatever they mean to Postgres."""
+"""Patterns for texts: characters of a filter are literals, whatever they mean to Postgres."""
 
 import pytest
 
@@ -16,6 +16,6 @@ from collector.domain.filter.words import Pieces
         pytest.param([(Wildcard.ANY, Wildcard.ONE)], "%%", id="only wildcards"),
     ],
 )
-def test_whatever_has_words_in_it_holds_their_pieces_in_order(words: list[Pieces], pattern: str) -> None:
-    """So that most texts need not be looked at twice."""
+def test_a_text_with_the_words_contains_their_pieces_in_order(words: list[Pieces], pattern: str) -> None:
+    """So that most texts are excluded by a cheap test."""
     assert holding_pattern(words) == pattern

@@ -1,4 +1,4 @@
-"""The windows of dates that lists go through."""
+"""The windows of dates that lists are searched in."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -24,8 +24,8 @@ FIRST = datetime(1, 1, 1, tzinfo=UTC)
         pytest.param(TimeRange(end=FIRST + timedelta(days=2)), id="about there"),
     ],
 )
-def test_windows_meet_without_gap_or_overlap_and_hold_the_whole(whole: TimeRange) -> None:
-    """Every event is looked at exactly once, also one from a clock that ran ahead."""
+def test_windows_cover_the_range_without_gap_or_overlap(whole: TimeRange) -> None:
+    """So each event is found exactly once, even one from a clock that ran ahead."""
     windows = list(widening_windows(whole, NOW))
 
     assert windows[0].end == whole.end
@@ -34,7 +34,7 @@ def test_windows_meet_without_gap_or_overlap_and_hold_the_whole(whole: TimeRange
 
 
 def test_the_first_window_is_the_last_day() -> None:
-    """Where almost everything that is asked for lies."""
+    """Almost everything that people look for is there."""
     first, second, *_ = widening_windows(TimeRange(), NOW)
 
     assert first == TimeRange(NOW - timedelta(days=1))
@@ -42,7 +42,7 @@ def test_the_first_window_is_the_last_day() -> None:
 
 
 def test_a_short_range_is_one_window() -> None:
-    """Nothing is gained by going through it in parts."""
+    """Splitting it gains nothing."""
     whole = TimeRange(NOW - timedelta(hours=20))
 
     assert list(widening_windows(whole, NOW)) == [whole]

@@ -26,7 +26,7 @@ def an_event(raw: dict[str, Any]) -> Event:
 
 
 def data_of(raw: dict[str, Any]) -> dict[str, Any]:
-    """What is stored in `data`, without what the server adds."""
+    """The stored `data`, without members that the server adds."""
     data = msgspec.json.decode(an_event(raw).data or b"{}", type=dict[str, Any])
     assert data.pop("@submission_client") == CLIENT
     return data
@@ -43,7 +43,7 @@ def test_an_empty_event_is_a_log_of_now() -> None:
 
 
 def test_an_event_belongs_to_its_post() -> None:
-    """Its id is the post's with its place; organization and project are what ingest found."""
+    """Its id is that of the post with its position; organization and project are those that ingest found."""
     event = build_event({"id": "f" * 24, "project_id": "x", "OrganizationId": "y"}, 7, Sender.of(POST), None)
 
     assert isinstance(event, Event)
@@ -242,8 +242,8 @@ def test_tags_are_a_small_set(tags: Any, kept: tuple[str, ...]) -> None:
         pytest.param("", {}, id="none"),
     ],
 )
-def test_who_sent_it_comes_from_the_request(agent: str, client: dict[str, str]) -> None:
-    """The address and the agent as ingest saw them."""
+def test_the_client_comes_from_the_request(agent: str, client: dict[str, str]) -> None:
+    """The address and the user agent as ingest saw them."""
     event = build_event({}, 0, Sender.of(a_post(user_agent=agent, client_ip="")), None)
 
     assert isinstance(event, Event)

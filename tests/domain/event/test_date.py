@@ -48,8 +48,8 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         pytest.param("", None, id="nothing"),
     ],
 )
-def test_a_date_is_read_in_utc_with_its_offset(text: str, date: EventDate | None) -> None:
-    """None is for garbage; nothing is ever in the future."""
+def test_a_date_is_parsed_to_utc_with_its_offset(text: str, date: EventDate | None) -> None:
+    """None for garbage. No date is in the future."""
     assert parse_date(text, NOW) == date
 
 
@@ -62,5 +62,5 @@ def test_a_date_is_read_in_utc_with_its_offset(text: str, date: EventDate | None
     ],
 )
 def test_age_counts_from_acceptance(age: timedelta, max_age: timedelta | None, *, is_old: bool) -> None:
-    """What was young when accepted is never discarded later."""
+    """An event that was young enough when it was accepted is never discarded later."""
     assert is_too_old(NOW - age, NOW, max_age) is is_old

@@ -1,4 +1,4 @@
-"""The rules about what an event says of itself, as its row shows them."""
+"""The rules that derive an event's members from its data, as its row shows them."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ FRAME = {"name": "reserve", "declaring_type": "Stock", "line_number": 5}
 
 
 def stored(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[Event, dict[str, Any]]:
-    """The row of a raw event, and its data without the server's own."""
+    """The row of a raw event, and its data without members of the server."""
     event = build_event(raw, 0, SENDER, None, project)
     assert isinstance(event, Event)
     data: dict[str, Any] = json.loads(event.data or b"")
@@ -25,8 +25,8 @@ def stored(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[
     return event, data
 
 
-def test_a_404_names_what_was_not_found() -> None:
-    """Errors, the machine and traces say nothing about it."""
+def test_a_404_gets_its_source_from_the_request() -> None:
+    """Its message, error, machine and trace are dropped."""
     raw = {
         "type": "404",
         "message": "Not found",
@@ -46,16 +46,15 @@ def test_a_404_names_what_was_not_found() -> None:
     assert data == {"@request": REQUEST, "a": 1}
 
 
-def test_a_404_keeps_the_source_it_has() -> None:
-    """The client knows better."""
+def test_a_404_keeps_the_clients_source() -> None:
     event, _ = stored({"type": "404", "source": "/a", "message": "m", "data": {"@request": REQUEST}})
 
     assert (event.source, event.message) == ("/a", "m")
 
 
 @pytest.mark.parametrize("type_", ["404", "error", "log"])
-def test_a_source_is_cut_however_it_came(type_: str) -> None:
-    """A path can be long."""
+def test_a_long_source_is_cut(type_: str) -> None:
+    """Paths can be long."""
     event, _ = stored(
         {"type": type_, "data": {"@request": {"path": "/" + "x" * 3000}, "@error": {"message": "m" * 3000}}}
     )
@@ -76,7 +75,7 @@ def test_a_source_is_cut_however_it_came(type_: str) -> None:
     ],
 )
 def test_an_error_gives_its_message_and_its_target(name: str, target: dict[str, str]) -> None:
-    """The message where the event has none; the target beside what the error's data holds."""
+    """The message if the event has none; the target in addition to the error's own data."""
     error: dict[str, Any] = {"type": "StockError", "message": "No stock.", "data": {"@ext": {"Line": 5}}}
     if name == "@error":
         error["stack_trace"] = [FRAME]
@@ -96,8 +95,7 @@ def test_an_error_gives_its_message_and_its_target(name: str, target: dict[str, 
         pytest.param({"stack_trace": [None, {"name": None}], "data": [1]}, id="rubbish within"),
     ],
 )
-def test_an_error_that_says_nothing_stays_as_it_is(error: dict[str, Any]) -> None:
-    """It is stored as it came."""
+def test_an_empty_error_stays_unchanged(error: dict[str, Any]) -> None:
     event, data = stored({"data": {"@error": error}})
 
     assert (event.type, event.message) == ("error", None)
@@ -105,18 +103,18 @@ def test_an_error_that_says_nothing_stays_as_it_is(error: dict[str, Any]) -> Non
 
 
 def test_an_error_in_an_event_of_another_type_is_data() -> None:
-    """The sender has said what it is."""
+    """The sender decides the type."""
     event, data = stored({"type": "usage", "data": {"@error": {"type": "T", "message": "m"}}})
 
     assert (event.type, event.message, data) == ("usage", None, {"@error": {"type": "T", "message": "m"}})
 
 
 def test_heartbeats_are_not_stored() -> None:
-    """They are no events; clients send them another way."""
+    """They are not events; clients send them to a separate route."""
     assert build_event({"type": "heartbeat"}, 0, SENDER, None) is DiscardReason.HEARTBEAT
 
 
-def test_bots_are_discarded_where_the_project_wants_it() -> None:
+def test_bots_are_discarded_if_the_project_says_so() -> None:
     """Otherwise they are only marked."""
 
     def raw() -> dict[str, Any]:
@@ -128,8 +126,8 @@ def test_bots_are_discarded_where_the_project_wants_it() -> None:
     assert build_event(raw(), 0, SENDER, None, ProjectRules(delete_bot_data=True)) is DiscardReason.BOT
 
 
-def test_excluded_names_are_in_no_data_of_the_event() -> None:
-    """Neither in the sender's own nor in what belongs to an error, the user or the machine."""
+def test_excluded_names_are_removed_everywhere() -> None:
+    """From the sender's own data, and from errors, users and machines."""
     project = ProjectRules({"@@DataExclusions": "password"})
     known = {"data": {"password": 1, "a": 2}}
     raw = {
@@ -157,8 +155,8 @@ def test_excluded_names_are_in_no_data_of_the_event() -> None:
     }
 
 
-def test_a_discreet_project_has_no_user() -> None:
-    """Not even where it is written differently."""
+def test_a_project_without_private_information_has_no_user() -> None:
+    """In no spelling."""
     _, data = stored(
         {"@user": {"Identity": "u"}, "a": 1}, ProjectRules({"@@IncludePrivateInformation": "false"})
     )

@@ -1,4 +1,4 @@
-"""An error is known by the place in the user's own code where it happened."""
+"""The target of an error: the place in the user's own code where it happened."""
 
 from typing import Any
 
@@ -10,7 +10,6 @@ from collector.domain.event.error_target import ErrorTarget, find_target, method
 def a_frame(
     name: str | None = "Save", namespace: str | None = "Shop.Orders", **members: Any
 ) -> dict[str, Any]:
-    """A frame of a stack trace."""
     return {"name": name, "declaring_namespace": namespace, "declaring_type": "Handler"} | members
 
 
@@ -82,7 +81,7 @@ MICROSOFT = a_frame("Invoke", "Microsoft.AspNetCore")
 def test_the_target_is_the_innermost_place_in_the_users_own_code(
     error: dict[str, Any], info: dict[str, str]
 ) -> None:
-    """Or what comes nearest to it."""
+    """Or the nearest candidate."""
     found = find_target(error)
 
     assert found is not None
@@ -90,7 +89,7 @@ def test_the_target_is_the_innermost_place_in_the_users_own_code(
 
 
 def test_the_message_is_that_of_the_target() -> None:
-    """Of an error with frames: one without says nothing about the place."""
+    """Of an error with frames: one without frames says nothing about the place."""
     inner = an_error(a_frame(), message="Row is locked.")
 
     assert find_target(an_error(message="Failed.", inner=inner)) == ErrorTarget(
@@ -109,8 +108,7 @@ def test_the_message_is_that_of_the_target() -> None:
         pytest.param({"data": {"@ext": [1]}}, id="wrong extra properties"),
     ],
 )
-def test_an_error_that_says_nothing_has_no_target(error: dict[str, Any]) -> None:
-    """Whatever it holds in the places where we look."""
+def test_an_error_without_usable_data_has_no_target(error: dict[str, Any]) -> None:
     assert find_target(error) is None
 
 
@@ -133,8 +131,6 @@ def test_an_error_that_says_nothing_has_no_target(error: dict[str, Any]) -> None
         pytest.param({"name": None, "declaring_type": "T"}, "<null>", id="no name"),
     ],
 )
-def test_a_method_is_written_with_all_that_tells_overloads_apart(
-    method: dict[str, Any], signature: str
-) -> None:
+def test_a_method_is_written_so_that_overloads_differ(method: dict[str, Any], signature: str) -> None:
     """As the official server writes it."""
     assert method_signature(method) == signature

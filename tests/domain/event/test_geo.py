@@ -1,4 +1,4 @@
-"""Where events happened, by the addresses that they tell."""
+"""Where events happened, according to their addresses."""
 
 import json
 from typing import Any
@@ -21,14 +21,14 @@ KNOWN = {
 
 
 class KnownLocations:
-    """Places of a few addresses."""
+    """The locations of a few addresses."""
 
     def find(self, address: str) -> Location | None:
         return KNOWN.get(address)
 
 
 def located(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple[str | None, Any]:
-    """Coordinates and location of the row of a raw event, sent from 203.0.113.7."""
+    """Coordinates and location in the row of a raw event that was sent from 203.0.113.7."""
     event = build_event(raw, 0, Sender.of(a_post()), None, project, KnownLocations())
     assert isinstance(event, Event)
     return event.geo, json.loads(event.data or b"").get("@location")
@@ -51,28 +51,28 @@ def located(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple
         ),
     ],
 )
-def test_the_first_address_with_a_place_counts(raw: dict[str, Any], country: str | None) -> None:
-    """The more an address is the event's own, the earlier it is looked up."""
+def test_the_first_address_with_a_location_counts(raw: dict[str, Any], country: str | None) -> None:
+    """Addresses of the event itself come first."""
     _, location = located(raw)
 
     assert (location or {}).get("country") == country
 
 
-def test_coordinates_of_the_sender_stand() -> None:
+def test_coordinates_of_the_sender_are_kept() -> None:
     """Nothing is looked up."""
     assert located({"geo": "40.5,-74.25"}) == ("40.5,-74.25", None)
     assert located({"geo": "198.51.100.1"}) == BERLIN
 
 
-def test_a_discreet_project_is_nowhere() -> None:
-    """It tells no addresses, so none is looked up."""
+def test_a_project_without_private_information_has_no_locations() -> None:
+    """No address is looked up."""
     project = ProjectRules({"@@IncludePrivateInformation": "false"})
 
     assert located({"geo": "198.51.100.1"}, project) == (None, None)
 
 
-def test_places_are_looked_up_for_ordinary_events_too() -> None:
-    """Where a file of places is configured no event goes the fast path."""
+def test_locations_are_looked_up_for_ordinary_events_too() -> None:
+    """With a configured database, no event takes the fast path."""
     rules = rules_from_settings(200_000, 0, KnownLocations())
 
     (event,) = normalize(a_post(), rules).results

@@ -1,4 +1,4 @@
-"""Members of known objects are in snake_case, and nothing that was sent gets lost on the way."""
+"""Members of known objects get snake_case names, and no value is lost."""
 
 import copy
 from typing import Any
@@ -9,7 +9,7 @@ from collector.domain.event.known_objects import respell
 
 
 def respelt(data: dict[str, Any]) -> dict[str, Any]:
-    """The data afterwards; what is given stays as it is."""
+    """The data afterwards; the argument is not changed."""
     own = copy.deepcopy(data)
     respell(own)
     return own
@@ -58,14 +58,14 @@ def respelt(data: dict[str, Any]) -> dict[str, Any]:
         ),
     ],
 )
-def test_members_have_their_names(sent: dict[str, Any], kept: dict[str, Any]) -> None:
-    """Whatever the sender's language makes of them."""
+def test_members_are_renamed(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+    """Whatever spelling the sender's language uses."""
     assert respelt(sent) == kept
     assert respelt(kept) == kept
 
 
-def test_an_error_is_respelt_at_every_depth() -> None:
-    """Frames, parameters, target, modules and whatever caused it."""
+def test_an_error_is_renamed_at_every_depth() -> None:
+    """Frames, parameters, target, modules and causes."""
     frame = {
         "DeclaringType": "Basket",
         "Name": "Load",
@@ -92,8 +92,8 @@ def test_an_error_is_respelt_at_every_depth() -> None:
     }
 
 
-def test_a_long_chain_of_causes_is_respelt_to_its_end() -> None:
-    """However many there are: a walk through them needs no recursion."""
+def test_a_long_chain_of_causes_is_renamed_to_its_end() -> None:
+    """Without recursion, so any length works."""
     error: dict[str, Any] = {"StackTrace": []}
     for _ in range(500):
         error = {"message": "outer", "inner": error}

@@ -1,4 +1,4 @@
-"""What a discreet project's events do not tell."""
+"""What events of projects without private information leave out."""
 
 import copy
 from typing import Any
@@ -37,7 +37,7 @@ CLIENT = {"ip_address": "203.0.113.7", "user_agent": "shop", "version": "1.0"}
         ),
     ],
 )
-def test_nothing_tells_who_it_was(sent: dict[str, Any], kept: dict[str, Any]) -> None:
+def test_nothing_identifies_the_user(sent: dict[str, Any], kept: dict[str, Any]) -> None:
     """Nor where the event came from."""
     client = copy.deepcopy(CLIENT)
     data = sent | {"@submission_client": client}

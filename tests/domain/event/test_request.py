@@ -1,4 +1,4 @@
-"""What is left of a request, and what its agent tells."""
+"""What is kept of a request, and what its user agent says."""
 
 import copy
 from typing import Any
@@ -15,14 +15,14 @@ DISCREET = ProjectRules({"@@IncludePrivateInformation": "false"})
 
 
 def completed(request: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> dict[str, Any]:
-    """The request afterwards; what is given stays as it is."""
+    """The request afterwards; the argument is not changed."""
     own = copy.deepcopy(request)
     complete_request(own, project)
     return own
 
 
-def test_the_agent_is_told_in_the_requests_data() -> None:
-    """Beside what the sender has there; only the server says what the agent is."""
+def test_the_user_agent_is_described_in_the_requests_data() -> None:
+    """In addition to the sender's data there. Only the server fills these members."""
     request = {"user_agent": FIREFOX, "data": {"route": "basket", "@browser": "forged", "@is_bot": True}}
 
     assert completed(request)["data"] == {
@@ -46,10 +46,10 @@ def test_the_agent_is_told_in_the_requests_data() -> None:
         pytest.param(5, "*", False, id="no text"),
     ],
 )
-def test_bots_are_told_by_the_rules_and_by_the_project(
+def test_bots_are_recognized_by_the_rules_and_by_the_project(
     user_agent: Any, patterns: str, *, is_bot: bool
 ) -> None:
-    """And it is written down, if there is an agent."""
+    """The result is stored if there is a user agent."""
     project = ProjectRules({"@@UserAgentBotPatterns": patterns})
     request: dict[str, Any] = {"user_agent": user_agent}
 
@@ -57,8 +57,8 @@ def test_bots_are_told_by_the_rules_and_by_the_project(
     assert request.get("data", {}).get("@is_bot", False) is is_bot
 
 
-def test_what_asp_net_adds_and_what_has_no_name_goes() -> None:
-    """From cookies, form, query and headers of every project."""
+def test_asp_net_internals_and_nameless_values_are_removed() -> None:
+    """From cookies, form, query and headers, for every project."""
     request = {
         "headers": {"X-VIEWSTATE-1": ["x"], "Accept": ["a"]},
         "cookies": {"ARRAffinity": "x", ".ASPXAUTH": "x", "": "x", "theme": "dark"},
@@ -76,8 +76,8 @@ def test_what_asp_net_adds_and_what_has_no_name_goes() -> None:
     }
 
 
-def test_what_the_project_excludes_goes() -> None:
-    """At every depth of what was posted, also where it is JSON in a text."""
+def test_exclusions_of_the_project_are_removed() -> None:
+    """At every depth of posted data, also in JSON within a text."""
     request = {
         "headers": {"x-key": ["k"]},
         "post_data": ' {"user": {"Password": "x", "name": "u"}}',
@@ -92,7 +92,7 @@ def test_what_the_project_excludes_goes() -> None:
 
 
 def test_long_values_keep_their_beginning() -> None:
-    """A thousand characters of them."""
+    """The first thousand characters."""
     request = {"cookies": {"a": "x" * 1001}, "headers": {"b": ["y" * 1001]}, "post_data": "z" * 1001}
 
     assert completed(request) == {
@@ -102,8 +102,8 @@ def test_long_values_keep_their_beginning() -> None:
     }
 
 
-def test_a_discreet_project_keeps_nothing_of_who_asked() -> None:
-    """Neither the address nor what was sent along."""
+def test_a_project_without_private_information_keeps_no_client_data() -> None:
+    """Neither the address nor the data that was sent."""
     request = {
         "path": "/",
         "client_ip_address": "203.0.113.9",
@@ -127,8 +127,7 @@ def test_a_discreet_project_keeps_nothing_of_who_asked() -> None:
         pytest.param({"user_agent": FIREFOX, "data": "text"}, id="data of another type"),
     ],
 )
-def test_rubbish_stays_as_it_is(request_: dict[str, Any]) -> None:
-    """It is no harm to anybody."""
+def test_malformed_requests_stay_unchanged(request_: dict[str, Any]) -> None:
     assert completed(request_, STRICT) == request_
 
 
@@ -141,6 +140,5 @@ def test_rubbish_stays_as_it_is(request_: dict[str, Any]) -> None:
         pytest.param({"http_method": 5, "path": []}, "/", id="nothing"),
     ],
 )
-def test_a_path_names_what_was_asked_for(request_: dict[str, Any], path: str) -> None:
-    """As the source of a 404."""
+def test_a_path_is_the_source_of_a_404(request_: dict[str, Any], path: str) -> None:
     assert method_and_path(request_) == path

@@ -1,4 +1,4 @@
-"""How events and heartbeats find their session."""
+"""How events and heartbeats are assigned to sessions."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_an_event_finds_its_session(
     text: str,
     is_manual: bool,  # noqa: FBT001
 ) -> None:
-    """By the id that it names, or else by its user."""
+    """By the id that it names, otherwise by its user."""
     key = session_key(PROJECT, *members)
 
     assert key is not None
@@ -31,12 +31,12 @@ def test_an_event_finds_its_session(
 
 
 @pytest.mark.parametrize(("named", "identity"), [(None, None), ("", ""), (" ", "\t")])
-def test_an_event_without_user_and_name_has_no_session(named: str | None, identity: str | None) -> None:
-    """Most events of servers are such."""
+def test_an_event_without_user_and_session_id_has_no_session(named: str | None, identity: str | None) -> None:
+    """Most events of servers are like that."""
     assert session_key(PROJECT, "log", None, named, identity) is None
 
 
-def test_a_key_has_the_same_length_whatever_it_is_of() -> None:
-    """Also of a text of a megabyte, and of one that is no text at all."""
+def test_all_keys_have_the_same_length() -> None:
+    """Even for a text of a megabyte, or one with lone surrogates."""
     assert len(digest_of_key("x" * 1_000_000)) == len(digest_of_key("\udcff")) == 20
     assert digest_of_key(" jane ") == digest_of_key("jane")

@@ -1,4 +1,4 @@
-"""Events with the same signature are one stack, in their project."""
+"""Events with the same signature share a stack in their project."""
 
 import hashlib
 from typing import Any
@@ -21,7 +21,7 @@ def a_stack(type_: str = "log", source: str | None = None, **data: Any) -> Stack
 
 
 def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
-    """The stack that an event gets in the course of its rules."""
+    """The stack of an event after all rules."""
     draft = Draft(type_, None, source, None, data)
     apply_rules(draft, DEFAULT_RULES)
     return find_stack(PROJECT, draft.type, draft.source, draft.data, draft.error_info)
@@ -79,21 +79,21 @@ def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
         ),
     ],
 )
-def test_the_signature_is_the_most_telling_there_is(stack: Stack, info: dict[str, str]) -> None:
-    """What the sender says, what tells errors apart, or type and source."""
+def test_the_signature_is_the_most_specific_available(stack: Stack, info: dict[str, str]) -> None:
+    """The sender's, the error's target, or type and source."""
     values = "\0".join(info.values()).encode()
     assert stack.signature_info == info
     assert stack.signature_hash == hashlib.sha1(values).hexdigest()  # noqa: S324
 
 
-def test_the_id_is_the_same_whoever_computes_it() -> None:
-    """It is what other workers and later versions have stored: it must never change."""
+def test_the_id_never_changes() -> None:
+    """Other workers and later versions must compute the same."""
     assert plain_stack(PROJECT, "log", "Shop").id.hex() == "5e505b28d150aed27f39045c205e9b9b"
     assert a_stack("log", "Shop") == plain_stack(PROJECT, "log", "Shop")
 
 
 def test_stacks_differ_by_project_and_by_each_value() -> None:
-    """Also where the values would be the same one after the other."""
+    """Also if concatenating the values would give the same text."""
     ids = {
         plain_stack(PROJECT, "log", "Shop").id,
         plain_stack(OTHER_PROJECT, "log", "Shop").id,
@@ -104,8 +104,8 @@ def test_stacks_differ_by_project_and_by_each_value() -> None:
     assert len(ids) == 4
 
 
-def test_what_is_kept_of_a_signature_is_bounded_but_not_its_hash() -> None:
-    """A sender may say as much as a post can hold."""
+def test_the_stored_signature_is_bounded_but_its_hash_covers_all() -> None:
+    """A signature can be as long as a post."""
     long = "x" * 5000
     first, second = (
         a_stack(at_stack={"title": "t" * 5000, "signature_data": {long: long + end, **_many()}})
@@ -122,8 +122,8 @@ def _many() -> dict[str, str]:
     return {f"key {number}": "value" for number in range(100)}
 
 
-def test_no_text_is_too_odd_for_a_signature() -> None:
-    """Understanding must not fail."""
+def test_any_text_can_be_a_signature() -> None:
+    """Normalizing must not fail."""
     assert a_stack("log", "\ud800").id != a_stack("log", "\ud801").id
 
 
@@ -151,8 +151,7 @@ def test_no_text_is_too_odd_for_a_signature() -> None:
         ),
     ],
 )
-def test_a_stack_is_called_as_its_first_event_tells(
+def test_the_title_of_a_stack_comes_from_its_first_event(
     type_: str, source: str | None, message: str | None, data: dict[str, Any], title: str
 ) -> None:
-    """By what a person would know it by."""
     assert stack_title(normalized(type_, source, data), type_, source, message) == title

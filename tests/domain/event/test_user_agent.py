@@ -1,4 +1,4 @@
-"""Agents tell of browser, system and device."""
+"""Browser, system and device are recognized by the user agent."""
 
 import pytest
 
@@ -12,8 +12,8 @@ IPHONE = (
 SPIDER = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 
 
-def test_an_agent_tells_what_it_runs_on() -> None:
-    """In the members that filters look for."""
+def test_a_user_agent_gives_browser_system_and_device() -> None:
+    """In the members that filters use."""
     assert dict(parse_agent(IPHONE).members) == {
         "@browser": "Mobile Safari",
         "@browser_version": "17.1",
@@ -25,8 +25,7 @@ def test_an_agent_tells_what_it_runs_on() -> None:
     }
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    """No version, no member."""
+def test_unknown_values_are_left_out() -> None:
     assert dict(parse_agent(CHROME).members) == {
         "@browser": "Chrome",
         "@browser_version": "140.0",
@@ -40,14 +39,14 @@ def test_what_is_not_known_is_left_out() -> None:
     ("user_agent", "is_spider"),
     [pytest.param(SPIDER, True, id="a spider"), pytest.param(CHROME, False, id="a browser")],
 )
-def test_a_spider_is_told_apart(user_agent: str, *, is_spider: bool) -> None:
-    """By the rules of the library, before any project's own."""
+def test_a_spider_is_recognized(user_agent: str, *, is_spider: bool) -> None:
+    """By the library's rules, before the project's own."""
     assert parse_agent(user_agent).is_spider is is_spider
 
 
 @pytest.mark.parametrize(
     "user_agent", ["", " ", "x" * 100_000, "((((" * 1000, "1." * 5000, "\u00e4\U0001f600"]
 )
-def test_any_text_is_an_agent(user_agent: str) -> None:
-    """Only its beginning is looked at, in time that does not depend on what it is."""
+def test_any_text_can_be_a_user_agent(user_agent: str) -> None:
+    """Only its beginning is parsed, in bounded time."""
     assert parse_agent(user_agent).is_spider is False

@@ -1,4 +1,4 @@
-"""From a post's unpacked bytes to its raw events."""
+"""From the decompressed bytes of a post to its raw events."""
 
 import tracemalloc
 from typing import Any
@@ -37,8 +37,8 @@ DEEP = "[" * 600 + "]" * 600
         pytest.param(b"\x00\xd8", "text/plain; charset=utf-16-le", "\ufffd", id="a surrogate in UTF-16"),
     ],
 )
-def test_text_is_read_in_its_charset(body: bytes, content_type: str, text: str) -> None:
-    """What cannot be read is replaced: the result can always be stored."""
+def test_text_is_decoded_in_its_charset(body: bytes, content_type: str, text: str) -> None:
+    """Undecodable bytes are replaced, so the result can always be stored."""
     assert decode_text(body, content_type) == text
 
 
@@ -63,28 +63,28 @@ def test_text_is_read_in_its_charset(body: bytes, content_type: str, text: str) 
     ],
 )
 def test_a_text_is_json_or_lines(text: str, events: list[Any]) -> None:
-    """As lenient as the official server: whatever came is kept, as events or as log lines."""
+    """As lenient as the official server: every post becomes events or log lines."""
     expected = [{"message": event} if isinstance(event, str) else event for event in events]
 
     assert parse_events(text) == expected
 
 
-def test_an_event_that_nests_too_deep_costs_no_neighbour() -> None:
-    """It alone is set aside, at its place."""
+def test_an_event_that_nests_too_deep_does_not_affect_its_neighbours() -> None:
+    """It is set aside alone, with its position."""
     deep = f'{{"a": {DEEP}}}'
 
     assert parse_events(f'[{{"b": 1}}, {deep}, null]') == [{"b": 1}, TooDeep(deep), None]
 
 
 def test_a_single_event_that_nests_too_deep_is_set_aside() -> None:
-    """512 levels pass, one more does not."""
+    """512 levels pass, 513 do not."""
     assert parse_events('{"a": ' + "[" * 511 + "]" * 511 + "}") != []
     assert isinstance(parse_events('{"a": ' + "[" * 511 + "]" * 511 + "}")[0], dict)
     assert isinstance(parse_events('{"a": ' + "[" * 512 + "]" * 512 + "}")[0], TooDeep)
 
 
 def test_levels_are_counted_from_the_event_not_from_the_array_around_it() -> None:
-    """The same event fares the same alone and in a batch."""
+    """So an event is treated the same alone and in a batch."""
     event = '{"a": ' + "[" * 511 + "]" * 511 + "}"
 
     assert parse_events(f"[{event}]") == parse_events(event)
@@ -98,7 +98,7 @@ def test_levels_are_counted_from_the_event_not_from_the_array_around_it() -> Non
         pytest.param(f'[{{"a": {DEEP}}}, 5]', id="a neighbour of the wrong kind"),
     ],
 )
-def test_deep_nesting_in_what_is_no_json_is_text(text: str) -> None:
+def test_deep_nesting_in_invalid_json_is_text(text: str) -> None:
     """Lines of text have no depth."""
     assert parse_events(text) == [{"message": text}]
 
@@ -125,7 +125,7 @@ def _array_of(event: str, number: int) -> bytes:
         ),
     ],
 )
-def test_a_post_holds_so_many_events_and_no_more(whole: bytes, one_more: bytes) -> None:
+def test_the_events_of_a_post_are_limited(whole: bytes, one_more: bytes) -> None:
     """However small they are: each becomes a row, and all rows of a post are in memory together."""
     end = b"]" if one_more.endswith(b"]") else b""
     assert len(raw_events(whole + end, "")) == MAXIMUM_EVENTS_PER_POST
@@ -143,12 +143,12 @@ def test_a_post_holds_so_many_events_and_no_more(whole: bytes, one_more: bytes) 
     ],
 )
 def test_a_line_with_many_commas_is_one_event(text: str) -> None:
-    """What is no array of events has no elements."""
+    """Only arrays of events have elements."""
     assert parse_events(text) == [{"message": text}]
 
 
-def test_too_many_events_are_refused_before_they_are_made() -> None:
-    """A post of a kilobyte must not cost hundreds of megabytes, only to be refused."""
+def test_too_many_events_are_refused_before_decoding() -> None:
+    """A post of a kilobyte must not use hundreds of megabytes before it is refused."""
     bodies = [b"a\n" * 1_000_000, _array_of("{}", 600_000)]
     for body in bodies:
         tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A body without its content encoding, and never more of it than a post may hold."""
+"""Removing a body's content encoding, up to the size that a post may have."""
 
 import gzip
 import random
@@ -42,14 +42,14 @@ WIDE = zstd.compress(RANDOM.randbytes(1000) * 20_000, options={zstd.CompressionP
         pytest.param("zstd", zstd.compress(TEXT[:9]) + zstd.compress(TEXT[9:]), id="zstd of two frames"),
     ],
 )
-def test_an_encoded_body_is_unpacked(encoding: str, body: bytes) -> None:
-    """Every encoding that the clients send gives the same text."""
+def test_an_encoded_body_is_decompressed(encoding: str, body: bytes) -> None:
+    """Every encoding that clients use gives the same text."""
     assert decompress(body, encoding, LIMIT) == TEXT
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate", "br", "zstd"])
 def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
-    """A request without a body is accepted and holds no event."""
+    """A post without a body is accepted and contains no event."""
     assert decompress(b"", encoding, LIMIT) == b""
 
 
@@ -81,8 +81,8 @@ def test_an_empty_body_is_empty_in_any_encoding(encoding: str) -> None:
         pytest.param("gzip, gzip", TEXT, "unsupported_encoding", id="two encodings"),
     ],
 )
-def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: bytes, reason: str) -> None:
-    """An operator reads in the dead letter what was wrong."""
+def test_a_body_that_cannot_be_decompressed_has_a_reason(encoding: str, body: bytes, reason: str) -> None:
+    """The dead letter shows it to an operator."""
     with pytest.raises(UnstorablePost) as raised:
         decompress(body, encoding, LIMIT)
 
@@ -90,8 +90,7 @@ def test_a_body_that_cannot_be_unpacked_has_its_reason(encoding: str, body: byte
     assert raised.value.detail
 
 
-def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
-    """The bound is the last size that passes."""
+def test_a_body_of_exactly_the_limit_is_decompressed() -> None:
     assert len(decompress(gzip.compress(b"x" * LIMIT), "gzip", LIMIT)) == LIMIT
 
 
@@ -105,15 +104,17 @@ def test_a_body_of_exactly_the_limit_is_unpacked() -> None:
     ],
 )
 @pytest.mark.parametrize("more", [0, 1])
-def test_a_body_is_taken_in_pieces(encoding: str, compressed: Callable[[bytes], bytes], more: int) -> None:
-    """A stream that ends with its piece of input, or in the next one, is whole."""
+def test_a_body_is_decompressed_in_pieces(
+    encoding: str, compressed: Callable[[bytes], bytes], more: int
+) -> None:
+    """A stream that ends with its last piece of input, or in the next piece, is complete."""
     body = NOISE[: 4096 * 4 + more]
 
     assert decompress(compressed(body), encoding, LIMIT) == body
 
 
 def _bomb(encoding: str) -> bytes:
-    """Some kilobytes that open to half a gigabyte."""
+    """Some kilobytes that decompress to half a gigabyte."""
     if encoding == "br":
         compressor = brotli.Compressor()
         parts = [compressor.process(bytes(1 << 24)) for _ in range(32)]
@@ -127,7 +128,7 @@ def _bomb(encoding: str) -> bytes:
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd"])
 def test_a_bomb_costs_neither_memory_nor_time(encoding: str) -> None:
-    """It is given up as soon as it is larger than a post may be."""
+    """Decompression stops at the limit of a post."""
     bomb = _bomb(encoding)
     tracemalloc.start()
     started = time.process_time()

@@ -1,4 +1,4 @@
-"""Descriptions by users, as ingest takes them."""
+"""Users' descriptions, as ingest receives them."""
 
 import pytest
 
@@ -37,13 +37,13 @@ from collector.domain.intake.description_request import parse_description
     ],
 )
 def test_a_description_is_queued_in_one_form(text: str, body: bytes) -> None:
-    """Whatever client wrote it."""
+    """Whichever client wrote it."""
     assert parse_description(text) == body
 
 
 @pytest.mark.parametrize("text", ["{}", '{"email_address":"","description":null}', '{"name":"x"}'])
-def test_an_object_that_says_nothing_is_told_apart(text: str) -> None:
-    """Version 1 takes it for no change, version 2 for a fault."""
+def test_an_empty_description_is_distinguished(text: str) -> None:
+    """Version 1 of the API treats it as no change, version 2 as an error."""
     assert parse_description(text) is None
 
 
@@ -58,7 +58,7 @@ def test_an_object_that_says_nothing_is_told_apart(text: str) -> None:
         pytest.param('{"email_address":"me","description":1}', {"email_address", "description"}, id="two"),
     ],
 )
-def test_every_faulty_field_is_named(text: str, fields: set[str]) -> None:
+def test_every_invalid_field_is_named(text: str, fields: set[str]) -> None:
     """422 with `errors`."""
     with pytest.raises(Invalid) as refusal:
         parse_description(text)
@@ -69,7 +69,6 @@ def test_every_faulty_field_is_named(text: str, fields: set[str]) -> None:
 @pytest.mark.parametrize(
     "text", ["", "null", "[]", '"x"', "{", "rubbish", '{"a":' + "[" * 600 + "]" * 600 + "}"]
 )
-def test_what_is_no_object_is_a_bad_request(text: str) -> None:
-    """400."""
+def test_a_body_that_is_not_an_object_is_400(text: str) -> None:
     with pytest.raises(BadRequest):
         parse_description(text)

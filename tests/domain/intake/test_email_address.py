@@ -1,4 +1,4 @@
-"""What counts as an e-mail address in a user's description."""
+"""Valid e-mail addresses in users' descriptions."""
 
 import pytest
 
@@ -14,12 +14,12 @@ from collector.domain.intake.email_address import is_email_address
         pytest.param("jörg+tag@bücher.example", id="with letters of other languages"),
     ],
 )
-def test_a_plausible_address_is_taken(text: str) -> None:
-    """A description is not lost for an address that only the sender's network knows."""
+def test_a_plausible_address_is_accepted(text: str) -> None:
+    """A description is not lost because its address is known only in the sender's network."""
     assert is_email_address(text)
 
 
 @pytest.mark.parametrize("text", ["", "me", "@", "me@", "@example.com", "a@b@c", "a@b\nc", "a\r@b"])
-def test_what_is_no_address_is_told(text: str) -> None:
-    """One `@` with something on both sides, in one line."""
+def test_other_texts_are_not_addresses(text: str) -> None:
+    """An address has one `@` with text on both sides, in one line."""
     assert not is_email_address(text)

@@ -1,4 +1,4 @@
-"""The fast path gives the rows of the slow path, and leaves to that whatever needs a decision."""
+"""The fast path gives the same rows as the slow path, and leaves every decision to it."""
 
 import json
 from datetime import timedelta
@@ -13,18 +13,18 @@ from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.intake.body import raw_events
 from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
-from collector.domain.jsonb.text import decode_number
+from collector.domain.jsonb.text import parse_number
 from tests.support.factories import a_post
 
 SENDER = Sender.of(a_post())
 THREE_DAYS = timedelta(days=3)
 
-_decoder = msgspec.json.Decoder(float_hook=decode_number)
+_decoder = msgspec.json.Decoder(float_hook=parse_number)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 
 def plainly(body: bytes) -> list[Any] | None:
-    """The rows by the fast path; None where it does not take the body."""
+    """The rows from the fast path; None if it does not accept the body."""
     found = decode_plain_events(body, "application/json")
     if found is None:
         return None
@@ -34,7 +34,7 @@ def plainly(body: bytes) -> list[Any] | None:
 
 
 def carefully(body: bytes) -> list[Any]:
-    """The rows by the slow path."""
+    """The rows from the slow path."""
     return [
         _comparable(build_event(raw, place, SENDER, THREE_DAYS))
         for place, raw in enumerate(raw_events(body, "application/json"))
@@ -43,7 +43,7 @@ def carefully(body: bytes) -> list[Any]:
 
 
 def _comparable(result: Event | DiscardReason) -> Any:
-    """All columns, numbers to the digit, and `data` as `jsonb` keeps it: sorted, the last of equal names."""
+    """All columns, numbers with all digits, and `data` as `jsonb` stores it: sorted, without equal names."""
     if isinstance(result, DiscardReason):
         return result
     columns = msgspec.structs.asdict(result)
@@ -51,7 +51,7 @@ def _comparable(result: Event | DiscardReason) -> Any:
 
 
 def _as_kept(data: bytes) -> bytes:
-    """Twice, because `-0e0` becomes `-0` and that `0`."""
+    """Twice, because `-0e0` becomes `-0`, and that becomes `0`."""
     return _encoder.encode(_decoder.decode(data))
 
 
@@ -89,8 +89,8 @@ DEFAULT_RULES = [
 
 
 @pytest.mark.parametrize("body", DEFAULT_RULES)
-def test_an_ordinary_event_goes_the_short_way(body: bytes) -> None:
-    """And gives the careful way's row."""
+def test_an_ordinary_event_takes_the_fast_path(body: bytes) -> None:
+    """And gives the slow path's row."""
     assert plainly(body) == carefully(body)
 
 
@@ -124,13 +124,13 @@ CAREFUL = [
 
 
 @pytest.mark.parametrize("body", CAREFUL)
-def test_a_body_that_needs_a_decision_goes_the_careful_way(body: bytes) -> None:
-    """As a whole: its events may depend on each other."""
+def test_a_body_that_needs_a_decision_takes_the_slow_path(body: bytes) -> None:
+    """As a whole, because its events may depend on each other."""
     assert decode_plain_events(body, "application/json") is None
 
 
-def test_another_charset_goes_the_careful_way() -> None:
-    """The bytes are no UTF-8, whatever they look like."""
+def test_another_charset_takes_the_slow_path() -> None:
+    """The bytes are not UTF-8, whatever they look like."""
     assert decode_plain_events(b'{"message":"hello"}', "application/json; charset=utf-16") is None
     assert decode_plain_events(b'{"message":"hello"}', "application/json; charset=UTF-8") is not None
 
@@ -171,16 +171,16 @@ DOUBTFUL = [
 
 
 @pytest.mark.parametrize("body", DOUBTFUL)
-def test_an_event_that_needs_a_decision_costs_its_neighbours_nothing(body: bytes) -> None:
-    """Only this event takes the slow path; the others of its post stay on the fast path."""
+def test_an_event_that_needs_a_decision_takes_the_slow_path_alone(body: bytes) -> None:
+    """The other events of its post stay on the fast path."""
     array = b'[{"message":"before"},' + body + b',{"message":"after"}]'
 
     assert plainly(body) == carefully(body)
     assert plainly(array) == carefully(array)
 
 
-def test_the_tags_that_are_remembered_are_bounded() -> None:
-    """Whoever sends ever new ones gets them stored all the same."""
+def test_the_cache_of_tags_is_bounded() -> None:
+    """New tags beyond it are stored all the same."""
     for number in range(3000):
         body = b'{"tags":["%d","%s"]}' % (number, b"x" * (number % 200))
         assert plainly(body) == carefully(body)
@@ -282,8 +282,8 @@ _REMARKABLE = st.tuples(
 @given(events=st.lists(_REMARKABLE, min_size=1, max_size=2))
 @example(events=['{"data":{"@error":{"Type":"A","inner":{"stack_trace":[{"Name":"f"}]},"data":{"a":1.50}}}}'])
 @example(events=['{"type":"error","data":{"@error":{"message":"m","message":"n","data":null,"type":"T"}}}'])
-def test_both_ways_give_the_same_for_errors_and_requests(events: list[str]) -> None:
-    """Whatever is in them, however it is spelled."""
+def test_both_paths_give_the_same_rows_for_errors_and_requests(events: list[str]) -> None:
+    """For random members in random spellings."""
     body = f"[{','.join(events)}]".encode()
 
     assert plainly(body) in (None, carefully(body))
@@ -295,8 +295,8 @@ def test_both_ways_give_the_same_for_errors_and_requests(events: list[str]) -> N
 @example(events=['{"data":{"a":[5' + ",1e41" * 16 + "]}}"] * 2 + ['{"value":1e-40}'])
 @example(events=['{"data":{"@user":{"identity":"x","identity":" "}}}', '{"type":"session"}'])
 @example(events=['{"data":{"\\u0040user":5}}', '{"data":{"":0}}', '{"value":0.10,"count":2147483648}'])
-def test_both_ways_give_the_same(events: list[str]) -> None:
-    """Whatever the JSON is: where the fast path takes it, the rows are equal."""
+def test_both_paths_give_the_same_rows(events: list[str]) -> None:
+    """For random JSON that the fast path accepts."""
     body = f"[{','.join(events)}]".encode()
 
     assert plainly(body) in (None, carefully(body))

@@ -1,4 +1,4 @@
-"""What version 1 posted comes out as an event of version 2."""
+"""Posts of version 1 become events of version 2."""
 
 import copy
 import json
@@ -12,7 +12,7 @@ CLIENT = {"Version": "1.4.2000", "Platform": ".NET"}
 
 
 def an_error(**members: Any) -> dict[str, Any]:
-    """A legacy error with what every one has."""
+    """A legacy error with the usual members."""
     values = {
         "Id": "0123456789abcdef01234567",
         "OccurrenceDate": "2014-05-06T07:08:09.1234567+02:00",
@@ -27,7 +27,7 @@ def an_error(**members: Any) -> dict[str, Any]:
 
 
 def test_a_document_becomes_an_event_with_an_error() -> None:
-    """What was the document is `@error` now; the rest keeps its meaning."""
+    """The document becomes `@error`; other members keep their meaning."""
     frame = {"Name": "Reserve", "DeclaringType": "Stock", "ExtendedData": {}, "Parameters": [], "ModuleId": 1}
     document = an_error(
         Code="17",
@@ -71,7 +71,7 @@ def test_a_document_becomes_an_event_with_an_error() -> None:
     ],
 )
 def test_extra_properties_become_ext(version: str, name: str) -> None:
-    """They were JSON within JSON, in the data of the document or of any error."""
+    """They are JSON within JSON, in the data of the document or of any error."""
     extra = json.dumps({"Number": 5, "Data": {}, "Nothing": None, "Hint": "x"})
     document = an_error(
         ExceptionlessClientInfo={"Version": version},
@@ -87,15 +87,15 @@ def test_extra_properties_become_ext(version: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("extra", ["no JSON", "[1]", 5, ["a"]])
-def test_extra_properties_that_cannot_be_read_stay(extra: Any) -> None:
-    """Nothing that was sent is thrown away."""
+def test_unreadable_extra_properties_stay(extra: Any) -> None:
+    """Nothing that was sent is dropped."""
     event = upgrade(an_error(ExtendedData={"__ExceptionInfo": extra}))
 
     assert event["@error"]["Data"] == {"__ExceptionInfo": extra}
 
 
 def test_a_404_with_a_request_is_no_error() -> None:
-    """What was not found is told by the request; nobody's code failed."""
+    """The request says what was not found."""
     document = an_error(
         Code="404",
         RequestInfo={"Path": "/gone", "Cookies": {"": "x", "a": "1"}},
@@ -113,7 +113,7 @@ def test_a_404_with_a_request_is_no_error() -> None:
 
 
 def test_a_404_without_a_request_keeps_its_error() -> None:
-    """There is nothing else that tells of it."""
+    """Otherwise nothing would describe it."""
     event = upgrade(an_error(Code=404))
 
     assert (event["Type"], event["@error"]["Code"]) == ("404", 404)
@@ -127,8 +127,8 @@ def test_a_404_without_a_request_keeps_its_error() -> None:
         pytest.param({"Message": "m", "ExceptionlessClientInfo": {"Version": "2.1"}}, id="a later client"),
     ],
 )
-def test_what_is_no_legacy_error_stays_as_it_is(document: dict[str, Any]) -> None:
-    """Whoever posts events of version 2 to the old path gets them stored."""
+def test_other_documents_stay_unchanged(document: dict[str, Any]) -> None:
+    """Events of version 2 that are posted to the old path are stored."""
     assert upgrade(copy.deepcopy(document)) == document
 
 
@@ -148,6 +148,6 @@ def test_what_is_no_legacy_error_stays_as_it_is(document: dict[str, Any]) -> Non
         ),
     ],
 )
-def test_rubbish_is_upgraded_as_far_as_it_can_be(document: dict[str, Any]) -> None:
-    """It ends as an event, whatever is in it."""
+def test_malformed_documents_are_upgraded_as_far_as_possible(document: dict[str, Any]) -> None:
+    """Whatever they contain, they become events."""
     assert isinstance(upgrade(document), dict)

@@ -1,4 +1,4 @@
-"""What becomes of a post: every event in it ends in exactly one outcome."""
+"""Normalizing posts: every event ends in exactly one outcome."""
 
 import gzip
 import zlib
@@ -26,8 +26,8 @@ OLD = (NOW - timedelta(days=4)).isoformat()
 DEEP = "[" * 600 + "]" * 600
 
 
-def test_events_keep_their_place_in_the_post() -> None:
-    """A null takes a place but is no event, so that ids tell where an event stood."""
+def test_events_keep_their_position_in_the_post() -> None:
+    """A null has a position but is not an event, so ids show where an event stood."""
     post = a_post(body=b'[{"message":"a"},null,{"message":"b"}]')
 
     results = normalize(post, RULES).results
@@ -38,8 +38,8 @@ def test_events_keep_their_place_in_the_post() -> None:
     ]
 
 
-def test_every_kind_of_end_is_told_apart() -> None:
-    """Stored, discarded and dead-lettered events of one post do not touch each other."""
+def test_every_kind_of_outcome_is_distinguished() -> None:
+    """Stored, discarded and dead-lettered events of one post do not affect each other."""
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     batch = a_batch(a_post(body=body.encode()), a_post(body=b"cut off", content_encoding="gzip"))
 
@@ -54,8 +54,8 @@ def test_every_kind_of_end_is_told_apart() -> None:
     assert [letter.reason for letter in normalized.dead_letters] == ["too_deep", "corrupt_encoding"]
 
 
-def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
-    """Whoever mends it has its bytes and what the request said about them."""
+def test_a_post_that_cannot_be_decompressed_is_kept_unchanged() -> None:
+    """For repair: with its bytes and the relevant request headers."""
     body = gzip.compress(b"x" * 1000)[:-1]
     post = a_post(body=body, content_encoding="gzip", content_type="text/plain")
 
@@ -67,8 +67,8 @@ def test_a_post_that_cannot_be_unpacked_is_kept_as_it_came() -> None:
     assert (letter.user_agent, letter.client_ip) == (post.user_agent, post.client_ip)
 
 
-def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
-    """As JSON that needs no unpacking, under the id it would have had."""
+def test_an_event_that_is_too_deep_is_kept_alone() -> None:
+    """As plain JSON, under the id it would have had."""
     event = f'{{"a":{DEEP}}}'
     post = a_post(body=gzip.compress(f"[null,{event}]".encode()), content_encoding="gzip")
 
@@ -79,8 +79,8 @@ def test_an_event_that_is_too_deep_is_kept_by_itself() -> None:
     assert (letter.body, letter.content_encoding) == (event.encode(), "")
 
 
-def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
-    """Not to a byte more."""
+def test_a_body_may_decompress_to_ten_times_the_limit() -> None:
+    """Not a byte more."""
     rules = rules_from_settings(body_limit_bytes=100, max_event_age_days=0)
 
     (stored,) = normalize(a_post(body=gzip.compress(b"x" * 1000), content_encoding="gzip"), rules).results
@@ -91,7 +91,7 @@ def test_a_body_may_unpack_to_ten_times_the_limit() -> None:
     assert refused.reason == "too_large"
 
 
-def test_an_age_of_no_days_is_no_limit() -> None:
+def test_a_maximum_age_of_zero_is_no_limit() -> None:
     """For imports of old events."""
     rules = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=0)
 
@@ -101,8 +101,8 @@ def test_an_age_of_no_days_is_no_limit() -> None:
     assert event.date == datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
-def test_a_replay_gives_the_same() -> None:
-    """Ids, dates and all, whenever it happens."""
+def test_a_replay_gives_the_same_result() -> None:
+    """Ids, dates and everything else, whenever it happens."""
     body = f'[{{"date":"9999-01-01"}},{{"message":5}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     post = a_post(body=body.encode())
 
@@ -119,8 +119,8 @@ def test_a_replay_gives_the_same() -> None:
         pytest.param(gzip.compress(b'"' * 3_000_000), 1, id="what cannot be stored"),
     ],
 )
-def test_a_post_weighs_what_it_opens_to(body: bytes, weight: int) -> None:
-    """In events; by that the worker bounds what it holds."""
+def test_the_weight_of_a_post_is_its_number_of_events(body: bytes, weight: int) -> None:
+    """The worker bounds its memory by it."""
     encoding = "gzip" if body.startswith(b"\x1f") else ""
 
     assert normalize(a_post(body=body, content_encoding=encoding), RULES).weight == weight
@@ -195,7 +195,7 @@ _EVENTS = st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON))
 @example(body=zlib.compress(b"\xff\xfe{\x00}\x00"), encoding="deflate", kind="charset=utf-16")
 @example(body=b'{"a":"\\ud800', encoding="", kind="charset=utf-7")
 def test_any_bytes_end_in_outcomes(body: bytes, encoding: str, kind: str) -> None:
-    """Nothing raises, ids are unique, and rows hold only what Postgres takes."""
+    """Nothing raises, ids are unique, and rows hold only values that Postgres accepts."""
     post = a_post(body=body, content_encoding=encoding, content_type=kind)
 
     results = normalize(post, RULES).results
@@ -221,7 +221,7 @@ _PROJECTS = [
 def test_any_json_has_one_outcome_for_each_event(
     events: list[dict[str, Any] | None], age: int, api_version: int, project: ProjectRules
 ) -> None:
-    """As many results as there are events in the array, or log lines where there are none."""
+    """One result for each element of the array, or for each log line."""
     body = msgspec.json.encode(events)
     rules = replace(RULES, max_age=timedelta(days=age) if age else None)
 
@@ -255,7 +255,7 @@ def _are_storable(results: Sequence[object]) -> bool:
 
 @pytest.mark.parametrize("body", [b"", b" \r\n\t "])
 def test_a_post_without_events_has_no_results(body: bytes) -> None:
-    """It was accepted and there is nothing to store."""
+    """It was accepted, and there is nothing to store."""
     assert normalize(a_post(body=body), RULES).results == []
 
 
@@ -270,8 +270,8 @@ def test_a_post_without_events_has_no_results(body: bytes) -> None:
         pytest.param(b'{"email_address":"me@example.com"}', [], id="an address alone"),
     ],
 )
-def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]) -> None:
-    """Neither the user's address nor what is excluded is kept where the project does not want it."""
+def test_a_description_follows_the_projects_settings(body: bytes, kept: list[dict[str, Any]]) -> None:
+    """Excluded members are removed, and the address without private information."""
     project = ProjectRules({"@@DataExclusions": "pin", "@@IncludePrivateInformation": "false"})
     post = a_post(body=body, kind="user_description", reference_id="order-4711")
 
@@ -281,7 +281,7 @@ def test_a_description_obeys_its_project(body: bytes, kept: list[dict[str, Any]]
 
 
 def test_a_description_of_an_event_is_no_event() -> None:
-    """It is kept with what it says, named as version 2 names it, until its event is there."""
+    """It is kept in version 2's form until its event is stored."""
     body = gzip.compress(b'{"EmailAddress":"me@example.com","description":"It broke.","x":1}')
     post = a_post(body=body, content_encoding="gzip", kind="user_description", reference_id="order-4711")
 
@@ -311,8 +311,8 @@ def test_a_description_of_an_event_is_no_event() -> None:
         pytest.param({"reference_id": "order/4711"}, id="no reference id"),
     ],
 )
-def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) -> None:
-    """Ingest refuses such; one of another version may have let it in. Its bytes are kept."""
+def test_an_invalid_description_is_a_dead_letter(members: dict[str, Any]) -> None:
+    """Ingest refuses those, but a different version may have accepted it. Its bytes are kept."""
     usual = {"body": b'{"description":"It broke."}', "reference_id": "order-4711"}
     post = a_post(**({"kind": "user_description"} | usual | members))
 
@@ -323,8 +323,8 @@ def test_a_description_that_is_none_is_a_dead_letter(members: dict[str, Any]) ->
     assert letter.detail
 
 
-def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
-    """Every event is discarded by that name, also what is too old or unreadable; a description goes."""
+def test_events_of_a_deleted_project_are_discarded() -> None:
+    """With that reason, even if they are too old or unreadable. Descriptions are dropped."""
     body = f'[{{"message":"new"}},{{"date":"{OLD}"}},{{"x":{DEEP}}}]'
     posts = [
         a_post(body=body.encode()),
@@ -340,8 +340,8 @@ def test_nothing_is_kept_of_a_project_that_is_gone() -> None:
     assert batch.discarded[discard] == 4
 
 
-def test_a_post_of_a_kind_that_is_not_known_is_a_dead_letter() -> None:
-    """A later version's ingest may queue more than this worker understands."""
+def test_a_post_of_an_unknown_kind_is_a_dead_letter() -> None:
+    """An ingest process of a later version may queue it."""
     (letter,) = normalize(a_post(kind="attachment"), RULES).results
 
     assert isinstance(letter, DeadLetter)

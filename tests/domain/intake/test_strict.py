@@ -15,7 +15,7 @@ LIMIT = 100_000
 
 
 def faults(body: Any, **members: Any) -> Faults:
-    """Of a post with this body."""
+    """The faults of a post with this body."""
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     return find_faults(a_post(body=content, **members), LIMIT)
 
@@ -48,8 +48,8 @@ GOOD: dict[str, Any] = {
         pytest.param({"geo": "203.0.113.7"}, id="an address as place"),
     ],
 )
-def test_a_good_post_has_no_fault(body: Any) -> None:
-    """Whatever is not known is data."""
+def test_a_valid_post_has_no_fault(body: Any) -> None:
+    """Unknown members are data."""
     assert faults(body) == {}
 
 
@@ -75,13 +75,13 @@ def test_a_good_post_has_no_fault(body: Any) -> None:
         pytest.param({"@user": 5}, {"@user"}, id="a number as user"),
     ],
 )
-def test_every_faulty_field_is_named(event: dict[str, Any], fields: set[str]) -> None:
-    """With its place, in an array."""
+def test_every_invalid_field_is_named(event: dict[str, Any], fields: set[str]) -> None:
+    """In an array, with the event's position."""
     assert faults(event).keys() == fields
     assert faults([GOOD, event]).keys() == {f"[1].{field}" for field in fields}
 
 
-def test_a_number_that_cannot_be_kept_is_a_fault() -> None:
+def test_a_number_that_cannot_be_stored_is_a_fault() -> None:
     """It would become a text in the event's data."""
     assert faults(b'{"value":1e999999}').keys() == {"value"}
 
@@ -100,7 +100,7 @@ def test_a_number_that_cannot_be_kept_is_a_fault() -> None:
     ],
 )
 def test_a_fault_of_a_whole_event_names_its_position(body: bytes, fields: set[str]) -> None:
-    """None of it would be stored as it was meant."""
+    """Nothing of it could be stored as intended."""
     assert faults(body).keys() == fields
 
 
@@ -122,21 +122,21 @@ def test_a_fault_of_a_whole_event_names_its_position(body: bytes, fields: set[st
         pytest.param({"body": b"[" + b"{}," * 100_000 + b"{}]"}, id="too many events"),
     ],
 )
-def test_what_cannot_be_read_is_a_bad_request(members: dict[str, Any]) -> None:
+def test_an_unreadable_body_is_a_bad_request(members: dict[str, Any]) -> None:
     """There is no field to name."""
     with pytest.raises(BadRequest):
         find_faults(a_post(**members), 10 * LIMIT if len(members) == 1 else LIMIT)
 
 
 def test_a_syntax_error_is_reported_with_its_position() -> None:
-    """By its byte."""
+    """In bytes."""
     with pytest.raises(BadRequest, match=r"not valid JSON: .*\(byte 24\)"):
         faults(b'[{"type":"log"},{"type":oops}]')
 
 
 @pytest.mark.parametrize("body", [b"started\nstopped", b"[info] started", b"{simple text"])
-def test_text_is_lines(body: bytes) -> None:
-    """Where its sender says that it is text."""
+def test_text_is_accepted_as_lines(body: bytes) -> None:
+    """If the content type says that it is text."""
     assert faults(body, content_type="text/plain") == {}
     with pytest.raises(BadRequest):
         faults(body, content_type="application/json")
@@ -147,21 +147,21 @@ def test_json_in_text_is_checked() -> None:
     assert faults({"value": "x"}, content_type="text/plain").keys() == {"value"}
 
 
-def test_another_charset_is_read() -> None:
-    """As the worker reads it."""
+def test_other_charsets_are_decoded() -> None:
+    """As by the worker."""
     body = '{"message":"für"}'.encode("latin-1")
 
     assert faults(body, content_type="application/json; charset=latin-1") == {}
 
 
-def test_version_1_is_checked_for_its_form_only() -> None:
-    """Its members are others."""
+def test_version_1_is_only_checked_for_valid_json() -> None:
+    """Its members are different ones."""
     assert faults({"Tags": "a", "Date": 5}, api_version=1) == {}
     assert faults(b"[5]", api_version=1).keys() == {"body", "[0]"}
 
 
 def test_an_event_that_would_be_discarded_for_its_age_is_a_fault() -> None:
-    """As the worker judges it: by the time of acceptance, and the sender's offset."""
+    """By the worker's rule: the time of acceptance and the sender's offset decide."""
     post = a_post(body=b'[{"date":"2020-01-01T00:00:00+02:00"},{},{"date":"9999-01-01"}]')
 
     found = find_faults(post, LIMIT, timedelta(days=3))
@@ -192,6 +192,6 @@ def test_faults_are_bounded() -> None:
         pytest.param(["handling=stricter"], False, id="another value"),
     ],
 )
-def test_a_sender_asks_by_prefer(headers: list[str], expected: bool) -> None:  # noqa: FBT001
+def test_strict_handling_is_requested_by_prefer(headers: list[str], expected: bool) -> None:  # noqa: FBT001
     """RFC 7240."""
     assert is_strict(headers) is expected

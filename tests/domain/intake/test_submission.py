@@ -1,4 +1,4 @@
-"""Events written into a query string."""
+"""Events in query strings."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -64,13 +64,13 @@ def test_parameters_become_an_event(parameters: list[tuple[str, str]], event: di
         pytest.param([("message", ""), ("", "x")], id="empty ones"),
     ],
 )
-def test_nothing_usable_is_no_event(parameters: list[tuple[str, str]]) -> None:
-    """Also where the path has a type."""
+def test_without_usable_parameters_there_is_no_event(parameters: list[tuple[str, str]]) -> None:
+    """Even if the path has a type."""
     assert submitted_event(parameters, "usage", Patterns(), NOW) is None
 
 
-def test_the_type_of_the_path_is_overruled_by_the_parameter() -> None:
-    """As the official server has it."""
+def test_a_type_parameter_overrides_the_path() -> None:
+    """As on the official server."""
     assert submitted_event([("message", "hi")], "usage", Patterns(), NOW) == {
         "type": "usage",
         "message": "hi",
@@ -79,7 +79,7 @@ def test_the_type_of_the_path_is_overruled_by_the_parameter() -> None:
 
 
 def test_excluded_names_are_left_out() -> None:
-    """They must not even reach the queue."""
+    """They must not even be queued."""
     parameters = [("Password", "x"), ("card_number", "1"), ("color", "red"), ("message", "hi")]
 
     event = submitted_event(parameters, "", Patterns(["password", "card*", "mess*"]), NOW)

@@ -1,8 +1,8 @@
-"""JSON that `jsonb` takes as it came is told from JSON in which something is doubtful."""
+"""Deciding which JSON `jsonb` accepts unchanged."""
 
 import pytest
 
-from collector.domain.jsonb.check import is_storable_json
+from collector.domain.jsonb.check import is_storable
 
 _MANY = b",1e41" * 33
 
@@ -20,9 +20,8 @@ _MANY = b",1e41" * 33
         pytest.param(b'{"a":[1' + _MANY[:-5] + b"]}", id="as many large numbers as may be"),
     ],
 )
-def test_sound_json_is_stored_as_it_came(body: bytes) -> None:
-    """Nothing in it has to be mended."""
-    assert is_storable_json(body)
+def test_safe_json_is_stored_unchanged(body: bytes) -> None:
+    assert is_storable(body)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +37,6 @@ def test_sound_json_is_stored_as_it_came(body: bytes) -> None:
         pytest.param(b'{"a":[1' + _MANY + b"]}", id="too many large numbers"),
     ],
 )
-def test_doubtful_json_is_not(body: bytes) -> None:
-    """The slow path decides what becomes of it."""
-    assert not is_storable_json(body)
+def test_doubtful_json_is_not_stored_unchanged(body: bytes) -> None:
+    """The slow path decides."""
+    assert not is_storable(body)

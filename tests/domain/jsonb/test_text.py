@@ -1,4 +1,4 @@
-"""JSON that senders write, made into JSON that `jsonb` takes."""
+"""Making senders' JSON acceptable to `jsonb`."""
 
 from decimal import Decimal
 from time import process_time
@@ -37,7 +37,7 @@ LIMIT = 1000
     ],
 )
 def test_escapes_that_jsonb_refuses_become_u_fffd(escapes: str, read: str) -> None:
-    """One such escape costs neither its event nor its neighbours, and nothing else is touched."""
+    """Such an escape must not cost the event or its neighbours, and nothing else changes."""
     assert parse_object(f'{{"{escapes}": "{escapes}"}}') == {read: read}
 
 
@@ -59,20 +59,20 @@ def test_escapes_that_jsonb_refuses_become_u_fffd(escapes: str, read: str) -> No
     ],
 )
 def test_numbers_out_of_bounds_are_kept_as_text(written: str, read: Any) -> None:
-    """`numeric` must take every number, and reading it back must not blow it up."""
+    """`numeric` must accept every number, and reading it back must stay cheap."""
     assert parse_object(f'{{"n": {written}}}') == {"n": read}
 
 
-def test_a_long_integer_spares_the_texts_around_it() -> None:
-    """Quoting it changes no string, however much that looks like a number or ends like one."""
+def test_quoting_a_long_integer_changes_no_string() -> None:
+    """Even if a string looks like a number or ends like one."""
     digits = "7" * 4500
     text = rf'{{"a": "\" {digits}", "{digits}": [{digits}, 1], "b": "\\"}}'
 
     assert parse_object(text) == {"a": f'" {digits}', digits: [digits, 1], "b": "\\"}
 
 
-def test_a_long_integer_is_looked_for_at_the_beginning_of_a_number_only() -> None:
-    """A fraction or an exponent of many digits is none."""
+def test_only_integers_are_quoted_for_their_length() -> None:
+    """Long fractions and exponents are not."""
     long = "7" * 5000
 
     assert parse_object(f'{{"a": {long}, "b": 0.{long}, "c": -1e-{long}}}') == {
@@ -88,8 +88,8 @@ def test_a_long_integer_is_looked_for_at_the_beginning_of_a_number_only() -> Non
         pytest.param("1e+1000", id="by far"),
     ],
 )
-def test_large_exponents_are_numbers_only_while_there_are_few(number: str) -> None:
-    """Postgres spells out each zero: 3 kilobytes of them would be hundreds of megabytes for every reader."""
+def test_only_a_few_large_exponents_stay_numbers(number: str) -> None:
+    """Postgres writes out each zero: 3 kilobytes could become hundreds of megabytes for each reader."""
     few = f'{{"a": [{",".join([number] * MAXIMUM_SPELLED_OUT)}], "b": "{"1e41," * 50}"}}'
     many = f'{{"a": [{",".join([number] * (MAXIMUM_SPELLED_OUT + 1))}], "b": 1.5e40}}'
 
@@ -98,8 +98,8 @@ def test_large_exponents_are_numbers_only_while_there_are_few(number: str) -> No
     assert parse_objects(f"[{many},null]") == [parse_object(many), None]
 
 
-def test_a_text_within_json_spells_no_exponent_out() -> None:
-    """There may be one in each of thousands of events."""
+def test_exponents_in_json_within_a_text_stay_short() -> None:
+    """Each of thousands of events may have one."""
     assert parse_embedded_object('{"a": 1e41, "b": 1e40}') == {"a": "1e41", "b": Decimal("1e40")}
 
 
@@ -119,7 +119,7 @@ def test_a_text_within_json_spells_no_exponent_out() -> None:
         pytest.param("[", id="brackets"),
     ],
 )
-def test_no_text_takes_more_than_its_length(piece: str) -> None:
+def test_the_time_is_linear_in_the_length(piece: str) -> None:
     """Twice the text takes about twice the time; a quadratic search would take four times as long."""
     once, twice = (f"[5,{piece * (length // len(piece))}]" for length in (1_000_000, 2_000_000))
 
@@ -127,7 +127,7 @@ def test_no_text_takes_more_than_its_length(piece: str) -> None:
 
 
 def _seconds(text: str) -> float:
-    """The least of three."""
+    """The least of three runs."""
     taken = []
     for _ in range(3):
         started = process_time()
@@ -154,19 +154,19 @@ def _seconds(text: str) -> float:
         pytest.param('{"a": ' + "1" * 5000, id="a long integer, cut off"),
     ],
 )
-def test_what_is_no_json_object_is_none(text: str) -> None:
+def test_other_texts_than_json_objects_are_none(text: str) -> None:
     """The caller falls back to text; nothing raises."""
     assert parse_object(text) is None
 
 
 def test_an_array_of_anything_but_objects_and_nulls_is_none() -> None:
-    """The whole array fails together."""
+    """The whole array is refused."""
     assert parse_objects('[{"a": 1}, null]') == [{"a": 1}, None]
     assert parse_objects('[{"a": 1}, 5]') is None
 
 
-def test_what_was_decoded_is_encoded_as_it_was() -> None:
-    """Fractions and big numbers survive the way into `data`."""
+def test_decoded_json_is_encoded_without_loss() -> None:
+    """Fractions and large numbers keep their digits."""
     text = '{"a":1.50,"b":18446744073709551616,"c":"\u00e4","d":[null,true,{}]}'
 
     assert encode_object(parse_object(text) or {}) == text.encode()
@@ -189,7 +189,7 @@ def test_what_was_decoded_is_encoded_as_it_was() -> None:
     ],
 )
 def test_depth_is_measured_outside_texts(text: str, *, is_deep: bool) -> None:
-    """Both a bomb and a text full of brackets are told apart before anything is decoded."""
+    """Before anything is decoded, both for deep nesting and for texts full of brackets."""
     assert is_too_deep(text) is is_deep
 
 

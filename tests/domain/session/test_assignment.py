@@ -1,4 +1,4 @@
-"""Which events belong together, and where their session begins."""
+"""Which events belong to one session, and where it starts."""
 
 import time
 from dataclasses import replace
@@ -25,7 +25,7 @@ NAMED_KEY = SessionKey(PROJECT.bytes, b"n" * 20, is_manual=True)
 
 
 def _event(minutes: float = 0, **members: Any) -> Event:
-    """An event of the user, so many minutes after noon."""
+    """An event of the user, this many minutes after noon."""
     values: dict[str, Any] = {
         "date": NOON + minutes * MINUTE,
         "session_key": USER_KEY,
@@ -40,13 +40,13 @@ def _named(minutes: float = 0, **members: Any) -> Event:
 
 
 def _session(first: float = 0, last: float = 0, key: SessionKey = USER_KEY, **members: Any) -> Session:
-    """A session that is known."""
+    """A known session."""
     values: dict[str, Any] = {"start_event_id": b"\x07" * 16, "session_id": "0" * 32}
     return Session(key, start_utc=NOON + first * MINUTE, last_utc=NOON + last * MINUTE, **(values | members))
 
 
 def _sessions_of(result: Assignment) -> dict[bytes, str]:
-    """The session that each stored event names."""
+    """The session of each stored event."""
     return {event.id: _data(event)["@ref:session"] for event in result.events}
 
 
@@ -54,19 +54,16 @@ def _data(event: Event) -> dict[str, Any]:
     return msgspec.json.decode(event.data or b"{}", type=dict[str, Any])
 
 
-def test_an_event_without_a_key_stays_as_it_is() -> None:
-    """Nothing is looked up for it, and nothing derived."""
+def test_an_event_without_a_key_stays_unchanged() -> None:
+    """Nothing is looked up or derived for it."""
     events = [_event(session_key=None)]
 
     assert assign(events, {}) == Assignment(events)
     assert dates_by_key(events) == {}
 
 
-def test_a_users_first_event_begins_a_session() -> None:
-    """Its start is derived: with an id of the same partition, the event's date.
-
-    And what tells of its origin.
-    """
+def test_a_users_first_event_starts_a_session() -> None:
+    """Its start is derived, with the event's date, client data, and an id of the same partition."""
     members = b'{"@user":{"identity":"jane"},"@environment":{"o_s_name":"Linux"},"other":1,"@version":"2.0"}'
     event = _event(data=members, geo="40.5,-74", date_offset_minutes=60)
 
@@ -88,7 +85,7 @@ def test_a_users_first_event_begins_a_session() -> None:
 
 
 def test_events_of_a_user_without_a_long_pause_are_one_session() -> None:
-    """Whatever their order of arrival: some clients send the newest first."""
+    """In any order of arrival: some clients send the newest first."""
     events = [_event(minutes) for minutes in (28, 0, 14)]
 
     result = assign(events, {})
@@ -98,7 +95,7 @@ def test_events_of_a_user_without_a_long_pause_are_one_session() -> None:
     assert set(_sessions_of(result).values()) == {session.session_id}
 
 
-def test_after_a_long_pause_a_user_begins_another_session() -> None:
+def test_after_a_long_pause_a_user_starts_another_session() -> None:
     """More than a quarter of an hour."""
     result = assign([_event(0), _event(15), _event(30.1)], {})
 
@@ -107,8 +104,7 @@ def test_after_a_long_pause_a_user_begins_another_session() -> None:
     assert len(set(_sessions_of(result).values())) == 2
 
 
-def test_users_and_projects_have_sessions_of_their_own() -> None:
-    """Keys are of a project."""
+def test_users_and_projects_have_separate_sessions() -> None:
     keys = [session_key(project, "log", None, None, "jane") for project in (b"\1" * 16, b"\2" * 16)]
     keys += [
         session_key(b"\1" * 16, "log", None, None, "john"),
@@ -128,8 +124,8 @@ def test_users_and_projects_have_sessions_of_their_own() -> None:
         pytest.param(5, id="within"),
     ],
 )
-def test_an_event_joins_a_session_that_is_known(minutes: float) -> None:
-    """The session is as long as its events reach; the known one is not changed by looking."""
+def test_an_event_joins_a_known_session(minutes: float) -> None:
+    """The session is extended to its events; the known value itself is not modified."""
     known = _session(0, 10)
 
     result = assign([event := _event(minutes)], {USER_KEY: [known]})
@@ -142,7 +138,7 @@ def test_an_event_joins_a_session_that_is_known(minutes: float) -> None:
 
 
 def test_an_event_joins_the_nearest_session() -> None:
-    """Late events of a client that was offline belong where they happened."""
+    """Late events of an offline client belong to the time when they happened."""
     earlier = _session(-60, -50, session_id="1" * 32, start_event_id=b"\1" * 16)
     later = _session(-30, 0, session_id="2" * 32, start_event_id=b"\2" * 16)
     events = [_event(-62), _event(-44), _event(-36), _event(3)]
@@ -153,8 +149,8 @@ def test_an_event_joins_the_nearest_session() -> None:
     assert len(result.touched) == 2
 
 
-def test_a_session_that_its_client_closed_takes_nothing_later() -> None:
-    """The next event of the user begins another; an earlier one that comes late still belongs to it."""
+def test_a_closed_session_accepts_no_later_events() -> None:
+    """The user's next event starts another one; a late earlier event still belongs to it."""
     known = _session(0, 10, closed_utc=NOON + 10 * MINUTE)
 
     result = assign([late := _event(9), following := _event(11)], {USER_KEY: [known]})
@@ -164,7 +160,7 @@ def test_a_session_that_its_client_closed_takes_nothing_later() -> None:
 
 
 def test_an_end_closes_the_session_and_is_no_event() -> None:
-    """What follows in the same post is another session."""
+    """Later events in the same post belong to another session."""
     events = [_event(0), end := _event(5, type="sessionend"), _event(6)]
 
     result = assign(events, {})
@@ -173,15 +169,15 @@ def test_an_end_closes_the_session_and_is_no_event() -> None:
     assert [session.closed_utc for session in result.new] == [NOON + 5 * MINUTE, None]
 
 
-def test_an_end_without_a_session_begins_none() -> None:
-    """It is discarded by name all the same."""
+def test_an_end_without_a_session_starts_none() -> None:
+    """It is discarded with its reason all the same."""
     end = _event(type="sessionend")
 
     assert assign([end], {}) == Assignment(discarded=[(end, DiscardReason.SESSION_END)])
 
 
-def test_a_start_that_the_client_sent_is_the_start() -> None:
-    """None is derived, though an event of the same moment is in front of it."""
+def test_a_start_from_the_client_is_used() -> None:
+    """None is derived, even if an event of the same moment comes before it."""
     other, start = _event(), _event(type="session")
 
     result = assign([other, start], {})
@@ -196,7 +192,7 @@ def test_a_start_that_the_client_sent_is_the_start() -> None:
 
 
 def test_a_start_with_a_reference_id_keeps_it() -> None:
-    """That is its session's id, which later events name."""
+    """It is the session's id, which later events name."""
     start = _named(type="session", reference_id="a-session-id", value=Decimal(3))
 
     result = assign([start, event := _named(1)], {})
@@ -205,8 +201,8 @@ def test_a_start_with_a_reference_id_keeps_it() -> None:
     assert result.events == [start, event]
 
 
-def test_a_start_that_comes_after_its_events_takes_the_derived_ones_place() -> None:
-    """Within one transaction: the first event's date is the session's beginning."""
+def test_a_start_that_follows_its_events_replaces_the_derived_one() -> None:
+    """In one transaction. The session starts at the first event's date."""
     events = [_named(0), start := _named(1, type="session", reference_id="a-session-id")]
 
     result = assign(events, {})
@@ -214,8 +210,8 @@ def test_a_start_that_comes_after_its_events_takes_the_derived_ones_place() -> N
     assert (result.derived, result.new[0].start_event_id, result.new[0].start_utc) == ([], start.id, NOON)
 
 
-def test_a_second_start_is_discarded_by_name() -> None:
-    """A session has one start, also where that was derived before the client's own arrived."""
+def test_a_second_start_is_discarded() -> None:
+    """Also if the first was derived before the client's own arrived."""
     first, second = _event(0, type="session"), _event(1, type="session")
     late = _event(2, type="session")
 
@@ -227,8 +223,8 @@ def test_a_second_start_is_discarded_by_name() -> None:
     assert apart.touched[0].last_utc == NOON + 10 * MINUTE
 
 
-def test_a_manual_session_knows_no_pause() -> None:
-    """Its events name it; they stay as they were sent."""
+def test_a_manual_session_has_no_maximum_pause() -> None:
+    """Its events name it and stay unchanged."""
     events = [_named(0), _named(600)]
 
     result = assign(events, {})
@@ -239,7 +235,7 @@ def test_a_manual_session_knows_no_pause() -> None:
 
 
 def test_a_manual_sessions_id_may_be_any_text() -> None:
-    """One that cannot be a reference id only stands in the data."""
+    """If it cannot be a reference id, it is only in the data."""
     event = _event(session_key=NAMED_KEY, data=b'{"@ref:session":"\\u00fc \\"x\\""}')
 
     [start] = assign([event], {}).derived
@@ -249,14 +245,14 @@ def test_a_manual_sessions_id_may_be_any_text() -> None:
 
 
 def test_an_error_marks_its_session() -> None:
-    """Known or new."""
+    """Whether known or new."""
     assert assign([_event(), _event(1, type="error")], {}).new[0].has_error
     assert not assign([_event()], {}).new[0].has_error
     assert assign([_event(1, type="error")], {USER_KEY: [_session()]}).touched[0].has_error
 
 
-def test_dates_at_the_ends_of_time_are_dates_like_any() -> None:
-    """No limit on age lets them in."""
+def test_dates_at_the_limits_of_the_calendar_work() -> None:
+    """Without a limit on age they are accepted."""
     first = datetime(1, 1, 1, tzinfo=UTC)
     last = datetime.max.replace(tzinfo=UTC)
 
@@ -270,10 +266,10 @@ def test_dates_at_the_ends_of_time_are_dates_like_any() -> None:
     st.lists(st.tuples(st.integers(0, 90), st.sampled_from(["log", "error", "sessionend"])), max_size=12),
     st.lists(st.tuples(st.integers(0, 90), st.integers(0, 30), st.booleans()), max_size=5),
 )
-def test_the_session_is_the_one_that_a_look_at_all_would_find(
+def test_the_search_finds_the_same_session_as_comparing_all(
     sent: list[tuple[int, str]], known: list[tuple[int, int, bool]]
 ) -> None:
-    """Though few are looked at: those that are over, or far ahead, are none of an event's business."""
+    """Though it skips sessions that are over or far ahead."""
     events = [_event(minutes, type=kind) for minutes, kind in sent]
     sessions = [
         _session(
@@ -298,7 +294,7 @@ def test_the_session_is_the_one_that_a_look_at_all_would_find(
 
 
 def _by_a_look_at_all(events: list[Event], known: list[Session]) -> dict[bytes, str]:
-    """The rule as it is told: of those that take it the nearest, of equals the one that began first."""
+    """The rule: the nearest of the sessions that accept the event; of equals the earliest."""
     sessions = sorted((replace(session) for session in known), key=lambda each: each.start_utc)
     names: dict[bytes, str] = {}
     for event in sorted(events, key=lambda event: (event.date, event.type == "sessionend", event.id)):
@@ -330,10 +326,8 @@ def _by_a_look_at_all(events: list[Event], known: list[Session]) -> dict[bytes, 
         pytest.param(0.001, ["log"], -1, id="known ones that are over"),
     ],
 )
-def test_many_sessions_of_one_user_take_time_in_proportion(
-    minutes: float, kinds: list[str], known: int
-) -> None:
-    """A post of some kilobytes can begin thousands, and must not hold up the worker."""
+def test_the_time_is_linear_in_the_sessions_of_a_user(minutes: float, kinds: list[str], known: int) -> None:
+    """A post of a few kilobytes can start thousands and must not block the worker."""
     seconds = {}
     for number in (500, 4000):
         events = [_event(i * minutes, type=kinds[i % len(kinds)]) for i in range(number)]
@@ -355,8 +349,8 @@ def _cpu_seconds(events: list[Event], known: dict[SessionKey, list[Session]]) ->
 
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.sampled_from(["log", "session", "sessionend", "error"]))))
-def test_every_event_ends_in_one_place_whatever_the_order(sent: list[tuple[int, str]]) -> None:
-    """Each is stored or discarded, each session has one start, and the order of arrival decides nothing."""
+def test_the_order_of_arrival_decides_nothing(sent: list[tuple[int, str]]) -> None:
+    """Each event is stored or discarded, and each session has one start."""
     events = [_event(minutes, type=event_type) for minutes, event_type in sent]
 
     result = assign(events, {})

@@ -32,6 +32,6 @@ from collector.domain.session.heartbeat import MAXIMUM_KEY_LENGTH, Heartbeat, pa
         pytest.param("", None, id="nothing"),
     ],
 )
-def test_the_session_is_what_the_events_call_it(query: str, heartbeat: Heartbeat | None) -> None:
+def test_the_session_id_is_read_undecoded(query: str, heartbeat: Heartbeat | None) -> None:
     """Otherwise a heartbeat for `a+b@c.d` would find no session."""
     assert parse_heartbeat(query) == heartbeat

@@ -17,7 +17,7 @@ NAMED_KEY = SessionKey(PROJECT, b"n" * 20, is_manual=True)
 
 
 def _session(first: float = 0, last: float = 0, key: SessionKey = USER_KEY, **members: Any) -> Session:
-    """A session that is known."""
+    """A known session."""
     start, end = NOON + first * MINUTE, NOON + last * MINUTE
     return Session(key, b"\x07" * 16, "0" * 32, start, end, **members)
 
@@ -66,7 +66,7 @@ def test_a_manual_session_accepts_a_heartbeat_after_any_pause() -> None:
 
 
 def test_a_heartbeat_can_close_a_session() -> None:
-    """Said again it changes nothing."""
+    """A repeat changes nothing."""
     session = _session(0, 5)
 
     assert apply_beat(_beat(closed=6), [(session, NOON)])
@@ -75,8 +75,8 @@ def test_a_heartbeat_can_close_a_session() -> None:
     assert session.closed_utc == NOON + 6 * MINUTE
 
 
-def test_a_beat_after_a_close_is_of_another_session() -> None:
-    """Which is not there yet: so this one is closed, and the beat is kept."""
+def test_a_beat_after_a_close_belongs_to_another_session() -> None:
+    """That one is not stored yet, so the beat is kept."""
     session = _session(0, 5)
 
     assert not apply_beat(_beat(beaten=7, closed=6), [(session, NOON)])
@@ -84,12 +84,12 @@ def test_a_beat_after_a_close_is_of_another_session() -> None:
 
 
 def test_a_start_shows_the_duration_of_its_session() -> None:
-    """In seconds; while it goes on there is no end."""
+    """In seconds. While it continues there is no end."""
     assert start_summary(_session(0, 1.5), is_idle=False) == (Decimal(90), {})
 
 
 def test_a_start_shows_the_end_and_errors_of_its_session() -> None:
-    """The end is when its client said so, or else the last that was heard of it."""
+    """The end is when the client said so, or the last activity."""
     closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
 
     told = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
