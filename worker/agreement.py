@@ -36,6 +36,7 @@ class Agreement:
         """
         named = named_settings(self.settings, environ, AGREED)
         own = {name: str(getattr(self.settings, name)) for name in AGREED}
+        # The last worker to start wins; the log says which value was replaced.
         for name, before in (await agree_on(self.pool, named, own)).items():
             _log.warning(
                 f"{PREFIX}{name.upper()} is {named[name]} here and was {before} before;"

@@ -134,6 +134,7 @@ def _dead_letter_batch(entry: StreamEntry) -> NormalizedBatch:
         body=body,
         accepted_utc=datetime.fromtimestamp(milliseconds / 1000, UTC),
     )
+    # An unreadable entry has no id: one derived from its content gives the same letter when it is read again.
     # An entry that was given up may have been stored: then the store knows its batch id and drops the letter.
     batch_id = UUID(bytes=entry.batch_id) if is_given_up else id_
     return NormalizedBatch(batch_id, entry.post_count, entry.shard, entry.id, dead_letters=[letter])

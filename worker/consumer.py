@@ -151,6 +151,7 @@ class Consumer:
 
         Cancelled at any moment, it leaves what is not acknowledged in the stream for another worker.
         """
+        # The inner group ends when every slot has finished its entries; until then claims are extended.
         async with asyncio.TaskGroup() as tasks:
             keeping = tasks.create_task(self._keep_until_cancelled())
             async with asyncio.TaskGroup() as working:
@@ -173,7 +174,7 @@ class Consumer:
                 self._is_member = True
             while not stop.is_requested:
                 entries = await slot.run(self._next_entries, stop)
-                if not entries:
+                if not entries:  # nothing new within the time that a read waits
                     continue
                 held = _Held(slot, self.clock.monotonic())
                 self.in_hand.update(dict.fromkeys(map(_key, entries), held))
@@ -233,6 +234,7 @@ class Consumer:
                         unpacked = await asyncio.to_thread(_unpacked, group)
                     await self._store(unpacked, slot, stop)
         finally:
+            # Also after a failure: what is not acknowledged is claimed by another worker, or by this one.
             for entry in entries:
                 self.in_hand.pop(_key(entry), None)
             self._finished.set()
@@ -245,7 +247,17 @@ class Consumer:
         begin = _Position(0, 0)
         while begin.entry < len(entries):
             tally, end = await slot.run(partial(self._save, entries, begin), stop)
-            self._count(tally)
+            for outcome, number in (
+                (Outcome.STORED, tally.stored),
+                (Outcome.DUPLICATE, tally.duplicate),
+                (Outcome.DISCARDED, tally.discarded),
+                (Outcome.DEAD_LETTERED, tally.dead_lettered),
+            ):
+                self.metrics.events.labels(outcome).inc(number)
+            self.metrics.events_derived.inc(tally.derived)
+            self.metrics.batches_replayed.inc(tally.replayed)
+            self.metrics.batches_repeated.inc(tally.repeated)
+            # Only those stored to their end: the rest of a large one follows in further transactions.
             if stored := entries[begin.entry : end.entry]:
                 await slot.run(partial(self.stream.acknowledge, stored), stop)
             begin = end
@@ -315,19 +327,6 @@ class Consumer:
             await self.stream.keep(self.name, kept)
         except (BrokerUnavailable, BrokerFull) as error:
             _log.warning("the claim on entries in hand could not be extended", error=str(error))
-
-    def _count(self, tally: Tally) -> None:
-        counts = {
-            Outcome.STORED: tally.stored,
-            Outcome.DUPLICATE: tally.duplicate,
-            Outcome.DISCARDED: tally.discarded,
-            Outcome.DEAD_LETTERED: tally.dead_lettered,
-        }
-        for outcome, number in counts.items():
-            self.metrics.events.labels(outcome).inc(number)
-        self.metrics.events_derived.inc(tally.derived)
-        self.metrics.batches_replayed.inc(tally.replayed)
-        self.metrics.batches_repeated.inc(tally.repeated)
 
 
 class _Position(NamedTuple):

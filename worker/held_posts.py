@@ -64,6 +64,7 @@ async def try_held_posts(pool: asyncpg.Pool, store: HeldPostStore, projects: Pro
                     batch = make_batch(id_.bytes, [normalize(post, own_rules, known.get(project_id.bytes))])
                     entry_id = f"held:{UUID(bytes=post.id)}"
                     batch = replace(batch, shard=held.shard, entry_id=entry_id, is_part=True)
+                    # In two transactions: a crash in between stores the post again under the same new id.
                     await store.save([batch], may_reject_all=held.is_over)
                     await delete_posts(pool, [held.id])
         except TooManyRejected as error:

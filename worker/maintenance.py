@@ -87,6 +87,7 @@ async def run_periodically(job: Job, stop: Stop, metrics: WorkerMetrics) -> None
         try:
             async with asyncio.timeout(_LONGEST_RUN_SECONDS):
                 await job.run()
+        # A job that hangs is a failure, too: the time-out ends it, and it starts again.
         except Exception as error:  # noqa: BLE001 - the loop must survive; counted and logged
             metrics.maintenance_failures.labels(job.name).inc()
             _log.warning("maintenance failed", job=job.name, error=f"{type(error).__name__}: {error}")
@@ -119,6 +120,7 @@ class Sweep:
 
     async def __call__(self) -> None:
         """Sweep once, unless another worker just has, and count the result."""
+        # The first sweep is never shared: another worker's may have been before a token that this one needs.
         if self.is_done and self._share is not None:
             await self._share(self._sweep_and_count)
         else:
@@ -156,6 +158,7 @@ async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> No
     for _ in range(_MOST_PAGES):
         beats = await heartbeats.due(_PAGE)
         if beats:
+            # In this order: after a crash in between, the beats are applied again, with no effect.
             applied = await apply_beats(pool, beats)
             await heartbeats.forget([beat for beat in beats if beat in applied])
             await heartbeats.put_off([beat for beat in beats if beat not in applied])

@@ -148,6 +148,7 @@ async def _work(
             settings.unpacked_memory_mb << 20,
         ),
     )
+    # Listen before working: a taken port ends the start, and health answers while the first sweep runs.
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumer), registry)
     listener = await listen(app, Address(settings.host, settings.port))
@@ -174,11 +175,13 @@ async def _work(
             ]
             consuming = tasks.create_task(vital("consumer", consumer.run(stop), stop))
             await stop.wait()
+            # Let the slots finish what they have in hand; what they do not finish stays in the stream.
             _log.info("stopping")
             await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
             for task in (consuming, *jobs):
                 task.cancel()
-        # Without this last flush sessions would end some seconds before their last event.
+        # After the tasks, which still note activity. Without this last flush
+        # sessions would end some seconds before their last event.
         try:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await store.flush_activity()

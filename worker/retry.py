@@ -44,7 +44,18 @@ class Retrier:
                 result = await action()
             except Exception as error:
                 failures += 1
-                self._report(error)
+                cause = cause_of(error)
+                self.metrics.store_failures.labels(cause).inc()
+                # A bug is logged with its traceback each time, an outage once.
+                if cause is Cause.UNFORESEEN:
+                    _log.error("unexpected failure; retrying until it succeeds", exc_info=error)
+                elif cause is Cause.TOO_MANY_REJECTED:
+                    _log.error(
+                        "Postgres rejects most events of a project; its posts are held", error=str(error)
+                    )
+                elif self.last_error is None:
+                    _log.warning("retrying", cause=cause, error=str(error))
+                self.last_error = f"{cause}: {error}"
                 jitter = random.random()  # noqa: S311 - spreads workers, guards nothing
                 if await stop.sleep(delay_seconds(failures, jitter)):
                     raise Stopped from error
@@ -53,18 +64,6 @@ class Retrier:
                     _log.info("recovered", after=self.last_error)
                     self.last_error = None
                 return result
-
-    def _report(self, error: Exception) -> None:
-        cause = cause_of(error)
-        self.metrics.store_failures.labels(cause).inc()
-        # A bug is logged with its traceback each time, an outage once.
-        if cause is Cause.UNFORESEEN:
-            _log.error("unexpected failure; retrying until it succeeds", exc_info=error)
-        elif cause is Cause.TOO_MANY_REJECTED:
-            _log.error("Postgres rejects most events of a project; its posts are held", error=str(error))
-        elif self.last_error is None:
-            _log.warning("retrying", cause=cause, error=str(error))
-        self.last_error = f"{cause}: {error}"
 
 
 class Cause(StrEnum):

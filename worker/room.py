@@ -18,6 +18,7 @@ class Room:
     async def hold(self, size_bytes: int) -> AsyncIterator[None]:
         """Wait for room, first come, first served, so that small requests cannot starve a large one."""
         async with self._queue:
+            # A request larger than the whole budget waits until nothing else is held, and then gets it.
             while self.used_bytes and self.used_bytes + size_bytes > self._limit_bytes:
                 self._freed.clear()
                 await self._freed.wait()

@@ -118,7 +118,11 @@ class Heartbeats:
     async def due(self, limit: int) -> list[Beat]:
         """Up to `limit` beats that are due to be offered; deletes those older than `KEPT_MS`."""
         flat = await self._run(self._due_script, limit, KEPT_MS)
-        return [_beat(field, value) for field, value in zip(flat[::2], flat[1::2], strict=True)]
+        beats: list[Beat] = []
+        for field, value in zip(flat[::2], flat[1::2], strict=True):
+            beaten, closed = value.split()
+            beats.append(Beat(field[:_ID_LENGTH], field[_ID_LENGTH:], int(beaten), int(closed)))
+        return beats
 
     async def forget(self, beats: Sequence[Beat]) -> None:
         """Delete beats that were applied to their sessions, unless newer ones have arrived since."""
@@ -130,7 +134,11 @@ class Heartbeats:
 
     async def _settle(self, beats: Sequence[Beat], again_ms: int) -> None:
         if beats:
-            parts = (part for beat in beats for part in _flat(beat))
+            parts = (
+                part
+                for beat in beats
+                for part in (beat.project_id + beat.digest, f"{beat.beaten_ms} {beat.closed_ms}")
+            )
             await self._run(self._settle_script, again_ms, KEPT_MS, *parts)
 
     async def _run(self, script: AsyncScript, *arguments: Any) -> Any:
@@ -141,12 +149,3 @@ class Heartbeats:
 def max_session_keys(memory_bytes: int) -> int:
     """How many session keys may be stored, given the queue's memory limit (0: none)."""
     return max(1, int(memory_bytes * _MEMORY_SHARE) // BYTES_EACH) if memory_bytes else _MOST_KEPT
-
-
-def _flat(beat: Beat) -> tuple[bytes, str]:
-    return beat.project_id + beat.digest, f"{beat.beaten_ms} {beat.closed_ms}"
-
-
-def _beat(field: bytes, value: bytes) -> Beat:
-    beaten, closed = value.split()
-    return Beat(field[:_ID_LENGTH], field[_ID_LENGTH:], int(beaten), int(closed))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import chain, groupby
 from operator import attrgetter
 from typing import Any, Final, cast
 
@@ -138,7 +138,8 @@ class PostStream:
         """
         size = sum(len(post.body) for post in batch.posts)
         keys = (self._keys.stream(shard), self._keys.accepted(shard))
-        values = (len(batch.posts), size, *_flat(post_batch.encode(batch, self._body_limit_bytes)))
+        fields = post_batch.encode(batch, self._body_limit_bytes)
+        values = (len(batch.posts), size, *chain.from_iterable(fields.items()))
         with translated():
             try:
                 await self._writes.run("EVALSHA", _APPEND_SHA, len(keys), *keys, *values)
@@ -267,10 +268,6 @@ class PostStream:
                 if group["name"] in {GROUP, GROUP.encode()}
             ]
         return found
-
-
-def _flat(fields: Mapping[bytes, bytes]) -> list[bytes]:
-    return [part for item in fields.items() for part in item]
 
 
 def _by_stream(reply: Any) -> list[tuple[bytes, list[tuple[bytes, Mapping[bytes, bytes]]]]]:

@@ -55,7 +55,11 @@ class Shards:
         """
         number = await stored_number(self._redis, self.keys)
         if number is None:
-            number = await self._store_first()
+            # Store our number unless another process was first, and take the one in force.
+            first = self.number if self._has_followed else self._setting or 1
+            with translated():
+                await self._redis.hsetnx(self.keys.settings, _FIELD, str(first))
+            number = await stored_number(self._redis, self.keys) or first
         await self._open(range(number))
         if number != self.number:
             _log.info("number of shards", shards=number, before=self.number)
@@ -94,13 +98,6 @@ class Shards:
         finally:
             # Even if Redis is full: reading what is there is what frees memory.
             await self.find()
-
-    async def _store_first(self) -> int:
-        """Store our number unless another process was first; returns the one in force."""
-        first = self.number if self._has_followed else self._setting or 1
-        with translated():
-            await self._redis.hsetnx(self.keys.settings, _FIELD, str(first))
-        return await stored_number(self._redis, self.keys) or first
 
     async def _open(self, shards: Iterable[int]) -> None:
         for shard in shards:

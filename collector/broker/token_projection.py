@@ -146,8 +146,11 @@ class TokenProjection:
                     is_pinged = message is None
                     if message is None:
                         await channel.ping()
+                    elif message["type"] == "message":
+                        kind, _, key = message["data"].partition(b":")
+                        yield Eviction(kind.decode(), key)
                     else:
-                        yield _eviction(message["data"]) if message["type"] == "message" else None
+                        yield None
 
     async def _find(self, kind: str, key: bytes, decode: Callable[[bytes], AnyEntry]) -> Lookup[AnyEntry]:
         with translated():
@@ -189,7 +192,12 @@ class TokenProjection:
                 kind: dict(await cast("Awaitable[Any]", pipeline.hgetall(name)))
                 for kind, name in self._hashes.items()
             }
-            wanted = _packed(await load())
+            projection = await load()
+            wanted: dict[str, dict[bytes, bytes]] = {
+                TOKEN: {lookup.encode(): _encode(entry) for lookup, entry in projection.tokens.items()},
+                PROJECT: {key: _encode(entry) for key, entry in projection.projects.items()},
+                ORGANIZATION: {key: _encode(entry) for key, entry in projection.organizations.items()},
+            }
             seconds, micros = await pipeline.time()
             pipeline.multi()  # type: ignore[no-untyped-call]
             changed = [key for kind in held for key in self._write(pipeline, kind, held[kind], wanted[kind])]
@@ -218,19 +226,6 @@ def is_fresh(swept_seconds_ago: float | None) -> bool:
     return swept_seconds_ago is not None and swept_seconds_ago < FRESH_SECONDS
 
 
-def _packed(projection: Projection) -> dict[str, dict[bytes, bytes]]:
-    return {
-        TOKEN: {lookup.encode(): _encode(entry) for lookup, entry in projection.tokens.items()},
-        PROJECT: {key: _encode(entry) for key, entry in projection.projects.items()},
-        ORGANIZATION: {key: _encode(entry) for key, entry in projection.organizations.items()},
-    }
-
-
 def _age(swept_ms: bytes | str | None, now: tuple[int, int]) -> float | None:
     """Seconds from the time of a sweep to Redis's current time (seconds, microseconds)."""
     return None if swept_ms is None else now[0] + now[1] / 1e6 - int(swept_ms) / 1000
-
-
-def _eviction(announced: bytes) -> Eviction:
-    kind, _, key = announced.partition(b":")
-    return Eviction(kind.decode(), key)

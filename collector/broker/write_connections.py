@@ -22,14 +22,13 @@ class WriteConnections:
     async def run(self, *command: object) -> Any:
         """Send a command and wait for its reply, within the client's socket time-out. Raises its errors."""
         async with asyncio.timeout(self._timeout_seconds):
-            connection = self._idle.pop() if self._idle else await self._new()
+            if self._idle:
+                connection = self._idle.pop()
+            else:
+                connection = await self._pool.get_connection()
+                connection.socket_timeout = None
             try:
                 await connection.send_command(*command)
                 return await connection.read_response()
             finally:
                 self._idle.append(connection)
-
-    async def _new(self) -> Any:
-        connection = await self._pool.get_connection()
-        connection.socket_timeout = None
-        return connection

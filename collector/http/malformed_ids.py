@@ -41,11 +41,10 @@ def _ids(request: web.Request) -> Iterator[tuple[str, str, bool]]:
             return
 
 
-def _is_token(text: str) -> bool:
-    return 24 <= len(text) <= 40 and text.isascii() and text.replace("-", "").isalnum()  # noqa: PLR2004
-
-
 _Rule = tuple[Callable[[str], bool], str]
 _ID: Final[_Rule] = (lambda text: parse_uuid(text) is not None, "an id has 32 hexadecimal characters")
 _REFERENCE: Final[_Rule] = (is_reference_id, "a reference id has 8 to 100 letters, digits or `-`")
-_TOKEN: Final[_Rule] = (_is_token, "a token has 24 to 40 letters, digits or `-`")
+_TOKEN: Final[_Rule] = (
+    lambda text: 24 <= len(text) <= 40 and text.isascii() and text.replace("-", "").isalnum(),  # noqa: PLR2004
+    "a token has 24 to 40 letters, digits or `-`",
+)

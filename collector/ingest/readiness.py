@@ -132,7 +132,17 @@ class Readiness:
         load = await queue_load(self._redis, self._keys, self._shards.in_use)
         if self._is_complete or self._durability is None:
             self._durability = await read_durability(self._redis)
-            self._judge_durability(self._durability)
+            # A 202 promises no more than the fsync behind it.
+            self._metrics.durability.clear()
+            self._metrics.durability.labels(self._durability.fsync).set(1)
+            problem = None
+            if self._is_strict and not self._durability.keeps_promise:
+                problem = (
+                    f"appendfsync is {self._durability.fsync} and the eviction policy"
+                    f" {self._durability.eviction}; the promise needs appendonly yes, appendfsync always and"
+                    f" noeviction {_RELAXED}"
+                )
+            self._reasons.put(DURABILITY, problem)
             await self._check_tokens_and_clock()
         load = load.with_limit(self._durability.maxmemory_bytes)
         # Without a known limit there is no backpressure, and posts could fill the machine's memory.
@@ -146,19 +156,6 @@ class Readiness:
             self._backpressure.observe(load, is_over=True)
         else:
             self._backpressure.observe(load)
-
-    def _judge_durability(self, found: Durability) -> None:
-        """A 202 promises no more than the fsync behind it."""
-        self._metrics.durability.clear()
-        self._metrics.durability.labels(found.fsync).set(1)
-        kept = found.keeps_promise or not self._is_strict
-        self._reasons.put(
-            DURABILITY,
-            None
-            if kept
-            else f"appendfsync is {found.fsync} and the eviction policy {found.eviction}; the promise needs "
-            f"appendonly yes, appendfsync always and noeviction {_RELAXED}",
-        )
 
     async def _check_tokens_and_clock(self) -> None:
         """Check that the projection is fresh: only then an unknown token is invalid. Compare the clocks."""

@@ -66,7 +66,15 @@ async def admit(request: web.Request, role: Role) -> None:
         case TokenCredentials(token):
             identity = await _identity_by_token(api, token)
         case PasswordCredentials(email, password):
-            identity = await _identity_by_password(api, email, password)
+            user = await user_with_password(api, email, password)
+            if user is None:
+                raise Unauthenticated
+            identity = Identity(
+                scopes=frozenset(effective(user.roles)),
+                organization_ids=user.organization_ids,
+                user_id=user.id,
+                is_token=False,
+            )
         case _:
             raise Unauthenticated
     if USER not in identity.scopes:
@@ -110,16 +118,4 @@ async def _identity_by_token(api: Api, text: str) -> Identity:
         user_id=access.user_id,
         is_token=not access.entry.is_login,
         login=presented.lookup if access.entry.is_login else None,
-    )
-
-
-async def _identity_by_password(api: Api, email_address: str, password: str) -> Identity:
-    user = await user_with_password(api, email_address, password)
-    if user is None:
-        raise Unauthenticated
-    return Identity(
-        scopes=frozenset(effective(user.roles)),
-        organization_ids=user.organization_ids,
-        user_id=user.id,
-        is_token=False,
     )

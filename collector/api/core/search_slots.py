@@ -37,25 +37,22 @@ class FairSemaphore:
         if self._may_start(client):
             self._start(client)
         else:
-            await self._wait(client, longest_seconds)
+            granted = asyncio.get_running_loop().create_future()
+            self._waiting.setdefault(client, deque()).append(granted)
+            try:
+                async with asyncio.timeout(self._wait_seconds):
+                    await granted
+            except (TimeoutError, asyncio.CancelledError) as error:
+                # The slot may have been granted in the same moment: then it is ours to release.
+                if not granted.cancelled():
+                    self._release(client)
+                if isinstance(error, TimeoutError):
+                    raise Unavailable(_TOO_MANY, retry_after_seconds=round(longest_seconds)) from None
+                raise
         try:
             yield
         finally:
             self._release(client)
-
-    async def _wait(self, client: str, longest_seconds: float) -> None:
-        granted = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(client, deque()).append(granted)
-        try:
-            async with asyncio.timeout(self._wait_seconds):
-                await granted
-        except (TimeoutError, asyncio.CancelledError) as error:
-            # The slot may have been granted in the same moment: then it is ours to release.
-            if not granted.cancelled():
-                self._release(client)
-            if isinstance(error, TimeoutError):
-                raise Unavailable(_TOO_MANY, retry_after_seconds=round(longest_seconds)) from None
-            raise
 
     def _may_start(self, client: str) -> bool:
         return self._free > 0 and self._running[client] < self._per_client

@@ -61,17 +61,19 @@ async def get_count(request: web.Request) -> web.Response:
 
 
 def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, Any]:
-    return {part.key: _result(bucket, part) for part in aggregations}
-
-
-def _result(bucket: Bucket, part: Aggregation) -> dict[str, Any]:
-    if part.is_date_value and (moment := bucket.values.get(part.key)):
-        return {"value": moment, "data": {"@type": "dvalue"}}
-    if not part.has_buckets:
-        return {"value": _number(bucket.values.get(part.key)), "data": {"@type": "value"}}
-    # The aggregation has buckets, each with its nested aggregations.
-    items = [_item(inner, part) for inner in bucket.buckets.get(part.key, [])]
-    return {"items": items, "total": len(items), "data": {"@type": "bucket"}}
+    """The result of each aggregation by its key, in the format of the official server."""
+    results: dict[str, Any] = {}
+    for part in aggregations:
+        value = bucket.values.get(part.key)
+        # Buckets, each with its nested aggregations; a date, if there is any event; or a number.
+        if part.has_buckets:
+            items = [_item(inner, part) for inner in bucket.buckets.get(part.key, [])]
+            results[part.key] = {"items": items, "total": len(items), "data": {"@type": "bucket"}}
+        elif part.is_date_value and value:
+            results[part.key] = {"value": value, "data": {"@type": "dvalue"}}
+        else:
+            results[part.key] = {"value": _number(value), "data": {"@type": "value"}}
+    return results
 
 
 def _item(bucket: Bucket, part: Aggregation) -> dict[str, Any]:

@@ -139,7 +139,11 @@ async def _list(request: web.Request, *conditions: Filter) -> web.Response:
             return await stacks_of_events(request, connection, selection, parameters)
     if mode not in {"", "summary"}:
         raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
-    position, with_total = _parse_position(parameters), includes_total(parameters)
+    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
+    before, after = parameters.get("before"), parameters.get("after")
+    # A cursor takes precedence over a page number.
+    is_by_page = "page" in parameters and not (before or after)
+    position, with_total = _Position(order, page, before, after, is_by_page), includes_total(parameters)
 
     # Select the projects, then query: in a search slot, unless an index leads to the page.
     is_indexed = goes_by_index(selection, position.order) and not with_total
@@ -151,12 +155,6 @@ async def _list(request: web.Request, *conditions: Filter) -> web.Response:
 
     # Render.
     return _render(request, part, position, total)
-
-
-def _parse_position(parameters: dict[str, str]) -> _Position:
-    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
-    before, after = parameters.get("before"), parameters.get("after")
-    return _Position(order, page, before, after, is_by_page="page" in parameters and not (before or after))
 
 
 async def _find(

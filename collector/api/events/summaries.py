@@ -25,7 +25,10 @@ Data = Mapping[str, Any]
 
 def summary_of(event: StoredEvent, project_name: str) -> dict[str, Any]:
     """The event in short; null members are left out, except in `data`."""
-    data = _data(event)
+    try:
+        data: Data = _decode(event.data or b"{}")
+    except msgspec.ValidationError:  # rows that something else inserted may contain any JSON
+        data = _NOTHING
     kind = _kind(event.type, data)
     version = data.get("@version")
     return {
@@ -139,13 +142,6 @@ def _method_members(method: Any) -> dict[str, Any]:
         return {}
     name = method.partition("(")[0]
     return {"Method": name.rpartition(".")[2] or name, "MethodFullName": method.removesuffix("()")}
-
-
-def _data(event: StoredEvent) -> Data:
-    try:
-        return _decode(event.data or b"{}")
-    except msgspec.ValidationError:  # rows that something else inserted may contain any JSON
-        return _NOTHING
 
 
 def _object(members: Data, name: str) -> Data:

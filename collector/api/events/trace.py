@@ -108,9 +108,17 @@ async def trace(
     endings: list[OutcomeCount] = []
     if project_id is not None and not (stored or queue.found):
         endings = await unstored_outcomes(connection, project_id, api.clock.now() - _DAY)
+    # The furthest stage that it has reached.
+    verdict: Literal["stored", "waiting", "dead_lettered", "not_found"] = "not_found"
+    if stored:
+        verdict = "stored"
+    elif queue.found:
+        verdict = "waiting"
+    elif letters.found or holding:
+        verdict = "dead_lettered"
     view = TraceView(
         reference_id=reference_id,
-        verdict="not_found",
+        verdict=verdict,
         kept_since=api.oldest_kept,
         stored=[_stored(event) for event in stored],
         queue=queue,
@@ -122,7 +130,6 @@ async def trace(
         endings=[EndingTrace(**ending._asdict()) for ending in endings],
         said=[],
     )
-    view = msgspec.structs.replace(view, verdict=_verdict(view))
     return msgspec.structs.replace(view, said=list(sentences(view)))
 
 
@@ -184,7 +191,7 @@ def _posts_holding(
 def _holds(post: Post, body: bytes | None, reference_id: str) -> bool:
     if post.kind == USER_DESCRIPTION:
         return post.reference_id == reference_id
-    # To understand a post takes a hundred times as long as to see that the id is not in it.
+    # Normalizing a post takes a hundred times as long as seeing that the id is not in it.
     if body is None or reference_id.encode() not in body:
         return False
     results = normalize(post, Rules(_POST_BYTES, max_age=None)).results
@@ -246,14 +253,6 @@ def _letter(letter: TracedLetter) -> LetterTrace:
         accepted_utc=letter.accepted_utc,
         created_utc=letter.created_utc,
     )
-
-
-def _verdict(view: TraceView) -> Literal["stored", "waiting", "dead_lettered", "not_found"]:
-    if view.stored:
-        return "stored"
-    if view.queue.found:
-        return "waiting"
-    return "dead_lettered" if view.dead_letters.found else "not_found"
 
 
 ROUTES: Final = (Route("GET", "/admin/trace", get_trace, Role.GLOBAL),)

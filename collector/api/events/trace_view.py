@@ -90,9 +90,17 @@ class TraceView(msgspec.Struct, frozen=True, kw_only=True):
 
 def sentences(view: TraceView) -> Iterator[str]:
     """What was found, what was not, and how much was searched."""
-    yield from map(_stored_sentence, view.stored)
+    for event in view.stored:
+        yield (
+            f"Stored as the event {event.event_id} of the project {event.project_name} ({event.project_id}),"
+            f" type {event.type}, stack {event.stack_id}, accepted {_time(event.created_utc)}."
+        )
     yield from map(_waiting_sentence, view.queue.found)
-    yield from map(_letter_sentence, view.dead_letters.found)
+    for letter in view.dead_letters.found:
+        yield (
+            f"The dead letter {letter.id} contains its reference id, reason {letter.reason}: {letter.detail}"
+            f" Project {letter.project_id}, accepted {_time(letter.accepted_utc)}."
+        )
     if view.verdict == "not_found":
         yield (
             f"Not found in the queue, in the dead letters or among the events that were accepted since"
@@ -116,13 +124,6 @@ def sentences(view: TraceView) -> Iterator[str]:
         yield f"Only {letters.looked_at:,} dead letters were searched, or some could not be decompressed."
 
 
-def _stored_sentence(event: StoredTrace) -> str:
-    return (
-        f"Stored as the event {event.event_id} of the project {event.project_name} ({event.project_id}),"
-        f" type {event.type}, stack {event.stack_id}, accepted {_time(event.created_utc)}."
-    )
-
-
 def _waiting_sentence(post: WaitingTrace) -> str:
     what = "A description of it waits" if post.kind == "description" else "It waits"
     if not post.is_in_hand:
@@ -137,13 +138,6 @@ def _waiting_sentence(post: WaitingTrace) -> str:
     return (
         f"{what} in the queue, shard {post.shard}, entry {post.entry_id}, {post.entries_before:,} before it,"
         f" {delivery}; project {post.project_name} ({post.project_id}), accepted {_time(post.accepted_utc)}."
-    )
-
-
-def _letter_sentence(letter: LetterTrace) -> str:
-    return (
-        f"The dead letter {letter.id} contains its reference id, reason {letter.reason}: {letter.detail}"
-        f" Project {letter.project_id}, accepted {_time(letter.accepted_utc)}."
     )
 
 

@@ -171,7 +171,14 @@ async def patch_project(request: web.Request) -> web.Response:
         found = await reachable_project(
             connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
         )
-        project = _changed(found, change)
+        # Members that the body leaves out stay as they are.
+        project = found
+        if change.name is not UNSET:
+            project = replace(project, name=clean_name(_KIND, change.name))
+        if change.promoted_tabs is not UNSET:
+            project = replace(project, promoted_tabs=tuple(change.promoted_tabs or ()))
+        if change.delete_bot_data_enabled is not UNSET:
+            project = replace(project, delete_bot_data_enabled=change.delete_bot_data_enabled)
         if await has_project_named(connection, project.organization_id, project.name, but=project.id):
             raise name_taken(_KIND)
         if project != found:
@@ -304,17 +311,6 @@ async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Proj
         project = await named_project(connection, identity, project_id.hex)
     if project is None:  # deleted with its organization meanwhile
         raise BadRequest("Invalid organization.")
-    return project
-
-
-def _changed(project: Project, change: ProjectChange) -> Project:
-    name, tabs = change.name, change.promoted_tabs
-    if name is not UNSET:
-        project = replace(project, name=clean_name(_KIND, name))
-    if tabs is not UNSET:
-        project = replace(project, promoted_tabs=tuple(tabs or ()))
-    if change.delete_bot_data_enabled is not UNSET:
-        project = replace(project, delete_bot_data_enabled=change.delete_bot_data_enabled)
     return project
 
 

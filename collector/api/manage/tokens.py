@@ -223,7 +223,11 @@ async def apply_change(api: Api, identity: Identity, text: str, change: TokenCha
     async with connected(api.pool) as connection, connection.transaction():
         await lock_token(connection, lookup_prefix(text))
         found = await reachable_token(connection, identity, text)
-        token = _changed(found, change)
+        token = replace(
+            found,
+            is_disabled=found.is_disabled if change.is_disabled is UNSET else change.is_disabled,
+            notes=found.notes if change.notes is UNSET else change.notes,
+        )
         if token != found:
             token = replace(token, updated_utc=api.clock.now())
             await change_token(connection, token)
@@ -261,14 +265,6 @@ def _exists_for(identity: Identity, token: Token, text: str) -> bool:
 def _may_manage(identity: Identity, token: Token) -> bool:
     """A token that belongs to a person can be managed only by that person."""
     return token.user_id in {None, identity.user_id} or identity.is_global
-
-
-def _changed(token: Token, change: TokenChange) -> Token:
-    return replace(
-        token,
-        is_disabled=token.is_disabled if change.is_disabled is UNSET else change.is_disabled,
-        notes=token.notes if change.notes is UNSET else change.notes,
-    )
 
 
 async def make_token_for_project(

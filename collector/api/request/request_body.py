@@ -65,7 +65,13 @@ def converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
         try:
             values[field.name] = msgspec.convert(value, hint)
         except msgspec.ValidationError as error:
-            errors[field.name] = [_error_message(field.name, hint, error)]
+            # The type's description, if it has one, says in words what the field must be.
+            described = [
+                part.description for part in _parts(hint) if isinstance(part, Meta) and part.description
+            ]
+            errors[field.name] = [
+                f"The {field.name} field must be {described[0]}." if described else f"{error}."
+            ]
     if errors:
         raise Invalid(fields=errors)
     return kind(**values)
@@ -81,12 +87,6 @@ async def _read_bytes(request: web.Request) -> bytes:
         raise BadRequest(f"The body did not arrive within {_READ_SECONDS:.0f} seconds.") from None
     except (RequestPayloadError, ConnectionResetError):  # the latter after a disconnect: nothing is sent
         raise BadRequest("The body was cut off or badly chunked.") from None
-
-
-def _error_message(name: str, hint: Any, error: msgspec.ValidationError) -> str:
-    """States what the field must be, in the words of its type's description if it has one."""
-    described = [part.description for part in _parts(hint) if isinstance(part, Meta) and part.description]
-    return f"The {name} field must be {described[0]}." if described else f"{error}."
 
 
 def _parts(hint: Any) -> Iterator[Any]:

@@ -103,8 +103,17 @@ async def _find_events(connection: asyncpg.Connection, rows: Sequence[Any]) -> d
     begin = lowest_id(today - timedelta(days=1))
     quick = [row for row in rows if row["tries"] < _QUICK_TRIES]
     patient = [row for row in rows if row["tries"] >= _QUICK_TRIES]
+    # The older API names an event by its own id. One query each, because such descriptions are rare.
+    by_id: dict[UUID, UUID] = {}
+    for row in rows:
+        event_id = parse_uuid(row["reference_id"])
+        if event_id is not None and await connection.fetchval(
+            "SELECT true FROM events WHERE project_id = $1 AND id = $2", row["project_id"], event_id
+        ):
+            by_id[row["id"]] = event_id
+    # The latest partitions first; a description that found nothing there a few times searches all.
     return {
-        **await _find_by_id(connection, rows),
+        **by_id,
         **await _find_by_reference(connection, quick, begin),
         **await _find_by_reference(connection, patient, _FIRST_ID),
     }
@@ -123,18 +132,6 @@ async def _find_by_reference(
         begin,
     )
     return {row["description_id"]: max(row["event_ids"]) for row in found if row["event_ids"]}
-
-
-async def _find_by_id(connection: asyncpg.Connection, rows: Sequence[Any]) -> dict[UUID, UUID]:
-    """The older API names an event by its own id. One query each, because such descriptions are rare."""
-    found: dict[UUID, UUID] = {}
-    for row in rows:
-        event_id = parse_uuid(row["reference_id"])
-        if event_id is not None and await connection.fetchval(
-            "SELECT true FROM events WHERE project_id = $1 AND id = $2", row["project_id"], event_id
-        ):
-            found[row["id"]] = event_id
-    return found
 
 
 async def _apply(
