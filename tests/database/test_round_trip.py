@@ -15,7 +15,7 @@ from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import NormalizedBatch
 from collector.domain.ids import PostIds
 from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
-from collector.domain.jsonb.text import parse_number
+from collector.domain.jsonb.text import decode_number
 from collector.domain.post import Post
 from tests.database.rows import as_stored, stored, today
 
@@ -104,7 +104,7 @@ def comparable(event: StoredEvent) -> dict[str, Any]:
     return members | {"data": kept(event.data)}
 
 
-_decoder = msgspec.json.Decoder(float_hook=parse_number)
+_decoder = msgspec.json.Decoder(float_hook=decode_number)
 _ALL_DIGITS = Context(prec=3000)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 

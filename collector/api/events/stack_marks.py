@@ -19,7 +19,7 @@ from collector.domain.dates.datemath import LocalClock, parse_span
 from collector.domain.dates.written_date import written_date
 from collector.domain.errors import BadRequest, Invalid
 from collector.domain.event.stack import StackStatus
-from collector.domain.filter.parser import is_storable
+from collector.domain.jsonb.check import is_storable_text
 from collector.domain.version import is_version
 from collector.http.operation import Answer, Parameter, documented
 
@@ -45,7 +45,7 @@ async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Later events set them to `regressed`."""
     version = query_parameters(request).get("version", "").strip() or None
     if version is not None and not (
-        len(version) <= _LONGEST_VERSION and is_storable(version) and is_version(version)
+        len(version) <= _LONGEST_VERSION and is_storable_text(version) and is_version(version)
     ):
         raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)

@@ -45,10 +45,10 @@ from collector.database.search.traces import (
 )
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.event.outcome import DeadLetter, Event
-from collector.domain.filter.parser import is_storable
 from collector.domain.ids import accepted_at
 from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.intake.normalize import Rules, normalize
+from collector.domain.jsonb.check import is_storable_text
 from collector.domain.post import USER_DESCRIPTION, Post
 from collector.http.operation import Answer, Parameter, documented
 from collector.http.responses import json_response
@@ -89,7 +89,7 @@ async def get_trace(request: web.Request) -> web.Response:
 
 def check_reference(text: str) -> None:
     """Raise BadRequest for a text that no stored event can have as its reference id."""
-    if not text or len(text) > _LONGEST_REFERENCE or not is_storable(text):
+    if not text or len(text) > _LONGEST_REFERENCE or not is_storable_text(text):
         raise BadRequest(
             f"The parameter `reference` must be a reference id: 1 to {_LONGEST_REFERENCE} characters of text."
         )

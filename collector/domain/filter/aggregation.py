@@ -21,9 +21,9 @@ from collector.domain.errors import BadRequest
 from collector.domain.filter.fields import Column, Field, Kind, NamedMember, StackState, resolve_field
 from collector.domain.filter.grammar import run_parser
 from collector.domain.filter.hints import unknown_field
-from collector.domain.filter.parser import is_storable
 from collector.domain.filter.predicates import parse_number
 from collector.domain.ids import parse_uuid
+from collector.domain.jsonb.check import is_storable_text
 
 MAXIMUM_LENGTH: Final = 2000
 MAXIMUM_OPERATIONS: Final = 10
@@ -146,7 +146,7 @@ def parse_aggregations(text: str) -> tuple[Aggregation, ...]:
     """Parse aggregations; a blank text has none. Raises BadRequest."""
     if len(text) > MAXIMUM_LENGTH:
         raise BadRequest(f"The aggregations are too long: at most {MAXIMUM_LENGTH} characters are allowed.")
-    if not is_storable(text):
+    if not is_storable_text(text):
         raise BadRequest(
             "The aggregations contain a character that cannot be stored: NUL or a lone surrogate."
         )
@@ -255,13 +255,27 @@ def _aggregation(node: Tree[Token]) -> Aggregation:
     if parts and operator not in BUCKETS:
         raise BadRequest(f"The aggregation `{operator}` has no buckets for other aggregations.")
     found = Aggregation(operator, name, field, parameter, parts, sign=_sign(node))
-    _check_order(found)
+    # Only a part with a single value per bucket can order the buckets, and only those of terms.
+    can_order = operator is Operator.TERMS
+    signed = (part for part in parts if part.sign)
+    if wrong := next((part for part in signed if not can_order or part.has_buckets or part.is_of_list), None):
+        raise BadRequest(
+            f"The `{wrong.sign}` before `{wrong.key}` cannot order the buckets of `{found.key}`."
+        )
     _check_parameter(found)
-    return replace(found, options=_options(found, node))
+    # The options in brackets; the minimum count of a term may also be given after `^`.
+    options = Options()
+    if operator is Operator.TERMS and (least := parameter.partition("^")[2]):
+        options = replace(options, least=_least(found, least))
+    for child in node.children:
+        if isinstance(child, Tree) and child.data == "option":
+            options = _with_option(options, found, child)
+    return replace(found, options=options)
 
 
 def _can_aggregate(operator: Operator, field: Field) -> bool:
     """Whether the operation is defined for the field."""
+    # Values anywhere in `data` can be counted and make buckets of terms; the rest needs a typed column.
     is_column = isinstance(field.sources[0], Column)
     if isinstance(field.sources[0], NamedMember | StackState):
         return False
@@ -274,16 +288,8 @@ def _can_aggregate(operator: Operator, field: Field) -> bool:
     return True
 
 
-def _check_order(found: Aggregation) -> None:
-    """Only a part with a single value per bucket can order the buckets, and only those of terms."""
-    for part in found.parts:
-        if part.sign and (found.operator is not Operator.TERMS or part.has_buckets or part.is_of_list):
-            raise BadRequest(
-                f"The `{part.sign}` before `{part.key}` cannot order the buckets of `{found.key}`."
-            )
-
-
 def _check_parameter(found: Aggregation) -> None:
+    # The functions that use a parameter raise BadRequest if it is wrong.
     match found.operator:
         case Operator.DATE:
             bucket_interval(found)
@@ -298,20 +304,11 @@ def _check_parameter(found: Aggregation) -> None:
             raise BadRequest(f"The aggregation `{found.key}` takes nothing after its field.")
 
 
-def _options(found: Aggregation, node: Tree[Token]) -> Options:
-    """The options in brackets; the minimum count of a term may also be given after `^`."""
-    options = Options()
-    if found.operator is Operator.TERMS and (least := found.parameter.partition("^")[2]):
-        options = replace(options, least=_least(found, least))
-    for child in node.children:
-        if isinstance(child, Tree) and child.data == "option":
-            name, _, text = _token(child, "OPTION").partition(":")
-            text = _ESCAPED.sub(r"\1", text[1:-1] if text.startswith('"') else text)
-            options = _with_option(options, found, name.lower(), text, _sign(child))
-    return options
-
-
-def _with_option(options: Options, found: Aggregation, name: str, text: str, sign: str) -> Options:
+def _with_option(options: Options, found: Aggregation, node: Tree[Token]) -> Options:
+    sign = _sign(node)
+    name, _, text = _token(node, "OPTION").partition(":")
+    name = name.lower()
+    text = _ESCAPED.sub(r"\1", text[1:-1] if text.startswith('"') else text)
     is_terms = found.operator is Operator.TERMS
     if not text or (sign and name != "@offset"):
         raise BadRequest(f"The option `{sign}{name}` of `{found.key}` is wrong; write `{name}:...`.")

@@ -70,14 +70,14 @@ def run_parser(parser: Lark, text: str, name: str) -> Tree[Token]:
     try:
         return parser.parse(text)
     except UnexpectedInput as error:
-        raise BadRequest(f"The {name} {_describe(error, text)}") from None
-
-
-def _describe(error: UnexpectedInput, text: str) -> str:
-    if isinstance(error, UnexpectedToken) and error.token.type == "$END":
-        return "ends too early: something is missing at its end."
-    position = getattr(error, "pos_in_stream", None) or 0
-    excerpt = text[position : position + _EXCERPT_LENGTH]
-    if excerpt.startswith('"'):
-        return f"is wrong at character {position + 1}: the quote in `{excerpt}` is never closed."
-    return f"is wrong at character {position + 1}: `{excerpt}` is not expected here."
+        if isinstance(error, UnexpectedToken) and error.token.type == "$END":
+            raise BadRequest(f"The {name} ends too early: something is missing at its end.") from None
+        position = getattr(error, "pos_in_stream", None) or 0
+        excerpt = text[position : position + _EXCERPT_LENGTH]
+        # The grammar has a token for a closed quote only, so an open one is always unexpected.
+        problem = (
+            f"the quote in `{excerpt}` is never closed"
+            if excerpt.startswith('"')
+            else f"`{excerpt}` is not expected here"
+        )
+        raise BadRequest(f"The {name} is wrong at character {position + 1}: {problem}.") from None

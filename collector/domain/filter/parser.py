@@ -24,6 +24,7 @@ from collector.domain.filter.tree import (
     Wildcard,
 )
 from collector.domain.filter.words import split_words
+from collector.domain.jsonb.check import is_storable_text
 
 MAXIMUM_LENGTH: Final = 8000
 MAXIMUM_TERMS: Final = 200
@@ -46,7 +47,7 @@ def parse_filter(text: str) -> Filter:
     """Parse a filter; a blank text is no condition. Raises BadRequest."""
     if len(text) > MAXIMUM_LENGTH:
         raise BadRequest(f"The filter is too long: at most {MAXIMUM_LENGTH} characters are allowed.")
-    if not is_storable(text):
+    if not is_storable_text(text):
         raise BadRequest("The filter contains a character that cannot be stored: NUL or a lone surrogate.")
     text = _INVERSION_HINT.sub(r"\1  ", text)  # same length, so that positions in error messages stay right
     if not text.strip():
@@ -54,11 +55,6 @@ def parse_filter(text: str) -> Filter:
     tree = parse_tree(text)
     _check_size(tree)
     return _Builder().visit(tree)
-
-
-def is_storable(text: str) -> bool:
-    """Whether Postgres can store the text: it contains neither NUL nor a lone surrogate."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _check_size(tree: _Node) -> None:

@@ -151,7 +151,14 @@ def predicate_for(field: Field, value: Term | Range, clock: LocalClock) -> Predi
                 )
             return IsFlag(flag)
         case Kind.ANY:
-            return _any(value, clock)
+            # Match text, and what the text may be in another event: a number or a date.
+            predicates: list[Predicate] = [_whole_text(value)]
+            if not value.has_wildcards:
+                if (exact := parse_number(value.text)) is not None:
+                    predicates.append(NumberBetween(exact, exact))
+                elif found := parse_span(value.text, clock):
+                    predicates.append(DateBetween(found.begin, found.end))
+            return AnyOf(tuple(predicates)) if len(predicates) > 1 else predicates[0]
         case _:
             return _text_predicate(field, value)
 
@@ -171,7 +178,11 @@ def _text_predicate(field: Field, term: Term) -> Predicate:
         case Kind.ADDRESS:
             return _address(field, term)
         case Kind.IDENTITY:
-            return _identity(field, term)
+            # The last word is a prefix, and `a@example.com` also matches the user `a`.
+            words = _words(field, term, is_begun=True)
+            local, at, _ = folded(term.text).partition("@")
+            is_address = at and local and not term.has_wildcards
+            return AnyOf((words, IsText((local,), is_folded=True))) if is_address else words
         case Kind.VERSION if not term.has_wildcards:
             return BeginsWithParts(folded(term.text))
     # The whole text: exact fields, and ids and versions with wildcards too.
@@ -200,30 +211,17 @@ def _address(field: Field, term: Term) -> Predicate:
     return AnyOf(predicates) if len(predicates) > 1 else predicates[0]
 
 
-def _identity(field: Field, term: Term) -> Predicate:
-    """Match the last word as a prefix; `a@example.com` also matches the user `a`."""
-    words = _words(field, term, is_begun=True)
-    local, at, _ = folded(term.text).partition("@")
-    is_address = at and local and not term.has_wildcards
-    return AnyOf((words, IsText((local,), is_folded=True))) if is_address else words
-
-
-def _any(term: Term, clock: LocalClock) -> Predicate:
-    """Match text, and what the text may be in another event: a number or a date."""
-    predicates: list[Predicate] = [_whole_text(term)]
-    if not term.has_wildcards:
-        if (number := parse_number(term.text)) is not None:
-            predicates.append(NumberBetween(number, number))
-        elif span := parse_span(term.text, clock):
-            predicates.append(DateBetween(span.begin, span.end))
-    return AnyOf(tuple(predicates)) if len(predicates) > 1 else predicates[0]
-
-
 def _range_predicate(kind: Kind, value: Range, clock: LocalClock) -> Predicate:
     low, high = value.low, value.high
     texts = [bound.text for bound in (low, high) if bound is not None]
     includes_low, includes_high = low is None or low.is_included, high is None or high.is_included
-    match _guess_kind(texts, clock) if kind is Kind.ANY else kind:
+    if kind is Kind.ANY:
+        # Numbers if all bounds are numbers, dates if all are dates, text otherwise.
+        if texts and all(parse_number(text) is not None for text in texts):
+            kind = Kind.NUMBER
+        else:
+            kind = Kind.DATE if texts and all(parse_span(text, clock) for text in texts) else Kind.WHOLE
+    match kind:
         case Kind.NUMBER:
             return NumberBetween(
                 None if low is None else _number(low.text, low.at),
@@ -243,13 +241,6 @@ def _range_predicate(kind: Kind, value: Range, clock: LocalClock) -> Predicate:
         case Kind.FLAG | Kind.ID:
             return NeverMatches()
     return TextBetween(_folded_bound(low), _folded_bound(high))
-
-
-def _guess_kind(texts: list[str], clock: LocalClock) -> Kind:
-    """Numbers if all bounds are numbers, dates if all are dates, text otherwise."""
-    if texts and all(parse_number(text) is not None for text in texts):
-        return Kind.NUMBER
-    return Kind.DATE if texts and all(parse_span(text, clock) for text in texts) else Kind.WHOLE
 
 
 def _date_range(value: Range, clock: LocalClock) -> DateBetween:

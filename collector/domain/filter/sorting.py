@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from collector.domain.errors import BadRequest
-from collector.domain.filter.parser import is_storable
+from collector.domain.jsonb.check import is_storable_text
 
 DATE: Final = "date"
 _TYPES: Final[dict[str, type]] = {
@@ -114,7 +114,7 @@ def parse_cursor(token: str, order: Order, name: str) -> Cursor:
 
 
 def _decode_value(text: Any, key: Key) -> Any:
-    if not isinstance(text, str) or not is_storable(text):
+    if not isinstance(text, str) or not is_storable_text(text):
         raise TypeError
     type_ = _TYPES[key.name]
     if type_ is datetime:

@@ -34,12 +34,12 @@ from collector.domain.event.session_key import SESSION_REFERENCE, SESSION_START,
 from collector.domain.event.stack import Stack, plain_stack
 from collector.domain.ids import event_id, is_reference_id
 from collector.domain.intake.body import MAXIMUM_EVENTS_PER_POST, is_utf8
-from collector.domain.jsonb.check import is_storable
+from collector.domain.jsonb.check import is_storable_json
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
+    decode_number,
     has_more_objects,
     is_too_deep,
-    parse_number,
 )
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
 
@@ -110,15 +110,15 @@ _UNREMARKABLE: Final = msgspec.json.Decoder(
 )
 """`data` that no rule changes: it has no error, request or stack. Only its session and user are decoded."""
 _EMPTY: Final = _UNREMARKABLE.decode(b"{}")
-_EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=parse_number)
-_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=parse_number)
-_ANYTHING: Final = msgspec.json.Decoder(float_hook=parse_number)
+_EVENT: Final = msgspec.json.Decoder(PlainEvent, float_hook=decode_number)
+_EVENTS: Final = msgspec.json.Decoder(list[PlainEvent | None], float_hook=decode_number)
+_ANYTHING: Final = msgspec.json.Decoder(float_hook=decode_number)
 
 
 def decode_plain_events(body: bytes, content_type: str) -> list[PlainEvent | None] | None:
     """The events of a decompressed body in order, null elements as None; None if it needs the slow path."""
     first = body[:1]
-    if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable(body):  # noqa: PLR1714
+    if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable_json(body):  # noqa: PLR1714
         return None
     if len(body) > MAXIMUM_EVENTS_PER_POST and has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
         return None

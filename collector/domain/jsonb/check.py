@@ -1,4 +1,7 @@
-"""Checks in a few passes over the bytes whether `jsonb` accepts every string and number in JSON unchanged."""
+"""Checks whether Postgres stores a text, or the strings and numbers of JSON in `jsonb`, unchanged.
+
+JSON is checked in a few passes over its bytes, without parsing it.
+"""
 
 from typing import Final
 
@@ -11,7 +14,12 @@ _EXPONENT: Final = b"9e99"
 _BEFORE_NUMBERS: Final = tuple(bytes([byte]) for byte in b":,[ \t\r\n")
 
 
-def is_storable(body: bytes) -> bool:
+def is_storable_text(text: str) -> bool:
+    """Whether a `text` column accepts the text: it contains neither NUL nor a lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def is_storable_json(body: bytes) -> bool:
     """Whether `jsonb` accepts every string and number in the body unchanged; False when in doubt."""
     if not body.isascii():
         try:

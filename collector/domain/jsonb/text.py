@@ -104,8 +104,8 @@ def repair_escapes(text: str) -> str:
     return _ESCAPE.sub(lambda found: "\\ufffd" if found["refused"] else found[0], text)
 
 
-def parse_number(text: str) -> Decimal | str:
-    """Parse a number with a fraction or exponent; its text if `numeric` would reject or expand it."""
+def decode_number(text: str) -> Decimal | str:
+    """Decode a JSON number with a fraction or exponent; its text if `numeric` would reject or expand it."""
     if len(text) < _USUAL_LENGTH and "e" not in text and "E" not in text:
         return Decimal(text)
     try:
@@ -116,8 +116,8 @@ def parse_number(text: str) -> Decimal | str:
     return number if is_reasonable else text
 
 
-def _parse_modest_number(text: str) -> Decimal | str:
-    return text if _LARGE_EXPONENT.search(text) else parse_number(text)
+def _decode_modest_number(text: str) -> Decimal | str:
+    return text if _LARGE_EXPONENT.search(text) else decode_number(text)
 
 
 def is_too_deep(text: str, levels: int = MAXIMUM_DEPTH) -> bool:
@@ -169,9 +169,9 @@ def _has_many_large_exponents(text: str) -> bool:
     return next(islice(found, MAXIMUM_SPELLED_OUT, None), None) is not None
 
 
-_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=parse_number)
-_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=parse_number)
-_MODEST_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_parse_modest_number)
-_MODEST_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_parse_modest_number)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=decode_number)
+_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=decode_number)
+_MODEST_OBJECT: Final = msgspec.json.Decoder(dict[str, Any], float_hook=_decode_modest_number)
+_MODEST_OBJECTS: Final = msgspec.json.Decoder(list[dict[str, Any] | None], float_hook=_decode_modest_number)
 _SHAPES: Final = msgspec.json.Decoder(list[_Shape | None])
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")

@@ -26,14 +26,14 @@ from collector.domain.event.session_key import (
 )
 from collector.domain.event.stack import plain_stack
 from collector.domain.ids import derived_event_id, is_reference_id, original_event_id
-from collector.domain.jsonb.text import encode_object, parse_number
+from collector.domain.jsonb.text import decode_number, encode_object
 from collector.domain.session.session import Session
 
 ERROR: Final = "error"
 _COPIED: Final = ("@user", "@environment", "@request", "@location", "@version", "@submission_client")
 
 _members_of = msgspec.json.Decoder(dict[str, Raw]).decode
-_value_of = msgspec.json.Decoder(float_hook=parse_number).decode
+_value_of = msgspec.json.Decoder(float_hook=decode_number).decode
 _encode = msgspec.json.Encoder().encode
 
 
@@ -75,23 +75,21 @@ def assign(events: Sequence[Event], known: Mapping[SessionKey, Sequence[Session]
         if event.session_key is not None:
             groups[event.session_key].append(event)
     for key, of_key in groups.items():
-        ordered = of_key if len(of_key) == 1 else sorted(of_key, key=_order)
-        sessions = _known_sessions(known[key], of_key) if key in known else []
+        ordered = of_key if len(of_key) == 1 else sorted(of_key, key=_by_date)
+        by_id = {event.id: event for event in of_key} if key in known else {}
+        # Copies, ordered by start, with the events that began them if those are among the events.
+        sessions = [
+            replace(session, begun_by=by_id.get(original_event_id(session.start_event_id)))
+            for session in sorted(
+                known.get(key, ()), key=lambda session: (session.start_utc, session.start_event_id)
+            )
+        ]
         members.update(_assign_key(key, ordered, sessions, result))
     # In the order of arrival.
     result.events = [
         members.get(event.id, event) for event in events if event.session_key is None or event.id in members
     ]
     return result
-
-
-def _known_sessions(known: Sequence[Session], events: Sequence[Event]) -> list[Session]:
-    """Copies of the known sessions, ordered by start, with the events that began them if present."""
-    by_id = {event.id: event for event in events}
-    return [
-        replace(session, begun_by=by_id.get(original_event_id(session.start_event_id)))
-        for session in sorted(known, key=lambda session: (session.start_utc, session.start_event_id))
-    ]
 
 
 def with_session(event: Event, member: bytes) -> Event:
@@ -107,7 +105,7 @@ def session_member(session_id: str) -> bytes:
     return b"," + encode_object({SESSION_REFERENCE: session_id})[1:]
 
 
-def _order(event: Event) -> tuple[datetime, int, bytes]:
+def _by_date(event: Event) -> tuple[datetime, int, bytes]:
     """Sorts by date; at equal dates a start comes first and an end last."""
     return event.date, (event.type != SESSION_START) + (event.type == SESSION_END), event.id
 
@@ -168,7 +166,14 @@ def _conclude(session: Session, result: Assignment) -> None:
     first = session.begun_by
     if first is not None and not session.start_event_id:
         session.start_event_id = first.id if first.type == SESSION_START else derived_event_id(first.id)
-        session.session_id = _named_session(first) if session.key.is_manual else session.start_event_id.hex()
+        # A manual session has the id that the event names: a start in its reference id, others in `data`.
+        if not session.key.is_manual:
+            session.session_id = session.start_event_id.hex()
+        elif first.type == SESSION_START and first.reference_id and is_session_id(first.reference_id):
+            session.session_id = first.reference_id
+        else:
+            named = _value_of(_members_of(first.data or b"{}")[SESSION_REFERENCE])
+            session.session_id = as_text(named) or ""
         result.new.append(session)
     elif session.is_touched:
         result.touched.append(session)
@@ -207,13 +212,6 @@ def _derive_start(session: Session, first: Event) -> Event:
         data=_encode({**data, SESSION_REFERENCE: session.session_id}),
         session_key=session.key,
     )
-
-
-def _named_session(event: Event) -> str:
-    """The id of the manual session that an event names."""
-    if event.type == SESSION_START and event.reference_id and is_session_id(event.reference_id):
-        return event.reference_id
-    return as_text(_value_of(_members_of(event.data or b"{}")[SESSION_REFERENCE])) or ""
 
 
 def _as_reference(session_id: str) -> str | None:

@@ -13,13 +13,13 @@ from collector.domain.event.build import Sender, build_event
 from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.intake.body import raw_events
 from collector.domain.intake.fast_path import build_plain_event, decode_plain_events
-from collector.domain.jsonb.text import parse_number
+from collector.domain.jsonb.text import decode_number
 from tests.support.factories import a_post
 
 SENDER = Sender.of(a_post())
 THREE_DAYS = timedelta(days=3)
 
-_decoder = msgspec.json.Decoder(float_hook=parse_number)
+_decoder = msgspec.json.Decoder(float_hook=decode_number)
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="number")
 
 

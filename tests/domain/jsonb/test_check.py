@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.domain.jsonb.check import is_storable
+from collector.domain.jsonb.check import is_storable_json
 
 _MANY = b",1e41" * 33
 
@@ -21,7 +21,7 @@ _MANY = b",1e41" * 33
     ],
 )
 def test_safe_json_is_stored_unchanged(body: bytes) -> None:
-    assert is_storable(body)
+    assert is_storable_json(body)
 
 
 @pytest.mark.parametrize(
@@ -39,4 +39,4 @@ def test_safe_json_is_stored_unchanged(body: bytes) -> None:
 )
 def test_doubtful_json_is_not_stored_unchanged(body: bytes) -> None:
     """The slow path decides."""
-    assert not is_storable(body)
+    assert not is_storable_json(body)
