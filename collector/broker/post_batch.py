@@ -46,6 +46,7 @@ class UnreadableEntry(Exception):  # noqa: N818 - a state of the world
 def encode(batch: PostBatch, body_limit_bytes: int = 0) -> dict[bytes, bytes]:
     """The fields of the batch's entry; `body_limit_bytes` (0: unknown) is that of acceptance."""
     body = _encoder.encode(batch)
+    # Compressing a few hundred bytes saves too few to be worth the time.
     compressed = len(body) > _COMPRESS_ABOVE_BYTES
     return {
         b"v": FORMAT_VERSION,
@@ -104,6 +105,7 @@ def _body(fields: Mapping[bytes, bytes]) -> bytes:
         raise ValueError(f"encoding {encoding!r} is unknown")
     decompressor = zstd.ZstdDecompressor()
     decoded = decompressor.decompress(body, _DECODED_LIMIT_BYTES)
+    # A stream that is cut off ends without an error.
     if not decompressor.eof:
         raise ValueError("the body is cut off or too large")
     return decoded

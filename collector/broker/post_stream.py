@@ -140,6 +140,7 @@ class PostStream:
         keys = (self._keys.stream(shard), self._keys.accepted(shard))
         fields = post_batch.encode(batch, self._body_limit_bytes)
         values = (len(batch.posts), size, *chain.from_iterable(fields.items()))
+        # By its hash the script is not sent each time; a server that was restarted does not know it yet.
         with translated():
             try:
                 await self._writes.run("EVALSHA", _APPEND_SHA, len(keys), *keys, *values)
@@ -169,6 +170,7 @@ class PostStream:
             )
         if is_without_group:
             await self.ensure_group()
+        # Nothing there: wait for the first entry of any stream.
         if not found and not is_without_group:
             return await self._wait(consumer, shard_of, block_ms)
         return _packed(found, shard_of)
@@ -203,6 +205,7 @@ class PostStream:
         """
         shard_of = await self._readable()
         index_of = {shard: index for index, shard in enumerate(shard_of.values())}
+        # The script knows a stream by its index among the keys.
         names = [f"{index_of[shard]}:{entry_id}" for shard, entry_id in in_hand if shard in index_of]
         with translated():
             found = await self._claim(
@@ -227,6 +230,7 @@ class PostStream:
             ids = [entry.id for entry in of_shard]
             stream = self._keys.stream(shard)
             with translated():
+                # In one transaction: an entry acknowledged but not deleted would stay in memory for good.
                 async with self._redis.pipeline(transaction=True) as pipeline:
                     pipeline.xack(stream, GROUP, *ids)
                     pipeline.xdel(stream, *ids)
@@ -258,6 +262,7 @@ class PostStream:
         found: list[ShardBacklog] = []
         for stream, shard in (await self._readable()).items():
             with translated():
+                # XINFO reports an error for a stream that does not exist.
                 if not await self._redis.exists(stream):
                     continue
                 length = int(await self._redis.xlen(stream))

@@ -84,6 +84,7 @@ class Shards:
                     await self._open([shard])
                 except BrokerFull:
                     _log.warning("the queue is full; a stream waits for its consumer group", shard=shard)
+            # Empty and above the number: no process writes to it any more, or the next look finds it again.
             elif shard >= self.number:
                 self._in_use.discard(shard)
 
@@ -111,6 +112,7 @@ async def set_shards(redis: Redis, keys: RedisKeys, number: int) -> None:
 
     Raises BrokerUnavailable and BrokerFull.
     """
+    # The streams first, so that processes that follow the number find them ready.
     for shard in range(number):
         await make_group(redis, keys.stream(shard))
     with translated():

@@ -126,6 +126,7 @@ class TokenProjection:
             try:
                 with translated():
                     return await self._sweep_once(load)
+            # A change was published meanwhile, which what was read from Postgres may lack.
             except exceptions.WatchError:
                 continue
         raise SweepOvertaken
@@ -141,6 +142,7 @@ class TokenProjection:
                 is_pinged = False
                 while True:
                     message: Any = await channel.get_message(timeout=CHANNEL_HEARTBEAT_SECONDS)
+                    # Silence is normal; the ping tells a quiet channel from a dead one.
                     if message is None and is_pinged:
                         raise BrokerUnavailable("the eviction channel does not answer pings")
                     is_pinged = message is None
@@ -201,6 +203,7 @@ class TokenProjection:
             seconds, micros = await pipeline.time()
             pipeline.multi()  # type: ignore[no-untyped-call]
             changed = [key for kind in held for key in self._write(pipeline, kind, held[kind], wanted[kind])]
+            # Beyond that, forgetting everything is cheaper than thousands of announcements.
             if len(changed) > _ANNOUNCED_AT_MOST:
                 changed = [(EVERYTHING, b"")]
             for kind, key in changed:

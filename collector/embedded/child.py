@@ -80,6 +80,7 @@ class Child:
                 )
         except OSError as error:
             raise StartError(f"{program.arguments[0]} cannot be started: {error.strerror}.") from error
+        # A program that ends without reading its input says why in its log.
         if process.stdin is not None:
             with suppress(BrokenPipeError), process.stdin as stdin:
                 stdin.write(program.stdin)
@@ -114,6 +115,7 @@ class Child:
         """
         cancellations: list[asyncio.CancelledError] = []
         try:
+            # Each signal has some time to take effect before the next one, which is harsher.
             for stop_signal, seconds in self._program.stop_signals:
                 self._process.send_signal(stop_signal)
                 if await self._ends_within(seconds, cancellations):
@@ -164,6 +166,7 @@ async def end_of(pid: int) -> None:
     """
     loop = asyncio.get_running_loop()
     ended = asyncio.Event()
+    # A pidfd becomes readable when its process ends, also one that is not a child of ours.
     descriptor = os.pidfd_open(pid)
     loop.add_reader(descriptor, ended.set)
     try:

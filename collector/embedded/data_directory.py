@@ -20,6 +20,7 @@ def locked_directory(path: Path) -> Iterator[Path]:
     make_private_directory(path)
     with (path / "lock").open("a+", encoding="ascii") as lock:
         try:
+            # The kernel releases the lock when the process ends, however it ends.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)

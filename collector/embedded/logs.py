@@ -36,6 +36,7 @@ def bound_log(log: Path) -> None:
     with suppress(FileNotFoundError):
         if log.stat().st_size <= LIMIT_BYTES:
             return
+        # Truncate even if the copy fails: on a full disk that is what frees space.
         with suppress(OSError):
             _copy_to_older(log)
         os.truncate(log, 0)
@@ -43,6 +44,7 @@ def bound_log(log: Path) -> None:
 
 def _copy_to_older(log: Path) -> None:
     older = [log.with_suffix(f".log.{number}") for number in range(1, OLDER_FILES + 1)]
+    # The oldest file goes, and the others move up by one.
     older[-1].unlink(missing_ok=True)
     for newer, target in zip(reversed(older[:-1]), reversed(older[1:]), strict=True):
         with suppress(FileNotFoundError):

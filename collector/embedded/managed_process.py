@@ -98,6 +98,7 @@ class ManagedProcess:
         while True:
             ready_at = self._clock.monotonic()
             self.pid = child.pid
+            # It ends by itself, or the cancellation of this task stops it.
             try:
                 status = await child.wait()
             finally:
@@ -117,6 +118,7 @@ class ManagedProcess:
                 return await self._start()
             except NotStarted as error:
                 tries_left -= 1
+                # No status: it was too slow, and would be so again. A bad start: its settings stay wrong.
                 if tries_left == 0 or error.status in {None, EXIT_BAD_START}:
                     raise
             await asyncio.sleep(self._backoff.next())

@@ -67,6 +67,7 @@ class ProcessRecord:
 def _still_runs(process: RecordedProcess) -> bool:
     try:
         found = psutil.Process(process.pid)
+        # Process ids are reused: only the start time tells whether it is the same process.
         is_same = abs(found.create_time() - process.start_time) < _SAME_START_SECONDS
         return is_same and found.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -75,6 +76,7 @@ def _still_runs(process: RecordedProcess) -> bool:
 
 async def _stop(process: RecordedProcess) -> None:
     try:
+        # Ask it first; kill it if it takes too long.
         os.kill(process.pid, process.stop_signal)
         try:
             async with asyncio.timeout(_STOP_SECONDS):

@@ -35,10 +35,12 @@ def up_settings(environ: Mapping[str, str], console: Console) -> UpSettings:
     for unknown in unknown_variables(environ):
         console.say(f"Warning: {unknown}")
     filled = dict(environ)
+    # The embedded servers have no URL yet: with a placeholder all other settings can be checked.
     for name, url in _PLACEHOLDERS.items():
         if not environ.get(variable := variable_of(name, environ)):
             filled[variable] = url
     check_settings((UpSettings, IngestSettings, ApiSettings, WorkerSettings), filled)
+    # What only the child itself would find wrong, some seconds later.
     ingest = read_settings(IngestSettings, filled)
     trusted_proxies(ingest.trusted_proxies, ingest.proxy_header)
     read_faults(environ)

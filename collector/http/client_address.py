@@ -122,6 +122,7 @@ def _find_client(peer: Address, headers: MultiMapping[str], proxies: TrustedProx
         hops: Iterator[str] = (element.get("for", "") for element in _elements(headers))
     else:
         hops = _listed(headers, proxies.header)
+    # Walk back from the proxy next to us until an address is not a proxy of ours.
     for hop in islice(hops, _HOPS_AT_MOST):
         looked_at += 1
         address = _parse_node(hop)

@@ -21,6 +21,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @web.middleware
 async def preflights(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Answer preflight requests to any path; pass all others on."""
+    # An OPTIONS request without these headers is not from a browser that asks for permission.
     method = request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_METHOD)
     if request.method != hdrs.METH_OPTIONS or method is None or hdrs.ORIGIN not in request.headers:
         return await handler(request)

@@ -98,6 +98,7 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
     try:
         return await handler(request)
     except errors.NotFound as refusal:
+        # A malformed id may be why nothing was found: say which one.
         fault = malformed_id(request)
         return refusal_response(
             request, refusal if fault is None else errors.NotFound(f"{refusal.title} {fault}")
@@ -112,8 +113,10 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
 
 
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
+    # Redirects are exceptions, too, and no errors.
     if error.status < HTTPStatus.BAD_REQUEST:
         raise error
+    # No route has this path.
     if error.status == HTTPStatus.NOT_FOUND:
         title = " ".join(filter(None, (errors.NotFound().title, malformed_id(request))))
         return problem(request, error.status, title)

@@ -25,6 +25,7 @@ def malformed_id(request: web.Request) -> str | None:
 
 def _ids(request: web.Request) -> Iterator[tuple[str, str, bool]]:
     """The name and the text of each id in the path, and whether it is a token."""
+    # The path matched no route; find the one with the same fixed parts, and compare the others.
     written = request.rel_url.raw_path.split("/")
     for resource in request.app.router.resources():
         parts = resource.canonical.split("/")

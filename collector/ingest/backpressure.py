@@ -72,6 +72,7 @@ class Backpressure:
         """Judge by a new observation; with `is_over` the server refuses writes for lack of memory."""
         now = self._clock.monotonic()
         self._observed.append((now, load))
+        # Keep only the window that the workers' speed is computed from.
         while now - self._observed[0][0] > _RATE_WINDOW_SECONDS:
             self._observed.popleft()
         self._appended_bytes = 0
@@ -88,6 +89,7 @@ class Backpressure:
     def observe_disk(self, free_bytes: int | None) -> None:
         """Judge by the free space on the queue's disk; None if it cannot be read."""
         required = self._marks.disk_free_bytes
+        # Once posts are refused, a little more must be free: ingest must not switch back and forth.
         if self.reasons.holds(DISK_SHORT):
             required = round(required * _DISK_AGAIN_SHARE)
         is_short = free_bytes is not None and free_bytes < required
@@ -116,6 +118,7 @@ class Backpressure:
         return load.limit_bytes * self._marks.memory_share
 
     def _judge(self, load: QueueLoad, *, is_over: bool = False) -> None:
+        # Refuse above the high mark, and then until the low mark is reached.
         share = LOW_MARK_SHARE if self._is_full else 1.0
         used = load.used_bytes + self._appended_bytes
         was_full, is_bounded = self._is_full, bool(load.limit_bytes)

@@ -123,6 +123,7 @@ class PostQueue:
         All posts of a batch share the future. Raises Unavailable for a post that is not accepted.
         """
         size_bytes = len(post.body)
+        # Refuse what cannot be written, or would take too much memory; everything else joins a batch.
         if not self._is_open:
             raise self._reasons.refusal(STOPPING)
         if self._waiting_bytes + size_bytes > _WAITING_BYTES and self._waiting_bytes:
@@ -160,6 +161,7 @@ class PostQueue:
 
     @property
     def _is_write_due(self) -> bool:
+        # The first write starts immediately; one concurrent with it needs enough posts to be worth an fsync.
         if not self._batches or self._running_writes >= _MAX_CONCURRENT_WRITES:
             return False
         return not self._running_writes or len(self._batches) > 1 or self._batches[0].is_large

@@ -93,6 +93,7 @@ class Readiness:
 
         Only a complete check covers what seldom changes: durability, tokens and the clock.
         """
+        # Share a running check, unless it covers less than is asked for.
         while self._running is not None and not self._running.done():
             is_enough = self._is_complete or not is_complete
             await asyncio.wait([self._running])
@@ -168,6 +169,7 @@ class Readiness:
             self._metrics.projection_age_seconds.set(age)
             problem = None if is_fresh(age) else f"it was last swept {age:.0f} seconds ago"
             self._reasons.put(TOKENS, problem)
+        # Against Redis's clock, which all processes share.
         skew = self._clock.now_ms() / 1000 - (seconds + micros / 1e6)
         self._metrics.clock_skew_seconds.set(skew)
         self._reasons.put(CLOCK, f"{skew:.0f} seconds" if abs(skew) > CLOCK_SKEW_SECONDS else None)

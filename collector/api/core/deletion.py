@@ -63,6 +63,7 @@ def asked_ids(request: web.Request) -> list[str]:
 
 def bulk_response(result: BulkResult, success: web.Response | None = None) -> web.Response:
     """`success` (202 by default) if every id succeeded, an error if none did, else 400 with both lists."""
+    # All, none or some of the ids succeeded.
     if not result.failure:
         return success or json_response(Deleting(), HTTPStatus.ACCEPTED)
     if not result.success:

@@ -41,6 +41,7 @@ async def publish_new_token(api: Api, lookup: str) -> None:
         with _unavailable_as(_NOT_CREATED.format(kind="token"), "token"):
             await _publish_newest(api, [lookup])
     except Unavailable:
+        # Ingest would answer 401 to its first use, and the client would drop its events.
         async with connected(api.pool) as connection:
             await delete_tokens(connection, [lookup])
         raise
@@ -65,6 +66,7 @@ async def publish_new_project(api: Api, project_id: UUID) -> None:
         with _unavailable_as(_NOT_CREATED.format(kind="project"), "project"):
             await _publish_newest_settings(api, project_id)
     except Unavailable:
+        # Ingest would answer 404 to its first use, and the client would drop its events.
         async with connected(api.pool) as connection:
             await delete_projects(connection, [project_id])
         raise
@@ -116,6 +118,7 @@ async def publish_deletions(api: Api, gone: Gone, organization_ids: Sequence[UUI
 async def _publish_newest(api: Api, lookups: Iterable[str]) -> None:
     async with connected(api.pool) as connection:
         for lookup in lookups:
+            # The row stays locked until it is published: of two changes, the newer one is published last.
             async with newest_access(connection, lookup) as access:
                 if access is None:
                     await api.projection.remove_tokens([lookup])

@@ -30,6 +30,7 @@ class Retention:
     async def followed(self) -> AsyncIterator[None]:
         """Follow the workers' value inside the block. Raises DatabaseUnavailable for the first read."""
         await self._refresh()
+        # The workers' value counts; an own setting that differs has no effect.
         if self._setting not in {None, self.days}:
             _log.warning(
                 f"HEADRACE_RETENTION_DAYS is {self._setting} here, but the workers keep events"

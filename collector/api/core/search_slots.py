@@ -34,6 +34,7 @@ class FairSemaphore:
 
         Raises Unavailable after that. A holder frees its slot within `longest_seconds`: the `Retry-After`.
         """
+        # A free slot, or a place behind the client's own searches.
         if self._may_start(client):
             self._start(client)
         else:

@@ -188,6 +188,7 @@ async def delete_organizations(request: web.Request) -> web.Response:
                 result.success.append(text)
                 ids.append(organization.id)
         gone = await delete_from_database(connection, ids)
+    # After the commit: ingest must not refuse the tokens of an organization that a rollback keeps.
     await publish_deletions(api, gone, ids)
     return bulk_response(result)
 
@@ -232,6 +233,7 @@ async def organization_views(
     for invited in [] if identity.is_token else await list_invitations(connection, ids, now):
         invitation = InvitationView(invited.token, invited.email_address, invited.created_utc)
         invitations[invited.organization_id].append(invitation)
+    # One query for all of them, not one for each.
     usage = await organization_usage(connection, ids, now)
     used_up = await api.throttle.exhausted([counted_organization(id_.hex) for id_ in ids])
     return [

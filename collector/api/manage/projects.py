@@ -201,6 +201,7 @@ async def delete_projects(request: web.Request) -> web.Response:
                 result.success.append(text)
                 ids.append(project.id)
         gone = await delete_from_database(connection, ids)
+    # After the commit: ingest must not refuse the tokens of a project that a rollback keeps.
     await publish_deletions(api, gone)
     return bulk_response(result)
 

@@ -38,6 +38,7 @@ async def delete_organizations(connection: asyncpg.Connection, organization_ids:
         own = await connection.fetch(
             "DELETE FROM tokens WHERE organization_id = ANY($1) RETURNING id", organization_ids
         )
+        # Members keep their tokens, which now give access to one organization less.
         members = await tokens_of_users(connection, await member_ids(connection, organization_ids))
         await connection.execute("DELETE FROM organizations WHERE id = ANY($1)", organization_ids)
     return Gone(
@@ -66,6 +67,7 @@ async def _delete_projects(connection: asyncpg.Connection, project_ids: Sequence
         "SELECT id FROM projects WHERE id = ANY($1) ORDER BY id FOR UPDATE", project_ids
     )
     found = [row["id"] for row in locked]
+    # The purge finds the project's data by this row. An id that was used before starts a new purge.
     await connection.execute(
         "INSERT INTO deleted_projects (project_id, organization_id)"
         " SELECT id, organization_id FROM projects WHERE id = ANY($1)"

@@ -87,6 +87,7 @@ async def accept(connection: asyncpg.Connection, token: str, user_id: UUID, now:
         token,
         now - VALID,
     )
+    # Of two requests with the same invitation only the one that deletes it may use it.
     status: str = await connection.execute("DELETE FROM invitations WHERE token = $1", token)
     if organization_id is None or not status.endswith(" 1"):
         return False

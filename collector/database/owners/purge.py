@@ -45,6 +45,7 @@ async def purge_deleted(pool: asyncpg.Pool) -> int:
         )
     for row in rows:
         while time.monotonic() - began < _RUN_SECONDS:
+            # A transaction for each step: locks are short, and a crash loses one step at most.
             async with connected(pool) as connection, connection.transaction():
                 step = await _step(connection, row["project_id"])
             removed += step
@@ -70,6 +71,7 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
         if not removed:
             status = await connection.execute(delete_some(table, key), project_id, ROWS_AT_ONCE)
             removed = _row_count(status)
+    # Not before a while has passed: a transaction that began before the deletion may still add rows.
     if not removed:
         await connection.execute(
             "UPDATE deleted_projects SET emptied_utc = now()"
@@ -87,6 +89,7 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
     )
     if first is None:
         return 0
+    # Bounds on the ids keep the statement within one partition.
     day = accepted_ms(first.bytes) // DAY_MS
     bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
     removed = _row_count(

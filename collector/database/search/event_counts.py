@@ -128,6 +128,7 @@ async def _rows(
     is_ranked: bool = False,
 ) -> list[tuple[BucketKeys, asyncpg.Record]]:
     """A row for each bucket of the path inside the buckets `within`: its keys, event count and values."""
+    # The keys of each bucket, its count and values; then the conditions on keys, and the limits.
     arguments = Arguments()
     condition = where(selection, arguments)
     keys = [key_sql(part, selection, arguments) for part in path]
@@ -192,6 +193,7 @@ def _ranked(
     size = arguments.add(MAXIMUM_DATES if is_date else term_limit(last))
     ranked = f"SELECT *, row_number() OVER ({window}ORDER BY {order}) AS rank FROM ({statement}) AS b"  # noqa: S608
     shown = names[-1] if is_date else by_size
+    # One more than allowed, so that the caller notices that there are too many.
     most = arguments.add(MAXIMUM_BUCKETS + 1)
     return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown} LIMIT {most}"  # noqa: S608
 

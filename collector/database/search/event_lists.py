@@ -123,6 +123,7 @@ async def find_events(
     for window in _windows(selection, order, after):
         part = await with_id_bounds(connection, replace(selection, time=window))
         found += await _find(connection, part, order, limit - len(found), after)
+        # The page is full: the older partitions stay unread.
         if len(found) >= limit:
             break
     return found
@@ -163,6 +164,7 @@ async def _find(
     if after is not None:
         conditions += f" AND {_after(order, after, arguments)}"
     keys = [f"k{number}" for number in range(len(order.keys))]
+    # Few events that an index finds, then sorted; or a walk along the order of each project.
     statement = (_FEW if _is_pinned(selection.filter) else _PAGE).format(
         projects=projects,
         keys="".join(f", {_COLUMNS[key.name]} AS {name}" for key, name in zip(order.keys, keys, strict=True)),
@@ -201,6 +203,7 @@ def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) 
     """
     before = len(arguments.values)
     parts = [(part, conditions.of(part)) for part in _conjuncts(tree)]
+    # The usual filter: planning it for every partition costs little.
     if len(arguments.values) - before <= _MANY_ARGUMENTS:
         return [written for _, written in parts]
     indexed = [written for part, written in parts if _is_indexed(part)]
@@ -260,6 +263,7 @@ def _after(order: Order, cursor: Cursor, arguments: Arguments) -> str:
         f"{arguments.add(value)}{type_}"
         for value, (_, _, type_) in zip((*cursor.values, cursor.id), columns, strict=True)
     ]
+    # k1 > v1, or k1 = v1 and k2 > v2, and so on.
     cases = []
     for number, (column, is_descending, _) in enumerate(columns):
         equal = [f"{columns[before][0]} = {values[before]}" for before in range(number)]

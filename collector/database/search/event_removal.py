@@ -33,5 +33,6 @@ async def remove_events(
     """Delete the events that belong to these projects, and return their ids."""
     if not event_ids:
         return set()
+    # The smallest and the largest id bound the partitions that are searched.
     rows = await connection.fetch(_REMOVE, project_ids, event_ids, min(event_ids), max(event_ids))
     return {row["id"] for row in rows}

@@ -61,6 +61,7 @@ async def find_stacks_of_events(
         """,  # noqa: S608 - constants and numbers of arguments only
         *arguments.values,
     )
+    # A stack may be deleted between the two statements: it is left out.
     stacks = {stack.id: stack for stack in await find_stacks(connection, [row["stack_id"] for row in rows])}
     return [
         StackOfEvents(stacks[row["stack_id"]], row["total"], row["first"], row["last"], row["users"])

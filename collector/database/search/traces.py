@@ -93,6 +93,7 @@ async def letters_with(
     connection: asyncpg.Connection, project_id: UUID | None, text: str, limit: int
 ) -> LetterSearch:
     """The dead letters of a project, or of all (None), whose bodies contain the text."""
+    # One more than are searched, to know whether there are others.
     rows = await connection.fetch(
         """
         SELECT id, octet_length(body) AS size, content_encoding <> '' AS is_packed FROM dead_letters

@@ -80,6 +80,7 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
 
     `older_than` must exceed the time that any claim, retry or spool can take.
     """
+    # In chunks, each its own transaction: a large delete would hold back vacuum.
     deleted = 0
     while True:
         async with connected(pool) as connection:

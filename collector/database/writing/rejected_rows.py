@@ -81,6 +81,7 @@ class RejectionBreaker:
             if project_id in rejected or project_id in self._histories:
                 history = self._histories.setdefault(project_id, _History())
                 history.add(number, rejected[project_id])
+                # Without rejected rows a project needs no history.
                 if not history.rejected:
                     del self._histories[project_id]
         while len(self._histories) > _MOST_PROJECTS:

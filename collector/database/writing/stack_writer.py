@@ -70,6 +70,7 @@ class StackWriter:
         by_stack: defaultdict[bytes, list[Event]] = defaultdict(list)
         for event in stored:
             by_stack[event.stack.id].append(event)
+        # The first event of a new stack may have been a duplicate, or rejected.
         if lost and self._first_events:
             await self._correct_first_occurrences(by_stack, lost)
         totals: list[_Total] = []
@@ -95,6 +96,7 @@ class StackWriter:
 
     async def _with_new(self, events: Sequence[Event], unknown: Collection[bytes]) -> Sequence[Event]:
         """Insert the unknown stacks. If a concurrent transaction wins, it also has the first occurrence."""
+        # Ids begin with the time of acceptance: the smallest one is the first occurrence.
         firsts: dict[bytes, Event] = {}
         for event in sorted((event for event in events if event.stack.id in unknown), key=_id):
             firsts.setdefault(event.stack.id, event)

@@ -117,6 +117,7 @@ class BatchStore:
         others. Raises TooManyRejected if that would be most of a project's events, unless `may_reject_all`.
         """
         async with connected(self._pool) as connection:
+            # What may be done twice is done before the transaction, which then holds its locks briefly.
             prepared = await self._prepare(connection, batches)
             async with connection.transaction():
                 written = await self._write(connection, prepared, may_reject_all=may_reject_all)

@@ -123,6 +123,7 @@ class ActiveSessions:
         for active, date in latest.items():
             active.reach(date)
             start_event_id = active.session.start_event_id
+            # Its row includes this activity now, or is flushed later.
             if start_event_id in flushed_ids:
                 active.flushed_utc = max(active.flushed_utc, date)
                 self._dirty.pop(start_event_id, None)
@@ -132,12 +133,28 @@ class ActiveSessions:
     def put(self, by_key: Mapping[SessionKey, Sequence[Session]], read_at: float) -> None:
         """Cache the latest session of each key as its row has it; drop a closed automatic session."""
         for key, sessions in by_key.items():
-            latest = max(sessions, key=lambda session: session.start_utc)
-            if latest.closed_utc is not None and not key.is_manual:
+            session = max(sessions, key=lambda session: session.start_utc)
+            if session.closed_utc is not None and not key.is_manual:
                 self._young.pop(key, None)
                 self._old.pop(key, None)
+                continue
+            # Update a known session in place, so that activity that is not in its row is kept.
+            active = self._young.get(key) or self._old.get(key) or self._dirty.get(session.start_event_id)
+            if active is not None and active.session.start_event_id == session.start_event_id:
+                session.last_utc = max(session.last_utc, active.session.last_utc)
+                active.session, active.fresh_until = session, read_at + FRESH_SECONDS
+                active.start_utc, active.until_utc = session.start_utc, _until(session)
             else:
-                self._put_one(latest, read_at + FRESH_SECONDS)
+                active = ActiveSession(
+                    session=session,
+                    start_utc=session.start_utc,
+                    until_utc=_until(session),
+                    flushed_utc=session.last_utc,
+                    fresh_until=read_at + FRESH_SECONDS,
+                    origin=original_event_id(session.start_event_id),
+                    member=b"" if key.is_manual else session_member(session.session_id),
+                )
+            self._insert(key, active)
 
     def take_dirty(self) -> list[ActiveSession]:
         """Take the sessions whose activity is not in their rows; the caller flushes or requeues them."""
@@ -147,26 +164,6 @@ class ActiveSessions:
     def requeue(self, actives: Iterable[ActiveSession]) -> None:
         """Return sessions that could not be flushed."""
         self._dirty = {active.session.start_event_id: active for active in actives} | self._dirty
-
-    def _put_one(self, session: Session, fresh_until: float) -> None:
-        """Update a known session in place, so that activity that is not in its row is kept."""
-        key = session.key
-        active = self._young.get(key) or self._old.get(key) or self._dirty.get(session.start_event_id)
-        if active is not None and active.session.start_event_id == session.start_event_id:
-            session.last_utc = max(session.last_utc, active.session.last_utc)
-            active.session, active.fresh_until = session, fresh_until
-            active.start_utc, active.until_utc = session.start_utc, _until(session)
-        else:
-            active = ActiveSession(
-                session=session,
-                start_utc=session.start_utc,
-                until_utc=_until(session),
-                flushed_utc=session.last_utc,
-                fresh_until=fresh_until,
-                origin=original_event_id(session.start_event_id),
-                member=b"" if key.is_manual else session_member(session.session_id),
-            )
-        self._insert(key, active)
 
     def _insert(self, key: SessionKey, active: ActiveSession) -> None:
         if len(self._young) >= self._limit:

@@ -25,6 +25,7 @@ class Heartbeat(NamedTuple):
 
 def parse_heartbeat(query: str) -> Heartbeat | None:
     """Parse the raw query string; None if it names no session."""
+    # As the clients write it, unencoded; or any other query string, in the usual encoding.
     found = _AS_CLIENTS_WRITE.fullmatch(query)
     if found is not None:
         key, close = found["id"], found["close"]

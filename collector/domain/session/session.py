@@ -51,6 +51,7 @@ class Session:
 
     def begin_with(self, start: Event) -> bool:
         """Use the start that the client sent instead of a derived one; returns whether it is the start."""
+        # A known session: the event is its start if it was so before (a replay).
         if self.start_event_id:
             return self.start_event_id == start.id
         if self.begun_by is None or self.begun_by.type == SESSION_START:
@@ -87,6 +88,7 @@ def apply_beat(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool
     because the client's clock may be slow.
     """
     session: Session | None = None
+    # In order of time: a heartbeat and a close of the same moment belong to the same session.
     for milliseconds, closes in sorted([(beat.beaten_ms, False), (beat.closed_ms, True)]):
         if milliseconds:
             moment = _EPOCH + milliseconds * _MILLISECOND
@@ -100,6 +102,7 @@ def apply_beat(beat: Beat, sessions: Sequence[tuple[Session, datetime]]) -> bool
 
 def start_summary(session: Session, *, is_idle: bool) -> tuple[Decimal, dict[str, Any]]:
     """What the start event shows: the duration in seconds as its value, and members of its data."""
+    # A session that may still go on shows no end.
     end = session.closed_utc or (session.last_utc if is_idle else None)
     duration = max((end or session.last_utc) - session.start_utc, timedelta())
     members: dict[str, Any] = {}

@@ -119,6 +119,7 @@ class FastPathConnection(BoundedConnection):
     def _take(self) -> bool:
         """Offer the next request to its fast path; False leaves it to aiohttp's loop."""
         message, content = self._messages[0]
+        # Not for a fast path: an error of the parser, an upgrade, or a body that is still arriving.
         if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
             return False
         fast_path = find_fast_path(self._fast_paths, message.path)

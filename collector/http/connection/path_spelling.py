@@ -40,6 +40,7 @@ class PathSpelling:
 
     def usual(self, path: str) -> str:
         """The path in the spelling of a route; the same object if it is, or if no route matches."""
+        # Nearly every request is in the usual spelling already.
         if path[: len(_PREFIX)].lower() != _PREFIX or (path.islower() and not path.endswith("/")):
             return path
         path_without_slash = path.removesuffix("/")

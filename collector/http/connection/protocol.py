@@ -55,6 +55,7 @@ class _Connection(FastPathConnection):
         """Answer requests that the parser rejects, and errors outside every handler, with problem JSON."""
         if request.writer.output_size > 0:
             raise ConnectionError("part of the answer has been sent; no error can be sent after it")
+        # An error of ours, a request that is too long, or one that is not HTTP.
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             _log.error("request failed outside its handler", exc_info=exc)
             answer = problem(request, status, "Something went wrong on our side.")
