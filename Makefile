@@ -18,8 +18,9 @@ up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT
 
 setup: $(VENV)/.up ## only set up what `make up` needs, in .venv
 
-test: $(VENV)/.dev $(CLIENTS) ## set up and run all tests
-	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+test: $(VENV)/.dev $(CLIENTS) ## set up and run all tests (PROCESSES=2; or some: ARGS=tests/domain)
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=$(or $(PROCESSES),2) --dist=loadgroup --no-loadscope-reorder --durations=40 \
+		--cov --cov-report=term --cov-fail-under=95)
 
 check: $(VENV)/.dev ## lint, format, types, layers
 	@$(BIN)/ruff check .

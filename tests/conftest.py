@@ -8,20 +8,21 @@ import asyncio
 import os
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
+from pathlib import Path
 
-import asyncpg
 import pytest
 from hypothesis import settings
 from redis.asyncio import Redis
 
 from collector.broker.durability import read_durability
-from collector.database.schema.migrations import migrate
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
+from tests.support.databases import MigratedDatabases, separate_database
+
+pytest_plugins = ["tests.support.unmet_answers"]
 
 SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
 """`make nightly` sets 10: ten times the random cases, and other ones each time; CI always has the same."""
@@ -38,9 +39,19 @@ class Servers:
     database_url: str
 
 
+TESTS = Path(__file__).parent
+
+LONGEST = ("clients", "end_to_end", "installing", "pages", "embedded", "loadtests")
+"""Rooms of tests that take long: two processes finish together when these come first."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests that look back on a whole run last."""
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    """With pytest-xdist, tests of one file run in one process, and those that share a running collector, too."""
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group(room if room in {"clients", "pages"} else item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -71,24 +82,23 @@ async def _keeps_promise(redis_url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-async def migrated_template(servers: Servers) -> AsyncIterator[str]:
-    """A migrated database that is only the template of the others."""
-    async with _database(servers, template="template0") as (name, url):
-        await migrate(url)
-        yield name
+async def databases(servers: Servers) -> AsyncIterator[MigratedDatabases]:
+    """Migrated databases, each used by one test at a time."""
+    async with MigratedDatabases.on(servers.database_url) as databases:
+        yield databases
 
 
 @pytest.fixture
 async def empty_database_url(servers: Servers) -> AsyncIterator[str]:
     """A separate database for this test, not yet migrated."""
-    async with _database(servers, template="template0") as (_, url):
+    async with separate_database(servers.database_url) as url:
         yield url
 
 
 @pytest.fixture
-async def database_url(servers: Servers, migrated_template: str) -> AsyncIterator[str]:
-    """A separate migrated database for this test."""
-    async with _database(servers, template=migrated_template) as (_, url):
+async def database_url(databases: MigratedDatabases) -> AsyncIterator[str]:
+    """A separate migrated database for this test, as if just made."""
+    async with databases.borrowed() as url:
         yield url
 
 
@@ -107,18 +117,3 @@ async def key_prefix(redis_url: str) -> AsyncIterator[str]:
         keys = [key async for key in redis.scan_iter(match=f"{prefix}*", count=1000)]
         if keys:
             await redis.unlink(*keys)
-
-
-@asynccontextmanager
-async def _database(servers: Servers, *, template: str) -> AsyncIterator[tuple[str, str]]:
-    name = f"headrace_test_{secrets.token_hex(6)}"
-    async with asyncio.timeout(30):
-        admin = await asyncpg.connect(servers.database_url)
-    try:
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}", timeout=30)
-        try:
-            yield name, urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{name}"))
-        finally:
-            await admin.execute(f"DROP DATABASE {name} WITH (FORCE)", timeout=30)
-    finally:
-        await admin.close(timeout=10)
