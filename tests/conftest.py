@@ -47,10 +47,12 @@ LONGEST = ("clients", "end_to_end", "installing", "pages", "embedded", "loadtest
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With pytest-xdist, tests of one file run in one process, and those that share a running collector, too."""
+    """Keep the tests of a file, or that share a running collector, in one process of pytest-xdist."""
     for item in items:
         room = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(pytest.mark.xdist_group(room if room in {"clients", "pages"} else item.nodeid.partition("::")[0]))
+        item.add_marker(
+            pytest.mark.xdist_group(room if room in {"clients", "pages"} else item.nodeid.partition("::")[0])
+        )
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONGEST)
 
 

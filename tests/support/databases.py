@@ -1,7 +1,8 @@
 """Databases for tests: made from a migrated template, and used again when a test has left nothing but rows.
 
-Making and dropping a database takes some 85 ms, emptying the few tables that a test has filled 10 ms. What a test changes
-besides rows (a partition, a constraint, a setting) shows in the catalog; then its database is dropped.
+Making and dropping a database takes some 85 ms, emptying the few tables that a test has filled 10 ms. What a
+test changes besides rows (a partition, a constraint, a setting) shows in the catalog; then its database is
+dropped.
 """
 
 import asyncio
@@ -21,7 +22,8 @@ _SCHEMA: Final = """
 SELECT md5(concat_ws('|',
     (SELECT string_agg(concat_ws(' ', relname, relkind, reloptions), ',' ORDER BY oid) FROM pg_class
       WHERE relnamespace = 'public'::regnamespace),
-    (SELECT string_agg(concat_ws(' ', attrelid, attname, atttypid, attnotnull, attisdropped), ',' ORDER BY attrelid, attnum)
+    (SELECT string_agg(concat_ws(' ', attrelid, attname, atttypid, attnotnull, attisdropped), ','
+                       ORDER BY attrelid, attnum)
        FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
       WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')),
     (SELECT string_agg(concat_ws(' ', oid, conname, convalidated), ',' ORDER BY oid) FROM pg_constraint),
@@ -47,7 +49,7 @@ class MigratedDatabases:
     """Databases as `migrate` leaves them, on one server."""
 
     def __init__(self, server_url: str, template: str, kept: dict[str, str], schema: str) -> None:
-        """Of `server_url`, made from `template`, whose `kept` tables have rows (their hashes) and whose schema has the hash `schema`."""
+        """Copies of `template`: `kept` has the hash of each table with rows, `schema` that of its catalog."""
         self._server_url = server_url
         self._template = template
         self._kept = kept

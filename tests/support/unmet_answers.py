@@ -1,7 +1,8 @@
 """Fails a whole run in which a documented answer never came.
 
-Every test that gets an answer from ingest or the api records it (`tests.support.documented`). When the run ends, each status that a
-handler documents must have been seen; with pytest-xdist the process that distributes the tests adds up what the others saw.
+Every test that gets an answer from ingest or the api records it (`tests.support.documented`). When the run
+ends, each status that a handler documents must have been seen; with pytest-xdist the process that distributes
+the tests adds up what the others saw.
 """
 
 from pathlib import Path
@@ -81,4 +82,5 @@ def unmet_in_run(config: pytest.Config) -> list[str]:
     """What a whole run has not met; nothing for a part of the tests."""
     if not config.stash.get(_WHOLE, False):
         return []
-    return unmet_answers(MET | config.stash.get(_SEEN, set()))
+    others: set[tuple[str, str, int]] = config.stash.get(_SEEN, set())
+    return unmet_answers(MET | others)
