@@ -51,7 +51,7 @@ from tests.domain.filter_trees import trees, written
 
 pytestmark = pytest.mark.integration
 
-EVENTS, FILTERS = 100, 250 * SCALE
+EVENTS, FILTERS = 100, 60 * SCALE
 STATES = ["open", "fixed", "regressed", "snoozed", "ignored", "discarded"]
 SELECT = "SELECT id FROM events AS e WHERE project_id = ANY($1) AND "
 CLOCK = LocalClock(today(), timedelta(minutes=-90))
@@ -370,14 +370,17 @@ async def test_case_is_folded_as_postgres_does(pool: asyncpg.Pool) -> None:
     """For all characters, except capitals since Unicode 14, which are left to Postgres."""
     rows = await pool.fetch(
         f"""
-        SELECT chr(code) AS character, {lowered("chr(code)")} AS low FROM generate_series(1, $1::int) AS code
-        WHERE code NOT BETWEEN 55296 AND 57343
+        SELECT character, low
+        FROM generate_series(1, $1::int) AS code, chr(code) AS character, {lowered("character")} AS low
+        WHERE code NOT BETWEEN 55296 AND 57343 AND low <> character COLLATE "C"
         """,  # noqa: S608 - constants only
         sys.maxunicode,
     )
+    stored = {row["character"]: row["low"] for row in rows}
+    everything = (chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF)
 
-    assert len(rows) == sys.maxunicode - 2048
-    odd = {row["character"] for row in rows if folded(row["character"]) != row["low"]}
+    assert len(stored) > 1000
+    odd = {character for character in everything if folded(character) != stored.get(character, character)}
     assert all(map(is_folded_by_store, odd))
 
 

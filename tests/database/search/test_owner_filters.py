@@ -33,7 +33,7 @@ from tests.domain.filter_trees import trees, written
 
 pytestmark = pytest.mark.integration
 
-ROWS, FILTERS = 30, 150 * SCALE
+ROWS, FILTERS = 30, 80 * SCALE
 CLOCK = LocalClock(today())
 
 
