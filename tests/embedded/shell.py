@@ -1,4 +1,4 @@
-"""Services that are one line of shell: real processes, small enough to die on demand."""
+"""Services written as one line of shell: real processes, small enough to die on demand."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ SERVES = "echo up; exec sleep 60"
 
 @dataclass
 class ShellService:
-    """Ready once it says "up". `script` may be changed between starts."""
+    """It is ready once it says "up". `script` may be changed between starts."""
 
     directory: Path
     script: str = SERVES
@@ -32,7 +32,7 @@ class ShellService:
 
 @dataclass
 class Notebook:
-    """A witness that writes everything down."""
+    """An observer that records everything."""
 
     children: dict[str, list[Child]] = field(default_factory=dict)
     restarts: list[tuple[str, str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""Readiness of the product's own processes, asked of tiny HTTP servers."""
+"""Readiness of the product's own processes, tested against tiny HTTP servers."""
 
 import asyncio
 import signal
@@ -38,7 +38,7 @@ Server(("127.0.0.1", port), Handler).serve_forever()
 
 @asynccontextmanager
 async def answering(status: int, port: int, directory: Path) -> AsyncIterator[Child]:
-    """A process that answers everything with one status."""
+    """A server that answers everything with one status."""
     child = Child.start(
         Program(
             (sys.executable, "-c", _SERVER, str(port), str(status)),
@@ -54,12 +54,11 @@ async def answering(status: int, port: int, directory: Path) -> AsyncIterator[Ch
 
 
 def process(port: int, directory: Path, sharers: int = 1) -> AppProcess:
-    """One whose answers come from the tiny server."""
+    """A process whose answers come from the tiny server."""
     return AppProcess("ingest", "serve", LOOPBACK, port, {}, directory / "ingest.log", sharers=sharers)
 
 
-async def test_it_is_ready_when_it_says_so(tmp_path: Path) -> None:
-    """By its own health route."""
+async def test_a_process_is_ready_when_its_health_route_says_so(tmp_path: Path) -> None:
     port = free_port()
     ingest = process(port, tmp_path)
     async with answering(200, port, tmp_path) as child:
@@ -70,8 +69,8 @@ async def test_it_is_ready_when_it_says_so(tmp_path: Path) -> None:
         await until(is_ready)
 
 
-async def test_it_serves_while_it_is_not_ready_and_says_why(tmp_path: Path) -> None:
-    """What it waits for may take its time: a restart would meet the same."""
+async def test_a_process_may_serve_before_it_is_ready_and_says_why(tmp_path: Path) -> None:
+    """What it waits for may take long, and a restart would not help."""
     port = free_port()
     ingest = process(port, tmp_path)
     async with answering(503, port, tmp_path) as child:
@@ -83,8 +82,8 @@ async def test_it_serves_while_it_is_not_ready_and_says_why(tmp_path: Path) -> N
         assert await ingest.problem() == WHY
 
 
-async def test_somebody_elses_answer_on_its_port_is_not_its_own(tmp_path: Path) -> None:
-    """An ingest process that does not listen yet does not serve because its neighbour does."""
+async def test_another_processs_answer_on_its_port_does_not_count(tmp_path: Path) -> None:
+    """An ingest process that does not listen yet does not serve because another one does."""
     port = free_port()
     ingest = process(port, tmp_path)
     async with answering(200, port, tmp_path) as neighbour, answering(200, free_port(), tmp_path) as child:
@@ -96,8 +95,8 @@ async def test_somebody_elses_answer_on_its_port_is_not_its_own(tmp_path: Path) 
         assert await ingest.readiness_problem(child) == "it does not listen yet"
 
 
-async def test_one_unready_sharer_of_a_port_is_noticed(tmp_path: Path) -> None:
-    """Which of them answers is the kernel's choice, so all must be content."""
+async def test_one_unready_process_on_a_shared_port_is_noticed(tmp_path: Path) -> None:
+    """The kernel chooses which one answers, so all must be ready."""
     port = free_port()
     ingest = process(port, tmp_path, sharers=2)
     async with answering(200, port, tmp_path) as ready, answering(503, port, tmp_path) as unready:
@@ -113,7 +112,7 @@ async def test_one_unready_sharer_of_a_port_is_noticed(tmp_path: Path) -> None:
 
 
 def test_ingest_processes_share_a_port_and_the_worker_has_its_own(tmp_path: Path) -> None:
-    """What the user set passes through; what makes them run together is ours."""
+    """The user's settings are passed on; those that make the processes work together are ours."""
     given = {"HEADRACE_BODY_LIMIT_BYTES": "1000", "HEADRACE_PORT": "1"}
 
     first, second = ingest_processes(2, "0.0.0.0", 8080, given, tmp_path)  # noqa: S104 - as an image sets it
@@ -143,6 +142,6 @@ def test_ingest_processes_share_a_port_and_the_worker_has_its_own(tmp_path: Path
         pytest.param("collector.test", "http://collector.test:8080", id="a name"),
     ],
 )
-def test_the_shown_address_is_one_that_can_be_opened(host: str, url: str) -> None:
-    """No browser opens 0.0.0.0 everywhere."""
+def test_the_shown_address_can_be_opened(host: str, url: str) -> None:
+    """Some browsers cannot open 0.0.0.0."""
     assert base_url(host, 8080) == url

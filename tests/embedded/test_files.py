@@ -1,4 +1,4 @@
-"""What is kept in the data directory: private, whole, made once."""
+"""The files in the data directory are private, complete, and created once."""
 
 import os
 import socket
@@ -18,12 +18,12 @@ from collector.process.lifecycle import StartError
 
 
 def mode_of(path: Path) -> int:
-    """Who may do what with it."""
+    """The permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_a_private_file_is_its_owners_alone_and_replaced_whole(tmp_path: Path) -> None:
-    """Whoever has the old one open keeps reading the old one."""
+def test_a_private_file_is_readable_by_its_owner_only_and_replaced_atomically(tmp_path: Path) -> None:
+    """A process that has the old file open keeps reading the old contents."""
     path = tmp_path / "file"
     write_private(path, b"old")
     with path.open("rb") as reader:
@@ -35,8 +35,8 @@ def test_a_private_file_is_its_owners_alone_and_replaced_whole(tmp_path: Path) -
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
-    """Parents that are missing are made; one that exists keeps its mode."""
+def test_a_data_directory_is_accessible_by_its_owner_only(tmp_path: Path) -> None:
+    """Missing parents are created; an existing one keeps its mode."""
     existing = tmp_path / "existing"
     existing.mkdir(mode=0o750)
 
@@ -54,7 +54,7 @@ def test_a_data_directory_is_its_owners_alone(tmp_path: Path) -> None:
         pytest.param("file/below", id="a file is above it"),
     ],
 )
-def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, path: str) -> None:
+def test_a_directory_that_cannot_be_created_is_reported_in_one_line(tmp_path: Path, path: str) -> None:
     """With the option that names another."""
     (tmp_path / "file").touch()
 
@@ -62,8 +62,8 @@ def test_a_directory_that_cannot_be_made_is_told_in_one_line(tmp_path: Path, pat
         make_private_directory(tmp_path / path)
 
 
-def test_only_one_up_has_a_data_directory(tmp_path: Path) -> None:
-    """The second is told who has it; once the first has ended it is free."""
+def test_only_one_up_can_use_a_data_directory(tmp_path: Path) -> None:
+    """The second one says which process has it. Once the first has ended, it is free."""
     with locked_directory(tmp_path), pytest.raises(StartError, match=f"process {os.getpid()}"):
         locked_directory(tmp_path).__enter__()
 
@@ -71,8 +71,8 @@ def test_only_one_up_has_a_data_directory(tmp_path: Path) -> None:
         assert path == tmp_path
 
 
-def test_a_servers_port_and_password_are_made_once(tmp_path: Path) -> None:
-    """A URL that was given to somebody stays valid."""
+def test_a_servers_port_and_password_are_created_once(tmp_path: Path) -> None:
+    """So a URL stays valid."""
     path = tmp_path / "access.json"
 
     first = load_server_credentials(path)
@@ -81,8 +81,8 @@ def test_a_servers_port_and_password_are_made_once(tmp_path: Path) -> None:
     assert mode_of(path) == 0o600
 
 
-def test_a_port_that_a_stranger_took_is_replaced(tmp_path: Path) -> None:
-    """The password stays: it is in the server's data."""
+def test_a_port_that_another_program_took_is_replaced(tmp_path: Path) -> None:
+    """The password stays, because it is in the server's data."""
     path = tmp_path / "access.json"
     first = load_server_credentials(path)
     with socket.socket() as stranger:
@@ -95,8 +95,8 @@ def test_a_port_that_a_stranger_took_is_replaced(tmp_path: Path) -> None:
     assert second.password == first.password
 
 
-def test_credentials_are_random_made_once_and_private(tmp_path: Path) -> None:
-    """Two installations have nothing in common."""
+def test_credentials_are_random_and_private_and_created_once(tmp_path: Path) -> None:
+    """Two installations share none."""
     first, other = load_credentials(tmp_path / "a.json"), load_credentials(tmp_path / "b.json")
 
     assert load_credentials(tmp_path / "a.json") == first
@@ -127,7 +127,7 @@ def test_an_unreadable_file_is_reported_in_one_line_and_kept(
 
 
 def test_changed_credentials_are_kept(tmp_path: Path) -> None:
-    """What the database says is in force."""
+    """The database decides."""
     path = tmp_path / "credentials.json"
     save_credentials(path, load_credentials(tmp_path / "others.json"))
 
@@ -135,7 +135,7 @@ def test_changed_credentials_are_kept(tmp_path: Path) -> None:
 
 
 def test_an_older_ready_file_is_removed(tmp_path: Path) -> None:
-    """Whoever waits for it waits for this run."""
+    """A program that waits for it waits for this run."""
     path = tmp_path / "ready.json"
     path.touch()
 
@@ -145,7 +145,7 @@ def test_an_older_ready_file_is_removed(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_ready_file_that_cannot_be_written_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_ready_file_that_cannot_be_written_is_reported_at_the_start(tmp_path: Path) -> None:
     """Not after a minute of work."""
     with pytest.raises(StartError, match="see --ready-file"):
         clear_ready_file(tmp_path / "nowhere" / "ready.json")

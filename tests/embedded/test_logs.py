@@ -1,4 +1,4 @@
-"""Children's logs do not grow without a bound while these run."""
+"""Children's logs are bounded while the children run."""
 
 import asyncio
 from pathlib import Path
@@ -22,12 +22,12 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sizes(directory: Path) -> dict[str, int]:
-    """Of all files, by name."""
+    """The sizes of all files, by name."""
     return {path.name: path.stat().st_size for path in sorted(directory.iterdir())}
 
 
-def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
-    """Its newest part, and a few of those before it; others are left alone."""
+def test_a_large_log_is_rotated(tmp_path: Path) -> None:
+    """Its latest part and a few earlier ones are kept; other files are left alone."""
     log = tmp_path / "x.log"
     (tmp_path / "small.log").write_bytes(b"." * 1000)
     for number in range(OLDER_FILES + 2):
@@ -39,15 +39,15 @@ def test_a_log_that_has_grown_large_is_put_aside(tmp_path: Path) -> None:
     assert [(tmp_path / name).read_bytes()[:1] for name in older] == [b"3", b"2"]
 
 
-def test_a_log_that_is_gone_is_no_failure(tmp_path: Path) -> None:
-    """Somebody may have removed it."""
+def test_a_missing_log_is_ignored(tmp_path: Path) -> None:
+    """It may have been deleted."""
     bound_log(tmp_path / "x.log")
 
     assert sizes(tmp_path) == {}
 
 
-def test_a_log_that_cannot_be_put_aside_is_emptied(tmp_path: Path) -> None:
-    """The bound holds, whatever is in the way: as a rule the disk is full."""
+def test_a_log_that_cannot_be_rotated_is_truncated(tmp_path: Path) -> None:
+    """So the bound holds even if the disk is full."""
     log = tmp_path / "x.log"
     log.write_bytes(b"." * 1001)
     (tmp_path / f"x.log.{OLDER_FILES}").mkdir()
@@ -57,8 +57,8 @@ def test_a_log_that_cannot_be_put_aside_is_emptied(tmp_path: Path) -> None:
     assert log.read_bytes() == b""
 
 
-async def test_a_child_goes_on_writing_into_its_log(tmp_path: Path) -> None:
-    """At its end, whatever was put aside meanwhile; and its last lines are found."""
+async def test_a_child_continues_to_write_to_a_rotated_log(tmp_path: Path) -> None:
+    """At its end, and its last lines are found."""
     lines = "i=0; while ! [ -e full ]; do echo line $i; i=$((i+1)); done"
     script = f"{lines}; while ! [ -e go ]; do sleep 0.01; done; echo bye"
     log = tmp_path / "logs" / "x.log"
@@ -83,7 +83,7 @@ async def test_a_child_goes_on_writing_into_its_log(tmp_path: Path) -> None:
 
 @pytest.mark.integration
 async def test_the_servers_logs_are_bounded(tmp_path: Path) -> None:
-    """They write into a file that they hold open, too."""
+    """They also keep their file open."""
     valkey, postgres = Valkey(tmp_path), Postgres(tmp_path, is_durable=False)
     children = [await start_service(valkey), await start_service(postgres)]
     try:

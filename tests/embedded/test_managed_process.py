@@ -20,7 +20,7 @@ HASTY = RestartPolicy(first_pause_seconds=0.01, longest_pause_seconds=0.05)
 
 @pytest.fixture
 def notebook() -> Iterator[Notebook]:
-    """Whatever a test starts is gone after it."""
+    """The observer; processes that a test starts are gone after it."""
     notebook = Notebook()
     yield notebook
     left = [child.pid for children in notebook.children.values() for child in children]
@@ -30,12 +30,11 @@ def notebook() -> Iterator[Notebook]:
 def process_named(
     service: ShellService, notebook: Notebook, restart_policy: RestartPolicy = HASTY
 ) -> ManagedProcess:
-    """A keeper that the notebook watches."""
+    """A managed process that the notebook observes."""
     return ManagedProcess(service, notebook, SystemClock(), restart_policy)
 
 
 async def test_a_service_runs_inside_the_block_and_not_after_it(tmp_path: Path, notebook: Notebook) -> None:
-    """What the block is for."""
     managed = process_named(ShellService(tmp_path), notebook)
 
     async with kept_running([managed]):
@@ -48,8 +47,8 @@ async def test_a_service_runs_inside_the_block_and_not_after_it(tmp_path: Path, 
     assert not psutil.pid_exists(pid)
 
 
-async def test_a_killed_service_is_started_again_and_that_is_told(tmp_path: Path, notebook: Notebook) -> None:
-    """Whoever watches learns why it died, and its new process id is at hand."""
+async def test_a_killed_service_is_restarted_and_reported(tmp_path: Path, notebook: Notebook) -> None:
+    """With the reason of its death and the new process id."""
     managed = process_named(ShellService(tmp_path), notebook)
 
     async with kept_running([managed]):
@@ -63,8 +62,8 @@ async def test_a_killed_service_is_started_again_and_that_is_told(tmp_path: Path
         assert managed.pid not in {None, first}
 
 
-async def test_a_service_is_started_again_for_ever(tmp_path: Path, notebook: Notebook) -> None:
-    """Once it has served, no number of failures makes us give up; each is told."""
+async def test_a_service_is_restarted_without_limit(tmp_path: Path, notebook: Notebook) -> None:
+    """Once it has served, no number of failures makes us give up. Each is reported."""
     service = ShellService(tmp_path)
     managed = process_named(service, notebook)
 
@@ -81,7 +80,10 @@ async def test_a_service_is_started_again_for_ever(tmp_path: Path, notebook: Not
 
 
 def test_the_pauses_between_starts_grow_to_a_limit() -> None:
-    """A service that cannot live is not started a thousand times a second; one that lived starts anew."""
+    """A service that fails at once is not started a thousand times a second.
+
+    After it has run, the pauses are short again.
+    """
     backoff = Backoff(RestartPolicy(first_pause_seconds=0.1, longest_pause_seconds=1, young_seconds=10))
 
     assert [backoff.next() for _ in range(6)] == [0.1, 0.2, 0.4, 0.8, 1, 1]
@@ -91,10 +93,10 @@ def test_the_pauses_between_starts_grow_to_a_limit() -> None:
     assert backoff.next() == 0.1
 
 
-async def test_a_service_that_dies_at_once_again_and_again_is_a_failed_start(
+async def test_a_service_that_keeps_failing_at_its_start_is_a_failed_start(
     tmp_path: Path, notebook: Notebook
 ) -> None:
-    """Its last lines are at hand for the person who started it."""
+    """The error has its last lines."""
     managed = process_named(ShellService(tmp_path, script="echo 'no disk' >&2; exit 7"), notebook)
     keeper_of_neighbour = process_named(ShellService(tmp_path, name="neighbour"), notebook)
 
@@ -108,8 +110,8 @@ async def test_a_service_that_dies_at_once_again_and_again_is_a_failed_start(
     assert len(notebook.children["shell"]) == 3
 
 
-async def test_a_bad_setting_is_not_tried_twice(tmp_path: Path, notebook: Notebook) -> None:
-    """Exit status 2 says that trying again cannot help."""
+async def test_an_invalid_setting_is_not_retried(tmp_path: Path, notebook: Notebook) -> None:
+    """Exit status 2 means that a restart cannot help."""
     managed = process_named(ShellService(tmp_path, script="exit 2"), notebook)
 
     with pytest.raises(ExceptionGroup):
@@ -119,10 +121,10 @@ async def test_a_bad_setting_is_not_tried_twice(tmp_path: Path, notebook: Notebo
     assert len(notebook.children["shell"]) == 1
 
 
-async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_for(
+async def test_a_service_that_does_not_become_ready_is_stopped_with_the_reason(
     tmp_path: Path, notebook: Notebook
 ) -> None:
-    """No start takes for ever."""
+    """A start is bounded."""
     managed = process_named(
         ShellService(tmp_path, script="exec sleep 60"), notebook, RestartPolicy(start_seconds=0.1)
     )
@@ -134,10 +136,10 @@ async def test_a_service_that_gets_nowhere_is_stopped_and_says_what_it_waited_fo
     assert "it has not said so" in str(failed.value.exceptions[0])
 
 
-async def test_what_a_service_waits_for_is_told_when_it_takes_long(
+async def test_the_reason_for_a_long_wait_is_reported(
     tmp_path: Path, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A person may be able to help, and need not wait for the end of our patience to learn how."""
+    """So that a person can help before the start is given up."""
     monkeypatch.setattr(service_module, "_REPORT_AFTER_SECONDS", 0.05)
     managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)
 
@@ -145,8 +147,8 @@ async def test_what_a_service_waits_for_is_told_when_it_takes_long(
         await until(lambda: notebook.readiness_problems == ["it has not said so"])
 
 
-async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None:
-    """What was started last is gone before what it needs is asked to end."""
+async def test_services_stop_in_reverse_order(tmp_path: Path, notebook: Notebook) -> None:
+    """A service has ended before those it needs are stopped."""
     order = tmp_path / "order"
     script = "trap 'echo {0} >> " + str(order) + "; exit 0' TERM; echo up; while :; do sleep 0.05; done"
     processes = {
@@ -162,7 +164,7 @@ async def test_blocks_end_inside_out(tmp_path: Path, notebook: Notebook) -> None
     assert order.read_text().split() == ["ingest", "worker", "server"]
 
 
-async def test_a_service_has_its_time_to_end(tmp_path: Path, notebook: Notebook) -> None:
+async def test_a_service_has_time_to_end(tmp_path: Path, notebook: Notebook) -> None:
     """More than the half second after which a cancellation is repeated."""
     script = "trap 'sleep 0.8; echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"
     managed = process_named(ShellService(tmp_path, script), notebook)
@@ -175,8 +177,8 @@ async def test_a_service_has_its_time_to_end(tmp_path: Path, notebook: Notebook)
     assert await child.wait() == 0
 
 
-async def test_a_start_that_is_cut_off_leaves_nothing_running(tmp_path: Path, notebook: Notebook) -> None:
-    """Ctrl-C while a service is still getting ready."""
+async def test_an_interrupted_start_leaves_nothing_running(tmp_path: Path, notebook: Notebook) -> None:
+    """Ctrl-C before a service is ready."""
 
     async def start() -> None:
         managed = process_named(ShellService(tmp_path, script="exec sleep 60"), notebook)

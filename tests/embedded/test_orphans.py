@@ -11,17 +11,17 @@ from tests.support.waiting import until
 
 
 async def running(directory: Path, script: str = "exec sleep 60") -> Child:
-    """A process that nobody keeps."""
+    """A process that has no supervisor."""
     return Child.start(await ShellService(directory, script).prepare())
 
 
 def mode_of(path: Path) -> int:
-    """Who may do what with it."""
+    """The permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
-async def test_what_a_killed_run_left_is_stopped_last_started_first(tmp_path: Path) -> None:
-    """Another run that reads the record stops every process in it and forgets them."""
+async def test_orphans_of_a_killed_run_are_stopped_in_reverse_order(tmp_path: Path) -> None:
+    """The next run reads the record, stops every process in it and clears it."""
     path = tmp_path / "processes.json"
     killed_run = ProcessRecord(path)
     first, second = await running(tmp_path), await running(tmp_path)
@@ -35,8 +35,8 @@ async def test_what_a_killed_run_left_is_stopped_last_started_first(tmp_path: Pa
     assert await ProcessRecord(path).stop_orphans() == []
 
 
-async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
-    """A new start is not held up for ever."""
+async def test_an_orphan_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
+    """A start is not delayed forever."""
     record = ProcessRecord(tmp_path / "processes.json")
     child = await running(tmp_path, "trap '' TERM INT; echo up; while :; do sleep 0.05; done")
     await until(lambda: child.last_lines() == ["up"])
@@ -47,8 +47,8 @@ async def test_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:
     assert await child.wait() == -9
 
 
-async def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path) -> None:
-    """Process ids are used again; the start time tells whose it is."""
+async def test_another_program_with_the_same_process_id_is_left_alone(tmp_path: Path) -> None:
+    """Process ids are reused; the start time identifies a process."""
     path = tmp_path / "processes.json"
     stranger = await running(tmp_path)
     start_time = psutil.Process(stranger.pid).create_time()
@@ -60,8 +60,7 @@ async def test_a_stranger_with_the_same_process_id_is_left_alone(tmp_path: Path)
     await stranger.stop()
 
 
-async def test_dead_ones_and_a_broken_record_stop_nobody(tmp_path: Path) -> None:
-    """Nothing to do is nothing to fail at."""
+async def test_dead_processes_and_a_damaged_record_are_ignored(tmp_path: Path) -> None:
     path = tmp_path / "processes.json"
     record = ProcessRecord(path)
     child = await running(tmp_path, "exit 0")
@@ -73,8 +72,8 @@ async def test_dead_ones_and_a_broken_record_stop_nobody(tmp_path: Path) -> None
     assert await ProcessRecord(path).stop_orphans() == []
 
 
-async def test_a_restarted_child_takes_the_place_of_the_dead_one(tmp_path: Path) -> None:
-    """The record does not grow, and only its owner reads it."""
+async def test_a_restarted_child_replaces_the_dead_one_in_the_record(tmp_path: Path) -> None:
+    """The record does not grow, and only its owner can read it."""
     path = tmp_path / "processes.json"
     record = ProcessRecord(path)
     for child in (await running(tmp_path), await running(tmp_path)):

@@ -1,4 +1,4 @@
-"""What `up` is given is looked at before anything is started."""
+"""`up` checks its settings and given servers before it starts anything."""
 
 import io
 from pathlib import Path
@@ -17,26 +17,24 @@ from tests.conftest import Servers
 
 @pytest.fixture
 def output() -> io.StringIO:
-    """What `up` says."""
+    """The output of `up`."""
     return io.StringIO()
 
 
 @pytest.fixture
 def console(output: io.StringIO) -> Console:
-    """Where it says so."""
     return Console(output, SystemClock())
 
 
-def test_without_servers_only_what_is_its_own_counts(console: Console, output: io.StringIO) -> None:
-    """An empty variable is none."""
+def test_empty_variables_name_no_servers(console: Console, output: io.StringIO) -> None:
     settings = up_settings({"HEADRACE_PORT": "8095", "REDIS_URL": "", "HEADRACE_REDIS_URL": ""}, console)
 
     assert settings == UpSettings(port=8095)
     assert output.getvalue() == ""
 
 
-def test_every_wrong_variable_of_any_child_has_a_line(console: Console) -> None:
-    """Also where two children read it; and nothing is said of URLs that they will be given."""
+def test_every_invalid_variable_of_any_child_has_a_line(console: Console) -> None:
+    """Once, even if two children read it. URLs that `up` will set are not checked."""
     wrong = {
         "HEADRACE_BODY_LIMIT_BYTES": "abc",
         "HEADRACE_CLAIM_IDLE_SECONDS": "0",
@@ -59,26 +57,26 @@ def test_every_wrong_variable_of_any_child_has_a_line(console: Console) -> None:
         pytest.param({"HEADRACE_FAULTS_DIRECTORY": "/x"}, "they need HEADRACE_FAULTS=on", id="faults"),
     ],
 )
-def test_what_a_child_would_find_wrong_later_is_found_now(
+def test_rules_that_children_check_later_are_checked_first(
     console: Console, environ: dict[str, str], said: str
 ) -> None:
-    """Rules of their own, beside the kinds of values."""
+    """In addition to the types of values."""
     with pytest.raises(StartError, match=said):
         up_settings(environ, console)
 
 
 def test_a_misspelt_variable_is_a_warning(console: Console, output: io.StringIO) -> None:
-    """It may be meant for something else."""
+    """It may be meant for another program."""
     up_settings({"HEADRACE_SHRADS": "2"}, console)
 
     assert output.getvalue() == "Warning: HEADRACE_SHRADS is no setting; is HEADRACE_SHARDS meant?\n"
 
 
 @pytest.mark.integration
-async def test_given_servers_are_awaited_in_the_open(
+async def test_waiting_for_a_given_server_is_shown(
     console: Console, output: io.StringIO, servers: Servers, database_url: str
 ) -> None:
-    """Whoever waits sees for what, and no password."""
+    """With its name, without the password."""
     settings = UpSettings(redis_url=servers.redis_url, database_url=database_url)
 
     await check_own_servers(settings, {}, console)
@@ -95,7 +93,7 @@ def password_of(url: str) -> str:
     return urlsplit(url).password or "a URL without a password"
 
 
-async def test_a_given_redis_that_is_not_there_is_told_with_a_way_round(
+async def test_an_unreachable_redis_is_reported_with_advice(
     console: Console, output: io.StringIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the name of the variable that was set."""
@@ -112,8 +110,8 @@ async def test_a_given_redis_that_is_not_there_is_told_with_a_way_round(
     assert output.getvalue() == f"Reaching Redis at {url} ...\n"
 
 
-async def test_a_given_postgres_that_cannot_be_used_likewise(console: Console, tmp_path: Path) -> None:
-    """Here one that has no socket."""
+async def test_an_unusable_postgres_is_reported_with_advice(console: Console, tmp_path: Path) -> None:
+    """Here one whose socket does not exist."""
     url = f"postgresql://me@/db?host={tmp_path}&sslmode=maybe"
     environ = {"DATABASE_URL": "postgresql://h", "HEADRACE_DATABASE_URL": url}
 

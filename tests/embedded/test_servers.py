@@ -1,4 +1,4 @@
-"""The embedded servers themselves, as this user and, where that is root, as another one too."""
+"""The embedded servers, run by this user and, if that is root, by another one too."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 NOT_ROOT = next(OsUser(user.pw_uid, user.pw_gid) for user in pwd.getpwall() if user.pw_uid not in {0, 65_534})
-"""Somebody the system knows: initdb wants to know its own name."""
+"""A user that the system knows: initdb looks up its own name."""
 
 
 LOCALE = """
@@ -40,23 +40,22 @@ LOCALE = """
 
 
 async def killed(child: Child) -> None:
-    """The child, gone without a chance to say anything."""
+    """Kill the child without warning."""
     os.kill(child.pid, signal.SIGKILL)
     await child.wait()
 
 
 def mode_of(path: Path) -> int:
-    """Who may do what with it."""
+    """The permission bits."""
     return stat.S_IMODE(path.stat().st_mode)
 
 
 def owner_of(path: Path) -> int:
-    """Whose it is."""
     return path.stat().st_uid
 
 
 async def test_valkey_keeps_what_it_confirmed_when_it_is_killed(tmp_path: Path) -> None:
-    """Every write is on the disk before its reply, and the server is found at the same URL again."""
+    """Every write is on the disk before its reply. The server keeps its URL."""
     valkey = Valkey(tmp_path)
     child = await start_service(valkey)
     async with Redis.from_url(valkey.url) as redis:
@@ -70,8 +69,8 @@ async def test_valkey_keeps_what_it_confirmed_when_it_is_killed(tmp_path: Path) 
     await child.stop()
 
 
-async def test_valkey_is_bounded_durable_and_for_us_alone(tmp_path: Path) -> None:
-    """It refuses writes rather than forget something, and whoever has no password is refused."""
+async def test_valkey_is_bounded_durable_and_password_protected(tmp_path: Path) -> None:
+    """It refuses writes rather than evicting."""
     valkey = Valkey(tmp_path, queue_memory_mb=64)
     child = await start_service(valkey)
     try:
@@ -91,7 +90,7 @@ async def test_valkey_is_bounded_durable_and_for_us_alone(tmp_path: Path) -> Non
 
 
 async def test_postgres_keeps_what_it_committed_when_it_is_killed(tmp_path: Path) -> None:
-    """Also with a client connected, who is not waited for; and at the same URL."""
+    """Also with a connected client, which is not waited for. The server keeps its URL."""
     postgres = Postgres(tmp_path)
     child = await start_service(postgres)
     connection = await asyncpg.connect(postgres.url)
@@ -108,8 +107,8 @@ async def test_postgres_keeps_what_it_committed_when_it_is_killed(tmp_path: Path
     await child.stop()
 
 
-async def test_postgres_asks_for_the_password_and_listens_on_loopback_alone(tmp_path: Path) -> None:
-    """Nobody else on the machine gets in, and no socket file has a path that could be too long."""
+async def test_postgres_needs_the_password_and_listens_on_loopback_only(tmp_path: Path) -> None:
+    """There is no socket file, whose path could be too long."""
     postgres = Postgres(tmp_path, is_durable=False)
     child = await start_service(postgres)
     try:
@@ -128,8 +127,10 @@ async def test_postgres_asks_for_the_password_and_listens_on_loopback_alone(tmp_
         await child.stop()
 
 
-async def test_a_cluster_made_before_goes_on_working(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Former versions made them with LC_CTYPE C, as this one does on a machine that knows no other one."""
+async def test_a_cluster_of_an_earlier_version_still_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier versions created it with LC_CTYPE C, as this one does on a machine without other locales."""
     monkeypatch.setattr("collector.embedded.servers.postgres._has_utf8_locale", lambda: False)
     former = Postgres(tmp_path, is_durable=False)
     await (await start_service(former)).stop()
@@ -147,8 +148,7 @@ async def test_a_cluster_made_before_goes_on_working(tmp_path: Path, monkeypatch
         await child.stop()
 
 
-async def test_a_second_object_on_the_same_directory_finds_data_and_url_again(tmp_path: Path) -> None:
-    """As a later `headrace up` does."""
+async def test_a_later_start_on_the_same_directory_finds_data_and_url(tmp_path: Path) -> None:
     first = Postgres(tmp_path, is_durable=False)
     child = await start_service(first)
     connection = await asyncpg.connect(first.url)
@@ -166,8 +166,8 @@ async def test_a_second_object_on_the_same_directory_finds_data_and_url_again(tm
     await child.stop()
 
 
-async def test_a_cluster_whose_making_was_cut_off_is_made_again(tmp_path: Path) -> None:
-    """Half a cluster is never taken for a whole one."""
+async def test_an_incomplete_cluster_is_created_again(tmp_path: Path) -> None:
+    """It is never mistaken for a complete one."""
     half = tmp_path / "postgres" / "new"
     postgres = Postgres(tmp_path, is_durable=False)
     half.mkdir()
@@ -179,8 +179,8 @@ async def test_a_cluster_whose_making_was_cut_off_is_made_again(tmp_path: Path) 
     await child.stop()
 
 
-async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path: Path) -> None:
-    """After a crash of the machine its process id may be that of any program of the same user."""
+async def test_a_lock_file_that_names_another_program_does_not_stop_postgres(tmp_path: Path) -> None:
+    """After a crash of the machine, its process id may belong to any program of the same user."""
     postgres = Postgres(tmp_path, is_durable=False)
     sleeper = await ShellService(tmp_path, "exec sleep 60").prepare()
     stranger = Child.start(replace(sleeper, os_user=server_user(tmp_path / "postgres")))
@@ -197,8 +197,8 @@ async def test_a_lock_file_that_names_a_stranger_does_not_stop_postgres(tmp_path
     await stranger.stop()
 
 
-async def test_a_killed_server_that_nobody_has_reaped_does_not_stop_postgres(tmp_path: Path) -> None:
-    """After everything was killed at once its process stays a zombie for as long as nobody asks for it."""
+async def test_a_zombie_of_a_killed_server_does_not_stop_postgres(tmp_path: Path) -> None:
+    """If everything was killed together, its parent has not reaped it yet."""
     postgres = Postgres(tmp_path, is_durable=False)
     unreaped = await start_service(postgres)
     os.kill(unreaped.pid, signal.SIGKILL)
@@ -223,10 +223,10 @@ async def test_a_server_that_is_just_ending_is_waited_for(tmp_path: Path) -> Non
     await child.stop()
 
 
-async def test_a_server_that_goes_on_running_is_not_joined_by_a_second(
+async def test_no_second_server_is_started_while_one_is_running(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two on the same data would ruin them: Postgres itself says whose they are."""
+    """Two on the same data would damage them. Postgres itself says which process has them."""
     monkeypatch.setattr("collector.embedded.servers.postgres._EARLIER_SERVER_SECONDS", 0.1)
     postgres = Postgres(tmp_path, is_durable=False)
     running = await start_service(postgres)
@@ -248,7 +248,7 @@ class WaitsForClients(Postgres):
 
 
 async def test_a_postgres_that_does_not_end_in_time_leaves_nothing(tmp_path: Path) -> None:
-    """No process that goes on writing into the folder, and no shared memory."""
+    """No process that still writes into the folder, and no shared memory."""
     postgres = WaitsForClients(tmp_path, is_durable=False)
     child = await start_service(postgres)
     connection = await asyncpg.connect(postgres.url)
@@ -268,8 +268,8 @@ async def test_a_postgres_that_does_not_end_in_time_leaves_nothing(tmp_path: Pat
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its servers another user")
-async def test_root_gives_the_servers_another_user_and_opens_no_folder(tmp_path: Path) -> None:
-    """Postgres refuses root. The folders above the data stay closed to everybody else."""
+async def test_root_runs_the_servers_as_another_user_and_opens_no_folder(tmp_path: Path) -> None:
+    """Postgres refuses to run as root. Folders above the data stay closed to others."""
     valkey, postgres = Valkey(tmp_path), Postgres(tmp_path, is_durable=False)
     children = await asyncio.gather(start_service(valkey), start_service(postgres))
 
@@ -306,13 +306,12 @@ asyncio.run(main())
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_the_servers_run_as_whoever_is_not_root(tmp_path: Path) -> None:
-    """Everybody else runs them as himself."""
+def test_without_root_the_servers_run_under_ones_own_account(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     os.chown(home, NOT_ROOT.uid, NOT_ROOT.gid)
     for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o711)  # our own, below the system's temporary directory
+        parent.chmod(0o711)  # owned by us, below the system's temporary directory
     programs = postgres_programs(NOT_ROOT)
     arguments = [home, NOT_ROOT.uid, valkey_program(NOT_ROOT), programs.initdb, programs.postgres]
 

@@ -38,27 +38,25 @@ Said = Callable[[], str]
 
 @pytest.fixture
 def output() -> io.StringIO:
-    """What the person sees."""
+    """The terminal's output."""
     return io.StringIO()
 
 
 @pytest.fixture
 def supervisor(tmp_path: Path, output: io.StringIO) -> Supervisor:
-    """Without children yet."""
+    """A supervisor without children."""
     clock = SystemClock()
     record = ProcessRecord(tmp_path / "processes.json")
     return Supervisor(record, [tmp_path / "ready.json"], Console(output, clock), clock)
 
 
 def read(path: Path) -> dict[str, object]:
-    """What another program reads."""
+    """The ready file, as another program reads it."""
     return dict(json.loads(path.read_bytes()))
 
 
-async def test_the_ready_file_names_every_process_by_what_it_does(
-    supervisor: Supervisor, tmp_path: Path
-) -> None:
-    """Ingest serves ingest and api, so it is in both; what was given and not started has no process."""
+async def test_the_ready_file_names_every_process_by_its_role(supervisor: Supervisor, tmp_path: Path) -> None:
+    """Ingest serves ingest and api, so it has both roles. A given server has no process."""
     ingest_processes = supervisor.manage(
         INGEST, [ShellService(tmp_path, name="ingest-1"), ShellService(tmp_path, name="ingest-2")]
     )
@@ -81,10 +79,10 @@ async def test_the_ready_file_names_every_process_by_what_it_does(
         assert stat.S_IMODE(os.stat(tmp_path / "ready.json").st_mode) == 0o600  # noqa: PTH116
 
 
-async def test_a_restart_is_said_in_one_line_and_the_ready_file_follows(
+async def test_a_restart_is_one_line_and_updates_the_ready_file(
     supervisor: Supervisor, tmp_path: Path, output: io.StringIO
 ) -> None:
-    """The line has the reason; the file has the new process."""
+    """The line has the reason, the file the new process."""
     processes = supervisor.manage(WORKER, [ShellService(tmp_path, name="worker")])
     async with kept_running(processes):
         await all_ready(processes)
@@ -101,10 +99,10 @@ async def test_a_restart_is_said_in_one_line_and_the_ready_file_follows(
     assert "(killed by SIGKILL)" in line
 
 
-async def test_what_could_not_be_restarted_yet_is_said(
+async def test_a_failed_restart_is_reported(
     supervisor: Supervisor, tmp_path: Path, output: io.StringIO
 ) -> None:
-    """With the path of its log."""
+    """With the path of the log."""
     service = ShellService(tmp_path, name="worker")
     processes = supervisor.manage(WORKER, [service])
     async with kept_running(processes):
@@ -118,8 +116,8 @@ async def test_what_could_not_be_restarted_yet_is_said(
     assert str(tmp_path / "worker.log") in output.getvalue()
 
 
-def test_a_withdrawn_ready_file_is_gone_and_stays_away(supervisor: Supervisor, tmp_path: Path) -> None:
-    """A restart during the stop does not bring it back."""
+def test_a_withdrawn_ready_file_stays_away(supervisor: Supervisor, tmp_path: Path) -> None:
+    """A restart during the stop does not write it again."""
     supervisor.publish(READY)
     supervisor.withdraw()
 
@@ -128,8 +126,8 @@ def test_a_withdrawn_ready_file_is_gone_and_stays_away(supervisor: Supervisor, t
     assert not (tmp_path / "ready.json").exists()
 
 
-def test_the_welcome_has_the_address_two_requests_and_the_login() -> None:
-    """And where the data are."""
+def test_the_banner_has_the_address_two_requests_and_the_login() -> None:
+    """And the path of the data."""
     text = banner(READY, Path("/data"), 1.5)
 
     assert "ready at http://127.0.0.1:8080 after 1.5 s\n" in text
@@ -141,8 +139,8 @@ def test_the_welcome_has_the_address_two_requests_and_the_login() -> None:
 
 
 @pytest.mark.parametrize("password", ["secret", ""])
-def test_comments_in_the_welcome_harm_no_shell(password: str) -> None:
-    """A zsh takes a pasted comment for a command: a bracket in it would spoil the whole paste."""
+def test_comments_in_the_banner_are_harmless_in_any_shell(password: str) -> None:
+    """Zsh runs a pasted comment as a command: a bracket in it would break the whole paste."""
     text = banner(msgspec.structs.replace(READY, password=password), Path("/data"), 1.5)
 
     comments = [line for line in text.splitlines() if line.startswith("#")]
@@ -151,13 +149,13 @@ def test_comments_in_the_welcome_harm_no_shell(password: str) -> None:
     assert not SPECIAL & set("".join(comments))
 
 
-def test_two_welcomes_post_two_events() -> None:
-    """The same reference id would make the second a duplicate."""
+def test_two_banners_post_two_events() -> None:
+    """With the same reference id, the second would be a duplicate."""
     assert banner(READY, Path("/data"), 1) != banner(READY, Path("/data"), 1)
 
 
 def test_a_step_is_shown_with_its_seconds(output: io.StringIO) -> None:
-    """On anything but a terminal as plain lines, however long."""
+    """As plain lines unless on a terminal, whatever their length."""
     console = Console(output, SystemClock())
     with console.step("Starting " + "very " * 40 + "slowly"):
         pass

@@ -1,4 +1,4 @@
-"""`headrace up` inside this process: the same story, where its end can be asked for directly."""
+"""`headrace up` inside this process, so that a test can stop it directly."""
 
 import asyncio
 import io
@@ -24,10 +24,10 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 
-async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
-    """Servers, ingest and worker are there when the ready file is, and gone with it.
+async def test_up_serves_until_it_is_stopped(tmp_path: Path) -> None:
+    """Servers, ingest and worker run while the ready file exists.
 
-    It is in the data directory, too, where operators' commands find it.
+    The ready file is in the data directory, too, for operators' commands.
     """
     stop, output = Stop(), io.StringIO()
     ready_path = tmp_path / "ready.json"
@@ -49,10 +49,10 @@ async def test_it_serves_until_the_end_is_asked_for(tmp_path: Path) -> None:
     assert output.getvalue().endswith("Stopping.\n")
 
 
-async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
+async def test_a_start_whose_posts_are_refused_says_why_and_continues(
     tmp_path: Path, servers: Servers, database_url: str
 ) -> None:
-    """Reading works; the ready file comes once an event posted would be stored."""
+    """Reading works. The ready file is written once a posted event would be stored."""
     stop, output = Stop(), io.StringIO()
     ready_path, clock = tmp_path / "ready.json", SystemClock()
     port = free_port()
@@ -77,7 +77,7 @@ async def test_a_start_whose_posts_are_refused_says_why_and_goes_on(
             assert "not now: disk_short: The queue&#x27;s disk is almost full" in text
         assert not ready_path.exists()
         assert "Headrace is ready" not in output.getvalue()
-        disk.rmdir()  # what cannot be seen is not short
+        disk.rmdir()  # a disk that cannot be read does not count as short
         await until(ready_path.exists, 30)
         stop.request()
 
@@ -94,8 +94,8 @@ async def refusal(tmp_path: Path, environ: Mapping[str, str]) -> str:
     return str(refused.value)
 
 
-async def test_a_wrong_setting_of_a_child_is_told_before_anything_is_done(tmp_path: Path) -> None:
-    """As if it were our own."""
+async def test_an_invalid_setting_of_a_child_is_reported_first(tmp_path: Path) -> None:
+    """As if it were one of `up`."""
     line = await refusal(tmp_path, {"HEADRACE_BODY_LIMIT_BYTES": "lots"})
 
     assert line.startswith("HEADRACE_BODY_LIMIT_BYTES holds 'lots'")
@@ -103,7 +103,7 @@ async def test_a_wrong_setting_of_a_child_is_told_before_anything_is_done(tmp_pa
 
 
 async def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
-    """Its last line becomes ours."""
+    """Its last line becomes the error of `up`."""
     child = ShellService(tmp_path, "echo 'headrace: the port is taken.'; exit 2")
     with pytest.raises(NotStarted) as ended:
         await start_service(child)
@@ -114,7 +114,7 @@ async def test_a_child_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert str(cause) == "the port is taken."
 
 
-async def test_a_database_that_lets_nobody_in_is_told(tmp_path: Path, servers: Servers) -> None:
+async def test_a_database_that_accepts_no_connections_is_reported(tmp_path: Path, servers: Servers) -> None:
     """Without the password."""
     wrong = servers.database_url.rpartition("@")
     environ = {"REDIS_URL": servers.redis_url, "DATABASE_URL": f"postgresql://nobody:guessed@{wrong[2]}"}

@@ -1,4 +1,4 @@
-"""What a person is told of a start whose posts are refused, and of refusals later."""
+"""What `up` prints when posts are refused at the start or later."""
 
 import asyncio
 import io
@@ -13,7 +13,7 @@ from tests.support.waiting import until
 
 
 class IngestServices:
-    """It has the problem that a test gives it."""
+    """An ingest process with the problem that a test sets."""
 
     def __init__(self, problem: str | None = None) -> None:
         self.found = problem
@@ -24,13 +24,13 @@ class IngestServices:
 
 @pytest.fixture
 def output() -> io.StringIO:
-    """What is told."""
+    """The printed lines."""
     return io.StringIO()
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits before telling or looking."""
+    """No waiting before a message or a check."""
     monkeypatch.setattr(watch_module, "_REPORT_AFTER_SECONDS", 0.0)
     monkeypatch.setattr(watch_module, "_CHECK_SECONDS", 0.001)
 
@@ -42,7 +42,7 @@ def _watch(
     return Watch(ingest_processes, [worker or IngestServices()], Console(output, clock), clock)
 
 
-async def test_a_start_that_is_ready_says_nothing(output: io.StringIO) -> None:
+async def test_a_start_that_is_ready_prints_nothing(output: io.StringIO) -> None:
     """The banner does."""
     await _watch(output, IngestServices()).until_ready()
 
@@ -54,7 +54,7 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
     output: io.StringIO,
     is_worker: bool,  # noqa: FBT001
 ) -> None:
-    """However often the figures in it change."""
+    """Once, even if figures in the reason change."""
     troubled = IngestServices("The queue's disk is almost full: 1 bytes are free")
     started = _watch(output, IngestServices(), worker=troubled) if is_worker else _watch(output, troubled)
     async with asyncio.TaskGroup() as tasks:
@@ -70,8 +70,8 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
     assert last.endswith("Events are accepted again.")
 
 
-async def test_refusals_later_are_told_too(output: io.StringIO) -> None:
-    """And that they are over."""
+async def test_later_refusals_are_reported_too(output: io.StringIO) -> None:
+    """And their end."""
     ingest = IngestServices()
     telling = asyncio.ensure_future(_watch(output, ingest).keep_reporting())
     ingest.found = "The queue is full."

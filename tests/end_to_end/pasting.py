@@ -1,4 +1,4 @@
-"""The shells that a person may paste our lines into, in their strictest mode."""
+"""The shells that people may paste our lines into, in their strictest mode."""
 
 import asyncio
 import shutil

@@ -33,7 +33,7 @@ class RunningUp:
 
     @property
     def ready(self) -> ReadyFile:
-        """What the ready file says now."""
+        """The contents of the ready file."""
         return msgspec.json.decode(self.ready_path.read_bytes(), type=ReadyFile)
 
     @property
@@ -42,12 +42,12 @@ class RunningUp:
         return self.output_path.read_text()
 
     async def until_ready(self) -> None:
-        """Return once the ready file is there; fail with the output when it ends before."""
+        """Return once the ready file exists; fail with the output if `up` ends before."""
         await until(lambda: self.ready_path.exists() or self.process.returncode is not None, START_SECONDS)
         assert self.process.returncode is None, self.output
 
     async def ended(self, seconds: float = STOP_SECONDS) -> int:
-        """Its exit status."""
+        """Wait for the end and return the exit status."""
         async with asyncio.timeout(seconds):
             return await self.process.wait()
 

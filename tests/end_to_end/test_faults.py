@@ -1,4 +1,4 @@
-"""Crash tests: every fault once under posts, then an audit that shares no code with what it audits.
+"""Crash tests: every fault once while posts arrive, then an audit that shares no code with the product.
 
 `make faults` does the same at random, for as long as you like.
 """
@@ -17,7 +17,7 @@ _SHORT: Final = [name for name in FAULTS if "longer" not in name]
 
 
 async def test_no_crash_loses_or_doubles_anything_that_was_answered_202(tmp_path: Path) -> None:
-    """Valkey, workers, ingest and Postgres are killed, stopped, cut off and filled, over a midnight."""
+    """Valkey, workers, ingest and Postgres are killed, paused, cut off and filled up, across a midnight."""
     run = await run_faults(Plan(seed=1, faults=_SHORT, midnight_after_seconds=25), tmp_path)
 
     assert run.is_good, run.text()

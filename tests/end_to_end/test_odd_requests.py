@@ -1,4 +1,4 @@
-"""Thousands of odd requests, generated from our document by schemathesis."""
+"""Thousands of odd requests, generated from the OpenAPI document by schemathesis."""
 
 import asyncio
 import sys
@@ -12,8 +12,9 @@ from tests.end_to_end.running import RunningUp, started_up
 pytestmark = pytest.mark.end_to_end
 
 EXAMPLES = 10 if SCALE == 1 else 25 * SCALE
-"""Random ones of each operation, beside those at the edges of its parameters: 5,000 requests in all, in the
-nightly run more than 20,000."""
+"""Random ones of each operation, in addition to those at the limits of its parameters.
+
+5,000 requests in all, in the nightly run more than 20,000."""
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -24,8 +25,8 @@ CHECKS = (
 SECONDS = 300 * SCALE
 
 
-async def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) -> None:
-    """Neither a 5xx nor a status, type or member that the document does not know."""
+async def test_every_answer_is_as_documented(tmp_path: Path) -> None:
+    """No 5xx, and no undocumented status, content type or member."""
     async with started_up(tmp_path / "data") as up:
         await up.until_ready()
         (tmp_path / "schemathesis.toml").write_text(parameters_of(up))
@@ -43,7 +44,7 @@ async def test_no_request_is_answered_otherwise_than_documented(tmp_path: Path) 
 
 
 def parameters_of(up: RunningUp) -> str:
-    """Ask for existing ids, or nearly all answers would be 404; ids to delete stay random."""
+    """Use existing ids, or nearly all answers would be 404. Ids to delete stay random."""
     return (
         "[parameters]\n"
         f'"path.projectId" = "{up.ready.project_id}"\n'
@@ -52,7 +53,7 @@ def parameters_of(up: RunningUp) -> str:
 
 
 def command(up: RunningUp, directory: Path) -> list[str]:
-    """The same requests each time; in the nightly run others, and ten times as many."""
+    """The same requests each time; in the nightly run different ones, and ten times as many."""
     same = ("--seed", "1", "--generation-deterministic")
     other = ("--generation-database", "none")
     return [
@@ -61,7 +62,7 @@ def command(up: RunningUp, directory: Path) -> list[str]:
         *("--checks", ",".join(CHECKS), "--phases", "coverage,fuzzing"),
         *("--max-examples", str(EXAMPLES), *(same if SCALE == 1 else other)),
         *("--header", f"Authorization: Bearer {up.ready.user_token}"),
-        *("--exclude-path", "/api/v2/auth/logout"),  # it would end the login that all others are made with
+        *("--exclude-path", "/api/v2/auth/logout"),  # it would end the login that all other requests use
         *("--no-shrink", "--continue-on-failure", "--warnings", "off", "--no-color"),
         *("--generation-with-security-parameters", "false"),
     ]

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def test_every_ingest_refuses_a_revoked_token_within_a_second(tmp_path: Path) -> None:
-    """Three processes, each over its own connection, with tokens that were used before."""
+    """Three processes, each over a separate connection, with tokens that were used before."""
     async with running_plant(tmp_path, {}) as plant:
         seconds, ingest_processes = await revocations(plant, tries=20)
 

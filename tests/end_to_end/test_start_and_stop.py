@@ -18,7 +18,7 @@ pytestmark = pytest.mark.end_to_end
 
 
 async def test_sigterm_stops_everything_and_a_second_start_finds_it_again(tmp_path: Path) -> None:
-    """Exit status 0, no process and no ready file left; data, credentials and URLs stay."""
+    """Exit status 0, no process and no ready file left. Data, credentials and URLs stay."""
     async with (
         started_up(tmp_path / "data", "--ingest", "2") as up,
         aiohttp.ClientSession() as session,
@@ -42,8 +42,8 @@ async def test_sigterm_stops_everything_and_a_second_start_finds_it_again(tmp_pa
         assert ReadyFile(**again) == first
 
 
-async def test_what_a_killed_up_left_behind_is_stopped_by_the_next(tmp_path: Path) -> None:
-    """Two servers on one data directory would ruin it."""
+async def test_orphans_of_a_killed_up_are_stopped_by_the_next(tmp_path: Path) -> None:
+    """Two servers on one data directory would damage it."""
     async with started_up(tmp_path / "data") as killed:
         await killed.until_ready()
         left = all_pids(killed.ready)
@@ -60,7 +60,7 @@ async def test_what_a_killed_up_left_behind_is_stopped_by_the_next(tmp_path: Pat
 
 
 async def test_sigterm_during_the_start_leaves_nothing_running(tmp_path: Path) -> None:
-    """Interrupting a start takes no long wait."""
+    """And ends it without a long wait."""
     async with started_up(tmp_path / "data") as up:
         await until(lambda: "Starting Valkey and Postgres ..." in up.output, 30)
 
@@ -72,10 +72,10 @@ async def test_sigterm_during_the_start_leaves_nothing_running(tmp_path: Path) -
         assert "that an earlier run had left" not in again.output
 
 
-async def test_given_servers_are_used_and_have_no_processes_of_ours(
+async def test_given_servers_are_used_instead_of_embedded_ones(
     tmp_path: Path, servers: Servers, database_url: str, key_prefix: str
 ) -> None:
-    """Servers that exist already keep running."""
+    """They keep running."""
     given = {
         "REDIS_URL": servers.redis_url,
         "DATABASE_URL": database_url,
@@ -124,8 +124,8 @@ async def test_a_port_in_use_is_one_line_and_exit_status_2(tmp_path: Path) -> No
             assert line.startswith(f"headrace: port {port} of 127.0.0.1 is in use; ")
 
 
-async def test_a_data_directory_that_cannot_be_made_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
-    """A file is in the way, for root as for anybody."""
+async def test_a_data_directory_that_cannot_be_created_is_one_line_and_exit_status_2(tmp_path: Path) -> None:
+    """A file is in the way, for root as for everybody."""
     (tmp_path / "file").touch()
 
     async with started_up(tmp_path / "file" / "data") as up:
@@ -134,7 +134,7 @@ async def test_a_data_directory_that_cannot_be_made_is_one_line_and_exit_status_
         assert up.output.count("\n") == 1
 
 
-async def test_a_child_that_cannot_live_is_a_failed_start_with_its_last_lines(tmp_path: Path) -> None:
+async def test_a_child_that_cannot_start_is_a_failed_start_with_its_last_lines(tmp_path: Path) -> None:
     """Here the queue's data cannot be read; exit status 1."""
     async with started_up(tmp_path / "data") as up:
         await up.until_ready()

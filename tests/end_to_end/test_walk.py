@@ -20,7 +20,7 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.fixture(scope="module")
 async def up(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """A running collector; a test that breaks it waits until it has recovered."""
+    """A running collector. A test that breaks it waits until it has recovered."""
     async with started_up(tmp_path_factory.mktemp("walk") / "data") as up:
         await up.until_ready()
         yield up
@@ -43,7 +43,6 @@ def reference_id() -> str:
 async def test_a_posted_event_is_found_by_its_reference_id(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str
 ) -> None:
-    """What the product is for."""
     assert await up.post(session, reference_id) == 202
 
     await up.until_found(session, reference_id)
@@ -52,7 +51,7 @@ async def test_a_posted_event_is_found_by_its_reference_id(
 async def test_a_message_is_read_as_it_was_sent(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str
 ) -> None:
-    """What HTML could take for its own is escaped on the wire."""
+    """Although characters with a meaning in HTML are escaped in the answer."""
     message = "it's <b>R&D</b> für uns"
     assert await up.post(session, reference_id, message) == 202
     await up.until_found(session, reference_id)
@@ -69,7 +68,7 @@ async def test_a_message_is_read_as_it_was_sent(
 async def test_the_printed_lines_work_as_they_stand(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str, shell: tuple[str, ...]
 ) -> None:
-    """Pasted whole: the event is posted, looked for while the worker is not done yet, and printed."""
+    """Pasted together, the event is posted, looked up until the worker has stored it, and printed."""
     printed = up.output.partition("Headrace is ready at ")[2].partition("\n")[2]
     pasted = re.sub(r"hello-[0-9a-f]+", reference_id, printed)
     worker, looks = up.ready.pids["worker"][0], await looks_by_reference(up, session)
@@ -94,16 +93,16 @@ async def test_the_printed_lines_work_as_they_stand(
 
 
 async def looks_by_reference(up: RunningUp, session: aiohttp.ClientSession) -> float:
-    """How often an event was looked for by its reference id so far."""
+    """How many lookups by reference id there were so far."""
     async with session.get(f"{up.ready.url}/metrics") as response:
         found = re.search(r'request_seconds_count\{route="GET \S*/by-ref/\S* (\S+)', await response.text())
     return float(found[1]) if found else 0.0
 
 
-async def test_ingest_does_not_notice_that_postgres_is_gone(
+async def test_ingest_does_not_need_postgres(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str
 ) -> None:
-    """It needs Redis only; the event is stored once Postgres is back."""
+    """The event is stored once Postgres is back."""
     killed = await up.kill("postgres")
 
     assert await up.post(session, reference_id) == 202
@@ -112,7 +111,7 @@ async def test_ingest_does_not_notice_that_postgres_is_gone(
     await up.until_found(session, reference_id)
 
 
-async def test_an_event_answered_202_survives_valkey_killed_at_once(
+async def test_an_event_answered_202_survives_an_immediate_kill_of_valkey(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str
 ) -> None:
     """The 202 means that the post is on the queue's disk."""
@@ -129,7 +128,7 @@ async def test_an_event_answered_202_survives_valkey_killed_at_once(
 async def test_a_killed_process_is_replaced_and_nothing_is_lost(
     up: RunningUp, session: aiohttp.ClientSession, reference_id: str, kind: str
 ) -> None:
-    """What was accepted before is stored, and so is what comes after."""
+    """Neither posts accepted before nor later ones."""
     await up.until_accepted(session, reference_id)
     killed = await up.kill(kind)
 
@@ -141,7 +140,7 @@ async def test_a_killed_process_is_replaced_and_nothing_is_lost(
 
 
 async def test_a_second_up_on_the_same_directory_is_refused(up: RunningUp) -> None:
-    """Exit status 2, one line that says who has it, and the first goes on."""
+    """Exit status 2 and one line that names the first, which continues."""
     before = up.ready
     process = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", 'exec "$@" 2>&1', "sh", *up_again(up)), stdout=asyncio.subprocess.PIPE
@@ -156,5 +155,5 @@ async def test_a_second_up_on_the_same_directory_is_refused(up: RunningUp) -> No
 
 
 def up_again(up: RunningUp) -> tuple[str, ...]:
-    """The command that started it."""
+    """Start it again with the same command."""
     return (sys.executable, "-P", "-m", "collector.cli", "up", "--port", "0", "--data-dir", str(up.directory))

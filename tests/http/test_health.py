@@ -1,4 +1,4 @@
-"""Health, as an application on a real port tells it."""
+"""Health routes of an application on a real port."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from collector.http.server import Address, application, listen
 
 @asynccontextmanager
 async def telling(wrong: str | None) -> AsyncIterator[str]:
-    """The address of a server whose only check says that."""
+    """The address of a server whose only check returns this."""
 
     async def queue() -> str | None:
         return wrong
@@ -27,20 +27,20 @@ async def telling(wrong: str | None) -> AsyncIterator[str]:
 
 
 async def ask(url: str) -> tuple[int, str, str | None]:
-    """Status, text and when to ask again."""
+    """Status, text and Retry-After."""
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return answer.status, await answer.text(), answer.headers.get("Retry-After")
 
 
-async def test_who_is_ready_is_healthy() -> None:
+async def test_a_ready_process_is_healthy() -> None:
     """In one word on the official server's path, in detail on ours."""
     async with telling(None) as url:
         assert await ask(url + "/health") == (200, "Healthy", None)
         assert await ask(url + "/health/ready") == (200, '{"status":"ready","checks":{"queue":"ok"}}', None)
 
 
-async def test_who_is_not_ready_is_unhealthy_but_alive() -> None:
-    """Both paths say 503; restarting it would mend nothing."""
+async def test_a_process_that_is_not_ready_is_unhealthy_but_alive() -> None:
+    """Both paths answer 503. A restart would not help."""
     async with telling("it is full") as url:
         assert await ask(url + "/health") == (503, "Unhealthy", "5")
         assert (await ask(url + "/health/ready"))[0] == 503

@@ -1,4 +1,4 @@
-"""JSON answers hold nothing that HTML could take for its own."""
+"""JSON answers contain no characters with a meaning in HTML."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ VALUES = st.recursive(TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEX
 
 
 @given(VALUES)
-def test_what_is_escaped_means_the_same(value: Any) -> None:
-    """Names, too; other characters are as they were."""
+def test_escaping_does_not_change_the_value(value: Any) -> None:
+    """In names, too; other characters are not escaped."""
     packed = orjson.dumps(value)
     answer = escaped(packed)
 

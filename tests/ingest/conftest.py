@@ -1,4 +1,4 @@
-"""An ingest process that everybody may use."""
+"""An ingest process for any test."""
 
 from collections.abc import AsyncIterator
 

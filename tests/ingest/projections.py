@@ -1,4 +1,4 @@
-"""What ingest know in most tests: a project with settings, one beside it, a stranger's, and who sends."""
+"""The projection of most tests: a project with settings, two others, and the senders."""
 
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import lookup_prefix
@@ -13,7 +13,7 @@ SETTINGS = {"@@DataExclusions": "password, *secret*", "@@log:*": "Info"}
 
 
 def a_projection() -> Projection:
-    """Version 7 of the settings."""
+    """The projection; the settings have version 7."""
     entries = {
         CLIENT_TOKEN: a_token_entry(),
         READER: a_token_entry(READER, scopes=("user", "client")),

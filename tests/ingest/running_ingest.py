@@ -1,4 +1,4 @@
-"""An ingest process that listens on a real port, and the queue behind it."""
+"""An ingest process on a real port, and its queue."""
 
 import asyncio
 import os
@@ -36,13 +36,13 @@ BEARER = {"Authorization": f"Bearer {CLIENT_TOKEN}"}
 
 
 def raw_post(*headers: str, body: bytes = b"", target: str = "/api/v2/events") -> bytes:
-    """The bytes of a post with the client token, as much of it as is sent."""
+    """The bytes of a post with the client token, up to where it stops."""
     known = ("Host: x", "Content-Type: application/json", f"Authorization: Bearer {CLIENT_TOKEN}")
     return request_of(f"POST {target} HTTP/1.1", *known, *headers, body=body)
 
 
 class RunningIngest:
-    """What a test does with it."""
+    """The running ingest process, and requests to it."""
 
     def __init__(self, session: ClientSession, redis: Redis, keys: RedisKeys, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
@@ -53,12 +53,12 @@ class RunningIngest:
         self._stream = PostStream(redis, keys, Shards(redis, keys))
 
     async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
-        """Post; the body and headers of a valid post unless said otherwise."""
+        """Post; by default with a valid body and headers."""
         options = {"data": b'{"message":"hi"}', "headers": JSON | BEARER} | options
         return await self.request("POST", path, **options)
 
     async def request(self, method: str, path: str, **options: Any) -> aiohttp.ClientResponse:
-        """Any request, with the client token unless other headers are given; the body can still be read."""
+        """Any request, by default with the client token; the body can still be read."""
         options = {"headers": BEARER} | options
         async with self.session.request(method, self.url + path, **options) as response:
             body = await response.read()
@@ -72,13 +72,13 @@ class RunningIngest:
             return response.status, await response.json()
 
     async def queued(self) -> list[Post]:
-        """The posts that stand in the stream and were not looked at yet."""
+        """The queued posts that have not been returned yet."""
         await self._stream.ensure_group()
         entries = [entry.unpacked() for entry in await self._stream.read("test", 100, 1)]
         return [post for entry in entries if entry.batch for post in entry.batch.posts]
 
     async def raw(self, request: bytes) -> bytes:
-        """Send bytes, read all that comes until the server closes."""
+        """Send bytes, and read everything until the server closes."""
         async with asyncio.timeout(10):
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.write(request)
@@ -93,9 +93,9 @@ class RunningIngest:
 async def running_ingest(
     redis_url: str, key_prefix: str, projection: Projection | None, **settings: Any
 ) -> AsyncIterator[RunningIngest]:
-    """An ingest process on a free port whose projection has just been swept; None leaves it as it is.
+    """Run ingest on a free port with a freshly swept projection; with None, Redis stays as it is.
 
-    Among the settings may be a `clock`.
+    `clock` can be passed among the settings.
     """
     faults = FaultPoints(clock=settings.pop("clock", None) or SystemClock())
     redis, keys, registry = (

@@ -1,4 +1,4 @@
-"""Who may do what at ingest: every route, asked by everybody."""
+"""Permissions at ingest: every route, called by every kind of caller."""
 
 import re
 from typing import Any
@@ -42,7 +42,7 @@ SENDERS = {
     "suspended login": LOGIN_SUSPENDED,
 }
 """`upload` has no scope to post, `reader` may also read, `stranger` is another organization's program. Logins
-have no project of their own. Disabled tokens are like revoked ones here: ingest is not told of them."""
+have no project. Disabled tokens are like revoked ones here: the projection does not contain them."""
 
 TABLE = {
     #                                                       nob gar upl cli rea log str rev exp sus s-l
@@ -71,14 +71,13 @@ TABLE = {
 
 
 def name_of(route: web.RouteDef) -> str:
-    """`POST /v2/projects/{project}/events`."""
     path = re.sub(r"\{([a-z]+?)(?:Id)?:(?:[^{}]|\{[^}]*\})*\}", r"{\1}", route.path)
     path = path.replace("error/{id}", "error/{event}").replace("{id}", "{project}")
     return f"{route.method} {path.removeprefix('/api')}"
 
 
 def everybody() -> Projection:
-    """The usual ones, and those that are only here."""
+    """The usual projection with the tokens of this module."""
     usual = a_projection()
     own = {"organization_ids": (OTHER_ORGANIZATION,), "project_id": OTHER_PROJECT}
     suspended = {"organization_ids": (SUSPENDED,), "project_id": SUSPENDED_PROJECT}
@@ -95,14 +94,14 @@ def everybody() -> Projection:
     )
 
 
-def test_every_route_has_its_row_and_no_row_is_left_over() -> None:
-    """Whoever adds a route says who may call it."""
+def test_the_table_has_exactly_one_row_for_each_route() -> None:
+    """A new route must state who may call it."""
     assert {name_of(route) for route in ROUTES} == set(TABLE)
     assert len(ROUTES) == len(TABLE)
 
 
-async def test_everybody_gets_what_the_table_says(redis_url: str, key_prefix: str) -> None:
-    """401, 403 and 404 make clients drop events: who gets one deserves it."""
+async def test_every_caller_gets_the_status_in_the_table(redis_url: str, key_prefix: str) -> None:
+    """401, 403 and 404 make clients drop events, so they must be deserved."""
     async with running_ingest(redis_url, key_prefix, everybody()) as ingest:
         await ingest.projection.remove_tokens([lookup_prefix(REVOKED)])
         found = {
@@ -114,7 +113,7 @@ async def test_everybody_gets_what_the_table_says(redis_url: str, key_prefix: st
 
 
 async def status_of(ingest: RunningIngest, name: str, token: str | None) -> int:
-    """What the row is about, as it would succeed."""
+    """Send the request of a row with arguments with which it can succeed."""
     method, template = name.split()
     path = (
         template.replace("{project}", PROJECT.hex())

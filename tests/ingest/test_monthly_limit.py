@@ -1,4 +1,4 @@
-"""An ingest process whose senders' organization has the events of this month."""
+"""Ingest for an organization that has reached its monthly limit of events."""
 
 from dataclasses import replace
 
@@ -13,8 +13,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.integration
 
 
-async def test_posts_are_402_and_everything_else_goes_on(redis_url: str, key_prefix: str) -> None:
-    """Also the settings that clients obey; nothing of a refused post is queued."""
+async def test_posts_are_402_and_everything_else_works(redis_url: str, key_prefix: str) -> None:
+    """Including the settings, which clients follow. Nothing of a refused post is queued."""
     full = a_projection()
     full = replace(
         full, organizations=full.organizations | {ORGANIZATION: OrganizationEntry(is_over_limit=True)}
@@ -29,10 +29,10 @@ async def test_posts_are_402_and_everything_else_goes_on(redis_url: str, key_pre
         assert await ingest.queued() == []
 
 
-async def test_a_sender_who_is_known_well_is_refused_as_soon_as_ingest_knows(
+async def test_a_cached_sender_is_refused_as_soon_as_ingest_knows(
     any_ingest: RunningIngest,
 ) -> None:
-    """The fast path is for those about whom nothing has changed."""
+    """The fast path accepts only senders whose state has not changed."""
     assert [(await any_ingest.post()).status for _ in range(3)] == [202, 202, 202]
     await any_ingest.projection.put_organization(ORGANIZATION, OrganizationEntry(is_over_limit=True))
 

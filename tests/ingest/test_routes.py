@@ -1,4 +1,4 @@
-"""What holds for every route of ingest."""
+"""Rules for every route of ingest."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ VALUES = {"projectId": PROJECT.hex(), "referenceId": "abcd-1234", "type": "usage
 
 
 def _path(pattern: str) -> str:
-    """A path of the route that names things which exist."""
+    """A path of the route with existing ids."""
     values = VALUES | {"id": "0" * 32 if "/error/" in pattern else PROJECT.hex()}
     return re.sub(r"\{(\w+):(?:[^{}]|\{[^}]*\})+\}", lambda found: values[found[1]], pattern)
 
@@ -33,8 +33,8 @@ EVERY_ROUTE = [
 ]
 
 
-def test_every_route_of_the_contract_is_there() -> None:
-    """3.1 and 6."""
+def test_every_route_of_the_contract_exists() -> None:
+    """Sections 3.1 and 6."""
     project = f"projects/{PROJECT.hex()}"
     submits = {f"{place}events/submit{kind}" for place in ("", f"{project}/") for kind in ("", "/usage")}
 
@@ -56,10 +56,10 @@ def test_every_route_of_the_contract_is_there() -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_pages_of_any_origin_may_ask_and_read(
+async def test_pages_of_any_origin_may_send_requests_and_read_answers(
     any_ingest: RunningIngest, method: str, path: str
 ) -> None:
-    """The preflight has no token; the answer is for the page that asked, refusals too."""
+    """The preflight has no token. Answers, refusals too, allow the page's origin."""
     origin = {"Origin": "https://shop.example"}
     asked = origin | {
         "Access-Control-Request-Method": method,
@@ -84,7 +84,7 @@ async def test_pages_of_any_origin_may_ask_and_read(
 async def test_odd_targets_and_closing_connections_are_served(
     any_ingest: RunningIngest, method: str, path: str
 ) -> None:
-    """The absolute form of old Node clients, doubled slashes after a server's URL, and .NET's close."""
+    """The absolute form of old Node clients, double slashes after a server's URL, and .NET's close."""
     body = b"" if method == "GET" else BODY
     for target in (path, f"http://collector.example:8080{path}", path.replace("/", "//")):
         headers = [
@@ -103,7 +103,7 @@ async def test_odd_targets_and_closing_connections_are_served(
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
 async def test_paths_have_other_spellings(any_ingest: RunningIngest, method: str, path: str) -> None:
-    """A slash at the end and capitals; a client drops its events on 404."""
+    """With a trailing slash or capitals; clients drop their events on 404."""
     fixed = {part for part in path.split("/") if part not in {*VALUES.values(), "0" * 32}}
     capitals = "/".join(part.upper() if part in fixed else part for part in path.split("/"))
     body = None if method == "GET" else BODY
@@ -118,7 +118,7 @@ async def test_paths_have_other_spellings(any_ingest: RunningIngest, method: str
 async def test_the_fast_path_takes_other_spellings(
     any_ingest: RunningIngest, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    """A client that writes its server's address so does it in each post."""
+    """A client writes the same path in each post."""
     looked_up: list[str] = []
     look_up = TokenCache.token
 
@@ -145,8 +145,8 @@ async def test_the_fast_path_takes_other_spellings(
         "/api/v3/",
     ],
 )
-async def test_what_no_route_has_in_any_spelling_is_not_found(any_ingest: RunningIngest, path: str) -> None:
-    """A letter that only looks like one, and what breaks a constraint."""
+async def test_unknown_paths_are_not_found(any_ingest: RunningIngest, path: str) -> None:
+    """Including letters that only look the same, and values that violate a constraint."""
     answer = await any_ingest.request("GET", path)
 
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
@@ -169,23 +169,24 @@ async def test_what_no_route_has_in_any_spelling_is_not_found(any_ingest: Runnin
         ),
     ],
 )
-async def test_a_malformed_id_says_so(any_ingest: RunningIngest, path: str, sentence: str) -> None:
-    """Still 404, as the official server has it."""
+async def test_a_malformed_id_is_404_with_the_rule(
+    any_ingest: RunningIngest, path: str, sentence: str
+) -> None:
+    """404, as on the official server."""
     answer = await any_ingest.post(f"/api/v2/{path}", data=BODY)
 
     assert answer.status == 404
     assert (await answer.json())["title"].endswith(sentence)
 
 
-async def test_an_id_that_nothing_has_is_just_not_found(any_ingest: RunningIngest) -> None:
-    """It could have been one."""
+async def test_an_unknown_id_is_404(any_ingest: RunningIngest) -> None:
     answer = await any_ingest.post(f"/api/v2/projects/{'ab' * 16}/events")
 
     assert (answer.status, (await answer.json())["title"]) == (404, "Project not found.")
 
 
 async def test_ids_and_references_keep_their_case(any_ingest: RunningIngest) -> None:
-    """Only what the route fixes is in any case."""
+    """Only the fixed parts of a path are case-insensitive."""
     path = "/API/V2/Events/BY-REF/AbCd-1234/User-Description/"
     assert (await any_ingest.post(path, data=BODY)).status == 202
     assert (await any_ingest.request("GET", "/API/v2/EVENTS/Submit/MyType/?message=Hi%2FHo")).status == 200
@@ -196,8 +197,10 @@ async def test_ids_and_references_keep_their_case(any_ingest: RunningIngest) -> 
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_a_post_may_mean_any_route(any_ingest: RunningIngest, method: str, path: str) -> None:
-    """Where only POST gets through; the body is the route's, or nobody's."""
+async def test_a_post_can_override_its_method_for_any_route(
+    any_ingest: RunningIngest, method: str, path: str
+) -> None:
+    """For networks that only let POST through. Routes that expect no body ignore it."""
     request = raw_post(
         "Connection: close",
         f"Content-Length: {len(BODY)}",
@@ -214,10 +217,9 @@ async def test_a_post_may_mean_any_route(any_ingest: RunningIngest, method: str,
 
 
 @pytest.mark.parametrize("is_late", [False, True], ids=["whole", "with a body that comes late"])
-async def test_a_known_senders_post_that_means_something_else_is_not_taken(
+async def test_the_fast_path_leaves_overridden_methods_alone(
     any_ingest: RunningIngest, *, is_late: bool
 ) -> None:
-    """The fast path looks at what is meant, too."""
     assert (await any_ingest.post()).status == 202
     length = f"Content-Length: {len(BODY)}"
     another = raw_post(length, "X-HTTP-Method-Override: DELETE")
@@ -238,10 +240,10 @@ async def test_a_known_senders_post_that_means_something_else_is_not_taken(
 
 
 @pytest.mark.parametrize(("method", "path"), EVERY_ROUTE)
-async def test_a_surprise_on_our_side_is_503_with_json(
+async def test_an_unexpected_error_is_503_with_json(
     any_ingest: RunningIngest, method: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients keep what they have on 503, and throw it away on most other codes."""
+    """Clients keep their events on 503, and drop them on most other statuses."""
 
     async def fail(*_: Any) -> None:
         raise ZeroDivisionError
@@ -253,11 +255,9 @@ async def test_a_surprise_on_our_side_is_503_with_json(
     assert int(response.headers["Retry-After"]) > 0
 
 
-async def test_a_surprise_past_ingest_is_503_too(
+async def test_an_unexpected_error_outside_the_handlers_is_503_too(
     any_ingest: RunningIngest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Wherever it happens."""
-
     async def fail(*_: Any) -> None:
         raise ZeroDivisionError
 

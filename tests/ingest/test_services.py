@@ -1,4 +1,4 @@
-"""Ingest over HTTP with a real queue: the edge sequence (contract 3.2), and what the stream holds then."""
+"""Ingest over HTTP with a real queue: the edge sequence (contract 3.2), and the contents of the stream."""
 
 import asyncio
 import gzip
@@ -36,7 +36,7 @@ def _basic(user: str, password: str) -> dict[str, str]:
 
 
 def _projection() -> Projection:
-    """The usual one, and tokens that are only here."""
+    """The usual projection, with the tokens of this module."""
     usual = a_projection()
     entries = {
         TOKEN_SUSPENDED: a_token_entry(TOKEN_SUSPENDED, organization_ids=(SUSPENDED,)),
@@ -57,7 +57,7 @@ async def ingest(redis_url: str, key_prefix: str) -> AsyncIterator[RunningIngest
 async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(
     ingest: RunningIngest,
 ) -> None:
-    """What the official clients need: exactly 202, nothing to parse, the version of the settings."""
+    """As the official clients need it: exactly 202, no body, the version of the settings."""
     response = await ingest.post()
 
     assert response.status == 202
@@ -71,8 +71,8 @@ async def test_a_post_is_answered_202_with_an_empty_body_and_the_config_version(
     assert post.client_ip == "127.0.0.1"
 
 
-async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(ingest: RunningIngest) -> None:
-    """Nobody can tell which way a post went, and both queue the same."""
+async def test_the_fast_path_gives_the_same_answer(ingest: RunningIngest) -> None:
+    """And queues the same."""
     routed, direct = await ingest.post(), await ingest.post()
 
     assert direct.status == routed.status == 202
@@ -82,7 +82,7 @@ async def test_a_known_sender_gets_the_same_answer_on_the_direct_way(ingest: Run
     assert second.id > first.id
 
 
-async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(ingest: RunningIngest) -> None:
+async def test_a_body_that_arrives_late_takes_the_fast_path(ingest: RunningIngest) -> None:
     """A batch of events is longer than one packet."""
     await ingest.post()
     head = raw_post("Content-Length: 4")
@@ -100,8 +100,8 @@ async def test_a_body_that_arrives_late_is_taken_on_the_direct_way(ingest: Runni
     assert [post.body for post in await ingest.queued()][1:] == [b"{}  ", b"null"]
 
 
-async def test_a_new_configuration_version_is_told_at_once(ingest: RunningIngest) -> None:
-    """Also to senders whose answer was ready."""
+async def test_a_new_configuration_version_is_sent_immediately(ingest: RunningIngest) -> None:
+    """Also to senders whose answer was cached."""
     await ingest.post()
     assert (await ingest.post()).headers["X-Exceptionless-ConfigVersion"] == "7"
     await ingest.projection.put_project(PROJECT, ProjectEntry(ORGANIZATION, config_version=8))
@@ -113,7 +113,7 @@ async def test_a_new_configuration_version_is_told_at_once(ingest: RunningIngest
 
 
 async def test_a_page_of_any_origin_may_post_and_read_the_answer(ingest: RunningIngest) -> None:
-    """Browsers ask first, without a token, and then need the exposed headers; twice, for the fast path."""
+    """Browsers send a preflight without a token, and need the exposed headers. Twice, for the fast path."""
     origin = {"Origin": "https://shop.example"}
     asked = origin | {
         "Access-Control-Request-Method": "POST",
@@ -136,14 +136,14 @@ async def test_a_page_of_any_origin_may_post_and_read_the_answer(ingest: Running
 
 
 async def test_options_without_an_origin_is_no_preflight(ingest: RunningIngest) -> None:
-    """405 with the methods that there are."""
+    """405 with the allowed methods."""
     async with ingest.session.options(ingest.url + "/api/v2/events") as response:
         assert response.status == 405
         assert response.headers["Allow"] == "POST"
 
 
-async def test_the_body_is_queued_as_it_came(ingest: RunningIngest) -> None:
-    """Nothing is inflated or parsed at ingest; headers that the worker needs come along."""
+async def test_the_body_is_queued_unchanged(ingest: RunningIngest) -> None:
+    """Ingest neither decompresses nor parses it. Headers that the worker needs are queued, too."""
     body = gzip.compress(b"no json at all {")
     headers = JSON | BEARER | {
         "Content-Encoding": "gzip",
@@ -243,7 +243,7 @@ async def test_every_refusal_is_problem_json_and_queues_nothing(
     status: int,
     is_known: bool,  # noqa: FBT001
 ) -> None:
-    """The clients parse every body as JSON; what each status makes them do decides which one it is."""
+    """Clients parse every body as JSON, and the status decides what they do."""
     if is_known:
         assert (await ingest.post()).status == 202
         assert len(await ingest.queued()) == 1
@@ -280,7 +280,7 @@ async def test_every_refusal_is_problem_json_and_queues_nothing(
 async def test_the_first_reason_in_the_sequence_decides(
     ingest: RunningIngest, options: dict[str, Any], status: int
 ) -> None:
-    """Contract 3.2 gives an order."""
+    """In the order of contract 3.2."""
     assert (await ingest.post(**options)).status == status
 
 
@@ -305,7 +305,7 @@ async def test_neither_length_nor_chunks_is_an_empty_body(ingest: RunningIngest)
 
 
 async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(ingest: RunningIngest) -> None:
-    """The old Node client gives the whole URL; an odd agent must not spoil its neighbours' batch."""
+    """The old Node client sends the whole URL; an odd user agent must not damage the batch."""
     headers = ("Connection: close", "User-Agent: a\xff\xfeb", "Content-Length: 2")
     answer = await ingest.raw(raw_post(*headers, body=b"{}", target="http://example.com/api/v2/events"))
 
@@ -315,7 +315,7 @@ async def test_the_absolute_form_and_bytes_outside_utf_8_in_headers_are_taken(in
 
 
 async def test_a_body_that_is_cut_off_queues_nothing(ingest: RunningIngest) -> None:
-    """The client went away in the middle; nobody was promised anything."""
+    """The client disconnected in the middle and got no 202."""
     _, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
     writer.write(raw_post("Content-Length: 100", body=b"{"))
     await writer.drain()
@@ -343,7 +343,7 @@ async def test_odd_heads_are_answered_with_json_or_nothing(
     status: bytes,
     is_known: bool,  # noqa: FBT001
 ) -> None:
-    """Neither a 5xx nor text, whichever way the post goes."""
+    """Neither a 5xx nor text, on either path."""
     if is_known:
         await ingest.post()
     answer = await ingest.raw(raw_post("Connection: close", *headers, body=body))
@@ -352,7 +352,7 @@ async def test_odd_heads_are_answered_with_json_or_nothing(
     assert answer.endswith(b"\r\n\r\n") or b"application/problem+json" in answer
 
 
-async def test_a_body_whose_chunks_break_is_refused_at_once(ingest: RunningIngest) -> None:
+async def test_a_body_with_malformed_chunks_is_refused_immediately(ingest: RunningIngest) -> None:
     """Not after the half minute that a slow client gets."""
     async with asyncio.timeout(10):
         reader, writer = await asyncio.open_connection("127.0.0.1", ingest.port)
@@ -368,7 +368,7 @@ async def test_a_body_whose_chunks_break_is_refused_at_once(ingest: RunningInges
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
-async def test_a_token_revoked_while_the_body_comes_in_is_refused(
+async def test_a_token_revoked_while_the_body_arrives_is_refused(
     ingest: RunningIngest,
     is_known: bool,  # noqa: FBT001
 ) -> None:
@@ -405,10 +405,10 @@ async def test_a_token_revoked_while_the_body_comes_in_is_refused(
         pytest.param(b"GET / HTTP/1.1\r\nX: " + b"a" * 9000 + b"\r\n\r\n", id="a header too long"),
     ],
 )
-async def test_what_is_no_http_is_answered_with_problem_json(
+async def test_invalid_http_is_answered_with_problem_json(
     ingest: RunningIngest, request_bytes: bytes
 ) -> None:
-    """The parser's own errors pass every middleware, and still are JSON."""
+    """Errors of the parser bypass every middleware, and still are JSON."""
     head, _, body = (await ingest.raw(request_bytes)).partition(b"\r\n\r\n")
 
     assert b" 400 Bad Request" in head.partition(b"\r\n")[0]
@@ -417,15 +417,15 @@ async def test_what_is_no_http_is_answered_with_problem_json(
     assert b'"status":400' in body
 
 
-async def test_what_is_too_long_to_be_read_is_told(ingest: RunningIngest) -> None:
-    """A long filter is valid HTTP; it says what is wrong with it."""
+async def test_a_request_line_that_is_too_long_is_explained(ingest: RunningIngest) -> None:
+    """A long filter is valid HTTP."""
     answer = await ingest.raw(b"GET /?filter=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert b" 400 Bad Request" in answer.partition(b"\r\n")[0]
     assert b"address, or one of its headers, is too long" in answer
 
 
-async def test_a_revoked_token_is_refused_at_once(ingest: RunningIngest) -> None:
+async def test_a_revoked_token_is_refused_immediately(ingest: RunningIngest) -> None:
     """Also by an ingest process that has it in its cache."""
     assert (await ingest.post()).status == 202
     await ingest.projection.remove_tokens([lookup_prefix(CLIENT_TOKEN)])
@@ -436,8 +436,8 @@ async def test_a_revoked_token_is_refused_at_once(ingest: RunningIngest) -> None
     await until(is_refused)
 
 
-async def test_many_posts_at_once_all_arrive(ingest: RunningIngest) -> None:
-    """Group commit loses and doubles nothing."""
+async def test_many_concurrent_posts_all_arrive(ingest: RunningIngest) -> None:
+    """Group commit neither loses nor duplicates any."""
     answers = await asyncio.gather(*(ingest.post(data=b'{"n":%d}' % number) for number in range(200)))
 
     assert {answer.status for answer in answers} == {202}
@@ -456,8 +456,8 @@ async def test_submission_can_be_switched_off(redis_url: str, key_prefix: str) -
         assert int(response.headers["Retry-After"]) > 0
 
 
-async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str, key_prefix: str) -> None:
-    """X-Forwarded-For from anybody else is ignored."""
+async def test_only_a_trusted_proxy_can_report_the_clients_address(redis_url: str, key_prefix: str) -> None:
+    """X-Forwarded-For from other peers is ignored."""
     headers = JSON | BEARER | {"X-Forwarded-For": "198.51.100.1, 203.0.113.9, 127.0.0.2"}
     async with running_ingest(
         redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)
@@ -473,10 +473,10 @@ async def test_the_address_is_believed_from_a_trusted_proxy_only(redis_url: str,
 
 
 @pytest.mark.parametrize("prefer", ["handling=strict", None], ids=["slow path", "fast path"])
-async def test_all_lines_of_the_believed_header_count_on_both_paths(
+async def test_all_lines_of_the_trusted_header_count_on_both_paths(
     redis_url: str, key_prefix: str, prefer: str | None
 ) -> None:
-    """A forged line in front, ports and mapped addresses change nothing."""
+    """Forged earlier lines, ports and mapped addresses change nothing."""
     lines = [
         ("X-Forwarded-For", "198.51.100.66"),
         ("X-Real-IP", "198.51.100.66"),
@@ -488,14 +488,14 @@ async def test_all_lines_of_the_believed_header_count_on_both_paths(
     async with running_ingest(
         redis_url, key_prefix, _projection(), trusted_proxies=("127.0.0.0/8",)
     ) as ingest:
-        for _ in range(3):  # the first one makes the sender known
+        for _ in range(3):  # the first post caches the sender
             assert (await ingest.post(headers=headers)).status == 202
 
         assert [post.client_ip for post in await ingest.queued()] == ["203.0.113.9"] * 3
 
 
-async def test_health_and_metrics_tell_the_state(ingest: RunningIngest) -> None:
-    """Ready with `always`, fresh tokens and a right clock; refusals are counted by status."""
+async def test_health_and_metrics_show_the_state(ingest: RunningIngest) -> None:
+    """Ready with `always`, fresh tokens and a correct clock. Refusals are counted by status."""
     await ingest.post(headers=JSON)
     async with ingest.session.get(ingest.url + "/health/live") as live:
         assert live.status == 200

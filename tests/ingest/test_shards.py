@@ -1,4 +1,4 @@
-"""Ingest follows the number of shards that is stored beside the data."""
+"""Ingest follows the number of shards that is stored in Redis."""
 
 import pytest
 
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.integration
 
 
 async def _used(ingest: RunningIngest, key_prefix: str) -> set[int]:
-    """The shards that four posts in a row go to."""
+    """The shards that four successive posts go to."""
     before = await stream_lengths(ingest.redis, RedisKeys(key_prefix))
     for _ in range(4):
         assert (await ingest.post()).status == 202
@@ -32,8 +32,8 @@ async def test_a_running_ingest_follows_a_changed_number(redis_url: str, key_pre
             await until(is_followed)
 
 
-async def test_the_stored_number_counts_at_the_start(redis_url: str, key_prefix: str) -> None:
-    """Two with different settings write to the same streams."""
+async def test_the_stored_number_applies_at_the_start(redis_url: str, key_prefix: str) -> None:
+    """Two processes with different settings write to the same streams."""
     async with (
         running_ingest(redis_url, key_prefix, a_projection(), shards=2) as first,
         running_ingest(redis_url, key_prefix, a_projection(), shards=4) as second,

@@ -1,4 +1,4 @@
-"""Ingest where requests are limited: who is counted, for what, and what is said of it."""
+"""Ingest with a limit on requests: which requests count for whom, and the headers."""
 
 from collections.abc import AsyncIterator
 
@@ -17,7 +17,7 @@ PROJECT_EVENTS = "/api/v2/projects/02020202020202020202020202020202/events"
 
 @pytest.fixture
 async def ingest(redis_url: str, key_prefix: str) -> AsyncIterator[RunningIngest]:
-    """Three requests in a quarter of an hour, for each; none is about to end."""
+    """Three requests in a quarter of an hour for each caller. No quarter is about to end."""
     async with running_ingest(
         redis_url, key_prefix, a_projection(), request_limit=3, clock=FakeClock()
     ) as running:
@@ -25,7 +25,7 @@ async def ingest(redis_url: str, key_prefix: str) -> AsyncIterator[RunningIngest
 
 
 async def test_an_organization_is_refused_beyond_the_limit(ingest: RunningIngest) -> None:
-    """All its tokens together; what was taken before is queued, what is refused is not."""
+    """All its tokens together. Accepted posts are queued, refused ones are not."""
     answers = [await ingest.post() for _ in range(2)]
     answers.append(await ingest.post(headers=JSON | {"Authorization": f"Bearer {READER}"}))
     refused = await ingest.post()
@@ -40,8 +40,8 @@ async def test_an_organization_is_refused_beyond_the_limit(ingest: RunningIngest
     assert len(await ingest.queued()) == 3
 
 
-async def test_a_person_counts_apart_from_the_organization(ingest: RunningIngest) -> None:
-    """Somebody who tries things out does not use up what the applications need."""
+async def test_a_person_is_counted_separately_from_the_organization(ingest: RunningIngest) -> None:
+    """Trying things out does not use up the limit of the applications."""
     for _ in range(3):
         await ingest.post()
 
@@ -51,7 +51,7 @@ async def test_a_person_counts_apart_from_the_organization(ingest: RunningIngest
 
 
 async def test_settings_and_heartbeats_are_not_counted(ingest: RunningIngest) -> None:
-    """Clients ask for them by themselves, again and again."""
+    """Clients send these by themselves."""
     for path in (
         "/api/v2/projects/config",
         "/api/v2/events/session/heartbeat?id=me",
@@ -64,8 +64,8 @@ async def test_settings_and_heartbeats_are_not_counted(ingest: RunningIngest) ->
     assert (await ingest.post()).headers[REMAINING] == "2"
 
 
-async def test_nobody_is_told_to_pause_who_is_not_refused(ingest: RunningIngest) -> None:
-    """The official clients take a 0 beside anything but a 202 for that."""
+async def test_only_refusals_tell_clients_to_pause(ingest: RunningIngest) -> None:
+    """On answers other than 202, the official clients pause if the header says 0."""
     for _ in range(2):
         await ingest.post()
 
@@ -76,15 +76,14 @@ async def test_nobody_is_told_to_pause_who_is_not_refused(ingest: RunningIngest)
 
 
 async def test_bad_credentials_are_not_counted(ingest: RunningIngest) -> None:
-    """Or anybody could use up somebody else's requests."""
+    """Otherwise anybody could use up another caller's limit."""
     for _ in range(4):
         assert (await ingest.post(headers=JSON | {"Authorization": f"Bearer {CLIENT_TOKEN}x"})).status == 401
 
     assert (await ingest.post()).status == 202
 
 
-async def test_without_a_limit_nothing_is_said(any_ingest: RunningIngest) -> None:
-    """A client must not think that there is one."""
+async def test_without_a_limit_there_are_no_headers(any_ingest: RunningIngest) -> None:
     answer = await any_ingest.request("POST", PROJECT_EVENTS, data=b"{}", headers=JSON | BEARER)
 
     assert answer.status == 202

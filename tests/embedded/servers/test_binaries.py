@@ -15,7 +15,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives its serv
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """An installed package that only its owner can enter, in a place that everybody can."""
+    """An installed package that only its owner can enter, in a folder that everybody can."""
     root = tmp_path / "installed"
     (root / PROGRAM).parent.mkdir(parents=True)
     (root / PROGRAM).write_text("#!/bin/sh\n")
@@ -23,20 +23,20 @@ def tree(tmp_path: Path) -> Tree:
     (root / "package" / "share").mkdir()
     (root / "package" / "share" / "file").touch(mode=0o600)
     for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o711)  # ours, below the system's temporary directory
+        directory.chmod(0o711)  # owned by us, below the system's temporary directory
     root.chmod(0o700)
     return Tree("package-1.0", root, (PROGRAM, Path("package", "share"), Path("package.libs")))
 
 
-def test_whoever_runs_servers_as_himself_runs_the_installed_ones(tree: Tree, tmp_path: Path) -> None:
+def test_servers_under_ones_own_account_run_in_place(tree: Tree, tmp_path: Path) -> None:
     """Nothing is copied."""
     assert reachable_root(tree, None, tmp_path / "copies") == tree.root
     assert not (tmp_path / "copies").exists()
 
 
 @as_root
-def test_what_the_account_can_enter_is_used_where_it_is(tree: Tree, tmp_path: Path) -> None:
-    """The usual case: a virtual environment that everybody may read."""
+def test_a_package_that_the_account_can_enter_is_used_in_place(tree: Tree, tmp_path: Path) -> None:
+    """The usual case: a virtual environment that everybody can read."""
     for directory in (tree.root, tree.root / "package", tree.root / "package" / "bin", tree.root / PROGRAM):
         directory.chmod(0o755)
 
@@ -44,8 +44,8 @@ def test_what_the_account_can_enter_is_used_where_it_is(tree: Tree, tmp_path: Pa
 
 
 @as_root
-def test_what_the_account_cannot_enter_is_copied_once(tree: Tree, tmp_path: Path) -> None:
-    """A virtual environment below /root. The copy is readable by all, writable by root alone."""
+def test_a_package_that_the_account_cannot_enter_is_copied_once(tree: Tree, tmp_path: Path) -> None:
+    """A virtual environment below /root, for example. Everybody can read the copy, only root can write it."""
     copies = tmp_path / "copies"
 
     copy = reachable_root(tree, STRANGER, copies)
@@ -62,7 +62,7 @@ def test_what_the_account_cannot_enter_is_copied_once(tree: Tree, tmp_path: Path
 @as_root
 @pytest.mark.parametrize("place", [".", "package-1.0"])
 def test_a_copy_that_others_may_write_is_not_run(tree: Tree, tmp_path: Path, place: str) -> None:
-    """Root runs nothing that somebody may have put there."""
+    """Root must not run files that others can replace."""
     copies = tmp_path / "copies"
     reachable_root(tree, STRANGER, copies)
     (copies / place).chmod(0o777)
@@ -72,8 +72,7 @@ def test_a_copy_that_others_may_write_is_not_run(tree: Tree, tmp_path: Path, pla
 
 
 @as_root
-def test_where_no_copy_can_be_reached_that_is_told(tree: Tree, tmp_path: Path) -> None:
-    """Both places are named."""
+def test_if_no_copy_can_be_reached_the_error_names_both_places(tree: Tree, tmp_path: Path) -> None:
     hidden = tmp_path / "hidden"
     hidden.mkdir(mode=0o700)
 
@@ -81,8 +80,8 @@ def test_where_no_copy_can_be_reached_that_is_told(tree: Tree, tmp_path: Path) -
         reachable_root(tree, STRANGER, hidden / "copies")
 
 
-def test_a_package_without_a_server_for_this_machine_is_told(tree: Tree) -> None:
-    """With the way out: servers of one's own."""
+def test_a_package_without_a_server_for_this_machine_is_reported(tree: Tree) -> None:
+    """The error says how to use other servers."""
     (tree.root / PROGRAM).unlink()
 
     with pytest.raises(StartError, match="no server for this machine; set REDIS_URL"):
@@ -90,8 +89,8 @@ def test_a_package_without_a_server_for_this_machine_is_told(tree: Tree) -> None
 
 
 @as_root
-def test_root_leaves_data_that_are_somebody_elses_to_him(tmp_path: Path) -> None:
-    """New data are nobody's."""
+def test_root_runs_servers_as_the_owner_of_their_data(tmp_path: Path) -> None:
+    """New data have no owner yet."""
     own, others = tmp_path / "own", tmp_path / "others"
     own.mkdir()
     others.mkdir()

@@ -8,7 +8,7 @@ from collector.process.lifecycle import StartError
 
 
 def listening(port: int, *, is_shared: bool = False) -> socket.socket:
-    """Somebody's server."""
+    """A listening server."""
     server = socket.socket()
     if is_shared:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -17,19 +17,18 @@ def listening(port: int, *, is_shared: bool = False) -> socket.socket:
     return server
 
 
-def test_a_chosen_port_is_none_that_outgoing_connections_get() -> None:
-    """Else a client that tries a dead server's port again and again may be given that very port."""
+def test_a_chosen_port_is_outside_the_ephemeral_range() -> None:
+    """Otherwise a client that retries a dead server's port could be assigned that very port."""
     assert all(port < ports._first_ephemeral() for port in (free_port() for _ in range(20)))
 
 
 def test_a_taken_port_is_not_free() -> None:
-    """Whoever listens there."""
     with listening(free_port()) as server:
         assert not is_free(server.getsockname()[1])
 
 
-def test_a_port_in_use_is_told_in_one_line() -> None:
-    """With what to do about it."""
+def test_a_port_in_use_is_reported_in_one_line() -> None:
+    """With advice."""
     with listening(free_port()) as server:
         port = server.getsockname()[1]
         with pytest.raises(
@@ -39,14 +38,14 @@ def test_a_port_in_use_is_told_in_one_line() -> None:
             reserve_port(LOOPBACK, port)
 
 
-def test_a_port_that_another_shares_is_in_use_too() -> None:
-    """Else two installations would take turns answering one another's clients."""
+def test_a_port_that_another_process_shares_is_in_use() -> None:
+    """Otherwise two installations would answer one another's clients."""
     with listening(free_port(), is_shared=True) as server, pytest.raises(StartError, match="is in use"):
         reserve_port(LOOPBACK, server.getsockname()[1])
 
 
-def test_a_reserved_port_serves_our_children_and_nobody_else() -> None:
-    """Their connections never end at the reservation, which does not listen."""
+def test_a_reserved_port_can_only_be_used_by_our_children() -> None:
+    """Their connections never reach the reservation, which does not listen."""
     port = free_port()
     with reserve_port(LOOPBACK, port):
         assert not is_free(port)
@@ -55,7 +54,7 @@ def test_a_reserved_port_serves_our_children_and_nobody_else() -> None:
                 socket.create_connection((LOOPBACK, port), timeout=5).close()
 
 
-def test_a_host_that_is_not_ours_is_told_in_one_line() -> None:
-    """192.0.2.1 is nobody's."""
+def test_an_address_of_another_machine_is_reported_in_one_line() -> None:
+    """192.0.2.1 is reserved for documentation."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1.*HEADRACE_HOST"):
         reserve_port("192.0.2.1", free_port())

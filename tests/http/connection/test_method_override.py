@@ -1,4 +1,4 @@
-"""A POST that says which method is meant is answered as that one."""
+"""A POST can override its method."""
 
 from collections.abc import AsyncIterator
 
@@ -30,8 +30,8 @@ from tests.clients.traffic.raw_http import answers_to, request_of
         pytest.param("PUT", ["PATCH"], "PUT", id="no POST, but something with a body"),
     ],
 )
-def test_only_a_post_may_mean_another_method(method: str, said: list[str], meant: str) -> None:
-    """As the official server has it."""
+def test_only_a_post_can_override_its_method(method: str, said: list[str], meant: str) -> None:
+    """As on the official server."""
     headers = CIMultiDict((METHOD_OVERRIDE, value) for value in said)
 
     assert apply_method_override(make_mocked_request(method, "/", headers=headers)._message).method == meant
@@ -43,7 +43,7 @@ async def _answer(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def listener() -> AsyncIterator[Listener]:
-    """An application that says by which method it was asked."""
+    """An application that answers with the method that it was called with."""
     app = application()
     app.router.add_get("/thing", _answer)
     app.router.add_delete("/thing", _answer)
@@ -53,7 +53,7 @@ async def listener() -> AsyncIterator[Listener]:
 
 
 async def _answers(listener: Listener, *said: str) -> list[Message]:
-    """What comes to posts on one connection, the last of which ends it."""
+    """The answers to posts on one connection, the last of which closes it."""
     ends = [*["keep-alive"] * (len(said) - 1), "close"]
     return await answers_to(f"http://127.0.0.1:{listener.port}", *map(_post, said, ends))
 
@@ -63,8 +63,8 @@ def _post(meant: str, end: str) -> bytes:
     return request_of("POST /thing HTTP/1.1", *headers, body=b"{}")
 
 
-async def test_the_route_of_the_method_that_is_meant_answers(listener: Listener) -> None:
-    """Bodies that it does not read are passed over, and every answer has the content that it announces."""
+async def test_the_route_of_the_overriding_method_answers(listener: Listener) -> None:
+    """Unread bodies are skipped, and every answer has the announced length."""
     answers = await _answers(listener, "HEAD", "delete", "GET")
 
     assert [answer.body for answer in answers] == [
@@ -82,8 +82,8 @@ async def test_the_route_of_the_method_that_is_meant_answers(listener: Listener)
         pytest.param("<\xff'>", r"\u003C?\u0027\u003E", id="rubbish"),
     ],
 )
-async def test_a_method_that_no_route_has_is_405_as_ever(listener: Listener, said: str, named: str) -> None:
-    """Problem JSON that names it, and the methods that there are."""
+async def test_an_override_without_a_route_is_405(listener: Listener, said: str, named: str) -> None:
+    """Problem JSON with the method and the allowed ones."""
     [answer] = await _answers(listener, said)
 
     assert (status_of(answer), answer.headers["allow"]) == (405, "DELETE,GET,HEAD")

@@ -1,4 +1,4 @@
-"""Paths with a slash at the end and with capitals lead where their usual spelling does."""
+"""Paths with a trailing slash or capitals reach the same routes."""
 
 import re
 
@@ -25,7 +25,7 @@ async def _handler(_request: web.Request) -> web.Response:
 
 @pytest.fixture(scope="module")
 def spelling() -> PathSpelling:
-    """Of everything that is served."""
+    """The spellings of all routes."""
     app = web.Application()
     app.add_routes(OF_INGEST)
     for route in OF_THE_API:
@@ -36,7 +36,7 @@ def spelling() -> PathSpelling:
 
 @pytest.mark.parametrize("path", sorted({route.path for route in OF_THE_API}))
 def test_every_route_of_the_api_has_other_spellings(spelling: PathSpelling, path: str) -> None:
-    """What stands in the place of a parameter keeps its case."""
+    """Values of parameters keep their case."""
     usual = "/api/v2" + re.sub(r"\{\w+:(\w+)\}", lambda found: VALUES[found[1]], path)
     capitals = "/API/V2" + "/".join(
         VALUES[part[1:-1].split(":")[1]] if part.startswith("{") else part.title() for part in path.split("/")
@@ -51,12 +51,12 @@ def test_every_route_of_the_api_has_other_spellings(spelling: PathSpelling, path
 
 
 @pytest.mark.parametrize("path", ["/DOCS", "/docs/", "/api/V2/nothing/", "/API", "/api/", "/", "*", ""])
-def test_other_paths_stay_as_they_are(spelling: PathSpelling, path: str) -> None:
-    """Those of pages, and those that no route has."""
+def test_other_paths_stay_unchanged(spelling: PathSpelling, path: str) -> None:
+    """Those of pages, and unknown ones."""
     assert spelling.usual(path) == path
 
 
-def test_a_route_of_the_constraint_is_found_only_for_what_meets_it(spelling: PathSpelling) -> None:
-    """Of two routes with as many parts."""
+def test_a_route_with_a_constraint_matches_only_valid_values(spelling: PathSpelling) -> None:
+    """Of two routes with the same number of parts."""
     assert spelling.usual("/api/v2/Events/COUNT") == "/api/v2/events/count"
     assert spelling.usual("/api/v2/Events/0A0a") == "/api/v2/Events/0A0a"

@@ -92,7 +92,7 @@ async def _half_body(ingest: RunningIngest) -> AsyncIterator[asyncio.StreamReade
 
 
 async def _first_answer(readers: Sequence[asyncio.StreamReader]) -> bytes:
-    """Whoever has it: tokens are looked up side by side, so only ingest knows which body is the oldest."""
+    """The first answer on any connection: only ingest knows which body is the oldest."""
     reading = [asyncio.ensure_future(reader.readuntil(b"\r\n\r\n")) for reader in readers]
     answered, waiting = await asyncio.wait(reading, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:

@@ -1,4 +1,4 @@
-"""What ingest lets pass, the worker must be able to read."""
+"""The worker can read whatever ingest accepts."""
 
 import pytest
 
@@ -8,8 +8,8 @@ from collector.ingest.body.request_body import ENCODINGS
 
 
 @pytest.mark.parametrize("encoding", sorted(ENCODINGS))
-def test_every_encoding_that_is_accepted_can_be_unpacked(encoding: str) -> None:
-    """Else a 202 would be followed by a dead letter."""
+def test_every_accepted_encoding_can_be_decompressed(encoding: str) -> None:
+    """Otherwise a 202 would end in a dead letter."""
     try:
         decompress(b"\0", encoding, 10)
     except UnstorablePost as problem:

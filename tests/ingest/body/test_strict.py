@@ -1,4 +1,4 @@
-"""Strict handling over HTTP: checked before the answer, and all or nothing."""
+"""Strict handling over HTTP: validated before the answer, all or nothing."""
 
 import asyncio
 import gzip
@@ -22,10 +22,10 @@ STRICT = JSON | BEARER | {"Prefer": "handling=strict"}
         pytest.param(gzip.compress(b'{"message":"a"}'), {"Content-Encoding": "gzip"}, id="packed"),
     ],
 )
-async def test_a_good_post_is_queued_as_it_came(
+async def test_a_valid_post_is_queued_unchanged(
     any_ingest: RunningIngest, path: str, body: bytes, headers: dict[str, str]
 ) -> None:
-    """The answer says that the wish was granted; a known sender gets the same."""
+    """The answer says that the preference was applied; a cached sender gets the same."""
     for _ in range(2):
         response = await any_ingest.post(path, data=body, headers=STRICT | headers)
         assert response.status == 202
@@ -35,11 +35,11 @@ async def test_a_good_post_is_queued_as_it_came(
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["from a stranger", "from a known sender"])
-async def test_one_bad_event_refuses_the_post_and_names_each_fault(
+async def test_one_invalid_event_refuses_the_post_and_names_each_fault(
     any_ingest: RunningIngest,
     is_known: bool,  # noqa: FBT001
 ) -> None:
-    """Index, field and rule; nothing is queued, the good neighbour neither."""
+    """Index, field and rule. Nothing is queued, not even the valid events."""
     if is_known:
         await any_ingest.post()
         await any_ingest.queued()
@@ -67,7 +67,7 @@ async def test_one_bad_event_refuses_the_post_and_names_each_fault(
         pytest.param({"headers": JSON | {"Prefer": "handling=strict"}}, 401, id="still authenticated"),
     ],
 )
-async def test_what_cannot_be_read_is_refused(
+async def test_an_unreadable_body_is_refused(
     any_ingest: RunningIngest, options: dict[str, Any], status: int
 ) -> None:
     """And not queued."""
@@ -78,7 +78,7 @@ async def test_what_cannot_be_read_is_refused(
 
 
 async def test_an_empty_body_is_refused(any_ingest: RunningIngest) -> None:
-    """Which is 202 and no event otherwise."""
+    """Without strict handling it is 202 and no event."""
     answer = await any_ingest.raw(raw_post("Connection: close", "Prefer: handling=strict"))
 
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -86,15 +86,15 @@ async def test_an_empty_body_is_refused(any_ingest: RunningIngest) -> None:
 
 @pytest.mark.parametrize("prefer", ["handling=lenient", "respond-async"])
 async def test_other_preferences_change_nothing(any_ingest: RunningIngest, prefer: str) -> None:
-    """RFC 7240: what is not understood is ignored."""
+    """RFC 7240: unknown preferences are ignored."""
     response = await any_ingest.post(data=b"{rubbish", headers=STRICT | {"Prefer": prefer})
 
     assert response.status == 202
     assert "Preference-Applied" not in response.headers
 
 
-async def test_many_checks_at_once_are_all_answered(any_ingest: RunningIngest) -> None:
-    """They take turns in threads."""
+async def test_many_concurrent_validations_are_all_answered(any_ingest: RunningIngest) -> None:
+    """In a limited number of threads."""
     good, bad = gzip.compress(b'{"message":"x"}'), gzip.compress(b'{"message":5}')
     headers = STRICT | {"Content-Encoding": "gzip"}
     answers = await asyncio.gather(

@@ -17,10 +17,10 @@ PATHS = ["/api/v2/projects/config", "/api/v1/project/config", f"/api/v2/projects
 @pytest.mark.parametrize(
     "query", ["", "?v=", "?v=0", "?v=8", "?v=undefined", "?v=7.0", "?v=99999999999999999999", "?v=-7"]
 )
-async def test_the_settings_are_answered_to_all_but_their_own_version(
+async def test_the_settings_are_sent_unless_the_client_has_that_version(
     any_ingest: RunningIngest, path: str, query: str
 ) -> None:
-    """Also to a client that is ahead, and to one that has no version and says so in its own way."""
+    """Also to a client that is ahead, or that has no version and says so in its own way."""
     response = await any_ingest.request("GET", path + query)
 
     assert response.status == 200
@@ -34,14 +34,13 @@ async def test_the_settings_are_answered_to_all_but_their_own_version(
 async def test_a_client_that_is_up_to_date_gets_an_empty_304(
     any_ingest: RunningIngest, path: str, query: str
 ) -> None:
-    """Nothing to parse."""
     response = await any_ingest.request("GET", path + query)
 
     assert (response.status, await response.text()) == (304, "")
 
 
-async def test_a_changed_setting_is_told_at_once(any_ingest: RunningIngest) -> None:
-    """Ingest forgets what it knew as soon as it hears of the change."""
+async def test_a_changed_setting_is_sent_immediately(any_ingest: RunningIngest) -> None:
+    """Ingest evicts its cached value when the change is announced."""
     assert (await any_ingest.request("GET", PATHS[0])).status == 200
     entry = ProjectEntry(ORGANIZATION, config_version=8, settings={"a": "b"})
     await any_ingest.projection.put_project(PROJECT, entry)
@@ -52,8 +51,8 @@ async def test_a_changed_setting_is_told_at_once(any_ingest: RunningIngest) -> N
     await until_equal(answer, {"version": 8, "settings": {"a": "b"}})
 
 
-async def test_settings_are_told_without_what_html_could_take_for_its_own(any_ingest: RunningIngest) -> None:
-    """And read as they were set."""
+async def test_characters_with_a_meaning_in_html_are_escaped_in_settings(any_ingest: RunningIngest) -> None:
+    """A JSON parser reads the values that were set."""
     settings = {"@@log:<b>": "it's <b>R&D</b> für uns"}
     entry = ProjectEntry(ORGANIZATION, config_version=8, settings=settings)
     await any_ingest.projection.put_project(PROJECT, entry)
@@ -100,7 +99,7 @@ async def test_a_page_may_read_its_settings(any_ingest: RunningIngest) -> None:
         pytest.param("/api/v2/projects/short/config", LOGIN, 404, id="no id"),
     ],
 )
-async def test_who_may_ask_for_which_project(
+async def test_settings_are_for_clients_of_the_project(
     any_ingest: RunningIngest, path: str, token: str | None, status: int
 ) -> None:
     """Contract 6; every error is JSON."""

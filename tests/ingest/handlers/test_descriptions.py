@@ -1,4 +1,4 @@
-"""Users' descriptions of events, on their way to the queue."""
+"""Users' descriptions of events, up to the queue."""
 
 import gzip
 from typing import Any
@@ -29,7 +29,7 @@ EVENT = "0192f3a4b5c67def8123456789abcdef"
     ],
 )
 async def test_a_description_is_queued(any_ingest: RunningIngest, path: str, token: str) -> None:
-    """202 without a body; nobody asks whether the event is there already."""
+    """202 without a body; the event need not exist yet."""
     response = await any_ingest.post(path, data=BODY, headers=JSON | {"Authorization": f"Bearer {token}"})
 
     assert (response.status, await response.text()) == (202, "")
@@ -49,18 +49,18 @@ async def test_a_description_is_queued(any_ingest: RunningIngest, path: str, tok
         pytest.param(BODY, {"Content-Type": "application/problem+json"}, id="another JSON"),
     ],
 )
-async def test_whatever_form_it_comes_in_one_is_queued(
+async def test_descriptions_are_queued_in_one_form(
     any_ingest: RunningIngest, body: bytes, headers: dict[str, str]
 ) -> None:
-    """The worker need not know them."""
+    """So the worker need not know the others."""
     assert (await any_ingest.post(PATH, data=body, headers=JSON | BEARER | headers)).status == 202
 
     [post] = await any_ingest.queued()
     assert (post.body, post.content_encoding) == (BODY, "")
 
 
-async def test_version_1_names_the_event_itself(any_ingest: RunningIngest) -> None:
-    """And has other names for its members."""
+async def test_version_1_names_the_event_by_id(any_ingest: RunningIngest) -> None:
+    """And its members have other names."""
     body = b'{"UserEmail":"me@example.com","UserDescription":"It broke."}'
     response = await any_ingest.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
 
@@ -71,7 +71,7 @@ async def test_version_1_names_the_event_itself(any_ingest: RunningIngest) -> No
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b' {"Description":null} '])
-async def test_version_1_takes_nothing_for_no_change(any_ingest: RunningIngest, body: bytes) -> None:
+async def test_version_1_accepts_an_empty_description(any_ingest: RunningIngest, body: bytes) -> None:
     """200, and nothing is queued."""
     response = await any_ingest.request("PATCH", f"/api/v1/error/{EVENT}", data=body, headers=JSON | BEARER)
 
@@ -87,7 +87,7 @@ async def test_version_1_takes_nothing_for_no_change(any_ingest: RunningIngest, 
         pytest.param(BODY, {"Content-Encoding": "lzma"}, 415, id="packed in no way that is known"),
     ],
 )
-async def test_version_1_refuses_likewise(
+async def test_version_1_refuses_invalid_descriptions(
     any_ingest: RunningIngest, body: bytes, headers: dict[str, str], status: int
 ) -> None:
     """Nothing is queued."""
@@ -125,7 +125,7 @@ async def test_version_1_refuses_likewise(
 async def test_refusals_are_problem_json(
     any_ingest: RunningIngest, options: dict[str, Any], status: int, fields: set[str] | None
 ) -> None:
-    """With what is wrong with each field; clients do not repeat it."""
+    """With the fault of each field. Clients do not repeat them."""
     response = await any_ingest.post(**({"path": PATH} | options))
     problem = await response.json()
 

@@ -1,4 +1,4 @@
-"""Posts of events to version 1, and what is the same for both versions."""
+"""Posts of events to version 1, and rules that both versions share."""
 
 import gzip
 
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.integration
 @pytest.mark.parametrize(
     "path", ["/api/v1/events", f"/api/v1/projects/{PROJECT.hex()}/events", "/api/v1/error", "//api/v1//error"]
 )
-async def test_version_1_is_queued_as_such(any_ingest: RunningIngest, path: str) -> None:
-    """The worker upgrades it; the version of the settings is in `v`, and only there."""
+async def test_version_1_is_queued_with_its_version(any_ingest: RunningIngest, path: str) -> None:
+    """The worker upgrades it. Only the header `v` has the settings' version."""
     response = await any_ingest.post(path)
 
     assert response.status == 202
@@ -38,10 +38,10 @@ async def test_version_2_has_its_own_header(any_ingest: RunningIngest) -> None:
 
 @pytest.mark.parametrize("path", ["/api/v1/events", "/api/v2/events"])
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "GZIP", "identity"])
-async def test_known_encodings_are_queued_as_they_came(
+async def test_known_encodings_are_queued_unchanged(
     any_ingest: RunningIngest, path: str, encoding: str
 ) -> None:
-    """Nothing is unpacked at ingest, not even to see whether it can be; the second goes the fast path."""
+    """Ingest decompresses nothing, not even to validate; the second post takes the fast path."""
     headers = JSON | BEARER | {"Content-Encoding": encoding}
     body = gzip.compress(b"{}")
 
@@ -52,7 +52,7 @@ async def test_known_encodings_are_queued_as_they_came(
 
 
 @pytest.mark.parametrize("encoding", ["lz4", "gzip, br", "x-gzip", "compress"])
-async def test_other_encodings_are_refused_at_once(any_ingest: RunningIngest, encoding: str) -> None:
+async def test_other_encodings_are_refused(any_ingest: RunningIngest, encoding: str) -> None:
     """415, where the official server would answer 202 and lose the events."""
     response = await any_ingest.post(headers=JSON | BEARER | {"Content-Encoding": encoding})
 
@@ -60,8 +60,8 @@ async def test_other_encodings_are_refused_at_once(any_ingest: RunningIngest, en
     assert await any_ingest.queued() == []
 
 
-async def test_a_connection_is_closed_where_the_client_says_so(any_ingest: RunningIngest) -> None:
-    """.NET says so on every request; a known sender's, too."""
+async def test_a_connection_is_closed_if_the_client_says_so(any_ingest: RunningIngest) -> None:
+    """As .NET does on every request; also on the fast path."""
     await any_ingest.post()
     chunks = b"2\r\n{}\r\n0\r\n\r\n"
 
@@ -72,7 +72,7 @@ async def test_a_connection_is_closed_where_the_client_says_so(any_ingest: Runni
 
 
 async def test_pipelined_requests_are_answered_in_their_order(any_ingest: RunningIngest) -> None:
-    """Ways of different length change nothing: a post, a heartbeat's neighbour, a refusal, a post."""
+    """Even if they take paths of different length: a post, a heartbeat, a refusal, a post."""
     known = ("Host: x", f"Authorization: Bearer {CLIENT_TOKEN}")
     answer = await any_ingest.raw(
         raw_post("Content-Length: 2", body=b"{}")

@@ -58,10 +58,10 @@ async def test_a_heartbeat_is_kept_for_the_worker(
 
 
 @pytest.mark.parametrize("query", ["", "?close=true", "?id=&close=true"])
-async def test_a_heartbeat_of_nobody_is_200_and_not_kept(
+async def test_a_heartbeat_without_an_id_is_200_and_not_kept(
     any_ingest: RunningIngest, key_prefix: str, query: str
 ) -> None:
-    """As the official server answers it."""
+    """As on the official server."""
     response = await any_ingest.request("GET", PATH + query)
 
     assert (response.status, await response.text()) == (200, "")
@@ -89,7 +89,6 @@ async def test_heartbeats_are_not_kept_while_submission_is_disabled(redis_url: s
 async def test_refusals_are_problem_json(
     any_ingest: RunningIngest, key_prefix: str, token: str | None, status: int
 ) -> None:
-    """Never text."""
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     response = await any_ingest.request("GET", f"{PATH}?id=abc&close=false", headers=headers)
 
@@ -97,15 +96,15 @@ async def test_refusals_are_problem_json(
     assert await _beats(any_ingest, key_prefix) == []
 
 
-async def test_looking_is_no_sign_of_life(any_ingest: RunningIngest) -> None:
-    """HEAD is 405."""
+async def test_a_head_request_is_no_heartbeat(any_ingest: RunningIngest) -> None:
+    """It is 405."""
     assert (await any_ingest.request("HEAD", f"{PATH}?id=abc", headers=BEARER)).status == 405
 
 
-async def test_the_bound_of_heartbeats_goes_by_the_queues_memory(
+async def test_heartbeats_beyond_a_projects_share_of_the_memory_are_refused(
     redis_url: str, key_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """503 where a project's share is taken: clients repeat a heartbeat by themselves."""
+    """503: clients repeat heartbeats by themselves."""
     monkeypatch.setattr(Backpressure, "limit_bytes", lambda _: 1)
     async with running_ingest(redis_url, key_prefix, a_projection()) as ingest:
         kept = await ingest.request("GET", f"{PATH}?id=first&close=false")

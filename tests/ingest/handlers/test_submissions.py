@@ -1,4 +1,4 @@
-"""GET submit: events from pixels and shell scripts."""
+"""GET submit: events from tracking pixels and shell scripts."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ async def _events(ingest: RunningIngest) -> list[Any]:
 async def test_each_of_the_eight_routes_queues_an_event(
     any_ingest: RunningIngest, version: str, path: str, kind: str | None
 ) -> None:
-    """200 without a body; nobody on the way may keep the answer and spare the next request."""
+    """200 without a body, and not cacheable, so that every request arrives."""
     headers = BEARER | {"User-Agent": "curl/8", "Content-Encoding": "gzip", "Content-Type": "text/plain"}
     response = await any_ingest.request(
         "GET", f"/api/{version}/{path}?message=hi+there&color=red", headers=headers
@@ -49,7 +49,7 @@ async def test_each_of_the_eight_routes_queues_an_event(
 
 
 async def test_a_pixel_needs_no_header(any_ingest: RunningIngest) -> None:
-    """The token is in the query string and does not become data."""
+    """The token in the query string does not become data."""
     response = await any_ingest.request(
         "GET", f"/api/v2/events/submit?access_token={CLIENT_TOKEN}&type=usage", headers={}
     )
@@ -66,8 +66,8 @@ async def test_excluded_parameters_never_reach_the_queue(any_ingest: RunningInge
 
 
 @pytest.mark.parametrize("query", ["", "?", f"?access_token={CLIENT_TOKEN}", "?message=", "?=x"])
-async def test_nothing_usable_is_200_and_queues_nothing(any_ingest: RunningIngest, query: str) -> None:
-    """Contract 3.7."""
+async def test_without_usable_parameters_nothing_is_queued(any_ingest: RunningIngest, query: str) -> None:
+    """200 (contract 3.7)."""
     response = await any_ingest.request("GET", f"/api/v2/events/submit{query}")
 
     assert response.status == 200
@@ -75,8 +75,8 @@ async def test_nothing_usable_is_200_and_queues_nothing(any_ingest: RunningInges
     assert await any_ingest.queued() == []
 
 
-async def test_bytes_that_are_no_text_become_one(any_ingest: RunningIngest) -> None:
-    """Never a 5xx, and nothing that could not be stored."""
+async def test_undecodable_bytes_become_text(any_ingest: RunningIngest) -> None:
+    """Never a 5xx, and always storable."""
     answer = await any_ingest.raw(
         b"GET /api/v2/events/submit?message=%ff%00x&\xff=\xfe&a=%ed%a0%80 HTTP/1.1\r\nHost: x\r\n"
         b"Connection: close\r\nAuthorization: Bearer " + CLIENT_TOKEN.encode() + b"\r\n\r\n"
@@ -89,7 +89,7 @@ async def test_bytes_that_are_no_text_become_one(any_ingest: RunningIngest) -> N
 
 @pytest.mark.parametrize("method", ["HEAD", "PUT", "DELETE"])
 async def test_only_get_submits(any_ingest: RunningIngest, method: str) -> None:
-    """Whoever looks at a link without following it posts nothing."""
+    """A program that checks a link with HEAD posts nothing."""
     response = await any_ingest.request(method, "/api/v2/events/submit?message=hi")
 
     assert response.status == 405
