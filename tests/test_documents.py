@@ -1,4 +1,4 @@
-"""What the documents say is so: the README's walk-through runs, and its tables miss and invent nothing."""
+"""The documents are true: the tutorial runs, and the tables are complete."""
 
 import os
 import re
@@ -28,11 +28,11 @@ DOCUMENTS: Final = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("
 
 @pytest.mark.end_to_end
 @pytest.mark.parametrize("shell", EACH_SHELL)
-async def test_the_tutorial_runs_as_it_stands(shell: tuple[str, ...], tmp_path: Path) -> None:
-    """A newcomer pastes the blocks: log-in, token, post, three looks at the event, lists, revocation."""
+async def test_the_tutorial_runs_without_changes(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """Pasting the blocks logs in, creates a token, posts, reads the event three times, lists, and revokes."""
     async with started_up(tmp_path / ".headrace") as up:
         await up.until_ready()
-        status, said = await paste(shell, walk_through(), tmp_path)
+        status, said = await paste(shell, tutorial(), tmp_path)
         looked, table = await paste(shell, look_into_the_store(), tmp_path)
 
     assert (status, looked) == (0, 0), said
@@ -43,40 +43,42 @@ async def test_the_tutorial_runs_as_it_stands(shell: tuple[str, ...], tmp_path: 
 
 
 @pytest.mark.parametrize("shell", EACH_SHELL)
-async def test_the_walk_through_ends_where_nothing_runs(shell: tuple[str, ...], tmp_path: Path) -> None:
-    """Somebody who skipped the first step is told so, and no line waits for ever."""
-    _, said = await paste(shell[:1], walk_through(), tmp_path)
+async def test_the_tutorial_ends_with_a_message_if_nothing_runs(
+    shell: tuple[str, ...], tmp_path: Path
+) -> None:
+    """No line waits forever if the first step was skipped."""
+    _, said = await paste(shell[:1], tutorial(), tmp_path)
 
     assert said.startswith("Nothing runs here yet. Start it with: make up\n")
     assert "HTTP/1.1" not in said
 
 
-def test_the_walk_through_has_no_comments() -> None:
-    """A zsh takes one that is typed or pasted for a command."""
-    assert not re.findall(r"(?:^|\s)#.*", walk_through(), re.MULTILINE)
+def test_the_tutorial_has_no_comments() -> None:
+    """Zsh runs a pasted comment as a command."""
+    assert not re.findall(r"(?:^|\s)#.*", tutorial(), re.MULTILINE)
 
 
 def look_into_the_store() -> str:
-    """What operators are told to paste for that, with the interpreter at hand."""
+    """The lines that operators are told to paste, with this interpreter."""
     section = OPERATING.partition("## Looking into the store\n")[2]
     [block] = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
     return str(block).replace(".venv/bin/python", sys.executable)
 
 
-def walk_through() -> str:
-    """What is to be pasted, all of it."""
+def tutorial() -> str:
+    """All lines to be pasted."""
     blocks = re.findall(r"```sh\n(.*?)```", TUTORIAL, re.DOTALL)
     assert len(blocks) == 8
     return "\n".join(blocks)
 
 
-def test_the_page_of_settings_is_what_the_settings_classes_say() -> None:
+def test_the_page_of_settings_is_up_to_date() -> None:
     """`make docs` writes it."""
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(KINDS)
 
 
 def test_the_operating_document_lists_every_metric_and_no_other() -> None:
-    """Somebody who sets up alerts finds each metric and what it tells."""
+    """With its meaning, for alerts."""
     registry = CollectorRegistry()
     for catalogue in (IngestMetrics, WorkerMetrics, ApiMetrics):
         catalogue(registry)
@@ -96,8 +98,8 @@ def test_the_operating_document_lists_every_metric_and_no_other() -> None:
     ],
 )
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
-def test_make_up_passes_on_what_it_was_given_and_no_more(environ: dict[str, str], command: str) -> None:
-    """HEADRACE_PORT counts for `make up` as it does for `headrace up`."""
+def test_make_up_passes_on_its_variables(environ: dict[str, str], command: str) -> None:
+    """HEADRACE_PORT works for `make up` as it does for `headrace up`."""
     done = subprocess.run(
         ["make", "--dry-run", "up"],  # noqa: S607 - whichever make there is
         cwd=ROOT,
@@ -112,15 +114,14 @@ def test_make_up_passes_on_what_it_was_given_and_no_more(environ: dict[str, str]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_between_documents_lead_somewhere(document: Path) -> None:
-    """A file that was moved takes its links along."""
+def test_links_between_documents_work(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
 
     assert [link for link in links if not (document.parent / link).exists()] == []
 
 
 def test_the_page_of_events_has_every_member_and_every_known_object() -> None:
-    """And no member of theirs is missing."""
+    """With all their members."""
     page = (ROOT / "docs" / "events.md").read_text()
     members, known = page.split("## What `data` knows")
     rows = set(re.findall(r"^\| `(\w+)` \|", members, re.MULTILINE))

@@ -1,7 +1,7 @@
-"""An event's columns are the same wherever they stand: a new one that is forgotten in one place fails here.
+"""An event's columns are the same everywhere: a new one that is missing in one place fails here.
 
-`Event` is the list. What can derive from it does; what is written out by hand, for speed or because it has
-types and sentences, is compared with it; and an event with a value in every column goes the whole way.
+`Event` is the list. Whatever can be derived from it is. What is written out by hand, for speed or because it
+has types and sentences, is compared with it, and an event with a value in every column goes all the way.
 """
 
 from collections.abc import Iterable, Mapping
@@ -42,11 +42,11 @@ SENT: Final[Mapping[str, Any]] = {
     "geo": "40.5,-74.25",
     "data": {"answer": 42},
 }
-"""A value for each member that senders write; no event has it by default. A new column needs one here."""
+"""A value for each member that senders write; no event has it by default. A new column needs one."""
 
 
 def test_every_column_has_a_value_here() -> None:
-    """Otherwise the tests below would say nothing of it."""
+    """Otherwise the tests below would not cover it."""
     assert tuple(SENT) == SENT_COLUMNS
 
 
@@ -57,7 +57,7 @@ def test_every_column_has_a_value_here() -> None:
         pytest.param(StoredEvent.__slots__, EVENT_COLUMNS, id="an event that is read back"),
         pytest.param(
             StoredEventForm.__struct_fields__,
-            set(EVENT_COLUMNS) - {"date_offset_minutes"},  # stands in the date
+            set(EVENT_COLUMNS) - {"date_offset_minutes"},  # part of the date
             id="what the document says is read back",
         ),
         pytest.param(EventForm.__struct_fields__, SENT_COLUMNS, id="what the document says is sent"),
@@ -92,21 +92,21 @@ def test_every_column_has_a_value_here() -> None:
         ),
     ],
 )
-def test_a_list_of_columns_is_that_of_the_event(names: Iterable[str], columns: Iterable[str]) -> None:
-    """Neither more nor less, whatever the order."""
+def test_a_list_of_columns_has_the_columns_of_the_event(names: Iterable[str], columns: Iterable[str]) -> None:
+    """In any order."""
     assert sorted(names) == sorted(columns)
 
 
 @pytest.mark.parametrize("name", SENT)
-def test_what_is_sent_gets_into_its_column(name: str) -> None:
-    """By both ways of reading an event, which agree."""
-    [event], [without] = both_ways(SENT), both_ways({key: SENT[key] for key in SENT if key != name})
+def test_a_sent_member_gets_into_its_column(name: str) -> None:
+    """On both paths, which agree."""
+    [event], [without] = on_both_paths(SENT), on_both_paths({key: SENT[key] for key in SENT if key != name})
 
     assert getattr(event, name) != getattr(without, name)
 
 
-def both_ways(*sent: Mapping[str, Any]) -> list[Event]:
-    """The events for these, which are the same read in either way."""
+def on_both_paths(*sent: Mapping[str, Any]) -> list[Event]:
+    """The events, normalized to the same rows on either path."""
     sender = Sender.of(a_post(id=post_id(), project_id=PROJECT.bytes, organization_id=ORGANIZATION.bytes))
     body = orjson.dumps(sent)
     plain = decode_plain_events(body, "application/json")
@@ -119,14 +119,14 @@ def both_ways(*sent: Mapping[str, Any]) -> list[Event]:
 
 
 def comparable(event: Any) -> dict[str, Any]:
-    """Its data by what it holds."""
+    """Its data by value."""
     members = msgspec.structs.asdict(event)
     return members | {"data": orjson.loads(members["data"])}
 
 
-def test_a_dead_letter_has_all_that_was_sent() -> None:
-    """What cannot be stored must not be lost."""
-    [event] = both_ways(SENT)
+def test_a_dead_letter_has_all_members() -> None:
+    """An event that cannot be stored must not lose any."""
+    [event] = on_both_paths(SENT)
 
     body = orjson.loads(dead_letter(event, DeadLetterReason.REJECTED_BY_DATABASE, "").body)
 
@@ -147,12 +147,9 @@ async def test_postgres_has_the_columns_of_the_event(database_url: str) -> None:
 
 
 @pytest.mark.integration
-async def test_what_is_sent_is_stored_read_back_and_shown(database_url: str) -> None:
-    """In every column: straight into the partition and, where a reference is there already.
-
-    Through staging.
-    """
-    straight, staged = both_ways(SENT, {**SENT, "reference_id": "order-4712"})
+async def test_a_sent_member_is_stored_read_back_and_shown(database_url: str) -> None:
+    """In every column: copied into the partition, and through staging if a reference is there already."""
+    straight, staged = on_both_paths(SENT, {**SENT, "reference_id": "order-4712"})
     pool = await create_pool(database_url, max_size=2)
     store = BatchStore(pool)
     direct = await store.save([normalized(straight)])
@@ -177,12 +174,12 @@ async def test_what_is_sent_is_stored_read_back_and_shown(database_url: str) -> 
 
 
 def repeated(event: Event) -> Event:
-    """Another one with the same reference."""
+    """Another event with the same reference."""
     return msgspec.structs.replace(event, id=post_id())
 
 
 def as_read(event: StoredEvent) -> dict[str, Any]:
-    """All columns but the one that the store decides; JSON by what it holds."""
+    """All columns except the one that the store decides; JSON by value."""
     members = {name: getattr(event, name) for name in StoredEvent.__slots__}
     del members["is_first_occurrence"]
     return members | {"data": orjson.loads(event.data or b"null")}

@@ -1,4 +1,4 @@
-"""What `docs/filtering.md` says is so: each of its examples finds as many events as it claims."""
+"""`docs/filtering.md` is true: each of its examples finds as many events as it says."""
 
 import re
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ MEMBERS: list[dict[str, Any]] = [
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """The document's events, of which three have a stack that is fixed and critical."""
+    """The document's events, three of which have a stack that is fixed and critical."""
     pool = await create_pool(database_url, max_size=2)
     events = [an_event(**{**members, "data": orjson.dumps(members.get("data", {}))}) for members in MEMBERS]
     await BatchStore(pool).save([normalized(*events)])
@@ -91,13 +91,12 @@ async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 def a_selection(text: str) -> Selection:
-    """What the example selects on the document's day."""
+    """The example's selection on the document's day."""
     return Selection([PROJECT], parse_filter(text), TimeRange(), LocalClock(NOW))
 
 
 @pytest.mark.integration
 async def test_each_example_finds_what_it_says(pool: asyncpg.Pool) -> None:
-    """As people copy it."""
     async with pool.acquire() as connection:
         found = {text: await count_events(connection, a_selection(text)) for text, _ in EXAMPLES}
 
@@ -105,7 +104,7 @@ async def test_each_example_finds_what_it_says(pool: asyncpg.Pool) -> None:
 
 
 @pytest.mark.integration
-async def test_stacks_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
+async def test_examples_about_stacks_find_stacks(pool: asyncpg.Pool) -> None:
     """The same language for the list of stacks."""
     async with pool.acquire() as connection:
         assert await count_stacks(connection, a_selection("is_fixed:true")) == 3
@@ -113,8 +112,8 @@ async def test_stacks_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
 
 
 @pytest.mark.integration
-async def test_projects_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
-    """The examples of the document's last part."""
+async def test_examples_about_projects_find_projects(pool: asyncpg.Pool) -> None:
+    """Those in the document's last part."""
     await pool.execute("INSERT INTO organizations (id, name) VALUES ($1, 'Acme')", ORGANIZATION)
     for number, (name, year) in enumerate((("Web Shop", 2026), ("Shop Mail", 2026), ("Reports", 2025))):
         await pool.execute(
@@ -135,14 +134,13 @@ async def test_projects_are_found_by_what_they_are(pool: asyncpg.Pool) -> None:
     assert found == {text: int(count) for text, count in OF_PROJECTS}
 
 
-def test_there_are_examples_of_everything() -> None:
-    """A change of the document's form does not leave it untried."""
+def test_the_examples_are_found_in_the_document() -> None:
+    """So a change of its format does not disable these tests."""
     assert len(EXAMPLES) > 50
     assert len(OF_PROJECTS) > 5
 
 
-def test_every_aggregation_is_understood() -> None:
-    """Those of the part about them."""
+def test_every_aggregation_in_the_document_is_valid() -> None:
     (block,) = re.findall(r"```\n(.*?)```", AGGREGATIONS, re.DOTALL)
 
     assert all(parse_aggregations(line) for line in block.splitlines())

@@ -1,4 +1,4 @@
-"""Tests read the calendar in one place only."""
+"""Tests read the real time in one place only."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The lock files, read."""
+"""Reading the lock files."""
 
 import re
 import tomllib
@@ -18,7 +18,7 @@ EXTRAS: Final[dict[str, tuple[str, ...]]] = {
     "up.txt": ("embedded",),
     "dev.txt": ("embedded", "dev"),
 }
-"""The locks of `pyproject.toml`, with the extras that each holds."""
+"""The locks made from `pyproject.toml`, with the extras that each includes."""
 
 _PIN: Final = re.compile(r"^([\w.-]+)==(\S+)(?: ; (.*?))? \\$", re.MULTILINE)
 _PYPROJECT: Final[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -33,18 +33,18 @@ class Pin(NamedTuple):
 
 
 def pins(lock: str) -> Iterator[Pin]:
-    """Those of a lock file."""
+    """The pins of a lock file."""
     for name, version, marker in _PIN.findall((FOLDER / lock).read_text()):
         yield Pin(canonicalize_name(name), version, Marker(marker) if marker else None)
 
 
 def asked_for(*extras: str) -> list[Requirement]:
-    """What `pyproject.toml` asks for, with these extras."""
+    """The requirements in `pyproject.toml`, with these extras."""
     project = _PYPROJECT["project"]
     lists = [project["dependencies"], *(project["optional-dependencies"][extra] for extra in extras)]
     return [Requirement(text) for texts in lists for text in texts]
 
 
 def asked_for_to_build() -> list[Requirement]:
-    """What builds the package."""
+    """The requirements to build the package."""
     return [Requirement(text) for text in _PYPROJECT["build-system"]["requires"]]

@@ -1,4 +1,4 @@
-"""The lock files are all there is to install, on each Python, and nothing of it is looked up."""
+"""The lock files are complete on each Python, so that an installation looks nothing up."""
 
 import os
 import re
@@ -20,7 +20,7 @@ from tests.installing.locks import EXTRAS, FOLDER, INSTALL, ROOT, asked_for, ask
 from tests.installing.wheels import write_wheel
 
 PYTHONS: Final = ("3.11.0", "3.11.3", "3.12.0", "3.13.0", "3.14.0")
-"""What some packages ask for came with 3.11.3."""
+"""Some packages have requirements that end with 3.11.3."""
 WITH_EXTRA: Final = 'faster; extra == "fast"'
 SOURCES: Final = ("Makefile", "Dockerfile", ".ci/*", ".github/**/*", "tests/**/*.py", "loadtests/**/*.py")
 
@@ -28,8 +28,8 @@ SOURCES: Final = ("Makefile", "Dockerfile", ".ci/*", ".github/**/*", "tests/**/*
 @pytest.mark.parametrize("lock", EXTRAS)
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-def test_a_lock_has_everything_that_its_packages_ask_for(lock: str, python: str, machine: str) -> None:
-    """On whichever Python, their extras included: nothing may be looked for that is missing."""
+def test_a_lock_contains_all_requirements_of_its_packages(lock: str, python: str, machine: str) -> None:
+    """On every supported Python, with extras, so that nothing is missing."""
     environment = {
         **{name: str(value) for name, value in default_environment().items()},
         "python_full_version": python,
@@ -52,7 +52,7 @@ def test_a_lock_has_everything_that_its_packages_ask_for(lock: str, python: str,
 
 
 def test_one_package_has_one_version_in_all_locks() -> None:
-    """What runs is what was tested."""
+    """So tests use the versions that run in production."""
     tested = set(pins("dev.txt"))
 
     assert {pin for lock in EXTRAS for pin in pins(lock)} == tested
@@ -60,14 +60,14 @@ def test_one_package_has_one_version_in_all_locks() -> None:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with the pip that this Python brings; to be copied."""
+    """A virtual environment with the pip of this Python, to be copied."""
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     venv.create(folder, with_pip=True)
     return folder
 
 
 def test_a_newer_release_changes_nothing(tmp_path: Path, fresh: Path) -> None:
-    """With the pip that this Python brings; `python -m tests.installing.trial locks` takes old ones, too."""
+    """With the pip of this Python; `python -m tests.installing.trial locks` also uses old ones."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     lock = tmp_path / "lock.txt"
@@ -87,8 +87,8 @@ def test_a_newer_release_changes_nothing(tmp_path: Path, fresh: Path) -> None:
     }  # fmt: skip
 
 
-def test_a_lock_that_is_not_complete_is_refused_and_the_gap_named(tmp_path: Path, fresh: Path) -> None:
-    """It is not filled with what an index has today."""
+def test_an_incomplete_lock_is_refused_with_the_missing_package(tmp_path: Path, fresh: Path) -> None:
+    """The gap is not filled from the index."""
     wheels = tmp_path / "wheels"
     wheels.mkdir()
     lock = tmp_path / "lock.txt"
@@ -102,8 +102,8 @@ def test_a_lock_that_is_not_complete_is_refused_and_the_gap_named(tmp_path: Path
     assert "asked" not in installed
 
 
-def test_there_is_one_way_to_install() -> None:
-    """Another call of pip could look things up again."""
+def test_there_is_only_one_way_to_install() -> None:
+    """Another call of pip could look packages up."""
     files = {path for pattern in SOURCES for path in ROOT.glob(pattern) if path.is_file()}
     files -= {path for path in files if "node_modules" in path.parts or path.parent == Path(__file__).parent}
     assert ROOT / "Dockerfile" in files
@@ -157,5 +157,5 @@ def _installed(
 
 
 def test_every_lock_of_the_repository_is_known_here() -> None:
-    """The other one is for Node, which asks for nothing."""
+    """The other one is for Node, which has no requirements."""
     assert {path.name for path in FOLDER.glob("*.txt")} == {*EXTRAS, "node.txt"}

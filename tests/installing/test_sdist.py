@@ -1,4 +1,4 @@
-"""The source distribution is all of the repository: what was tested can be tested again from it."""
+"""The source distribution contains the whole repository, so that its tests can run from it."""
 
 import subprocess
 import sys
@@ -16,8 +16,8 @@ MADE: Final = ("PKG-INFO", "setup.cfg")
 
 
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="this is one; what belongs into it, git knows")
-def test_the_source_distribution_has_what_git_has_and_its_tests_are_found(tmp_path: Path) -> None:
-    """Each file; and all test modules can be imported from there, with what they need."""
+def test_the_source_distribution_has_all_files_and_its_tests_are_found(tmp_path: Path) -> None:
+    """All test modules can be imported from there."""
     tree = copy_of_the_tree(tmp_path / "tree")
     built = _python(tree, "-c", BUILD).stdout.splitlines()[-1]
     with tarfile.open(tree / "dist" / built) as archive:

@@ -1,4 +1,4 @@
-"""The repository's files, apart from what the tools made."""
+"""The repository's files without those that tools generate."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ from tests.installing.locks import ROOT
 
 
 def known_files() -> list[str]:
-    """What git has, or would take."""
+    """The files that git tracks or would track."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - whichever git
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -17,14 +17,14 @@ def known_files() -> list[str]:
 
 
 def copy_of_the_tree(target: Path) -> Path:
-    """Copy those files elsewhere and return the folder."""
+    """Copy those files to a folder and return it."""
     for name in known_files():
         copy(ROOT / name, target / name)
     return target
 
 
 def copy(origin: Path, target: Path) -> None:
-    """A file or a folder, into folders that are made."""
+    """Copy a file or a folder, creating missing folders."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if origin.is_dir():
         shutil.copytree(origin, target, ignore=shutil.ignore_patterns("__pycache__"))

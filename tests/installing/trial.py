@@ -75,7 +75,7 @@ def _try_pip(version: str, folder: Path, newer: Path) -> None:
 
 
 def _image_commands(image: Path, source: Path) -> Iterator[str]:
-    """What the Dockerfile runs to build, with the folders at hand; its COPY is done here."""
+    """The build commands of the Dockerfile, with the folders of this machine; its COPY is done here."""
     source.mkdir()
     stage = (ROOT / "Dockerfile").read_text().split("\nFROM ")[1].replace("\\\n", " ")
     for line in stage.splitlines():
@@ -126,7 +126,7 @@ def _lowest(requirement: Requirement) -> str:
 
 
 def _run_with(requirements: list[str], tests: list[str] | None) -> None:
-    """In an environment and a copy of their own; the exit status is that of the tests."""
+    """Run them in a separate environment and copy; the exit status is that of the tests."""
     with tempfile.TemporaryDirectory() as folder:
         tree = copy_of_the_tree(Path(folder, "tree"))
         python = _environment(Path(folder, "venv"))
@@ -142,7 +142,7 @@ def _run_with(requirements: list[str], tests: list[str] | None) -> None:
 
 
 def _asked_directly() -> set[str]:
-    """The names of what `pyproject.toml` asks for."""
+    """The names of the requirements in `pyproject.toml`."""
     return {canonicalize_name(requirement.name) for requirement in asked_for(*EXTRAS["dev.txt"])}
 
 

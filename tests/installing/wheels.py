@@ -1,4 +1,4 @@
-"""Made-up wheels: a package in a version that was never released."""
+"""Made-up wheels of versions that were never released."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 NEWER = "9999"
-"""Above every version that there is."""
+"""Higher than every released version."""
 
 
 def write_wheel(folder: Path, name: str, version: str = NEWER, asks: Sequence[str] = ()) -> str:

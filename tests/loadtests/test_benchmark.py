@@ -1,4 +1,4 @@
-"""`make bench` as a whole, in the shortest slices that it can take, and its command line."""
+"""`make bench` as a whole, in the shortest possible slices, and its command line."""
 
 import asyncio
 import os
@@ -40,8 +40,8 @@ async def running(*words: str) -> AsyncIterator[asyncio.subprocess.Process]:
 
 @NEEDS_TWO_CORES
 @pytest.mark.integration
-async def test_every_part_comes_to_figures_and_both_reports_are_written(tmp_path: Path) -> None:
-    """Too short to mean anything, and complete: each figure with its pairs; a missed goal is no failure."""
+async def test_every_part_yields_figures_and_both_reports_are_written(tmp_path: Path) -> None:
+    """Too short to mean anything, but complete: each figure has its pairs. A missed goal is not a failure."""
     async with running("--slices", "2", "--slice-seconds", "0.2", "--output", str(tmp_path)) as bench:
         output, errors = await bench.communicate()
 
@@ -64,7 +64,7 @@ async def test_every_part_comes_to_figures_and_both_reports_are_written(tmp_path
 async def test_an_interrupted_run_stops_all_that_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    """No server, no sender and no folder is left, and no report either."""
+    """No server, sender or folder is left, and there is no report."""
     work, results = tmp_path / "work", tmp_path / "results"
     work.mkdir()
     monkeypatch.setenv("TMPDIR", str(work))
@@ -81,7 +81,6 @@ async def test_an_interrupted_run_stops_all_that_it_started(
 
 
 def files_in(folder: Path) -> list[Path]:
-    """What is left there."""
     return list(folder.iterdir())
 
 
@@ -94,7 +93,7 @@ def servers_in(folder: Path) -> list[str]:
 def _target(link: Path) -> str:
     try:
         return str(link.readlink())
-    except OSError:  # it has ended meanwhile
+    except OSError:  # it has ended in the meantime
         return ""
 
 
@@ -108,20 +107,19 @@ def _target(link: Path) -> str:
         pytest.param(["--seconds", "60", "--slices", "9"], 9, id="a number that is given"),
     ],
 )
-def test_the_time_decides_how_many_slices_there_are(words: list[str], slices: int) -> None:
+def test_the_time_decides_the_number_of_slices(words: list[str], slices: int) -> None:
     """Less time gives wider quartiles, not shorter slices."""
     assert parse(words).slices == slices
 
 
 def test_one_part_can_be_run_alone() -> None:
-    """While working on one thing."""
     assert parse(["--only", "drain", "--only", "ingest"]).only == ["drain", "ingest"]
     with pytest.raises(SystemExit):
         parse(["--only", "everything"])
 
 
-async def test_a_backlog_is_handed_out_once_and_its_last_acknowledgement_ends_the_slice() -> None:
-    """The worker's loop runs on it as on Redis, to the last commit and no longer."""
+async def test_a_backlog_is_delivered_once_and_its_last_acknowledgement_ends_the_slice() -> None:
+    """The worker's loop runs on it as on Redis, until the last commit."""
     stop = Stop()
     backlog = make_backlog(LOADS[1], 350)
     stream = MemoryStream(backlog.entries, stop)

@@ -1,4 +1,4 @@
-"""Who gets which core while a benchmark runs."""
+"""How cores are shared during a benchmark."""
 
 import os
 import subprocess
@@ -18,21 +18,21 @@ from loadtests.benchmarks.machine import Cores, machine_facts, pinned, share_out
         pytest.param({2, 5}, {5}, {2}, id="those that we may use"),
     ],
 )
-def test_what_is_measured_has_a_core_of_its_own(
+def test_the_measured_process_has_a_core_to_itself(
     available: set[int], measured: set[int], others: set[int]
 ) -> None:
-    """The sender and the servers behind it stay away from it."""
+    """The sender and the servers run on the others."""
     assert share_out(available) == Cores(frozenset(measured), frozenset(others))
 
 
 def test_one_core_is_not_enough() -> None:
-    """A sender that takes its time from what it measures measures itself."""
+    """A sender on the same core would distort the measurement."""
     with pytest.raises(BenchmarkError, match="two cores"):
         share_out({0})
 
 
 def test_a_process_started_while_pinned_stays_on_those_cores() -> None:
-    """And we get all of ours back."""
+    """Our own process gets all cores back."""
     before = os.sched_getaffinity(0)
     core = frozenset({min(before)})
 
@@ -48,7 +48,7 @@ def test_a_process_started_while_pinned_stays_on_those_cores() -> None:
 
 
 def test_the_facts_name_the_machine_and_the_versions() -> None:
-    """Figures without them are gossip."""
+    """Without them figures mean nothing."""
     facts = machine_facts()
 
     assert {"CPU", "Python", "aiohttp", "uvloop"} <= facts.keys()

@@ -1,4 +1,4 @@
-"""The posts of a benchmark are what a worker stores, each event of its own."""
+"""A benchmark's posts are stored as they are, each event different."""
 
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ KINDS = [pytest.param(a_log, 340, 460, id="logs"), pytest.param(an_error, 5_000,
 
 @pytest.mark.parametrize(("make", "at_least", "at_most"), KINDS)
 def test_every_event_is_stored_as_it_was_sent(make: Maker, at_least: int, at_most: int) -> None:
-    """A benchmark that measures dead letters or discards would be a quick one."""
+    """A benchmark of dead letters or discards would be too fast."""
     [body] = posts(make, 1, 10, ACCEPTED)
 
     found = normalize(a_post(body=body), rules_from_settings(200_000, 3)).results
@@ -33,7 +33,7 @@ def test_every_event_is_stored_as_it_was_sent(make: Maker, at_least: int, at_mos
 def test_no_two_events_are_alike_and_every_run_has_the_same(
     make: Maker, _at_least: int, _at_most: int
 ) -> None:
-    """Twins would weigh nothing in the queue and be duplicates in the store."""
+    """Equal events would compress to nothing in the queue and be duplicates in the store."""
     bodies = posts(make, 200, 1, ACCEPTED)
 
     assert len({orjson.loads(body)["reference_id"] for body in bodies}) == 200
@@ -41,7 +41,7 @@ def test_no_two_events_are_alike_and_every_run_has_the_same(
 
 
 def test_a_single_event_is_an_object_and_several_are_an_array() -> None:
-    """As the clients send them; a line each, for the senders read them from a file of lines."""
+    """As clients send them. Each is one line, because senders read a file of lines."""
     [one], [many] = posts(a_log, 1, 1, ACCEPTED), posts(a_log, 1, 3, ACCEPTED)
 
     assert isinstance(orjson.loads(one), dict)

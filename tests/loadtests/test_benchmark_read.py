@@ -1,4 +1,4 @@
-"""`make bench-read`, in small: it loads, goes on loading, measures and reports."""
+"""`make bench-read` on a small scale: it loads, resumes loading, measures and reports."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ LIMIT_SECONDS = 120
 
 
 async def benched(folder: Path, *words: str) -> tuple[int | None, str, str]:
-    """Its exit status and what it printed."""
+    """Run it; return its exit status and output."""
     bench = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "loadtests.benchmark_read", "--repeats", "1"),
         *("--folder", str(folder / "data"), "--output", str(folder / "results"), *words),
@@ -30,8 +30,8 @@ async def benched(folder: Path, *words: str) -> tuple[int | None, str, str]:
 
 
 @pytest.mark.integration
-async def test_what_was_loaded_is_loaded_on_and_measured(tmp_path: Path) -> None:
-    """Each kind of reading has its figures, on as many events as were asked for."""
+async def test_loading_resumes_and_every_kind_of_reading_is_measured(tmp_path: Path) -> None:
+    """On the requested number of events."""
     for events in ("1000", "3000"):
         status, output, errors = await benched(tmp_path, "--events", events)
         assert status == 0, errors
@@ -43,8 +43,8 @@ async def test_what_was_loaded_is_loaded_on_and_measured(tmp_path: Path) -> None
     assert len(list((tmp_path / "results").glob("read-*.md"))) >= 1
 
 
-def test_a_percentile_is_what_so_many_do_not_exceed() -> None:
-    """Of few figures the highest is the last one."""
+def test_a_percentile_is_the_figure_that_this_share_does_not_exceed() -> None:
+    """Of few figures, the highest one is the largest figure."""
     seconds = [number / 100 for number in range(100, 0, -1)]
 
     assert percentile(seconds, 0.5) == 0.51
@@ -52,8 +52,7 @@ def test_a_percentile_is_what_so_many_do_not_exceed() -> None:
     assert percentile([1.0], 0.99) == 1.0
 
 
-def test_what_takes_long_is_reported_with_its_plan() -> None:
-    """The plan shows why."""
+def test_slow_queries_are_reported_with_their_plan() -> None:
     report = as_markdown([Measured("first page: x", 0.7, [0.6, 0.1], ["Seq Scan on events"])], 7)
 
     assert "| first page: x | 700.0 | 600.0 |" in report

@@ -1,4 +1,4 @@
-"""The report of a benchmark, from figures made by hand."""
+"""The report of a benchmark, from made-up figures."""
 
 from datetime import UTC, datetime
 
@@ -40,12 +40,12 @@ def a_report(*figures: Figure) -> Report:
     ],
 )
 def test_the_median_is_judged_by_the_goal(goal: Goal | None, verdict: str) -> None:
-    """Some goals are to be reached, the queue's memory is to stay below."""
+    """Some goals are minimums; that of the queue's memory is a maximum."""
     assert a_figure(goal).verdict == verdict
 
 
 def test_the_markdown_shows_ratio_quartiles_goal_and_verdict_in_a_row() -> None:
-    """One line of a table for each figure: that is what people quote."""
+    """One table row per figure, for quoting."""
     lines = as_markdown(a_report(a_figure(Goal(1.2)))).splitlines()
 
     [row] = [line for line in lines if "bare aiohttp application" in line]
@@ -53,8 +53,8 @@ def test_the_markdown_shows_ratio_quartiles_goal_and_verdict_in_a_row() -> None:
     assert cells[2:] == ["**1.00**", "0.90 to 1.10", "5", "at least 1.2", "MISSED"]
 
 
-def test_the_markdown_shows_what_belongs_to_the_figures() -> None:
-    """Absolute figures apart from the ratios, the notes, the machine, the settings and the duration."""
+def test_the_markdown_shows_the_context_of_the_figures() -> None:
+    """Absolute figures apart from the ratios, notes, machine, settings and duration."""
     lines = as_markdown(a_report(a_figure())).splitlines()
 
     assert lines[0] == "# Benchmark of 2026-11-22 10:30 UTC"
@@ -65,8 +65,8 @@ def test_the_markdown_shows_what_belongs_to_the_figures() -> None:
     assert "| duration | 240 s |" in lines
 
 
-def test_the_json_has_every_pair_and_what_follows_from_them() -> None:
-    """The median can be recomputed from them."""
+def test_the_json_has_every_pair_and_the_results() -> None:
+    """So the median can be recomputed."""
     report = msgspec.json.decode(as_json(a_report(a_figure(Goal(0.4, is_ceiling=True)))))
 
     [figure] = report["figures"]

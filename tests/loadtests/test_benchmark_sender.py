@@ -1,4 +1,4 @@
-"""Both senders of the benchmark, against a server of a few lines."""
+"""Both senders of the benchmark, against a tiny server."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ SENDERS = [pytest.param(0.2, id="built in"), pytest.param(1.0, id="wrk", marks=W
 
 
 class Receiver:
-    """Remembers what it was sent; answers as a test wishes."""
+    """Records the requests, and answers as a test sets."""
 
     def __init__(self) -> None:
         self.status = 202
@@ -36,7 +36,7 @@ class Receiver:
 
 @pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
-    """One that accepts everything until a test wishes otherwise."""
+    """A server that accepts everything until a test changes that."""
     receiver, app = Receiver(), web.Application()
     app.router.add_post(PATH, receiver.accept)
     async with TestServer(app) as server:
@@ -52,7 +52,7 @@ def bodies(tmp_path: Path) -> Path:
 
 
 def a_sender(seconds: float) -> Sender:
-    """On any core: nothing is measured here."""
+    """A sender on any core: nothing is measured here."""
     return Sender(frozenset(os.sched_getaffinity(0)), seconds, "t" * 40)
 
 
@@ -60,7 +60,7 @@ def a_sender(seconds: float) -> Sender:
 async def test_every_post_of_the_file_is_sent_as_a_client_would(
     receiver: Receiver, bodies: Path, seconds: float
 ) -> None:
-    """In turn, whole, with a token; what the sender counts is what arrived."""
+    """In turn, complete, with a token. The sender's count equals the received posts."""
     sent = await a_sender(seconds).send(receiver.port, bodies)
 
     assert receiver.bodies == set(BODIES)
@@ -68,13 +68,13 @@ async def test_every_post_of_the_file_is_sent_as_a_client_would(
     assert receiver.headers["Content-Type"] == "application/json"
     assert (
         0 <= receiver.posts - sent.posts <= CONNECTIONS
-    )  # at the end an answer may be in flight on each connection
+    )  # at the end, one answer may be in flight on each connection
     assert sent.seconds >= seconds * 0.9
     assert 0 < sent.p50_ms <= sent.p99_ms
 
 
 async def test_a_slice_lasts_until_every_connection_was_answered(receiver: Receiver, bodies: Path) -> None:
-    """On a machine too slow for the slice as on any other: there is no slice without a post."""
+    """Even on a machine that is too slow for the slice, so that no slice is without a post."""
     sent = await a_sender(0).send(receiver.port, bodies)
 
     assert sent.posts >= CONNECTIONS
@@ -82,10 +82,8 @@ async def test_a_slice_lasts_until_every_connection_was_answered(receiver: Recei
 
 
 @pytest.mark.parametrize("seconds", SENDERS)
-async def test_a_refused_post_makes_the_figures_worthless(
-    receiver: Receiver, bodies: Path, seconds: float
-) -> None:
-    """Refusing is quicker than accepting: a rate of refusals must never be taken for one of posts."""
+async def test_a_refused_post_ends_the_benchmark(receiver: Receiver, bodies: Path, seconds: float) -> None:
+    """Refusing is faster than accepting, so a rate of refusals must not be taken for one of posts."""
     receiver.status = 503
 
     with pytest.raises(BenchmarkError, match="were not answered 202"):
@@ -93,12 +91,12 @@ async def test_a_refused_post_makes_the_figures_worthless(
 
 
 @pytest.mark.parametrize("seconds", SENDERS)
-async def test_a_server_that_is_not_there_makes_no_figures(bodies: Path, seconds: float) -> None:
-    """Nothing listens on port 1."""
+async def test_an_unreachable_server_gives_no_figures(bodies: Path, seconds: float) -> None:
+    """No process listens on port 1."""
     with pytest.raises(BenchmarkError):
         await a_sender(seconds).send(1, bodies)
 
 
-def test_a_slice_too_short_for_wrk_is_sent_by_our_own() -> None:
-    """The other one counts in whole seconds."""
+def test_a_slice_too_short_for_wrk_uses_the_built_in_sender() -> None:
+    """Wrk counts in whole seconds."""
     assert a_sender(0.2).description.startswith("the built-in sender")

@@ -1,4 +1,4 @@
-"""The statistics of the benchmark: pairs in turn, ratios of neighbours, median and quartiles."""
+"""The statistics of the benchmark: alternating pairs, ratios of neighbours, median and quartiles."""
 
 import pytest
 from hypothesis import given
@@ -19,19 +19,18 @@ FIGURES = st.lists(st.floats(min_value=0.001, max_value=1e6), min_size=1, max_si
     ],
 )
 def test_a_spread_is_the_median_and_the_quartiles(figures: list[float], expected: Spread) -> None:
-    """Quartiles are of the figures themselves, not of a population that they are a sample of."""
+    """The quartiles are those of the figures themselves, not of an estimated population."""
     assert spread(figures) == expected
 
 
-def test_there_is_no_spread_of_nothing() -> None:
-    """A figure without slices would be an invention."""
+def test_a_spread_needs_figures() -> None:
     with pytest.raises(ValueError, match="no figures"):
         spread([])
 
 
 @given(FIGURES)
 def test_a_spread_lies_in_order_within_its_figures(figures: list[float]) -> None:
-    """Lower quartile, median, upper quartile; none of them beyond what was measured."""
+    """Lower quartile, median, upper quartile, all within the measured range."""
     found = spread(figures)
 
     margin = 1e-9 * max(figures)
@@ -40,7 +39,7 @@ def test_a_spread_lies_in_order_within_its_figures(figures: list[float]) -> None
 
 
 class Machine:
-    """A machine whose speed changes with every slice; notes who ran."""
+    """A machine whose speed changes with every slice; it records which side ran."""
 
     def __init__(self, *speeds: float) -> None:
         self._speeds = iter(speeds)
@@ -54,8 +53,8 @@ class Machine:
         return take
 
 
-async def test_slices_take_turns_and_every_second_pair_begins_with_the_other() -> None:
-    """Neither side always comes first, and each slice is reported as soon as it ends."""
+async def test_every_second_pair_begins_with_the_other_side() -> None:
+    """Each slice is reported as soon as it ends."""
     machine, reported = Machine(*[1.0] * 6), []
 
     await alternate(
@@ -67,7 +66,7 @@ async def test_slices_take_turns_and_every_second_pair_begins_with_the_other() -
 
 
 async def test_ratios_survive_a_machine_that_halves_its_speed() -> None:
-    """The absolute figures fall by half, the ratio of neighbours stays what it is."""
+    """The absolute figures halve, the ratios of neighbours stay."""
     machine = Machine(100, 100, 50, 50)
 
     pairs = await alternate(2, machine.slice_of("it", 3), machine.slice_of("other", 2), lambda: None)
@@ -77,7 +76,7 @@ async def test_ratios_survive_a_machine_that_halves_its_speed() -> None:
 
 
 async def test_a_machine_that_only_slows_down_favours_neither() -> None:
-    """Of two pairs one begins with the one, one with the other: the ratios err to either side."""
+    """Successive pairs begin with different sides, so the errors cancel out."""
     machine = Machine(100, 90, 81, 72.9)
 
     pairs = await alternate(2, machine.slice_of("it", 1), machine.slice_of("other", 1), lambda: None)

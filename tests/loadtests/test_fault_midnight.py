@@ -1,4 +1,4 @@
-"""Crash tests pass a midnight with posts on both sides of it, on slow machines, too."""
+"""Crash tests pass a midnight with posts before and after it, on slow machines, too."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,7 +14,7 @@ from tests.support.real_clock import real_now
 
 
 class SlowStart:
-    """Starts plants that take so long, by a clock that goes on only then."""
+    """Starts plants that take this long, by a clock that only advances then."""
 
     def __init__(self, *seconds: float) -> None:
         self.seconds = list(seconds)
@@ -25,7 +25,7 @@ class SlowStart:
 
     @asynccontextmanager
     async def __call__(self, folder: Path, settings: Mapping[str, str]) -> AsyncIterator[Any]:
-        """A plant that is nothing."""
+        """A plant without processes."""
         self.folders.add(folder)
         self.settings.append(settings)
         self.time += self.seconds.pop(0)
@@ -34,12 +34,11 @@ class SlowStart:
         self.running -= 1
 
     def monotonic(self) -> float:
-        """The time."""
         return self.time
 
 
 def clock_of(settings: Mapping[str, str]) -> datetime:
-    """What an ingest process with these settings shows at its start."""
+    """The clock of an ingest process with these settings at its start."""
     return real_now() + timedelta(seconds=int(settings["HEADRACE_CLOCK_OFFSET_SECONDS"]))
 
 
@@ -54,7 +53,7 @@ def clock_of(settings: Mapping[str, str]) -> datetime:
 async def test_midnight_is_ahead_when_the_plant_runs(
     tmp_path: Path, seconds: list[float], after: float
 ) -> None:
-    """A start that was too slow is made again elsewhere, with its time on top; it has ended by then."""
+    """If a start was too slow, that plant is stopped and another is started with more time."""
     start = SlowStart(*seconds)
 
     async with plant_before_midnight(tmp_path, 25, start, start.monotonic) as (_, midnight):
@@ -68,7 +67,7 @@ async def test_midnight_is_ahead_when_the_plant_runs(
     assert start.running == 0
 
 
-async def test_a_plant_that_takes_ever_longer_is_given_up(tmp_path: Path) -> None:
+async def test_a_plant_that_takes_longer_each_time_is_given_up(tmp_path: Path) -> None:
     """With a line that says so."""
     start = SlowStart(20, 90, 200)
 

@@ -1,4 +1,4 @@
-"""The auditor of the crash tests finds what it is there for, and the proxy cuts what it should."""
+"""The auditor of the crash tests finds violations, and the proxy cuts what it should."""
 
 from collections import Counter
 from uuid import uuid4
@@ -23,7 +23,7 @@ OUTCOMES = {"stored": 3, "duplicate": 1, "discarded": 2, "dead_lettered": 1}
 
 @pytest.fixture
 def auditor() -> Auditor:
-    """One post of every kind, all answered 202; the referenced one was sent twice."""
+    """An auditor with one post of every kind, all answered 202; the one with a reference was sent twice."""
     auditor = Auditor()
     for kind, *marks in (
         (Kind.EVENT, "e1", "e2"),
@@ -37,12 +37,12 @@ def auditor() -> Auditor:
 
 
 def findings(auditor: Auditor, *, found: dict[str, int], outcomes: dict[str, int] | None = None) -> Findings:
-    """With these changes to what is there."""
+    """The findings, with these changes to a correct database."""
     return auditor.judge(Counter(FOUND) | Counter(found), {**OUTCOMES, **(outcomes or {})})
 
 
-def test_what_was_kept_is_good(auditor: Auditor) -> None:
-    """Everything that was answered 202 is there once, and the outcomes add up."""
+def test_a_kept_promise_is_good(auditor: Auditor) -> None:
+    """Everything that was answered 202 is stored once, and the outcomes add up."""
     judged = findings(auditor, found={})
 
     assert judged.is_good, judged.text()
@@ -53,10 +53,10 @@ def test_what_was_kept_is_good(auditor: Auditor) -> None:
     "answer", [pytest.param(Answer.UNKNOWN, id="no answer"), pytest.param(None, id="not yet answered")]
 )
 @pytest.mark.parametrize("is_there", [True, False])
-def test_what_was_not_answered_202_may_be_there_or_not(
+def test_posts_without_a_202_may_be_stored_or_not(
     auditor: Auditor, answer: Answer | None, *, is_there: bool
 ) -> None:
-    """What is judged is the 202."""
+    """Only a 202 is a promise."""
     sent = auditor.remember(Kind.EVENT, ["u1"])
     sent.answers += [answer] if answer else []
     counts = {"stored": 3 + is_there, "duplicate": 1 - (is_there and answer is None)}
@@ -68,7 +68,7 @@ def test_what_was_not_answered_202_may_be_there_or_not(
 
 @pytest.mark.parametrize("mark", ["e2", "r1", "broken"])
 def test_an_event_that_is_missing_is_lost(auditor: Auditor, mark: str) -> None:
-    """Each by its mark."""
+    """Found by its mark."""
     judged = auditor.judge(Counter({key: n for key, n in FOUND.items() if key != mark}), OUTCOMES)
 
     assert judged.lost == [mark]
@@ -77,7 +77,7 @@ def test_an_event_that_is_missing_is_lost(auditor: Auditor, mark: str) -> None:
 
 @pytest.mark.parametrize("mark", ["e2", "r1", "broken"])
 def test_an_event_that_is_there_twice_is_found(auditor: Auditor, mark: str) -> None:
-    """Also one whose post got no answer."""
+    """Even if its post was not answered."""
     assert findings(auditor, found={mark: 2}).twice == [mark]
 
 
@@ -95,7 +95,7 @@ def test_an_event_that_is_there_twice_is_found(auditor: Auditor, mark: str) -> N
 def test_sums_that_do_not_add_up_are_odd(
     auditor: Auditor, found: dict[str, int], outcomes: dict[str, int], said: str
 ) -> None:
-    """Even where every event is there once."""
+    """Even if every event is stored once."""
     judged = findings(auditor, found=found, outcomes=outcomes)
 
     assert not judged.is_good
@@ -104,7 +104,7 @@ def test_sums_that_do_not_add_up_are_odd(
 
 @pytest.mark.integration
 async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str) -> None:
-    """By plain SQL, from the tables that are there for outside tools."""
+    """With plain SQL, from the tables meant for outside tools."""
     connection = await asyncpg.connect(database_url)
     await connection.execute("CREATE TABLE partition PARTITION OF events DEFAULT")
     for mark in ("e1", "e2", "e2"):
@@ -135,7 +135,7 @@ async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str
 
 @pytest.mark.integration
 async def test_the_proxy_loses_the_reply_to_every_other_write(servers: Servers, key_prefix: str) -> None:
-    """The write itself arrives; what is no write is left alone."""
+    """The write itself arrives, and other commands are not affected."""
     async with proxied(servers.redis_url) as (cutter, url):
         async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5) as redis:
             stream = f"{key_prefix}stream"
@@ -150,7 +150,7 @@ async def test_the_proxy_loses_the_reply_to_every_other_write(servers: Servers, 
 
 
 def test_the_command_line_can_name_faults() -> None:
-    """In the order in which they are to happen; by default any, for ten minutes."""
+    """In the given order; by default random ones for ten minutes."""
     first, *_ = FAULTS
 
     assert parse(["--seed", "7", "--fault", first, "--fault", first]).faults == [first, first]
@@ -169,7 +169,7 @@ def test_a_run_is_good_only_when_everything_is() -> None:
 
 
 def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
-    """What stands behind a colon is for operators; a run with such a refusal is not good."""
+    """The part after a colon is for operators. A run with such a refusal is not good."""
     watch = Watch([])
     watch.see_readiness(
         b'{"checks":{"queue_full":"The queue is full: 9 bytes","clock":"It is off.","x":"ok"}}'
@@ -186,7 +186,7 @@ def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
 
 
 def test_a_report_has_its_figures() -> None:
-    """Faults, answers, what was accepted, lost and twice, and the batches that were written twice."""
+    """Faults, answers, accepted, lost and duplicated events, and batches written twice."""
     run = Run(7, findings=Findings(3, 2, 1, 5, 2, {"stored": 5}, [], [], []), audit_status=0)
     run.audit_output = '{"repeated": {"batches": 4, "posts": 9}}'
     run.faults.update({"memory full": 2})

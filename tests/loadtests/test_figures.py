@@ -1,4 +1,4 @@
-"""The judgement of a load run, on reports made by hand."""
+"""Judging a load run, on made-up reports."""
 
 import msgspec
 import pytest
@@ -7,7 +7,7 @@ from loadtests.figures import FOUND, Report, Request, judge, read_report
 
 
 def a_request(name: str = "POST one event", **changes: object) -> Request:
-    """A kind of request that went well."""
+    """A kind of request without failures."""
     sent = Request(
         name=name,
         events_each=1,
@@ -22,17 +22,17 @@ def a_request(name: str = "POST one event", **changes: object) -> Request:
 
 
 def a_read(**changes: object) -> Request:
-    """Events looked for after their 202, and found."""
+    """Events that were looked up after their 202 and found."""
     return a_request(FOUND, events_each=0, count=5, **changes)
 
 
 def a_report(*requests: Request, seconds: float = 10) -> Report:
-    """What the locustfile would write."""
+    """A report as the locustfile writes it."""
     return Report(seconds=seconds, requests=requests, errors=())
 
 
 def test_a_run_without_failures_is_good() -> None:
-    """Everything was accepted and what was looked for was found."""
+    """Everything was accepted and found."""
     assert judge(a_report(a_request(), a_read())).is_good
 
 
@@ -48,12 +48,11 @@ def test_a_run_without_failures_is_good() -> None:
     ],
 )
 def test_a_run_that_proves_nothing_or_lost_something_is_bad(report: Report) -> None:
-    """A load test that cannot fail proves nothing."""
     assert not judge(report).is_good
 
 
-def test_events_are_counted_by_what_each_post_carried() -> None:
-    """100 single events and 10 batches of 50, of which one was refused, are 550 events; reads are none."""
+def test_events_are_counted_by_the_size_of_each_post() -> None:
+    """100 single events and 9 of 10 batches of 50 are 550 events; reads do not count."""
     batches = a_request("POST 50 events", events_each=50, count=10, failures=1)
 
     text = judge(a_report(a_request(), batches, a_read())).text
@@ -63,19 +62,18 @@ def test_events_are_counted_by_what_each_post_carried() -> None:
 
 
 def test_the_errors_of_a_run_are_shown() -> None:
-    """A report of a failure says why."""
     report = Report(seconds=1, requests=(a_request(failures=1),), errors=("POST one event: answered 503",))
 
     assert "POST one event: answered 503" in judge(report).text
 
 
-def test_a_run_of_no_time_divides_by_nothing() -> None:
-    """A run that was stopped immediately has a report of zero seconds."""
+def test_a_run_of_zero_seconds_is_reported() -> None:
+    """As when it is stopped immediately."""
     assert not judge(a_report(seconds=0)).is_good
 
 
 def test_a_report_survives_being_written_and_read() -> None:
-    """The locustfile writes plain JSON."""
+    """As plain JSON."""
     report = a_report(a_request(), a_read())
 
     assert read_report(msgspec.json.encode(report)) == report

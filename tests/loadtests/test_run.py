@@ -1,4 +1,4 @@
-"""`python -m loadtests.run` against a collector of a few lines, and its rules about where the load may go."""
+"""`python -m loadtests.run` against a tiny collector, and its rules about where the load may go."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ GIVEN: Final = {
 
 
 class TinyCollector:
-    """Accepts events and finds them again; as a test wishes it forgets them, keeps them twice or refuses."""
+    """Accepts events and finds them. A test can make it lose, duplicate or refuse events."""
 
     def __init__(self) -> None:
         self.copies_kept = 1
@@ -50,13 +50,13 @@ Load = Callable[[], Awaitable[tuple[int, str]]]
 
 @pytest.fixture
 def collector() -> TinyCollector:
-    """One that does everything right until a test wishes otherwise."""
+    """A collector without faults until a test sets one."""
     return TinyCollector()
 
 
 @pytest.fixture
 async def load(collector: TinyCollector) -> AsyncIterator[Load]:
-    """Puts a second of load on the collector; answers the exit status and what was printed."""
+    """Put a second of load on the collector; return the exit status and the output."""
     async with TestServer(collector.application()) as server:
 
         async def run() -> tuple[int, str]:
@@ -76,7 +76,7 @@ async def load(collector: TinyCollector) -> AsyncIterator[Load]:
 
 
 async def test_the_load_passes_when_every_event_is_found(load: Load, collector: TinyCollector) -> None:
-    """The locustfile posts single events and batches and reads some of them back."""
+    """The locustfile posts single events and batches, and reads some of them back."""
     status, said = await load()
 
     assert status == 0, said
@@ -85,7 +85,7 @@ async def test_the_load_passes_when_every_event_is_found(load: Load, collector: 
 
 
 async def test_the_load_fails_when_an_accepted_event_is_missing(load: Load, collector: TinyCollector) -> None:
-    """A 202 for an event that never appears is what the load test is there to catch."""
+    """The load test exists to find these."""
     collector.copies_kept = 0
 
     status, said = await load()
@@ -94,8 +94,8 @@ async def test_the_load_fails_when_an_accepted_event_is_missing(load: Load, coll
     assert "was answered 202 and cannot be read" in said
 
 
-async def test_the_load_fails_when_an_event_is_there_twice(load: Load, collector: TinyCollector) -> None:
-    """Two events with one reference id mean that something was stored twice."""
+async def test_the_load_fails_when_an_event_is_stored_twice(load: Load, collector: TinyCollector) -> None:
+    """Found by its reference id."""
     collector.copies_kept = 2
 
     status, said = await load()
@@ -105,7 +105,7 @@ async def test_the_load_fails_when_an_event_is_there_twice(load: Load, collector
 
 
 async def test_the_load_fails_when_posts_are_refused(load: Load, collector: TinyCollector) -> None:
-    """Only a 202 counts as sent, even if the event is there."""
+    """Only a 202 counts, even if the event was stored."""
     collector.status = 503
 
     status, said = await load()
@@ -127,8 +127,8 @@ async def test_the_load_fails_when_posts_are_refused(load: Load, collector: Tiny
         pytest.param("nonsense", False, id="no URL"),
     ],
 )
-def test_loopback_is_told_from_the_rest_of_the_world(url: str, expected: bool) -> None:  # noqa: FBT001 - a case
-    """The load must not hit somebody's server by a slip of the keyboard."""
+def test_loopback_is_distinguished_from_other_hosts(url: str, expected: bool) -> None:  # noqa: FBT001 - a case
+    """A typo must not put the load on another server."""
     assert is_loopback(url) is expected
 
 
@@ -137,8 +137,8 @@ def test_without_a_url_a_collector_is_started() -> None:
     assert target_from_environment({"HEADRACE_CLIENT_TOKEN": "c" * 40}, is_remote_allowed=False) is None
 
 
-def test_a_given_collector_is_taken_with_its_tokens() -> None:
-    """The trailing slash goes, since paths are appended."""
+def test_a_given_collector_is_used_with_its_tokens() -> None:
+    """The trailing slash is removed, because paths are appended."""
     target = target_from_environment(GIVEN, is_remote_allowed=False)
 
     assert target is not None
@@ -159,8 +159,8 @@ def test_a_given_collector_that_cannot_be_used_is_refused(changes: dict[str, str
         target_from_environment(GIVEN | changes, is_remote_allowed=False)
 
 
-def test_another_machine_is_taken_when_asked_for() -> None:
-    """`--anywhere` is a decision of the person who types it."""
+def test_another_machine_is_used_with_an_explicit_option() -> None:
+    """`--anywhere`."""
     assert target_from_environment(
         GIVEN | {"HEADRACE_URL": "https://collector.example"}, is_remote_allowed=True
     )

@@ -1,4 +1,4 @@
-"""The API page as a person uses it: through its labels and buttons, not its internals."""
+"""The API page as a person uses it: by its labels and buttons."""
 
 import json
 from typing import Any
@@ -7,13 +7,13 @@ from playwright.async_api import Locator, Page, expect
 
 
 class ApiPage:
-    """Swagger UI on our document."""
+    """Swagger UI with our document."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
 
     async def authorize(self, scheme: str, token: str) -> None:
-        """Give a token to the dialog; any given before is taken back first."""
+        """Enter a token in the dialog, after removing any earlier one."""
         await self._page.locator(".auth-wrapper .btn.authorize").click()
         dialog = self._page.locator(".modal-ux")
         for logout in await dialog.get_by_role("button", name="Remove authorization").all():
@@ -25,7 +25,7 @@ class ApiPage:
         await expect(dialog).to_have_count(0)
 
     async def body(self, method: str, path: str) -> str:
-        """What stands in the field for the body of an operation that is open."""
+        """The text in the body field of an open operation."""
         field = self._operation(method, path).locator("textarea.body-param__text")
         return await field.input_value()
 
@@ -38,7 +38,7 @@ class ApiPage:
         """Open an operation and try it out; return the status and the body that the page shows."""
         operation = self._operation(method, path)
         clear = operation.get_by_role("button", name="Clear")
-        if await clear.count():  # it stands open since the last time
+        if await clear.count():  # it is still open
             await clear.click()
         else:
             await operation.locator(".opblock-summary-control").click()

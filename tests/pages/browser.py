@@ -16,7 +16,7 @@ PHONE: Final = (400, 850)
 
 
 def chromium() -> str:
-    """The path of Chromium; without it the test is skipped, in CI it fails."""
+    """The path of Chromium. Without it the test is skipped; in CI it fails."""
     found = next(filter(None, map(shutil.which, _NAMES)), None)
     if found is not None:
         return found
@@ -28,10 +28,10 @@ def chromium() -> str:
 
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
-    """One without a window."""
+    """A headless browser."""
     path = chromium()
     async with async_playwright() as playwright:
-        # Root has no sandbox, in containers nobody has; it only ever sees our own pages.
+        # The sandbox does not work as root or in containers; only our own pages are opened.
         browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         try:
             yield browser
@@ -61,7 +61,7 @@ async def a_page(
 
 
 def _note(complaints: list[str], kind: str, text: str) -> None:
-    # An answer of 401 or 404 is noted in the console, too; what the page makes of it is looked at there.
+    # A 401 or 404 is also logged to the console; tests check what the page shows of it.
     if kind in {"error", "warning"} and not text.startswith("Failed to load resource"):
         complaints.append(text)
 

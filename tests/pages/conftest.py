@@ -11,14 +11,13 @@ from tests.pages.browser import a_browser
 
 @pytest.fixture(scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A browser."""
     async with a_browser() as browser:
         yield browser
 
 
 @pytest.fixture(scope="session")
 async def up(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningUp]:
-    """A collector, where there is a browser to look at it with."""
+    """A collector, if there is a browser."""
     assert browser.is_connected()
     async with started_up(tmp_path_factory.mktemp("pages") / "data") as up:
         await up.until_ready()

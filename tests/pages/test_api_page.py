@@ -1,4 +1,4 @@
-"""The API page, from the log-in to the revoked token, as the documentation walks through it."""
+"""The API page, from logging in to revoking a token, as the documentation describes it."""
 
 import json
 import secrets
@@ -16,8 +16,8 @@ from tests.support.waiting import until
 pytestmark = pytest.mark.end_to_end
 
 
-async def test_the_whole_walk_is_done_on_the_page(up: RunningUp, browser: Browser) -> None:
-    """From the landing page on; each answer is the one that the page shows."""
+async def test_the_whole_tutorial_can_be_done_on_the_page(up: RunningUp, browser: Browser) -> None:
+    """From the landing page on, by what the page shows."""
     ready, reference_id = up.ready, f"page-{secrets.token_hex(4)}"
     async with a_page(browser, ready.url) as page:
         await page.goto("/")
@@ -58,10 +58,8 @@ async def test_the_whole_walk_is_done_on_the_page(up: RunningUp, browser: Browse
         assert (await api.execute("GET", by_reference, referenceId=reference_id))[0] == 401
 
 
-async def test_the_first_try_works_as_it_stands_and_so_does_the_second(
-    up: RunningUp, browser: Browser
-) -> None:
-    """With the login that the page tells its reader to authorize with, and nothing filled in."""
+async def test_the_examples_work_without_changes(up: RunningUp, browser: Browser) -> None:
+    """With the suggested login, twice, and nothing filled in."""
     ready = up.ready
     async with a_page(browser, ready.url) as page:
         await page.goto("/docs")
@@ -86,7 +84,7 @@ async def test_the_first_try_works_as_it_stands_and_so_does_the_second(
 
 
 async def test_the_example_works_with_a_token_of_a_project(up: RunningUp, browser: Browser) -> None:
-    """Which has a project: nothing is put in its place."""
+    """The project need not be filled in."""
     async with a_page(browser, up.ready.url) as page:
         await page.goto("/docs")
         api = ApiPage(page)
@@ -112,10 +110,10 @@ async def until_found(api: ApiPage, path: str, **parameters: str) -> None:
     ("size", "scheme"),
     [pytest.param(DESKTOP, "light", id="desktop"), pytest.param(PHONE, "dark", id="phone, dark")],
 )
-async def test_it_is_there_on_every_screen(
+async def test_the_page_fits_every_screen(
     up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
 ) -> None:
-    """Nothing sticks out, and every operation of the document is there."""
+    """Nothing overflows, and every operation of the document is shown."""
     async with a_page(browser, up.ready.url, size, scheme) as page:
         await page.goto("/docs")
         operations = await page.evaluate(
@@ -131,10 +129,10 @@ async def test_it_is_there_on_every_screen(
 @pytest.mark.parametrize(
     "size", [pytest.param(PHONE, id="phone"), pytest.param((740, 400), id="phone, on its side")]
 )
-async def test_the_dialog_begins_with_the_field_that_people_look_for(
+async def test_the_dialog_begins_with_the_bearer_token(
     up: RunningUp, browser: Browser, size: tuple[int, int]
 ) -> None:
-    """Bearer is the first way to authorize: its field is in sight and has the focus."""
+    """Its field is visible and focused."""
     async with a_page(browser, up.ready.url, size) as page:
         await page.goto("/docs")
         await page.locator(".auth-wrapper .btn.authorize").click()
@@ -145,10 +143,8 @@ async def test_the_dialog_begins_with_the_field_that_people_look_for(
         await expect(page.locator(".modal-ux h3")).to_be_in_viewport(ratio=1)
 
 
-async def test_the_dialog_begins_with_the_authorization_that_is_given(
-    up: RunningUp, browser: Browser
-) -> None:
-    """Opened again, it shows first what can be taken back."""
+async def test_a_reopened_dialog_begins_with_the_given_authorization(up: RunningUp, browser: Browser) -> None:
+    """So that it can be removed."""
     async with a_page(browser, up.ready.url, PHONE) as page:
         await page.goto("/docs")
         await ApiPage(page).authorize("Bearer", up.ready.user_token)

@@ -1,4 +1,4 @@
-"""The landing page: what its reader sees, and that what it says works."""
+"""The landing page: it is readable, and its examples work."""
 
 import asyncio
 import sys
@@ -15,10 +15,10 @@ pytestmark = pytest.mark.end_to_end
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_it_fits_every_screen_and_can_be_read(
+async def test_the_page_fits_every_screen_and_is_readable(
     up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
 ) -> None:
-    """Only code scrolls sideways; every text stands out from its ground as WCAG AA wants, 4.5 to 1."""
+    """Only code scrolls sideways. The contrast of every text is 4.5 to 1, as WCAG AA requires."""
     async with a_page(browser, up.ready.url, size, scheme) as page:
         await page.goto("/")
 
@@ -28,7 +28,7 @@ async def test_it_fits_every_screen_and_can_be_read(
 
 
 async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) -> None:
-    """In the order of reading: past the links, then every piece of code and its button."""
+    """In reading order: the links, then each piece of code and its button."""
     async with a_page(browser, up.ready.url) as page:
         await page.goto("/")
         reached = []
@@ -42,7 +42,7 @@ async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) 
 
 
 async def test_a_button_copies_the_code_next_to_it(up: RunningUp, browser: Browser) -> None:
-    """And says so."""
+    """And confirms it."""
     async with a_page(browser, up.ready.url) as page:
         await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
         await page.goto("/")
@@ -52,8 +52,8 @@ async def test_a_button_copies_the_code_next_to_it(up: RunningUp, browser: Brows
         assert await page.evaluate("navigator.clipboard.readText()") == await code(page, "net")
 
 
-async def test_it_says_all_without_javascript(up: RunningUp, browser: Browser) -> None:
-    """Only the buttons that copy are missing."""
+async def test_the_page_is_complete_without_javascript(up: RunningUp, browser: Browser) -> None:
+    """Only the copy buttons are missing."""
     context = await browser.new_context(base_url=up.ready.url, java_script_enabled=False)
     page = await context.new_page()
     await page.goto("/")
@@ -73,10 +73,10 @@ async def test_it_says_all_without_javascript(up: RunningUp, browser: Browser) -
         pytest.param("error", [sys.executable, "-c"], id="an error"),
     ],
 )
-async def test_what_it_says_works_as_it_stands(
+async def test_the_examples_work_without_changes(
     up: RunningUp, browser: Browser, language: str, command: list[str]
 ) -> None:
-    """With a token in its place."""
+    """With a token filled in."""
     async with a_page(browser, up.ready.url) as page:
         await page.goto("/")
         written = (await code(page, language)).replace("YOUR_TOKEN", up.ready.client_token)
@@ -91,8 +91,8 @@ async def test_what_it_says_works_as_it_stands(
     assert "202" in output.decode().partition("\n")[0]
 
 
-async def test_a_host_that_can_be_none_is_not_repeated(up: RunningUp) -> None:
-    """No part of an invalid Host header gets into the page."""
+async def test_an_invalid_host_is_not_repeated(up: RunningUp) -> None:
+    """No part of the Host header gets into the page."""
     odd = 'x"><script>alert(1)</script>'
     async with ClientSession() as session, session.get(up.ready.url, headers={"Host": odd}) as answer:
         text = await answer.text()
@@ -103,7 +103,7 @@ async def test_a_host_that_can_be_none_is_not_repeated(up: RunningUp) -> None:
 
 
 async def code(page: Page, language: str) -> str:
-    """What stands under a heading."""
+    """The code under a heading."""
     return await page.locator(f"pre[aria-labelledby={language}]").inner_text()
 
 
@@ -129,4 +129,4 @@ CONTRASTS = """() => {
   }
   return poor;
 }"""
-"""The texts that are hard to read, by the formula of WCAG 2."""
+"""The texts with too little contrast, by the formula of WCAG 2."""

@@ -1,4 +1,4 @@
-"""Work in threads: bounded in how much waits and for how long."""
+"""Work in threads: the waiting work and its time are bounded."""
 
 import asyncio
 from threading import Event, get_ident
@@ -15,7 +15,7 @@ def an_executor(*, capacity: int = 10, wait_seconds: float = 10.0) -> BoundedExe
 
 
 async def test_work_runs_in_a_thread_and_returns_its_result() -> None:
-    """The event loop goes on meanwhile."""
+    """The event loop continues meanwhile."""
     with an_executor() as executor:
         assert await executor.run(get_ident) != get_ident()
 
@@ -36,7 +36,7 @@ async def test_work_that_waits_too_long_for_a_thread_is_refused() -> None:
 
 
 async def test_work_beyond_the_capacity_is_refused_immediately() -> None:
-    """The capacity is free again when the work before is done."""
+    """The capacity is free again when earlier work is done."""
     is_over = Event()
     with an_executor(capacity=3) as executor:
         working = [asyncio.ensure_future(executor.run(lambda: is_over.wait(30))) for _ in range(3)]
@@ -51,8 +51,7 @@ async def test_work_beyond_the_capacity_is_refused_immediately() -> None:
             assert await executor.run(get_ident, size=3) != get_ident()
 
 
-async def test_work_that_fails_or_is_cancelled_makes_room_for_other_work() -> None:
-    """Neither keeps its share of the capacity."""
+async def test_work_that_fails_or_is_cancelled_frees_its_capacity() -> None:
     is_over = Event()
     with an_executor(capacity=2) as executor:
         for _ in range(3):

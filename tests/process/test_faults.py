@@ -1,4 +1,4 @@
-"""Fault points are for crash tests alone, and a process dies at one exactly once."""
+"""Fault points exist for crash tests only, and a process dies at one exactly once."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ REACH = (
 
 
 def test_without_the_switch_there_are_no_faults() -> None:
-    """And nothing stands between ingest and its queue, or the worker and its store."""
+    """And no wrapper between ingest and its queue, or the worker and its store."""
     faults = read_faults({})
     sink, stream, store = FakePostSink(), FakeStream(), FakeStore()
 
@@ -43,14 +43,14 @@ def test_without_the_switch_there_are_no_faults() -> None:
     ],
 )
 def test_faults_that_are_not_switched_on_end_the_start(asked: dict[str, str]) -> None:
-    """A setting that slipped from a test into production is told at once."""
+    """So a test's setting cannot slip into production."""
     with pytest.raises(StartError, match="HEADRACE_FAULTS=on"):
         read_faults(asked)
     assert read_faults({**asked, "HEADRACE_FAULTS": "on"}) != NO_FAULTS
 
 
 def test_a_process_dies_at_an_armed_point_once(tmp_path: Path) -> None:
-    """Its successor passes the point unharmed; so does a process at another point."""
+    """Its successor passes the point unharmed, as does a process at another point."""
     (tmp_path / FaultPoint.AFTER_COMMIT).touch()
     (tmp_path / FaultPoint.AFTER_APPEND).touch()
 
@@ -62,7 +62,7 @@ def test_a_process_dies_at_an_armed_point_once(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_set_shows_another_time_of_day_only() -> None:
-    """Durations stay what they are."""
+    """Durations do not change."""
     clock = FakeClock()
     ahead = ShiftedClock(clock, timedelta(hours=2))
 
@@ -72,7 +72,7 @@ def test_a_clock_that_is_set_shows_another_time_of_day_only() -> None:
 
 
 def test_the_offset_is_a_setting_of_crash_tests() -> None:
-    """In seconds, either way."""
+    """In seconds, positive or negative."""
     faults = read_faults({"HEADRACE_FAULTS": "on", "HEADRACE_CLOCK_OFFSET_SECONDS": "-3600"})
 
     assert isinstance(faults.clock, ShiftedClock)

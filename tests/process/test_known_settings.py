@@ -1,4 +1,4 @@
-"""A misspelt variable is noticed, whoever reads it."""
+"""Misspelt variables are reported, whichever process would read them."""
 
 import importlib
 import io
@@ -17,7 +17,7 @@ from collector.process.settings import Settings
 
 
 def settings_classes(kind: type[Settings]) -> Iterator[type[Settings]]:
-    """A class and all below it that are part of the product."""
+    """The class and its subclasses in the product."""
     yield kind
     for below in kind.__subclasses__():
         if below.__module__.partition(".")[0] in {"collector", "worker"}:
@@ -25,7 +25,7 @@ def settings_classes(kind: type[Settings]) -> Iterator[type[Settings]]:
 
 
 def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
-    """A new setting that is not in it would be called unknown."""
+    """A setting that is missing from it would be reported as unknown."""
     for package in (collector, worker):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
@@ -52,14 +52,14 @@ def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
     ],
 )
 def test_an_unknown_variable_is_named_with_the_closest_known_one(variable: str, sentence: str) -> None:
-    """One of another process is known to all."""
+    """Variables of other processes are known."""
     environ = {variable: "1", "HEADRACE_READ_BLOCK_MS": "5", "HEADRACE_LOAD_RATE": "1", "SHRADS": "1"}
 
     assert [str(unknown) for unknown in unknown_variables(environ)] == [sentence]
 
 
-def test_a_process_warns_once_for_each_and_starts() -> None:
-    """In the form of its other logs."""
+def test_a_process_warns_once_per_variable_and_starts() -> None:
+    """In the format of its other logs."""
     output = io.StringIO()
     configure_logging(Settings(log_format="json"), "ingest", output)
 

@@ -1,4 +1,4 @@
-"""A process ends in order: told to, or because it could not start."""
+"""A process ends in order: by a signal, after a failed start, or when a task dies."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from collector.process.settings import Settings, read_settings
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_asks_for_the_end_and_the_status_is_0(number: signal.Signals) -> None:
+def test_a_signal_stops_the_process_with_status_0(number: signal.Signals) -> None:
     """The process decides when it is done."""
     seen: list[bool] = []
 
@@ -24,7 +24,7 @@ def test_a_signal_asks_for_the_end_and_the_status_is_0(number: signal.Signals) -
 
 
 def test_a_start_that_fails_is_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """No trace, no other noise."""
+    """Without a traceback."""
 
     async def main(_stop: Stop) -> None:
         read_settings(Settings, {"HEADRACE_LOG_LEVEL": "loud"})
@@ -35,7 +35,7 @@ def test_a_start_that_fails_is_one_line_and_status_2(capsys: pytest.CaptureFixtu
     )
 
 
-async def test_a_pause_ends_by_itself_when_nobody_asks() -> None:
+async def test_a_pause_without_a_stop_ends_by_itself() -> None:
     """And says so."""
     stop = Stop()
 
@@ -46,7 +46,7 @@ async def test_a_pause_ends_by_itself_when_nobody_asks() -> None:
 
 
 async def test_a_task_that_swallows_a_cancellation_is_cancelled_again() -> None:
-    """As a driver's wait does when its result comes in the same moment."""
+    """As a driver may do when its result arrives at the same moment."""
     swallowed = 0
 
     async def stubborn() -> None:
@@ -78,7 +78,7 @@ def test_start_errors_inside_a_group_are_one_line_too(capsys: pytest.CaptureFixt
 
 
 def test_a_background_task_that_dies_ends_the_process_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """And status 1, so that a supervisor starts it again."""
+    """And status 1, so that a supervisor restarts it."""
 
     async def work() -> None:
         raise KeyError("x")
@@ -93,8 +93,8 @@ def test_a_background_task_that_dies_ends_the_process_with_a_line(capsys: pytest
     assert capsys.readouterr().err.endswith(line)
 
 
-async def test_a_background_task_must_not_end_by_itself_but_may_when_it_is_told_to() -> None:
-    """A loop that returns has a fault, too."""
+async def test_a_background_task_may_end_only_after_a_stop() -> None:
+    """A loop that returns before has a bug."""
 
     async def work() -> None:
         return

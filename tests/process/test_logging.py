@@ -1,4 +1,4 @@
-"""Logs are one line per fact, and never hold a secret."""
+"""Logs have one line per fact, and never a secret."""
 
 import io
 import json

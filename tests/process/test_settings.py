@@ -1,4 +1,4 @@
-"""Settings are read once, and a wrong one stops the start with one clear line."""
+"""Settings are read once, and an invalid one stops the start with one clear line."""
 
 from typing import Annotated, Literal
 
@@ -27,8 +27,8 @@ class ExampleSettings(RedisSettings, frozen=True, kw_only=True):
 URL = {"REDIS_URL": "redis://localhost/0"}
 
 
-def test_defaults_hold_where_nothing_is_set() -> None:
-    """An empty variable counts as not set."""
+def test_unset_variables_have_their_defaults() -> None:
+    """Empty ones, too."""
     settings = read_settings(ExampleSettings, URL | {"HEADRACE_MODE": ""})
 
     assert settings == ExampleSettings(redis_url="redis://localhost/0")
@@ -89,8 +89,10 @@ def test_the_prefixed_url_wins() -> None:
         pytest.param("HEADRACE_RATIO", "x", "HEADRACE_RATIO holds 'x'; it must be a number.", id="float"),
     ],
 )
-def test_a_wrong_setting_says_which_what_and_what_may_be(variable: str, held: str, sentence: str) -> None:
-    """One line for the person who started the process."""
+def test_an_invalid_setting_is_named_with_its_value_and_the_rule(
+    variable: str, held: str, sentence: str
+) -> None:
+    """In one line."""
     with pytest.raises(StartError) as caught:
         read_settings(ExampleSettings, URL | {variable: held})
 
@@ -128,8 +130,8 @@ def test_a_missing_setting_is_named() -> None:
         ),
     ],
 )
-def test_a_wrong_url_is_shown_without_its_password(environ: dict[str, str], beginning: str) -> None:
-    """Under the name that was really set."""
+def test_an_invalid_url_is_shown_without_its_password(environ: dict[str, str], beginning: str) -> None:
+    """Under the name of the variable that was set."""
     with pytest.raises(StartError) as caught:
         read_settings(ExampleSettings, environ)
 
@@ -137,8 +139,8 @@ def test_a_wrong_url_is_shown_without_its_password(environ: dict[str, str], begi
     assert "secret" not in str(caught.value)
 
 
-def test_every_wrong_setting_has_a_line() -> None:
-    """Nobody mends one only to be told of the next."""
+def test_every_invalid_setting_has_a_line() -> None:
+    """So all can be corrected together."""
     with pytest.raises(StartError) as caught:
         read_settings(ExampleSettings, {"HEADRACE_MODE": "loose", "HEADRACE_RATIO": "x"})
 
@@ -146,8 +148,8 @@ def test_every_wrong_setting_has_a_line() -> None:
     assert named == ["HEADRACE_REDIS_URL", "HEADRACE_MODE", "HEADRACE_RATIO"]
 
 
-def test_several_processes_settings_are_checked_at_once() -> None:
-    """What is wrong for more than one of them is said once; what is right for all raises nothing."""
+def test_settings_of_several_processes_are_checked_together() -> None:
+    """An error that several of them have is reported once."""
     kinds = (Settings, ExampleSettings, RedisSettings)
     check_settings(kinds, URL)
 
@@ -165,10 +167,10 @@ def test_several_processes_settings_are_checked_at_once() -> None:
         ({"REDIS_URL": "redis://h", "HEADRACE_REDIS_URL": "redis://i"}, "HEADRACE_REDIS_URL"),
     ],
 )
-def test_a_server_that_cannot_be_used_is_told_with_the_variable(
+def test_a_server_that_cannot_be_used_is_named_with_its_variable(
     environ: dict[str, str], variable: str
 ) -> None:
-    """Other causes stay as they are."""
+    """Other errors are not changed."""
     error = ServerError("cannot reach Redis.", "redis_url")
 
     assert in_words(error, environ) == (

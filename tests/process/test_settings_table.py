@@ -1,4 +1,4 @@
-"""What a process reads, as a table for people."""
+"""The settings of a process, as a table for people."""
 
 from typing import Annotated
 
@@ -20,8 +20,8 @@ class StoreSettings(Settings, frozen=True, kw_only=True):
     port: Annotated[int, Meta(description="a port number")] = 8081
 
 
-def test_each_variable_is_named_once_with_what_holds_and_what_it_may_hold() -> None:
-    """Those that must be set come first; where two classes have one, the first counts."""
+def test_each_variable_is_listed_once_with_its_default_and_its_rule() -> None:
+    """Required ones come first. If two classes have a variable, the first one counts."""
     assert settings_table((IngestSettings, StoreSettings)) == (
         "  HEADRACE_DATABASE_URL  required  text\n"
         "  HEADRACE_LOG_FORMAT    auto      one of auto, console, json\n"

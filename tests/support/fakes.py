@@ -1,4 +1,4 @@
-"""Stand-ins that tests set by hand; an adapter among them passes the conformance suite of the real one."""
+"""Fakes that tests control. Those of an adapter pass the conformance suite of the real one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from tests.support.factories import ACCEPTED_MS
 
 
 class FakeClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that only a test advances."""
 
     def __init__(self, now_ms: int = ACCEPTED_MS) -> None:
         self._now_ms = now_ms

@@ -1,4 +1,4 @@
-"""A real PgBouncer in front of a test's database. Without one its tests are skipped with that reason."""
+"""A real PgBouncer in front of a test's database. Without PgBouncer these tests are skipped."""
 
 import asyncio
 import os
@@ -19,13 +19,13 @@ from tests.support.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 _USER = "nobody"
-"""Who runs it in place of root."""
+"""The user that runs it instead of root."""
 
 needs_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="PgBouncer is not installed (apt: pgbouncer)")
 
 
 class Pooler:
-    """One PgBouncer at one address, which can be started in another mode."""
+    """A PgBouncer at one address, which can be restarted in another mode."""
 
     def __init__(self, directory: Path, database_url: str) -> None:
         self._directory = directory

@@ -33,7 +33,7 @@ class Operator:
         self.redis: Any = Redis.from_url(self.url, socket_timeout=30)
 
     async def begin(self) -> None:
-        """Make the user."""
+        """Create the user."""
         await self.default.execute_command(
             "ACL", "SETUSER", OPERATOR, "on", f">{self.password}", "~*", "&*", "+@all"
         )
@@ -53,7 +53,6 @@ class ClusterNode(Valkey):
     """A node with all of a cluster's slots, once they are assigned."""
 
     async def prepare(self) -> Program:
-        """The same server, in a cluster."""
         return _configured(await super().prepare(), "cluster-enabled yes")
 
 
@@ -61,11 +60,10 @@ class SlowlyLoading(Valkey):
     """A server that loads every key slowly."""
 
     async def prepare(self) -> Program:
-        """The same server, only slower to start."""
         return _configured(await super().prepare(), "key-load-delay 50")
 
     async def readiness_problem(self, _child: object) -> str | None:
-        """It need only listen."""
+        """Listening is enough."""
         found = await super().readiness_problem(_child)  # type: ignore[arg-type]
         return None if found is not None and "LOADING" in found else found
 
@@ -106,7 +104,7 @@ async def full(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def read_only(operator: Operator) -> AsyncIterator[None]:
-    """A replica of a primary that is not there."""
+    """A replica of a primary that does not exist."""
     await operator.redis.replicaof("127.0.0.1", "1")
     yield
     await operator.redis.replicaof("NO", "ONE")
@@ -123,7 +121,7 @@ async def master_down(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def no_replicas(operator: Operator) -> AsyncIterator[None]:
-    """Fewer replicas than it must have to take writes."""
+    """Fewer replicas than it needs to accept writes."""
     await operator.set(min_replicas_to_write=1)
     yield
     await operator.set(min_replicas_to_write=0)
@@ -131,7 +129,7 @@ async def no_replicas(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def misconfigured(operator: Operator) -> AsyncIterator[None]:
-    """It cannot save its data, and stops writes for that."""
+    """It cannot save its data, and therefore refuses writes."""
     await operator.set(save="3600 1")
     operator.directory.chmod(0o500)
     await operator.redis.bgsave()
@@ -145,35 +143,35 @@ async def misconfigured(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def no_scripts(operator: Operator) -> AsyncIterator[None]:
-    """An ACL that forbids what is needed."""
+    """An ACL without scripts."""
     async with _forbidden(operator, "-eval", "-evalsha"):
         yield
 
 
 @asynccontextmanager
 async def no_appends(operator: Operator) -> AsyncIterator[None]:
-    """An ACL that forbids what a script does."""
+    """An ACL without the commands in a script."""
     async with _forbidden(operator, "-xadd"):
         yield
 
 
 @asynccontextmanager
 async def no_info(operator: Operator) -> AsyncIterator[None]:
-    """An ACL that hides how full the server is."""
+    """An ACL without `INFO`."""
     async with _forbidden(operator, "-info"):
         yield
 
 
 @asynccontextmanager
 async def no_config(operator: Operator) -> AsyncIterator[None]:
-    """An ACL that hides how durable it is."""
+    """An ACL without `CONFIG`."""
     async with _forbidden(operator, "-config"):
         yield
 
 
 @asynccontextmanager
 async def other_password(operator: Operator) -> AsyncIterator[None]:
-    """Another password than the URL has, for every new connection."""
+    """A different password for new connections."""
     await operator.redis.execute_command("ACL", "SETUSER", "default", "resetpass", ">other")
     await operator.redis.execute_command("CLIENT", "KILL", "USER", "default")
     yield
@@ -190,7 +188,7 @@ async def no_limit(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def less_durable(operator: Operator) -> AsyncIterator[None]:
-    """An answer before the fsync."""
+    """Replies before the fsync."""
     await operator.set(appendfsync="everysec")
     yield
     await operator.set(appendfsync="always")
@@ -198,7 +196,7 @@ async def less_durable(operator: Operator) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def evicting(operator: Operator) -> AsyncIterator[None]:
-    """Entries may be thrown away."""
+    """Entries may be evicted."""
     await operator.set(maxmemory_policy="allkeys-lru")
     yield
     await operator.set(maxmemory_policy="noeviction")

@@ -36,11 +36,11 @@ class FakeStream:
         self._add(PackedEntry(shard, self._new_id(), post_batch.encode(batch)))
 
     def add(self, batch: PostBatch, body_limit_bytes: int) -> None:
-        """An entry of an ingest with this limit."""
+        """Append an entry, as an ingest process with this limit does."""
         self._add(PackedEntry(0, self._new_id(), post_batch.encode(batch, body_limit_bytes)))
 
     def add_unreadable(self, raw: bytes) -> None:
-        """An entry that only a later version can read."""
+        """Append an entry that only a later version can read."""
         self._add(PackedEntry(0, self._new_id(), {b"v": b"9", b"b": raw}))
 
     @property
@@ -128,7 +128,7 @@ class FakeStream:
 
 @dataclass(slots=True)
 class FakeStore:
-    """Stores in memory. Each attempt takes one from `gate`; `failures` are raised one by one."""
+    """Stores in memory. Each attempt waits for `gate`; `failures` are raised one by one."""
 
     events: list[Event] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
@@ -188,7 +188,7 @@ class FakeStore:
 
 @dataclass(slots=True)
 class FakeProjects:
-    """The projects that there are; `failures` are raised one by one."""
+    """The existing projects; `failures` are raised one by one."""
 
     rules: dict[bytes, ProjectRules] = field(default_factory=lambda: {PROJECT: DEFAULT_RULES})
     failures: list[Exception] = field(default_factory=list)
@@ -200,7 +200,7 @@ class FakeProjects:
 
 
 def normalized(entries: Sequence[StreamEntry | PackedEntry], rules: Rules) -> list[NormalizedBatch]:
-    """Everything that becomes of the entries, as if it were stored at once."""
+    """All outcomes of the entries, as if they were stored together."""
     batches: list[NormalizedBatch] = []
     for each in entries:
         entry = each.unpacked() if isinstance(each, PackedEntry) else each

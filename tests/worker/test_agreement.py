@@ -1,4 +1,4 @@
-"""What workers agree on, on a real Postgres: the last start that names a value decides, the others follow."""
+"""Shared settings on a real Postgres: the last start with an explicit value decides, the others follow."""
 
 import asyncpg
 import pytest
@@ -15,13 +15,13 @@ URLS = {"REDIS_URL": "redis://h", "DATABASE_URL": "postgresql://h"}
 
 
 async def _started(pool: asyncpg.Pool, **environ: str) -> Agreement:
-    """A worker that has just been started."""
+    """A worker that has just started."""
     agreement = Agreement(read_settings(WorkerSettings, URLS | environ), pool)
     await agreement.join(environ)
     return agreement
 
 
-async def test_the_first_worker_stores_what_it_goes_by(pool: asyncpg.Pool) -> None:
+async def test_the_first_worker_stores_its_settings(pool: asyncpg.Pool) -> None:
     """Also its defaults: the api shows them, and a later version may have others."""
     await _started(pool, HEADRACE_RETENTION_DAYS="90")
 
@@ -33,8 +33,8 @@ async def test_the_first_worker_stores_what_it_goes_by(pool: asyncpg.Pool) -> No
     }
 
 
-async def test_a_worker_without_the_variable_goes_by_what_is_stored(pool: asyncpg.Pool) -> None:
-    """Its default must not shorten what others keep, and it says nothing."""
+async def test_a_worker_without_the_variable_uses_the_stored_value(pool: asyncpg.Pool) -> None:
+    """Its default must not shorten the others' retention, and it logs nothing."""
     await _started(pool, HEADRACE_RETENTION_DAYS="90", HEADRACE_SESSIONS="off")
     with capture_logs() as lines:
         second = await _started(pool)
@@ -44,8 +44,8 @@ async def test_a_worker_without_the_variable_goes_by_what_is_stored(pool: asyncp
     assert not [line for line in lines if line["log_level"] == "warning"]
 
 
-async def test_another_value_is_told_with_both_and_counts_for_all(pool: asyncpg.Pool) -> None:
-    """As in a restart one by one: those that run already follow."""
+async def test_a_different_value_is_logged_with_both_and_applies_to_all(pool: asyncpg.Pool) -> None:
+    """In a rolling restart, running workers follow."""
     first = await _started(pool, HEADRACE_RETENTION_DAYS="90", HEADRACE_MAX_EVENT_AGE_DAYS="7")
     with capture_logs() as lines:
         second = await _started(pool, HEADRACE_RETENTION_DAYS="14", HEADRACE_MAX_EVENT_AGE_DAYS="7")
@@ -60,7 +60,7 @@ async def test_another_value_is_told_with_both_and_counts_for_all(pool: asyncpg.
 
 @pytest.mark.parametrize("name", AGREED)
 async def test_every_agreed_setting_is_followed(pool: asyncpg.Pool, name: str) -> None:
-    """As the type that it has in the settings."""
+    """With the type that it has in the settings."""
     first = await _started(pool)
     before = getattr(first.settings, name)
     value = "off" if name == "sessions" else "5"

@@ -1,4 +1,4 @@
-"""From stream entries to understood batches."""
+"""From stream entries to normalized batches."""
 
 import gzip
 from uuid import UUID
@@ -21,7 +21,7 @@ ENTRY_ID = f"{ACCEPTED_MS}-7"
 
 
 def test_each_entry_is_a_batch_in_order() -> None:
-    """Under the batch ids that ingest gave."""
+    """Under the batch ids from ingest."""
     batches = [a_batch(), a_batch(a_post(), a_post())]
 
     results = normalized([StreamEntry(0, ENTRY_ID, batch) for batch in batches], RULES)
@@ -30,8 +30,8 @@ def test_each_entry_is_a_batch_in_order() -> None:
     assert [len(result.events) for result in results] == [1, 2]
 
 
-def test_the_projects_of_entries_are_known_before_they_are_understood() -> None:
-    """Each once; an entry with ids that are none of ours has none."""
+def test_the_projects_of_entries_are_known_before_normalizing() -> None:
+    """Each once. An entry with invalid ids has none."""
     several = a_batch(a_post(), a_post(project_id=b"\x03" * 16))
     batches = [a_batch(), several, a_batch(a_post(project_id=b"x"))]
     entries = [
@@ -43,7 +43,7 @@ def test_the_projects_of_entries_are_known_before_they_are_understood() -> None:
 
 
 def test_an_unreadable_entry_is_one_dead_letter() -> None:
-    """With its bytes, what was wrong, and an id of its own that has the entry's time."""
+    """With its bytes, the reason, and an id with the entry's time."""
     (result,) = normalized([StreamEntry(0, ENTRY_ID, None, b"raw", "format version 9 is unknown")], RULES)
 
     (letter,) = result.dead_letters
@@ -56,7 +56,7 @@ def test_an_unreadable_entry_is_one_dead_letter() -> None:
 
 
 def test_an_unreadable_entry_has_the_same_id_each_time() -> None:
-    """So that a replay stores it once; another entry with the same bytes is another one."""
+    """So a replay stores it once. Another entry with the same bytes has another id."""
     entries = [
         StreamEntry(0, ENTRY_ID, None, b"raw", "p"),
         StreamEntry(1, ENTRY_ID, None, b"raw", "p"),
@@ -80,8 +80,8 @@ def test_an_unreadable_entry_has_the_same_id_each_time() -> None:
         pytest.param(a_batch(a_post(id=b"\xff" * 16)), id="a time beyond all calendars"),
     ],
 )
-def test_an_entry_whose_ids_are_not_ours_is_unreadable(batch: PostBatch) -> None:
-    """It could otherwise stop every worker for good; its posts are kept."""
+def test_an_entry_with_invalid_ids_is_unreadable(batch: PostBatch) -> None:
+    """Otherwise it could stop every worker for good. Its posts are kept."""
     (result,) = normalized([StreamEntry(0, ENTRY_ID, batch)], RULES)
 
     (letter,) = result.dead_letters
@@ -91,16 +91,16 @@ def test_an_entry_whose_ids_are_not_ours_is_unreadable(batch: PostBatch) -> None
 
 
 BOMB = gzip.compress(b"a\n" * 15_000)
-"""Two of them are more than a transaction takes."""
+"""Two of them exceed the size of a transaction."""
 
 
 def a_bomb() -> Post:
-    """A hundred bytes that open to 15,000 events."""
+    """A hundred bytes that decompress to 15,000 events."""
     return a_post(body=BOMB, content_encoding="gzip", content_type="text/plain")
 
 
-def test_an_entry_that_is_too_much_comes_in_parts() -> None:
-    """Each under its post's id, in pieces that are stored one by one; the batch itself comes last."""
+def test_an_entry_that_is_too_large_comes_in_parts() -> None:
+    """Each under its post's id, in pieces that are stored separately; the batch itself comes last."""
     batch = a_batch(a_bomb(), a_post(), a_bomb(), a_post(), a_post())
     entry = StreamEntry(3, ENTRY_ID, batch)
 
@@ -117,8 +117,8 @@ def test_an_entry_that_is_too_much_comes_in_parts() -> None:
     assert {(found.shard, found.entry_id) for found in [*parts, whole]} == {(3, ENTRY_ID)}
 
 
-def test_an_entry_with_one_post_that_is_too_much_is_whole() -> None:
-    """As is one whose last post is too much: nothing is left to be parted."""
+def test_an_entry_with_one_large_post_is_not_split() -> None:
+    """Nor is one whose last post is the large one: nothing is left to split off."""
     for batch in (a_batch(a_bomb()), a_batch(a_post(), a_bomb(), a_bomb())):
         piece = normalize_piece(StreamEntry(0, ENTRY_ID, batch), 0, RULES, PROJECTS)
 
@@ -127,8 +127,8 @@ def test_an_entry_with_one_post_that_is_too_much_is_whole() -> None:
         assert piece.weight >= 15_000
 
 
-def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
-    """A worker with another limit on ages meets the same parts, and knows them."""
+def test_the_posts_alone_decide_how_an_entry_is_split() -> None:
+    """So a worker with another limit on age gets the same parts and recognizes them."""
     old = gzip.compress(b"[" + b'{"date":"2001-01-01"},' * 15_000 + b"{}]")
     posts = [a_post(body=old, content_encoding="gzip") for _ in range(3)]
     entry = StreamEntry(0, ENTRY_ID, a_batch(*posts))
@@ -156,13 +156,13 @@ def test_whether_an_entry_comes_in_parts_is_the_posts_matter_alone() -> None:
         ),
     ],
 )
-def test_what_may_take_long_is_known_before(entry: StreamEntry, *, is_so: bool) -> None:
-    """By its size, and by what a compressed one could open to."""
+def test_slow_entries_are_recognized_before_normalizing(entry: StreamEntry, *, is_so: bool) -> None:
+    """By their size, and by what a compressed one could decompress to."""
     assert is_large(entry) is is_so
 
 
-def test_an_entry_is_unpacked_within_the_limit_that_it_was_accepted_under() -> None:
-    """An ingest that takes larger posts than a worker knows of strands none of them."""
+def test_an_entry_is_decompressed_within_the_limit_it_was_accepted_under() -> None:
+    """So posts are not lost if ingest has a larger limit than the worker."""
     batch = a_batch(a_post(body=gzip.compress(b"x" * 5_000), content_encoding="gzip"))
     rules = rules_from_settings(body_limit_bytes=100, max_event_age_days=3)
 

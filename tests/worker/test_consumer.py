@@ -36,7 +36,7 @@ GONE = DatabaseUnavailable("gone")
 
 @dataclass(slots=True)
 class Scene:
-    """A consumer with all that it touches."""
+    """A consumer and everything that it uses."""
 
     clock: FakeClock = field(default_factory=FakeClock)
     store: FakeStore = field(default_factory=FakeStore)
@@ -51,7 +51,7 @@ class Scene:
         self.consumer = self.another("one", WorkerMetrics(self.registry))
 
     def another(self, name: str, metrics: WorkerMetrics) -> Consumer:
-        """One more member of the group."""
+        """Another member of the group."""
         return Consumer(
             name,
             self.stream,
@@ -76,15 +76,15 @@ def scene() -> Scene:
 
 @asynccontextmanager
 async def _running(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
-    """The consumer at work, told to stop at the end."""
+    """Run the consumer, and stop it at the end."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
         task = tasks.create_task(scene.consumer.run(scene.stop))
         yield task
         scene.stop.request()
 
 
-async def test_what_is_in_the_stream_is_stored_and_acknowledged(scene: Scene) -> None:
-    """In as many transactions as its pace asks for."""
+async def test_entries_are_stored_and_acknowledged(scene: Scene) -> None:
+    """In as many transactions as the pace requires."""
     for number in range(5):
         await scene.stream.append(0, a_batch(a_post(body=b"line %d" % number)))
 
@@ -96,7 +96,7 @@ async def test_what_is_in_the_stream_is_stored_and_acknowledged(scene: Scene) ->
     assert scene.counted("events", outcome="stored") == 5
 
 
-async def test_small_entries_are_read_until_they_are_worth_a_transaction(scene: Scene) -> None:
+async def test_small_entries_are_collected_for_a_transaction(scene: Scene) -> None:
     """As many as the pace allows."""
     scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
     for _ in range(150):
@@ -109,8 +109,8 @@ async def test_small_entries_are_read_until_they_are_worth_a_transaction(scene: 
     assert len(scene.store.events) == 150
 
 
-async def test_large_entries_are_read_until_they_are_worth_a_transaction(scene: Scene) -> None:
-    """By what they hold unpacked: in the stream these are a few hundred bytes each."""
+async def test_large_entries_are_collected_by_their_decompressed_size(scene: Scene) -> None:
+    """In the stream they are only a few hundred bytes each."""
     for _ in range(40):
         await scene.stream.append(0, a_batch(a_post(body=b"x" * 100_000)))
     scene.consumer.pace = Pace(batch_entries=100, read_block_ms=5)
@@ -121,10 +121,10 @@ async def test_large_entries_are_read_until_they_are_worth_a_transaction(scene: 
     assert scene.store.attempts == 4
 
 
-async def test_no_more_is_unpacked_than_there_is_room_for(
+async def test_the_decompressed_bytes_in_memory_are_bounded(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Over all slots together; an entry that is larger than all of it is alone."""
+    """Over all slots. An entry larger than the bound is processed alone."""
     used: list[int] = []
 
     def normalize_noted(*arguments: Any) -> Piece:
@@ -144,8 +144,8 @@ async def test_no_more_is_unpacked_than_there_is_room_for(
     assert scene.consumer.room.used_bytes == 0
 
 
-async def test_lanes_take_turns_to_understand(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each the whole of what it has read: then one stores while another understands."""
+async def test_slots_take_turns_to_normalize(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each normalizes everything that it has read, so one can store while another normalizes."""
     normalized: list[str] = []
 
     def normalize_noted(entry: StreamEntry, *arguments: Any) -> Piece:
@@ -182,7 +182,7 @@ async def test_a_batch_is_acknowledged_only_once_stored(scene: Scene) -> None:
     assert scene.counted("store_failures", cause="database_unavailable") == 2
 
 
-async def test_trouble_is_visible_while_it_lasts(scene: Scene) -> None:
+async def test_a_failure_is_visible_while_it_lasts(scene: Scene) -> None:
     """The worker is not ready while it cannot store."""
     scene.store.failures = [GONE]
     await scene.stream.append(0, a_batch())
@@ -194,7 +194,7 @@ async def test_trouble_is_visible_while_it_lasts(scene: Scene) -> None:
 
 
 async def test_a_bug_in_storing_stops_nothing_and_loses_nothing(scene: Scene) -> None:
-    """It is counted apart; the entry waits for the mending."""
+    """It is counted separately, and the entry waits for a fix."""
     scene.store.failures = [asyncpg.UndefinedTableError("no table")]
     await scene.stream.append(0, a_batch())
 
@@ -206,7 +206,7 @@ async def test_a_bug_in_storing_stops_nothing_and_loses_nothing(scene: Scene) ->
 
 
 async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -> None:
-    """The entry stays in the stream, for another worker to claim."""
+    """The entry stays in the stream for another worker to claim."""
     scene.store.failures = [GONE] * 1000
     await scene.stream.append(0, a_batch())
 
@@ -219,8 +219,8 @@ async def test_a_worker_that_stops_in_an_outage_leaves_its_batch(scene: Scene) -
     assert not scene.stream.is_drained
 
 
-async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> None:
-    """The batch of each slot; it reads no other."""
+async def test_a_worker_that_stops_finishes_its_batches(scene: Scene) -> None:
+    """Those of all slots; it reads no others."""
     scene.store.gate = asyncio.Semaphore(0)
     in_hand = SLOTS * scene.consumer.pace.batch_entries
     for _ in range(in_hand + 1):
@@ -238,8 +238,8 @@ async def test_a_worker_that_stops_finishes_what_is_in_hand(scene: Scene) -> Non
     assert not scene.stream.is_drained
 
 
-async def test_one_lane_stores_while_another_waits(scene: Scene) -> None:
-    """What cannot be stored yet holds up only itself."""
+async def test_one_slot_stores_while_another_waits(scene: Scene) -> None:
+    """A batch that cannot be stored yet delays only itself."""
     scene.store.failures = [GONE]
     scene.store.gate = asyncio.Semaphore(0)
     for _ in range(4):
@@ -259,8 +259,8 @@ async def test_one_lane_stores_while_another_waits(scene: Scene) -> None:
     assert len(scene.store.events) == 4
 
 
-async def test_a_lane_does_not_take_over_what_another_has_in_hand(scene: Scene) -> None:
-    """A slow transaction is no dead worker; it is only kept from the others a while longer."""
+async def test_a_slot_does_not_claim_the_entries_of_another(scene: Scene) -> None:
+    """A slow transaction does not mean a dead worker; its claim is renewed."""
     scene.store.gate = asyncio.Semaphore(0)
     await scene.stream.append(0, a_batch())
 
@@ -277,8 +277,8 @@ async def test_a_lane_does_not_take_over_what_another_has_in_hand(scene: Scene) 
     assert scene.counted("entries_claimed") == 0
 
 
-async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
-    """Nothing is acknowledged, the worker says so, and goes on by itself once the fault is mended."""
+async def test_the_worker_pauses_while_the_store_rejects_most_events(scene: Scene) -> None:
+    """Nothing is acknowledged, the worker says so, and continues by itself once the fault is fixed."""
     scene.store.failures = [TooManyRejected("most events are refused")] * 2
     await scene.stream.append(0, a_batch())
 
@@ -292,7 +292,7 @@ async def test_a_store_that_refuses_most_is_not_fed_on(scene: Scene) -> None:
 
 
 async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: Scene) -> None:
-    """When the time to finish is over, the batch stays in the stream."""
+    """When its time to finish is over, the batch stays in the stream."""
     scene.store.gate = asyncio.Semaphore(0)
     await scene.stream.append(0, a_batch())
 
@@ -304,8 +304,8 @@ async def test_a_worker_cancelled_in_a_transaction_acknowledges_nothing(scene: S
     assert scene.stream.acknowledged == []
 
 
-async def test_events_of_a_project_that_is_gone_are_discarded(scene: Scene) -> None:
-    """By name; those of the others are stored, and a project that comes back has its events again."""
+async def test_events_of_a_deleted_project_are_discarded(scene: Scene) -> None:
+    """With that reason. Others are stored, and a restored project gets its events again."""
     await scene.stream.append(0, a_batch(a_post(), a_post(body=b"a\nb", project_id=b"\x03" * 16)))
 
     async with _running(scene):
@@ -319,7 +319,7 @@ async def test_events_of_a_project_that_is_gone_are_discarded(scene: Scene) -> N
 
 
 async def test_nothing_is_decided_while_projects_cannot_be_read(scene: Scene) -> None:
-    """A project that nobody could look up is not gone."""
+    """A project that could not be looked up may exist."""
     scene.projects.failures = [GONE]
     await scene.stream.append(0, a_batch())
 
@@ -341,7 +341,7 @@ async def test_an_acknowledgement_that_fails_is_repeated(scene: Scene) -> None:
 
 
 async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(scene: Scene) -> None:
-    """What it had stored is met again, known by its batch id and only acknowledged."""
+    """The other one recognizes the stored batch by its id, and only acknowledges it."""
     await scene.stream.append(0, a_batch())
     entries = await scene.stream.read("killed", 10, 1)
     await scene.store.save(normalized(entries, rules_from_settings(200_000, 3)))
@@ -355,8 +355,8 @@ async def test_a_worker_killed_before_it_acknowledged_is_followed_by_another(sce
     assert scene.counted("entries_claimed") == 1
 
 
-async def test_entries_in_another_workers_hands_are_left_alone(scene: Scene) -> None:
-    """Until it has been silent for too long; that is looked after again and again."""
+async def test_pending_entries_of_another_worker_are_left_alone(scene: Scene) -> None:
+    """Until it has been silent for too long; this is checked periodically."""
     await scene.stream.append(0, a_batch())
     await scene.stream.read("slow", 10, 1)
 
@@ -367,8 +367,8 @@ async def test_entries_in_another_workers_hands_are_left_alone(scene: Scene) -> 
         await until(lambda: scene.stream.is_drained)
 
 
-async def test_all_that_a_dead_worker_held_is_taken_over_at_once(scene: Scene) -> None:
-    """More than one transaction takes, without waiting for the next look."""
+async def test_all_entries_of_a_dead_worker_are_claimed_together(scene: Scene) -> None:
+    """More than one transaction holds, without waiting for the next check."""
     for _ in range(7):
         await scene.stream.append(0, a_batch())
     await scene.stream.read("killed", 10, 1)
@@ -380,8 +380,8 @@ async def test_all_that_a_dead_worker_held_is_taken_over_at_once(scene: Scene) -
     assert len(scene.store.events) == 7
 
 
-async def test_dead_consumers_are_forgotten(scene: Scene) -> None:
-    """Every start has a name of its own; the names must not pile up."""
+async def test_dead_consumers_are_removed(scene: Scene) -> None:
+    """Every start has a new name, and the names must not accumulate."""
     await scene.stream.read("dead", 10, 1)
     scene.clock.advance(FORGET_CONSUMER_MS / 1000 + 1)
 
@@ -390,7 +390,7 @@ async def test_dead_consumers_are_forgotten(scene: Scene) -> None:
 
 
 async def test_an_unreadable_entry_is_dead_lettered_and_acknowledged(scene: Scene) -> None:
-    """It cannot hold up what comes after it."""
+    """It must not block later entries."""
     scene.stream.add_unreadable(b"from the future")
     await scene.stream.append(0, a_batch())
 
@@ -411,8 +411,8 @@ async def test_an_unreadable_entry_is_dead_lettered_and_acknowledged(scene: Scen
         pytest.param("remove_dead_consumers", id="while tidying"),
     ],
 )
-async def test_the_worker_comes_through_an_outage_of_redis(scene: Scene, method: str) -> None:
-    """By itself, without a restart."""
+async def test_the_worker_survives_an_outage_of_redis(scene: Scene, method: str) -> None:
+    """Without a restart."""
     scene.stream.failures[method] = [BrokerUnavailable("gone")]
     await scene.stream.append(0, a_batch())
 
@@ -423,7 +423,7 @@ async def test_the_worker_comes_through_an_outage_of_redis(scene: Scene, method:
 
 
 async def test_a_full_redis_does_not_keep_a_worker_from_draining_it(scene: Scene) -> None:
-    """No group can be made while memory is full, but as a rule it exists, and reading needs no memory."""
+    """No group can be created while memory is full, but it usually exists, and reading needs no memory."""
     scene.stream.failures["ensure_group"] = [BrokerFull("full")] * 1000
     await scene.stream.append(0, a_batch())
 
@@ -449,13 +449,13 @@ async def test_two_workers_share_a_stream(scene: Scene) -> None:
 
 
 def _a_bomb(lines: int, *posts: Post) -> PostBatch:
-    """A batch of so many events, for each KB some hundreds of thousands, and of other posts."""
+    """A batch of this many events in a few kilobytes, and of other posts."""
     body = gzip.compress(b"a\n" * lines)
     return a_batch(a_post(body=body, content_encoding="gzip", content_type="text/plain"), *posts)
 
 
 async def test_a_transaction_is_bounded_by_events(scene: Scene) -> None:
-    """Entries that hold many are stored one after the other, and each is acknowledged then."""
+    """Entries with many events are stored one after the other, and each is then acknowledged."""
     for _ in range(2):
         await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT))
     scene.store.gate = asyncio.Semaphore(0)
@@ -471,7 +471,7 @@ async def test_a_transaction_is_bounded_by_events(scene: Scene) -> None:
 
 
 async def test_an_entry_of_many_transactions_is_acknowledged_after_the_last(scene: Scene) -> None:
-    """A failure in between repeats that transaction alone."""
+    """A failure repeats only its transaction."""
     bomb = _a_bomb(TRANSACTION_WEIGHT).posts[0]
     await scene.stream.append(0, _a_bomb(TRANSACTION_WEIGHT, a_post(), bomb, a_post()))
     scene.store.gate = asyncio.Semaphore(0)
@@ -495,7 +495,7 @@ async def test_an_entry_of_many_transactions_is_acknowledged_after_the_last(scen
 
 
 async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) -> None:
-    """What the dead worker committed is known by the posts' ids and stored once."""
+    """The committed part is recognized by the posts' ids and not stored again."""
     bombs = [_a_bomb(TRANSACTION_WEIGHT).posts[0] for _ in range(3)]
     await scene.stream.append(0, a_batch(*bombs))
     (entry,) = await scene.stream.read("killed", 10, 1)
@@ -510,10 +510,10 @@ async def test_an_entry_left_half_stored_is_finished_by_another(scene: Scene) ->
     assert scene.counted("batches_replayed") == 0
 
 
-async def test_nothing_waits_while_a_large_entry_is_understood(
+async def test_the_event_loop_continues_while_a_large_entry_is_normalized(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Health and the sweep go on beside it; a small one is not worth the change of threads."""
+    """Health and the sweep continue. For small entries a thread is not worthwhile."""
     threads: list[bool] = []
 
     def normalize_noted(*arguments: Any) -> Piece:
@@ -530,7 +530,7 @@ async def test_nothing_waits_while_a_large_entry_is_understood(
     assert sorted(threads) == [False, False, True]
 
 
-async def test_a_larger_limit_of_an_ingest_is_told_once(scene: Scene) -> None:
+async def test_a_larger_limit_of_an_ingest_process_is_logged_once(scene: Scene) -> None:
     """With both values; its posts are stored."""
     body = gzip.compress(b"x" * 3_000_000)
     with capture_logs() as lines:
@@ -547,8 +547,11 @@ async def test_a_larger_limit_of_an_ingest_is_told_once(scene: Scene) -> None:
     )
 
 
-async def test_what_takes_long_is_kept_from_other_workers(scene: Scene) -> None:
-    """They would all compute it; what is in trouble, or takes longer than anything should, they may have."""
+async def test_the_claim_on_slow_entries_is_renewed(scene: Scene) -> None:
+    """Otherwise every worker would normalize them.
+
+    Entries that failed, or take longer than plausible, may be claimed.
+    """
     scene.store.gate = asyncio.Semaphore(0)
     await scene.stream.append(0, a_batch())
 
@@ -568,8 +571,8 @@ async def test_what_takes_long_is_kept_from_other_workers(scene: Scene) -> None:
         await until(lambda: scene.stream.is_drained)
 
 
-async def test_what_fails_is_not_kept_from_other_workers(scene: Scene) -> None:
-    """Perhaps they reach a server that this one does not."""
+async def test_the_claim_on_failed_entries_is_not_renewed(scene: Scene) -> None:
+    """Another worker may reach a server that this one cannot."""
     scene.store.failures = [GONE] * 1000
     await scene.stream.append(0, a_batch())
 
@@ -582,8 +585,8 @@ async def test_what_fails_is_not_kept_from_other_workers(scene: Scene) -> None:
         await until(lambda: scene.stream.is_drained)
 
 
-async def test_nothing_is_claimed_while_postgres_is_gone(scene: Scene) -> None:
-    """An outage must not count as deliveries that came to nothing."""
+async def test_nothing_is_claimed_while_postgres_is_down(scene: Scene) -> None:
+    """An outage must not count as failed deliveries."""
     scene.store.failures = [GONE] * 1000
     await scene.stream.append(0, a_batch())
     await scene.stream.append(0, a_batch())
@@ -600,16 +603,16 @@ async def test_nothing_is_claimed_while_postgres_is_gone(scene: Scene) -> None:
 
 
 async def _deliver(scene: Scene, times: int) -> None:
-    """The only entry goes from one dead worker to the next."""
+    """Deliver the only entry to one dead worker after another."""
     await scene.stream.read("dead", 1, 1)
     for _ in range(times - 1):
         await scene.stream.claim("dead", 0, 1)
 
 
-async def test_an_entry_that_was_delivered_often_is_worked_on_alone(
+async def test_an_entry_that_was_delivered_often_is_processed_alone(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever else is in hand is finished first, and nothing is read meanwhile."""
+    """All other batches are finished first, and nothing is read meanwhile."""
     in_hand: list[tuple[bool, int]] = []
 
     def normalize_noted(entry: StreamEntry, *arguments: Any) -> Piece:
@@ -640,7 +643,7 @@ async def test_an_entry_that_was_delivered_often_is_worked_on_alone(
 
 
 async def test_an_entry_that_no_worker_can_finish_is_a_dead_letter(scene: Scene) -> None:
-    """With its bytes and a reason, after many deliveries and none before; the queue goes on."""
+    """With its bytes and a reason, after many deliveries and not before. The queue continues."""
     await scene.stream.append(0, a_batch())
     await _deliver(scene, MOST_DELIVERIES)
     await scene.stream.append(0, a_batch())
@@ -674,8 +677,8 @@ async def test_an_entry_that_was_stored_and_never_acknowledged_is_no_dead_letter
     assert scene.counted("batches_replayed") == 1
 
 
-async def test_many_bytes_are_unpacked_beside_the_loop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few are not worth the change of threads."""
+async def test_many_bytes_are_decompressed_in_a_thread(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a few bytes a thread is not worthwhile."""
     threads: list[bool] = []
 
     def decode_noted(fields: Mapping[bytes, bytes]) -> PostBatch:

@@ -1,4 +1,4 @@
-"""Places are read from a database in MaxMind's format."""
+"""Locations are read from a database in MaxMind's format."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ BERLIN = {
 
 @pytest.fixture
 def database(tmp_path: Path) -> Path:
-    """One in which 198.51.100.0/24 is in Berlin."""
+    """A database in which 198.51.100.0/24 is in Berlin."""
     path = tmp_path / "places.mmdb"
     path.write_bytes(place_database("198.51.100.0/24", BERLIN))
     return path
 
 
-def test_an_address_has_the_place_of_its_network(database: Path) -> None:
-    """Coordinates to some ten metres, and what the place is called."""
+def test_an_address_has_the_location_of_its_network(database: Path) -> None:
+    """Coordinates to some ten metres, and names."""
     locations = open_geo_file(str(database))
 
     assert locations is not None
@@ -47,8 +47,8 @@ def test_an_address_has_the_place_of_its_network(database: Path) -> None:
         pytest.param(["DE"], id="no object"),
     ],
 )
-def test_a_record_without_coordinates_is_no_place(tmp_path: Path, record: Any) -> None:
-    """Databases of countries or networks have such ones."""
+def test_a_record_without_coordinates_is_no_location(tmp_path: Path, record: Any) -> None:
+    """Databases of countries or networks have these."""
     path = tmp_path / "places.mmdb"
     path.write_bytes(place_database("198.51.100.0/24", record))
     locations = open_geo_file(str(path))
@@ -57,14 +57,13 @@ def test_a_record_without_coordinates_is_no_place(tmp_path: Path, record: Any) -
     assert locations.find("198.51.100.7") is None
 
 
-def test_no_file_is_no_places() -> None:
-    """Then nothing is looked up."""
+def test_without_a_file_there_are_no_locations() -> None:
     assert open_geo_file("") is None
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no database", b"\xab\xcd\xefMaxMind.com\x00"])
-def test_a_file_that_is_none_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
-    """In one line that names the setting and the file."""
+def test_an_invalid_file_stops_the_start(tmp_path: Path, content: bytes | None) -> None:
+    """One line names the setting and the file."""
     path = tmp_path / "places.mmdb"
     if content is not None:
         path.write_bytes(content)

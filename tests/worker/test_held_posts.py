@@ -1,4 +1,4 @@
-"""One project's rubbish: its posts are held, others' are stored, and nothing is lost or counted twice."""
+"""A project whose events are rejected has its posts held. Nothing is lost or counted twice."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -31,26 +31,26 @@ RULES = rules_from_settings(200_000, 3)
 
 @pytest.fixture
 async def pool(database_url: str) -> AsyncIterator[asyncpg.Pool]:
-    """Two projects, and a schema that refuses some messages."""
+    """Two projects, and a schema that rejects some messages."""
     pool = await create_pool(database_url, max_size=3)
     async with pool.acquire() as connection:
         await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")
         for project_id in (PROJECT, BAD):
             await add_project(connection, UUID(bytes=project_id), UUID(bytes=ORGANIZATION), "Shop")
-    await pool.execute("ALTER TABLE events ADD CONSTRAINT no_rubbish CHECK (message <> 'rubbish')")
+    await pool.execute("ALTER TABLE events ADD CONSTRAINT no_rubbish CHECK (message <> 'rejected')")
     yield pool
     await close_pool(pool)
 
 
 @pytest.fixture
 def store(pool: asyncpg.Pool) -> BatchStore:
-    """On a clock that stands still."""
+    """A store with a clock that stands still."""
     return BatchStore(pool, clock=FakeClock())
 
 
-def rubbish(events: int = 150) -> Post:
-    """A post that is refused, but for one event in five."""
-    bodies = [b"good" if number % 5 == 0 else b"rubbish" for number in range(events)]
+def rejected_post(events: int = 150) -> Post:
+    """A post whose events are rejected, except one in five."""
+    bodies = [b"good" if number % 5 == 0 else b"rejected" for number in range(events)]
     return a_post(body=b"\n".join(bodies), project_id=BAD, content_type="text/plain")
 
 
@@ -61,7 +61,7 @@ class Reader:
         self.pool, self.store = pool, store
 
     async def save(self, entry: StreamEntry) -> Tally:
-        """Once refused, again with the project held."""
+        """Save; after a rejection again, with the project held."""
         projects = await StoredProjects(self.pool).rules_for([PROJECT, BAD])
         while True:
             piece = normalize_piece(entry, 0, RULES, projects, self.store.held_projects())
@@ -73,12 +73,11 @@ class Reader:
 
 @pytest.fixture
 def reader(pool: asyncpg.Pool, store: BatchStore) -> Reader:
-    """A worker's way from an entry to the store."""
     return Reader(pool, store)
 
 
 async def _try(pool: asyncpg.Pool) -> None:
-    """As another worker would, that has seen nothing of it."""
+    """Try the held posts, as another worker that knows nothing of them."""
     await try_held_posts(pool, BatchStore(pool), StoredProjects(pool), RULES)
 
 
@@ -88,22 +87,24 @@ async def _usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
 
 
 async def _differs(pool: asyncpg.Pool) -> bool:
-    """Whether what came out of the posts is not what was counted as ended."""
+    """Whether the outcomes differ from the processed events."""
     ledger = await read_ledger(pool, counts_events=True)
     return sum(each.events for each in ledger.processed.values()) != sum(ledger.outcomes.values())
 
 
 def entry(*posts: Post, number: int = 1) -> StreamEntry:
-    """Of the first shard."""
+    """An entry of the first shard."""
     return StreamEntry(0, f"{ACCEPTED_MS}-{number}", a_batch(*posts))
 
 
-async def test_one_projects_rubbish_does_not_stop_the_others(pool: asyncpg.Pool, reader: Reader) -> None:
-    """Its post is held as it came; its neighbours in the same entry are stored."""
-    mixed = entry(a_post(), rubbish(), a_post())
+async def test_one_projects_rejected_events_do_not_stop_the_others(
+    pool: asyncpg.Pool, reader: Reader
+) -> None:
+    """Its post is held unchanged; other posts of the entry are stored."""
+    mixed = entry(a_post(), rejected_post(), a_post())
 
     assert await reader.save(mixed) == Tally(stored=2, held=1)
-    assert await reader.save(entry(rubbish(), a_post(), number=2)) == Tally(stored=1, held=1)
+    assert await reader.save(entry(rejected_post(), a_post(), number=2)) == Tally(stored=1, held=1)
 
     assert await reader.save(mixed) == Tally(replayed=1)
     assert await count_held_posts(pool) == 2
@@ -113,27 +114,27 @@ async def test_one_projects_rubbish_does_not_stop_the_others(pool: asyncpg.Pool,
 
 async def test_held_posts_are_stored_once_the_cause_is_gone(pool: asyncpg.Pool, reader: Reader) -> None:
     """All of them, each event once, whatever crashes in between."""
-    await reader.save(entry(rubbish(), a_post()))
+    await reader.save(entry(rejected_post(), a_post()))
     [held] = await pool.fetch("SELECT * FROM held_posts")
     await pool.execute("ALTER TABLE events DROP CONSTRAINT no_rubbish")
     await _try(pool)
-    assert await count_held_posts(pool) == 1  # it is not its time
+    assert await count_held_posts(pool) == 1  # not due yet
 
     for _ in range(2):
         await pool.execute("UPDATE held_posts SET due_utc = now()")
         await _try(pool)
         assert await count_held_posts(pool) == 0
         assert await _usage(pool) == {("good", "stored"): 1, ("bad", "stored"): 150}
-        # As after a crash before it was let go.
+        # As after a crash before it was released.
         await pool.execute("INSERT INTO held_posts SELECT ($1::held_posts).*", held)
 
     assert await pool.fetchval("SELECT count(*) FROM events") == 151
     assert not await _differs(pool)
 
 
-async def test_held_posts_that_are_still_refused_are_put_off(pool: asyncpg.Pool, reader: Reader) -> None:
-    """Ever longer, and none of their events is written off."""
-    await reader.save(entry(rubbish(), rubbish()))
+async def test_held_posts_that_are_still_rejected_are_postponed(pool: asyncpg.Pool, reader: Reader) -> None:
+    """For longer each time; none of their events is given up."""
+    await reader.save(entry(rejected_post(), rejected_post()))
     await pool.execute("UPDATE held_posts SET due_utc = now()")
 
     await _try(pool)
@@ -143,9 +144,9 @@ async def test_held_posts_that_are_still_refused_are_put_off(pool: asyncpg.Pool,
     assert await _usage(pool) == {}
 
 
-async def test_after_a_day_what_is_refused_is_written_off(pool: asyncpg.Pool, reader: Reader) -> None:
-    """Event by event: the good ones are stored, the others are dead letters."""
-    await reader.save(entry(rubbish()))
+async def test_after_a_day_rejected_events_become_dead_letters(pool: asyncpg.Pool, reader: Reader) -> None:
+    """One by one; valid events are stored."""
+    await reader.save(entry(rejected_post()))
     await pool.execute("UPDATE held_posts SET due_utc = now(), held_utc = now() - $1::interval", LONGEST_HOLD)
     await pool.execute("UPDATE held_posts SET held_utc = held_utc - interval '1 second'")
 
@@ -157,8 +158,8 @@ async def test_after_a_day_what_is_refused_is_written_off(pool: asyncpg.Pool, re
 
 
 async def test_held_posts_of_a_deleted_project_are_discarded(pool: asyncpg.Pool, reader: Reader) -> None:
-    """And counted as such."""
-    await reader.save(entry(rubbish()))
+    """And counted with that reason."""
+    await reader.save(entry(rejected_post()))
     await pool.execute("DELETE FROM projects WHERE id = $1", UUID(bytes=BAD))
     await pool.execute("UPDATE held_posts SET due_utc = now()")
 

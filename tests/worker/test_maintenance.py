@@ -1,4 +1,4 @@
-"""Jobs beside the stream: each in a loop that survives."""
+"""Periodic jobs of the worker, each in a loop that survives failures."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -19,7 +19,7 @@ from worker.maintenance import Job, Sweep, apply_heartbeats, measure_backlog, ru
 
 
 class Counting:
-    """A job that counts its runs and fails as often as it is told."""
+    """A job that counts its runs and fails as often as it is set to."""
 
     def __init__(self, failures: int = 0) -> None:
         self.runs = 0
@@ -46,8 +46,7 @@ def registry() -> CollectorRegistry:
     return CollectorRegistry()
 
 
-async def test_a_job_runs_at_once_and_again(registry: CollectorRegistry) -> None:
-    """The first run does not wait for its turn."""
+async def test_a_job_runs_immediately_and_periodically(registry: CollectorRegistry) -> None:
     run = Counting()
 
     async with _doing(Job("job", 0.01, run), WorkerMetrics(registry)):
@@ -55,7 +54,7 @@ async def test_a_job_runs_at_once_and_again(registry: CollectorRegistry) -> None
 
 
 async def test_a_job_that_fails_is_counted_and_tried_again(registry: CollectorRegistry) -> None:
-    """One failure does not end it, and costs no other job anything."""
+    """A failure neither ends it nor affects other jobs."""
     run = Counting(failures=2)
 
     async with _doing(Job("job", 0.01, run), WorkerMetrics(registry)):
@@ -65,7 +64,7 @@ async def test_a_job_that_fails_is_counted_and_tried_again(registry: CollectorRe
 
 
 async def test_a_job_ends_with_the_process(registry: CollectorRegistry) -> None:
-    """However long it would have waited."""
+    """However long its pause."""
     run = Counting()
 
     async with _doing(Job("job", 3600, run), WorkerMetrics(registry)):
@@ -75,7 +74,7 @@ async def test_a_job_ends_with_the_process(registry: CollectorRegistry) -> None:
 
 
 async def test_the_first_sweep_is_remembered_and_every_one_counted(registry: CollectorRegistry) -> None:
-    """A worker is ready only once ingest know their tokens."""
+    """A worker is ready only once ingest has the tokens."""
     sweep = Sweep(Counting(failures=1), WorkerMetrics(registry))
 
     with pytest.raises(BrokerUnavailable):
@@ -88,10 +87,10 @@ async def test_the_first_sweep_is_remembered_and_every_one_counted(registry: Col
     assert registry.get_sample_value("headrace_projection_sweeps_total", {"result": "done"}) == 1
 
 
-async def test_a_worker_is_ready_where_only_a_full_queue_keeps_it_from_sweeping(
+async def test_a_worker_is_ready_if_only_a_full_queue_prevents_the_sweep(
     registry: CollectorRegistry,
 ) -> None:
-    """It is the one that empties the queue; whoever waits for it to be ready must not start it again."""
+    """It empties the queue, so it must not be restarted for this."""
 
     async def refused() -> None:
         raise BrokerFull("over maxmemory")
@@ -106,7 +105,10 @@ async def test_a_worker_is_ready_where_only_a_full_queue_keeps_it_from_sweeping(
 
 
 async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) -> None:
-    """A lag that Redis cannot tell is what is neither read nor gone; a shard that was left has none."""
+    """If Redis does not know the lag, it is what is neither read nor deleted.
+
+    A shard no longer in use has none.
+    """
     shards = [ShardBacklog(0, length=9, lag=4, pending=2), ShardBacklog(1, length=9, lag=None, pending=2)]
 
     class Shards:
@@ -129,7 +131,7 @@ async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) ->
 
 
 class ManyHeartbeats:
-    """Full pages of heartbeats; none has a session that is stored."""
+    """Full pages of heartbeats without a stored session."""
 
     def __init__(self, number: int) -> None:
         self.waiting = [Beat(PROJECT, number.to_bytes(20, "big"), 1) for number in range(number)]

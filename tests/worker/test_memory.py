@@ -1,4 +1,4 @@
-"""How much memory a worker takes, whatever waits for it: measured in a process of its own."""
+"""The memory of a worker, measured in a separate process."""
 
 import re
 import sys
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.integration
 
 SHARDS = 8
 HIGHEST_MB = 256
-"""As the documents have it."""
+"""As documented."""
 
 
 @asynccontextmanager
@@ -48,7 +48,7 @@ def _peak_mb(child: Child) -> int:
 async def test_the_memory_of_a_worker_is_bounded_whatever_waits_for_it(
     redis_url: str, key_prefix: str, database_url: str, tmp_path: Path
 ) -> None:
-    """A third of a gigabyte that compresses well, in eight shards; half of it was left by a dead worker."""
+    """A third of a gigabyte that compresses well, in eight shards, half of it left by a dead worker."""
     pool = await create_pool(database_url, max_size=1)
     async with pool.acquire() as connection:
         await add_organization(connection, UUID(bytes=ORGANIZATION), "Acme")

@@ -52,7 +52,7 @@ pytestmark = pytest.mark.integration
 
 @dataclass(frozen=True, slots=True)
 class Spine:
-    """The two stores between which workers run."""
+    """The two stores that workers connect."""
 
     redis: Redis
     stream: PostStream
@@ -61,21 +61,21 @@ class Spine:
     keys: RedisKeys
 
     async def post(self, *posts: Post) -> None:
-        """As ingest would."""
+        """Append posts, as ingest does."""
         await self.stream.append(0, a_batch(*posts))
 
     async def is_drained(self) -> bool:
-        """Whether everything was acknowledged."""
+        """Whether everything is acknowledged."""
         return await is_empty(self.redis, self.keys)
 
     async def rows(self, query: str, *arguments: Any) -> list[asyncpg.Record]:
-        """What the database holds."""
+        """Rows of the database."""
         return list(await self.pool.fetch(query, *arguments))
 
 
 @pytest.fixture
 async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIterator[Spine]:
-    """Empty streams and tables, and the settings of a worker on them."""
+    """Empty streams and tables, and a worker's settings for them."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     keys = RedisKeys(key_prefix)
     pool = await create_pool(database_url, max_size=2)
@@ -107,7 +107,7 @@ def _free_port() -> int:
 async def _worker(
     spine: Spine, stop: Stop | None = None, settings: dict[str, str] | None = None
 ) -> AsyncIterator[str]:
-    """A worker at work; gives its address, and tells it to stop at the end, if not before."""
+    """A running worker; yields its address, and stops it at the end unless that happened before."""
     stop, port = stop or Stop(), _free_port()
     environ = spine.environ | (settings or {}) | {"HEADRACE_PORT": str(port)}
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
@@ -126,7 +126,7 @@ async def _get(url: str) -> tuple[int, str]:
 
 
 async def test_a_post_is_stored_and_leaves_the_stream(spine: Spine) -> None:
-    """With its columns, its data and the count of its outcome."""
+    """With its columns, its data and its usage."""
     event = (
         b'{"type":"usage","message":"hello","tags":["a"],"value":1.50,"name":"x",'
         b'"reference_id":"order-00001"}'
@@ -145,7 +145,7 @@ async def test_a_post_is_stored_and_leaves_the_stream(spine: Spine) -> None:
 
 
 async def test_a_worker_says_when_it_is_ready_and_what_it_did(spine: Spine) -> None:
-    """Ready once both stores answer and the first sweep is done."""
+    """It is ready once both servers answer and the first sweep is done."""
     await spine.post(a_post())
 
     async with _worker(spine) as address:
@@ -164,7 +164,7 @@ async def test_a_worker_says_when_it_is_ready_and_what_it_did(spine: Spine) -> N
 
 @needs_pgbouncer
 async def test_a_pooler_that_is_switched_while_a_worker_runs_keeps_events_waiting(spine: Spine) -> None:
-    """Readiness names what to set; once that is done everything is stored, once."""
+    """Readiness names the setting. Once it is corrected, everything is stored once."""
     async with a_pooler(spine.environ["DATABASE_URL"]) as pooler:
         await pooler.start("session")
         behind = replace(spine, environ=spine.environ | {"DATABASE_URL": pooler.url})
@@ -187,7 +187,7 @@ async def test_a_pooler_that_is_switched_while_a_worker_runs_keeps_events_waitin
 
 @needs_pgbouncer
 async def test_a_worker_behind_a_pooler_that_keeps_no_sessions_does_not_start(spine: Spine) -> None:
-    """One line says what to set."""
+    """One line names the setting."""
     async with a_pooler(spine.environ["DATABASE_URL"]) as pooler:
         await pooler.start("transaction")
         behind = spine.environ | {"DATABASE_URL": pooler.url, "HEADRACE_PORT": str(_free_port())}
@@ -195,8 +195,8 @@ async def test_a_worker_behind_a_pooler_that_keeps_no_sessions_does_not_start(sp
             await process.run(behind, Stop())
 
 
-async def test_the_settings_of_a_project_hold_for_its_next_events(spine: Spine) -> None:
-    """Whoever changed them; the events of a project that was deleted are discarded."""
+async def test_changed_settings_of_a_project_apply_to_its_next_events(spine: Spine) -> None:
+    """Events of a deleted project are discarded."""
     event = b'{"data":{"Secret":"x","open":"y"}}'
     async with _worker(spine):
         for change in (
@@ -216,7 +216,7 @@ async def test_the_settings_of_a_project_hold_for_its_next_events(spine: Spine) 
 
 
 async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(spine: Spine) -> None:
-    """It died after the commit and before the acknowledgement; another takes the entry over."""
+    """It was killed after the commit and before the acknowledgement; another one claims the entry."""
     await spine.stream.ensure_group()
     await spine.post(a_post(body=b"one\ntwo"), a_post(body=b'{"date":"1999-01-01"}'))
     entries = await spine.stream.read("killed", 10, 1)
@@ -231,7 +231,7 @@ async def test_a_batch_stored_by_a_worker_that_was_killed_is_not_stored_again(sp
 
 
 async def test_a_batch_read_by_a_worker_that_was_killed_is_stored_by_another(spine: Spine) -> None:
-    """It died with the entry in hand, before the commit."""
+    """It was killed before the commit."""
     await spine.stream.ensure_group()
     await spine.post(a_post())
     await spine.stream.read("killed", 10, 1)
@@ -242,8 +242,8 @@ async def test_a_batch_read_by_a_worker_that_was_killed_is_stored_by_another(spi
     assert len(await spine.rows("SELECT id FROM events")) == 1
 
 
-async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key_prefix: str) -> None:
-    """Ingest says 4 and the worker 1: all eight posts are stored, and the audit counts all of them."""
+async def test_different_numbers_of_shards_lose_nothing(spine: Spine, key_prefix: str) -> None:
+    """With 4 for ingest and 1 for the worker, all eight posts are stored, and the audit counts them."""
     redis_url = spine.environ["REDIS_URL"]
     async with running_ingest(redis_url, key_prefix, a_projection(), shards=4) as ingest:
         statuses = [(await ingest.post()).status for _ in range(8)]
@@ -262,7 +262,7 @@ async def test_a_number_of_shards_that_differs_strands_nothing(spine: Spine, key
 
 
 async def test_a_worker_follows_the_number_of_shards_while_it_runs(spine: Spine) -> None:
-    """Up and down; what an ingest that has not followed yet writes above the number is found, too."""
+    """Up and down. Entries of an ingest process that has not followed yet are found, too."""
     async with _worker(spine):
         for number in (3, 1):
             await set_shards(spine.redis, spine.keys, number)
@@ -274,7 +274,7 @@ async def test_a_worker_follows_the_number_of_shards_while_it_runs(spine: Spine)
 
 
 async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> None:
-    """Also references that both of them meet, and entries that ingest wrote twice."""
+    """Including references that both of them get, and entries that ingest wrote twice."""
     for number in range(60):
         batch = a_batch(a_post(body=b'[{},{"reference_id":"order-%05d"}]' % (number // 2)))
         for _ in range(2):
@@ -294,15 +294,15 @@ async def test_two_workers_on_one_stream_store_everything_once(spine: Spine) -> 
     assert (stack["total_occurrences"], len(firsts)) == (90, 1)
 
 
-async def test_a_worker_waits_while_postgres_is_gone(spine: Spine, servers: Servers) -> None:
-    """Nothing is acknowledged, it says that it is not ready, and it goes on by itself."""
+async def test_a_worker_waits_while_postgres_is_down(spine: Spine, servers: Servers) -> None:
+    """Nothing is acknowledged, it is not ready, and it recovers by itself."""
     async with _worker(spine) as address:
 
         async def readiness() -> tuple[int, str]:
             return await _get(f"{address}/health/ready")
 
         await until(_becomes(readiness, 200))
-        async with _postgres_gone(spine, servers):
+        async with _postgres_down(spine, servers):
             await spine.post(a_post())
             await until(_becomes(readiness, 503))
             await until(_mentions(readiness, "database_unavailable"))
@@ -328,8 +328,8 @@ def _mentions(answer: Callable[[], Awaitable[tuple[int, str]]], word: str) -> Ca
 
 
 @asynccontextmanager
-async def _postgres_gone(spine: Spine, servers: Servers) -> AsyncIterator[None]:
-    """The test's database takes no connections and has lost those it had."""
+async def _postgres_down(spine: Spine, servers: Servers) -> AsyncIterator[None]:
+    """The test's database accepts no connections, and existing ones are closed."""
     name = urlsplit(spine.environ["DATABASE_URL"]).path.removeprefix("/")
     admin = await asyncpg.connect(servers.database_url)
     await admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
@@ -352,10 +352,10 @@ async def _postgres_gone(spine: Spine, servers: Servers) -> AsyncIterator[None]:
         pytest.param(queue_states.other_password, False, id="WRONGPASS"),
     ],
 )
-async def test_a_worker_lives_through_every_state_of_the_queue(
+async def test_a_worker_survives_every_state_of_the_queue(
     spine: Spine, tmp_path: Path, state: State, *, is_stored_meanwhile: bool
 ) -> None:
-    """It stores and acknowledges as far as the queue lets it, goes on by itself, and loses nothing."""
+    """It stores and acknowledges as far as possible, recovers by itself, and loses nothing."""
     service = Valkey(tmp_path)
     child = await start_service(service)
     operator = Operator(service)
@@ -400,7 +400,7 @@ async def test_a_worker_lives_through_every_state_of_the_queue(
 async def test_a_worker_whose_consumer_dies_ends_with_a_line(
     spine: Spine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And does not go on as a process that only sweeps."""
+    """Instead of continuing as a process that only sweeps."""
 
     async def die(*_: object) -> None:
         raise KeyError("x")
@@ -414,8 +414,8 @@ async def test_a_worker_whose_consumer_dies_ends_with_a_line(
     assert ended.group_contains(TaskDied, match="the background task 'consumer' died of KeyError: 'x'")
 
 
-async def test_a_worker_makes_the_group_again_when_the_stream_was_lost(spine: Spine) -> None:
-    """As after a Valkey that was replaced by an empty one."""
+async def test_a_worker_creates_the_group_again_when_the_stream_was_lost(spine: Spine) -> None:
+    """As after Valkey was replaced by an empty one."""
     async with _worker(spine):
         await spine.post(a_post())
         await until(spine.is_drained)
@@ -451,8 +451,8 @@ ODD_BODIES = [
 
 
 @pytest.mark.parametrize("body", ODD_BODIES)
-async def test_no_odd_event_is_refused_by_postgres(spine: Spine, body: bytes) -> None:
-    """`jsonb`, `text` and `numeric` take whatever the rules let through; nothing ends as a dead letter."""
+async def test_no_odd_event_is_rejected_by_postgres(spine: Spine, body: bytes) -> None:
+    """`jsonb`, `text` and `numeric` accept every normalized value; nothing is dead-lettered."""
     rules = rules_from_settings(body_limit_bytes=200_000, max_event_age_days=0)
     await spine.stream.ensure_group()
     await spine.post(a_post(body=body))
@@ -462,8 +462,7 @@ async def test_no_odd_event_is_refused_by_postgres(spine: Spine, body: bytes) ->
     assert (tally.stored, tally.dead_lettered) == (1, 0)
 
 
-async def test_everything_of_the_process_ends_within_its_bound(spine: Spine) -> None:
-    """A stop is quick when nothing is in hand."""
+async def test_an_idle_process_stops_quickly(spine: Spine) -> None:
     clock = SystemClock()
     async with _worker(spine) as address:
 
@@ -476,36 +475,36 @@ async def test_everything_of_the_process_ends_within_its_bound(spine: Spine) -> 
     assert clock.monotonic() - asked < process.DRAIN_SECONDS
 
 
-async def test_a_transaction_under_way_is_finished_at_the_stop(spine: Spine) -> None:
-    """And its entry acknowledged, so that nobody has to meet it again."""
+async def test_a_running_transaction_is_finished_at_the_stop(spine: Spine) -> None:
+    """And its entry acknowledged, so that no other worker gets it."""
     stop = Stop()
     await spine.post(a_post())
     async with _worker(spine, stop), spine.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE stored_batches")
-        await until(lambda: _is_held_up(spine))
+        await until(lambda: _is_blocked(spine))
         stop.request()
 
     assert await spine.is_drained()
     assert len(await spine.rows("SELECT id FROM events")) == 1
 
 
-async def test_a_transaction_that_never_ends_is_left_at_the_stop(
+async def test_a_transaction_that_never_ends_is_abandoned_at_the_stop(
     spine: Spine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The process ends within its bound and its entry stays in the stream."""
+    """The process ends within its bound, and the entry stays in the stream."""
     monkeypatch.setattr(process, "DRAIN_SECONDS", 0.2)
     async with spine.pool.acquire() as connection, connection.transaction():
         await connection.execute("LOCK TABLE stored_batches")
         await spine.post(a_post())
         async with _worker(spine):
-            await until(lambda: _is_held_up(spine))
+            await until(lambda: _is_blocked(spine))
 
     assert not await spine.is_drained()
     assert await spine.rows("SELECT id FROM events") == []
 
 
-async def _is_held_up(spine: Spine) -> bool:
-    """Whether an entry is in a worker's hands and statements wait for a lock."""
+async def _is_blocked(spine: Spine) -> bool:
+    """Whether an entry is pending and statements wait for a lock."""
     waiting = await spine.rows("SELECT 1 FROM pg_locks WHERE NOT granted")
     return bool(waiting) and any(shard.pending for shard in await spine.stream.backlog())
 
@@ -520,14 +519,14 @@ async def _is_held_up(spine: Spine) -> bool:
         pytest.param({"HEADRACE_REDIS_URL": "http://x"}, "HEADRACE_REDIS_URL", id="a bad URL"),
     ],
 )
-async def test_a_bad_setting_is_one_clear_line(spine: Spine, changes: dict[str, str], said: str) -> None:
+async def test_an_invalid_setting_is_one_clear_line(spine: Spine, changes: dict[str, str], said: str) -> None:
     """It names the variable."""
     with pytest.raises(StartError, match=said):
         await process.run(spine.environ | changes, Stop())
 
 
 async def test_a_port_in_use_is_one_clear_line(spine: Spine) -> None:
-    """The command ends with status 2, not with a traceback."""
+    """Exit status 2, without a traceback."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         holder.listen()
@@ -541,8 +540,8 @@ async def _told(spine: Spine) -> list[asyncpg.Record]:
     return await spine.rows("SELECT * FROM events WHERE type = 'session' AND data ? 'sessionend'")
 
 
-async def test_a_worker_that_stops_tells_sessions_of_their_last_event(spine: Spine) -> None:
-    """Otherwise they would end some seconds before it."""
+async def test_a_worker_that_stops_flushes_the_activity_of_sessions(spine: Spine) -> None:
+    """Otherwise they would end some seconds too early."""
     accepted = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
     async with _worker(spine):
         for seconds in (20, 0):
@@ -556,7 +555,7 @@ async def test_a_worker_that_stops_tells_sessions_of_their_last_event(spine: Spi
 
 
 async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
-    """Through the worker: its start is derived, a heartbeat closes it, and the start says how long it was."""
+    """The start is derived, a heartbeat closes the session, and the start then shows its duration."""
     moment = datetime.fromtimestamp(ACCEPTED_MS / 1000, UTC)
     body = {"type": "error", "date": moment.isoformat(), "data": {"@user": {"identity": "jane"}}}
     await spine.post(a_post(body=msgspec.json.encode(body)))
@@ -567,7 +566,7 @@ async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
 
     async with _worker(spine) as address:
         await until(spine.is_drained)
-        # The session's date is that of the tests' posts; heartbeats are of today.
+        # The session has the date of the tests' posts; heartbeats have today's.
         await spine.pool.execute(
             "UPDATE sessions SET last_utc = now(), start_utc = now() - interval '1 minute'"
         )
@@ -586,7 +585,7 @@ async def test_a_users_events_become_a_session_that_ends(spine: Spine) -> None:
 
 
 async def test_a_description_finds_its_event_whatever_comes_first(spine: Spine) -> None:
-    """Both are posts; the worker writes one into the other, once."""
+    """The worker merges it into its event once, whichever of the two posts came first."""
     about = {"kind": "user_description", "body": b'{"description":"It broke."}'}
     await spine.post(a_post(reference_id="order-4711", **about), a_post(reference_id="order-4712", **about))
     await spine.post(a_post(body=b'{"reference_id":"order-4711"}'))
@@ -596,7 +595,7 @@ async def test_a_description_finds_its_event_whatever_comes_first(spine: Spine) 
 
     async with _worker(spine) as address:
         await until(spine.is_drained)
-        # The tests' posts are old, and the first looks for an event are where young ones are.
+        # The tests' posts are old, and the first lookups search only the latest partitions.
         await spine.pool.execute("UPDATE user_descriptions SET tries = 10, due_utc = now()")
         await until(is_described, seconds=30)
         _, metrics = await _get(f"{address}/metrics")
@@ -608,7 +607,7 @@ async def test_a_description_finds_its_event_whatever_comes_first(spine: Spine) 
 
 
 async def test_sessions_can_be_switched_off(spine: Spine) -> None:
-    """Then a user's events stay as they were sent."""
+    """Events of users then stay as they were sent."""
     spine.environ["HEADRACE_SESSIONS"] = "off"
     await spine.post(a_post(body=b'{"data":{"@user":{"identity":"jane"}}}'))
 

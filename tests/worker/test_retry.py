@@ -1,4 +1,4 @@
-"""Waiting longer after each failure, up to a bound."""
+"""Waits that grow after each failure, up to a bound."""
 
 import asyncpg
 import pytest
@@ -19,7 +19,7 @@ from worker.retry import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, Cause, caus
     ],
 )
 def test_the_wait_doubles_up_to_a_bound(failures: int, longest: float) -> None:
-    """Between half and all of it, so that workers spread."""
+    """With a random factor between a half and one, so that workers do not retry together."""
     assert delay_seconds(failures, 0.0) == pytest.approx(longest / 2)
     assert delay_seconds(failures, 0.5) == pytest.approx(longest * 0.75)
     assert delay_seconds(failures, 1.0) == pytest.approx(longest)
@@ -34,6 +34,6 @@ def test_the_wait_doubles_up_to_a_bound(failures: int, longest: float) -> None:
         pytest.param(asyncpg.UndefinedTableError("no table"), Cause.UNFORESEEN, id="a bug"),
     ],
 )
-def test_an_outage_is_told_from_a_bug(error: Exception, cause: Cause) -> None:
-    """The metric's label says where to look."""
+def test_outages_and_bugs_are_distinguished(error: Exception, cause: Cause) -> None:
+    """By the metric's label, which says where to look."""
     assert cause_of(error) is cause

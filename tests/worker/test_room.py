@@ -1,12 +1,12 @@
-"""Room for what is in hand."""
+"""The bound on entries in memory."""
 
 import asyncio
 
 from worker.room import Room
 
 
-async def test_what_does_not_fit_waits_for_what_is_there() -> None:
-    """And is let in as soon as there is room."""
+async def test_an_entry_that_does_not_fit_waits() -> None:
+    """Until others have left."""
     room, order = Room(100), []
 
     async def hold(name: str, size: int, until: asyncio.Event) -> None:
@@ -32,8 +32,8 @@ async def test_what_does_not_fit_waits_for_what_is_there() -> None:
     assert room.used_bytes == 0
 
 
-async def test_one_that_is_too_large_is_alone() -> None:
-    """It does not wait for ever, and those that come after it do not pass it."""
+async def test_an_entry_larger_than_the_bound_is_processed_alone() -> None:
+    """It does not wait forever, and later entries do not overtake it."""
     room, together = Room(100), []
 
     async def hold(size: int) -> None:
@@ -49,8 +49,7 @@ async def test_one_that_is_too_large_is_alone() -> None:
     assert max(together[2:]) <= 50
 
 
-async def test_who_gives_up_waiting_leaves_no_trace() -> None:
-    """A cancelled one holds nothing."""
+async def test_a_cancelled_wait_holds_nothing() -> None:
     room = Room(100)
 
     async def hold() -> None:
