@@ -85,7 +85,7 @@ def target_from_environment(environ: Mapping[str, str], *, is_remote_allowed: bo
     client_token = environ.get("HEADRACE_CLIENT_TOKEN", "")
     user_token = environ.get("HEADRACE_USER_TOKEN", "")
     if not (client_token and user_token):
-        raise LoadError("HEADRACE_URL needs HEADRACE_CLIENT_TOKEN and HEADRACE_USER_TOKEN beside it.")
+        raise LoadError("HEADRACE_URL also needs HEADRACE_CLIENT_TOKEN and HEADRACE_USER_TOKEN.")
     return Target(url, client_token, user_token)
 
 

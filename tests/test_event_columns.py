@@ -58,9 +58,9 @@ def test_every_column_has_a_value_here() -> None:
         pytest.param(
             StoredEventForm.__struct_fields__,
             set(EVENT_COLUMNS) - {"date_offset_minutes"},  # part of the date
-            id="what the document says is read back",
+            id="the document's members of an event",
         ),
-        pytest.param(EventForm.__struct_fields__, SENT_COLUMNS, id="what the document says is sent"),
+        pytest.param(EventForm.__struct_fields__, SENT_COLUMNS, id="the document's members of a post"),
         pytest.param(set(members._MEMBERS) - {"id"}, SENT_COLUMNS, id="the members of an event"),
         pytest.param(
             members._MEMBERS + members._OF_THE_SERVER,
@@ -68,7 +68,7 @@ def test_every_column_has_a_value_here() -> None:
             id="the members that are known",
         ),
         pytest.param(PlainEvent.__struct_fields__, SENT_COLUMNS, id="the members of a plain event"),
-        pytest.param(strict._RULES, SENT_COLUMNS, id="what a strict post is held to"),
+        pytest.param(strict._RULES, SENT_COLUMNS, id="the rules of strict posts"),
         pytest.param(
             {submission._DATE, *submission._TEXTS.values(), *submission._NUMBERS, submission._TAGS},
             set(SENT_COLUMNS) - {"data"},
@@ -78,7 +78,7 @@ def test_every_column_has_a_value_here() -> None:
             {submission._TEXTS.get(each.name, each.name) for each in submissions._PARAMETERS}
             - submission._USER.keys(),
             set(SENT_COLUMNS) - {"data"},
-            id="what the document says of it",
+            id="the page of events",
         ),
         pytest.param(
             {

@@ -60,8 +60,8 @@ async def alternate(count: int, subject: Slice, reference: Slice, on_slice: Call
     pairs = []
     for number in range(count):
         figures = {}
-        turns = [("subject", subject), ("reference", reference)]
-        for name, take in turns if number % 2 == 0 else reversed(turns):
+        order = [("subject", subject), ("reference", reference)]
+        for name, take in order if number % 2 == 0 else reversed(order):
             figures[name] = await take()
             on_slice()
         pairs.append(Pair(**figures))

@@ -166,14 +166,16 @@ async def test_following_ends_with_ctrl_c(shell: Shell, api: RunningApi) -> None
         pytest.param(
             ("project", "create", "Shop", "--organization", ORGANIZATION.hex), "already", id="taken"
         ),
-        pytest.param(("token", "create"), "either --project or --organization", id="a token of nothing"),
+        pytest.param(
+            ("token", "create"), "either --project or --organization", id="a token without an owner"
+        ),
         pytest.param(
             ("token", "create", "--project", PROJECT.hex, "--scope", "all"), "Invalid token scope", id="scope"
         ),
-        pytest.param(("token", "list", "--project", "x"), "There is no such project.", id="no such owner"),
+        pytest.param(("token", "list", "--project", "x"), "There is no such project.", id="an unknown owner"),
         pytest.param(("events", "--time", "today", "-f"), "only one of --time and --follow", id="two times"),
         pytest.param(("events", "message:("), "filter", id="no filter"),
-        pytest.param(("stacks", "--project", "x"), "There is no such project.", id="no such project"),
+        pytest.param(("stacks", "--project", "x"), "There is no such project.", id="an unknown project"),
         pytest.param(("trace", "x" * 1001), "must be a reference id", id="no reference"),
         pytest.param(
             ("token", "list", "--project", "x", "--organization", "y"), "only one of", id="two owners"

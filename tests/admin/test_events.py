@@ -1,4 +1,4 @@
-"""What operators see of events and stacks, beside an api that runs."""
+"""What operators see of events and stacks while an api runs."""
 
 import asyncio
 from datetime import timedelta

@@ -58,9 +58,9 @@ async def test_an_unreachable_server_is_reported_with_what_was_tried(monkeypatch
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
-        pytest.param("redis://h:port/0", "redis://h:port/0", id="a port that is none"),
+        pytest.param("redis://h:port/0", "redis://h:port/0", id="an invalid port"),
         pytest.param("redis://:piece/other@h:1/0", "redis://:***@h:1/0", id="a slash in the password"),
-        pytest.param("redis://h:1/0?colour=red", "redis://h:1/0?colour=red", id="no such option"),
+        pytest.param("redis://h:1/0?colour=red", "redis://h:1/0?colour=red", id="an unknown option"),
     ],
 )
 def test_an_invalid_url_is_shown_without_its_password(url: str, shown: str) -> None:

@@ -160,7 +160,7 @@ async def _filled(beats: Heartbeats, project_id: bytes) -> int:
     for number in range(100):
         if not await beats.beat(project_id, f"made up {number}", _now_ms(), closes=False):
             return number
-    raise AssertionError("nobody is turned away")
+    raise AssertionError("no key was refused")
 
 
 async def test_a_project_may_use_at_most_half_of_the_free_keys(redis: Redis, keys: RedisKeys) -> None:

@@ -49,10 +49,10 @@ class Reader:
 
     async def events(self, reference_ids: Iterable[str]) -> list[dict[str, Any]]:
         """Many events, a few at a time."""
-        turns = asyncio.Semaphore(_READERS)
+        slots = asyncio.Semaphore(_READERS)
 
         async def one(reference_id: str) -> dict[str, Any]:
-            async with turns:
+            async with slots:
                 return await self.event(reference_id)
 
         return await asyncio.gather(*map(one, reference_ids))

@@ -71,8 +71,8 @@ async def session_with_an_id(starter: Starter, reader: Reader) -> None:
     assert stored["data"]["@ref:session"] == error["data"]["@ref:session"] == session_id
     ended = await reader.event_with(session_id, lambda data: "sessionend" in data)
     assert ended["value"] >= 0
-    told = {"sessionend": ended["data"]["sessionend"], "haserror": True}
-    assert written(ended) == {**as_stored(start, agent, told), "value": ended["value"]}
+    summary = {"sessionend": ended["data"]["sessionend"], "haserror": True}
+    assert written(ended) == {**as_stored(start, agent, summary), "value": ended["value"]}
 
 
 async def session_of_a_user(starter: Starter, reader: Reader) -> None:

@@ -121,7 +121,7 @@ def test_numbers_out_of_range_become_texts(number: str) -> None:
     ("date", "is_kept"),
     [
         pytest.param("0000-01-01T00:00:00Z", True, id="year 0"),
-        pytest.param("0001-01-01T00:00:00Z", False, id="the first moment, which .NET writes for none"),
+        pytest.param("0001-01-01T00:00:00Z", False, id="the first moment, which .NET writes for no date"),
         pytest.param("0001-01-01T00:00:00+14:00", False, id="before the first moment"),
         pytest.param("9999-12-31T23:59:59.9999999Z", False, id="the last moment"),
         pytest.param("9999-12-31T23:59:59-14:00", False, id="after the last moment"),
@@ -159,11 +159,11 @@ def test_of_equal_names_the_last_wins() -> None:
         pytest.param(" \r\n", [], id="white space"),
         pytest.param("[]", ["[]"], id="an empty array"),
         pytest.param("null", ["null"], id="null"),
-        pytest.param("[null,null]", ["[null,null]"], id="an array of nothing"),
+        pytest.param("[null,null]", ["[null,null]"], id="an array of nulls"),
         pytest.param("{}", [None], id="an empty object"),
         pytest.param("\ufeff{}", [None], id="an empty object after a byte order mark"),
         pytest.param('"text"', ['"text"'], id="a JSON text"),
-        pytest.param("NaN", ["NaN"], id="no JSON"),
+        pytest.param("NaN", ["NaN"], id="invalid JSON"),
     ],
 )
 def test_an_empty_body_is_no_event(body: str, messages: list[str | None]) -> None:

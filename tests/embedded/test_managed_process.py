@@ -80,7 +80,7 @@ async def test_a_service_is_restarted_without_limit(tmp_path: Path, notebook: No
 
 
 def test_the_pauses_between_starts_grow_to_a_limit() -> None:
-    """A service that fails at once is not started a thousand times a second.
+    """A service that keeps failing is not started a thousand times a second.
 
     After it has run, the pauses are short again.
     """

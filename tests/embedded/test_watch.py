@@ -73,10 +73,10 @@ async def test_a_start_whose_posts_are_refused_says_why_once_and_waits(
 async def test_later_refusals_are_reported_too(output: io.StringIO) -> None:
     """And their end."""
     ingest = IngestServices()
-    telling = asyncio.ensure_future(_watch(output, ingest).keep_reporting())
+    reporting = asyncio.ensure_future(_watch(output, ingest).keep_reporting())
     ingest.found = "The queue is full."
     await until(lambda: "The queue is full." in output.getvalue())
     ingest.found = None
     await until(lambda: "Events are accepted again." in output.getvalue())
-    telling.cancel()
-    await asyncio.wait([telling])
+    reporting.cancel()
+    await asyncio.wait([reporting])

@@ -96,7 +96,7 @@ async def test_given_servers_are_used_instead_of_embedded_ones(
     ("environ", "said"),
     [
         pytest.param({"REDIS_URL": "http://x"}, "REDIS_URL holds 'http://x'", id="a wrong URL"),
-        pytest.param({"HEADRACE_PORT": "many"}, "HEADRACE_PORT holds 'many'", id="a setting of its own"),
+        pytest.param({"HEADRACE_PORT": "many"}, "HEADRACE_PORT holds 'many'", id="a setting of `up`"),
         pytest.param({"HEADRACE_SHARDS": "0"}, "HEADRACE_SHARDS holds '0'", id="a setting of its children"),
         pytest.param({"HEADRACE_HOST": "192.0.2.1"}, "cannot listen on 192.0.2.1", id="an address elsewhere"),
     ],

@@ -11,7 +11,7 @@ from collector.http.server import Address, application, listen
 
 
 @asynccontextmanager
-async def telling(wrong: str | None) -> AsyncIterator[str]:
+async def reporting(wrong: str | None) -> AsyncIterator[str]:
     """The address of a server whose only check returns this."""
 
     async def queue() -> str | None:
@@ -34,14 +34,14 @@ async def ask(url: str) -> tuple[int, str, str | None]:
 
 async def test_a_ready_process_is_healthy() -> None:
     """In one word on the official server's path, in detail on ours."""
-    async with telling(None) as url:
+    async with reporting(None) as url:
         assert await ask(url + "/health") == (200, "Healthy", None)
         assert await ask(url + "/health/ready") == (200, '{"status":"ready","checks":{"queue":"ok"}}', None)
 
 
 async def test_a_process_that_is_not_ready_is_unhealthy_but_alive() -> None:
     """Both paths answer 503. A restart would not help."""
-    async with telling("it is full") as url:
+    async with reporting("it is full") as url:
         assert await ask(url + "/health") == (503, "Unhealthy", "5")
         assert (await ask(url + "/health/ready"))[0] == 503
         assert (await ask(url + "/health/live"))[0] == 200

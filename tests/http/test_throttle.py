@@ -48,7 +48,7 @@ class FakeCounters:
 
 @pytest.fixture
 def counters() -> FakeCounters:
-    """Nobody has asked yet."""
+    """No requests yet."""
     return FakeCounters()
 
 

@@ -197,7 +197,7 @@ REFUSALS = [
     pytest.param(
         {"headers": JSON | {"Authorization": f"Bearer {CLIENT_TOKEN[:-1]}x"}}, 401, id="wrong secret part"
     ),
-    pytest.param({"headers": JSON | {"Authorization": "Bearer short"}}, 401, id="a token that can be none"),
+    pytest.param({"headers": JSON | {"Authorization": "Bearer short"}}, 401, id="an impossible token"),
     pytest.param({"headers": JSON | {"Authorization": f"Bearer {EXPIRED}"}}, 401, id="expired"),
     pytest.param(
         {"headers": JSON | {"Authorization": f"Bearer {TOKEN_SUSPENDED}"}}, 401, id="suspended organization"
@@ -333,7 +333,7 @@ async def test_a_body_that_is_cut_off_queues_nothing(ingest: RunningIngest) -> N
         pytest.param([f"Content-Length: {'0' * 5000}2"], b"{}", b"400", id="a length of 5001 digits"),
         pytest.param(["Content-Length: 0002"], b"{}", b"202", id="a length with zeros in front"),
         pytest.param(["Content-Length: 2", "Expect: cake"], b"{}", b"417", id="an unknown expectation"),
-        pytest.param(["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", b"415", id="packed for transfer"),
+        pytest.param(["Transfer-Encoding: gzip, chunked"], b"0\r\n\r\n", b"415", id="a transfer encoding"),
     ],
 )
 async def test_odd_heads_are_answered_with_json_or_nothing(

@@ -47,20 +47,20 @@ def locks(pip: Annotated[list[str] | None, typer.Option(help="Versions of pip to
 
 
 def _try_pip(version: str, folder: Path, newer: Path) -> None:
-    beside = {"PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {newer}"}
+    with_newer = {"PIP_FIND_LINKS": f"{os.environ.get('PIP_FIND_LINKS', '')} {newer}"}
     tree = copy_of_the_tree(folder / "tree")
     python = _environment(tree / ".venv", version)
-    _run(python, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "rich", env=beside)
+    _run(python, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, "rich", env=with_newer)
     if not list(folder.glob(f"rich-{NEWER}-*")):
         sys.exit("pip does not see the newer releases: this shows nothing")
 
-    _run("make", ".venv/.up", cwd=tree, env=beside)
+    _run("make", ".venv/.up", cwd=tree, env=with_newer)
     _compare(python, "up.txt", version)
-    _run("make", ".venv/.dev", cwd=tree, env=beside)
+    _run("make", ".venv/.dev", cwd=tree, env=with_newer)
     _compare(python, "dev.txt", version)
 
     for_node = _environment(folder / "node", version)
-    _run("sh", INSTALL, for_node, FOLDER / "node.txt", env=beside)
+    _run("sh", INSTALL, for_node, FOLDER / "node.txt", env=with_newer)
     _compare(for_node, "node.txt", version)
 
     image = folder / "image"
@@ -68,7 +68,7 @@ def _try_pip(version: str, folder: Path, newer: Path) -> None:
     for command in _image_commands(image, folder / "src"):
         if "uninstall" in command:
             _compare(of_image, "service.txt", version)
-        _run("bash", "-euc", command, cwd=folder / "src", env=beside)
+        _run("bash", "-euc", command, cwd=folder / "src", env=with_newer)
         if "-m venv" in command:
             _run(of_image, "-m", "pip", "install", "--quiet", f"pip=={version}")
     _run(of_image, "-c", "import collector.cli, worker.process")

@@ -48,7 +48,7 @@ def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
             "HEADRACE_BODY_LIMIT is no setting; is HEADRACE_BODY_LIMIT_BYTES meant?",
             id="no unit",
         ),
-        pytest.param("HEADRACE_XYZZY", "HEADRACE_XYZZY is no setting.", id="like none"),
+        pytest.param("HEADRACE_XYZZY", "HEADRACE_XYZZY is no setting.", id="similar to none"),
     ],
 )
 def test_an_unknown_variable_is_named_with_the_closest_known_one(variable: str, sentence: str) -> None:

@@ -73,7 +73,7 @@ def test_an_unreadable_entry_has_the_same_id_each_time() -> None:
 @pytest.mark.parametrize(
     "batch",
     [
-        pytest.param(PostBatch(b"short", (a_post(),)), id="a batch id that is none"),
+        pytest.param(PostBatch(b"short", (a_post(),)), id="an invalid batch id"),
         pytest.param(a_batch(a_post(), a_post(id=b"\x01" * 15)), id="a post id that is too short"),
         pytest.param(a_batch(a_post(project_id=b"")), id="no project"),
         pytest.param(a_batch(a_post(organization_id=b"x" * 17)), id="an organization id that is too long"),

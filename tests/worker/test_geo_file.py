@@ -44,7 +44,7 @@ def test_an_address_has_the_location_of_its_network(database: Path) -> None:
         pytest.param({"country": {"iso_code": "DE"}}, id="no coordinates"),
         pytest.param({"location": {"latitude": 1.5}}, id="half of them"),
         pytest.param({"location": "here"}, id="another type"),
-        pytest.param(["DE"], id="no object"),
+        pytest.param(["DE"], id="not an object"),
     ],
 )
 def test_a_record_without_coordinates_is_no_location(tmp_path: Path, record: Any) -> None:

@@ -59,7 +59,7 @@ async def test_a_token_in_the_query_counts_only_without_a_usable_header(api: Run
     [
         pytest.param("Bearer", id="no token"),
         pytest.param("Bearer " + "a" * 40, id="an unknown token"),
-        pytest.param("Bearer short", id="a token that can be none"),
+        pytest.param("Bearer short", id="an impossible token"),
         pytest.param("Bearer " + "a" * 5000, id="an enormous token"),
         pytest.param("Basic %%%", id="no base64"),
         pytest.param(basic("me@example.com", "wrong horse"), id="a wrong password"),

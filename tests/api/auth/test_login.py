@@ -81,7 +81,7 @@ async def test_a_failed_login_does_not_say_what_was_wrong(api: RunningApi, body:
     [
         pytest.param("UPDATE users SET is_active = false", id="deactivated"),
         pytest.param("UPDATE users SET password_hash = NULL", id="without a password"),
-        pytest.param("UPDATE users SET password_hash = 'garbage'", id="with a hash that is none"),
+        pytest.param("UPDATE users SET password_hash = 'garbage'", id="with an invalid hash"),
     ],
 )
 async def test_people_who_may_not_log_in_are_refused_like_a_wrong_password(
@@ -111,7 +111,7 @@ async def test_every_invalid_field_is_named(api: RunningApi) -> None:
     [
         pytest.param(b"", {}, 400, id="no body"),
         pytest.param(b"{oops", {}, 400, id="malformed JSON"),
-        pytest.param(b"[1]", {}, 400, id="no object"),
+        pytest.param(b"[1]", {}, 400, id="not an object"),
         pytest.param(b"\xff\xfe", {}, 400, id="no UTF-8"),
         pytest.param(b'{"email": "\xff", "password": "correct horse"}', {}, 400, id="no UTF-8 in a text"),
         pytest.param(b'{"email": "\\ud800", "password": "correct horse"}', {}, 400, id="half a pair"),

@@ -35,8 +35,8 @@ async def test_lookups_do_not_wait_for_searches(small_api: RunningApi) -> None:
     await small_api.store(event)
     user = small_api.people.user
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        turn = small_api.parts.search_slots.slot("somebody", longest_seconds=15)
-        async with turn:
+        slot = small_api.parts.search_slots.slot("somebody", longest_seconds=15)
+        async with slot:
             searches = [group.create_task(small_api.get(f"/api/v2/{path}", user)) for path in SEARCHES]
             for path in (*LOOK_UPS, f"events/{event.id.hex()}"):
                 assert (await small_api.get(f"/api/v2/{path}", user)).status == 200

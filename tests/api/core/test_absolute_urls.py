@@ -15,7 +15,7 @@ NO_HOSTS = [
     pytest.param("h\u00ff", id="a letter beyond ASCII"),
     pytest.param("a b", id="a blank"),
     pytest.param("me@host", id="a user"),
-    pytest.param('x>; rel="next", <y', id="what would end a link"),
+    pytest.param('x>; rel="next", <y', id="a character that would end a link"),
     pytest.param("host/path", id="a path"),
     pytest.param("", id="nothing"),
 ]

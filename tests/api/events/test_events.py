@@ -359,8 +359,8 @@ async def test_an_event_whose_partition_is_dropped_during_the_query_is_left_out(
     ("query", "shown"),
     [
         pytest.param("", 10, id="ten by default"),
-        pytest.param("limit=0", 10, id="nothing is ten"),
-        pytest.param("limit=-1", 10, id="less than nothing too"),
+        pytest.param("limit=0", 10, id="zero is ten"),
+        pytest.param("limit=-1", 10, id="so are negative numbers"),
         pytest.param("limit=1000", 12, id="no more than a hundred"),
         pytest.param("page=0", 10, id="page 0 is page 1"),
         pytest.param("page=102&limit=10", 0, id="deeper than a thousand is empty"),
@@ -384,9 +384,9 @@ async def test_pages_out_of_range_are_corrected(api: RunningApi, query: str, sho
         pytest.param("/api/v2/events/by-ref/short", id="a reference that is too short"),
         pytest.param("/api/v2/events/by-ref/" + "x" * 101, id="too long"),
         pytest.param("/api/v2/events/by-ref/order_4711", id="with another character"),
-        pytest.param("/api/v2/events/" + "f" * 32, id="an id that nothing has"),
+        pytest.param("/api/v2/events/" + "f" * 32, id="an unknown id"),
         pytest.param("/api/v2/events/" + "a" * 24, id="an id of the official server"),
-        pytest.param("/api/v2/events/" + "z" * 32, id="an id that is none"),
+        pytest.param("/api/v2/events/" + "z" * 32, id="an invalid id"),
         pytest.param("/api/v2/events/" + "a" * 23, id="against the constraint"),
     ],
 )

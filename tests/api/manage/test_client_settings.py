@@ -85,7 +85,7 @@ async def test_nul_in_a_setting_is_replaced(api: RunningApi) -> None:
         pytest.param("k", {"value": None}, 400, id="null"),
         pytest.param("k", {}, 400, id="no value"),
         pytest.param("k", None, 400, id="no body"),
-        pytest.param("k", b"{", 400, id="no JSON"),
+        pytest.param("k", b"{", 400, id="invalid JSON"),
         pytest.param("k", {"value": "v" * 10_001}, 400, id="a value too long"),
         pytest.param("k", {"value": ["x"]}, 422, id="a list"),
     ],

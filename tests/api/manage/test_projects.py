@@ -108,7 +108,7 @@ async def test_a_program_can_create_a_project(api: RunningApi) -> None:
         pytest.param({"organization_id": None}, 422, None, id="no organization"),
         pytest.param({"organization_id": "x"}, 422, None, id="no id"),
         pytest.param({"name": "n" * 256}, 422, None, id="a long name"),
-        pytest.param({"promoted_tabs": "x"}, 422, None, id="no list"),
+        pytest.param({"promoted_tabs": "x"}, 422, None, id="not a list"),
         pytest.param({"promoted_tabs": ["x"] * 101}, 422, None, id="a long list"),
     ],
 )
@@ -158,8 +158,8 @@ async def test_a_project_can_be_changed_in_part(api: RunningApi, method: str) ->
     [
         pytest.param({"name": ""}, 400, id="no name"),
         pytest.param({"name": "Lab"}, 400, id="a name twice"),
-        pytest.param({"name": 1}, 422, id="no text"),
-        pytest.param([], 400, id="no object"),
+        pytest.param({"name": 1}, 422, id="not a text"),
+        pytest.param([], 400, id="not an object"),
     ],
 )
 async def test_an_invalid_change_is_refused(api: RunningApi, body: Any, status: int) -> None:

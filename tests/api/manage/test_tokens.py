@@ -147,7 +147,7 @@ async def test_only_a_global_user_can_grant_global(api: RunningApi) -> None:
         pytest.param("2099-01-02T03:04:05Z", "2099-01-02T03:04:05Z", id="UTC"),
         pytest.param("2099-01-02T03:04:05+02:00", "2099-01-02T01:04:05Z", id="with an offset"),
         pytest.param("2099-01-02T03:04:05", "2099-01-02T03:04:05Z", id="without one"),
-        pytest.param("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", id="as good as never"),
+        pytest.param("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z", id="the last year"),
     ],
 )
 async def test_an_expiry_is_stored_in_utc(api: RunningApi, given: str, kept: str) -> None:
@@ -519,10 +519,10 @@ async def test_a_disabled_token_is_refused_here_and_at_ingest(api: RunningApi, m
     [
         pytest.param(b"", 400, id="no body"),
         pytest.param(b"{}", 200, id="no change"),
-        pytest.param(b'{"scopes": ["global"], "project_id": "x"}', 200, id="what cannot be changed"),
+        pytest.param(b'{"scopes": ["global"], "project_id": "x"}', 200, id="read-only members"),
         pytest.param(b'{"is_disabled": null}', 200, id="null where it cannot be"),
         pytest.param(b'{"is_disabled": "yes"}', 422, id="the wrong type"),
-        pytest.param(b"[]", 400, id="no object"),
+        pytest.param(b"[]", 400, id="not an object"),
     ],
 )
 async def test_a_change_applies_only_to_notes_and_is_disabled(

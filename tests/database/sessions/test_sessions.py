@@ -108,7 +108,7 @@ async def _is_waiting(pool: asyncpg.Pool) -> bool:
 @pytest.mark.parametrize(
     "rows_per_statement", [chunks.ROWS_PER_STATEMENT, 7], ids=["in one statement", "in slices"]
 )
-async def test_many_transactions_at_once_begin_each_session_once(
+async def test_many_concurrent_transactions_start_each_session_once(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, rows_per_statement: int
 ) -> None:
     """Whatever the order of the users in each transaction: there is no deadlock."""

@@ -1,4 +1,4 @@
-"""Stacks are made with their first event, count stored events, and discard events if told to."""
+"""Stacks are created with their first event, count stored events, and may discard events."""
 
 import asyncio
 from datetime import timedelta

@@ -131,7 +131,7 @@ async def test_references_that_differ_in_case_are_different(store: BatchStore) -
     [
         pytest.param({"message": "a\0b"}, "CharacterNotInRepertoire", id="NUL in a text"),
         pytest.param({"message": "\ud800"}, "UnicodeEncodeError", id="a lone surrogate"),
-        pytest.param({"data": b"{oops"}, "InvalidTextRepresentation", id="no JSON"),
+        pytest.param({"data": b"{oops"}, "InvalidTextRepresentation", id="invalid JSON"),
         pytest.param({"data": b'{"a":"\\u0000"}'}, "UntranslatableCharacter", id="NUL escape in data"),
         pytest.param({"data": b'{"a":1e999999}'}, "NumericValueOutOfRange", id="a number beyond numeric"),
         pytest.param({"data": b"[" * 50_000 + b"]" * 50_000}, "StatementTooComplex", id="too deep"),

@@ -1,4 +1,4 @@
-"""Usage is counted by hours and by months, and read for many projects or organizations at once."""
+"""Usage is counted by hours and by months, and read for many projects or organizations together."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta

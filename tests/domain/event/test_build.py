@@ -74,7 +74,7 @@ def test_an_event_belongs_to_its_post() -> None:
             id="long texts are cut",
         ),
         pytest.param(
-            {"message": "", "source": ""}, {"message": None, "source": None}, id="empty texts are none"
+            {"message": "", "source": ""}, {"message": None, "source": None}, id="empty texts are dropped"
         ),
         pytest.param(
             {"message": 5, "source": True, "type": Decimal("1.50")},
@@ -103,7 +103,7 @@ def test_an_event_belongs_to_its_post() -> None:
         pytest.param({"@error": {"message": "m"}}, {"type": "error"}, id="an error at the root"),
         pytest.param({"data": {"@simple_error": {}}}, {"type": "error"}, id="a simple error"),
         pytest.param({"data": {"@error": None}}, {"type": "log"}, id="an error that is null"),
-        pytest.param({"data": {"@error": "text"}}, {"type": "log"}, id="an error that is none"),
+        pytest.param({"data": {"@error": "text"}}, {"type": "log"}, id="an invalid error"),
         pytest.param(
             {"type": "log", "@error": {"message": "m"}}, {"type": "log"}, id="a type given beats it"
         ),
@@ -132,7 +132,7 @@ def test_known_members_become_columns(raw: dict[str, Any], members: dict[str, An
         pytest.param({"geo": "91,0"}, {"geo": "91,0"}, id="off the map"),
         pytest.param({"geo": "203.0.113.7"}, {"geo": "203.0.113.7"}, id="an address for a place"),
         pytest.param({"tags": ["a", {"b": 1}]}, {"tags": ["a", {"b": 1}]}, id="an object among tags"),
-        pytest.param({"date": "garbage"}, {"date": "garbage"}, id="a date that is none"),
+        pytest.param({"date": "garbage"}, {"date": "garbage"}, id="an invalid date"),
         pytest.param({"date": 5}, {"date": 5}, id="a number for a date"),
         pytest.param({"data": "text"}, {"data": "text"}, id="a text for data"),
         pytest.param({"data": [1]}, {"data": [1]}, id="a list for data"),
@@ -166,7 +166,7 @@ def test_known_members_become_columns(raw: dict[str, Any], members: dict[str, An
         pytest.param(
             {"@version": "1.0", "@level": "Warn"}, {"@version": "1.0", "@level": "Warn"}, id="known texts"
         ),
-        pytest.param({"data": {"@submission_client": {"a": 1}}}, {}, id="only the server says who sent it"),
+        pytest.param({"data": {"@submission_client": {"a": 1}}}, {}, id="only the server sets the client"),
         pytest.param(
             {"stack_id": "s", "CreatedUtc": "c", "idx": {}, "is_first_occurrence": True},
             {},

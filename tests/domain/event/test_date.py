@@ -42,7 +42,7 @@ NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
         pytest.param("0001-01-02T00:00:00Z", EventDate(datetime(1, 1, 2, tzinfo=UTC)), id="the first year"),
         pytest.param("0001-01-01T05:00:00+14:00", None, id="before the first year"),
         pytest.param("0000-01-01T00:00:00Z", None, id="year 0"),
-        pytest.param("2024-02-30T00:00:00Z", None, id="no such day"),
+        pytest.param("2024-02-30T00:00:00Z", None, id="an impossible day"),
         pytest.param("yesterday", None, id="words"),
         pytest.param("1732276800", None, id="seconds"),
         pytest.param("", None, id="nothing"),

@@ -81,9 +81,9 @@ def test_an_error_gives_its_message_and_its_target(name: str, target: dict[str, 
         error["stack_trace"] = [FRAME]
 
     event, data = stored({"message": " ", "data": {name: error}})
-    told, _ = stored({"message": "told", "data": {name: error}})
+    own, _ = stored({"message": "own", "data": {name: error}})
 
-    assert (event.type, event.message, told.message) == ("error", "No stock.", "told")
+    assert (event.type, event.message, own.message) == ("error", "No stock.", "own")
     assert data[name]["data"] == {"@ext": {"Line": 5}, "@target": target}
 
 
@@ -92,7 +92,7 @@ def test_an_error_gives_its_message_and_its_target(name: str, target: dict[str, 
     [
         pytest.param({}, id="an empty error"),
         pytest.param({"message": {"a": 1}, "type": 5, "data": "text"}, id="other types"),
-        pytest.param({"stack_trace": [None, {"name": None}], "data": [1]}, id="rubbish within"),
+        pytest.param({"stack_trace": [None, {"name": None}], "data": [1]}, id="garbage within"),
     ],
 )
 def test_an_empty_error_stays_unchanged(error: dict[str, Any]) -> None:

@@ -44,8 +44,8 @@ def located(raw: dict[str, Any], project: ProjectRules = DEFAULT_RULES) -> tuple
             {"@request": {"client_ip_address": "10.0.0.1, 198.51.100.1"}}, "DE", id="one of the request's"
         ),
         pytest.param({"@environment": {"ip_address": "198.51.100.1"}}, "DE", id="the machine's"),
-        pytest.param({"geo": "nowhere"}, "SENDER", id="a place that is none"),
-        pytest.param({"geo": "x" * 100, "@request": {"client_ip_address": 5}}, "SENDER", id="rubbish"),
+        pytest.param({"geo": "nowhere"}, "SENDER", id="an invalid location"),
+        pytest.param({"geo": "x" * 100, "@request": {"client_ip_address": 5}}, "SENDER", id="garbage"),
         pytest.param(
             {"@request": {"client_ip_address": "10.0.0.1," * 1000}}, None, id="many that are unknown"
         ),

@@ -34,7 +34,7 @@ def respelt(data: dict[str, Any]) -> dict[str, Any]:
             id="a name that is taken",
         ),
         pytest.param(
-            {"@request": {"Path": "/a", "path": None}}, {"@request": {"path": "/a"}}, id="taken by nothing"
+            {"@request": {"Path": "/a", "path": None}}, {"@request": {"path": "/a"}}, id="taken by null"
         ),
         pytest.param(
             {"@user_description": {"EmailAddress": "a@b.c", "Mood": "fine"}},

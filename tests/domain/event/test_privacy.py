@@ -20,7 +20,7 @@ CLIENT = {"ip_address": "203.0.113.7", "user_agent": "shop", "version": "1.0"}
             id="the address of a description",
         ),
         pytest.param(
-            {"@user_description": {"email_address": "a@b.c"}}, {}, id="a description of nothing else"
+            {"@user_description": {"email_address": "a@b.c"}}, {}, id="a description with an address only"
         ),
         pytest.param(
             {"@environment": {"ip_address": "10.0.0.1", "machine_name": "erikas-pc", "architecture": "x64"}},
@@ -28,7 +28,7 @@ CLIENT = {"ip_address": "203.0.113.7", "user_agent": "shop", "version": "1.0"}
             id="the machine's address and name",
         ),
         pytest.param(
-            {"_@user": "erika", "__@user1": 5, "_@level": "x"}, {"_@level": "x"}, id="misplaced ones"
+            {"_@user": "erika", "__@user1": 5, "_@level": "x"}, {"_@level": "x"}, id="values of other types"
         ),
         pytest.param(
             {"@environment": None, "@user_description": None},

@@ -43,7 +43,7 @@ def test_the_user_agent_is_described_in_the_requests_data() -> None:
         pytest.param("ShopCheck/1.0", "shopcheck", False, id="a pattern is the whole agent"),
         pytest.param(FIREFOX, "*bot*, *crawler*", False, id="a browser"),
         pytest.param("", "*", False, id="no agent"),
-        pytest.param(5, "*", False, id="no text"),
+        pytest.param(5, "*", False, id="not a text"),
     ],
 )
 def test_bots_are_recognized_by_the_rules_and_by_the_project(
@@ -123,7 +123,7 @@ def test_a_project_without_private_information_keeps_no_client_data() -> None:
             {"cookies": "a=1", "headers": [["a", "b"]], "query_string": 5, "post_data": None}, id="odd"
         ),
         pytest.param({"post_data": '{"a": ' + "[" * 600 + "]" * 600 + "}"}, id="JSON too deep"),
-        pytest.param({"post_data": "{cut off"}, id="no JSON"),
+        pytest.param({"post_data": "{cut off"}, id="invalid JSON"),
         pytest.param({"user_agent": FIREFOX, "data": "text"}, id="data of another type"),
     ],
 )

@@ -10,7 +10,7 @@ PROJECT = b"\x02" * 16
 @pytest.mark.parametrize(
     ("members", "text", "is_manual"),
     [
-        pytest.param(("log", None, "abc", "jane"), "abc", True, id="what it names goes before its user"),
+        pytest.param(("log", None, "abc", "jane"), "abc", True, id="its session id comes before its user"),
         pytest.param(("log", None, None, "jane"), "jane", False, id="a user"),
         pytest.param(("session", "abcdefgh", None, "jane"), "abcdefgh", True, id="a start by its reference"),
         pytest.param(("log", "abcdefgh", None, "jane"), "jane", False, id="only a start by its reference"),

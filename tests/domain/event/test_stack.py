@@ -45,7 +45,7 @@ def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
         pytest.param(
             a_stack("error", "Shop", at_error={"message": "?"}),
             {"Type": "error", "Source": "Shop"},
-            id="an error that says nothing",
+            id="an empty error",
         ),
         pytest.param(
             a_stack("error", at_simple_error={"type": "TypeError", "stack_trace": "at f"}),
@@ -60,12 +60,12 @@ def normalized(type_: str, source: str | None, data: dict[str, Any]) -> Stack:
         pytest.param(
             a_stack("error", at_error=ERROR, at_stack={"signature_data": {"job": "nightly", "try": 3}}),
             {"job": "nightly", "try": "3"},
-            id="what the sender says comes first",
+            id="the sender's signature comes first",
         ),
         pytest.param(
             a_stack("log", "Shop", at_stack={"signature_data": {"a": "", "b": None, "c": {}}}),
             {"Type": "log", "Source": "Shop"},
-            id="a sender who says nothing",
+            id="an empty signature of the sender",
         ),
         pytest.param(
             a_stack("log", "Shop", at_stack={"signature_data": "x"}),
@@ -138,7 +138,7 @@ def test_any_text_can_be_a_signature() -> None:
         pytest.param("sessionend", None, None, {}, "Session End", id="its end"),
         pytest.param("error", "s", "mine", {"@error": ERROR}, "No stock.", id="an error by its message"),
         pytest.param("error", "s", "mine", {}, "mine", id="an error without data"),
-        pytest.param("error", "s", None, {}, "Unknown Error", id="an error that says nothing"),
+        pytest.param("error", "s", None, {}, "Unknown Error", id="an empty error"),
         pytest.param(
             "error", None, None, {"@simple_error": {"type": "T", "message": "m"}}, "m", id="a simple error"
         ),

@@ -152,9 +152,7 @@ def test_the_number_of_terms_has_a_default_and_a_maximum() -> None:
             "terms:data.x", "The aggregation `terms` cannot be applied to `data.x`.", id="a sender's own"
         ),
         pytest.param("median:value", "There is no aggregation `median`; ", id="unknown operation"),
-        pytest.param(
-            "sum:(count avg:value)", "The aggregation `sum` has no buckets", id="nothing to look into"
-        ),
+        pytest.param("sum:(count avg:value)", "The aggregation `sum` has no buckets", id="no field"),
         pytest.param("date:date~fortnight", "The aggregation has no interval `fortnight`", id="no interval"),
         pytest.param(
             "date:date~99999d", "The aggregation has no interval `99999d`", id="too long an interval"
@@ -165,7 +163,7 @@ def test_the_number_of_terms_has_a_default_and_a_maximum() -> None:
         pytest.param(
             "sum:value~x",
             "The aggregation `sum_value` takes a number after `~`",
-            id="no number for what is missing",
+            id="not a number for missing values",
         ),
         pytest.param(
             "avg:value~NaN", "The aggregation `avg_value` takes a number after `~`", id="not a number"

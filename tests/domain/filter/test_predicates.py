@@ -52,7 +52,7 @@ def predicate(text: str) -> Predicate:
         pytest.param("reference:Order-1", IsText(("Order-1",), is_folded=False), id="to the letter"),
         pytest.param("type:ERROR", IsText(("error",), is_folded=True), id="in any case"),
         pytest.param("type:err*", IsText(("err", Wildcard.ANY), is_folded=True), id="with a wildcard"),
-        pytest.param("stack:nonsense", NeverMatches(), id="what can be no id"),
+        pytest.param("stack:nonsense", NeverMatches(), id="an invalid id"),
         pytest.param("first:True", IsFlag(flag=True), id="a flag"),
         pytest.param("value:12", TWELVE, id="a number"),
         pytest.param("value:>=12", NumberBetween(Decimal(12), None), id="from a number on"),

@@ -72,13 +72,13 @@ def test_a_cursor_of_texts_survives_its_token(texts: list[str]) -> None:
     [
         pytest.param(NEWEST_FIRST, [], id="no value"),
         pytest.param(NEWEST_FIRST, ["2026-11-22", "1"], id="of another order"),
-        pytest.param(NEWEST_FIRST, [1], id="no text"),
+        pytest.param(NEWEST_FIRST, [1], id="not a text"),
         pytest.param(NEWEST_FIRST, ["soon"], id="no date"),
         pytest.param(NEWEST_FIRST, ["0001-01-01T00:00:00+14:00"], id="before the calendar"),
         pytest.param(parse_order("count"), [str(2**31)], id="too large"),
         pytest.param(parse_order("value"), ["1e999999"], id="much too large"),
         pytest.param(parse_order("value"), ["x"], id="no number"),
-        pytest.param(parse_order("source"), ["\0"], id="no text of a store"),
+        pytest.param(parse_order("source"), ["\0"], id="a text that cannot be stored"),
     ],
 )
 def test_a_forged_cursor_or_one_of_another_order_is_rejected(order: Order, values: list[Any]) -> None:

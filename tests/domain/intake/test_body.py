@@ -21,7 +21,7 @@ DEEP = "[" * 600 + "]" * 600
 @pytest.mark.parametrize(
     ("body", "content_type", "text"),
     [
-        pytest.param("\u00e4".encode(), "application/json", "\u00e4", id="UTF-8 where nothing is said"),
+        pytest.param("\u00e4".encode(), "application/json", "\u00e4", id="UTF-8 by default"),
         pytest.param("\u00e4".encode("latin-1"), "text/plain; charset=ISO-8859-1", "\u00e4", id="Latin 1"),
         pytest.param("\u00e4".encode("cp1252"), 'text/plain;charset="windows-1252"', "\u00e4", id="quoted"),
         pytest.param(
@@ -137,7 +137,7 @@ def test_the_events_of_a_post_are_limited(whole: bytes, one_more: bytes) -> None
 @pytest.mark.parametrize(
     "text",
     [
-        pytest.param("[" + "a," * MAXIMUM_EVENTS_PER_POST + "]", id="no JSON"),
+        pytest.param("[" + "a," * MAXIMUM_EVENTS_PER_POST + "]", id="invalid JSON"),
         pytest.param("[" + "null," * MAXIMUM_EVENTS_PER_POST + "null]", id="no event"),
         pytest.param("[" + "{}," * MAXIMUM_EVENTS_PER_POST + "5]", id="not only events"),
     ],

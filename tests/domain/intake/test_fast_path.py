@@ -57,7 +57,7 @@ def _as_kept(data: bytes) -> bytes:
 
 DEFAULT_RULES = [
     pytest.param(b'{"message":"hello"}', id="a message"),
-    pytest.param(b"{}", id="nothing at all"),
+    pytest.param(b"{}", id="an empty body"),
     pytest.param(b'[{"message":"a"},null,{"message":"b"}]', id="an array with a hole"),
     pytest.param(b'{"data":{}}', id="empty data"),
     pytest.param(b'{"data":{ \n }}', id="white space for data"),
@@ -111,7 +111,7 @@ CAREFUL = [
     pytest.param(b'{"data":{"a":"\\u0000"}}', id="NUL"),
     pytest.param(b'{"data":{"a":"\\ud800"}}', id="half a surrogate pair"),
     pytest.param(b'{"data":{"a":1e1001}}', id="a number beyond numeric"),
-    pytest.param(b'{"data":{"a":-1.5E-99999}}', id="a number too close to nothing"),
+    pytest.param(b'{"data":{"a":-1.5E-99999}}', id="a number too close to zero"),
     pytest.param(b'{"data":{"a":[ 0.1e+1234]}}', id="a number beyond numeric in an array"),
     pytest.param(b'{"data":{"a":' + b"1" * 1001 + b"}}", id="a number of many digits"),
     pytest.param(b'{"data":{"a":0.' + b"1" * 999 + b"e99}}", id="many digits and an exponent"),
@@ -147,11 +147,11 @@ DOUBTFUL = [
     pytest.param(b'{"data":{"\\u0040error":{"message":"boom"}}}', id="an error behind an escape"),
     pytest.param(b'{"data":{"@error":null,"@request":{"path":"/"}}}', id="a request"),
     pytest.param(b'{"data":{"@user":"{\\"identity\\":\\"x\\"}"}}', id="an object as text"),
-    pytest.param(b'{"data":{"@user":5,"@environment":[]}}', id="no object"),
+    pytest.param(b'{"data":{"@user":5,"@environment":[]}}', id="not an object"),
     pytest.param(b'{"data":{"@user":"{\\"a\\":1e41}"}}', id="an object as text with a large exponent"),
     pytest.param(b'{"data":{"@user":{"identity":4711}}}', id="a number for an identity"),
     pytest.param(b'{"data":{"@user":{"identity":{}},"@ref:session":[]}}', id="objects for names"),
-    pytest.param(b'{"data":{"@ref:session":true}}', id="no text for a session"),
+    pytest.param(b'{"data":{"@ref:session":true}}', id="a session id that is not a text"),
     pytest.param(b'{"data":{"@user":{"Identity":"x","Mood":1}}}', id="another spelling in an object"),
     pytest.param(b'{"data":{"@environment":{"os_name":"x","mood":1}}}', id="unknown members of an object"),
     pytest.param(b'{"type":"404","data":{"@environment":{},"@trace":[1]}}', id="what was not found"),
@@ -166,7 +166,7 @@ DOUBTFUL = [
     pytest.param(b'{"value":true,"count":false}', id="booleans for numbers"),
     pytest.param(b'{"count":1.5}', id="half a count"),
     pytest.param(b'{"count":{},"value":[[1.5]]}', id="an object and an array for numbers"),
-    pytest.param(b'{"value":"","count":""}', id="nothing for a number"),
+    pytest.param(b'{"value":"","count":""}', id="null for a number"),
 ]
 
 

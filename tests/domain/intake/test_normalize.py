@@ -116,7 +116,7 @@ def test_a_replay_gives_the_same_result() -> None:
         pytest.param(gzip.compress(b"[" + b"{}," * 99 + b"{}]"), 100, id="a hundred events"),
         pytest.param(gzip.compress(b'"' * 160_000), 100, id="an event of a hundred"),
         pytest.param(f'[{{"date":"{OLD}"}},{{}}]'.encode(), 2, id="one that is too old weighs as any other"),
-        pytest.param(gzip.compress(b'"' * 3_000_000), 1, id="what cannot be stored"),
+        pytest.param(gzip.compress(b'"' * 3_000_000), 1, id="values that cannot be stored"),
     ],
 )
 def test_the_weight_of_a_post_is_its_number_of_events(body: bytes, weight: int) -> None:
@@ -265,7 +265,7 @@ def test_a_post_without_events_has_no_results(body: bytes) -> None:
         pytest.param(
             b'{"email_address":"me@example.com","description":"It broke.","data":{"pin":1,"a":2}}',
             [{"description": "It broke.", "data": {"a": 2}}],
-            id="what it says stays",
+            id="the text stays",
         ),
         pytest.param(b'{"email_address":"me@example.com"}', [], id="an address alone"),
     ],
@@ -300,12 +300,12 @@ def test_a_description_of_an_event_is_no_event() -> None:
 @pytest.mark.parametrize(
     "members",
     [
-        pytest.param({"body": b"{}"}, id="it says nothing"),
+        pytest.param({"body": b"{}"}, id="empty"),
         pytest.param({"body": b""}, id="an empty body"),
-        pytest.param({"body": b"\xff\x00"}, id="no JSON"),
+        pytest.param({"body": b"\xff\x00"}, id="invalid JSON"),
         pytest.param({"body": b"[]"}, id="an array"),
         pytest.param({"body": b'{"description":' + DEEP.encode() + b"}"}, id="many levels"),
-        pytest.param({"body": b'{"description":5}'}, id="no text"),
+        pytest.param({"body": b'{"description":5}'}, id="not a text"),
         pytest.param({"body": b'{"email_address":"nobody"}'}, id="no address"),
         pytest.param({"reference_id": ""}, id="of no event"),
         pytest.param({"reference_id": "order/4711"}, id="no reference id"),

@@ -34,7 +34,7 @@ NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
         pytest.param(
             [("date", "Mon, 30 Nov 2026 07:39:00 GMT")], {"date": "2026-11-30T07:39:00+00:00"}, id="a date"
         ),
-        pytest.param([("date", "perhaps")], {"date": "perhaps"}, id="what is no date stays a text"),
+        pytest.param([("date", "perhaps")], {"date": "perhaps"}, id="an invalid date stays a text"),
         pytest.param([("tags", "a, b,,"), ("tags", "c")], {"tags": ["a", "b", "c"]}, id="tags"),
         pytest.param(
             [("identity", "me@example.com"), ("identity.name", "Me")],

@@ -28,8 +28,8 @@ LIMIT = 1000
         pytest.param(r"\uDFFF", "\ufffd", id="a low surrogate alone"),
         pytest.param(r"\ud800A", "\ufffdA", id="a high surrogate before a letter"),
         pytest.param(r"\ud800\ud800\udc00", "\ufffd\U00010000", id="a high surrogate before a pair"),
-        pytest.param(r"\udc00\ud800", "\ufffd\ufffd", id="a pair the wrong way round"),
-        pytest.param(r"\ud83d\ude00 \u0000", "\U0001f600 \ufffd", id="a pair stays beside NUL"),
+        pytest.param(r"\udc00\ud800", "\ufffd\ufffd", id="a reversed pair"),
+        pytest.param(r"\ud83d\ude00 \u0000", "\U0001f600 \ufffd", id="a pair next to NUL stays"),
         pytest.param(r"\\u0000", "\\u0000", id="an escaped backslash is no escape of NUL"),
         pytest.param(r"\\\u0000", "\\\ufffd", id="an escaped backslash before NUL"),
         pytest.param(r"\\\\ud800", "\\\\ud800", id="two escaped backslashes"),
@@ -84,7 +84,7 @@ def test_only_integers_are_quoted_for_their_length() -> None:
     "number",
     [
         pytest.param("1e41", id="just beyond"),
-        pytest.param("-1.5E-0041", id="towards nothing"),
+        pytest.param("-1.5E-0041", id="negative"),
         pytest.param("1e+1000", id="by far"),
     ],
 )
@@ -178,7 +178,7 @@ def test_decoded_json_is_encoded_without_loss() -> None:
         pytest.param("[" * 512 + "]" * 512, False, id="512 levels"),
         pytest.param("[" * 513 + "]" * 513, True, id="513 levels"),
         pytest.param('{"a":' * 513 + "1" + "}" * 513, True, id="objects count as arrays do"),
-        pytest.param("[" + ",".join(["{}"] * 5000) + "]", False, id="many beside each other"),
+        pytest.param("[" + ",".join(["{}"] * 5000) + "]", False, id="many next to each other"),
         pytest.param('["' + "[" * 5000 + '"]', False, id="brackets in a text"),
         pytest.param('["' + '\\"[' * 5000 + '"]', False, id="brackets after an escaped quote"),
         pytest.param(

@@ -36,10 +36,10 @@ def test_request_exclusions_include_those_of_the_project() -> None:
         pytest.param({}, True, id="none"),
         pytest.param(NEW_PROJECT_SETTINGS, True, id="those of a new project"),
         pytest.param({"@@IncludePrivateInformation": "true"}, True, id="private information is wanted"),
-        pytest.param({"@@IncludePrivateInformation": ""}, True, id="nothing said about it"),
-        pytest.param({"@@IncludePrivateInformation": "FALSE"}, False, id="none is wanted"),
+        pytest.param({"@@IncludePrivateInformation": ""}, True, id="not set"),
+        pytest.param({"@@IncludePrivateInformation": "FALSE"}, False, id="without private information"),
         pytest.param({"@@DataExclusions": "password"}, False, id="exclusions"),
-        pytest.param({"@@DataExclusions": " , "}, True, id="exclusions of nothing"),
+        pytest.param({"@@DataExclusions": " , "}, True, id="empty exclusions"),
     ],
 )
 def test_only_exclusions_and_privacy_require_changes_to_plain_events(

@@ -320,8 +320,8 @@ def _by_a_look_at_all(events: list[Event], known: list[Session]) -> dict[bytes, 
 @pytest.mark.parametrize(
     ("minutes", "kinds", "known"),
     [
-        pytest.param(16, ["log"], 0, id="each in a session of its own"),
-        pytest.param(0.01, ["log", "sessionend"], 0, id="each ended at once"),
+        pytest.param(16, ["log"], 0, id="each in a separate session"),
+        pytest.param(0.01, ["log", "sessionend"], 0, id="each ended immediately"),
         pytest.param(0.001, ["log"], 1, id="known ones ahead"),
         pytest.param(0.001, ["log"], -1, id="known ones that are over"),
     ],

@@ -139,10 +139,10 @@ def test_a_row_is_overdue_when_it_would_lag_too_far_behind() -> None:
     much = active.join([_event(date=NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND)], READ_AT).latest
 
     assert active.overdue(little) == []
-    [told] = active.overdue(much)
-    assert told.last_utc == NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND
+    [overdue] = active.overdue(much)
+    assert overdue.last_utc == NOON + 10 * MINUTE + MAX_ROW_LAG + SECOND
     active.mark_stored(little, ())
-    active.mark_stored(much, [told])
+    active.mark_stored(much, [overdue])
     assert active.take_dirty() == []
     assert active.overdue(active.join([_event(11)], READ_AT).latest) == []
 

@@ -92,8 +92,8 @@ def test_a_start_shows_the_end_and_errors_of_its_session() -> None:
     """The end is when the client said so, or the last activity."""
     closed = _session(0, 9, closed_utc=NOON + 2 * MINUTE, has_error=True)
 
-    told = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
-    assert start_summary(closed, is_idle=False) == (Decimal(120), told)
+    summary = {"sessionend": "2026-01-15T12:02:00Z", "haserror": True}
+    assert start_summary(closed, is_idle=False) == (Decimal(120), summary)
     assert start_summary(_session(0, 9), is_idle=True) == (
         Decimal(540),
         {"sessionend": "2026-01-15T12:09:00Z"},

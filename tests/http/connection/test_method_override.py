@@ -24,7 +24,7 @@ from tests.clients.traffic.raw_http import answers_to, request_of
         pytest.param("POST", [""], "POST", id="nothing"),
         pytest.param("POST", [" "], "POST", id="a blank"),
         pytest.param("POST", [], "POST", id="no header"),
-        pytest.param("POST", ["GET", "DELETE"], "GET,DELETE", id="two, so none that there is"),
+        pytest.param("POST", ["GET", "DELETE"], "GET,DELETE", id="two, which is invalid"),
         pytest.param("POST", ["d\u0131lete"], "D?LETE", id="a letter that only looks like one"),
         pytest.param("GET", ["DELETE"], "GET", id="no POST"),
         pytest.param("PUT", ["PATCH"], "PUT", id="no POST, but something with a body"),
@@ -79,7 +79,7 @@ async def test_the_route_of_the_overriding_method_answers(listener: Listener) ->
     [
         pytest.param("PATCH", "PATCH", id="one that it does not have"),
         pytest.param("*", "*", id="a star"),
-        pytest.param("<\xff'>", r"\u003C?\u0027\u003E", id="rubbish"),
+        pytest.param("<\xff'>", r"\u003C?\u0027\u003E", id="garbage"),
     ],
 )
 async def test_an_override_without_a_route_is_405(listener: Listener, said: str, named: str) -> None:

@@ -19,7 +19,7 @@ STRICT = JSON | BEARER | {"Prefer": "handling=strict"}
     ("body", "headers"),
     [
         pytest.param(b'[{"message":"a"},{"message":"b"}]', {}, id="small"),
-        pytest.param(gzip.compress(b'{"message":"a"}'), {"Content-Encoding": "gzip"}, id="packed"),
+        pytest.param(gzip.compress(b'{"message":"a"}'), {"Content-Encoding": "gzip"}, id="compressed"),
     ],
 )
 async def test_a_valid_post_is_queued_unchanged(
@@ -59,9 +59,9 @@ async def test_one_invalid_event_refuses_the_post_and_names_each_fault(
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        pytest.param({"data": b'{"message":'}, 400, id="no JSON"),
+        pytest.param({"data": b'{"message":'}, 400, id="invalid JSON"),
         pytest.param(
-            {"data": b"rubbish", "headers": STRICT | {"Content-Encoding": "br"}}, 400, id="not packed"
+            {"data": b"rubbish", "headers": STRICT | {"Content-Encoding": "br"}}, 400, id="not compressed"
         ),
         pytest.param({"headers": STRICT | {"Content-Type": "a/b"}}, 415, id="still the edge sequence"),
         pytest.param({"headers": JSON | {"Prefer": "handling=strict"}}, 401, id="still authenticated"),

@@ -42,7 +42,7 @@ async def test_a_description_is_queued(any_ingest: RunningIngest, path: str, tok
 @pytest.mark.parametrize(
     ("body", "headers"),
     [
-        pytest.param(gzip.compress(BODY), {"Content-Encoding": "gzip"}, id="packed"),
+        pytest.param(gzip.compress(BODY), {"Content-Encoding": "gzip"}, id="compressed"),
         pytest.param(
             BODY.decode().encode("utf-16"), {"Content-Type": "application/json; charset=utf-16"}, id="utf-16"
         ),
@@ -84,7 +84,7 @@ async def test_version_1_accepts_an_empty_description(any_ingest: RunningIngest,
     [
         pytest.param(b'{"UserEmail":"me"}', {}, 422, id="no address"),
         pytest.param(b" " * 1001, {}, 413, id="too long"),
-        pytest.param(BODY, {"Content-Encoding": "lzma"}, 415, id="packed in no way that is known"),
+        pytest.param(BODY, {"Content-Encoding": "lzma"}, 415, id="an unknown encoding"),
     ],
 )
 async def test_version_1_refuses_invalid_descriptions(
@@ -102,12 +102,12 @@ async def test_version_1_refuses_invalid_descriptions(
     ("options", "status", "fields"),
     [
         pytest.param({"data": b'{"email_address":"me"}'}, 422, {"email_address"}, id="no address"),
-        pytest.param({"data": b"{}"}, 422, {"description"}, id="nothing said"),
-        pytest.param({"data": b'{"description":"x","data":1}'}, 422, {"data"}, id="data that are none"),
-        pytest.param({"data": b"{"}, 400, None, id="no JSON"),
-        pytest.param({"data": b"[]"}, 400, None, id="no object"),
+        pytest.param({"data": b"{}"}, 422, {"description"}, id="not stated"),
+        pytest.param({"data": b'{"description":"x","data":1}'}, 422, {"data"}, id="invalid data"),
+        pytest.param({"data": b"{"}, 400, None, id="invalid JSON"),
+        pytest.param({"data": b"[]"}, 400, None, id="not an object"),
         pytest.param({"data": b""}, 400, None, id="no body"),
-        pytest.param({"data": BODY, "headers": GZIP}, 400, None, id="not packed as said"),
+        pytest.param({"data": BODY, "headers": GZIP}, 400, None, id="not in the stated encoding"),
         pytest.param({"data": gzip.compress(b" " * 2000 + BODY), "headers": GZIP}, 400, None,
                      id="opens to more than is taken"),
         pytest.param({"data": b" " * 1001}, 413, None, id="too long"),
