@@ -1,4 +1,4 @@
-"""Events and stacks, for operators: listed, or followed as they are stored."""
+"""Events and stacks, for operators: listed, followed as they are stored, or traced by a reference id."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +12,9 @@ from collector.admin.naming import resolve_project
 from collector.api.core.service import Api
 from collector.api.events.events import event_view
 from collector.api.events.stacks import StackView, stack_view
+from collector.api.events.trace import check_reference
+from collector.api.events.trace import trace as traced
+from collector.api.events.trace_view import TraceView
 from collector.broker.errors import BrokerUnavailable
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
@@ -146,6 +149,14 @@ async def stacks(api: Api, options: ListOptions) -> list[ListedStack]:
             connection, selection, StackOrder.LAST_DESCENDING, limit=options.limit, offset=0
         )
     return [ListedStack(stack_view(stack), names.get(stack.project_id, "")) for stack in found]
+
+
+async def trace(api: Api, reference: str, project: str | None) -> TraceView:
+    """What is known about the reference id, in one project (by id or name) or in all."""
+    check_reference(reference)
+    async with connected(api.pool) as connection:
+        project_id = None if project is None else (await resolve_project(connection, project)).id
+        return await traced(api, connection, reference, project_id)
 
 
 class Seen:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from collector.admin import events, projects, tracing
+from collector.admin import events, projects
 from collector.admin.events import ListOptions
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
@@ -132,7 +132,7 @@ async def test_only_some_of_many_matches_are_listed(api: RunningApi) -> None:
 async def test_a_trace_takes_a_projects_name(api: RunningApi) -> None:
     await api.store(an_event(reference_id="order-4711"))
 
-    assert (await tracing.trace(api.parts, "order-4711", "shop")).verdict == "stored"
-    assert (await tracing.trace(api.parts, "order-4711", "lab")).verdict == "not_found"
+    assert (await events.trace(api.parts, "order-4711", "shop")).verdict == "stored"
+    assert (await events.trace(api.parts, "order-4711", "lab")).verdict == "not_found"
     with pytest.raises(NotFound):
-        await tracing.trace(api.parts, "order-4711", "nothing")
+        await events.trace(api.parts, "order-4711", "nothing")

@@ -77,9 +77,10 @@ def trace(
     as_json: AsJson = False,
 ) -> None:
     """Show what happened to an event: stored, queued, dead-lettered, or not found (exit status 1)."""
-    from collector.admin import output, tracing  # noqa: PLC0415
+    from collector.admin import events as work  # noqa: PLC0415
+    from collector.admin import output  # noqa: PLC0415
 
-    view = run(partial(tracing.trace, reference=reference, project=project), data_dir)
+    view = run(partial(work.trace, reference=reference, project=project), data_dir)
     sys.stdout.write(output.json_text(view) if as_json else output.text_lines(view.said))
     raise typer.Exit(int(view.verdict == "not_found"))
 
