@@ -112,7 +112,7 @@ def text_report(sums: Sums) -> str:
     lines = [
         _line("accepted", sums.accepted),
         _line("in the stream", sums.stream),
-        _line("finished", sums.processed),
+        _line("processed", sums.processed),
         _line("repeated", sums.repeated),
         *(_line(outcome, count) for outcome, count in sums.events.items()),
         *(

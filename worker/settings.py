@@ -31,9 +31,7 @@ class WorkerSettings(RedisSettings, frozen=True, kw_only=True):
     ] = 200_000
     geoip_file: str = ""
     sessions: Literal["on", "off"] = "on"
-    batch_entries: Annotated[
-        int, Meta(ge=1, le=1000, description="the entries stored in one transaction at most, 1 to 1000")
-    ] = 256
+    batch_entries: Annotated[int, Meta(ge=1, le=1000, description="a number of entries, 1 to 1000")] = 256
     read_block_ms: Annotated[
         int, Meta(ge=10, le=10_000, description="a number of milliseconds, 10 to 10000")
     ] = 1000

@@ -15,7 +15,9 @@ class EventForm(msgspec.Struct, frozen=True, kw_only=True):
 
     type: Annotated[
         str | UnsetType | None,
-        Meta(description="`log`, `error`, `usage`, `404`, `session` or one of your own; `log` if omitted."),
+        Meta(
+            description="`log`, `error`, `usage`, `404`, `session` or your own; `log` or `error` by default."
+        ),
     ] = UNSET
     source: Annotated[str | UnsetType | None, Meta(description="Where it comes from, like a logger.")] = UNSET
     date: Annotated[

@@ -12,18 +12,18 @@ from typing import Final
 from collector.process.settings import PREFIX
 
 MEANINGS: Final[Mapping[str, str]] = {
-    "batch_entries": "Stream entries stored in one transaction, at most.",
+    "batch_entries": "The most stream entries that one transaction stores.",
     "body_limit_bytes": (
-        "The largest post, as sent; unpacked it may be ten times as large. Each post keeps the limit "
-        "that it was accepted under, so a worker with a smaller limit unpacks it all the same."
+        "The largest post, as sent; decompressed it may be ten times as large. Each post keeps the limit "
+        "that it was accepted under, so a worker with a smaller limit still stores it."
     ),
-    "claim_idle_seconds": "After this long the entries of a silent worker are taken over by another.",
+    "claim_idle_seconds": "Another worker claims the entries of one that has been silent for this long.",
     "clock_offset_seconds": "For crash tests only: moves the process's clock.",
-    "connections": "Open connections at most; one more is answered 503 and closed.",
-    "database_connections": "Connections to Postgres at most.",
+    "connections": "The most open connections; a further one is answered 503 and closed.",
+    "database_connections": "The most connections to Postgres.",
     "database_url": (
-        "The PostgreSQL server, 17 or newer. `DATABASE_URL` is read where this is not set; `up` starts "
-        "its own server where neither is."
+        "The PostgreSQL server, 17 or newer. `DATABASE_URL` is read if this is not set; `up` starts "
+        "its own server if neither is."
     ),
     "durability": (
         "`relaxed` accepts posts although Redis does not fsync every write, may evict keys, or has no "
@@ -40,7 +40,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "log_format": "`auto` is text on a terminal and JSON elsewhere.",
     "log_level": "The least severe messages that are logged.",
     "max_event_age_days": (
-        "Older events are discarded (`too_old`), or refused where the sender asks for strict handling."
+        "Older events are discarded (`too_old`), or refused if the sender asks for strict handling."
     ),
     "port": "The port to listen on.",
     "proxy_header": (
@@ -56,12 +56,11 @@ MEANINGS: Final[Mapping[str, str]] = {
     "read_block_ms": "The longest wait for new entries.",
     "redis_key_prefix": "Goes in front of every key, so that several installations can share a server.",
     "redis_url": (
-        "The Redis or Valkey server. `REDIS_URL` is read where this is not set; `up` starts its own "
-        "server where neither is."
+        "The Redis or Valkey server. `REDIS_URL` is read if this is not set; `up` starts its own "
+        "server if neither is."
     ),
     "reference_window_minutes": (
-        "A reference id that is met again within this time across midnight (UTC) is a duplicate; 0 turns"
-        " it off."
+        "A reference id that repeats within this time across midnight (UTC) is a duplicate; 0 turns this off."
     ),
     "request_limit": (
         "Requests that an organization, a person or an address may make in a quarter of an hour; more "
@@ -71,16 +70,14 @@ MEANINGS: Final[Mapping[str, str]] = {
     "reuse_port": "`true` lets several ingest processes share the port.",
     "sessions": "`off` stores events as they were sent and derives no sessions.",
     "shards": (
-        "Streams that posts are spread over. Counts at the very first start only; later `headrace shards"
-        " set` changes the number."
+        "Streams that posts are spread over. Only used at the very first start; later, `headrace shards "
+        "set` changes the number."
     ),
-    "sign_up_enabled": "`false` lets only invited people sign up. The first user of all may do everything.",
-    "stale_token_seconds": "How long known tokens stay valid while Redis cannot be asked.",
+    "sign_up_enabled": "`false` lets only invited people sign up. The first user may do everything.",
+    "stale_token_seconds": "How long cached tokens stay valid while Redis is unreachable.",
     "submission_disabled": "`true` answers every post 503.",
-    "trusted_proxies": (
-        "Addresses and networks of your proxies, which are believed when they name the client."
-    ),
-    "unpacked_memory_mb": "Megabytes of unpacked posts in hand at most; a larger entry is worked on alone.",
+    "trusted_proxies": ("Addresses and networks of your proxies, which may report the client's address."),
+    "unpacked_memory_mb": "Megabytes of decompressed posts in memory; a larger entry is processed alone.",
 }
 """What each setting decides, by field: for the page of settings and the check for misspelt names."""
 

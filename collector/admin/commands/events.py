@@ -40,7 +40,7 @@ def events(  # noqa: PLR0913 - options of a command
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List events, newest first; with --follow newest last, then new ones as they are stored."""
+    """List events, newest first. With --follow, list them oldest first and continue with new ones."""
     from collector.admin import events as work  # noqa: PLC0415
 
     if follow and time:
