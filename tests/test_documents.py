@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.admin.settings_page import KINDS
 from collector.domain.event.known_objects import KNOWN_OBJECTS
+from collector.domain.event.outcome import DeadLetterReason, DiscardReason
 from collector.http.event_form import EventForm
 from collector.process.metrics import ApiMetrics, IngestMetrics, WorkerMetrics
 from collector.process.settings_table import settings_page
@@ -87,6 +88,12 @@ def test_the_operating_document_lists_every_metric_and_no_other() -> None:
     listed = {name.removesuffix("_total") for name in re.findall(r"`(headrace_[a-z_]+)", table)}
 
     assert listed == {metric.name for metric in registry.collect()}
+
+
+@pytest.mark.parametrize("reason", [*DiscardReason, *DeadLetterReason])
+def test_the_operating_document_explains_every_reason(reason: str) -> None:
+    """Why an event was discarded or dead-lettered."""
+    assert f"`{reason}`" in OPERATING
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_every_column_has_a_value_here() -> None:
             {submission._TEXTS.get(each.name, each.name) for each in submissions._PARAMETERS}
             - submission._USER.keys(),
             set(SENT_COLUMNS) - {"data"},
-            id="the page of events",
+            id="the parameters of a submission",
         ),
         pytest.param(
             {

@@ -21,6 +21,7 @@ from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import parse_aggregations
+from collector.domain.filter.fields import ALIASES, FIELDS
 from collector.domain.filter.parser import parse_filter
 from tests.database.rows import ORGANIZATION, PROJECT, an_event, normalized
 
@@ -144,3 +145,12 @@ def test_every_aggregation_in_the_document_is_valid() -> None:
     (block,) = re.findall(r"```\n(.*?)```", AGGREGATIONS, re.DOTALL)
 
     assert all(parse_aggregations(line) for line in block.splitlines())
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_is_in_the_document(name: str) -> None:
+    """In a table or an example, by its name or an alias."""
+    names = {name, *(alias for alias, field in ALIASES.items() if field == name)}
+    assert any(
+        re.search(rf"`{re.escape(each)}`|^{re.escape(each)}:", LANGUAGE, re.MULTILINE) for each in names
+    )
