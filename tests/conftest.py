@@ -1,7 +1,7 @@
-"""The real servers that integration tests talk to: one Valkey and one Postgres a run, apart for every test.
+"""The real servers of integration tests: one Valkey and one Postgres per run, separated for every test.
 
-`REDIS_URL` and `DATABASE_URL` name servers to use instead of embedded ones. Every test has a database and a
-key prefix of its own, and cleans up after itself; nothing else in a given server is touched.
+`REDIS_URL` and `DATABASE_URL` name servers to use instead of embedded ones. Every test has a separate
+database and key prefix, and cleans up after itself; nothing else on a given server is touched.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from tests.support.databases import MigratedDatabases, separate_database
 pytest_plugins = ["tests.support.unmet_answers"]
 
 SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
-"""`make nightly` sets 10: ten times the random cases, and other ones each time; CI always has the same."""
+"""`make nightly` sets 10: ten times as many random cases, different ones each time. CI repeats the same."""
 
 settings.register_profile(
     "headrace", max_examples=50 if SCALE == 1 else 200 * SCALE, deadline=None, derandomize=SCALE == 1
@@ -35,7 +35,7 @@ settings.load_profile("headrace")
 
 @dataclass(frozen=True, slots=True)
 class Servers:
-    """Where the run's servers are."""
+    """The URLs of the run's servers."""
 
     redis_url: str
     database_url: str
@@ -44,7 +44,7 @@ class Servers:
 TESTS = Path(__file__).parent
 
 LONGEST = ("clients", "end_to_end", "installing", "pages", "embedded", "loadtests")
-"""Rooms of tests that take long: two processes finish together when these come first."""
+"""Folders with slow tests: two processes finish at about the same time if these come first."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Servers]:
-    """A Valkey and a Postgres for the whole run: given, or embedded in a temporary directory."""
+    """A Valkey and a Postgres for the whole run: given ones, or embedded ones in a temporary directory."""
     directory = tmp_path_factory.mktemp("servers")
     redis_url, database_url = os.environ.get("REDIS_URL"), os.environ.get("DATABASE_URL")
     async with AsyncExitStack() as stack:
@@ -108,13 +108,13 @@ async def database_url(databases: MigratedDatabases) -> AsyncIterator[str]:
 
 @pytest.fixture
 def redis_url(servers: Servers) -> str:
-    """The run's Valkey; keep to your `key_prefix`."""
+    """The run's Valkey; tests use keys with their `key_prefix` only."""
     return servers.redis_url
 
 
 @pytest.fixture
 async def key_prefix(redis_url: str) -> AsyncIterator[str]:
-    """What this test's keys begin with; they are deleted afterwards."""
+    """The prefix of this test's keys; they are deleted afterwards."""
     prefix = f"test-{secrets.token_hex(6)}:"
     yield prefix
     async with Redis.from_url(redis_url) as redis, asyncio.timeout(30):

@@ -1,4 +1,4 @@
-"""The document as a whole: valid, complete, and of one piece with the routes."""
+"""The OpenAPI document as a whole: valid, complete, and consistent with the routes."""
 
 import re
 from collections import Counter
@@ -20,12 +20,12 @@ OPERATIONS = {
 }
 
 
-def test_it_is_valid() -> None:
+def test_the_document_is_valid() -> None:
     """By the rules of OpenAPI 3.1."""
     assert list(OpenAPIV31SpecValidator(DOCUMENT).iter_errors()) == []
 
 
-def test_every_route_is_in_it_and_nothing_else() -> None:
+def test_the_document_has_exactly_the_served_routes() -> None:
     """A new route needs `documented`."""
     served = Counter((route.method, path_template(route.path)) for route in INGEST_ROUTES)
     served += Counter((route.method, route.template) for route in API_ROUTES)
@@ -36,8 +36,8 @@ def test_every_route_is_in_it_and_nothing_else() -> None:
     assert written == served
 
 
-def test_no_two_operations_have_one_name() -> None:
-    """Programs that are made from the document call them by it."""
+def test_operation_ids_are_unique() -> None:
+    """Generated clients name their methods after them."""
     names = [operation["operationId"] for operation in OPERATIONS.values()]
 
     assert [name for name, count in Counter(names).items() if count > 1] == []
@@ -45,8 +45,8 @@ def test_no_two_operations_have_one_name() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_an_operation_can_be_followed_by_a_person(operation: dict[str, Any]) -> None:
-    """It says what it does, who may, what goes in and what comes out."""
+def test_every_operation_is_described(operation: dict[str, Any]) -> None:
+    """What it does, who may call it, its parameters and its answers."""
     assert operation["summary"].endswith(".")
     assert "Needs " in operation["description"]
     assert all(parameter["description"] for parameter in operation["parameters"])
@@ -56,8 +56,8 @@ def test_an_operation_can_be_followed_by_a_person(operation: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_an_example_is_as_its_own_schema_says(operation: dict[str, Any]) -> None:
-    """Of bodies and of parameters."""
+def test_examples_match_their_schemas(operation: dict[str, Any]) -> None:
+    """Those of bodies and of parameters."""
     contents = operation.get("requestBody", {}).get("content", {}).values()
     pairs = [(content["schema"], value) for content in contents for value in _examples(content)]
     pairs += [(one["schema"], one["example"]) for one in operation["parameters"] if "example" in one]
@@ -70,18 +70,19 @@ def test_an_example_is_as_its_own_schema_says(operation: dict[str, Any]) -> None
     ("status", "content_type", "body"),
     [
         pytest.param(418, "application/problem+json", b"{}", id="a status"),
-        pytest.param(200, "text/html", b"<p>", id="a type"),
-        pytest.param(200, "application/json", b'{"token":"x","secret":"y"}', id="a member"),
-        pytest.param(200, "application/json", b"{}", id="a member less"),
+        pytest.param(200, "text/html", b"<p>", id="a content type"),
+        pytest.param(200, "application/json", b'{"token":"x","secret":"y"}', id="an unknown member"),
+        pytest.param(200, "application/json", b"{}", id="a missing member"),
     ],
 )
-def test_an_answer_that_is_not_documented_is_noticed(status: int, content_type: str, body: bytes) -> None:
-    """By whichever test gets it."""
+def test_an_undocumented_answer_fails_the_test_that_gets_it(
+    status: int, content_type: str, body: bytes
+) -> None:
     with pytest.raises(AssertionError):
         check_answer("POST", "/api/v2/auth/login?x=y", status, content_type, body)
 
 
-def test_a_documented_answer_that_never_came_is_named() -> None:
+def test_a_documented_answer_that_never_came_is_reported() -> None:
     """At the end of a run of all tests of ingest and the api."""
     everything = {
         (method.upper(), path, int(status))

@@ -1,8 +1,8 @@
-"""Databases for tests: made from a migrated template, and used again when a test has left nothing but rows.
+"""Databases for tests: copied from a migrated template, and reused if a test has left only rows behind.
 
-Making and dropping a database takes some 85 ms, emptying the few tables that a test has filled 10 ms. What a
-test changes besides rows (a partition, a constraint, a setting) shows in the catalog; then its database is
-dropped.
+Creating and dropping a database takes some 85 ms, emptying the few tables that a test has filled 10 ms.
+Anything that a test changes besides rows (a partition, a constraint, a setting) shows in the catalog; then
+its database is dropped.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ class MigratedDatabases:
     @classmethod
     @asynccontextmanager
     async def on(cls, server_url: str) -> AsyncIterator[Self]:
-        """Make the template; drop it and all the others at the end."""
+        """Create the template, and drop it and all copies at the end."""
         async with separate_database(server_url) as url:
             await migrate(url)
             connection = await asyncpg.connect(url, timeout=_TIMEOUT)
@@ -77,7 +77,7 @@ class MigratedDatabases:
 
     @asynccontextmanager
     async def borrowed(self) -> AsyncIterator[str]:
-        """The URL of a database that no other test has; cleaned or dropped afterwards."""
+        """The URL of a database that no other test uses; cleaned or dropped afterwards."""
         name = self._clean.pop() if self._clean else await _create(self._server_url, template=self._template)
         url = _url(self._server_url, name)
         is_clean = False

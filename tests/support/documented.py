@@ -15,17 +15,19 @@ from yarl import URL
 from collector.document import whole_document
 
 DOCUMENT: Final = msgspec.json.decode(msgspec.json.encode(whole_document()))
-"""As it is served."""
+"""The document as it is served."""
 
 MET: Final[set[tuple[str, str, int]]] = set()
 """Method, path of the document and status of each answer that was as documented."""
 
 
 def check_answer(method: str, url: str, status: int, content_type: str, body: bytes) -> None:
-    """Fail for an answer that the document does not know; ignore requests that are not operations of it."""
+    """Fail for an undocumented answer; ignore requests that match no operation."""
     template = _template_of(method, URL(url).path)
     operation = DOCUMENT["paths"].get(template, {}).get(method.lower())
-    if operation is None or status == HTTPStatus.INTERNAL_SERVER_ERROR:  # a bug is no operation's answer
+    if (
+        operation is None or status == HTTPStatus.INTERNAL_SERVER_ERROR
+    ):  # a bug, not an answer of the operation
         return
     answer = operation["responses"].get(str(status))
     assert answer is not None, f"{method} {template} answered {status}, undocumented: {body[:300]!r}"

@@ -1,8 +1,8 @@
-"""Fails a whole run in which a documented answer never came.
+"""Fails a whole run if a documented answer never came.
 
-Every test that gets an answer from ingest or the api records it (`tests.support.documented`). When the run
-ends, each status that a handler documents must have been seen; with pytest-xdist the process that distributes
-the tests adds up what the others saw.
+Every test that gets an answer from ingest or the api records it (`tests.support.documented`). By the end of
+the run, each status that a handler documents must have been seen. With pytest-xdist, the process that
+distributes the tests adds up what the others have seen.
 """
 
 from pathlib import Path
@@ -63,7 +63,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Pass on what this process has seen, or fail the run for what nobody saw."""
+    """Pass on what this process has seen, or fail the run if an answer is missing."""
     output = getattr(session.config, "workeroutput", None)
     stash = session.config.stash
     if output is not None:
@@ -79,7 +79,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 
 
 def unmet_in_run(config: pytest.Config) -> list[str]:
-    """What a whole run has not met; nothing for a part of the tests."""
+    """The documented answers that a whole run has not met; none for a partial run."""
     if not config.stash.get(_WHOLE, False):
         return []
     others: set[tuple[str, str, int]] = config.stash.get(_SEEN, set())

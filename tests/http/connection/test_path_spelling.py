@@ -5,7 +5,7 @@ import re
 import pytest
 from aiohttp import web
 
-from collector.api.app import ROUTES as OF_THE_API
+from collector.api.app import ROUTES as API_ROUTES
 from collector.http.connection.path_spelling import PathSpelling
 from collector.ingest.routes import ROUTES as OF_INGEST
 
@@ -28,13 +28,13 @@ def spelling() -> PathSpelling:
     """The spellings of all routes."""
     app = web.Application()
     app.add_routes(OF_INGEST)
-    for route in OF_THE_API:
+    for route in API_ROUTES:
         app.router.add_route(route.method, route.pattern, _handler)
     app.router.add_get("/docs", _handler)
     return PathSpelling(app.router.resources())
 
 
-@pytest.mark.parametrize("path", sorted({route.path for route in OF_THE_API}))
+@pytest.mark.parametrize("path", sorted({route.path for route in API_ROUTES}))
 def test_every_route_of_the_api_has_other_spellings(spelling: PathSpelling, path: str) -> None:
     """Values of parameters keep their case."""
     usual = "/api/v2" + re.sub(r"\{\w+:(\w+)\}", lambda found: VALUES[found[1]], path)
