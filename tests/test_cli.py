@@ -113,7 +113,7 @@ def test_a_misspelt_variable_is_named(command: str) -> None:
     done = headrace(command, HEADRACE_DATABASE_URI="postgresql://h")
 
     assert done.stderr.splitlines()[0] == (
-        "headrace: HEADRACE_DATABASE_URI is no setting; is HEADRACE_DATABASE_URL meant?"
+        "headrace: HEADRACE_DATABASE_URI is not a setting; did you mean HEADRACE_DATABASE_URL?"
     )
 
 

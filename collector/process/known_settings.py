@@ -79,22 +79,24 @@ MEANINGS: Final[Mapping[str, str]] = {
     "trusted_proxies": ("Addresses and networks of your proxies, which may report the client's address."),
     "unpacked_memory_mb": "Megabytes of decompressed posts in memory; a larger entry is processed alone.",
 }
-"""What each setting decides, by field: for the page of settings and the check for misspelt names."""
+"""The meaning of each setting by field, for the page of settings and the check for misspelt names."""
 
 _OF_TOOLS: Final = ("load_", "test_", "url", "client_token", "user_token")
-"""What tests and the load test read begins with one of these."""
+"""Variables of tests and load tests begin with one of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A variable that nobody reads, and the known one that is most like it, if any is."""
+    """A variable that no process reads, and the most similar known one, if there is one."""
 
     variable: str
     closest: str | None
 
     def __str__(self) -> str:
-        """What a person is told."""
-        return f"{self.variable} is no setting" + (f"; is {self.closest} meant?" if self.closest else ".")
+        """The warning, in words."""
+        return f"{self.variable} is not a setting" + (
+            f"; did you mean {self.closest}?" if self.closest else "."
+        )
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[Unknown]:
@@ -108,6 +110,6 @@ def unknown_variables(environ: Mapping[str, str]) -> list[Unknown]:
 
 
 def _closest(name: str) -> str | None:
-    """Compared without the prefix, which would make everything alike."""
+    """Compared without the prefix, which would make all names similar."""
     found = difflib.get_close_matches(name, list(MEANINGS), n=1)
     return PREFIX + found[0].upper() if found else None

@@ -15,9 +15,10 @@ _FOR_TESTS: Final = "For crash tests only"
 _PAGE_HEAD: Final = """\
 # Settings
 
-All settings are environment variables. A wrong value ends the start with exit status 2 and one line for each;
-an unknown name that begins with `HEADRACE_` is named in a warning. `--help` of each command lists those that
-it reads. `headrace up` passes the settings of its processes on to them. `make docs` generates this page.
+All settings are environment variables. An invalid value stops the start with exit status 2 and one line per
+variable; an unknown name that begins with `HEADRACE_` causes a warning. `--help` of each command lists the
+variables that it reads. `headrace up` passes the settings of its processes on to them. `make docs` generates
+this page.
 
 | variable | default | read by | may hold | meaning |
 |---|---|---|---|---|
@@ -25,7 +26,7 @@ it reads. `headrace up` passes the settings of its processes on to them. `make d
 
 
 def settings_table(kinds: Iterable[type[Settings]]) -> str:
-    """One line a variable, those that must be set first; what two classes share is named once."""
+    """One line per variable, required ones first; a variable of two classes is listed once."""
     rows: dict[str, tuple[str, str, str]] = {}
     for kind in kinds:
         hints = get_type_hints(kind, include_extras=True)
@@ -56,7 +57,7 @@ def settings_page(kinds: Mapping[str, type[Settings]]) -> str:
 
 
 def _defaults(by_command: Mapping[str, str]) -> str:
-    """One default where all commands agree, else each command's own."""
+    """One default if all commands agree, otherwise each command's own."""
     # Only `up` can do without the servers' URLs; the row says so in words.
     distinct = {default for default in by_command.values() if default != "-"} or {"-"}
     if len(distinct) == 1:

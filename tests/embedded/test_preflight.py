@@ -69,7 +69,7 @@ def test_a_misspelt_variable_is_a_warning(console: Console, output: io.StringIO)
     """It may be meant for another program."""
     up_settings({"HEADRACE_SHRADS": "2"}, console)
 
-    assert output.getvalue() == "Warning: HEADRACE_SHRADS is no setting; is HEADRACE_SHARDS meant?\n"
+    assert output.getvalue() == "Warning: HEADRACE_SHRADS is not a setting; did you mean HEADRACE_SHARDS?\n"
 
 
 @pytest.mark.integration

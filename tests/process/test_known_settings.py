@@ -41,14 +41,16 @@ def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
     ("variable", "sentence"),
     [
         pytest.param(
-            "HEADRACE_SHRADS", "HEADRACE_SHRADS is no setting; is HEADRACE_SHARDS meant?", id="one letter"
+            "HEADRACE_SHRADS",
+            "HEADRACE_SHRADS is not a setting; did you mean HEADRACE_SHARDS?",
+            id="one letter",
         ),
         pytest.param(
             "HEADRACE_BODY_LIMIT",
-            "HEADRACE_BODY_LIMIT is no setting; is HEADRACE_BODY_LIMIT_BYTES meant?",
+            "HEADRACE_BODY_LIMIT is not a setting; did you mean HEADRACE_BODY_LIMIT_BYTES?",
             id="no unit",
         ),
-        pytest.param("HEADRACE_XYZZY", "HEADRACE_XYZZY is no setting.", id="similar to none"),
+        pytest.param("HEADRACE_XYZZY", "HEADRACE_XYZZY is not a setting.", id="similar to none"),
     ],
 )
 def test_an_unknown_variable_is_named_with_the_closest_known_one(variable: str, sentence: str) -> None:
