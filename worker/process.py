@@ -158,8 +158,7 @@ async def _work(
             jobs = [
                 tasks.create_task(vital(job.name, run_periodically(job, stop, metrics), stop))
                 for job in [
-                    *_jobs(agreement, stream, pool, sweep, metrics),
-                    *_event_jobs(agreement, Heartbeats(redis, keys), pool, metrics),
+                    *_jobs(agreement, stream, Heartbeats(redis, keys), pool, sweep, metrics),
                     Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumer)),
                     Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
@@ -206,8 +205,16 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
 
 
 def _jobs(
-    agreement: Agreement, stream: PostStream, pool: asyncpg.Pool, sweep: Sweep, metrics: WorkerMetrics
+    agreement: Agreement,
+    stream: PostStream,
+    heartbeats: Heartbeats,
+    pool: asyncpg.Pool,
+    sweep: Sweep,
+    metrics: WorkerMetrics,
 ) -> list[Job]:
+    def days() -> int:
+        return agreement.settings.retention_days
+
     return [
         Job("sweep", SWEEP_SECONDS, sweep),
         Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
@@ -215,22 +222,11 @@ def _jobs(
             pool,
             "partitions",
             PARTITIONS_SECONDS,
-            lambda: maintain_partitions(pool, agreement.settings.retention_days, PARTITION_DAYS_AHEAD),
+            lambda: maintain_partitions(pool, days(), PARTITION_DAYS_AHEAD),
         ),
         once(pool, "batch_ids", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
-    ]
-
-
-def _event_jobs(
-    agreement: Agreement, heartbeats: Heartbeats, pool: asyncpg.Pool, metrics: WorkerMetrics
-) -> list[Job]:
-    """Jobs that update stored events: sessions and descriptions."""
-
-    def days() -> int:
-        return agreement.settings.retention_days
-
-    return [
+        # These update stored events: sessions and descriptions.
         once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(apply_heartbeats, heartbeats, pool)),
         once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
         once(pool, "old_sessions", FORGET_SECONDS, lambda: forget_sessions(pool, days())),

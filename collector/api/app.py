@@ -82,6 +82,7 @@ def _measured(route: Route) -> Handler:
     async def measured(request: web.Request) -> web.StreamResponse:
         api, status = request.app[API], int(HTTPStatus.INTERNAL_SERVER_ERROR)
         started = api.clock.monotonic()
+        # Every way out has a status, so that no request is missing in the metrics.
         try:
             response = await _answer(route, request)
             status = response.status

@@ -47,6 +47,7 @@ def _refusals(route: Route, operation: Operation) -> Iterator[type[Refusal]]:
     """The refusals that any route with this role, path, parameters and body can answer with."""
     if route.role is not Role.ANYONE:
         yield from (Unauthenticated, Forbidden)
+    # What a wrong id, parameter or body is answered.
     if "{" in route.path:
         yield NotFound
     if operation.parameters:

@@ -94,6 +94,7 @@ def unpacked_bytes(fields: Mapping[bytes, bytes]) -> int:
         size: int | None = zstd.get_frame_info(body).decompressed_size
     except zstd.ZstdError:  # not zstd: decoding fails before it unpacks anything
         return len(body)
+    # Unknown counts as the largest, and nothing counts as more: decoding stops there.
     return min(size or _DECODED_LIMIT_BYTES, _DECODED_LIMIT_BYTES)
 
 

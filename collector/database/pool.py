@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import asyncpg
 
@@ -184,18 +184,14 @@ async def _prepare(
         " SET default_transaction_isolation = 'read committed'"
     )
     await connection.set_type_codec(
-        "jsonb", schema="pg_catalog", encoder=_to_jsonb, decoder=_from_jsonb, format="binary"
+        "jsonb",
+        schema="pg_catalog",
+        encoder=lambda text: b"\x01" + text,
+        decoder=lambda wire: bytes(wire[1:]),
+        format="binary",
     )
 
 
 async def _reset(connection: asyncpg.Connection) -> None:
     """The driver's own reset without RESET ALL, which would undo the settings of `_prepare`."""
     await connection.execute("SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *")
-
-
-def _to_jsonb(text: bytes) -> bytes:
-    return b"\x01" + text
-
-
-def _from_jsonb(wire: Any) -> bytes:
-    return bytes(wire[1:])

@@ -42,15 +42,11 @@ def precedence(text: str) -> tuple[str, ...]:
         return ()
     numbers = [number.zfill(9) for number in found[1].split(".")]
     numbers += ["0" * 9] * (NUMBERS - len(numbers))
-    identifiers = (
-        [RELEASE] if found[2] is None else map(_identifier, found[2][:LONGEST_PRE_RELEASE].split("."))
-    )
-    return (*numbers, *identifiers)
-
-
-def _identifier(text: str) -> str:
+    if found[2] is None:
+        return (*numbers, RELEASE)
     # Numeric identifiers precede the others; among them, the one with fewer digits is the smaller number.
-    if not text.isdigit():
-        return f"1{text}"
-    digits = text.lstrip("0") or "0"
-    return f"0{len(digits):03}{digits}"
+    identifiers = []
+    for text_part in found[2][:LONGEST_PRE_RELEASE].split("."):
+        digits = text_part.lstrip("0") or "0"
+        identifiers.append(f"0{len(digits):03}{digits}" if text_part.isdigit() else f"1{text_part}")
+    return (*numbers, *identifiers)

@@ -14,6 +14,7 @@ CHOOSE_DIRECTORY: Final = "`DATA_DIR=... make up` or `headrace up --data-dir ...
 
 def write_private(path: Path, content: bytes, os_user: OsUser | None = None) -> None:
     """Write `content` to `path` atomically, with mode 0600 and owned by `os_user`."""
+    # In the same folder, because a rename is atomic within one file system only.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:

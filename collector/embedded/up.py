@@ -111,12 +111,14 @@ class Up:
     async def serve(self) -> None:
         """Serve until cancelled. Raises an ExceptionGroup when a process could not be started."""
         begun = self._clock.monotonic()
+        # They would still hold the port, and the data of the servers.
         if orphans := await self._record.stop_orphans():
             self._console.say(f"Stopped processes that an earlier run had left: {', '.join(orphans)}.")
         for path in self._ready_paths:
             clear_ready_file(path)
         port = self._settings.port if self._options.port is None else self._options.port
         try:
+            # Before anything is started: a port that is taken ends the start within a second.
             with reserve_port(self._settings.host, port) as reserved:
                 async with asyncio.TaskGroup() as tasks:
                     rotating = tasks.create_task(bound_logs(self._directory / "logs"))
@@ -190,6 +192,7 @@ class Up:
         They serve when the block begins, but may not be ready yet.
         """
         environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
+        # Only of the embedded queue is it certain on which disk it is.
         if not self._settings.redis_url:
             environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))
         logs = self._directory / "logs"
@@ -197,6 +200,7 @@ class Up:
         own_worker = worker(environ, logs)
         workers = self._supervisor.manage(WORKER, [own_worker], _APP_RESTART_POLICY)
         ingest = self._supervisor.manage(INGEST, own_ingest, _APP_RESTART_POLICY)
+        # Left in reverse order: ingest stops first, and the worker then stores what is queued.
         async with kept_running(workers), kept_running(ingest):
             with self._console.step("Starting the collector and its worker"):
                 await all_ready([*workers, *ingest])

@@ -46,6 +46,7 @@ class Watch:
         """Report when events begin to be refused and when they are accepted again, until cancelled."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
+            # Not the workers: events are accepted while a worker restarts.
             self._report(await _first_problem(self._ingest))
 
     def _report(self, problem: str | None) -> None:

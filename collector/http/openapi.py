@@ -9,7 +9,7 @@ import msgspec
 
 from collector.domain.errors import Refusal
 from collector.http.errors import PROBLEM_TYPE, RETRY_AFTER, STATUS, Problem
-from collector.http.operation import Answer, Content, Operation, Parameter
+from collector.http.operation import Operation, Parameter
 
 _OLD: Final = "/api/v1/"
 """Routes for existing clients, shown as deprecated; new clients use version 2."""
@@ -146,13 +146,16 @@ def _operation(
         ],
     }
     if operation.body is not None:
-        described["requestBody"] = {
-            "required": operation.body.is_required,
-            "content": {
-                media_type: {"schema": schemas.add(content.kind), **_examples(content)}
-                for media_type, content in operation.body.contents.items()
-            },
-        }
+        contents: dict[str, Any] = {}
+        for media_type, content in operation.body.contents.items():
+            contents[media_type] = {"schema": schemas.add(content.kind)}
+            # A single example, or several by name.
+            if len(content.examples) == 1:
+                contents[media_type]["example"] = next(iter(content.examples.values()))
+            else:
+                examples = {name: {"value": value} for name, value in content.examples.items()}
+                contents[media_type]["examples"] = examples
+        described["requestBody"] = {"required": operation.body.is_required, "content": contents}
     if template.startswith(_OLD):
         described["deprecated"] = True
     described["responses"] = _responses(route, schemas)
@@ -176,17 +179,16 @@ def _parameter(parameter: Parameter, schemas: _Schemas) -> dict[str, Any]:
     return described
 
 
-def _examples(content: Content) -> dict[str, Any]:
-    """A single example, or several by name."""
-    if len(content.examples) == 1:
-        return {"example": next(iter(content.examples.values()))}
-    return {"examples": {name: {"value": value} for name, value in content.examples.items()}}
-
-
 def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
-    responses = {
-        str(status): _response(status, answer, schemas) for status, answer in route.operation.answers.items()
-    }
+    responses: dict[str, dict[str, Any]] = {}
+    for code, answer in route.operation.answers.items():
+        answered: dict[str, Any] = {"description": answer.description or HTTPStatus(code).phrase}
+        if answer.kind is not None:
+            answered["content"] = {"application/json": {"schema": schemas.add(answer.kind)}}
+        if answer.headers:
+            answered["headers"] = _headers(answer.headers, schemas)
+        responses[str(code)] = answered
+    # A status may stand for several refusals, and for an answer as well: it lists all their sentences.
     where = f"{route.method} {_template(route.pattern)[0]}"
     schema = schemas.add(Problem)
     for refusal in (*route.operation.refusals, *route.refusals):
@@ -199,15 +201,6 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
         if refusal.default_retry_after_seconds is not None:
             described["headers"] = _headers([RETRY_AFTER], schemas)
     return dict(sorted(responses.items()))
-
-
-def _response(status: int, answer: Answer, schemas: _Schemas) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": answer.description or HTTPStatus(status).phrase}
-    if answer.kind is not None:
-        described["content"] = {"application/json": {"schema": schemas.add(answer.kind)}}
-    if answer.headers:
-        described["headers"] = _headers(answer.headers, schemas)
-    return described
 
 
 def _headers(names: Iterable[str], schemas: _Schemas) -> dict[str, Any]:

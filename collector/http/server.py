@@ -141,5 +141,6 @@ async def listen(
 async def _add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     add_cors_headers(request, response)
     add_allowance_headers(request, response)
+    # aiohttp adds its name and version by itself.
     response.headers.popall(hdrs.SERVER, None)
     response.headers.update(SECURITY_HEADERS)

@@ -83,6 +83,7 @@ class Throttle:
         try:
             number = await self._counters.count(who, now_seconds)
         except (BrokerUnavailable, BrokerFull) as error:
+            # Let requests through, and for a while do not make each of them wait for the counters.
             self._skips_until = self._clock.monotonic() + _ASK_AGAIN_SECONDS
             _log.warning("requests are not counted", cause=str(error))
             return
@@ -112,5 +113,6 @@ def add_allowance_headers(request: web.BaseRequest, response: web.StreamResponse
     if allowance is None:
         return
     response.headers[LIMIT_HEADER] = str(allowance.limit)
+    # With 0 on any other answer, the official clients would pause.
     if allowance.remaining or response.status == HTTPStatus.ACCEPTED:
         response.headers[REMAINING_HEADER] = str(allowance.remaining)

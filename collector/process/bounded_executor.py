@@ -41,6 +41,7 @@ class BoundedExecutor:
         """
         if self._size + size > self._capacity:
             raise Unavailable(self._refusal)
+        # Counted while it waits, too: the capacity bounds the memory of both.
         self._size += size
         try:
             try:

@@ -47,6 +47,7 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         logger_factory=structlog.PrintLoggerFactory(output),
         cache_logger_on_first_use=True,
     )
+    # Libraries log through the standard module: their warnings get the same format.
     handler = logging.StreamHandler(output)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

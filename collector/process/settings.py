@@ -121,8 +121,12 @@ def _read(kind: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, A
             if field.required:
                 problems[variable] = f"{variable} is not set; it must be {allowed(hint)}."
             continue
+        # A tuple is written as a comma-separated list.
+        value: Any = text
+        if get_origin(_bare(hint)) is tuple:
+            value = [part.strip() for part in text.split(",") if part.strip()]
         try:
-            values[field.name] = msgspec.convert(_parts(text, hint), hint, strict=False)
+            values[field.name] = msgspec.convert(value, hint, strict=False)
         except msgspec.ValidationError:
             problems[variable] = f"{variable} holds {_shown(field.name, text)}; it must be {allowed(hint)}."
     return values, problems
@@ -145,13 +149,6 @@ def _shown(name: str, text: str) -> str:
     if "@" in text or "password" in text.lower():
         return "something that is no URL"
     return repr(text)
-
-
-def _parts(text: str, hint: Any) -> Any:
-    """A tuple is written as a comma-separated list."""
-    if get_origin(_bare(hint)) is tuple:
-        return [part.strip() for part in text.split(",") if part.strip()]
-    return text
 
 
 def _bare(hint: Any) -> Any:

@@ -128,6 +128,7 @@ async def _neighbours(
     selection = Selection([event.project_id], stack, time, clock)
     place = Cursor((event.date,), event.id)
     paths = {}
+    # The first event on either side of this one.
     for relation, order in (("previous", NEWEST_FIRST), ("next", NEWEST_FIRST.reversed)):
         for found in await find_events(connection, selection, order, limit=1, after=place):
             paths[relation] = f"/api/v2/events/{found.id.hex}"

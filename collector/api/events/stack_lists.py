@@ -83,7 +83,12 @@ class StackSummary(msgspec.Struct, frozen=True, kw_only=True):
 async def get_stacks(request: web.Request) -> web.Response:
     """List the stacks that a filter selects, the latest occurrence first."""
     parameters = query_parameters(request, unsupported=("before", "after"))
-    page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), _order(parameters.get("sort", ""))
+    page = requested_page(parameters, maximum=_MAXIMUM_LIMIT)
+    written = parameters.get("sort", "").strip().lower()
+    sign, name = written[:1] * written.startswith("-"), written.lstrip("-")
+    order = _ORDERS.get(sign + _ALIASES.get(name, name))
+    if order is None:
+        raise BadRequest(f"The parameter `sort` must be one of {', '.join(filter(None, _ORDERS))}.")
     selection = parse_selection(request, parameters)
     async with searching(request) as connection:
         selection = await select_projects(request, connection, selection)
@@ -136,15 +141,6 @@ def _summary(each: StackOfEvents, project_name: str, total_users: int) -> StackS
         users=each.users,
         total_users=total_users,
     )
-
-
-def _order(text: str) -> StackOrder:
-    name = text.strip().lower()
-    sign, name = name[:1] * name.startswith("-"), name.lstrip("-")
-    order = _ORDERS.get(sign + _ALIASES.get(name, name))
-    if order is None:
-        raise BadRequest(f"The parameter `sort` must be one of {', '.join(filter(None, _ORDERS))}.")
-    return order
 
 
 ROUTES: Final = (

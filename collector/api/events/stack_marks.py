@@ -56,6 +56,7 @@ async def post_snoozed(request: web.Request) -> web.Response:
     """Snooze stacks until a time. The first event after it reopens them."""
     now = request.app[API].clock.now()
     text = query_parameters(request).get("snoozeuntilutc", "")
+    # A date as filters have it, or as .NET writes it.
     span = parse_span(text, LocalClock(now))
     until = written_date(text, now) if span is None else span.begin
     if until is None or until < now + _SHORTEST_SNOOZE:

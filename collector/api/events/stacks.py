@@ -105,6 +105,7 @@ async def change_stacks(
         stacks = await reachable_stacks(connection, request[IDENTITY], asked)
         ids = [stack.id for stack in stacks]
         await change(connection, ids)
+    # Ids that do not exist are named in the answer; the others are changed.
     for text in asked:
         if parse_uuid(text) in ids:
             result.success.append(text)
@@ -152,6 +153,7 @@ async def reachable_stacks(
     ids = {parse_uuid(text) for text in asked}
     found = await find_stacks(connection, [id_ for id_ in ids if id_ is not None])
     stacks = [stack for stack in found if identity.reaches(stack.organization_id)]
+    # The purge may not have reached the stacks of a deleted project yet.
     readable = set(await readable_projects(connection, {stack.organization_id for stack in stacks}))
     return [stack for stack in stacks if stack.project_id in readable]
 

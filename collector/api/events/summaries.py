@@ -29,7 +29,12 @@ def summary_of(event: StoredEvent, project_name: str) -> dict[str, Any]:
         data: Data = _decode(event.data or b"{}")
     except msgspec.ValidationError:  # rows that something else inserted may contain any JSON
         data = _NOTHING
-    kind = _kind(event.type, data)
+    # The type decides, except for errors: they are detailed or simple, and any event may contain one.
+    kind = _TEMPLATES.get(event.type, "")
+    if _object(data, "@error"):
+        kind = "error"
+    elif _object(data, "@simple_error"):
+        kind = "simple"
     version = data.get("@version")
     return {
         "id": event.id.hex,
@@ -57,15 +62,6 @@ def stack_members(stack: StoredStack) -> dict[str, Any]:
     if stack.type == "error":
         return _type_members(info.get("ExceptionType")) | _method_members(info.get("Method"))
     return _present(Source=info.get("Source"), Type=info.get("Type"))
-
-
-def _kind(type_: str, data: Data) -> str:
-    # The type decides, except for errors: they are detailed or simple, and any event may contain one.
-    if type_ != "error" and not ("@error" in data or "@simple_error" in data):
-        return _TEMPLATES.get(type_, "")
-    if _object(data, "@error"):
-        return "error"
-    return "simple" if _object(data, "@simple_error") else _TEMPLATES.get(type_, "")
 
 
 def _error_members(event: StoredEvent, data: Data) -> dict[str, Any]:

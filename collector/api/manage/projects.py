@@ -48,7 +48,7 @@ from collector.database.owners.statistics import NOTHING, Statistics, statistics
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.database.writing.usage import project_usage
-from collector.domain.accounting.usage import NO_USAGE, Usage
+from collector.domain.accounting.usage import NO_USAGE
 from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.owner_fields import PROJECT_FIELDS
 from collector.domain.ids import parse_uuid
@@ -253,27 +253,23 @@ async def project_views(
     # Other requests run while a query of the next projects is awaited.
     for first in range(0, len(projects), _PROJECTS_PER_QUERY):
         usage = await project_usage(connection, ids[first : first + _PROJECTS_PER_QUERY], now)
-        views += [
-            _view(project, statistics.get(project.id, NOTHING), usage.get(project.id, NO_USAGE), now)
-            for project in projects[first : first + _PROJECTS_PER_QUERY]
-        ]
+        for project in projects[first : first + _PROJECTS_PER_QUERY]:
+            counted, own_usage = statistics.get(project.id, NOTHING), usage.get(project.id, NO_USAGE)
+            view = ProjectView(
+                id=project.id.hex,
+                created_utc=project.created_utc,
+                organization_id=project.organization_id.hex,
+                organization_name=project.organization_name,
+                name=project.name,
+                delete_bot_data_enabled=project.delete_bot_data_enabled,
+                promoted_tabs=project.promoted_tabs,
+                stack_count=counted.stacks,
+                event_count=counted.events,
+                usage_hours=hourly(own_usage, now),
+                usage=monthly(own_usage, project.monthly_event_limit, now),
+            )
+            views.append(view)
     return views
-
-
-def _view(project: Project, counted: Statistics, usage: Usage, now: datetime) -> ProjectView:
-    return ProjectView(
-        id=project.id.hex,
-        created_utc=project.created_utc,
-        organization_id=project.organization_id.hex,
-        organization_name=project.organization_name,
-        name=project.name,
-        delete_bot_data_enabled=project.delete_bot_data_enabled,
-        promoted_tabs=project.promoted_tabs,
-        stack_count=counted.stacks,
-        event_count=counted.events,
-        usage_hours=hourly(usage, now),
-        usage=monthly(usage, project.monthly_event_limit, now),
-    )
 
 
 async def _list(request: web.Request, organization_ids: Sequence[UUID]) -> web.Response:

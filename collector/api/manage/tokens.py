@@ -132,9 +132,18 @@ async def patch_token(request: web.Request) -> web.Response:
 async def delete_tokens(request: web.Request) -> web.Response:
     """Revoke tokens; 202 once ingest refuses them. 503 means revoked, but not yet published to ingest."""
     api, identity, asked = request.app[API], request[IDENTITY], asked_ids(request)
+    result = BulkResult()
     async with connected(api.pool) as connection:
         found = {token.id: token for token in await find_tokens(connection, map(lookup_prefix, asked))}
-        result = _revocable(asked, found, identity)
+        # What does not exist, or belongs to others, does not keep the rest from being revoked.
+        for text in asked:
+            token = found.get(lookup_prefix(text))
+            if token is None or not _exists_for(identity, token, text):
+                result.add_not_found(text, _NO_TOKEN)
+            elif not _may_manage(identity, token):
+                result.add_denied(text, _NOT_YOURS)
+            else:
+                result.success.append(text)
         revoked = sorted({lookup_prefix(text) for text in result.success})
         await delete_from_database(connection, revoked)
     # Unknown tokens, too: repeating the request after a 503 publishes what the first attempt could not.
@@ -241,19 +250,6 @@ async def reachable_token(connection: asyncpg.Connection, identity: Identity, te
     if not found or not _exists_for(identity, found[0], text) or not _may_manage(identity, found[0]):
         raise NotFound(_NO_TOKEN)
     return found[0]
-
-
-def _revocable(asked: list[str], found: dict[str, Token], identity: Identity) -> BulkResult:
-    result = BulkResult()
-    for text in asked:
-        token = found.get(lookup_prefix(text))
-        if token is None or not _exists_for(identity, token, text):
-            result.add_not_found(text, _NO_TOKEN)
-        elif not _may_manage(identity, token):
-            result.add_denied(text, _NOT_YOURS)
-        else:
-            result.success.append(text)
-    return result
 
 
 def _exists_for(identity: Identity, token: Token, text: str) -> bool:

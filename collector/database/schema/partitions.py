@@ -113,26 +113,28 @@ async def _missing(connection: asyncpg.Connection, days: Iterable[date]) -> list
 
 
 async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tuple[date, ...]:
-    return tuple([day for day in days if await _make(connection, day)])
-
-
-async def _make(connection: asyncpg.Connection, day: date) -> bool:
-    """Make one partition; False if another process has just made it."""
-    name = partition_name(day)
-    begin, end = (lowest_id(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
-    async with connection.transaction():
-        await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
-        await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        if await _is_attached(connection, name):
-            return False
-        await connection.execute(
-            f"CREATE TABLE {name} (LIKE events INCLUDING ALL);"
-            f"CREATE UNIQUE INDEX {name}_reference ON {name} (project_id, reference_id)"
-            f" WHERE reference_id <> 'invalid-reference-id';"
-            f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
-        )
-        await connection.execute("INSERT INTO partition_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
-    return True
+    """Make partitions, each in its own transaction; returns the days that another process did not."""
+    made: list[date] = []
+    for day in days:
+        name = partition_name(day)
+        begin, end = (lowest_id(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            if await _is_attached(connection, name):
+                continue
+            # Attached after it is complete: queries of `events` wait for the shortest possible time.
+            await connection.execute(
+                f"CREATE TABLE {name} (LIKE events INCLUDING ALL);"
+                f"CREATE UNIQUE INDEX {name}_reference ON {name} (project_id, reference_id)"
+                f" WHERE reference_id <> 'invalid-reference-id';"
+                f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{begin}') TO ('{end}')"
+            )
+            await connection.execute(
+                "INSERT INTO partition_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day
+            )
+        made.append(day)
+    return tuple(made)
 
 
 async def _is_attached(connection: asyncpg.Connection, name: str) -> bool:

@@ -123,6 +123,7 @@ def effective_interval(part: Aggregation, selection: Selection) -> Interval:
     offset -= part.options.shift or _NO_TIME
     if asked and (asked.length or asked.unit):
         return Interval(asked.length, asked.unit, offset)
+    # Without a beginning the length of the range is unknown.
     begin = selection.time.begin
     if begin is None:
         return Interval(timedelta(days=1), offset=offset)

@@ -49,6 +49,7 @@ def words_pattern(test: HasWords) -> str:
     first, last = test.words[0], test.words[-1]
     is_open_before = first[0] is Wildcard.ANY or begins_in_ideograph(first)
     parts = ["" if is_open_before else edges.before, _regex(first)]
+    # An ideograph is a word by itself, which needs no separator next to it.
     for word, following in pairwise(test.words):
         has_ideograph = ends_in_ideograph(word) or begins_in_ideograph(following)
         parts += [edges.next_to_ideograph if has_ideograph else edges.between, _regex(following)]

@@ -45,6 +45,7 @@ class Usage:
 
     def by_hour(self, now: datetime) -> Iterator[tuple[datetime, Counts]]:
         """The hours with usage and the current hour, oldest first."""
+        # The current hour is shown even if nothing has happened in it.
         for hour in sorted({*self.hours, truncate(now, "h")}):
             yield hour, self.hours.get(hour, _NO_COUNTS)
 

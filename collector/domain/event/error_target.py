@@ -33,7 +33,13 @@ class ErrorTarget:
 def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`, or None if nothing in it distinguishes errors."""
     chain = list(error_chain(error))[::-1]
-    users = ((each, frame) for each in chain for frame in _frames(each) if _is_user_code(frame))
+    users = (
+        (each, frame)
+        for each in chain
+        for frame in _frames(each)
+        if _text(frame, "name")
+        and _text(frame, "declaring_namespace").partition(".")[0] not in _NOT_THE_USERS
+    )
     target, method = next(users, None) or (chain[0], chain[0].get("target_method"))
     if not isinstance(method, dict) or not method:
         method = next(_frames(target), None)
@@ -88,12 +94,6 @@ def method_signature(method: Mapping[str, Any]) -> str:
 
 def _frames(error: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     return (frame for frame in _items(error, "stack_trace") if isinstance(frame, dict))
-
-
-def _is_user_code(frame: Mapping[str, Any]) -> bool:
-    if not _text(frame, "name"):
-        return False
-    return _text(frame, "declaring_namespace").partition(".")[0] not in _NOT_THE_USERS
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

@@ -33,6 +33,7 @@ def session_key(
     """The key of an event's session: a start's reference id, else the session it names, else its user."""
     if event_type == SESSION_START and is_session_id(reference_id):
         named = reference_id
+    # A named session takes precedence over the user's.
     if named and not named.isspace():
         return (_known if len(named) <= _USUAL_LENGTH else _key)(project_id, named, True)  # noqa: FBT003
     if identity and not identity.isspace():

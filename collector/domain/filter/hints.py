@@ -99,6 +99,7 @@ def _sentence(unknown: UnknownField, *, has_data: bool) -> str:
 
 def _nearest(name: str, known: Collection[str]) -> str | None:
     folded = name.lower().removeprefix("@")[:_LONGEST_NAME]
+    # A field without its `@`, a name from elsewhere, or else the most similar field.
     elsewhere = _ELSEWHERE.get(folded)
     if folded in known or elsewhere in known:
         return folded if folded in known else elsewhere

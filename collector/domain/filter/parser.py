@@ -109,6 +109,7 @@ class _Builder(Interpreter[Token, Filter]):
     def in_field(self, node: _Node) -> Filter:
         name = _ESCAPED.sub(r"\1", str(node.children[0])[:-1])
         operand = _child(node, 1)
+        # `_exists_:name` and `_missing_:name` ask for the field itself; any other name has a value.
         if name not in {"_exists_", "_missing_"}:
             return _Builder(name).visit(operand)
         token = _token(operand, 0)

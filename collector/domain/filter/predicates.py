@@ -230,7 +230,15 @@ def _range_predicate(kind: Kind, value: Range, clock: LocalClock) -> Predicate:
                 includes_high=includes_high,
             )
         case Kind.DATE:
-            return _date_range(value, clock)
+            # A bound such as a day is included or excluded as a whole.
+            begin = end = None
+            if low is not None:
+                span = _span(low.text, low.at, clock)
+                begin = span.begin if low.is_included else span.end
+            if high is not None:
+                span = _span(high.text, high.at, clock)
+                end = span.end if high.is_included else span.begin
+            return DateBetween(begin, end)
         case Kind.VERSION if all(map(is_version, texts)):
             return VersionBetween(
                 None if low is None else precedence(low.text),
@@ -238,21 +246,9 @@ def _range_predicate(kind: Kind, value: Range, clock: LocalClock) -> Predicate:
                 includes_low=includes_low,
                 includes_high=includes_high,
             )
-        case Kind.FLAG | Kind.ID:
+        case Kind.FLAG | Kind.ID:  # they have no order
             return NeverMatches()
     return TextBetween(_folded_bound(low), _folded_bound(high))
-
-
-def _date_range(value: Range, clock: LocalClock) -> DateBetween:
-    """A bound such as a day is included or excluded as a whole."""
-    begin = end = None
-    if value.low is not None:
-        span = _span(value.low.text, value.low.at, clock)
-        begin = span.begin if value.low.is_included else span.end
-    if value.high is not None:
-        span = _span(value.high.text, value.high.at, clock)
-        end = span.end if value.high.is_included else span.begin
-    return DateBetween(begin, end)
 
 
 def _number(text: str, at: int) -> Decimal:

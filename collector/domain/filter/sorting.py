@@ -106,6 +106,7 @@ def parse_order(text: str) -> Order:
 def parse_cursor(token: str, order: Order, name: str) -> Cursor:
     """Decode the cursor in the parameter `name` for a list in this order. Raises BadRequest."""
     try:
+        # Links carry it without the padding of base64.
         *texts, last = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         values = tuple(_decode_value(text, key) for text, key in zip(texts, order.keys, strict=True))
         return Cursor(values, UUID(hex=last))

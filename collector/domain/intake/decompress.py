@@ -101,6 +101,7 @@ def _all_streams(body: bytes, create: Callable[[], _Decompressor], limit_bytes: 
     """Decompress concatenated streams: gzip members or zstd frames."""
     members: list[bytes] = []
     position = 0
+    # The limit is for all streams together.
     left = limit_bytes
     while position < len(body):
         member, position = _stream(body, position, create(), left)

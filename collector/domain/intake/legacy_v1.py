@@ -39,6 +39,7 @@ def upgrade(document: dict[str, Any]) -> dict[str, Any]:
     version = tuple(map(int, found[0].split("."))) if found else (0, 0)
     if version > _FIRST_OF_VERSION_2 or not _MARKS & document.keys():
         return document
+    # Repair what old clients wrote wrongly, upgrade, and then drop what is empty.
     if version <= _LAST_WITH_NAMELESS:
         _drop_nameless(document)
     if version <= _LAST_WITH_OLD_NAMES:
