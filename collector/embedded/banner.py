@@ -10,12 +10,15 @@ from pathlib import Path
 from collector.embedded.ready_file import ReadyFile
 
 
-def banner(ready: ReadyFile, directory: Path, seconds: float) -> str:
-    """The address, a command that posts an event, one that reads it, the login, the data, and how to stop."""
+def banner(ready: ReadyFile, directory: Path, seconds: float, login_code: str | None = None) -> str:
+    """The address, a link that logs in, commands that post and read an event, the data, and how to stop."""
     reference_id = f"hello-{secrets.token_hex(4)}"
+    # After the hash sign: browsers send that part to no server and name it in no referrer.
+    link = f"{ready.url}/login#{login_code}" if login_code else ""
+    comment = "# See it in a browser. This link logs you in, once and within 15 minutes:"
     return f"""
 Headrace is ready at {ready.url} after {seconds:.1f} s
-
+{f"{chr(10)}{comment}  {link}{chr(10)}" if link else ""}
 # Post an event:
 curl -i {ready.url}/api/v2/events \\
   -H 'Authorization: Bearer {ready.client_token}' \\

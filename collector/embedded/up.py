@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
+from collector.database.owners.login_codes import make_login_code
 from collector.database.owners.seed import Seed, seed
 from collector.database.schema.migrations import migrate
 from collector.embedded.app_processes import base_url, ingest_processes, worker
@@ -142,7 +143,8 @@ class Up:
                     **asdict(credentials),
                 )
                 self._supervisor.publish(ready)
-                self._console.say(banner(ready, self._directory, self._clock.monotonic() - begun))
+                code = await make_login_code(urls.database, credentials.email, self._clock.now())
+                self._console.say(banner(ready, self._directory, self._clock.monotonic() - begun, code))
                 try:
                     await watch.keep_reporting()  # ends by cancellation
                 finally:

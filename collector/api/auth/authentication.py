@@ -6,6 +6,7 @@ from uuid import UUID
 
 from aiohttp import web
 
+from collector.api.auth.cookies import login_in_cookie
 from collector.api.core.route import Role
 from collector.api.core.service import API, Api
 from collector.database.owners.tokens import find_access
@@ -62,7 +63,7 @@ async def admit(request: web.Request, role: Role) -> None:
     if role is Role.ANYONE:
         await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
         return
-    match parse_credentials(request.headers.get("Authorization"), request.query):
+    match parse_credentials(request.headers.get("Authorization"), request.query) or _cookie(request):
         case TokenCredentials(token):
             identity = await _identity_by_token(api, token)
         case PasswordCredentials(email, password):
@@ -85,6 +86,11 @@ async def admit(request: web.Request, role: Role) -> None:
         raise Forbidden("This needs the scope `global`.")
     request[IDENTITY] = identity
     await api.throttle.count(request, throttle_key(identity))
+
+
+def _cookie(request: web.Request) -> TokenCredentials | None:
+    token = login_in_cookie(request)
+    return None if token is None else TokenCredentials(token)
 
 
 async def user_with_password(api: Api, email_address: str, password: str) -> User | None:

@@ -7,19 +7,27 @@ from aiohttp import hdrs, web
 from msgspec import Meta
 
 from collector.api.auth.authentication import IDENTITY, user_with_password
+from collector.api.auth.cookies import (
+    IN_COOKIE,
+    USE_COOKIES,
+    cookie_response,
+    remove_cookie,
+    wants_cookie,
+)
 from collector.api.core.projection_updates import publish_member, publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
-from collector.api.core.service import API, Api
+from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.database.errors import DatabaseUnavailable
 from collector.database.owners.invitations import accept
+from collector.database.owners.login_codes import use_login_code
 from collector.database.owners.tokens import add_token, delete_expired_logins, delete_tokens, login_token
-from collector.database.owners.users import User, is_still_known, normal_email
+from collector.database.owners.users import User, find_user_by_id, is_still_known, normal_email
 from collector.database.pool import connected
 from collector.domain.access.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
 from collector.domain.access.token import new_token
-from collector.domain.errors import Unauthenticated, Unavailable
+from collector.domain.errors import Forbidden, Unauthenticated, Unavailable
 from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
@@ -49,18 +57,49 @@ class Login(msgspec.Struct, frozen=True, kw_only=True):
     invite_token: InviteToken | None = None
 
 
+class LoginCode(msgspec.Struct, frozen=True, kw_only=True):
+    """A code that logs in once."""
+
+    code: Annotated[str, Meta(min_length=40, max_length=40, description="40 characters long")]
+
+
 class LoginToken(msgspec.Struct, frozen=True):
     """The full login token, which is shown only this once."""
 
     token: str
 
 
-@documented("Auth", {200: Answer(LoginToken)}, body=json_body(Login, _EXAMPLE), refusals=(Unauthenticated,))
+@documented(
+    "Auth",
+    {200: Answer(LoginToken), **IN_COOKIE},
+    body=json_body(Login, _EXAMPLE),
+    parameters=(USE_COOKIES,),
+    refusals=(Unauthenticated, Forbidden),
+)
 async def post_login(request: web.Request) -> web.Response:
     """Log in: returns a new login token, valid for 3 months."""
     body = await read_body(request, Login)
     user = await check_login(request, body.email, body.password)
-    return await log_in(request.app[API], user, body.invite_token)
+    return await log_in(request, user, body.invite_token)
+
+
+@documented(
+    "Auth",
+    {200: Answer(LoginToken), **IN_COOKIE},
+    body=json_body(LoginCode, {"code": "0123456789012345678901234567890123456789"}),
+    parameters=(USE_COOKIES,),
+    refusals=(Unauthenticated, Forbidden),
+)
+async def post_login_code(request: web.Request) -> web.Response:
+    """Log in with a code that `headrace up` has printed. It works once, for some minutes."""
+    api, body = request.app[API], await read_body(request, LoginCode, is_required=True)
+    wants_cookie(request)  # what another page asks for must not use up the code
+    async with connected(api.pool) as connection, connection.transaction():
+        user_id = await use_login_code(connection, body.code, api.clock.now())
+        user = None if user_id is None else await find_user_by_id(connection, user_id)
+    if user is None or not user.is_active:
+        raise Unauthenticated("This link has been used already, or it is too old.")
+    return await log_in(request, user, None)
 
 
 @documented("Auth", {200: Answer()})
@@ -71,7 +110,9 @@ async def get_logout(request: web.Request) -> web.Response:
         async with connected(api.pool) as connection:
             await delete_tokens(connection, [login])
         await revoke_at_ingest(api, [login])
-    return web.Response()
+    response = web.Response()
+    remove_cookie(request, response)
+    return response
 
 
 async def check_login(request: web.Request, email_address: str, password: str) -> User:
@@ -102,12 +143,13 @@ async def check_login(request: web.Request, email_address: str, password: str) -
     return user
 
 
-async def log_in(api: Api, user: User, invite_token: str | None) -> web.Response:
+async def log_in(request: web.Request, user: User, invite_token: str | None) -> web.Response:
     """Create a login token, accept the invitation if there is one, and answer with the token.
 
     An invalid invitation is ignored.
     """
-    secret, now = new_token(), api.clock.now()
+    api, secret = request.app[API], new_token()
+    now, is_cookie = api.clock.now(), wants_cookie(request)
     token, has_joined = login_token(secret, user.id, now), False
     async with connected(api.pool) as connection, connection.transaction():
         if not await is_still_known(connection, user):
@@ -119,7 +161,7 @@ async def log_in(api: Api, user: User, invite_token: str | None) -> web.Response
     await publish_new_token(api, token.id)
     if has_joined:
         await publish_member(api, user.id)
-    return login_response(secret)
+    return cookie_response(request, secret) if is_cookie else login_response(secret)
 
 
 def login_response(secret: str) -> web.Response:
@@ -129,5 +171,6 @@ def login_response(secret: str) -> web.Response:
 
 ROUTES: Final = (
     Route("POST", "/auth/login", post_login, Role.ANYONE),
+    Route("POST", "/auth/login-code", post_login_code, Role.ANYONE),
     Route("GET", "/auth/logout", get_logout, Role.PERSON),
 )

@@ -6,6 +6,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY
+from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES, cookie_response, wants_cookie
 from collector.api.auth.login import LoginToken, Password, check_login, login_response
 from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
@@ -28,10 +29,11 @@ class PasswordChange(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented(
     "Auth",
-    {200: Answer(LoginToken)},
+    {200: Answer(LoginToken), **IN_COOKIE},
     body=json_body(
         PasswordChange, {"current_password": "your password", "password": "correct horse battery"}
     ),
+    parameters=(USE_COOKIES,),
     refusals=(Conflict,),
 )
 async def post_password_change(request: web.Request) -> web.Response:
@@ -40,6 +42,7 @@ async def post_password_change(request: web.Request) -> web.Response:
     Wrong passwords count towards the limit of login attempts.
     """
     api, body = request.app[API], await read_body(request, PasswordChange, is_required=True)
+    is_cookie = wants_cookie(request)
     async with connected(api.pool) as connection:
         user = await find_user_by_id(connection, request[IDENTITY].person)
     try:
@@ -58,7 +61,7 @@ async def post_password_change(request: web.Request) -> web.Response:
         await add_token(connection, token)
     await revoke_at_ingest(api, ended)
     await publish_new_token(api, token.id)
-    return login_response(secret)
+    return cookie_response(request, secret) if is_cookie else login_response(secret)
 
 
 ROUTES: Final = (Route("POST", "/auth/change-password", post_password_change, Role.PERSON),)

@@ -1,14 +1,15 @@
 """Signing up (contract 1.4). The first user gets the scope `global`; an existing user is logged in."""
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Final
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta
 
 from collector.api.auth.accounts import add_account, sign_up_disabled
+from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES
 from collector.api.auth.login import Address, InviteToken, LoginToken, Password, check_login, log_in
+from collector.api.auth.users import PersonName
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
@@ -24,8 +25,6 @@ from collector.http.operation import Answer, documented, json_body
 _SIGN_UPS_AN_HOUR: Final = 10
 _ADDRESS_CHECKS_AN_HOUR: Final = 3
 
-PersonName = Annotated[str, Meta(pattern=r"\S", max_length=255, description="a text of 1 to 255 characters")]
-
 
 class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     """A new account, and optionally an invitation to an organization."""
@@ -38,8 +37,9 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
 
 @documented(
     "Auth",
-    {200: Answer(LoginToken)},
+    {200: Answer(LoginToken), **IN_COOKIE},
     body=json_body(SignUp, {"name": "You", "email": "you@gmail.com", "password": "correct horse"}),
+    parameters=(USE_COOKIES,),
     refusals=(Unauthenticated, Forbidden),
 )
 async def post_sign_up(request: web.Request) -> web.Response:
@@ -57,7 +57,7 @@ async def post_sign_up(request: web.Request) -> web.Response:
     user = None if has_account else await _create_user(request, body)
     if user is None:  # the address has an account, perhaps since a moment ago
         user = await check_login(request, body.email, body.password)
-    return await log_in(api, user, body.invite_token)
+    return await log_in(request, user, body.invite_token)
 
 
 @documented(

@@ -1,18 +1,26 @@
-"""Users as answers show them, and `GET users/me`."""
+"""Users as answers show them, reading one and changing a name."""
 
-from typing import Final
+from dataclasses import replace
+from typing import Annotated, Final
 
+import asyncpg
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, UnsetType
 
 from collector.api.auth.authentication import IDENTITY
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.database.owners.users import User, find_user_by_id
+from collector.api.request.request_body import read_body
+from collector.database.owners.users import User, find_user_by_id, rename_user
 from collector.database.pool import connected
+from collector.database.text import storable
 from collector.domain.errors import NotFound
-from collector.http.operation import Answer, documented
+from collector.domain.ids import parse_uuid
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
+
+PersonName = Annotated[str, Meta(pattern=r"\S", max_length=255, description="a text of 1 to 255 characters")]
 
 
 class UserView(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +44,13 @@ class CurrentUserView(UserView, frozen=True, kw_only=True):
     o_auth_accounts: tuple[()] = ()
 
 
+class UserChange(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of a user that can be changed; those left out stay as they are."""
+
+    full_name: PersonName | UnsetType = UNSET
+    email_notifications_enabled: bool | UnsetType = UNSET
+
+
 @documented("User", {200: Answer(CurrentUserView)}, refusals=(NotFound,))
 async def get_me(request: web.Request) -> web.Response:
     """Show the current user; 404 for a token that belongs to no person."""
@@ -50,6 +65,37 @@ async def get_me(request: web.Request) -> web.Response:
     return json_response(CurrentUserView(**members, has_local_account=user.password_hash is not None))
 
 
+@documented("User", {200: Answer(UserView)}, refusals=(NotFound,))
+async def get_user(request: web.Request) -> web.Response:
+    """Show a user: oneself, or anybody with the scope `global`."""
+    async with connected(request.app[API].pool) as connection:
+        user = await _reachable_user(connection, request)
+    return json_response(user_view(user))
+
+
+@documented(
+    "User", {200: Answer(UserView)}, body=json_body(UserChange, {"full_name": "You"}), refusals=(NotFound,)
+)
+async def patch_user(request: web.Request) -> web.Response:
+    """Change a user's name. Nothing is sent by mail here: `email_notifications_enabled` stays false."""
+    change = await read_body(request, UserChange, is_required=True)
+    async with connected(request.app[API].pool) as connection, connection.transaction():
+        user = await _reachable_user(connection, request)
+        if change.full_name is not UNSET:
+            user = replace(user, full_name=storable(change.full_name.strip()))
+            await rename_user(connection, user, request.app[API].clock.now())
+    return json_response(user_view(user))
+
+
+async def _reachable_user(connection: asyncpg.Connection, request: web.Request) -> User:
+    identity, user_id = request[IDENTITY], parse_uuid(request.match_info["id"])
+    is_visible = user_id is not None and (identity.is_global or user_id == identity.user_id)
+    user = await find_user_by_id(connection, user_id) if user_id is not None and is_visible else None
+    if user is None:
+        raise NotFound("There is no such user.")
+    return user
+
+
 def user_view(user: User) -> UserView:
     """The user as answers show them."""
     return UserView(
@@ -62,4 +108,9 @@ def user_view(user: User) -> UserView:
     )
 
 
-ROUTES: Final = (Route("GET", "/users/me", get_me, Role.USER),)
+ROUTES: Final = (
+    Route("GET", "/users/me", get_me, Role.USER),
+    Route("GET", "/users/{id:objectid}", get_user, Role.USER),
+    Route("PATCH", "/users/{id:objectid}", patch_user, Role.PERSON),
+    Route("PUT", "/users/{id:objectid}", patch_user, Role.PERSON),
+)
