@@ -52,7 +52,8 @@ def test_every_operation_is_described(operation: dict[str, Any]) -> None:
     assert all(parameter["description"] for parameter in operation["parameters"])
     assert all(answer["description"] for answer in operation["responses"].values())
     assert "503" in operation["responses"]
-    assert any(status.startswith("2") for status in operation["responses"])
+    # 501 alone: what the official server has and we do not.
+    assert any(status.startswith("2") or status == "501" for status in operation["responses"])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)

@@ -20,6 +20,7 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import RedisKeys
+from collector.broker.live_feed import LiveFeed
 from collector.broker.owner import compare_database
 from collector.broker.permissions import worker_commands
 from collector.broker.post_stream import PostStream
@@ -32,6 +33,7 @@ from collector.database.job_runs import run_once
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projection import load_projection
 from collector.database.owners.purge import purge_deleted
+from collector.database.owners.removals import remove_asked
 from collector.database.pool import connected, create_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.schema.partitions import maintain_partitions
@@ -48,6 +50,7 @@ from collector.process.logging import configure_logging, warn_of_unknown_setting
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
 from worker.agreement import Agreement
+from worker.announcing import AnnouncingStore
 from worker.consumer import SLOTS, Consumer, Pace
 from worker.fault_points import with_fault_points
 from worker.geo_file import open_geo_file
@@ -134,7 +137,7 @@ async def _work(
     consumer = Consumer(
         name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
         stream=consumed_stream,
-        store=consumed_store,
+        store=AnnouncingStore(consumed_store, LiveFeed(redis, keys)),
         projects=StoredProjects(pool),
         rules=rules_from_settings(
             settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
@@ -226,6 +229,7 @@ def _jobs(
         ),
         once(pool, "batch_ids", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
+        once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
         # These update stored events: sessions and descriptions.
         once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(apply_heartbeats, heartbeats, pool)),
         once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),

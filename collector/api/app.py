@@ -19,9 +19,12 @@ from collector.api.events import (
     event_lists,
     events,
     search,
+    stack_bulk,
+    stack_links,
     stack_lists,
     stack_marks,
     stacks,
+    stream,
     trace,
 )
 from collector.api.manage import (
@@ -53,8 +56,11 @@ ROUTES: Final = (
     *stack_lists.ROUTES,
     *stacks.ROUTES,
     *stack_marks.ROUTES,
+    *stack_links.ROUTES,
+    *stack_bulk.ROUTES,
     *about.ROUTES,
     *trace.ROUTES,
+    *stream.ROUTES,
 )
 """Every route of the api."""
 
@@ -66,6 +72,7 @@ _TOO_SLOW: Final = "This takes too long to find out; please ask about a shorter 
 def add_api(app: web.Application, api: Api) -> None:
     """Serve the routes of the api on the application."""
     app[API] = api
+    app.on_shutdown.append(stream.end_streams)
     for route in ROUTES:
         handler = _measured(route)
         if route.method == hdrs.METH_GET:

@@ -53,6 +53,11 @@ class RedisKeys:
         """The channel that announces changes to caches."""
         return f"{self.prefix}{{projection}}:evictions"
 
+    @property
+    def live(self) -> str:
+        """The channel that announces how many events were stored."""
+        return f"{self.prefix}{{live}}:stored"
+
     def login_tries(self, kind: str, name: str) -> str:
         """A counter of login attempts: for an address (hashed) or from an IP. Expires every quarter hour."""
         return f"{self.prefix}{{logins}}:{kind}:{name}"

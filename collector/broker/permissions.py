@@ -52,6 +52,7 @@ def api_commands(keys: RedisKeys) -> Commands:
         f"PUBLISH {keys.evictions} token:key",
         f"INCR {tries}",
         f"EXPIRE {tries} 900",
+        f"SUBSCRIBE {keys.live}",
         "MULTI",
         "EXEC",
     )
@@ -68,6 +69,7 @@ def worker_commands(keys: RedisKeys) -> Commands:
         f"HGETALL {keys.tokens}",
         f"WATCH {keys.tokens}",
         f"SET {keys.swept} 1",
+        f"PUBLISH {keys.live} stored",
         "TIME",
         *api_commands(keys),
     )

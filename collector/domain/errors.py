@@ -57,6 +57,10 @@ class MethodNotAllowed(Refusal):
     """The path does not support this method."""
 
 
+class NotSupported(Refusal):
+    """The server cannot do this."""
+
+
 class Conflict(Refusal):
     """The resource already exists or has changed."""
 

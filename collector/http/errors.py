@@ -28,6 +28,7 @@ STATUS: Final[Mapping[type[Refusal], HTTPStatus]] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
+    errors.NotSupported: HTTPStatus.NOT_IMPLEMENTED,
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.LengthRequired: HTTPStatus.LENGTH_REQUIRED,
     errors.BodyTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -184,7 +184,8 @@ def _responses(route: DocumentedRoute, schemas: _Schemas) -> dict[str, Any]:
     for code, answer in route.operation.answers.items():
         answered: dict[str, Any] = {"description": answer.description or HTTPStatus(code).phrase}
         if answer.kind is not None:
-            answered["content"] = {"application/json": {"schema": schemas.add(answer.kind)}}
+            answered["content"] = {answer.media_type: {"schema": schemas.add(answer.kind)}}
+            answered["content"] |= {name: {"schema": schemas.add(str)} for name in answer.more_types}
         if answer.headers:
             answered["headers"] = _headers(answer.headers, schemas)
         responses[str(code)] = answered

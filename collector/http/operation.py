@@ -52,6 +52,9 @@ class Answer:
     kind: Any = None
     description: str = ""
     headers: Sequence[str] = ()
+    media_type: str = "application/json"
+    more_types: Sequence[str] = ()
+    """Other media types, whose bodies are text."""
 
 
 @dataclass(frozen=True, slots=True)

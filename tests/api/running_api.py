@@ -99,11 +99,15 @@ class RunningApi:
         return await self.request("POST", path, token, **options)
 
     async def request(self, method: str, path: str, token: str | None = None, **options: Any) -> Answer:
+        """Any request; with `only_head` the body, which may not end, is left unread."""
+        only_head = options.pop("only_head", False)
         headers = CIMultiDict(options.pop("headers", {}))
         if token is not None:
             headers.setdefault("Authorization", f"Bearer {token}")
         async with self._session.request(method, self.url + path, headers=headers, **options) as response:
-            answer = Answer(response.status, response.headers, await response.read())
+            answer = Answer(
+                response.status, response.headers, b"" if only_head and response.ok else await response.read()
+            )
         content_type = answer.headers.get("Content-Type", "")
         check_answer(method, path, answer.status, content_type, answer.body)
         return answer

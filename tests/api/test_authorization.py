@@ -31,9 +31,13 @@ TABLE = {
     #                                              nob gar cli pro per adm str rev exp dis sus
     "POST /auth/login":                            "200 200 200 200 200 200 200 200 200 200 200",
     "POST /auth/signup":                           "200 200 200 200 200 200 200 200 200 200 200",
+    "POST /auth/login-code":                       "401 401 401 401 401 401 401 401 401 401 401",
     "GET /auth/check-email-address/{email}":       "204 204 204 204 204 204 204 204 204 204 204",
     "GET /auth/logout":                            "401 401 403 403 200 200 200 401 401 401 401",
     "POST /auth/change-password":                  "401 401 403 403 200 200 200 401 401 401 401",
+    "GET /users/{id}":                             "401 401 403 404 200 200 404 401 401 401 401",
+    "PATCH /users/{id}":                           "401 401 403 403 200 200 404 401 401 401 401",
+    "PUT /users/{id}":                             "401 401 403 403 200 200 404 401 401 401 401",
     "GET /users/me":                               "401 401 403 404 200 200 200 401 401 401 401",
     "GET /organizations":                          "401 401 403 200 200 200 200 401 401 401 401",
     "POST /organizations":                         "401 401 403 403 201 201 201 401 401 401 401",
@@ -54,6 +58,11 @@ TABLE = {
     "PATCH /projects/{id}":                        "401 401 403 200 200 200 404 401 401 401 401",
     "PUT /projects/{id}":                          "401 401 403 200 200 200 404 401 401 401 401",
     "DELETE /projects/{ids}":                      "401 401 403 202 202 202 404 401 401 401 401",
+    "GET /projects/{id}/client-settings":          "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /projects/{id}/reset-data":              "401 401 403 202 202 202 404 401 401 401 401",
+    "PUT /projects/{id}/promotedtabs":             "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /projects/{id}/promotedtabs":            "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /projects/{id}/promotedtabs":          "401 401 403 200 200 200 404 401 401 401 401",
     "POST /projects/{id}/config":                  "401 401 403 200 200 200 404 401 401 401 401",
     "DELETE /projects/{id}/config":                "401 401 403 200 200 200 404 401 401 401 401",
     "GET /projects/{projectId}/tokens":            "401 401 403 403 200 200 404 401 401 401 401",
@@ -90,6 +99,16 @@ TABLE = {
     "POST /stacks/{ids}/mark-critical":            "401 401 403 200 200 200 404 401 401 401 401",
     "DELETE /stacks/{ids}/mark-critical":          "401 401 403 204 204 204 404 401 401 401 401",
     "POST /stacks/{ids}/change-status":            "401 401 403 200 200 200 404 401 401 401 401",
+    "DELETE /stacks/{ids}":                        "401 401 403 202 202 202 404 401 401 401 401",
+    "POST /stacks/{id}/add-link":                  "401 401 403 200 200 200 404 401 401 401 401",
+    "POST /stacks/{id}/remove-link":               "401 401 403 204 204 204 404 401 401 401 401",
+    "POST /stacks/{id}/promote":                   "401 401 403 501 501 501 404 401 401 401 401",
+    "POST /stacks/change-status":                  "401 401 403 200 200 200 200 401 401 401 401",
+    "POST /organizations/{organizationId}/stacks/change-status": "401 401 403 200 200 200 404 401 401 401 401",  # noqa: E501
+    "POST /projects/{projectId}/stacks/change-status": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /events/stream":                          "401 401 403 200 200 200 200 401 401 401 401",
+    "GET /organizations/{organizationId}/events/stream": "401 401 403 200 200 200 404 401 401 401 401",
+    "GET /projects/{projectId}/events/stream":     "401 401 403 200 200 200 404 401 401 401 401",
     "GET /about":                                  "200 200 200 200 200 200 200 200 200 200 200",
     "GET /admin/trace":                            "401 401 403 403 403 200 403 401 401 401 401",
     "GET /notifications/system":                   "401 401 403 204 204 204 204 401 401 401 401",
@@ -97,6 +116,7 @@ TABLE = {
 
 BODIES: dict[str, Any] = {
     "POST /auth/login": {"email": EMAIL, "password": PASSWORD},
+    "POST /auth/login-code": {"code": "c" * 40},
     "POST /auth/signup": {"name": "Me", "email": EMAIL, "password": PASSWORD},
     "POST /auth/change-password": {"current_password": PASSWORD, "password": "battery staple"},
     "POST /organizations": {"name": "Initech"},
@@ -109,6 +129,10 @@ BODIES: dict[str, Any] = {
     "POST /tokens": {"project_id": PROJECT.hex},
     "PATCH /tokens/{id}": {"notes": "x"},
     "PUT /tokens/{id}": {"notes": "x"},
+    "PATCH /users/{id}": {"full_name": "Another Name"},
+    "PUT /users/{id}": {"full_name": "Another Name"},
+    "POST /stacks/{id}/add-link": {"value": "https://tickets.example.com/1"},
+    "POST /stacks/{id}/remove-link": {"value": "https://tickets.example.com/1"},
 }
 QUERIES = {
     "POST /stacks/{ids}/mark-snoozed": {"snoozeUntilUtc": "2999-01-01"},
@@ -119,6 +143,12 @@ QUERIES = {
     "POST /projects/{id}/config": {"key": "k"},
     "DELETE /projects/{id}/config": {"key": "k"},
     "POST /stacks/{ids}/change-status": {"status": "fixed"},
+    "POST /stacks/change-status": {"status": "fixed"},
+    "POST /organizations/{organizationId}/stacks/change-status": {"status": "fixed"},
+    "POST /projects/{projectId}/stacks/change-status": {"status": "fixed"},
+    "PUT /projects/{id}/promotedtabs": {"name": "order"},
+    "POST /projects/{id}/promotedtabs": {"name": "order"},
+    "DELETE /projects/{id}/promotedtabs": {"name": "order"},
     "GET /organizations/{organizationId}/projects/check-name": {"name": "Another"},
 }
 
@@ -145,6 +175,7 @@ def test_the_public_routes_are_these() -> None:
     assert {name_of(route) for route in ROUTES if route.role is Role.ANYONE} == {
         "POST /auth/login",
         "POST /auth/signup",
+        "POST /auth/login-code",
         "GET /auth/check-email-address/{email}",
         "GET /about",
     }
@@ -186,12 +217,14 @@ async def ask(api: RunningApi, name: str, token: str | None, targets: dict[str, 
         "/organizations/": ORGANIZATION.hex,
         "/projects/": PROJECT.hex,
         "/tokens/": api.people.client,
+        "/users/": (await api.pool.fetchval("SELECT id FROM users WHERE email_address = $1", EMAIL)).hex,
         **targets,
     }
     for kind, target in of_kind.items():
         if path.startswith(kind):
             path = path.replace("{id}", target).replace("{ids}", target)
     options: dict[str, Any] = {"headers": {"X-Forwarded-For": ip}, "params": QUERIES.get(name)}
+    options["only_head"] = name.endswith("/stream")
     if name in BODIES:
         options["json"] = BODIES[name]
     return await api.request(method, f"/api/v2{path}", token, **options)

@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
+from collector.api.core.live import LiveEvents
 from collector.api.core.passwords import Passwords, open_passwords
 from collector.api.core.retention import Retention
 from collector.api.core.search_slots import FairSemaphore
@@ -19,6 +20,7 @@ from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import RedisKeys
+from collector.broker.live_feed import LiveFeed
 from collector.broker.login_counters import LoginCounters
 from collector.broker.permissions import api_commands
 from collector.broker.queue_load import check_writable
@@ -64,6 +66,7 @@ class Api:
     metrics: ApiMetrics
     throttle: Throttle
     search_slots: FairSemaphore
+    live: LiveEvents
 
     @property
     def oldest_kept(self) -> datetime:
@@ -154,6 +157,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
         stack.push_async_callback(redis.aclose)
         clock, keys = SystemClock(), RedisKeys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, api_commands(keys))
+        live = LiveEvents(LiveFeed(redis, keys))
+        await stack.enter_async_context(live.followed())
         yield Api(
             settings=settings,
             clock=clock,
@@ -170,4 +175,5 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
             # One client can hold all slots but one, which is left for the others.
             search_slots=FairSemaphore(search_slots, max(1, search_slots - 1)),
+            live=live,
         )

@@ -21,6 +21,7 @@ from collector.api.events.event_selection import (
     stack_condition,
 )
 from collector.api.events.events import event_view
+from collector.api.events.export import CSV, FORMAT, NDJSON, export_events, export_type
 from collector.api.events.listed_event import ListedEvent
 from collector.api.events.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.events.summaries import summary_of
@@ -55,7 +56,7 @@ _MAXIMUM_LIMIT: Final = 100
 _EVENTS_PER_READ: Final = 10
 """Bounds the memory of a read: a single event can be large."""
 
-_LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS)}
+_LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS, more_types=(CSV, NDJSON))}
 _CURSORS: Final = (
     Parameter("before", "Shows the page before this cursor; taken from a `Link` header."),
     Parameter("after", "Shows the page after this cursor; taken from a `Link` header."),
@@ -73,35 +74,36 @@ _PARAMETERS: Final = (
     *paging(_MAXIMUM_LIMIT),
     *_CURSORS,
     TOTAL,
+    FORMAT,
 )
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
-async def get_events(request: web.Request) -> web.Response:
+async def get_events(request: web.Request) -> web.StreamResponse:
     """List the events that a filter selects, newest first."""
     return await _list(request)
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
-async def get_events_of_stack(request: web.Request) -> web.Response:
+async def get_events_of_stack(request: web.Request) -> web.StreamResponse:
     """List the events of a stack."""
     return await _list(request, stack_condition(request))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
-async def get_by_reference(request: web.Request) -> web.Response:
+async def get_by_reference(request: web.Request) -> web.StreamResponse:
     """List the events with a reference id; an empty array if there are none."""
     return await _list(request, _equals("reference", request.match_info["referenceId"]))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
-async def get_sessions(request: web.Request) -> web.Response:
+async def get_sessions(request: web.Request) -> web.StreamResponse:
     """List sessions, each shown by its start event."""
     return await _list(request, _equals("type", "session"))
 
 
 @documented("Event", _LISTED, parameters=_PARAMETERS, refusals=(OrganizationSuspended,))
-async def get_events_of_session(request: web.Request) -> web.Response:
+async def get_events_of_session(request: web.Request) -> web.StreamResponse:
     """List the events of a session, including its start event."""
     session = request.match_info["sessionId"]
     return await _list(request, Or((_equals("reference", session), _equals("ref.session", session))))
@@ -125,7 +127,7 @@ class _Part(NamedTuple):
     has_more: bool
 
 
-async def _list(request: web.Request, *conditions: Filter) -> web.Response:
+async def _list(request: web.Request, *conditions: Filter) -> web.StreamResponse:
     # Parse: what is wrong with the parameters is said before a connection is taken.
     parameters = query_parameters(request)
     mode = parameters.get("mode", "").strip().lower()
@@ -139,6 +141,9 @@ async def _list(request: web.Request, *conditions: Filter) -> web.Response:
             return await stacks_of_events(request, connection, selection, parameters)
     if mode not in {"", "summary"}:
         raise BadRequest(f"The parameter `mode` must be one of summary, {', '.join(STACK_MODES)}.")
+    if (media_type := export_type(request, parameters)) is not None:
+        order = parse_order(parameters.get("sort", ""))
+        return await export_events(request, selection, order, media_type)
     page, order = requested_page(parameters, maximum=_MAXIMUM_LIMIT), parse_order(parameters.get("sort", ""))
     before, after = parameters.get("before"), parameters.get("after")
     # A cursor takes precedence over a page number.

@@ -1,6 +1,6 @@
 """Marking stacks as fixed in a version, snoozed or critical (contract 9)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
@@ -28,11 +28,11 @@ _SHORTEST_SNOOZE: Final = timedelta(minutes=5)
 _NO_VERSION: Final = (
     f"The version field must be a version of at most {_LONGEST_VERSION} characters, as 1.2.3 or 2.0.0-beta.1."
 )
-_VERSION: Final = Parameter(
+VERSION: Final = Parameter(
     "version",
     "The version that fixes it; events of older versions do not reopen it. Compared by SemVer precedence.",
 )
-_UNTIL: Final = Parameter(
+UNTIL: Final = Parameter(
     "snoozeUntilUtc",
     "The end of the snooze, at least five minutes from now.",
     example="2027-01-01T00:00:00Z",
@@ -40,27 +40,17 @@ _UNTIL: Final = Parameter(
 )
 
 
-@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_VERSION,), refusals=(BadRequest,))
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(VERSION,), refusals=(BadRequest,))
 async def post_fixed(request: web.Request) -> web.Response:
     """Mark stacks as fixed, in a version or from now on. Later events set them to `regressed`."""
-    version = query_parameters(request).get("version", "").strip() or None
-    if version is not None and not (
-        len(version) <= _LONGEST_VERSION and is_storable_text(version) and is_version(version)
-    ):
-        raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
+    version = parse_version(query_parameters(request))
     return await _mark(request, StackStatus.FIXED, fixed_in_version=version)
 
 
-@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(_UNTIL,), refusals=(Invalid,))
+@documented("Stack", {200: Answer(), **CHANGED_IN_PART}, parameters=(UNTIL,), refusals=(Invalid,))
 async def post_snoozed(request: web.Request) -> web.Response:
     """Snooze stacks until a time. The first event after it reopens them."""
-    now = request.app[API].clock.now()
-    text = query_parameters(request).get("snoozeuntilutc", "")
-    # A date as filters have it, or as .NET writes it.
-    span = parse_span(text, LocalClock(now))
-    until = written_date(text, now) if span is None else span.begin
-    if until is None or until < now + _SHORTEST_SNOOZE:
-        raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})
+    until = parse_snooze(query_parameters(request), request.app[API].clock.now())
     return await _mark(request, StackStatus.SNOOZED, snooze_until_utc=until)
 
 
@@ -74,6 +64,27 @@ async def post_critical(request: web.Request) -> web.Response:
 async def delete_critical(request: web.Request) -> web.Response:
     """Mark the occurrences of stacks as no longer critical."""
     return await _mark_critical(request, is_critical=False)
+
+
+def parse_version(parameters: Mapping[str, str]) -> str | None:
+    """The version in which stacks are fixed; None if none is given. Raises BadRequest."""
+    version = parameters.get("version", "").strip() or None
+    if version is not None and not (
+        len(version) <= _LONGEST_VERSION and is_storable_text(version) and is_version(version)
+    ):
+        raise BadRequest(_NO_VERSION, fields={"version": [_NO_VERSION]})
+    return version
+
+
+def parse_snooze(parameters: Mapping[str, str], now: datetime) -> datetime:
+    """The end of the snooze. Raises Invalid."""
+    text = parameters.get("snoozeuntilutc", "")
+    # A date as filters have it, or as .NET writes it.
+    span = parse_span(text, LocalClock(now))
+    until = written_date(text, now) if span is None else span.begin
+    if until is None or until < now + _SHORTEST_SNOOZE:
+        raise Invalid(fields={"snooze_until_utc": ["Must snooze for at least 5 minutes."]})
+    return until
 
 
 async def _mark(

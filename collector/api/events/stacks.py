@@ -11,11 +11,12 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY, Identity
-from collector.api.core.deletion import CHANGED_IN_PART, BulkResult, asked_ids, bulk_response
+from collector.api.core.deletion import CHANGED_IN_PART, DELETED, BulkResult, asked_ids, bulk_response
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.parameters import query_parameters
 from collector.database.owners.projects import readable_projects
+from collector.database.owners.removals import ask_for_removal
 from collector.database.pool import connected
 from collector.database.search.stacks import StoredStack, change_status, find_stacks
 from collector.domain.errors import Invalid, NotFound
@@ -93,6 +94,23 @@ async def post_status(request: web.Request) -> web.Response:
     )
 
 
+@documented("Stack", DELETED)
+async def delete_stacks(request: web.Request) -> web.Response:
+    """Delete stacks with their present events, which a worker removes. Later events make them again."""
+    api, result = request.app[API], BulkResult()
+    async with connected(api.pool) as connection, connection.transaction():
+        asked = asked_ids(request)
+        stacks = {stack.id: stack for stack in await reachable_stacks(connection, request[IDENTITY], asked)}
+        for stack in stacks.values():
+            await ask_for_removal(connection, api.new_id(), stack.project_id, stack.id, api.clock.now())
+    for text in asked:
+        if parse_uuid(text) in stacks:
+            result.success.append(text)
+        else:
+            result.add_not_found(text, NO_STACK)
+    return bulk_response(result)
+
+
 async def change_stacks(
     request: web.Request,
     change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[None]],
@@ -160,5 +178,6 @@ async def reachable_stacks(
 
 ROUTES: Final = (
     Route("GET", "/stacks/{id:objectid}", get_stack, Role.USER),
+    Route("DELETE", "/stacks/{ids:objectids}", delete_stacks, Role.USER),
     Route("POST", "/stacks/{ids:objectids}/change-status", post_status, Role.USER),
 )

@@ -1,4 +1,4 @@
-"""Routes that change a project's client configuration; clients read it from ingest (contract 6)."""
+"""Routes that show and change a project's client configuration; clients read it from ingest (contract 6)."""
 
 from typing import Annotated, Final
 
@@ -10,19 +10,21 @@ from collector.api.auth.authentication import IDENTITY
 from collector.api.core.projection_updates import publish_settings
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.api.manage.projects import reachable_project
+from collector.api.manage.projects import NO_PROJECT, reachable_project
 from collector.api.request.parameters import query_parameters
 from collector.api.request.request_body import read_body
 from collector.database.owners.client_settings import (
     BYTES_AT_MOST,
     SETTINGS_AT_MOST,
     put_setting,
+    read_settings,
     remove_setting,
 )
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
-from collector.domain.errors import BadRequest
+from collector.domain.errors import BadRequest, NotFound
 from collector.http.operation import Answer, Parameter, documented, json_body
+from collector.http.responses import json_response
 
 MAXIMUM_KEY_LENGTH: Final = 255
 MAXIMUM_VALUE_LENGTH: Final = 10_000
@@ -34,6 +36,24 @@ class NewSetting(msgspec.Struct, frozen=True):
     """The value of a setting."""
 
     value: Annotated[str, Meta(description="a text")] = ""
+
+
+class SettingsView(msgspec.Struct, frozen=True, kw_only=True):
+    """The client configuration as clients get it."""
+
+    version: int
+    settings: dict[str, str]
+
+
+@documented("Project", {200: Answer(SettingsView)})
+async def get_settings(request: web.Request) -> web.Response:
+    """Show the client configuration, as `GET /projects/{id}/config` of ingest does to clients."""
+    async with connected(request.app[API].pool) as connection:
+        project = await reachable_project(connection, request[IDENTITY], request.match_info["id"])
+        entry = await read_settings(connection, project.id)
+    if entry is None:  # deleted meanwhile
+        raise NotFound(NO_PROJECT)
+    return json_response(SettingsView(version=entry.config_version, settings=entry.settings))
 
 
 @documented(
@@ -85,6 +105,7 @@ def _key(request: web.Request) -> str:
 
 
 ROUTES: Final = (
+    Route("GET", "/projects/{id:objectid}/client-settings", get_settings, Role.USER),
     Route("POST", "/projects/{id:objectid}/config", post_setting, Role.USER),
     Route("DELETE", "/projects/{id:objectid}/config", delete_setting, Role.USER),
 )

@@ -1,6 +1,6 @@
 """Projects: list, read, create, change, delete (contract 6). Deletion takes effect immediately."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -16,7 +16,7 @@ from msgspec import UNSET, Meta, UnsetType
 from collector.api.auth.authentication import IDENTITY, Identity
 from collector.api.auth.searching import looking_up
 from collector.api.core.absolute_urls import absolute_url
-from collector.api.core.deletion import DELETED, BulkResult, asked_ids, bulk_response
+from collector.api.core.deletion import DELETED, BulkResult, Deleting, asked_ids, bulk_response
 from collector.api.core.names import Name, clean_name, name_taken
 from collector.api.core.projection_updates import publish_deletions, publish_new_project
 from collector.api.core.route import Role, Route
@@ -44,6 +44,7 @@ from collector.database.owners.projects import (
     has_project_named,
     list_projects,
 )
+from collector.database.owners.removals import ask_for_removal
 from collector.database.owners.statistics import NOTHING, Statistics, statistics_of_projects
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
@@ -100,6 +101,10 @@ _PARAMETERS: Final = (
     STATISTICS,
 )
 _KIND: Final = "Project"
+_TABS_AT_MOST: Final = 100
+_LONGEST_TAB: Final = 255
+_TAB: Final = Parameter("name", "The name of the tab.", example="order", is_required=True)
+NO_PROJECT: Final = "There is no such project."
 Tabs = Annotated[list[str], Meta(max_length=100, description="a list of at most 100 texts")]
 
 
@@ -187,6 +192,52 @@ async def patch_project(request: web.Request) -> web.Response:
     return json_response(view)
 
 
+@documented("Project", {200: Answer()}, parameters=(_TAB,), refusals=(BadRequest,))
+async def post_promoted_tab(request: web.Request) -> web.Response:
+    """Promote a tab: data with this name gets a tab of its own on event pages."""
+
+    def change(tabs: tuple[str, ...], name: str) -> tuple[str, ...]:
+        if name not in tabs and len(tabs) >= _TABS_AT_MOST:
+            raise BadRequest(f"A project can have at most {_TABS_AT_MOST} promoted tabs.")
+        return tabs if name in tabs else (*tabs, name)
+
+    return await _change_tabs(request, change)
+
+
+@documented("Project", {200: Answer()}, parameters=(_TAB,), refusals=(BadRequest,))
+async def delete_promoted_tab(request: web.Request) -> web.Response:
+    """Demote a tab; 200 also if it was not promoted."""
+    return await _change_tabs(request, lambda tabs, name: tuple(tab for tab in tabs if tab != name))
+
+
+async def _change_tabs(
+    request: web.Request, change: Callable[[tuple[str, ...], str], tuple[str, ...]]
+) -> web.Response:
+    api, name = request.app[API], query_parameters(request).get("name", "").strip()
+    if not name or len(name) > _LONGEST_TAB:
+        raise BadRequest("Invalid tab name.")
+    async with connected(api.pool) as connection, connection.transaction():
+        project = await reachable_project(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.CHANGE
+        )
+        tabs = change(tuple(project.promoted_tabs), name)
+        if tabs != tuple(project.promoted_tabs):
+            await change_project(connection, replace(project, promoted_tabs=tabs), api.clock.now())
+    return web.Response()
+
+
+@documented("Project", {202: Answer(Deleting)})
+async def post_data_reset(request: web.Request) -> web.Response:
+    """Delete all present events and stacks of a project; a worker removes them. Settings and tokens stay."""
+    api = request.app[API]
+    async with connected(api.pool) as connection, connection.transaction():
+        project = await reachable_project(
+            connection, request[IDENTITY], request.match_info["id"], RowLock.KEEP
+        )
+        await ask_for_removal(connection, api.new_id(), project.id, None, api.clock.now())
+    return json_response(Deleting(), HTTPStatus.ACCEPTED)
+
+
 @documented("Project", DELETED)
 async def delete_projects(request: web.Request) -> web.Response:
     """Delete projects; 202 once ingest refuses their tokens. A worker then removes their events."""
@@ -228,7 +279,7 @@ async def reachable_project(
     """The project with this id. Raises NotFound, also if it is another organization's."""
     project = await named_project(connection, identity, project_id, lock)
     if project is None:
-        raise NotFound("There is no such project.")
+        raise NotFound(NO_PROJECT)
     return project
 
 
@@ -321,6 +372,10 @@ ROUTES: Final = (
     Route("PATCH", "/projects/{id:objectid}", patch_project, Role.USER),
     Route("PUT", "/projects/{id:objectid}", patch_project, Role.USER),
     Route("DELETE", "/projects/{ids:objectids}", delete_projects, Role.USER),
+    Route("POST", "/projects/{id:objectid}/reset-data", post_data_reset, Role.USER),
+    Route("PUT", "/projects/{id:objectid}/promotedtabs", post_promoted_tab, Role.USER),
+    Route("POST", "/projects/{id:objectid}/promotedtabs", post_promoted_tab, Role.USER),
+    Route("DELETE", "/projects/{id:objectid}/promotedtabs", delete_promoted_tab, Role.USER),
     Route(
         "GET",
         "/organizations/{organizationId:objectid}/projects/check-name",

@@ -53,6 +53,14 @@ async def remove_setting(connection: asyncpg.Connection, project_id: UUID, key: 
     )
 
 
+async def read_settings(connection: asyncpg.Connection, project_id: UUID) -> ProjectEntry | None:
+    """The project's version and settings; None if the project is gone."""
+    row = await connection.fetchrow(
+        "SELECT organization_id, config_version, settings FROM projects WHERE id = $1", project_id
+    )
+    return None if row is None else project_entry(row)
+
+
 @asynccontextmanager
 async def newest_entry(
     connection: asyncpg.Connection, project_id: UUID

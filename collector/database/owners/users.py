@@ -131,6 +131,13 @@ async def set_password(connection: asyncpg.Connection, user: User, password_hash
     return status.endswith(" 1")
 
 
+async def rename_user(connection: asyncpg.Connection, user: User, now: datetime) -> None:
+    """Store the user's full name."""
+    await connection.execute(
+        "UPDATE users SET full_name = $2, updated_utc = $3 WHERE id = $1", user.id, user.full_name, now
+    )
+
+
 async def change_activity(
     connection: asyncpg.Connection, user_id: UUID, now: datetime, *, is_active: bool
 ) -> None:

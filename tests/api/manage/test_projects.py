@@ -252,3 +252,36 @@ async def test_projects_can_be_sorted(api: RunningApi) -> None:
 async def test_a_name_can_be_checked(api: RunningApi, name: str, status: int) -> None:
     """201 if it is taken or empty, 204 if it is free."""
     assert (await api.get(f"{OF_ORGANIZATION}/check-name?name={name}", api.people.user)).status == status
+
+
+async def test_tabs_are_promoted_once_and_demoted(api: RunningApi) -> None:
+    path = f"/api/v2/projects/{PROJECT.hex}"
+
+    for method, name in [
+        ("POST", "order"),
+        ("PUT", "cart"),
+        ("POST", "order"),
+        ("DELETE", "cart"),
+        ("DELETE", "x"),
+    ]:
+        answer = await api.request(method, f"{path}/promotedtabs?name={name}", api.people.user)
+        assert answer.status == 200
+
+    assert (await api.get(path, api.people.user)).json["promoted_tabs"] == ["order"]
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
+async def test_a_tab_needs_a_name(api: RunningApi, method: str) -> None:
+    path = f"/api/v2/projects/{PROJECT.hex}/promotedtabs"
+
+    for name in ("", " ", "x" * 256):
+        answer = await api.request(method, path, api.people.user, params={"name": name})
+        assert (answer.status, answer.json["title"]) == (400, "Invalid tab name.")
+
+
+async def test_a_reset_is_asked_of_a_worker(api: RunningApi) -> None:
+    answer = await api.post(f"/api/v2/projects/{PROJECT.hex}/reset-data", api.people.user)
+
+    assert (answer.status, answer.json) == (202, {"workers": []})
+    [row] = await api.pool.fetch("SELECT project_id, stack_id FROM removals")
+    assert (row["project_id"], row["stack_id"]) == (PROJECT, None)

@@ -1,0 +1,183 @@
+"""Everything that a list selects, beyond one page: as CSV or NDJSON, streamed while it is read.
+
+Asked for by `Accept`, or by `format` where a link cannot set headers. Each part takes a search slot of its
+own, so that an export of millions holds up no search. What cannot be finished ends without the last chunk:
+the client sees that the file is cut off.
+"""
+
+import asyncio
+import csv
+import io
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+import orjson
+from aiohttp import hdrs, web
+
+from collector.api.auth.searching import searching
+from collector.api.events.event_selection import select_projects
+from collector.api.events.events import date_view, event_view
+from collector.database.errors import DatabaseUnavailable, QueryTooSlow
+from collector.database.search.event_lists import Selection, find_events
+from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
+from collector.domain.errors import BadRequest, Unavailable
+from collector.domain.filter.sorting import Cursor, Order
+from collector.http.operation import Parameter
+
+CSV: Final = "text/csv"
+NDJSON: Final = "application/x-ndjson"
+FORMAT: Final = Parameter(
+    "format",
+    "`csv` or `ndjson` exports everything that matches, beyond one page; so does `Accept: text/csv` or"
+    " `application/x-ndjson`.",
+)
+
+_FORMATS: Final = {"csv": CSV, "ndjson": NDJSON}
+_EVENTS_AT_ONCE: Final = 200
+_TRIES: Final = 5
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets run a cell that begins like this."""
+_COLUMNS: Final = (
+    "date",
+    "type",
+    "level",
+    "source",
+    "message",
+    "user",
+    "version",
+    "tags",
+    "value",
+    "count",
+    "reference_id",
+    "id",
+    "stack_id",
+    "project_id",
+    "created_utc",
+)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def export_type(request: web.Request, parameters: Mapping[str, str]) -> str | None:
+    """The media type of the export that is asked for; None for an ordinary list. Raises BadRequest."""
+    if (text := parameters.get("format", "").strip().lower()) and text != "json":
+        if text not in _FORMATS:
+            raise BadRequest("The parameter `format` must be one of json, csv, ndjson.")
+        return _FORMATS[text]
+    accepted = {
+        part.partition(";")[0].strip().lower() for part in request.headers.get(hdrs.ACCEPT, "").split(",")
+    }
+    return next((kind for kind in (CSV, NDJSON) if kind in accepted), None)
+
+
+async def export_events(
+    request: web.Request, selection: Selection, order: Order, media_type: str
+) -> web.StreamResponse:
+    """Stream the events of the selection in this order."""
+    parts = _parts(request, selection, order)
+    first = await anext(parts)  # so that whatever is wrong with the request is still answered as an error
+    name = "events.csv" if media_type == CSV else "events.ndjson"
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: f"{media_type}; charset=utf-8",
+            hdrs.CONTENT_DISPOSITION: f'attachment; filename="{name}"',
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    written: Callable[[Sequence[StoredEvent]], bytes] = _as_csv if media_type == CSV else _as_ndjson
+    await response.prepare(request)
+    if media_type == CSV:
+        await response.write(_csv_lines([_COLUMNS]))
+    await response.write(written(first))
+    async for part in parts:
+        await response.write(written(part))
+    return response
+
+
+async def _parts(
+    request: web.Request, selection: Selection, order: Order
+) -> AsyncIterator[list[StoredEvent]]:
+    after: Cursor | None = None
+    tries = 0
+    while True:
+        try:
+            async with searching(request) as connection:
+                if not selection.project_ids:
+                    selection = await select_projects(request, connection, selection)
+                found, events = await _read(connection, selection, order, after)
+        except (QueryTooSlow, DatabaseUnavailable, Unavailable):
+            # A part that has begun is worth some patience; what has not begun is answered 503 at once.
+            tries += 1
+            if after is None or tries >= _TRIES:
+                raise
+            await asyncio.sleep(tries)
+            continue
+        tries = 0
+        yield events
+        if found is None:
+            return
+        after = found
+
+
+async def _read(
+    connection: asyncpg.Connection, selection: Selection, order: Order, after: Cursor | None
+) -> tuple[Cursor | None, list[StoredEvent]]:
+    """The next part, and the cursor behind it; None if nothing follows."""
+    found = await find_events(connection, selection, order, limit=_EVENTS_AT_ONCE, after=after)
+    if not found:
+        return None, []
+    stored = await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in found])
+    by_id = {event.id: event for event in stored}
+    events = [by_id[key.id] for key in found if key.id in by_id]
+    return (found[-1].cursor if len(found) == _EVENTS_AT_ONCE else None), events
+
+
+def _as_ndjson(events: Sequence[StoredEvent]) -> bytes:
+    return b"".join(orjson.dumps(event_view(event), option=orjson.OPT_UTC_Z) + b"\n" for event in events)
+
+
+def _as_csv(events: Sequence[StoredEvent]) -> bytes:
+    return _csv_lines([_row(event) for event in events])
+
+
+def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text).writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue().encode("utf-8", "replace")
+
+
+def _row(event: StoredEvent) -> Sequence[Any]:
+    try:
+        data = _decode(event.data or b"{}")
+    except msgspec.ValidationError:  # rows that something else inserted may contain any JSON
+        data = {}
+    user = data.get("@user")
+    return (
+        date_view(event),
+        event.type,
+        data.get("@level"),
+        event.source,
+        event.message,
+        user.get("identity") if isinstance(user, dict) else None,
+        data.get("@version"),
+        ", ".join(event.tags or ()),
+        event.value,
+        event.count,
+        event.reference_id,
+        event.id.hex,
+        event.stack_id.hex if event.stack_id else None,
+        event.project_id.hex,
+        event.created_utc,
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    text = str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA) else text

@@ -1,0 +1,106 @@
+"""Changing the status of all stacks whose events a filter selects: counted first, then changed or undone."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.searching import searching
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API
+from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
+from collector.api.events.stack_marks import UNTIL, VERSION, parse_snooze, parse_version
+from collector.api.request.parameters import query_parameters
+from collector.database.search.stack_selection import STACKS_AT_MOST, find_matching_stacks
+from collector.database.search.stacks import change_status
+from collector.domain.errors import BadRequest, Invalid, OrganizationSuspended
+from collector.domain.event.stack import StackStatus
+from collector.http.operation import Answer, Parameter, documented
+from collector.http.responses import json_response
+
+_SETTABLE: Final = (
+    StackStatus.OPEN,
+    StackStatus.FIXED,
+    StackStatus.SNOOZED,
+    StackStatus.IGNORED,
+    StackStatus.DISCARDED,
+)
+_STACKS_AT_ONCE: Final = 500
+_PARAMETERS: Final = (
+    FILTER,
+    *TIME,
+    Parameter(
+        "status",
+        "The new status.",
+        Literal["open", "fixed", "snoozed", "ignored", "discarded"],
+        example="ignored",
+        is_required=True,
+    ),
+    VERSION,
+    replace(UNTIL, is_required=False),
+    Parameter("count_only", "`true` only counts what would be changed.", bool),
+)
+
+
+class MatchingView(msgspec.Struct, frozen=True, kw_only=True):
+    """How many stacks match, how many of the selected events they have, and how to undo the change.
+
+    `undo` has the ids of the changed stacks by the status that they had; empty with `count_only`.
+    """
+
+    stacks: int
+    events: int
+    undo: dict[str, list[str]] = {}
+
+
+@documented(
+    "Stack",
+    {200: Answer(MatchingView)},
+    parameters=_PARAMETERS,
+    refusals=(Invalid, OrganizationSuspended),
+)
+async def post_status_of_all(request: web.Request) -> web.Response:
+    """Set the status of all stacks whose events the filter selects.
+
+    Ask with `count_only=true` first. A change of more than 10,000 stacks is refused as a whole.
+    """
+    parameters, now = query_parameters(request), request.app[API].clock.now()
+    status, version, until = _change(parameters, now)
+    selection = parse_selection(request, parameters)
+    async with searching(request) as connection:
+        selection = await select_projects(request, connection, selection)
+        found = await find_matching_stacks(connection, selection)
+        if found.count > STACKS_AT_MOST:
+            raise BadRequest(f"More than {STACKS_AT_MOST:,} stacks match; please narrow the filter.")
+        if parameters.get("count_only", "").strip().lower() == "true":
+            return json_response(MatchingView(stacks=found.count, events=found.events))
+        ids = sorted(id_ for ids in found.by_status.values() for id_ in ids)
+        async with connection.transaction():
+            for first in range(0, len(ids), _STACKS_AT_ONCE):
+                part = ids[first : first + _STACKS_AT_ONCE]
+                await change_status(
+                    connection, part, status, now, fixed_in_version=version, snooze_until_utc=until
+                )
+    undo = {old.value: [id_.hex for id_ in ids] for old, ids in found.by_status.items() if old is not status}
+    return json_response(MatchingView(stacks=found.count, events=found.events, undo=undo))
+
+
+def _change(parameters: dict[str, str], now: datetime) -> tuple[StackStatus, str | None, datetime | None]:
+    text = parameters.get("status", "").strip().lower()
+    if text not in _SETTABLE:
+        raise Invalid(fields={"status": [f"The status field must be one of {', '.join(_SETTABLE)}."]})
+    status = StackStatus(text)
+    version = parse_version(parameters) if status is StackStatus.FIXED else None
+    until = parse_snooze(parameters, now) if status is StackStatus.SNOOZED else None
+    return status, version, until
+
+
+ROUTES: Final = (
+    Route("POST", "/stacks/change-status", post_status_of_all, Role.USER),
+    Route(
+        "POST", "/organizations/{organizationId:objectid}/stacks/change-status", post_status_of_all, Role.USER
+    ),
+    Route("POST", "/projects/{projectId:objectid}/stacks/change-status", post_status_of_all, Role.USER),
+)

@@ -1,0 +1,54 @@
+"""The channel on which workers announce what they have stored: one message a transaction, never one an event.
+
+A message that is lost costs nothing: whoever counts them reads the events themselves from Postgres.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+import msgspec
+from redis.asyncio import Redis
+
+from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
+from collector.broker.keys import RedisKeys
+
+_PUBLISH_SECONDS: Final = 1.0
+"""A worker waits no longer for a channel that nobody may be listening to."""
+_HEARTBEAT_SECONDS: Final = 5.0
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(dict[bytes, int]).decode
+
+
+class LiveFeed:
+    """The channel; projects are named by the 16 bytes of their ids."""
+
+    def __init__(self, redis: Redis, keys: RedisKeys) -> None:
+        self._redis = redis
+        self._keys = keys
+
+    async def publish(self, stored: Mapping[bytes, int]) -> None:
+        """Announce how many events of each project were stored. Never fails."""
+        with suppress(BrokerUnavailable, BrokerFull, TimeoutError):
+            async with asyncio.timeout(_PUBLISH_SECONDS):
+                with translated():
+                    await self._redis.publish(self._keys.live, _encode(stored))
+
+    async def follow(self) -> AsyncIterator[Mapping[bytes, int]]:
+        """What is announced from now on. Raises BrokerUnavailable when the channel is lost."""
+        with translated():
+            async with self._redis.pubsub() as channel:
+                await channel.subscribe(self._keys.live)
+                is_pinged = False
+                while True:
+                    message: Any = await channel.get_message(timeout=_HEARTBEAT_SECONDS)
+                    if message is None and is_pinged:
+                        raise BrokerUnavailable("the live channel does not answer pings")
+                    is_pinged = message is None
+                    if message is None:
+                        await channel.ping()
+                    elif message["type"] == "message":
+                        with suppress(msgspec.DecodeError, msgspec.ValidationError):
+                            yield _decode(message["data"])

@@ -1,0 +1,122 @@
+"""Removes the events of stacks and projects that people asked to be deleted, in small steps like the purge.
+
+Only events accepted before the request are removed: what arrives afterwards is new. A stack's row goes with
+its last event; a worker that is just storing another one makes it again. A request is done once no
+transaction that began before it can still store an event.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.pool import connected
+from collector.domain.ids import DAY_MS, accepted_ms, lowest_id, lowest_id_at_ms
+
+_ROWS_AT_ONCE: Final = 5000
+_RUN_SECONDS: Final = 20.0
+"""A run ends after this time, so that other jobs are not held up; the next run continues."""
+_SETTLED: Final = timedelta(minutes=15)
+"""Longer than any storing transaction that may have begun before the request."""
+_KEPT: Final = timedelta(days=1)
+
+
+async def ask_for_removal(
+    connection: asyncpg.Connection, removal_id: UUID, project_id: UUID, stack_id: UUID | None, now: datetime
+) -> None:
+    """Record the request: for a stack of the project, or for all of it."""
+    await connection.execute(
+        "INSERT INTO removals (id, project_id, stack_id, asked_utc) VALUES ($1, $2, $3, $4)",
+        removal_id,
+        project_id,
+        stack_id,
+        now,
+    )
+
+
+async def remove_asked(pool: asyncpg.Pool) -> int:
+    """Remove rows for up to `_RUN_SECONDS` and return how many; skips what another worker is removing."""
+    began, removed = time.monotonic(), 0
+    async with connected(pool) as connection:
+        await connection.execute("DELETE FROM removals WHERE done_utc < now() - $1::interval", _KEPT)
+        rows = await connection.fetch(
+            "SELECT id FROM removals WHERE done_utc IS NULL ORDER BY asked_utc LIMIT 1000"
+        )
+    for row in rows:
+        while time.monotonic() - began < _RUN_SECONDS:
+            async with connected(pool) as connection, connection.transaction():
+                step = await _step(connection, row["id"])
+            removed += step
+            if not step:
+                break
+    return removed
+
+
+async def _step(connection: asyncpg.Connection, removal_id: UUID) -> int:
+    """Remove some events; the stacks without any once there are none left."""
+    asked = await connection.fetchrow(
+        "SELECT * FROM removals WHERE id = $1 AND done_utc IS NULL FOR UPDATE SKIP LOCKED", removal_id
+    )
+    if asked is None:
+        return 0
+    removed = await _remove_events(connection, asked) or await _remove_stacks(connection, asked)
+    if not removed:
+        await connection.execute(
+            "UPDATE removals SET done_utc = now() WHERE id = $1 AND asked_utc < now() - $2::interval",
+            removal_id,
+            _SETTLED,
+        )
+    return removed
+
+
+async def _remove_events(connection: asyncpg.Connection, asked: Any) -> int:
+    """Remove events of one daily partition and count them in `removed_events`, which the audit reads."""
+    chosen = (asked["project_id"], lowest_id(asked["asked_utc"]), asked["stack_id"])
+    first: UUID | None = await connection.fetchval(
+        "SELECT id FROM events"
+        " WHERE project_id = $1 AND id < $2 AND ($3::uuid IS NULL OR stack_id = $3) LIMIT 1",
+        *chosen,
+    )
+    if first is None:
+        return 0
+    day = accepted_ms(first.bytes) // DAY_MS
+    bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
+    status = await connection.execute(
+        """
+        DELETE FROM events WHERE project_id = $1 AND id >= $4 AND id < $5 AND id = ANY(ARRAY(
+            SELECT id FROM events WHERE project_id = $1 AND id < $2 AND ($3::uuid IS NULL OR stack_id = $3)
+                AND id >= $4 AND id < $5 ORDER BY id LIMIT $6 FOR UPDATE))
+        """,
+        *chosen,
+        *bounds,
+        _ROWS_AT_ONCE,
+    )
+    removed = int(status.rpartition(" ")[2])
+    await connection.execute(
+        """
+        INSERT INTO removed_events AS r (project_id, day, events) VALUES ($1, $2, $3)
+        ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
+        """,
+        asked["project_id"],
+        datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date(),
+        removed,
+    )
+    return removed
+
+
+async def _remove_stacks(connection: asyncpg.Connection, asked: Any) -> int:
+    """Remove stacks that have no events, locking them in order of id as workers do."""
+    status = await connection.execute(
+        """
+        DELETE FROM stacks WHERE id = ANY(ARRAY(
+            SELECT id FROM stacks AS s WHERE project_id = $1 AND ($2::uuid IS NULL OR id = $2)
+                AND NOT EXISTS (SELECT FROM events AS e WHERE e.project_id = $1 AND e.stack_id = s.id)
+            ORDER BY id LIMIT $3 FOR UPDATE))
+        """,
+        asked["project_id"],
+        asked["stack_id"],
+        _ROWS_AT_ONCE,
+    )
+    return int(status.rpartition(" ")[2])

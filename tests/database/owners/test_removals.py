@@ -1,0 +1,79 @@
+"""Removing the events of stacks and projects on request."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from collector.database.owners.removals import ask_for_removal, remove_asked
+from collector.database.writing.store import BatchStore
+from collector.domain.event.outcome import Event
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, today
+
+pytestmark = pytest.mark.integration
+
+ASKED = today() + timedelta(minutes=1)
+REMOVAL = UUID("01a00000-0000-7000-8000-000000000abc")
+
+
+def usage(source: str, **members: Any) -> Event:
+    """An event whose stack is its source's."""
+    return an_event(type="usage", source=source, **members)
+
+
+async def left(pool: asyncpg.Pool) -> tuple[list[str], list[str]]:
+    """The sources of the events and the titles of the stacks that are there."""
+    events = await pool.fetch("SELECT source FROM events ORDER BY 1")
+    stacks = await pool.fetch("SELECT title FROM stacks ORDER BY 1")
+    return [row["source"] for row in events], [row["title"] for row in stacks]
+
+
+async def ask(pool: asyncpg.Pool, stack_id: bytes | None) -> None:
+    """Ask for the removal of a stack, or of the whole project."""
+    stack = None if stack_id is None else UUID(bytes=stack_id)
+    async with pool.acquire() as connection:
+        await ask_for_removal(connection, REMOVAL, PROJECT, stack, ASKED)
+
+
+async def test_a_stack_goes_with_its_events_and_the_ledger_knows(pool: asyncpg.Pool) -> None:
+    events = [usage("a"), usage("a"), usage("b"), usage("a", project_id=OTHER_PROJECT)]
+    await BatchStore(pool).save([normalized(*events)])
+
+    await ask(pool, events[0].stack.id)
+    assert await remove_asked(pool) == 3
+
+    assert await left(pool) == (["a", "b"], ["a", "b"])
+    assert await pool.fetchval("SELECT sum(events) FROM removed_events WHERE project_id = $1", PROJECT) == 2
+
+
+async def test_a_reset_takes_all_of_one_project(pool: asyncpg.Pool) -> None:
+    await BatchStore(pool).save([normalized(usage("a"), usage("b"), usage("c", project_id=OTHER_PROJECT))])
+
+    await ask(pool, None)
+    await remove_asked(pool)
+
+    assert await left(pool) == (["c"], ["c"])
+
+
+async def test_what_is_accepted_afterwards_stays(pool: asyncpg.Pool) -> None:
+    before, after = usage("a"), usage("a", accepted=ASKED + timedelta(hours=1))
+    await BatchStore(pool).save([normalized(before), normalized(after)])
+
+    await ask(pool, before.stack.id)
+    await remove_asked(pool)
+
+    assert await left(pool) == (["a"], ["a"])
+
+
+async def test_a_request_is_done_when_nothing_older_can_arrive(pool: asyncpg.Pool) -> None:
+    """A transaction that began before the request may store a quarter of an hour later."""
+    await ask(pool, None)
+    await pool.execute("UPDATE removals SET asked_utc = now() - interval '14 minutes'")
+    await remove_asked(pool)
+    assert await pool.fetchval("SELECT done_utc FROM removals") is None
+
+    await pool.execute("UPDATE removals SET asked_utc = now() - interval '16 minutes'")
+    await remove_asked(pool)
+    assert await pool.fetchval("SELECT done_utc FROM removals") is not None
