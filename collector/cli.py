@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from collector.admin.commands import events, organizations, projects, shards, tokens, users
+from collector.admin.commands import demo, events, organizations, projects, shards, tokens, users
 from collector.admin.running import DataDir
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ app.add_typer(shards.app, name="shards")
 app.command()(events.events)
 app.command()(events.stacks)
 app.command()(events.trace)
+app.command()(demo.demo)
 
 
 def main() -> None:
