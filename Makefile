@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format docs load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
+.PHONY: help up setup test check format web docs load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh requirements/install.sh $(BIN)/python
 CLIENTS := tests/clients/node_modules/.package-lock.json
+WEB := web/node_modules/.package-lock.json
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -18,7 +19,7 @@ up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT
 
 setup: $(VENV)/.up ## only set up what `make up` needs, in .venv
 
-test: $(VENV)/.dev $(CLIENTS) ## set up and run all tests (PROCESSES=2; or some: ARGS=tests/domain)
+test: $(VENV)/.dev $(CLIENTS) $(WEB) ## set up and run all tests (PROCESSES=2; or some: ARGS=tests/domain)
 	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=$(or $(PROCESSES),2) --dist=loadgroup --no-loadscope-reorder --durations=40 \
 		--cov --cov-report=term --cov-fail-under=95)
 
@@ -27,6 +28,9 @@ check: $(VENV)/.dev ## lint, format, types, layers
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+web: $(WEB) ## check and build the web app into collector/api/pages/web_app, which is committed
+	@$(BIN)/python -m tests.support.web_app build
 
 docs: $(VENV)/.dev ## generate docs/settings.md from the settings classes
 	@$(BIN)/python -m collector.admin.settings_page > docs/settings.md
@@ -48,7 +52,7 @@ faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a r
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
 
-nightly: $(VENV)/.dev $(CLIENTS) ## the long counts that CI runs a tenth of, the locks with old pips, and the crash tests
+nightly: $(VENV)/.dev $(CLIENTS) $(WEB) ## the long counts that CI runs a tenth of, the locks with old pips, and the crash tests
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)
 	@$(MAKE) --no-print-directory try-locks ARGS=
 	@$(MAKE) --no-print-directory faults ARGS=
@@ -82,7 +86,7 @@ swagger-ui: ## renew the files of the API page from npm (VERSION=5.35.0)
 	@cd collector/api/pages/swagger_ui && sha256sum swagger-ui-bundle.js swagger-ui.css > SHA256SUMS
 
 clean: ## remove what the tools made (not the data of `make up`)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info tests/clients/node_modules
+	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info tests/clients/node_modules web/node_modules
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "headrace needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python)." >&2; exit 2; }
@@ -103,3 +107,7 @@ $(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python
 $(CLIENTS): tests/clients/package-lock.json requirements/node.txt | $(VENV)/.dev
 	@echo "Installing the official clients that the tests run ..."
 	@$(BIN)/python -m tests.clients.installation || echo "They could not be installed." >&2
+
+$(WEB): web/package-lock.json requirements/node.txt | $(VENV)/.dev
+	@echo "Installing the tools that build the web app ..."
+	@$(BIN)/python -m tests.clients.installation web || echo "They could not be installed." >&2

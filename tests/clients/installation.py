@@ -1,7 +1,8 @@
 """Which Node runs the official clients, and how they are installed: `python -m tests.clients.installation`.
 
 The machine's Node with its npm if it is new enough, else the one that PyPI has as a wheel. The clients are
-those of package-lock.json, next to this file, in a folder that git ignores.
+those of package-lock.json, next to this file, in a folder that git ignores. With the name of another folder
+it installs that one's packages: `web` has the tools that build the web app.
 """
 
 import importlib.util
@@ -31,15 +32,15 @@ class Node:
     npm: tuple[str, ...]
 
 
-def install() -> None:
-    """Install the clients in `node_modules`, and Node in the virtual environment if the machine has none."""
+def install(folder: Path = HERE) -> None:
+    """Install a folder's packages in its `node_modules`, and Node in the virtual environment if missing."""
     if found_node() is None:
-        _run("sh", str(_REQUIREMENTS / "install.sh"), sys.executable, str(_REQUIREMENTS / "node.txt"))
+        _run(folder, "sh", str(_REQUIREMENTS / "install.sh"), sys.executable, str(_REQUIREMENTS / "node.txt"))
         importlib.invalidate_caches()
     node = found_node()
     if node is None:
         sys.exit("headrace: there is no Node for this machine")
-    _run(*node.npm, "ci", *_QUIETLY, "--ignore-scripts", "--fetch-retries=1")
+    _run(folder, *node.npm, "ci", *_QUIETLY, "--ignore-scripts", "--fetch-retries=1")
 
 
 def found_node() -> Node | None:
@@ -67,12 +68,12 @@ def _wheel_node() -> Node | None:
     return Node((str(node),), (str(node), str(npm)))
 
 
-def _run(*command: str) -> None:
+def _run(folder: Path, *command: str) -> None:
     try:
-        subprocess.run(command, cwd=HERE, timeout=_INSTALL_SECONDS, check=True)  # noqa: S603 - our own words
+        subprocess.run(command, cwd=folder, timeout=_INSTALL_SECONDS, check=True)  # noqa: S603 - our own words
     except (OSError, subprocess.SubprocessError) as error:
         sys.exit(f"headrace: {error}")
 
 
 if __name__ == "__main__":
-    install()
+    install(*map(Path, sys.argv[1:2]))

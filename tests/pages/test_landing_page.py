@@ -32,11 +32,12 @@ async def test_the_keyboard_reaches_everything(up: RunningUp, browser: Browser) 
     async with a_page(browser, up.ready.url) as page:
         await page.goto("/")
         reached = []
-        for _ in range(6):
+        for _ in range(7):
             await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.innerText.split('\\n')[0]"))
 
-        assert reached[:4] == ["Skip to sending an event", "API Documentation", "OpenAPI document", "Health"]
+        assert reached[:3] == ["Skip to sending an event", "Log in", "API Documentation"]
+        assert reached[3:5] == ["OpenAPI document", "Health"]
         await page.keyboard.press("Tab")
         assert await page.evaluate("document.activeElement.matches('button')")
 

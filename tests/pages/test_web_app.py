@@ -1,0 +1,331 @@
+"""The web app in Chromium: by mouse, by keyboard and on a phone; and what hostile events can do to it."""
+
+import json
+import re
+import secrets
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from playwright.async_api import Browser, Page, expect
+
+from tests.end_to_end.running import RunningUp
+from tests.pages.browser import DESKTOP, PHONE, a_page
+from tests.pages.web_app import an_error, logged_in, send, until_drawn, violations
+
+pytestmark = pytest.mark.end_to_end
+
+EVERYWHERE = pytest.mark.parametrize(
+    ("size", "scheme"),
+    [
+        pytest.param(DESKTOP, "light", id="desktop"),
+        pytest.param(DESKTOP, "dark", id="desktop, dark"),
+        pytest.param(PHONE, "light", id="phone"),
+        pytest.param(PHONE, "dark", id="phone, dark"),
+    ],
+)
+
+
+async def test_a_person_finds_an_error_and_copies_its_trace(up: RunningUp, browser: Browser) -> None:
+    """Logs in, sees the stack, opens it and its latest event, and logs out."""
+    message = f"Voucher {secrets.token_hex(4)} was not applied"
+    await send(up, an_error(message))
+    async with a_page(browser, up.ready.url) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.goto("/")
+        await page.get_by_role("link", name="Log in").click()
+        await page.get_by_role("textbox", name="Email").fill(up.ready.email)
+        await page.get_by_role("textbox", name="Password").fill(up.ready.password)
+        await page.get_by_role("button", name="Log in").click()
+        await expect(page).to_have_url(re.compile("/stacks$"))
+
+        filters = page.get_by_role("searchbox", name="Filter")
+        await filters.fill(f'message:"{message}"')
+        await filters.press("Enter")
+        await page.get_by_role("link", name="NullReferenceException").click()
+        await expect(page).to_have_url(re.compile("/stack/"))
+        await page.get_by_role("link", name="Open event").click()
+        await expect(page.get_by_role("heading", name=message)).to_be_visible()
+        await page.get_by_role("button", name="Copy stack trace").click()
+
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert copied.splitlines()[0] == f"Shop.CheckoutException: {message}"
+        assert "   at Shop.Checkout.Submit in Checkout.cs:87" in copied
+        assert "Caused by: System.NullReferenceException: Object reference not set" in copied
+
+        await page.get_by_label("Account: Admin").click()
+        await page.get_by_role("button", name="Log out").click()
+        await expect(page.get_by_role("heading", name="Log in to Headrace")).to_be_visible()
+        await page.goto("/stacks")
+        await expect(page.get_by_role("button", name="Log in")).to_be_visible()
+
+
+async def test_a_wrong_password_is_said_and_nothing_typed_is_lost(up: RunningUp, browser: Browser) -> None:
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto("/login?next=%2Fevents")
+        await page.get_by_role("textbox", name="Email").fill("somebody@shop.example")
+        await page.get_by_role("textbox", name="Password").fill("not this one")
+        await page.get_by_role("button", name="Log in").click()
+
+        await expect(page.get_by_role("alert")).to_have_text("No account has this address and password.")
+        await expect(page.get_by_role("textbox", name="Email")).to_have_value("somebody@shop.example")
+
+
+async def test_the_link_that_up_prints_logs_in_once(up: RunningUp, browser: Browser) -> None:
+    """And is out of the address and the history before anybody sees it."""
+    found = re.search(r"http\S+/login#\w{40}", up.output)
+    assert found is not None
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto(found[0])
+        await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+        assert found[0].partition("#")[2] not in page.url
+        assert await page.evaluate("document.cookie") == ""
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto(found[0])
+        await expect(page.get_by_role("alert")).to_contain_text("This link has been used already")
+
+
+async def test_somebody_who_is_invited_signs_up(up: RunningUp, browser: Browser) -> None:
+    email = f"new-{secrets.token_hex(4)}@shop.example"
+    async with logged_in(up, browser) as page:
+        await page.goto(f"/organization/{up.ready.organization_id}/people")
+        await page.get_by_label("Address to invite").fill(email)
+        await page.get_by_role("button", name="Invite").click()
+        await page.get_by_role("row", name=email).get_by_role("button", name="Copy invitation link").click()
+        organization = await page.context.request.get(f"/api/v2/organizations/{up.ready.organization_id}")
+        invites = {one["email_address"]: one["token"] for one in (await organization.json())["invites"]}
+    async with a_page(browser, up.ready.url) as page:
+        await page.goto(f"/signup?token={invites[email]}")
+        await page.get_by_role("textbox", name="Name").fill("New One")
+        await page.get_by_role("textbox", name="Email").fill(email)
+        await page.get_by_role("textbox", name="Password").fill("correct horse")
+        await page.get_by_role("button", name="Sign up").click()
+        await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+        await expect(page.get_by_label("Account: New One")).to_be_visible()
+
+
+async def test_the_keyboard_is_enough(up: RunningUp, browser: Browser) -> None:
+    """From the log-in to the copied trace."""
+    message = f"Deadlock {secrets.token_hex(4)}"
+    await send(up, an_error(message))
+    async with a_page(browser, up.ready.url) as page:
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await page.goto("/login")
+        await expect(page.get_by_role("textbox", name="Email")).to_be_focused()
+        await page.keyboard.type(up.ready.email)
+        await page.keyboard.press("Tab")
+        await page.keyboard.type(up.ready.password)
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
+
+        await page.keyboard.press("g")
+        await page.keyboard.press("e")
+        await expect(page).to_have_url(re.compile("/events"))
+        await page.keyboard.press("/")
+        await expect(page.get_by_role("searchbox", name="Filter")).to_be_focused()
+        await page.keyboard.type(f'"{message}"')
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_role("link", name=message)).to_have_count(1)
+        await page.keyboard.press("Escape")
+        await page.keyboard.press("j")
+        await expect(page.get_by_role("link", name=message)).to_be_focused()
+        await page.keyboard.press("o")
+        await expect(page.get_by_role("heading", name=message)).to_be_visible()
+        await page.keyboard.press("m")
+        await expect(page.get_by_text("Markdown copied.")).to_be_visible()
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert copied.startswith(f"# {message}\n\n- **Type:** error\n")
+        assert '"number": 4711' in copied
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+async def test_a_stack_is_marked_fixed_and_that_is_undone(up: RunningUp, browser: Browser) -> None:
+    [event] = await send(
+        up, an_error("Marked", data={"@stack": {"signature_data": {"a": secrets.token_hex(4)}}})
+    )
+    async with logged_in(up, browser) as page:
+        await page.goto(f"/stack/{event['stack_id']}")
+        for button, word in [("Mark fixed", "Fixed"), ("Reopen", "Open"), ("Ignore", "Ignored")]:
+            await page.get_by_role("button", name=button, exact=True).click()
+            await expect(page.locator(".subject .status")).to_contain_text(word)
+        await page.get_by_role("button", name="Undo").click()
+        await expect(page.locator(".subject .status")).to_contain_text("Open")
+        await page.get_by_role("button", name="Discard", exact=True).click()
+        await page.get_by_role("button", name="Discard new events").click()
+        await expect(page.locator(".subject .status")).to_contain_text("Discarded")
+
+
+SCRIPT = (
+    '<img src=x onerror="top.hacked=1"><script>top.hacked=1</script>'
+    "javascript:top.hacked=1//\"'`${top.hacked=1}"
+)
+
+
+def hostile(reference_id: str) -> dict[str, Any]:
+    """Script in every member, also in the names."""
+    inner: dict[str, Any] = {"type": SCRIPT, "message": SCRIPT, "data": {SCRIPT: SCRIPT}, "code": SCRIPT}
+    frame = dict.fromkeys(["declaring_namespace", "declaring_type", "name", "file_name"], SCRIPT)
+    known = {
+        "@error": {**inner, "stack_trace": [frame, frame], "inner": inner},
+        "@request": {
+            **dict.fromkeys(
+                ["http_method", "host", "path", "referrer", "user_agent", "client_ip_address"], SCRIPT
+            ),
+            "headers": {SCRIPT: [SCRIPT]},
+            "cookies": {SCRIPT: SCRIPT},
+            "query_string": {SCRIPT: SCRIPT},
+            "post_data": {SCRIPT: SCRIPT},
+        },
+        "@environment": {
+            "machine_name": SCRIPT,
+            "o_s_name": SCRIPT,
+            "command_line": SCRIPT,
+            "data": {SCRIPT: SCRIPT},
+        },
+        "@user": {"identity": SCRIPT, "name": SCRIPT},
+        "@user_description": {"email_address": SCRIPT, "description": SCRIPT},
+        "@location": {"country": SCRIPT},
+        "@version": SCRIPT,
+        "@level": SCRIPT,
+        "@stack": {"title": SCRIPT, "signature_data": {SCRIPT: SCRIPT}},
+        SCRIPT: {SCRIPT: [SCRIPT]},
+    }
+    return {
+        "type": "error",
+        "source": SCRIPT,
+        "message": SCRIPT,
+        "tags": [SCRIPT],
+        "reference_id": reference_id,
+        "data": known,
+    }
+
+
+async def test_script_in_every_member_is_only_text(up: RunningUp, browser: Browser) -> None:
+    """The policy has nothing to stop (`a_page` notes what it reports), and nothing was run."""
+    [event] = await send(up, hostile(f"hostile-{secrets.token_hex(4)}"))
+    async with logged_in(up, browser) as page:
+        for path in [
+            "/stacks?filter=",
+            "/events",
+            "/stream",
+            "/sessions",
+            f"/stack/{event['stack_id']}",
+            *(f"/event/{event['id']}?tab={tab}" for tab in TABS),
+            f"/event/{event['id']}?frames=text",
+        ]:
+            await page.goto(path)
+            await until_drawn(page)
+            assert await page.evaluate("window.hacked") is None
+            assert await page.locator("main img, main script").count() == 0
+        await expect(page.get_by_role("heading", level=1)).to_have_text(SCRIPT)
+
+
+TABS = ["exception", "overview", "environment", "request", "data", "session", "json"]
+
+EXTREMES: list[dict[str, Any]] = [
+    an_error("ا" * 2000),
+    {"type": "log", "message": "m", "data": {"@stack": {"title": "t" * 2000, "signature_data": {"a": "b"}}}},
+    an_error("deep", data={"@error": {"type": "E", "stack_trace": [{"name": "f"}] * 10_000}}),
+    {"type": "log", "message": "long", "data": {"text": "x" * 90_000, "list": list(range(2000))}},
+    {"type": "log", "message": "deep", "data": json.loads('{"a":' * 200 + "1" + "}" * 200)},
+]
+
+
+async def test_extremes_are_shown_and_stay_in_their_place(up: RunningUp, browser: Browser) -> None:
+    """Text from right to left, a title of 2,000 characters, 10,000 frames, large and deep data."""
+    async with logged_in(up, browser, PHONE) as page:
+        for extreme in EXTREMES:  # each in a post of its own: together they are too large for one
+            [event] = await send(up, extreme)
+            for tab in ("exception", "overview", "data", "json"):
+                await page.goto(f"/event/{event['id']}?tab={tab}")
+                await until_drawn(page)
+                await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+                assert await sticks_out(page) == []
+        await page.goto("/stacks?filter=")
+        await until_drawn(page)
+        assert await sticks_out(page) == []
+
+
+async def sticks_out(page: Page) -> list[str]:
+    """What is wider than the screen."""
+    found: list[str] = await page.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]"
+        ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.className)"
+    )
+    return found
+
+
+@EVERYWHERE
+async def test_everybody_can_use_every_page(
+    up: RunningUp, browser: Browser, size: tuple[int, int], scheme: str
+) -> None:
+    """Nothing that axe-core finds, nothing that sticks out, in both themes and widths."""
+    [event, *_] = await send(up, an_error("Could not finish the order"), {"type": "404", "source": "/none"})
+    project, organization = up.ready.project_id, up.ready.organization_id
+    paths = [
+        "/stacks",
+        "/stacks?filter=message:nothing-has-this",
+        "/events",
+        "/events?filter=type:(",
+        "/stream",
+        "/sessions",
+        f"/stack/{event['stack_id']}",
+        *(f"/event/{event['id']}?tab={tab}" for tab in TABS),
+        f"/session/{event['data']['@ref:session']}",
+        "/event/by-ref/not-stored-yet",
+        f"/event/{'0' * 32}",
+        *(f"/project/{project}/{page}" for page in ("setup", "keys", "config", "privacy", "usage")),
+        *(f"/organization/{organization}/{page}" for page in ("projects", "people", "usage", "settings")),
+        "/account",
+        "/system",
+    ]
+    wrong: dict[str, Any] = {}
+    async with logged_in(up, browser, size, scheme) as page:
+        for path in paths:
+            await page.goto(path)
+            await until_drawn(page)
+            if found := [*await violations(page), *await sticks_out(page)]:
+                wrong[path] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("path", ["/login", "/signup?token=" + "a" * 40])
+async def test_everybody_can_log_in(up: RunningUp, browser: Browser, path: str) -> None:
+    async with a_page(browser, up.ready.url, PHONE, "dark") as page:
+        await page.goto(path)
+        await until_drawn(page)
+        assert [*await violations(page), *await sticks_out(page)] == []
+
+
+async def test_only_the_paths_of_the_app_answer_with_it(up: RunningUp) -> None:
+    async with ClientSession(up.ready.url) as session:
+        for path, status in [
+            ("/stacks", 200),
+            (f"/event/{'a' * 32}", 200),
+            ("/event/by-ref/order-4711", 200),
+            ("/stacks/", 404),
+            ("/event/x", 404),
+            ("/anything", 404),
+        ]:
+            async with session.get(path) as answer:
+                assert (path, answer.status) == (path, status)
+                assert answer.content_type == ("text/html" if status == 200 else "application/problem+json")
+
+
+async def test_an_ended_login_keeps_the_page_and_goes_on(up: RunningUp, browser: Browser) -> None:
+    """What was typed stays; the same place is there after the log-in."""
+    async with logged_in(up, browser) as page:
+        await page.goto(f"/project/{up.ready.project_id}/config")
+        await page.get_by_label("Name").fill("@@log:*")
+        await page.get_by_label("Value").fill("warn")
+        await page.context.clear_cookies()
+        await page.get_by_role("button", name="Set").click()
+        dialog = page.get_by_role("dialog", name="Log in again")
+        await dialog.get_by_role("textbox", name="Email").fill(up.ready.email)
+        await dialog.get_by_role("textbox", name="Password").fill(up.ready.password)
+        await dialog.get_by_role("button", name="Log in").click()
+        await expect(dialog).to_have_count(0)
+        await expect(page.get_by_label("Value")).to_have_value("warn")
+        await page.get_by_role("button", name="Set").click()
+        await expect(page.get_by_role("cell", name="@@log:*")).to_be_visible()

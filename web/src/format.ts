@@ -1,0 +1,48 @@
+// Numbers and times as people read them: 24 hours, in the zone of the browser.
+const whole = new Intl.NumberFormat("en");
+const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
+const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+const shortDay = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric" });
+const dated = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
+
+export const zone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+export const number = (value: number): string => (Math.abs(value) < 1e6 ? whole.format(value) : compact.format(value));
+export const exact = (value: number): string => whole.format(value);
+export const plural = (value: number, one: string, many = `${one}s`): string => `${number(value)} ${value === 1 ? one : many}`;
+export const clockTime = (date: Date): string => clock.format(date);
+export const dayTime = (date: Date): string => `${day.format(date)} ${minutes.format(date)}`;
+export const dayName = (date: Date): string => shortDay.format(date);
+export const hourName = (date: Date): string => minutes.format(date);
+export const localTime = (date: Date): string => (Number.isNaN(date.getTime()) ? "" : `${full.format(date)}, ${zone()}`);
+export const dayOnly = (date: Date): string => dated.format(date);
+
+export function ago(date: Date, now = Date.now()): string {
+  const seconds = Math.round((now - date.getTime()) / 1000);
+  if (Number.isNaN(seconds)) return "";
+  if (seconds < -60) return `in ${span(-seconds)}`;
+  if (seconds < 2) return "now";
+  return seconds > 40 * 86400 ? `${dated.format(date)}${seconds > 300 * 86400 ? ` ${date.getFullYear()}` : ""}` : span(seconds);
+}
+
+export function span(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86400)} d`;
+}
+
+export function duration(seconds: number): string {
+  if (seconds < 60) return `${Math.round(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+export const bytes = (value: number): string => {
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let unit = 0;
+  for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
+  return `${value.toFixed(value < 10 && unit ? 1 : 0)} ${units[unit]}`;
+};

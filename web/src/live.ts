@@ -1,0 +1,54 @@
+// How many events arrive. A browser opens six connections to a server, so all tabs share one stream where they can: the tab that
+// holds the lock has it and tells the others.
+import { path } from "./api";
+
+export type LiveState = "live" | "polling" | "away";
+
+export function follow(scope: string, arrived: (count: number) => void, changed: (state: LiveState) => void): () => void {
+  const channel = new BroadcastChannel(`headrace ${scope}`);
+  let stream: EventSource | null = null;
+  let release = () => {};
+  let ended = false;
+  let heard = 0;
+  channel.onmessage = (message: MessageEvent<{ count?: number; state?: LiveState }>) => {
+    heard = Date.now();
+    if (message.data.count) arrived(message.data.count);
+    if (message.data.state) changed(message.data.state);
+  };
+  const tell = (state: LiveState) => {
+    changed(state);
+    channel.postMessage({ state });
+  };
+  const open = () => {
+    if (ended) return;
+    stream = new EventSource(path(`${scope}/events/stream`));
+    stream.addEventListener("events", (message) => {
+      const { count } = JSON.parse((message as MessageEvent<string>).data) as { count: number };
+      arrived(count);
+      channel.postMessage({ count });
+    });
+    stream.onopen = () => tell("live");
+    stream.onerror = () => tell(stream?.readyState === EventSource.CLOSED ? "polling" : "away");
+  };
+  // Locks exist over TLS and on the machine itself; elsewhere each tab has a stream, and the server limits them.
+  if (navigator.locks) {
+    void navigator.locks.request(`headrace live ${scope}`, () => new Promise<void>((done) => {
+      release = done;
+      open();
+      if (ended) done();
+    }));
+  } else open();
+  // A stream that the server refused is asked for again, later.
+  const again = setInterval(() => {
+    if (stream?.readyState === EventSource.CLOSED) open();
+    else if (stream?.readyState === EventSource.OPEN) channel.postMessage({ state: "live" });
+    else if (!stream && heard && Date.now() - heard > 40_000) changed("polling");
+  }, 15_000);
+  return () => {
+    ended = true;
+    clearInterval(again);
+    stream?.close();
+    channel.close();
+    release();
+  };
+}
