@@ -6,6 +6,7 @@ import asyncpg
 
 from collector.admin.naming import resolve_organization
 from collector.api.auth.accounts import add_account
+from collector.api.auth.attempts import forget_login_ips
 from collector.api.auth.sign_up import SignUp
 from collector.api.auth.users import UserView, user_view
 from collector.api.core.projection_updates import publish_member, revoke_at_ingest
@@ -82,6 +83,7 @@ async def change_password(api: Api, name: str, password: str) -> UserView:
         if user is None or not await set_password(connection, user, password_hash, api.clock.now()):
             raise Conflict("The user is disabled and was not changed: run `headrace user enable` first.")
         ended = await delete_tokens_of_user(connection, user.id)
+    await forget_login_ips(api, user.email_address)
     await revoke_at_ingest(api, ended)
     return user_view(user)
 

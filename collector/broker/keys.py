@@ -62,6 +62,10 @@ class RedisKeys:
         """A counter of login attempts: for an address (hashed) or from an IP. Expires every quarter hour."""
         return f"{self.prefix}{{logins}}:{kind}:{name}"
 
+    def login_ips(self, account: str) -> str:
+        """A sorted set: from which IPs (hashed) an account (hashed) has logged in, by the time. Expires."""
+        return f"{self.prefix}{{logins}}:ips:{account}"
+
     def requests(self, who: str, window: int) -> str:
         """A counter of requests: by an organization, a user or an IP, in one quarter hour."""
         return f"{self.prefix}{{requests:{who}}}:{window}"

@@ -45,14 +45,19 @@ def ingest_commands(keys: RedisKeys) -> Commands:
 
 def api_commands(keys: RedisKeys) -> Commands:
     """The commands for login and for changes of tokens, projects and organizations."""
-    tries = keys.login_tries("ip", "127.0.0.1")
+    tries, ips = keys.login_tries("ip", "127.0.0.1"), keys.login_ips("account")
     return (
         *(f"HSET {name} key value" for name in (keys.tokens, keys.projects, keys.organizations)),
         *(f"HDEL {name} key" for name in (keys.tokens, keys.projects, keys.organizations)),
         f"PUBLISH {keys.evictions} token:key",
         f"INCR {tries}",
+        f"DECR {tries}",
         f"EXPIRE {tries} 900",
         f"SUBSCRIBE {keys.live}",
+        f"ZSCORE {ips} member",
+        f"ZADD {ips} 1 member",
+        f"ZREMRANGEBYRANK {ips} 0 1",
+        f"DEL {ips}",
         "MULTI",
         "EXEC",
     )

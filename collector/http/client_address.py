@@ -6,16 +6,19 @@ is read from its end: a proxy appends what it saw, and the client may have inven
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import islice
 from typing import Final
 
+import structlog
 from aiohttp import hdrs, web
 from multidict import MultiMapping, istr
 
 from collector.domain.addresses import Address, canonical, parse_address
 from collector.process.lifecycle import StartError
+
+_log = structlog.get_logger()
 
 Networks = Sequence[IPv4Network | IPv6Network]
 
@@ -25,6 +28,8 @@ _FORWARDED_PROTO: Final = istr("X-Forwarded-Proto")
 _SCHEMES: Final = frozenset({"http", "https"})
 _HOPS_AT_MOST: Final = 32
 """Entries beyond this many are not looked at: no installation has a longer chain of proxies."""
+
+_WARNINGS_AT_MOST: Final = 16
 
 _MAPPED: Final = IPv6Network("::ffff:0:0/96")
 _CLIENT_PREFIX_BITS: Final = 64
@@ -44,6 +49,8 @@ class TrustedProxies:
 
     networks: Networks = ()
     header: istr = _DEFAULT_HEADER
+    _warned: set[str] = field(default_factory=set, compare=False)
+    """Peers that were named in a warning, `_WARNINGS_AT_MOST` at most."""
 
     def contain(self, address: Address | None) -> bool:
         """Whether the address is in one of the networks."""
@@ -53,6 +60,25 @@ class TrustedProxies:
 def trusted_proxies(networks: Iterable[str], header: str) -> TrustedProxies:
     """The proxies that `HEADRACE_TRUSTED_PROXIES` and `HEADRACE_PROXY_HEADER` name. Raises StartError."""
     return TrustedProxies(trusted_networks(networks), istr(header.lower()))
+
+
+def warn_of_untrusted_proxy(request: web.BaseRequest, proxies: TrustedProxies) -> None:
+    """Warn once of each of the first peers that name a client in the header but are not trusted proxies.
+
+    If such a peer is a proxy of ours, all its clients are taken for one.
+    """
+    peer, warned = request.remote or "", proxies._warned  # noqa: SLF001 - of this module
+    if proxies.header not in request.headers or peer in warned or len(warned) >= _WARNINGS_AT_MOST:
+        return
+    address = parse_address(peer)
+    if address is None or proxies.contain(address):
+        return
+    warned.add(peer)
+    _log.warning(
+        f"a peer that is not in HEADRACE_TRUSTED_PROXIES sends {proxies.header}, which is ignored; "
+        "if it is your proxy, name it there, or all its clients count as one",
+        peer=peer,
+    )
 
 
 def trusted_networks(settings: Iterable[str]) -> Networks:

@@ -8,8 +8,10 @@ import asyncpg
 import pytest
 from multidict import CIMultiDict
 
+from tests.api.auth.test_authentication import basic
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, running_api
 from tests.support.fakes import FakeClock
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -22,6 +24,8 @@ async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterat
     async with running_api(
         database_url, redis_url, key_prefix, clock=FakeClock(), trusted_proxies=("127.0.0.0/8",)
     ) as running:
+        # On a busy machine a password may take seconds.
+        running.parts.passwords._turns._wait_seconds = 25.0
         yield running
 
 
@@ -29,6 +33,13 @@ async def log_in(api: RunningApi, email: str, password: str, ip: str = "192.0.2.
     """Try to log in."""
     body = {"email": email, "password": password}
     return await api.post(PATH, body=body, headers={"X-Forwarded-For": ip})
+
+
+async def ask(api: RunningApi, email: str, password: str, ip: str = "192.0.2.1") -> Answer:
+    """One try with Basic credentials."""
+    return await api.get(
+        "/api/v2/projects", headers={"Authorization": basic(email, password), "X-Forwarded-For": ip}
+    )
 
 
 async def count(api: RunningApi, email: str, ip: str = "192.0.2.1") -> None:
@@ -46,6 +57,59 @@ async def test_after_five_attempts_even_the_right_password_is_refused(api: Runni
 
     assert (denied.status, denied.json["title"]) == (401, "Login denied.")
     assert (await log_in(api, "admin@example.com", PASSWORD)).status == 200
+
+
+async def test_a_strangers_tries_cost_nobody_the_log_in_where_it_succeeded_lately(api: RunningApi) -> None:
+    """Neither by the form nor by Basic; with a new password the places are forgotten."""
+    assert (await log_in(api, EMAIL, PASSWORD)).status == 200
+    for number in range(20):
+        await log_in(api, EMAIL, "wrong horse", f"198.51.100.{number % 2}")
+
+    assert (await log_in(api, EMAIL, PASSWORD, "192.0.2.2")).json["title"] == "Login denied."
+    assert (await log_in(api, EMAIL, PASSWORD)).status == 200
+    assert (await ask(api, EMAIL, PASSWORD)).status == 200
+
+    new = {"current_password": PASSWORD, "password": "new horse"}
+    changed = await api.post(
+        "/api/v2/auth/change-password", api.people.user, body=new, headers={"X-Forwarded-For": "192.0.2.1"}
+    )
+    assert changed.status == 200
+    assert (await log_in(api, EMAIL, "new horse")).json["title"] == "Login denied."
+
+
+async def test_all_ways_to_try_a_password_are_counted_together(api: RunningApi) -> None:
+    """The form, Basic, signing up with a known address and changing the password."""
+    headers = {"X-Forwarded-For": "192.0.2.1"}
+    sign_up = {"name": "Me", "email": EMAIL, "password": "wrong horse"}
+    change = {"current_password": "wrong horse", "password": "new horse"}
+    for _ in range(2):
+        assert (await ask(api, EMAIL, "wrong horse")).json["title"] == "Login failed."
+    assert (await log_in(api, EMAIL, "wrong horse")).status == 401
+    assert (await api.post("/api/v2/auth/signup", body=sign_up, headers=headers)).status == 401
+    changed = await api.post("/api/v2/auth/change-password", api.people.user, body=change, headers=headers)
+    assert changed.status == 422
+
+    assert (await ask(api, EMAIL, PASSWORD)).json["title"] == "Login denied."
+    assert (await log_in(api, EMAIL, PASSWORD)).json["title"] == "Login denied."
+
+
+async def test_right_passwords_by_basic_are_never_too_many(api: RunningApi) -> None:
+    """A script may send its password with every request, and several requests together."""
+    for _ in range(2):
+        answers = await asyncio.gather(*[ask(api, EMAIL, PASSWORD) for _ in range(6)])
+        assert {answer.status for answer in answers} == {200}
+
+
+async def test_many_tries_from_one_ip_do_not_keep_others_out(api: RunningApi) -> None:
+    """Each IP has its turn: a log-in from elsewhere waits for one check of another's password."""
+    for number in range(12):
+        await count(api, f"nobody{number}@example.com")
+    tries = [asyncio.ensure_future(ask(api, f"{number}@example.com", "wrong horse")) for number in range(48)]
+    await until(lambda: len(api.parts.passwords._turns._waiting) > 0)
+
+    assert (await log_in(api, EMAIL, PASSWORD, "192.0.2.2")).status == 200
+    assert not all(attempt.done() for attempt in tries)
+    assert {answer.status for answer in await asyncio.gather(*tries)} == {401, 503}
 
 
 async def test_after_fifteen_attempts_a_client_address_is_refused(api: RunningApi) -> None:
@@ -119,7 +183,16 @@ async def test_attempts_refused_under_load_do_not_count(
 
 async def test_concurrent_attempts_are_counted_one_by_one(api: RunningApi) -> None:
     """No password is checked beyond the limit, so a flood costs little."""
-    answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(100)])
+    answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(30)])
 
     titles = Counter((answer.status, answer.json["title"]) for answer in answers)
-    assert titles == {(401, "Login failed."): 5, (401, "Login denied."): 95}
+    assert titles == {(401, "Login failed."): 5, (401, "Login denied."): 25}
+
+
+async def test_only_some_tries_from_one_ip_may_wait(api: RunningApi) -> None:
+    """The others are refused immediately."""
+    answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(60)])
+
+    statuses = Counter(answer.status for answer in answers)
+    assert statuses[503] > 0
+    assert statuses[401] > 0

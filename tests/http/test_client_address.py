@@ -4,6 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 
 from collector.http.client_address import (
     client_address,
@@ -11,6 +12,7 @@ from collector.http.client_address import (
     counted_address,
     trusted_networks,
     trusted_proxies,
+    warn_of_untrusted_proxy,
 )
 from collector.process.lifecycle import StartError
 
@@ -209,3 +211,27 @@ def test_forwarded_reports_the_scheme_too(line: str, scheme: str) -> None:
     request = a_request(("Forwarded", line), ("X-Forwarded-Proto", "https"))
 
     assert client_scheme(request, trusted_proxies(OURS, "forwarded")) == scheme
+
+
+def test_an_untrusted_peer_that_names_clients_is_warned_of_once() -> None:
+    """It may be a proxy that was forgotten: then all its clients would count as one."""
+    proxies = trusted_proxies(OURS, "x-forwarded-for")
+    named = ("X-Forwarded-For", "198.51.100.1")
+    with capture_logs() as lines:
+        for peer in (PROXY, "192.0.2.1", "192.0.2.1", ""):
+            warn_of_untrusted_proxy(a_request(named, peer=peer), proxies)
+        warn_of_untrusted_proxy(a_request(("Forwarded", "for=198.51.100.1"), peer="192.0.2.2"), proxies)
+
+    assert [(line["log_level"], line["peer"]) for line in lines] == [("warning", "192.0.2.1")]
+    assert "HEADRACE_TRUSTED_PROXIES" in lines[0]["event"]
+
+
+def test_warnings_of_peers_are_bounded() -> None:
+    """Strangers may send the header as well."""
+    proxies = trusted_proxies([], "x-forwarded-for")
+    with capture_logs() as lines:
+        for number in range(100):
+            request = a_request(("X-Forwarded-For", "198.51.100.1"), peer=f"192.0.2.{number}")
+            warn_of_untrusted_proxy(request, proxies)
+
+    assert len(lines) == 16

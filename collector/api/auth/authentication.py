@@ -6,17 +6,17 @@ from uuid import UUID
 
 from aiohttp import web
 
+from collector.api.auth.attempts import check_password
 from collector.api.auth.cookies import login_in_cookie
 from collector.api.core.route import Role
 from collector.api.core.service import API, Api
 from collector.database.owners.tokens import find_access
-from collector.database.owners.users import User, find_user
 from collector.database.pool import connected
 from collector.domain.access.credentials import PasswordCredentials, TokenCredentials, parse_credentials
 from collector.domain.access.scope import GLOBAL, USER, effective
 from collector.domain.access.token import present
 from collector.domain.errors import Forbidden, Unauthenticated
-from collector.http.client_address import counted_address
+from collector.http.client_address import counted_address, warn_of_untrusted_proxy
 from collector.http.throttle import counted_organization
 
 
@@ -59,6 +59,7 @@ async def admit(request: web.Request, role: Role) -> None:
     TooManyRequests.
     """
     api = request.app[API]
+    warn_of_untrusted_proxy(request, api.trusted_proxies)
     # Open routes identify no caller, so the throttle counts by address.
     if role is Role.ANYONE:
         await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
@@ -67,9 +68,7 @@ async def admit(request: web.Request, role: Role) -> None:
         case TokenCredentials(token):
             identity = await _identity_by_token(api, token)
         case PasswordCredentials(email, password):
-            user = await user_with_password(api, email, password)
-            if user is None:
-                raise Unauthenticated
+            user = await check_password(request, email, password)
             identity = Identity(
                 scopes=frozenset(effective(user.roles)),
                 organization_ids=user.organization_ids,
@@ -91,14 +90,6 @@ async def admit(request: web.Request, role: Role) -> None:
 def _cookie(request: web.Request) -> TokenCredentials | None:
     token = login_in_cookie(request)
     return None if token is None else TokenCredentials(token)
-
-
-async def user_with_password(api: Api, email_address: str, password: str) -> User | None:
-    """The active user with this address and password; takes the same time if the address is unknown."""
-    async with connected(api.pool) as connection:
-        user = await find_user(connection, email_address)
-    is_right = await api.passwords.matches(user.password_hash if user else None, password)
-    return user if user is not None and user.is_active and is_right else None
 
 
 def throttle_key(identity: Identity) -> str:

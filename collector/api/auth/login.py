@@ -6,7 +6,8 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Meta
 
-from collector.api.auth.authentication import IDENTITY, user_with_password
+from collector.api.auth.attempts import LOGIN_FAILED, check_password
+from collector.api.auth.authentication import IDENTITY
 from collector.api.auth.cookies import (
     IN_COOKIE,
     USE_COOKIES,
@@ -18,23 +19,17 @@ from collector.api.core.projection_updates import publish_member, publish_new_to
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
-from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.errors import DatabaseUnavailable
 from collector.database.owners.invitations import accept
 from collector.database.owners.login_codes import use_login_code
 from collector.database.owners.tokens import add_token, delete_expired_logins, delete_tokens, login_token
-from collector.database.owners.users import User, find_user_by_id, is_still_known, normal_email
+from collector.database.owners.users import User, find_user_by_id, is_still_known
 from collector.database.pool import connected
 from collector.domain.access.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
 from collector.domain.access.token import new_token
-from collector.domain.errors import Forbidden, Unauthenticated, Unavailable
-from collector.http.client_address import counted_address
+from collector.domain.errors import Forbidden, Unauthenticated
 from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
-_ATTEMPTS_PER_ADDRESS: Final = 5
-_ATTEMPTS_PER_IP: Final = 15
-_FAILED: Final = "Login failed."
 _EXAMPLE: Final = {"email": "admin@headrace.local", "password": "your password"}
 
 Address = Annotated[str, Meta(pattern=r"\S", max_length=320, description="an e-mail address")]
@@ -79,7 +74,7 @@ class LoginToken(msgspec.Struct, frozen=True):
 async def post_login(request: web.Request) -> web.Response:
     """Log in: returns a new login token, valid for 3 months."""
     body = await read_body(request, Login)
-    user = await check_login(request, body.email, body.password)
+    user = await check_password(request, body.email, body.password)
     return await log_in(request, user, body.invite_token)
 
 
@@ -115,34 +110,6 @@ async def get_logout(request: web.Request) -> web.Response:
     return response
 
 
-async def check_login(request: web.Request, email_address: str, password: str) -> User:
-    """The user with these credentials. Raises Unauthenticated if they are wrong.
-
-    After too many attempts the password is not checked at all and even the right one is refused. While
-    attempts cannot be counted, every login is refused (contract 10, row 21).
-    """
-    api = request.app[API]
-    address, client_ip = normal_email(email_address), counted_address(request, api.trusted_proxies)
-    try:
-        attempts = await api.login_counters.count(address, client_ip, api.clock.now())
-        if attempts.of_address > _ATTEMPTS_PER_ADDRESS or attempts.from_ip > _ATTEMPTS_PER_IP:
-            raise Unauthenticated("Login denied.")
-        try:
-            user = await user_with_password(api, email_address, password)
-        except (DatabaseUnavailable, Unavailable):
-            # An attempt that we could not check must not count towards the lock-out.
-            await api.login_counters.take_back(address, client_ip, api.clock.now())
-            raise
-        if user is None:
-            raise Unauthenticated(_FAILED)
-        await api.login_counters.forgive(address, client_ip, api.clock.now())
-    except (BrokerUnavailable, BrokerFull) as error:
-        raise Unavailable(
-            "Logging in is not possible while attempts cannot be counted; please try again."
-        ) from error
-    return user
-
-
 async def log_in(request: web.Request, user: User, invite_token: str | None) -> web.Response:
     """Create a login token, accept the invitation if there is one, and answer with the token.
 
@@ -153,7 +120,7 @@ async def log_in(request: web.Request, user: User, invite_token: str | None) -> 
     token, has_joined = login_token(secret, user.id, now), False
     async with connected(api.pool) as connection, connection.transaction():
         if not await is_still_known(connection, user):
-            raise Unauthenticated(_FAILED)
+            raise Unauthenticated(LOGIN_FAILED)
         if invite_token is not None:
             has_joined = await accept(connection, invite_token, user.id, now)
         await delete_expired_logins(connection, user.id, now)

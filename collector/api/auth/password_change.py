@@ -5,9 +5,10 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
+from collector.api.auth.attempts import check_password, forget_login_ips
 from collector.api.auth.authentication import IDENTITY
 from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES, cookie_response, wants_cookie
-from collector.api.auth.login import LoginToken, Password, check_login, login_response
+from collector.api.auth.login import LoginToken, Password, login_response
 from collector.api.core.projection_updates import publish_new_token, revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
@@ -17,6 +18,7 @@ from collector.database.owners.users import find_user_by_id, set_password
 from collector.database.pool import connected
 from collector.domain.access.token import new_token
 from collector.domain.errors import Conflict, Invalid, Unauthenticated
+from collector.http.client_address import counted_address
 from collector.http.operation import Answer, documented, json_body
 
 
@@ -46,19 +48,23 @@ async def post_password_change(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         user = await find_user_by_id(connection, request[IDENTITY].person)
     try:
-        user = await check_login(request, user.email_address if user else "", body.current_password)
+        user = await check_password(request, user.email_address if user else "", body.current_password)
     except Unauthenticated:
         wrong = "The current password is wrong, or there were too many attempts."
         raise Invalid(fields={"current_password": [wrong]}) from None
     if body.password == body.current_password:
         raise Invalid(fields={"password": ["The new password must be different from the previous password."]})
-    password_hash, now, secret = await api.passwords.hashed(body.password), api.clock.now(), new_token()
+    client_ip = counted_address(request, api.trusted_proxies)
+    password_hash = await api.passwords.hashed(body.password, client_ip)
+    now, secret = api.clock.now(), new_token()
     token = login_token(secret, user.id, now)
     async with connected(api.pool) as connection, connection.transaction():
         if not await set_password(connection, user, password_hash, now):
             raise Conflict("The password has been changed meanwhile.")
         ended = await delete_tokens_of_user(connection, user.id)
         await add_token(connection, token)
+    # Whoever knew the old password may try from there no more often than a stranger.
+    await forget_login_ips(api, user.email_address)
     await revoke_at_ingest(api, ended)
     await publish_new_token(api, token.id)
     return cookie_response(request, secret) if is_cookie else login_response(secret)

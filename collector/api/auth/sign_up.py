@@ -7,8 +7,9 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.accounts import add_account, sign_up_disabled
+from collector.api.auth.attempts import check_password
 from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES
-from collector.api.auth.login import Address, InviteToken, LoginToken, Password, check_login, log_in
+from collector.api.auth.login import Address, InviteToken, LoginToken, Password, log_in
 from collector.api.auth.users import PersonName
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
@@ -56,7 +57,7 @@ async def post_sign_up(request: web.Request) -> web.Response:
         has_account = await find_user(connection, body.email) is not None
     user = None if has_account else await _create_user(request, body)
     if user is None:  # the address has an account, perhaps since a moment ago
-        user = await check_login(request, body.email, body.password)
+        user = await check_password(request, body.email, body.password)
     return await log_in(request, user, body.invite_token)
 
 

@@ -1,18 +1,22 @@
-"""Checks and hashes passwords in threads: hashing is slow on purpose, and only a few may run concurrently."""
+"""Checks and hashes passwords in threads: hashing is slow on purpose, and only a few may run concurrently.
+
+Whoever tries passwords takes turns with all others, by IP: an IP has one turn at a time.
+"""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
 
 from collector.domain.access.password import hash_password, is_password
 from collector.process.bounded_executor import BoundedExecutor
+from collector.process.fair_semaphore import FairSemaphore
 
 _THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
 """Each hash takes 64 MiB and a tenth of a second of a core, which it spreads over four threads."""
-_CAPACITY: Final = 32
-"""Passwords that wait or are being hashed; more are refused immediately."""
+_WAITING_PER_IP: Final = 32
+"""Attempts from one IP that wait for their turn; more are refused immediately."""
 _WAIT_SECONDS: Final = 10.0
 _TOO_MANY: Final = "Too many passwords are being checked right now; please try again."
 
@@ -20,25 +24,46 @@ _TOO_MANY: Final = "Too many passwords are being checked right now; please try a
 class Passwords:
     """Checks and hashes passwords off the event loop."""
 
-    def __init__(self, executor: BoundedExecutor) -> None:
+    def __init__(self, executor: BoundedExecutor, turns: FairSemaphore) -> None:
         self._executor = executor
+        self._turns = turns
+
+    @asynccontextmanager
+    async def turn(self, client_ip: str) -> AsyncIterator[None]:
+        """The turn of an IP, inside which one password may be checked.
+
+        Raises Unavailable if too many passwords are being checked.
+        """
+        async with self._turns.slot(client_ip):
+            yield
 
     async def matches(self, password_hash: str | None, password: str) -> bool:
         """Whether the hash is that of the password. Without a hash it is False, after the same time.
 
-        Raises Unavailable if too many passwords are being hashed.
+        To be called in a turn.
         """
         return await self._executor.run(partial(is_password, password_hash, password))
 
-    async def hashed(self, password: str) -> str:
-        """The hash of a new password. Raises Unavailable if too many passwords are being hashed."""
-        return await self._executor.run(partial(hash_password, password))
+    async def hashed(self, password: str, client_ip: str = "") -> str:
+        """The hash of a new password; all new accounts share one turn.
+
+        Raises Unavailable if too many passwords are being checked.
+        """
+        async with self.turn(client_ip):
+            return await self._executor.run(partial(hash_password, password))
 
 
 @contextmanager
 def open_passwords() -> Iterator[Passwords]:
     """Run the threads inside the block."""
+    turns = FairSemaphore(
+        _THREADS,
+        per_client=1,
+        wait_seconds=_WAIT_SECONDS,
+        refusal=_TOO_MANY,
+        waiting_per_client=_WAITING_PER_IP,
+    )
     with BoundedExecutor(
-        "passwords", threads=_THREADS, capacity=_CAPACITY, wait_seconds=_WAIT_SECONDS, refusal=_TOO_MANY
+        "passwords", threads=_THREADS, capacity=_THREADS, wait_seconds=_WAIT_SECONDS, refusal=_TOO_MANY
     ) as executor:
-        yield Passwords(executor)
+        yield Passwords(executor, turns)

@@ -15,7 +15,6 @@ from redis.asyncio import Redis
 from collector.api.core.live import LiveEvents
 from collector.api.core.passwords import Passwords, open_passwords
 from collector.api.core.retention import Retention
-from collector.api.core.search_slots import FairSemaphore
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
@@ -36,6 +35,7 @@ from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.health import Check
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock, SystemClock
+from collector.process.fair_semaphore import FairSemaphore
 from collector.process.metrics import ApiMetrics
 
 _STATEMENT_TIMEOUT_SECONDS: Final = 10
@@ -46,6 +46,9 @@ Closing the connection then takes three more seconds, which must be over before 
 """
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 _CONNECTIONS_PER_SEARCH_SLOT: Final = 2
+"""A search may occupy a connection and a core of Postgres for seconds: the other half is for all else."""
+_SEARCH_WAIT_SECONDS: Final = 5.0
+_TOO_MANY_SEARCHES: Final = "Too many searches are running; please try again in a moment."
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +176,8 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
-            # One client can hold all slots but one, which is left for the others.
-            search_slots=FairSemaphore(search_slots, max(1, search_slots - 1)),
+            search_slots=FairSemaphore(
+                search_slots, wait_seconds=_SEARCH_WAIT_SECONDS, refusal=_TOO_MANY_SEARCHES
+            ),
             live=live,
         )

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from collector.domain.access.token import TokenEntry
 from collector.domain.errors import MonthlyLimitReached
+from collector.http.client_address import warn_of_untrusted_proxy
 from collector.http.throttle import counted_organization
 from collector.ingest.fast_path.auth_cache import CheckStart
 from collector.ingest.senders.auth import Target, authenticate, find_target, refuse_suspended
@@ -36,6 +37,7 @@ async def admit(
     """
     ingest = request.app[INGEST]
     check = ingest.auth_cache.begin_check()
+    warn_of_untrusted_proxy(request, ingest.trusted_proxies)
     token = await authenticate(request, ingest.cache, ingest.clock, ingest.failed_lookups)
     # Programs are counted by organization and people one by one, as in the api.
     if token.is_login and token.user_id is not None:

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import pytest
 
+from collector.database.owners.users import User, is_still_known
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi
 
 pytestmark = pytest.mark.integration
@@ -90,19 +92,15 @@ async def test_of_two_concurrent_changes_one_wins(api: RunningApi) -> None:
 async def test_a_login_that_started_with_the_old_password_fails(
     api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The password was right when it was checked, but not any more when the token is created."""
-    passwords = api.parts.passwords
+    """Its password was right when it was checked, but is no longer when the token would be made."""
     checked, may_go_on = asyncio.Event(), asyncio.Event()
-    matches = type(passwords).matches
 
-    async def slowly(self: Any, password_hash: str | None, password: str) -> bool:
-        is_right = await matches(self, password_hash, password)
-        if not checked.is_set():
-            checked.set()
-            await may_go_on.wait()
-        return is_right
+    async def slowly(connection: asyncpg.Connection, user: User) -> bool:
+        checked.set()
+        await may_go_on.wait()
+        return await is_still_known(connection, user)
 
-    monkeypatch.setattr(type(passwords), "matches", slowly)
+    monkeypatch.setattr("collector.api.auth.login.is_still_known", slowly)
     async with asyncio.TaskGroup() as tasks:
         login = tasks.create_task(log_in(api, PASSWORD))
         await checked.wait()

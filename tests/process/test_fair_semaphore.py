@@ -1,13 +1,18 @@
-"""Search slots are bounded in total and per client, granted in a fair order, and never leak."""
+"""Slots are bounded in total and per client, granted in a fair order, kept for others, and never leak."""
 
 import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
 
-from collector.api.core.search_slots import FairSemaphore
 from collector.domain.errors import Unavailable
+from collector.process.fair_semaphore import FairSemaphore
 from tests.support.waiting import until
+
+
+def slots_for(total: int, wait_seconds: float = 5.0, **bounds: int) -> FairSemaphore:
+    """Slots that are refused with these words."""
+    return FairSemaphore(total, wait_seconds=wait_seconds, refusal="Too many.", **bounds)
 
 
 class Searches:
@@ -40,7 +45,7 @@ class Searches:
 
 async def test_one_client_cannot_hold_all_slots() -> None:
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(FairSemaphore(total=3, per_client=2), group)
+        searches = Searches(slots_for(3), group)
         for name in ("a1", "a2", "a3", "a4", "b1"):
             await searches.ask(name)
 
@@ -50,10 +55,75 @@ async def test_one_client_cannot_hold_all_slots() -> None:
         assert searches.begun == ["a1", "a2", "b1", "a3", "a4"]
 
 
+async def test_a_slot_is_kept_for_each_client_that_held_one_lately() -> None:
+    """A client alone may hold all slots but one; with two others about, all but two."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        searches = Searches(slots_for(4), group)
+        for name in ("b1", "c1"):
+            await searches.ask(name)
+        for name in ("b1", "c1"):
+            await searches.end(name)
+        for name in ("a1", "a2", "a3"):
+            await searches.ask(name)
+        assert searches.begun[2:] == ["a1", "a2"]
+        for name in ("c2", "b2"):
+            await searches.ask(name)
+
+        assert searches.begun[2:] == ["a1", "a2", "c2", "b2"]
+        for name in ("a1", "a2", "c2", "b2", "a3"):
+            await searches.end(name)
+
+
+async def test_no_slot_is_kept_for_a_client_that_was_gone_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Then only the one for clients not seen before."""
+    monkeypatch.setattr("collector.process.fair_semaphore.LATELY_SECONDS", -1.0)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        searches = Searches(slots_for(4), group)
+        for name in ("b1", "c1"):
+            await searches.ask(name)
+            await searches.end(name)
+        for name in ("a1", "a2", "a3", "a4"):
+            await searches.ask(name)
+
+        assert searches.begun[2:] == ["a1", "a2", "a3"]
+        for name in ("a1", "a2", "a3", "a4"):
+            await searches.end(name)
+
+
+async def test_a_client_may_have_a_limit_of_its_own() -> None:
+    """On its slots, and on its requests that wait."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        slots = slots_for(4, per_client=1, waiting_per_client=1)
+        searches = Searches(slots, group)
+        for name in ("a1", "a2"):
+            await searches.ask(name)
+
+        assert searches.begun == ["a1"]
+        with pytest.raises(Unavailable, match="Too many"):
+            async with slots.slot("a"):
+                raise AssertionError("a third one")
+        for name in ("a1", "a2"):
+            await searches.end(name)
+
+
+async def test_those_who_give_up_are_not_kept() -> None:
+    """Nothing of a client is left once its requests have ended, but when it held a slot."""
+    slots = slots_for(1, wait_seconds=0.01)
+    async with slots.slot("a"):
+        for name in ("b", "c"):
+            with pytest.raises(Unavailable):
+                async with slots.slot(name):
+                    raise AssertionError("two slots instead of one")
+
+    assert (slots._waiting, dict(slots._running), list(slots._lately)) == ({}, {}, ["a"])
+
+
 async def test_waiting_clients_are_served_in_turn() -> None:
     """A client waits for one search of another client at most, however many that client has asked for."""
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        searches = Searches(FairSemaphore(total=1, per_client=1), group)
+        searches = Searches(slots_for(1), group)
         for name in ("a1", "a2", "a3", "b1", "b2", "c1"):
             await searches.ask(name)
         while len(searches.begun) < 6:
@@ -65,7 +135,7 @@ async def test_waiting_clients_are_served_in_turn() -> None:
 
 async def test_a_search_that_waits_too_long_is_refused_with_a_retry_after() -> None:
     """The refused search does not take a slot later."""
-    slots = FairSemaphore(total=1, per_client=1, wait_seconds=0.01)
+    slots = slots_for(1, wait_seconds=0.01)
     async with slots.slot("a", longest_seconds=15):
         with pytest.raises(Unavailable) as refused:
             async with slots.slot("b", longest_seconds=15):
@@ -77,7 +147,7 @@ async def test_a_search_that_waits_too_long_is_refused_with_a_retry_after() -> N
 
 @pytest.mark.parametrize("is_granted", [False, True], ids=["while it waits", "at the moment it is granted"])
 async def test_a_cancelled_search_releases_its_slot(is_granted: bool) -> None:  # noqa: FBT001
-    slots = FairSemaphore(total=1, per_client=1)
+    slots = slots_for(1)
 
     async def search() -> None:
         async with slots.slot("b", longest_seconds=15):
@@ -98,7 +168,7 @@ async def test_a_cancelled_search_releases_its_slot(is_granted: bool) -> None:  
 
 
 async def test_a_failed_search_releases_its_slot() -> None:
-    slots = FairSemaphore(total=1, per_client=1)
+    slots = slots_for(1)
     with pytest.raises(ValueError, match="broken"):
         async with slots.slot("a", longest_seconds=15):
             raise ValueError("broken")
