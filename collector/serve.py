@@ -45,12 +45,12 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         add_pages(app, whole_document(), states)
         # Without the api's checks: posts are accepted while Postgres is down, so the balancer must keep us.
         add_health(app, ingest.readiness.checks, registry)
-        address = Address(settings.host, settings.port)
+        address = Address(settings.host, settings.port, is_shared=settings.reuse_port)
         await serve(
             app,
             address,
             stop,
-            reuse_port=settings.reuse_port,
             connections=settings.connections,
+            proxies=ingest.trusted_proxies,
             on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )

@@ -38,4 +38,4 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
             app, document, {"Events are taken": api.queue_checks, "Events are read and managed": api.checks}
         )
         add_health(app, api.checks, registry)
-        await serve(app, Address(settings.host, settings.port), stop)
+        await serve(app, Address(settings.host, settings.port), stop, proxies=api.trusted_proxies)

@@ -57,6 +57,9 @@ class TrustedProxies:
         return address is not None and any(address in network for network in self.networks)
 
 
+NO_PROXIES: Final = TrustedProxies()
+
+
 def trusted_proxies(networks: Iterable[str], header: str) -> TrustedProxies:
     """The proxies that `HEADRACE_TRUSTED_PROXIES` and `HEADRACE_PROXY_HEADER` name. Raises StartError."""
     return TrustedProxies(trusted_networks(networks), istr(header.lower()))
@@ -118,8 +121,19 @@ def counted_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
     """The address that limits count: an IPv4 address, or the whole network of an IPv6 client."""
     text = client_address(request, proxies)
     address = parse_address(text)
-    if address is None or address.version == 4:  # noqa: PLR2004 - the protocol's version
-        return text
+    return text if address is None else _network(address)
+
+
+def counted_peer(peer: str, proxies: TrustedProxies) -> str:
+    """The same for a connection, on which no client is named yet; empty for a proxy of ours."""
+    address = parse_address(peer)
+    return "" if address is None or proxies.contain(address) else _network(address)
+
+
+def _network(address: Address) -> str:
+    """An IPv4 address, or the network of an IPv6 one."""
+    if address.version == 4:  # noqa: PLR2004 - the protocol's version
+        return str(address)
     return str(IPv6Network((int(address), _CLIENT_PREFIX_BITS), strict=False))
 
 

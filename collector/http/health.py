@@ -17,6 +17,13 @@ from collector.process.metrics import CONTENT_TYPE, exposition
 Check = Callable[[], Awaitable[str | None]]
 """Returns what is wrong, in words for an operator, or None."""
 
+_HEALTH: Final = "/health"
+_LIVE: Final = "/health/live"
+_READY: Final = "/health/ready"
+_METRICS: Final = "/metrics"
+HEALTH_PATHS: Final = frozenset({_HEALTH, _LIVE, _READY, _METRICS})
+"""What is answered even while there are too many connections."""
+
 _CHECK_SECONDS: Final = 3.0
 _AGAIN: Final = {"Retry-After": "5"}
 
@@ -44,10 +51,10 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
     async def metrics(_request: web.Request) -> web.Response:
         return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
 
-    app.router.add_get("/health", healthy)
-    app.router.add_get("/health/live", live)
-    app.router.add_get("/health/ready", ready)
-    app.router.add_get("/metrics", metrics)
+    app.router.add_get(_HEALTH, healthy)
+    app.router.add_get(_LIVE, live)
+    app.router.add_get(_READY, ready)
+    app.router.add_get(_METRICS, metrics)
 
 
 async def run_checks(checks: Mapping[str, Check]) -> dict[str, str | None]:

@@ -12,7 +12,9 @@ from typing import Any, Final, NamedTuple
 import structlog
 from aiohttp import hdrs, web
 
+from collector.http.client_address import NO_PROXIES, TrustedProxies
 from collector.http.connection.fast_path import FAST_PATHS
+from collector.http.connection.limits import HEALTH_CONNECTIONS, ConnectionLimits
 from collector.http.connection.protocol import protocol_factory
 from collector.http.cors import add_cors_headers, preflights
 from collector.http.errors import problems
@@ -21,8 +23,8 @@ from collector.http.throttle import add_allowance_headers
 from collector.process.lifecycle import StartError, Stop
 
 CONNECTIONS: Final = 10_000
-_OWN_FILES: Final = 128
-"""File descriptors that the process needs besides connections."""
+_OWN_FILES: Final = 128 + HEALTH_CONNECTIONS
+"""File descriptors that the process needs besides these connections."""
 
 _DRAIN_SECONDS: Final = 10.0
 """How long running requests may take once the process has been asked to stop."""
@@ -44,10 +46,11 @@ def application(middlewares: Iterable[Any] = ()) -> web.Application:
 
 
 class Address(NamedTuple):
-    """Where to listen; with port 0 the system chooses one."""
+    """Where to listen; with port 0 the system chooses one. Several processes may share a port."""
 
     host: str
     port: int
+    is_shared: bool = False
 
 
 class Listener:
@@ -73,17 +76,15 @@ async def serve(
     address: Address,
     stop: Stop,
     *,
-    reuse_port: bool = False,
     connections: int = CONNECTIONS,
+    proxies: TrustedProxies = NO_PROXIES,
     on_refused: Callable[[], None] = _ignore,
 ) -> None:
     """Serve the application until `stop`, then answer the running requests.
 
     Raises StartError when it cannot listen on the address.
     """
-    listener = await listen(
-        app, address, reuse_port=reuse_port, connections=connections, on_refused=on_refused
-    )
+    listener = await listen(app, address, connections=connections, proxies=proxies, on_refused=on_refused)
     _log.info("serving", host=address.host, port=listener.port)
     try:
         await stop.wait()
@@ -96,14 +97,14 @@ async def listen(
     app: web.Application,
     address: Address,
     *,
-    reuse_port: bool = False,
     connections: int = CONNECTIONS,
+    proxies: TrustedProxies = NO_PROXIES,
     on_refused: Callable[[], None] = _ignore,
 ) -> Listener:
-    """Serve the application on up to `connections` connections; any beyond that are answered 503 and closed.
+    """Serve the application on up to `connections` connections, half of them for one IP.
 
-    `on_refused` is called for each of those. Several processes may share a port with `reuse_port`. Raises
-    StartError when it cannot listen on the address.
+    `proxies` may use all of them. Any beyond that only get their health checks answered; `on_refused` is
+    called for each that finds all in use. Raises StartError when it cannot listen on the address.
     """
     # A connection needs a file descriptor: serve no more than this process may open.
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -119,11 +120,13 @@ async def listen(
     await runner.setup()
     try:
         server = await asyncio.get_running_loop().create_server(
-            protocol_factory(runner, app.get(FAST_PATHS, {}), connections, on_refused),
+            protocol_factory(
+                runner, app.get(FAST_PATHS, {}), ConnectionLimits(connections, proxies, on_refused)
+            ),
             address.host,
             address.port,
             backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
+            reuse_port=address.is_shared or None,
         )
     except OSError as error:
         await runner.cleanup()

@@ -30,12 +30,12 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
         app = application()
         add_ingest(app, ingest)
         add_health(app, ingest.readiness.checks, registry)
-        address = Address(settings.host, settings.port)
+        address = Address(settings.host, settings.port, is_shared=settings.reuse_port)
         await serve(
             app,
             address,
             stop,
-            reuse_port=settings.reuse_port,
             connections=settings.connections,
+            proxies=ingest.trusted_proxies,
             on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )

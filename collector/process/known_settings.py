@@ -19,7 +19,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     ),
     "claim_idle_seconds": "Another worker claims the entries of one that has been silent for this long.",
     "clock_offset_seconds": "For crash tests only: moves the process's clock.",
-    "connections": "The most open connections; a further one is answered 503 and closed.",
+    "connections": (
+        "The most open connections, half of them from one IP that is not a trusted proxy; idle ones are "
+        "closed for new ones, and beyond that only health checks are answered."
+    ),
     "database_connections": "The most connections to Postgres.",
     "database_url": (
         "The PostgreSQL server, 17 or newer. `DATABASE_URL` is read if this is not set; `up` starts "

@@ -119,6 +119,7 @@ async def running_ingest(
             app,
             Address("127.0.0.1", 0),
             connections=ingest.settings.connections,
+            proxies=ingest.trusted_proxies,
             on_refused=partial(ingest.reasons.note, CONNECTIONS),
         )
         yield RunningIngest(session, redis, keys, listener.port)

@@ -1,15 +1,17 @@
-"""Limits on connections: how many are open, how soon a request arrives, how long a client may stall."""
+"""Limits on a connection: whether it is served, how soon a request arrives, how long a client may stall."""
 
 import asyncio
 import fcntl
 import termios
 from array import array
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
+
+from collector.http.connection.limits import HEALTH_REQUEST_SECONDS, ConnectionLimits
 
 FIRST_REQUEST_SECONDS: Final = 15.0
 """How long a new connection may take to send the head of its first request."""
@@ -52,40 +54,56 @@ def cancel_on_disconnect(request: web.BaseRequest) -> Iterator[None]:
 
 
 class BoundedConnection(RequestHandler):
-    """aiohttp's connection with limits. A connection beyond `connections` is answered 503 and closed."""
+    """aiohttp's connection with limits. Beyond those of all connections it only answers health checks."""
 
-    __slots__ = ("_connections", "_first_request", "_on_refused", "_stalled", "task_for_client")
+    __slots__ = ("_first_request", "_limits", "_stalled", "is_for_health", "task_for_client")
 
-    def __init__(
-        self,
-        manager: web.Server,
-        connections: int,
-        options: Mapping[str, Any],
-        on_refused: Callable[[], None],
-    ) -> None:
+    def __init__(self, manager: web.Server, limits: ConnectionLimits, options: Mapping[str, Any]) -> None:
         super().__init__(manager, **options)
-        self._on_refused = on_refused
-        self._connections = connections
+        self._limits = limits
+        self.is_for_health = False
+        """Whether everything but a health check is refused on this connection."""
         self._first_request: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self.task_for_client: asyncio.Task[Any] | None = None
         """A task to cancel when the connection is lost."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Refuse one connection too many; otherwise begin to wait for the first request."""
+        """Begin to wait for the first request, if there are not too many connections."""
         super().connection_made(transport)
-        if len(self._manager._connections) > self._connections:  # type: ignore[union-attr]  # noqa: SLF001
-            self._on_refused()
-            self.transport.write(_TOO_MANY)  # type: ignore[union-attr]
-            self.force_close()
-        else:
-            self._first_request = self._loop.call_later(FIRST_REQUEST_SECONDS, self._close_if_silent)
+        seconds = FIRST_REQUEST_SECONDS
+        if not self._limits.add(self, self.peer_address):
+            seconds, self.is_for_health = HEALTH_REQUEST_SECONDS, True
+            if not self._limits.add_for_health(self, self.peer_address):
+                self.refuse()
+                return
+        self._first_request = self._loop.call_later(seconds, self._close_if_silent)
+
+    def refuse(self) -> None:
+        """Answer that there are too many connections, and close this one."""
+        if self.transport is not None:
+            self.transport.write(_TOO_MANY)
+        self.force_close()
+
+    @property
+    def peer_address(self) -> str:
+        """The address at the other end, or the path of a Unix socket."""
+        peer = self.peername
+        return str(peer[0]) if isinstance(peer, tuple) else peer or ""
+
+    def idle_since(self) -> float | None:
+        """Since when the client has sent nothing; None while a request is being answered."""
+        waiter = self._waiter
+        if waiter is None or waiter.done() or self._messages:
+            return None
+        return self._next_keepalive_close_time - self._keepalive_timeout
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop the timers, and cancel what runs for this client alone."""
         for pending in (self._first_request, self._stalled, self.task_for_client):
             if pending is not None:
                 pending.cancel()
+        self._limits.remove(self)
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -100,7 +118,11 @@ class BoundedConnection(RequestHandler):
             self._stalled.cancel()
 
     def _close_if_silent(self) -> None:
-        if not self._request_count:
+        if self._request_count:
+            return
+        if self.is_for_health:
+            self.refuse()
+        else:
             self.force_close()
 
     def _expect_progress(self) -> None:

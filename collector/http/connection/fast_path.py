@@ -19,6 +19,7 @@ from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
 
 from collector.domain.errors import Refusal
 from collector.http.connection.bounds import BoundedConnection
+from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
 
 Answer = Coroutine[Any, Any, web.StreamResponse]
@@ -66,12 +67,11 @@ class FastPathConnection(BoundedConnection):
     def __init__(
         self,
         manager: web.Server,
-        connections: int,
+        limits: ConnectionLimits,
         fast_paths: Mapping[str, FastPath],
         options: Mapping[str, Any],
-        on_refused: Callable[[], None],
     ) -> None:
-        super().__init__(manager, connections, options, on_refused)
+        super().__init__(manager, limits, options)
         self._fast_paths = fast_paths
         self._taken: FastPathRequest | None = None
 
@@ -90,6 +90,10 @@ class FastPathConnection(BoundedConnection):
                 request.content.set_exception(RequestPayloadError("the body is badly chunked"))
                 self.close()
         self._proceed()
+
+    def idle_since(self) -> float | None:
+        """Since when the client has sent nothing; None while a request is being answered."""
+        return super().idle_since() if self._taken is None else None
 
     def resume_reading(self, resume_parser: bool = True) -> None:  # noqa: FBT001, FBT002 - aiohttp's own
         """Skip aiohttp's call for each piece of a body: it would run the parser on nothing each time."""
@@ -123,11 +127,9 @@ class FastPathConnection(BoundedConnection):
         if isinstance(message, _ErrInfo) or self._upgraded or self._reading_paused or not content.is_eof():
             return False
         fast_path = find_fast_path(self._fast_paths, message.path)
-        if fast_path is None:
+        if fast_path is None or self.is_for_health:
             return False
-        peer = self.peername  # an address and a port, or the path of a Unix socket
-        peer_address = str(peer[0]) if isinstance(peer, tuple) else peer or ""
-        taken = fast_path.take(apply_method_override(message), content, peer_address)
+        taken = fast_path.take(apply_method_override(message), content, self.peer_address)
         if taken is None:
             return False
         self._taken = taken

@@ -14,10 +14,13 @@ from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
 
+from collector.http.connection.bounds import BoundedConnection
 from collector.http.connection.fast_path import FastPath, FastPathConnection, find_fast_path
+from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
 from collector.http.connection.path_spelling import PathSpelling, collapse_slashes
-from collector.http.errors import problem
+from collector.http.errors import RETRY_AFTER, problem
+from collector.http.health import HEALTH_PATHS
 from collector.http.responses import SECURITY_HEADERS
 
 _CONTINUE: Final = "100-continue"
@@ -28,8 +31,7 @@ _log = structlog.get_logger()
 def protocol_factory(
     runner: web.AppRunner,
     fast_paths: Mapping[str, FastPath],
-    connections: int,
-    on_refused: Callable[[], None],
+    limits: ConnectionLimits,
 ) -> Callable[[], asyncio.Protocol]:
     """Make the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
@@ -37,7 +39,7 @@ def protocol_factory(
     manager.request_handler = _with_fast_paths(manager.request_handler, fast_paths)
     manager.request_factory = _with_rewriting(manager.request_factory, spelling)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
-    return lambda: _Connection(manager, connections, fast_paths, options, on_refused)
+    return lambda: _Connection(manager, limits, fast_paths, options)
 
 
 class _Connection(FastPathConnection):
@@ -82,6 +84,9 @@ def _with_fast_paths(
     routed: Callable[[Any], Any], fast_paths: Mapping[str, FastPath]
 ) -> Callable[[Any], Any]:
     def dispatch(request: web.BaseRequest) -> Any:
+        connection = request.protocol
+        if isinstance(connection, BoundedConnection) and connection.is_for_health:
+            return routed(request) if request.path in HEALTH_PATHS else _too_many(request)
         fast_path = find_fast_path(fast_paths, request._message.path)  # noqa: SLF001
         answer = None if fast_path is None else fast_path(request)
         if answer is not None:
@@ -93,6 +98,15 @@ def _with_fast_paths(
         return routed(request)
 
     return dispatch
+
+
+async def _too_many(request: web.BaseRequest) -> web.StreamResponse:
+    response = problem(
+        request, HTTPStatus.SERVICE_UNAVAILABLE, "Too many open connections.", headers={RETRY_AFTER: "5"}
+    )
+    response.headers.update(SECURITY_HEADERS)
+    response.force_close()
+    return response
 
 
 async def _expectation_failed(request: web.BaseRequest) -> web.StreamResponse:

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 from aiohttp import web
 
+from collector.http.client_address import trusted_proxies
 from collector.http.connection import bounds
 from collector.http.connection.bounds import unread_bytes
 from collector.http.responses import json_response
@@ -32,7 +33,8 @@ async def listener() -> AsyncIterator[Listener]:
     app = application()
     app.router.add_get("/hello", _hello)
     app.router.add_get("/broken", _broken)
-    running = await listen(app, Address("127.0.0.1", 0), connections=2)
+    proxies = trusted_proxies(["127.0.0.0/8"], "x-forwarded-for")  # which may use all connections
+    running = await listen(app, Address("127.0.0.1", 0), connections=2, proxies=proxies)
     yield running
     await running.close()
 
@@ -41,8 +43,11 @@ async def _open(listener: Listener) -> tuple[asyncio.StreamReader, asyncio.Strea
     return await asyncio.open_connection("127.0.0.1", listener.port)
 
 
-async def test_a_connection_beyond_the_limit_is_answered_503_and_closed(listener: Listener) -> None:
+async def test_a_connection_beyond_the_limit_is_answered_503_and_closed(
+    listener: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The others continue; when one closes, a new one is accepted."""
+    monkeypatch.setattr(bounds, "HEALTH_REQUEST_SECONDS", 0.05)
     async with asyncio.timeout(10):
         first, second = await _open(listener), await _open(listener)
         for reader, writer in (first, second):
