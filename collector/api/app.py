@@ -8,10 +8,11 @@ import functools
 from http import HTTPStatus
 from typing import Final
 
+import structlog
 from aiohttp import hdrs, web
 
 from collector.api.auth import login, password_change, sign_up, users
-from collector.api.auth.authentication import admit
+from collector.api.auth.authentication import IDENTITY, admit, throttle_key
 from collector.api.core.route import Handler, Route
 from collector.api.core.service import API, Api
 from collector.api.events import (
@@ -63,6 +64,8 @@ ROUTES: Final = (
     *stream.ROUTES,
 )
 """Every route of the api."""
+
+_log = structlog.get_logger()
 
 _CLIENT_CLOSED_REQUEST: Final = 499
 """The status that the metrics count when the client has disconnected before the answer."""
@@ -116,6 +119,8 @@ async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
         await admit(request, route.role)
         return await route.handler(request)
     except QueryTooSlow as error:
+        who = throttle_key(request[IDENTITY]) if IDENTITY in request else ""
+        _log.warning("a search was stopped", route=route.template, who=who, cause=str(error))
         raise Unavailable(_TOO_SLOW) from error
     except DatabaseUnavailable as error:
         raise Unavailable("The database is unavailable right now; please try again.") from error

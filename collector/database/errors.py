@@ -25,7 +25,7 @@ class DatabaseUnavailable(Exception):  # noqa: N818 - a state of the world
 
 
 class QueryTooSlow(DatabaseUnavailable):
-    """The statement timeout expired: a retry, or a query of less data, may succeed."""
+    """The statement timeout expired, or `temp_file_limit` was reached: a query of less data may succeed."""
 
 
 class SessionNotKept(DatabaseUnavailable):
@@ -54,7 +54,7 @@ def translated() -> Iterator[None]:
     """
     try:
         yield
-    except asyncpg.QueryCanceledError as error:
+    except (asyncpg.QueryCanceledError, asyncpg.ConfigurationLimitExceededError) as error:
         raise QueryTooSlow(_described(error)) from error
     except asyncpg.PostgresError as error:
         if is_retryable(error):

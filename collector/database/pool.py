@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Final, TypeVar
 
 import asyncpg
@@ -27,10 +28,16 @@ _RELEASE_SECONDS: Final = 3.0
 _CLOSE_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.25
 
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
+_SET_PRIVILEGED: Final = """
+    SELECT set_config(name, value, false) FROM unnest($1::text[], $2::text[]) AS wanted (name, value)
+    WHERE has_parameter_privilege(name, 'SET')
+"""
+
 Reached = TypeVar("Reached")
 
 
-async def create_pool(
+async def create_pool(  # noqa: PLR0913 - each is a bound or a name of its own
     database_url: str,
     *,
     max_size: int,
@@ -38,15 +45,19 @@ async def create_pool(
     statement_timeout_seconds: int = 0,
     command_timeout_seconds: float = _COMMAND_SECONDS,
     wait_seconds: float = START_SECONDS,
+    privileged: Mapping[str, str] = NO_SETTINGS,
 ) -> asyncpg.Pool:
     """A pool whose server has been reached and is new enough.
 
     The server enforces the statement timeout (0: none); the driver enforces the command timeout, for a server
-    that does not respond. Raises StartError with one line for the operator.
+    that does not respond. The `privileged` settings apply if our role may change them. Raises StartError with
+    one line for the operator.
     """
 
     async def prepare(connection: asyncpg.Connection) -> None:
         await _prepare(connection, database_url, application_name, statement_timeout_seconds)
+        if privileged:
+            await connection.execute(_SET_PRIVILEGED, list(privileged), list(privileged.values()))
 
     async def connect() -> asyncpg.Pool:
         return await asyncpg.create_pool(

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
-from collector.database.errors import DatabaseUnavailable
+from collector.database.errors import DatabaseUnavailable, QueryTooSlow
 from collector.database.pool import close_pool, connected, create_pool
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import start_service
@@ -113,6 +113,59 @@ async def test_a_statement_that_takes_too_long_is_an_outage(database_url: str) -
                 await connection.execute("SELECT pg_sleep(30)")
     finally:
         await close_pool(pool)
+
+
+@pytest.mark.integration
+async def test_what_a_failed_statement_leaves_behind_is_bounded(tmp_path: Path) -> None:
+    """Neither its temporary files nor its text fill a disk of Postgres."""
+    service = Postgres(tmp_path, is_durable=False)
+    server = await start_service(service)
+    bounds = {"temp_file_limit": "1MB", "log_min_error_statement": "fatal"}
+    pool = await create_pool(service.url, max_size=1, statement_timeout_seconds=1, privileged=bounds)
+    try:
+        with pytest.raises(QueryTooSlow, match="statement timeout"):
+            async with connected(pool) as connection:
+                await connection.execute("SELECT pg_sleep(30), 'a long filter'")
+        async with pool.acquire() as connection:
+            await connection.execute("SET work_mem = '64kB'")
+        with pytest.raises(QueryTooSlow, match="temporary file size exceeds"):
+            async with connected(pool) as connection:
+                await connection.fetch("SELECT n FROM generate_series(1, 200000) n ORDER BY n DESC")
+    finally:
+        await close_pool(pool)
+        await server.stop()
+
+    log = (tmp_path / "logs" / "postgres.log").read_text()
+    assert "canceling statement due to statement timeout" in log
+    assert "a long filter" not in log
+
+
+@pytest.mark.integration
+async def test_privileged_settings_apply_where_the_role_may_change_them(database_url: str) -> None:
+    """A role without the privilege works as well."""
+    role = f"plain_{secrets.token_hex(4)}"
+    admin = await asyncpg.connect(database_url)
+    await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'plain'")
+    parts = urlsplit(database_url)
+    url = parts._replace(netloc=f"{role}:plain@{parts.netloc.rpartition('@')[2]}").geturl()
+
+    async def shown() -> str:
+        pool = await create_pool(url, max_size=1, privileged={"temp_file_limit": "1MB"})
+        try:
+            async with connected(pool) as connection:
+                limit: str = await connection.fetchval("SHOW temp_file_limit")
+                return limit
+        finally:
+            await close_pool(pool)
+
+    try:
+        assert await shown() == "-1"
+        await admin.execute(f"GRANT SET ON PARAMETER temp_file_limit TO {role}")
+        assert await shown() == "1MB"
+    finally:
+        await admin.execute(f"REVOKE SET ON PARAMETER temp_file_limit FROM {role}")
+        await admin.execute(f"DROP ROLE {role}")
+        await admin.close()
 
 
 @pytest.mark.integration

@@ -17,6 +17,7 @@ from collector.api.core.service import API
 from collector.database.errors import QueryTooSlow
 from collector.database.pool import connected
 from collector.http.connection.bounds import cancel_on_disconnect
+from collector.http.throttle import counted_organization
 
 _SECONDS: Final = 15.0
 
@@ -25,11 +26,14 @@ _SECONDS: Final = 15.0
 async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
     """A connection for a query that may have to scan every event; waits for a search slot.
 
-    Raises Unavailable if too many searches are running, QueryTooSlow and DatabaseUnavailable.
+    Organizations take turns: a person's searches count for the first of theirs. Raises Unavailable if too
+    many searches are running, QueryTooSlow and DatabaseUnavailable.
     """
-    slots, client = request.app[API].search_slots, throttle_key(request[IDENTITY])
+    slots, identity = request.app[API].search_slots, request[IDENTITY]
+    organization = next(iter(identity.organization_ids), None)
+    who = throttle_key(identity) if organization is None else counted_organization(organization.hex)
     with cancel_on_disconnect(request):
-        async with slots.slot(client, longest_seconds=_SECONDS), _connected(request) as connection:
+        async with slots.slot(who, longest_seconds=_SECONDS), _connected(request) as connection:
             yield connection
 
 

@@ -44,6 +44,11 @@ _COMMAND_TIMEOUT_SECONDS: Final = 11.0
 
 Closing the connection then takes three more seconds, which must be over before a search times out as a whole.
 """
+_SEARCH_BOUNDS: Final = {"temp_file_limit": "512MB", "log_min_error_statement": "fatal"}
+"""Bounds of what a search writes to Postgres's disk: temporary files, and its SQL to the log if it fails.
+
+That SQL may have 700 KB, and the log no bound. The api logs such a search in one line.
+"""
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 _CONNECTIONS_PER_SEARCH_SLOT: Final = 2
 """A search may occupy a connection and a core of Postgres for seconds: the other half is for all else."""
@@ -151,6 +156,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             application_name="headrace-api",
             statement_timeout_seconds=_STATEMENT_TIMEOUT_SECONDS,
             command_timeout_seconds=_COMMAND_TIMEOUT_SECONDS,
+            privileged=_SEARCH_BOUNDS,
         )
         stack.push_async_callback(close_pool, pool)
         await check_migrated(pool)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 import asyncpg
 import pytest
@@ -46,6 +47,27 @@ async def test_lookups_do_not_wait_for_searches(small_api: RunningApi) -> None:
             assert made.status == 201
             assert not any(search.done() for search in searches)
     assert [search.result().status for search in searches] == [200] * len(SEARCHES)
+
+
+async def test_all_searches_of_an_organization_share_its_turns(api: RunningApi) -> None:
+    """A person's login and a program's token are one client; another organization gets its slot."""
+    slots = api.parts.search_slots
+    async with AsyncExitStack() as held:
+        blocker = await asyncpg.connect(api.parts.settings.database_url)
+        held.push_async_callback(blocker.close)
+        await held.enter_async_context(blocker.transaction())
+        await blocker.execute("LOCK TABLE events, stacks IN ACCESS EXCLUSIVE MODE")
+        tokens = (api.people.user, api.people.program)
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            searches = [
+                group.create_task(api.get("/api/v2/stacks", token)) for token in tokens for _ in range(4)
+            ]
+            await until(lambda: sum(slots._running.values()) == slots._total - 1)
+            other = group.create_task(api.get("/api/v2/stacks", api.people.other_program))
+            await until(lambda: sum(slots._running.values()) == slots._total)
+            assert sorted(slots._running.values()) == [1, slots._total - 1]
+            await blocker.execute("ROLLBACK")
+    assert {search.result().status for search in (*searches, other)} == {200}
 
 
 @pytest.mark.parametrize("path", [*SEARCHES, *LOOK_UPS[:4]])
