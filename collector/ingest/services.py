@@ -25,6 +25,7 @@ from collector.domain.ids import PostIds
 from collector.domain.reasons import SUBMISSION_DISABLED
 from collector.http.client_address import TrustedProxies, trusted_proxies
 from collector.http.errors import STATUS
+from collector.http.failed_lookups import FailedLookups
 from collector.http.throttle import Throttle
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.body.body_executor import BodyExecutor
@@ -35,7 +36,6 @@ from collector.ingest.fault_points import with_fault_points
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
 from collector.ingest.readiness import Readiness
 from collector.ingest.reasons import Reasons
-from collector.ingest.senders.failed_lookups import FailedLookups
 from collector.ingest.senders.token_cache import TokenCache
 from collector.ingest.settings import IngestSettings
 from collector.process.clock import Clock, SystemClock

@@ -36,6 +36,24 @@ async def test_people_organizations_and_addresses_are_counted_separately(limited
     assert 0 < int(tries[-1].headers["Retry-After"]) <= 900
 
 
+async def test_unknown_tokens_are_counted_before_they_are_looked_up(
+    database_url: str, redis_url: str, key_prefix: str
+) -> None:
+    """By address; a token that was found before is no guess, whatever comes from there."""
+    async with running_api(database_url, redis_url, key_prefix, request_limit=5) as api:
+        assert (await api.get("/api/v2/projects", api.people.program)).status == 200
+        guesses = [await api.get("/api/v2/projects", f"{number:024}{'x' * 16}") for number in range(30)]
+        secrets = [await api.get("/api/v2/projects", api.people.user[:24] + "x" * 16) for _ in range(2)]
+
+        assert [guess.status for guess in guesses] == [401] * 5 + [429] * 25
+        assert [secret.status for secret in secrets] == [429, 429]
+        assert int(guesses[-1].headers["Retry-After"]) > 0
+        assert (await api.get("/api/v2/projects", api.people.program)).status == 200
+        await api.pool.execute("DELETE FROM tokens")
+        assert (await api.get("/api/v2/projects", api.people.program)).status == 401
+        assert (await api.get("/api/v2/projects", api.people.program)).status == 429
+
+
 async def test_an_unauthorized_request_is_refused_before_it_is_counted(limited: RunningApi) -> None:
     """So it does not use up the limit of others."""
     answers = [await limited.get("/api/v2/projects", limited.people.client) for _ in range(3)]

@@ -9,12 +9,13 @@ from aiohttp import web
 from collector.api.auth.attempts import check_password
 from collector.api.auth.cookies import login_in_cookie
 from collector.api.core.route import Role
-from collector.api.core.service import API, Api
-from collector.database.owners.tokens import find_access
+from collector.api.core.service import API
+from collector.database.errors import DatabaseUnavailable
+from collector.database.owners.tokens import Access, find_access
 from collector.database.pool import connected
 from collector.domain.access.credentials import PasswordCredentials, TokenCredentials, parse_credentials
 from collector.domain.access.scope import GLOBAL, USER, effective
-from collector.domain.access.token import present
+from collector.domain.access.token import PresentedToken, present
 from collector.domain.errors import Forbidden, Unauthenticated
 from collector.http.client_address import counted_address, warn_of_untrusted_proxy
 from collector.http.throttle import counted_organization
@@ -66,7 +67,7 @@ async def admit(request: web.Request, role: Role) -> None:
         return
     match parse_credentials(request.headers.get("Authorization"), request.query) or _cookie(request):
         case TokenCredentials(token):
-            identity = await _identity_by_token(api, token)
+            identity = await _identity_by_token(request, token)
         case PasswordCredentials(email, password):
             user = await check_password(request, email, password)
             identity = Identity(
@@ -99,14 +100,11 @@ def throttle_key(identity: Identity) -> str:
     return f"user:{identity.user_id.hex if identity.user_id else ''}"
 
 
-async def _identity_by_token(api: Api, text: str) -> Identity:
-    presented = present(text)
+async def _identity_by_token(request: web.Request, text: str) -> Identity:
+    api, presented = request.app[API], present(text)
     if presented is None:
         raise Unauthenticated
-    async with connected(api.pool) as connection:
-        access = await find_access(connection, presented.lookup)
-    if access is None or not access.entry.matches(presented):
-        raise Unauthenticated
+    access = await _find_access(request, presented)
     if access.is_suspended or access.entry.is_expired(api.clock.now_ms()):
         raise Unauthenticated
     return Identity(
@@ -116,3 +114,29 @@ async def _identity_by_token(api: Api, text: str) -> Identity:
         is_token=not access.entry.is_login,
         login=presented.lookup if access.entry.is_login else None,
     )
+
+
+async def _find_access(request: web.Request, presented: PresentedToken) -> Access:
+    """Look a token up, counted before by the client's address unless it was found before.
+
+    Raises Unauthenticated, or TooManyRequests if the client has sent too many unknown tokens.
+    """
+    api = request.app[API]
+    failed, guard = api.failed_lookups, api.failed_lookups.guard(request)
+    is_guess = not failed.is_found(presented.digest)
+    if is_guess:
+        guard.count()
+    try:
+        async with connected(api.pool) as connection:
+            access = await find_access(connection, presented.lookup)
+    except DatabaseUnavailable:
+        if is_guess:
+            guard.take_back()
+        raise
+    if access is None or not access.entry.matches(presented):
+        failed.note_lost(presented.digest)
+        raise Unauthenticated
+    if is_guess:
+        guard.take_back()
+    failed.note_found(presented.digest)
+    return access

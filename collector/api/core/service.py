@@ -32,6 +32,7 @@ from collector.database.schema.migrations import check_migrated
 from collector.domain.ids import PostIds
 from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, explain_reason
 from collector.http.client_address import TrustedProxies, trusted_proxies
+from collector.http.failed_lookups import FailedLookups
 from collector.http.health import Check
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock, SystemClock
@@ -73,6 +74,7 @@ class Api:
     passwords: Passwords
     metrics: ApiMetrics
     throttle: Throttle
+    failed_lookups: FailedLookups
     search_slots: FairSemaphore
     live: LiveEvents
 
@@ -182,6 +184,7 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             passwords=stack.enter_context(open_passwords()),
             metrics=ApiMetrics(registry),
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
+            failed_lookups=FailedLookups(clock, proxies, settings.request_limit),
             search_slots=FairSemaphore(
                 search_slots, wait_seconds=_SEARCH_WAIT_SECONDS, refusal=_TOO_MANY_SEARCHES
             ),

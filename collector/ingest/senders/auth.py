@@ -13,7 +13,7 @@ from collector.domain.access.scope import CLIENT, GLOBAL, USER
 from collector.domain.access.token import TokenEntry, present
 from collector.domain.errors import BadRequest, Forbidden, NotFound, OrganizationSuspended, Unauthenticated
 from collector.domain.ids import parse_uuid
-from collector.ingest.senders.failed_lookups import FailedLookups
+from collector.http.failed_lookups import FailedLookups
 from collector.ingest.senders.token_cache import TokenCache
 from collector.process.clock import Clock
 

@@ -6,7 +6,7 @@ from aiohttp.web import BaseRequest
 
 from collector.domain.errors import TooManyRequests
 from collector.http.client_address import TrustedProxies, trusted_proxies
-from collector.ingest.senders.failed_lookups import FailedLookups
+from collector.http.failed_lookups import FailedLookups
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import BEARER, JSON, running_ingest
 from tests.support.fakes import FakeClock
@@ -58,7 +58,7 @@ def test_failures_are_limited_without_a_limit_on_requests() -> None:
 
 def test_addresses_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The least recent one is dropped first."""
-    monkeypatch.setattr("collector.ingest.senders.failed_lookups._MAX_ADDRESSES", 2)
+    monkeypatch.setattr("collector.http.failed_lookups._MAX_ADDRESSES", 2)
     failed = failures(FakeClock())
     for number in (1, 2, 1, 3):
         failed.count(f"192.0.2.{number}")
@@ -78,6 +78,17 @@ def test_clients_behind_a_proxy_are_counted_separately() -> None:
     failed.guard(request("2001:db8:0:1::1")).count()
     with pytest.raises(TooManyRequests):
         failed.guard(request("2001:db8::3")).count()
+
+
+def test_tokens_that_were_found_are_remembered_until_they_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bounded number of them."""
+    monkeypatch.setattr("collector.http.failed_lookups._MAX_FOUND", 2)
+    failed = failures(FakeClock())
+    for digest in (b"a", b"b", b"a", b"c"):
+        failed.note_found(digest)
+    failed.note_lost(b"c")
+
+    assert [failed.is_found(digest) for digest in (b"a", b"b", b"c")] == [True, False, False]
 
 
 @pytest.mark.integration

@@ -1,8 +1,8 @@
-"""Limits look-ups of tokens that do not exist, by client, so that guessing tokens does not load Redis.
+"""Limits look-ups of tokens that do not exist, by client, so that guessing tokens does not load the stores.
 
 A look-up is counted before it is made, and the count is taken back if the token exists. Counts decay with
-time. Cached tokens need no look-up that counts, so a guesser behind the same address does not get tokens in
-use refused.
+time. Tokens that ingest has cached, and those that the api has found before, need no look-up that counts. So
+a guesser behind the same address does not get tokens in use refused.
 """
 
 import math
@@ -21,6 +21,8 @@ WINDOW_SECONDS: Final = 900.0
 """The same with `HEADRACE_REQUEST_LIMIT`, which limits requests per this time."""
 
 _MAX_ADDRESSES: Final = 10_000
+_MAX_FOUND: Final = 10_000
+"""SHA-256 digests: some 2 MB."""
 _TITLE: Final = "Too many unknown tokens from this address; please try again later."
 
 
@@ -33,6 +35,22 @@ class FailedLookups:
         self._limit = min(request_limit, MAX_FAILURES) if request_limit else MAX_FAILURES
         self._decay_per_second = self._limit / (WINDOW_SECONDS if request_limit else DECAY_SECONDS)
         self._failures: dict[str, tuple[float, float]] = {}
+        self._found: dict[bytes, None] = {}
+
+    def is_found(self, digest: bytes) -> bool:
+        """Whether a token with this digest was found before: looking it up again is no guess."""
+        return digest in self._found
+
+    def note_found(self, digest: bytes) -> None:
+        """Remember a token that was found, and forget the one that was found longest ago beyond the bound."""
+        self._found.pop(digest, None)
+        self._found[digest] = None
+        if len(self._found) > _MAX_FOUND:
+            del self._found[next(iter(self._found))]
+
+    def note_lost(self, digest: bytes) -> None:
+        """Forget a token that is not valid any more."""
+        self._found.pop(digest, None)
 
     def guard(self, request: web.BaseRequest) -> "ClientGuard":
         """The guard for a look-up that a request may cause."""
