@@ -1,8 +1,9 @@
 """Runs work that would block the event loop in a few threads, with a bound on how much of it may wait."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -39,11 +40,8 @@ class BoundedExecutor:
 
         Raises Unavailable if it would exceed the capacity, or waits for a thread for too long.
         """
-        if self._size + size > self._capacity:
-            raise Unavailable(self._refusal)
         # Counted while it waits, too: the capacity bounds the memory of both.
-        self._size += size
-        try:
+        with self.reserved(size):
             try:
                 async with asyncio.timeout(self._wait_seconds):
                     await self._slots.acquire()
@@ -53,5 +51,17 @@ class BoundedExecutor:
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work)
             finally:
                 self._slots.release()
+
+    @contextmanager
+    def reserved(self, size: int) -> Iterator[None]:
+        """Count work that waits for something else before it waits for a thread.
+
+        Raises Unavailable if it would exceed the capacity.
+        """
+        if self._size + size > self._capacity:
+            raise Unavailable(self._refusal)
+        self._size += size
+        try:
+            yield
         finally:
             self._size -= size

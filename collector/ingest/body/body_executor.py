@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Final, TypeVar
 
+from collector.ingest.body.sender_pace import SenderPace
 from collector.process.bounded_executor import BoundedExecutor
 
 THREADS: Final = 2
@@ -23,6 +24,7 @@ class BodyExecutor(BoundedExecutor):
         self, threads: int = THREADS, wait_seconds: float = WAIT_SECONDS, waiting_bytes: int = WAITING_BYTES
     ) -> None:
         self._waiting_bytes = waiting_bytes
+        self._pace = SenderPace(wait_seconds)
         super().__init__(
             "bodies",
             threads=threads,
@@ -31,12 +33,21 @@ class BodyExecutor(BoundedExecutor):
             refusal="Too many bodies are being read at the moment.",
         )
 
-    async def run_for_body(self, body: bytes, content_encoding: str, work: Callable[[], Result]) -> Result:
-        """Run work on a body: inline if the body is small and not compressed, else in a thread.
-
-        Raises Unavailable if too much waits for a thread, or none is free in time.
-        """
+    async def run_for_body(
+        self, body: bytes, content_encoding: str, work: Callable[[], Result], sender: bytes
+    ) -> Result:
+        """Run work on a body: inline if the body is small and not compressed, else as `run_costly`."""
         if len(body) < _INLINE_BYTES and not content_encoding:
             return work()
+        return await self.run_costly(body, work, sender)
+
+    async def run_costly(self, body: bytes, work: Callable[[], Result], sender: bytes) -> Result:
+        """Run work in a thread, at the pace that its sender may have.
+
+        Raises Unavailable if too much waits for a thread, or none is free in time, and TooManyRequests if too
+        much of the sender's waits.
+        """
         # A body larger than the capacity is accepted while no other is waiting.
-        return await self.run(work, min(len(body), self._waiting_bytes))
+        with self.reserved(min(len(body), self._waiting_bytes)):
+            async with self._pace.turn(sender) as turn:
+                return await self.run(turn.timed(work), 0)

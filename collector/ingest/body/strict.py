@@ -23,7 +23,7 @@ def is_strict_post(request: web.BaseRequest) -> bool:
 
 
 class StrictChecks:
-    """Validates posts, off the event loop if they are large."""
+    """Validates posts off the event loop: even a small one may hold thousands of events."""
 
     def __init__(self, limit_bytes: int, max_age_days: int, body_executor: BodyExecutor) -> None:
         self._max_age = timedelta(days=max_age_days) if max_age_days else None
@@ -33,5 +33,5 @@ class StrictChecks:
     async def check(self, post: Post) -> None:
         """Raise BadRequest or Invalid with everything that is wrong with the post."""
         work = partial(find_faults, post, self._unpacked_limit_bytes, self._max_age)
-        if faults := await self._body_executor.run_for_body(post.body, post.content_encoding, work):
+        if faults := await self._body_executor.run_costly(post.body, work, post.organization_id):
             raise Invalid(fields=faults)

@@ -33,7 +33,7 @@ from collector.ingest.fast_path.posts import build_post
 from collector.ingest.guard import ingest_errors
 from collector.ingest.handlers.paths import ID, PROJECT, REFERENCE
 from collector.ingest.post_headers import CONFIG_VERSION_HEADERS, config_version_header
-from collector.ingest.senders.admission import admit, recheck_target
+from collector.ingest.senders.admission import Admission, admit, recheck_target
 from collector.ingest.senders.auth import Target
 from collector.ingest.services import INGEST
 
@@ -55,7 +55,7 @@ _REFUSALS: Final = (
 async def post_description(request: web.Request) -> web.StreamResponse:
     """Queue the description of the event with that reference id."""
     admission = await admit(request, check_length_at_most, check_json)
-    description = await _read_description(request)
+    description = await _read_description(request, admission)
     if description is None:
         raise Invalid(fields={"description": ["A description or an e-mail address is required."]})
     target = await recheck_target(request, admission)
@@ -75,14 +75,16 @@ async def post_description(request: web.Request) -> web.StreamResponse:
 async def patch_error(request: web.Request) -> web.StreamResponse:
     """The same in version 1, by the event's own id; an empty description is ignored."""
     admission = await admit(request, check_length_at_most, check_encoding)
-    description = await _read_description(request, may_be_blank=True)
+    description = await _read_description(request, admission, may_be_blank=True)
     target = await recheck_target(request, admission)
     if description is None:
         return web.Response(headers=config_version_header(request, target.config_version))
     return await _queue(request, target, request.match_info["id"], description)
 
 
-async def _read_description(request: web.Request, *, may_be_blank: bool = False) -> bytes | None:
+async def _read_description(
+    request: web.Request, admission: Admission, *, may_be_blank: bool = False
+) -> bytes | None:
     """Read and validate the description; returns it as it is queued, or None for an empty one."""
     ingest, encoding = request.app[INGEST], content_encoding(request)
     limit_bytes = ingest.settings.body_limit_bytes
@@ -96,7 +98,7 @@ async def _read_description(request: web.Request, *, may_be_blank: bool = False)
         text = decode_text(plain, request.headers.get(hdrs.CONTENT_TYPE, ""))
         return None if may_be_blank and not text.strip() else parse_description(text)
 
-    return await ingest.body_executor.run_for_body(body, encoding, parse)
+    return await ingest.body_executor.run_for_body(body, encoding, parse, admission.target.organization_id)
 
 
 async def _queue(

@@ -1,6 +1,7 @@
 """Work on bodies: small ones inline, others in threads, and a bound on the bytes that wait."""
 
 import asyncio
+from secrets import token_bytes
 from threading import Event, get_ident
 
 import pytest
@@ -10,6 +11,12 @@ from collector.ingest.body.body_executor import BodyExecutor
 
 LARGE = b"x" * 10_000
 SMALL = b"{}"
+SENDER = b"s" * 16
+
+
+def new_sender() -> bytes:
+    """A sender that has not sent anything yet."""
+    return token_bytes(16)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +34,7 @@ async def test_only_work_that_may_take_long_runs_in_a_thread(
 ) -> None:
     """Decompression may make a body large."""
     with BodyExecutor() as executor:
-        thread = await executor.run_for_body(body, content_encoding, get_ident)
+        thread = await executor.run_for_body(body, content_encoding, get_ident, SENDER)
 
     assert (thread != get_ident()) is in_a_thread
 
@@ -36,13 +43,32 @@ async def test_a_small_body_does_not_wait_for_a_thread() -> None:
     """It runs inline."""
     is_over = Event()
     with BodyExecutor(threads=1) as executor:
-        working = asyncio.ensure_future(executor.run_for_body(LARGE, "", lambda: is_over.wait(30)))
+        working = asyncio.ensure_future(
+            executor.run_for_body(LARGE, "", lambda: is_over.wait(30), new_sender())
+        )
         await asyncio.sleep(0)
 
-        assert await executor.run_for_body(SMALL, "", get_ident) == get_ident()
+        assert await executor.run_for_body(SMALL, "", get_ident, SENDER) == get_ident()
 
         is_over.set()
         assert await working
+
+
+async def test_bodies_that_wait_for_the_turn_of_their_sender_are_counted() -> None:
+    """They are in memory as well."""
+    is_over = Event()
+    with BodyExecutor(threads=1, wait_seconds=30, waiting_bytes=2 * len(LARGE)) as executor:
+        working = [
+            asyncio.ensure_future(executor.run_costly(LARGE, lambda: is_over.wait(30), SENDER))
+            for _ in range(2)
+        ]
+        await asyncio.sleep(0)
+
+        with pytest.raises(Unavailable):
+            await executor.run_costly(LARGE, get_ident, new_sender())
+
+        is_over.set()
+        assert await asyncio.gather(*working) == [True, True]
 
 
 async def test_the_bytes_that_wait_are_bounded_but_one_body_may_be_larger() -> None:
@@ -50,15 +76,15 @@ async def test_the_bytes_that_wait_are_bounded_but_one_body_may_be_larger() -> N
     is_over = Event()
     with BodyExecutor(threads=1, wait_seconds=30, waiting_bytes=2 * len(LARGE)) as executor:
         working = [
-            asyncio.ensure_future(executor.run_for_body(LARGE, "", lambda: is_over.wait(30)))
+            asyncio.ensure_future(executor.run_for_body(LARGE, "", lambda: is_over.wait(30), new_sender()))
             for _ in range(2)
         ]
         await asyncio.sleep(0)
 
         async with asyncio.timeout(10):
             with pytest.raises(Unavailable):
-                await executor.run_for_body(LARGE, "", get_ident)
+                await executor.run_for_body(LARGE, "", get_ident, SENDER)
 
             is_over.set()
             assert await asyncio.gather(*working) == [True, True]
-            assert await executor.run_for_body(LARGE * 3, "", get_ident) != get_ident()
+            assert await executor.run_for_body(LARGE * 3, "", get_ident, SENDER) != get_ident()

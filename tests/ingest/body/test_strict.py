@@ -2,12 +2,14 @@
 
 import asyncio
 import gzip
+import tracemalloc
 from typing import Any
 
 import msgspec
 import pytest
 
-from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post
+from tests.ingest.projections import a_projection
+from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, raw_post, running_ingest
 
 pytestmark = pytest.mark.integration
 
@@ -106,3 +108,31 @@ async def test_many_concurrent_validations_are_all_answered(any_ingest: RunningI
     while posts := await any_ingest.queued():
         queued += len(posts)
     assert queued == 20
+
+
+async def test_bombs_of_one_sender_bound_their_memory_and_do_not_delay_others(
+    redis_url: str, key_prefix: str
+) -> None:
+    """50 MB in 50 KB, and many events in a few bytes, by many requests together."""
+    bomb = gzip.compress(b'[{"message":"' + b"x" * 50_000_000 + b'"}]')
+    many = gzip.compress(b"[" + b",".join([b"{}"] * 500) + b"]")
+    packed = STRICT | {"Content-Encoding": "gzip"}
+    async with running_ingest(redis_url, key_prefix, a_projection()) as ingest, asyncio.timeout(60):
+        tracemalloc.start()
+        try:
+            bombs = [
+                asyncio.ensure_future(ingest.post(data=body, headers=packed))
+                for body in (bomb, many)
+                for _ in range(5)
+            ]
+            posts = [await ingest.post() for _ in range(3)]
+            is_over = all(post.done() for post in bombs)
+            answers = await asyncio.gather(*bombs)
+            _, peak_bytes = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert {post.status for post in posts} == {202}
+    assert not is_over
+    assert {answer.status for answer in answers} <= {202, 400, 429}
+    assert peak_bytes < 40_000_000
