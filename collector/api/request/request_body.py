@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestPayloadError
 from msgspec import Meta
 
 from collector.domain.errors import BadRequest, Invalid, UnsupportedContent
+from collector.http.connection.expectation import ask_for_body
 
 _READ_SECONDS: Final = 15.0
 
@@ -80,6 +81,10 @@ def converted(members: dict[str, Any], kind: type[AnyBody]) -> AnyBody:
 async def _read_bytes(request: web.Request) -> bytes:
     if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
         raise UnsupportedContent("This path does not accept compressed bodies.")
+    length = request.content_length
+    if length is not None and length > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=length)
+    await ask_for_body(request)
     try:
         async with asyncio.timeout(_READ_SECONDS):
             return await request.read()

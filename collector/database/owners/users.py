@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import normalize
 from uuid import UUID
 
 import asyncpg
@@ -153,8 +154,10 @@ async def delete_user(connection: asyncpg.Connection, user_id: UUID) -> None:
 
 
 def normal_email(text: str) -> str:
-    """An address as it is stored and compared."""
-    return storable(text.strip().lower())
+    """An address as it is stored and compared: full-width letters and other variants are one address."""
+    # Lower-casing may undo the normal form, and normalizing may add upper-case letters and spaces.
+    folded = normalize("NFKC", normalize("NFKC", text).lower())
+    return storable(folded.strip())
 
 
 def _user(row: Any) -> User:

@@ -35,6 +35,7 @@ _INVALID_CURSOR: Final = (
     TypeError,
     AttributeError,
     OverflowError,
+    RecursionError,
     InvalidOperation,
     msgspec.DecodeError,
 )

@@ -5,16 +5,24 @@ route's spelling. The parser's own errors are problem JSON.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
+from aiohttp.http_writer import HttpVersion11
 
+from collector.domain.reasons import CONNECTIONS
 from collector.http.connection.bounds import BoundedConnection
+from collector.http.connection.expectation import (
+    CONTINUE,
+    EXPECTATION,
+    answer_without_body,
+    without_expectation,
+)
 from collector.http.connection.fast_path import FastPath, FastPathConnection, find_fast_path
 from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
@@ -22,8 +30,6 @@ from collector.http.connection.path_spelling import PathSpelling, collapse_slash
 from collector.http.errors import RETRY_AFTER, problem
 from collector.http.health import HEALTH_PATHS
 from collector.http.responses import SECURITY_HEADERS
-
-_CONTINUE: Final = "100-continue"
 
 _log = structlog.get_logger()
 
@@ -65,11 +71,7 @@ class _Connection(FastPathConnection):
             answer = problem(request, status, "The request's address, or one of its headers, is too long.")
         else:
             answer = problem(request, status, "The request is not valid HTTP.")
-        response = _WithoutServerHeader(
-            body=answer.body, status=status, headers={**answer.headers, **SECURITY_HEADERS}
-        )
-        response.force_close()
-        return response
+        return _closing(answer)
 
 
 class _WithoutServerHeader(web.Response):
@@ -80,47 +82,63 @@ class _WithoutServerHeader(web.Response):
         del self.headers[hdrs.SERVER]
 
 
-def _with_fast_paths(
-    routed: Callable[[Any], Any], fast_paths: Mapping[str, FastPath]
-) -> Callable[[Any], Any]:
-    def dispatch(request: web.BaseRequest) -> Any:
-        connection = request.protocol
-        if isinstance(connection, BoundedConnection) and connection.is_for_health:
-            return routed(request) if request.path in HEALTH_PATHS else _too_many(request)
-        fast_path = find_fast_path(fast_paths, request._message.path)  # noqa: SLF001
-        answer = None if fast_path is None else fast_path(request)
-        if answer is not None:
-            return answer
-        # aiohttp would answer an unknown expectation itself, in plain text.
-        expected = request.headers.get(hdrs.EXPECT)
-        if expected is not None and expected.lower() != _CONTINUE:
-            return _expectation_failed(request)
-        return routed(request)
-
-    return dispatch
-
-
-async def _too_many(request: web.BaseRequest) -> web.StreamResponse:
-    response = problem(
-        request, HTTPStatus.SERVICE_UNAVAILABLE, "Too many open connections.", headers={RETRY_AFTER: "5"}
+def _closing(answer: web.Response) -> web.StreamResponse:
+    """The same answer for a request that no application sees; it closes the connection."""
+    response = _WithoutServerHeader(
+        body=answer.body, status=answer.status, headers={**answer.headers, **SECURITY_HEADERS}
     )
-    response.headers.update(SECURITY_HEADERS)
     response.force_close()
     return response
 
 
-async def _expectation_failed(request: web.BaseRequest) -> web.StreamResponse:
-    title = "The only expectation that this server can meet is 100-continue."
-    response = problem(request, HTTPStatus.EXPECTATION_FAILED, title)
-    response.headers.update(SECURITY_HEADERS)
-    return response
+def _with_fast_paths(
+    routed: Callable[[Any], Any], fast_paths: Mapping[str, FastPath]
+) -> Callable[[Any], Any]:
+    def dispatch(request: web.BaseRequest) -> Any:
+        fast_path = find_fast_path(fast_paths, request._message.path)  # noqa: SLF001
+        answer = _refusal_by_head(request)
+        if answer is None and fast_path is not None:
+            answer = fast_path(request)
+        if answer is not None:
+            return answer
+        return answer_without_body(routed, request) if EXPECTATION in request else routed(request)
+
+    return dispatch
+
+
+def _refusal_by_head(request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
+    """The refusal of a request that no handler may see; None if there is no reason for one."""
+    connection = request.protocol
+    if isinstance(connection, BoundedConnection) and connection.is_for_health:
+        if request.path in HEALTH_PATHS:
+            return None
+        return _closed(request, HTTPStatus.SERVICE_UNAVAILABLE, CONNECTIONS.sentence, {RETRY_AFTER: "5"})
+    # A chunked body in HTTP/1.0 is framed faultily (RFC 9112, 6.1): what follows may be another request.
+    if request.version < HttpVersion11 and hdrs.TRANSFER_ENCODING in request.headers:
+        return _closed(request, HTTPStatus.BAD_REQUEST, "A body with a transfer encoding needs HTTP/1.1.")
+    # aiohttp would answer an unknown expectation itself, in plain text.
+    if request.get(EXPECTATION, CONTINUE) != CONTINUE:
+        title = "The only expectation that this server can meet is 100-continue."
+        return _closed(request, HTTPStatus.EXPECTATION_FAILED, title)
+    return None
+
+
+async def _closed(
+    request: web.BaseRequest, status: int, title: str, headers: Mapping[str, str] | None = None
+) -> web.StreamResponse:
+    """A refusal after which the connection is closed."""
+    return _closing(problem(request, status, title, headers=headers))
 
 
 def _with_rewriting(
     make_request: Callable[..., web.BaseRequest], spelling: PathSpelling
 ) -> Callable[..., web.BaseRequest]:
     def rewrite(message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
-        message = collapse_slashes(apply_method_override(message))
-        return make_request(spelling.apply(message), *rest)
+        expected = message.headers.get(hdrs.EXPECT)
+        message = collapse_slashes(apply_method_override(without_expectation(message)))
+        request = make_request(spelling.apply(message), *rest)
+        if expected is not None and request.version >= HttpVersion11:
+            request[EXPECTATION] = expected.lower()
+        return request
 
     return rewrite

@@ -13,6 +13,7 @@ from collector.domain.errors import (
     Unavailable,
     UnsupportedContent,
 )
+from collector.http.connection.expectation import ask_for_body
 from collector.ingest.body.inflight_bodies import InflightBodies
 
 CONTENT_TYPES: Final = frozenset({"application/json", "text/plain"})
@@ -79,6 +80,7 @@ async def read_body(request: web.BaseRequest, limit_bytes: int, bodies: Inflight
     content = request.content
     if content.is_eof() and content.exception() is None:
         return _within(content.read_nowait(), 0, limit_bytes)
+    await ask_for_body(request)
     deadline = asyncio.timeout(BODY_SECONDS)
     with bodies.begin(deadline) as body:
         try:

@@ -88,6 +88,13 @@ def test_a_forged_cursor_or_one_of_another_order_is_rejected(order: Order, value
         parse_cursor(token, order, "before")
 
 
+def test_a_deeply_nested_cursor_is_rejected() -> None:
+    token = base64.urlsafe_b64encode(b"[" * 5000).decode()
+
+    with pytest.raises(BadRequest, match="The parameter `after` is not a cursor"):
+        parse_cursor(token, NEWEST_FIRST, "after")
+
+
 @given(st.text(max_size=40) | st.binary(max_size=40).map(base64.urlsafe_b64encode).map(bytes.decode))
 def test_arbitrary_texts_are_no_cursor(text: str) -> None:
     with pytest.raises(BadRequest):
