@@ -24,6 +24,7 @@ ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text()
 TUTORIAL: Final = (ROOT / "docs" / "tutorial.md").read_text()
 OPERATING: Final = (ROOT / "docs" / "operating.md").read_text()
+SECURITY: Final = (ROOT / "SECURITY.md").read_text()
 DOCUMENTS: Final = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("loadtests/*.md")]
 
 
@@ -125,6 +126,19 @@ def test_links_between_documents_work(document: Path) -> None:
     links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
 
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def test_the_security_document_names_tests_that_exist() -> None:
+    """Each bound in its tables is held by one."""
+    named = set(re.findall(r"`(test_\w+)`", SECURITY))
+    defined = {
+        name
+        for path in ROOT.glob("tests/**/test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert named
+    assert named <= defined
 
 
 def test_the_page_of_events_has_every_member_and_every_known_object() -> None:
