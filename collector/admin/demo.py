@@ -8,6 +8,7 @@ token, a hundred events a post.
 import asyncio
 import math
 import random
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -30,7 +31,11 @@ _POSTS_AT_ONCE: Final = 4
 _TRIES: Final = 5
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 
+_NEW_VISITORS: Final = 0.25
+
 Event = dict[str, Any]
+Person = tuple[str, str, str, str]
+"""Name, address, browser and country."""
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -85,12 +90,16 @@ def demo_events(count: int, now: datetime, seed: int) -> Iterator[Event]:
     """The events in the order of their times, the last one a moment ago."""
     chance = random.Random(seed)  # noqa: S311 - imagined events, no secrets
     kinds = msgspec.json.decode(files(__package__).joinpath("demo.json").read_bytes(), type=list[Kind])
-    deployed = now - _DEPLOYED
+    deployed, visitors = now - _DEPLOYED, deque[Person](maxlen=4)
     for at in _times(chance, count, now):
         is_new = at > deployed
         weights = [kind.weight if is_new else kind.before for kind in kinds]
         kind = chance.choices(kinds, weights)[0]
-        yield _event(chance, kind, at, _version(chance, kind.program, is_new=is_new))
+        # A visit has several events: mostly it is one of the last visitors who does something again.
+        if not visitors or chance.random() < _NEW_VISITORS:
+            visitors.append(chance.choice(_PEOPLE))
+        version = _version(chance, kind.program, is_new=is_new)
+        yield _event(chance, kind, at, version, chance.choice(visitors))
 
 
 def _times(chance: random.Random, count: int, now: datetime) -> list[datetime]:
@@ -112,8 +121,8 @@ def _version(chance: random.Random, program: str, *, is_new: bool) -> str:
     return new if is_new and chance.random() < 0.93 else old  # noqa: PLR2004 - most are brought up to date
 
 
-def _event(chance: random.Random, kind: Kind, at: datetime, version: str) -> Event:
-    person, order = chance.choice(_PEOPLE), chance.randrange(100_480_000, 100_489_999)
+def _event(chance: random.Random, kind: Kind, at: datetime, version: str, person: Person) -> Event:
+    order = chance.randrange(100_480_000, 100_489_999)
     words = {"order": str(order), "sku": f"0049-{chance.choice(('AX', 'BT', 'KM'))}-{order % 97}"}
     event: Event = _filled(kind.event, words)
     event["date"] = at.astimezone(UTC).isoformat()

@@ -142,7 +142,7 @@ export function Chart({ data, step, unit = "event", short = false, marks = [] }:
             </g>
           );
         })}
-        {[1, 0.5].filter((part) => Number.isInteger(top * part)).map((part) => <text key={part} x="100%" y={percent(86 - part * 70)} dy="-3" text-anchor="end">{exact(top * part)}</text>)}
+        {total > 0 && [1, 0.5].filter((part) => Number.isInteger(top * part)).map((part) => <text key={part} x="100%" y={percent(86 - part * 70)} dy="-3" text-anchor="end">{exact(top * part)}</text>)}
         {ticks.map(([x, text]) => <text key={x} x={percent(x)} y="100%" dy="-1">{text}</text>)}
       </svg>
     </figure>

@@ -8,7 +8,7 @@ import { to } from "./url";
 
 export const text = (data: Data | undefined, name: string): string => {
   const value = data?.[name];
-  return value == null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+  return value == null ? "" : Array.isArray(value) && value.every((one) => typeof one !== "object") ? value.join(", ") : typeof value === "object" ? JSON.stringify(value) : String(value);
 };
 
 export interface Named { title: string; said: string; where: string }

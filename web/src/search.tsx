@@ -29,7 +29,7 @@ interface Suggestion { text: string; hint: string; insert: string }
 // What an answer said about the filter: an error at its place, or hints.
 export const filterProblem = signal<string>("");
 
-export function SearchBox({ fallback = "", page }: { fallback?: string; page?: string }) {
+export function SearchBox({ fallback = "", timeless = false }: { fallback?: string; timeless?: boolean }) {
   const current = filterText(fallback);
   const [text, setText] = useState(current);
   const [open, setOpen] = useState(false);
@@ -73,8 +73,7 @@ export function SearchBox({ fallback = "", page }: { fallback?: string; page?: s
   const search = (value: string) => {
     setOpen(false);
     filterProblem.value = "";
-    const target = here({ filter: value.trim() === fallback ? null : value.trim() });
-    go(page ? page + new URL(target, location.origin).search : target);
+    go(here({ filter: value.trim() === fallback ? null : value.trim() }));
   };
   const take = (suggestion: Suggestion) => {
     const start = caret - word.length;
@@ -135,7 +134,7 @@ export function SearchBox({ fallback = "", page }: { fallback?: string; page?: s
           <p class="head keys"><kbd>↓</kbd> choose <kbd>Tab</kbd> take <kbd>Enter</kbd> search <kbd>Esc</kbd> close</p>
         </div>
       </div>
-      <TimeMenu />
+      {!timeless && <TimeMenu />}
       {problem && <p class="problem" id="filter-problem" role="alert"><Icon name="alert" /> {problem}</p>}
     </form>
   );

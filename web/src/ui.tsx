@@ -156,8 +156,9 @@ export const Note = ({ tone = "", icon = "alert", children }: { tone?: "" | "war
   <div class={`note ${tone}`} role={tone === "bad" ? "alert" : undefined}><Icon name={icon} /><div class="grow">{children}</div></div>
 );
 
-export const Empty = ({ title, children }: { title: string; children?: ComponentChildren }) => (
-  <div class="empty"><h2>{title}</h2>{children}</div>
+// `page`: it stands in place of a whole page, so that its title is the page's heading.
+export const Empty = ({ title, children, page = false }: { title: string; children?: ComponentChildren; page?: boolean }) => (
+  <div class="empty">{page ? <h1>{title}</h1> : <h2>{title}</h2>}{children}</div>
 );
 
 export function Bones({ rows = 6 }: { rows?: number }) {
@@ -176,7 +177,7 @@ export function Bones({ rows = 6 }: { rows?: number }) {
 // What stands in place of something that could not be loaded, and the way on.
 export function Failure({ error, again }: { error: ApiError; again: () => void }) {
   if (error.status === 401) return <Note icon="lost">Your login has ended. What you see here stays as it is until you log in again.</Note>;
-  if (error.status === 404) return <Empty title="Not found"><p>{error.message} It may have been deleted, or it belongs to an organization that you are not a member of.</p><p class="row"><a class="button" href="/stacks">Go to the stacks</a></p></Empty>;
+  if (error.status === 404) return <section class="panel"><Empty page title="Not found"><p>{error.message} It may have been deleted, or it belongs to an organization that you are not a member of.</p><p class="row"><a class="button" href="/stacks">Go to the stacks</a></p></Empty></section>;
   const away = error.status === 0 || error.status === 503;
   return (
     <Note tone="bad">

@@ -4,7 +4,7 @@ import { call, get, linked, useLoad } from "../api";
 import { bytes, clockTime, duration, localTime, ago, plural } from "../format";
 import { nameEvent, text } from "../lists";
 import type { Data, EventSummary, Json, Stack, StoredEvent } from "../types";
-import { Button, copy, Empty, Fact, Facts, Icon, Menu, Shown, StatusWord, Tabs, Time, Type, Value } from "../ui";
+import { Button, copy, Empty, Fact, Facts, Icon, Menu, Shown, StatusWord, Tabs, Type, Value } from "../ui";
 import { go, query, to } from "../url";
 import { Long, thrown, Trace, traceText, Tree, type Thrown } from "../trace";
 
@@ -37,7 +37,7 @@ export function ReferencePage({ reference }: { reference: string }) {
   return (
     <Shown loaded={loaded}>
       {() => (
-        <section class="panel"><Empty title="Not stored yet">
+        <section class="panel"><Empty page title="Not stored yet">
           <p>No event has the reference id <code>{reference}</code> yet. If it was accepted it is still in the queue: this page opens it as soon as it is stored.</p>
           <p class="row waiting" role="status"><span class="dot" /> Looking every two seconds</p>
           <p class="row"><a class="button" href={to("/stream")}>Watch the stream</a></p>
@@ -105,10 +105,10 @@ function Opened({ event, stack, older, newer }: Opened) {
           {tab === "exception" && <Trace errors={errors} />}
           {tab === "overview" && <Overview event={event} data={data} description={description} heading={heading} />}
           {tab === "environment" && <section class="panel pad" aria-label="Environment"><EnvironmentFacts environment={environment} /></section>}
-          {tab === "request" && <RequestPanel request={request} data={data} />}
+          {tab === "request" && <RequestPanel request={request} />}
           {tab === "data" && <section class="panel pad" aria-label="Extended data"><Tree data={extended} path="data" label="" /></section>}
           {tab === "session" && <section class="panel pad" aria-label="Session"><SessionSteps project={event.project_id} session={session!} current={event.id} most={100} /></section>}
-          {tab === "json" && <section class="panel" aria-label="JSON"><div class="cap"><h2>As it is stored</h2><span class="grow" /><a class="button" href={`/api/v2/events/${event.id}`} download={`${event.id}.json`}><Icon name="save" /> Download</a></div><pre class="said code" tabIndex={0} role="region" aria-label="JSON">{cut(JSON.stringify(event, null, 2))}</pre></section>}
+          {tab === "json" && <section class="panel" aria-label="JSON"><div class="cap"><h2>As it is stored</h2><span class="grow" /><a class="button" href={`/api/v2/events/${event.id}`} download={`${event.id}.json`}><Icon name="save" /> Download</a></div><pre class="said code" tabIndex={0} role="region" aria-label="The stored event">{cut(JSON.stringify(event, null, 2))}</pre></section>}
         </div>
         <aside class="side" aria-label="Who, where and when">
           <section>
@@ -135,7 +135,7 @@ function Opened({ event, stack, older, newer }: Opened) {
               <Fact name="Here">{localTime(new Date(event.date))}</Fact>
               <Fact name="UTC">{safeIso(event.date)}</Fact>
               {!/(Z|[+-]00:00)$/.test(event.date) && <Fact name="There">{event.date.slice(0, 19).replace("T", " ")} {event.date.slice(-6)}</Fact>}
-              <Fact name="Accepted"><Time at={event.created_utc} /></Fact>
+              <Fact name="Accepted"><time dateTime={event.created_utc} title={localTime(new Date(event.created_utc))}>{agoText(event.created_utc)}</time></Fact>
             </Facts>
           </section>
         </aside>
@@ -188,7 +188,7 @@ function EnvironmentFacts({ environment }: { environment: Data }) {
 
 const words = (name: string): string => name.replace(/^o_s_/, "system_").replace(/_/g, " ").replace(/^./, (first) => first.toUpperCase());
 
-function RequestPanel({ request, data }: { request: Data; data: Data }) {
+function RequestPanel({ request }: { request: Data }) {
   const parts: [string, Data][] = [["Query", object(request["query_string"])], ["Headers", object(request["headers"])], ["Cookies", object(request["cookies"])]];
   const body = request["post_data"];
   return (
@@ -200,10 +200,9 @@ function RequestPanel({ request, data }: { request: Data; data: Data }) {
         {text(request, "client_ip_address") && <Fact name="Address"><Value field="ip" value={text(request, "client_ip_address")} /></Fact>}
       </Facts>
       {parts.filter(([, values]) => Object.keys(values).length).map(([name, values]) => (
-        <div key={name}><h3>{name}</h3><Facts>{Object.keys(values).slice(0, 200).map((key) => <Fact key={key} name={key}><Long text={text(values, key)} /></Fact>)}</Facts></div>
+        <div key={name}><h2>{name}</h2><Facts>{Object.keys(values).slice(0, 200).map((key) => <Fact key={key} name={key}><Long text={text(values, key)} /></Fact>)}</Facts></div>
       ))}
-      {body != null && <><h3>Body</h3>{typeof body === "object" ? <Tree data={Array.isArray(body) ? Object.fromEntries(body.entries()) : body} path="" label="" /> : <pre class="said code" tabIndex={0} role="region" aria-label="Body">{cut(String(body))}</pre>}</>}
-      {data["@user_description"] ? null : null}
+      {body != null && <><h2>Body</h2>{typeof body === "object" ? <Tree data={Array.isArray(body) ? Object.fromEntries(body.entries()) : body} path="" label="" /> : <pre class="said code" tabIndex={0} role="region" aria-label="Body">{cut(String(body))}</pre>}</>}
     </section>
   );
 }

@@ -151,7 +151,7 @@ export function SessionPage({ id }: { id: string }) {
     <Shown loaded={loaded}>
       {(events) => {
         const start = events[0];
-        if (!start) return <section class="panel"><Empty title="No such session"><p>None of its events is kept, or the session is another project's.</p><p class="row"><a class="button" href={to("/sessions")}>All sessions</a></p></Empty></section>;
+        if (!start) return <section class="panel"><Empty page title="No such session"><p>None of its events is kept, or the session is another project's.</p><p class="row"><a class="button" href={to("/sessions")}>All sessions</a></p></Empty></section>;
         const ended = text(start.data, "SessionEnd");
         return (
           <>
@@ -241,7 +241,7 @@ export function StreamPage() {
   return (
     <>
       <h1 class="sr">Stream {project() ? `of ${project()!.name}` : "of all projects"}</h1>
-      <SearchBox />
+      <SearchBox timeless />
       <section class="panel list stream" aria-label="Stream">
         <div class="cap">
           <span class={`live ${paused ? "" : state}`}><span class="dot" /> {paused ? "Paused" : state === "live" ? "Live" : state === "polling" ? "Every 10 s" : "Waiting for the server"}</span>

@@ -50,7 +50,7 @@ export function ProjectPage({ id, page }: { id: string; page: string }) {
   );
 }
 
-export const Missing = () => <section class="panel"><Empty title="There is no such page"><p class="row"><a class="button" href="/stacks">Go to the stacks</a></p></Empty></section>;
+export const Missing = () => <section class="panel"><Empty page title="There is no such page"><p class="row"><a class="button" href="/stacks">Go to the stacks</a></p></Empty></section>;
 
 function SetUp({ project, again }: { project: Project; again: () => void }) {
   const [asking, ask] = useState<"" | "data" | "project">("");
@@ -301,7 +301,7 @@ function People({ organization, again }: { organization: Organization; again: ()
             <table>
               <caption class="sr">People</caption>
               <thead><tr><th scope="col">Name</th><th scope="col" class="c2">Address</th><th scope="col"><span class="sr">Change</span></th></tr></thead>
-              <tbody>{found.map((person) => <tr key={person.id}><td class="said short"><b>{person.full_name}</b>{person.id === me.value?.id && " (you)"}{person.roles.includes("global") && <span class="tag">may manage the server</span>}</td><td class="c2 quiet said short">{person.email_address}</td><td class="n"><Button kind="bare" label={`Remove ${person.full_name}`} disabled={found.length === 1} onClick={() => remove(person.email_address)}>Remove</Button></td></tr>)}</tbody>
+              <tbody>{found.map((person) => <tr key={person.id}><td class="said short"><b>{person.full_name}</b>{person.id === me.value?.id && " (you)"} {person.roles.includes("global") && <span class="tag">may manage the server</span>}</td><td class="c2 quiet said short">{person.email_address}</td><td class="n"><Button kind="bare" label={`Remove ${person.full_name}`} disabled={found.length === 1} onClick={() => remove(person.email_address)}>Remove</Button></td></tr>)}</tbody>
             </table>
           )}
         </Shown>
@@ -401,7 +401,7 @@ export function SystemPage() {
   const [reference, look] = useState("");
   const trace = useLoad(reference ? `trace ${reference}` : null, (abort) => get<Json>("/admin/trace", { reference }, abort));
   useEffect(() => { document.title = "System · Headrace"; }, []);
-  if (!isGlobal()) return <section class="panel"><Empty title="Not for this account"><p>This page shows the whole server; it needs a person who may manage it.</p></Empty></section>;
+  if (!isGlobal()) return <section class="panel"><Empty page title="Not for this account"><p>This page shows the whole server; it needs a person who may manage it.</p></Empty></section>;
   return (
     <>
       <h1>System</h1>

@@ -131,6 +131,7 @@ function FirstOrNothing() {
   if (any.data && !any.data.length) return <Start />;
   return (
     <>
+      <h1 class="sr">Stacks</h1>
       <SearchBox fallback={NEEDS_SOMEBODY} />
       <Shown loaded={any}>{() => (
         <section class="panel"><Empty title="Nothing is open"><p>No stack is open or regressed in the last 7 days. Well done.</p><p class="row"><a class="button" href={here({ filter: "" })}>Show every status</a><a class="button" href={here({ time: "all", filter: "" })}>Show all that is kept</a></p></Empty></section>

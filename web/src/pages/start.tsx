@@ -60,7 +60,7 @@ const SNIPPETS: Record<string, [string, string, (url: string, key: string) => st
   curl: ["curl", "", (url, key) => `curl -i ${url}/api/v2/events \\
   -H 'Authorization: Bearer ${key}' \\
   -H 'Content-Type: application/json' \\
-  -d '{"type": "error", "message": "My first error", "data": {"@simple_error": {"type": "TestError", "message": "My first error"}}}'`],
+  -d '{"type": "error", "message": "My first error"}'`],
   js: ["JavaScript", "npm install @exceptionless/node, or @exceptionless/browser for a page", (url, key) => `import { Exceptionless } from "@exceptionless/node";
 
 await Exceptionless.startup((config) => {
@@ -92,7 +92,7 @@ urllib.request.urlopen(urllib.request.Request(
 
 function FirstOrganization() {
   return (
-    <section class="panel narrow"><Empty title="You are in no organization yet">
+    <section class="panel narrow"><Empty page title="You are in no organization yet">
       <p>Make one, or ask somebody for an invitation link to theirs.</p>
       <NameForm label="Name of the organization" button="Create" create={async (name) => { await post<Organization>("/organizations", { name }); location.reload(); }} />
     </Empty></section>
@@ -102,7 +102,7 @@ function FirstOrganization() {
 function FirstProject() {
   const organization = me.value!.organization_ids[0]!;
   return (
-    <section class="panel narrow"><Empty title="No project yet">
+    <section class="panel narrow"><Empty page title="No project yet">
       <p>A project is one program that sends events, with keys of its own.</p>
       <NameForm label="Name of the project" button="Create" create={async (name) => { const made = await post<Project>("/projects", { organization_id: organization, name }); await reloadProjects(); go(`/project/${made.id}/setup?project=${made.id}`); }} />
     </Empty></section>
