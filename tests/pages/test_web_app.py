@@ -156,6 +156,49 @@ async def test_a_stack_is_marked_fixed_and_that_is_undone(up: RunningUp, browser
         await expect(page.locator(".subject .status")).to_contain_text("Discarded")
 
 
+async def test_a_new_project_shows_what_to_paste_and_turns_into_its_first_event(
+    up: RunningUp, browser: Browser
+) -> None:
+    """Nothing has to be reloaded."""
+    async with logged_in(up, browser) as page:
+        made = await page.context.request.post(
+            "/api/v2/projects",
+            data={"organization_id": up.ready.organization_id, "name": f"New {secrets.token_hex(4)}"},
+            headers={"Origin": up.ready.url},
+        )
+        project = (await made.json())["id"]
+        await page.goto(f"/stacks?project={project}")
+        await expect(page.get_by_role("heading", name="Waiting for the first event")).to_be_visible()
+        code = await page.get_by_role("region", name="Code to send a first event").inner_text()
+        found = re.search(r"Bearer (\w+)", code)
+        assert found is not None
+        assert f"curl -i {up.ready.url}/api/v2/events" in code
+        headers = {"Authorization": f"Bearer {found[1]}"}
+        first = {"type": "error", "message": "My first error"}
+        async with (
+            ClientSession(up.ready.url, headers=headers) as session,
+            session.post("/api/v2/events", json=first) as sent,
+        ):
+            assert sent.status == 202
+        await expect(page.get_by_role("heading", name="My first error")).to_be_visible()
+        await expect(page).to_have_url(re.compile("/event/"))
+
+
+async def test_the_stream_counts_while_it_is_paused(up: RunningUp, browser: Browser) -> None:
+    """And shows what has come at one press; it says so to those who listen."""
+    async with logged_in(up, browser) as page:
+        await page.goto("/stream")
+        await expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        await page.keyboard.press("Space")
+        await expect(page.get_by_text("Paused", exact=True)).to_be_visible()
+        message = f"Streamed {secrets.token_hex(4)}"
+        await send(up, {"type": "log", "message": message})
+        await expect(page.get_by_role("status").filter(has_text=" new")).to_have_count(1)
+        await expect(page.get_by_role("link", name=message)).to_have_count(0)
+        await page.get_by_role("button", name="Show").click()
+        await expect(page.get_by_role("link", name=message)).to_have_count(1)
+
+
 SCRIPT = (
     '<img src=x onerror="top.hacked=1"><script>top.hacked=1</script>'
     "javascript:top.hacked=1//\"'`${top.hacked=1}"

@@ -50,7 +50,7 @@ export function StacksPage() {
 
   const series = bars(items(count.data, "date_date"), range.value, ms);
   const isUnfiltered = !query("filter") && !kind && !query("time");
-  if (list.data && !stacks.length && isUnfiltered && projects.value.length <= 1) return <FirstOrNothing />;
+  if (list.data && !stacks.length && isUnfiltered && (project() || projects.value.length <= 1)) return <FirstOrNothing />;
   return (
     <>
       <h1 class="sr">Stacks {project() ? `in ${project()!.name}` : "in all projects"}</h1>
