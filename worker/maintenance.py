@@ -33,6 +33,7 @@ ACTIVITY_SECONDS: Final = 10.0
 PURGE_SECONDS: Final = 15.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 HELD_POSTS_SECONDS: Final = 15.0
+ROLLUPS_SECONDS: Final = 60.0
 PARTITION_DAYS_AHEAD: Final = 3
 BATCH_IDS_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""

@@ -37,6 +37,7 @@ from collector.database.owners.removals import remove_asked
 from collector.database.pool import connected, create_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.schema.partitions import maintain_partitions
+from collector.database.schema.rollups import make_rollups
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.store import BatchStore
@@ -66,6 +67,7 @@ from worker.maintenance import (
     PARTITION_DAYS_AHEAD,
     PARTITIONS_SECONDS,
     PURGE_SECONDS,
+    ROLLUPS_SECONDS,
     SESSIONS_SECONDS,
     SWEEP_SECONDS,
     Job,
@@ -230,6 +232,7 @@ def _jobs(
         once(pool, "batch_ids", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
         once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
+        once(pool, "rollups", ROLLUPS_SECONDS, partial(make_rollups, pool)),
         # These update stored events: sessions and descriptions.
         once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(apply_heartbeats, heartbeats, pool)),
         once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),

@@ -9,6 +9,7 @@ import asyncpg
 
 from collector.database.pool import connected
 from collector.database.schema.partitions import partition_days, partition_name
+from collector.database.schema.rollups import count_differences
 from collector.domain.accounting.ledger import DatabaseTotals, Processed
 from collector.domain.event.outcome import Outcome
 
@@ -75,6 +76,7 @@ async def _with_partitions(connection: asyncpg.Connection, totals: DatabaseTotal
     """Add each partition's events: how many were counted as stored, and how many exist or were removed."""
     partitions: dict[date, tuple[int, int]] = {}
     misdated: dict[date, int] = {}
+    miscounted: dict[date, int] = {}
     for day in await partition_days(connection):
         begin = datetime.combine(day, time(), UTC)
         counted = await connection.fetchval(
@@ -91,4 +93,5 @@ async def _with_partitions(connection: asyncpg.Connection, totals: DatabaseTotal
             "SELECT coalesce(sum(events), 0)::bigint FROM removed_events WHERE day = $1", day
         )
         partitions[day] = counted, found + removed
-    return replace(totals, partitions=partitions, misdated=misdated)
+        miscounted[day] = await count_differences(connection, day) or 0
+    return replace(totals, partitions=partitions, misdated=misdated, miscounted=miscounted)

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 _EXPOSED: Final = (
     "ETag, v, X-Exceptionless-ConfigVersion, Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-Result-Count,"
-    " X-Headrace-Filter-Warning"
+    " X-Headrace-Filter-Warning, X-Headrace-Partial, X-Headrace-Estimated"
 )
 _PREFLIGHT_SECONDS: Final = 300
 

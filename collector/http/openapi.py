@@ -63,6 +63,11 @@ _HEADERS: Final[Mapping[str, tuple[str, type]]] = {
         "Why the filter probably finds nothing as written: unknown fields, for example.",
         str,
     ),
+    "X-Headrace-Partial": (
+        "The dates that could not be searched in time, as `begin/end`, if there are some.",
+        str,
+    ),
+    "X-Headrace-Estimated": ("`true` if numbers are estimated from a sample.", str),
     RETRY_AFTER: ("How many seconds to wait before repeating the request.", int),
     "v": ("The version of the project's settings.", int),
 }

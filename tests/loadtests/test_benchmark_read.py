@@ -37,7 +37,7 @@ async def test_loading_resumes_and_every_kind_of_reading_is_measured(tmp_path: P
         assert status == 0, errors
         assert f"# Reading {int(events):,} events" in output
 
-    for name in ("by reference", "by id", "first page: everything", "count: everything", "histogram"):
+    for name in ("by reference", "by id", "first page: everything", "count: everything", "chart", "stacks"):
         assert f"\n| {name}" in output
     assert "3000/3000" in errors
     assert len(list((tmp_path / "results").glob("read-*.md"))) >= 1

@@ -13,6 +13,7 @@ from collector.api.auth.searching import searching
 from collector.api.core.route import Role, Route
 from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
+from collector.api.request.lists import ESTIMATED_HEADER, EXACT_SECONDS
 from collector.api.request.parameters import query_parameters
 from collector.database.search.event_counts import Bucket, count_in_buckets
 from collector.domain.errors import BadRequest, OrganizationSuspended
@@ -29,19 +30,26 @@ _AGGREGATIONS: Final = Parameter(
 _MODE: Final = Parameter(
     "mode", "`stack_new`: only events of stacks that first occurred in the time range.", Literal["stack_new"]
 )
+_EXACT: Final = Parameter(
+    "exact", "`true`: numbers are never estimated, but may take too long.", Literal["true", "false"]
+)
 
 
 class CountView(msgspec.Struct, frozen=True, kw_only=True):
-    """The number of events, and the results by name of the aggregation, such as `cardinality_stack`."""
+    """The number of events, and the results by name of the aggregation, such as `cardinality_stack`.
+
+    If `is_estimated`, they come from a sample of the events: what is rare may be missing.
+    """
 
     total: int
     aggregations: dict[str, Any]
+    is_estimated: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 @documented(
     "Event",
-    {200: Answer(CountView, headers=(FILTER_WARNING_HEADER,))},
-    parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE),
+    {200: Answer(CountView, headers=(FILTER_WARNING_HEADER, ESTIMATED_HEADER))},
+    parameters=(FILTER, _AGGREGATIONS, *TIME, _MODE, _EXACT),
     refusals=(OrganizationSuspended,),
 )
 async def get_count(request: web.Request) -> web.Response:
@@ -53,11 +61,20 @@ async def get_count(request: web.Request) -> web.Response:
         raise BadRequest("The parameter `mode` can only be `stack_new` here.")
     if mode:
         selection = selection.of_new_stacks
+    exact = parameters.get("exact", "false").strip().lower()
+    if exact not in {"true", "false"}:
+        raise BadRequest("The parameter `exact` must be `true` or `false`.")
     async with searching(request) as connection:
         selection = await select_projects(request, connection, selection)
-        counted = await count_in_buckets(connection, selection, aggregations)
-    view = CountView(total=counted.total, aggregations=_results(counted, aggregations))
-    return with_warnings(request, json_response(view))
+        seconds = None if exact == "true" else EXACT_SECONDS
+        counted = await count_in_buckets(connection, selection, aggregations, seconds=seconds)
+    view = CountView(
+        total=counted.total,
+        aggregations=_results(counted, aggregations),
+        is_estimated=counted.is_estimated or msgspec.UNSET,
+    )
+    headers = {ESTIMATED_HEADER: "true"} if counted.is_estimated else {}
+    return with_warnings(request, json_response(view, headers=headers))
 
 
 def _results(bucket: Bucket, aggregations: Iterable[Aggregation]) -> dict[str, Any]:

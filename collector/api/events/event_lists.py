@@ -5,6 +5,8 @@ events while new ones arrive.
 """
 
 from collections.abc import Sequence
+from datetime import UTC
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 import asyncpg
@@ -25,7 +27,13 @@ from collector.api.events.export import CSV, FORMAT, NDJSON, export_events, expo
 from collector.api.events.listed_event import ListedEvent
 from collector.api.events.stack_lists import STACK_MODES, stacks_of_events
 from collector.api.events.summaries import summary_of
-from collector.api.request.lists import FILTERED_LIST_HEADERS, add_link, list_response
+from collector.api.request.lists import (
+    ESTIMATED_HEADER,
+    EXACT_SECONDS,
+    FILTERED_LIST_HEADERS,
+    add_link,
+    list_response,
+)
 from collector.api.request.parameters import (
     TOTAL,
     Page,
@@ -37,9 +45,10 @@ from collector.api.request.parameters import (
 from collector.database.owners.projects import project_names
 from collector.database.search.event_lists import (
     FoundEvent,
+    FoundPage,
     Selection,
-    count_events,
-    find_events,
+    estimate_events,
+    find_page,
     goes_by_index,
 )
 from collector.database.search.events import EventKey, find_events_by_key
@@ -52,11 +61,22 @@ from collector.http.responses import escaped
 ANSWER_BYTES: Final = 4 << 20
 """A page ends early if the answer would be larger; `Link` leads to the rest."""
 
+PARTIAL_HEADER: Final = "X-Headrace-Partial"
+"""The dates that time did not suffice to search, as `begin/end`; `..` is unbounded."""
+
 _MAXIMUM_LIMIT: Final = 100
+_SEARCH_SECONDS: Final = 7.0
+"""Then the answer is what was found; less than a client, or `searching`, waits."""
 _EVENTS_PER_READ: Final = 10
 """Bounds the memory of a read: a single event can be large."""
 
-_LISTED: Final = {200: Answer(list[ListedEvent], headers=FILTERED_LIST_HEADERS, more_types=(CSV, NDJSON))}
+_LISTED: Final = {
+    200: Answer(
+        list[ListedEvent],
+        headers=(*FILTERED_LIST_HEADERS, PARTIAL_HEADER, ESTIMATED_HEADER),
+        more_types=(CSV, NDJSON),
+    )
+}
 _CURSORS: Final = (
     Parameter("before", "Shows the page before this cursor; taken from a `Link` header."),
     Parameter("after", "Shows the page after this cursor; taken from a `Link` header."),
@@ -151,37 +171,48 @@ async def _list(request: web.Request, *conditions: Filter) -> web.StreamResponse
     position, with_total = _Position(order, page, before, after, is_by_page), includes_total(parameters)
 
     # Select the projects, then query: in a search slot, unless an index leads to the page.
-    is_indexed = goes_by_index(selection, position.order) and not with_total
-    async with looking_up(request) if is_indexed else searching(request) as connection:
+    is_indexed = goes_by_index(selection, position.order)
+    async with looking_up(request) if is_indexed and not with_total else searching(request) as connection:
         selection = await select_projects(request, connection, selection)
-        found, has_more = await _find(connection, selection, position)
-        part = await _load(connection, found, has_more=has_more, is_summary=mode == "summary")
-        total = await count_events(connection, selection) if with_total else None
+        seconds = None if is_indexed else _SEARCH_SECONDS
+        found, has_more = await _find(connection, selection, position, seconds)
+        part = await _load(connection, found.events, has_more=has_more, is_summary=mode == "summary")
+        total, is_estimated = None, False
+        if with_total:
+            total, is_estimated = await estimate_events(connection, selection, EXACT_SECONDS)
 
     # Render.
-    return _render(request, part, position, total)
+    response = _render(request, part, position, total)
+    if is_estimated:
+        response.headers[ESTIMATED_HEADER] = "true"
+    if found.rest is not None:
+        _mark_partial(request, response, found, part, position)
+    return response
 
 
 async def _find(
-    connection: asyncpg.Connection, selection: Selection, position: _Position
-) -> tuple[Sequence[FoundEvent], bool]:
+    connection: asyncpg.Connection, selection: Selection, position: _Position, seconds: float | None
+) -> tuple[FoundPage, bool]:
     """The keys of the events in the requested part, and whether more follow it."""
     limit, order = position.page.limit, position.order
+    find = partial(find_page, connection, selection, seconds=seconds)
     # Before a cursor: read backwards from it. The entry at the cursor itself follows.
     if position.before is not None:
         cursor = parse_cursor(position.before, order, "before")
-        backwards = await find_events(connection, selection, order.reversed, limit=limit, after=cursor)
-        return backwards[::-1], True
+        page = await find(order.reversed, limit=limit, after=cursor)
+        return page._replace(events=page.events[::-1]), True
     # After a cursor, or a page by number: read one more than is shown, to see whether more follow.
+    offset = 0
     if position.after is not None:
         cursor = parse_cursor(position.after, order, "after")
-        found = await find_events(connection, selection, order, limit=limit + 1, after=cursor)
+        page = await find(order, limit=limit + 1, after=cursor)
     elif position.page.is_too_deep:
-        found = []
+        page = FoundPage([])
     else:
         offset = position.page.offset
-        found = (await find_events(connection, selection, order, limit=offset + limit + 1))[offset:]
-    return found[:limit], len(found) > limit
+        page = await find(order, limit=offset + limit + 1)
+    events = page.events[offset:]
+    return page._replace(events=events[:limit]), len(events) > limit
 
 
 async def _load(
@@ -222,6 +253,23 @@ def _render(request: web.Request, part: _Part, position: _Position, total: int |
         if part.has_more:
             add_link(request, response, "next", after=part.found[-1].cursor.token)
     return response
+
+
+def _mark_partial(
+    request: web.Request, response: web.Response, page: FoundPage, part: _Part, position: _Position
+) -> None:
+    """Say which dates were not searched, and link to the list from there on if it is one by date."""
+    begin, end = (
+        ".." if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        for moment in (page.rest.begin, page.rest.end)  # type: ignore[union-attr] # it is partial
+    )
+    response.headers[PARTIAL_HEADER] = f"{begin}/{end}"
+    if page.cursor is None:
+        return
+    if position.before is None and not part.has_more:
+        add_link(request, response, "next", after=page.cursor.token)
+    elif position.before is not None and not part.found:
+        add_link(request, response, "previous", before=page.cursor.token)
 
 
 def _equals(field: str, text: str) -> Filter:

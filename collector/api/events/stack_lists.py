@@ -1,5 +1,6 @@
 """Lists of stacks: those that a filter selects, and those of selected events (contract 4 and 9)."""
 
+import asyncio
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,10 +13,22 @@ from collector.api.core.route import Role, Route
 from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.events.stacks import StackView, stack_view
 from collector.api.events.summaries import stack_members, stack_template
-from collector.api.request.lists import FILTERED_LIST_HEADERS, list_response
-from collector.api.request.parameters import TOTAL, includes_total, paging, query_parameters, requested_page
+from collector.api.request.lists import (
+    ESTIMATED_HEADER,
+    EXACT_SECONDS,
+    FILTERED_LIST_HEADERS,
+    list_response,
+)
+from collector.api.request.parameters import (
+    TOTAL,
+    Page,
+    includes_total,
+    paging,
+    query_parameters,
+    requested_page,
+)
 from collector.database.owners.projects import project_names
-from collector.database.search.event_lists import Selection
+from collector.database.search.event_lists import Selection, with_sample
 from collector.database.search.stack_lists import (
     StackMode,
     StackOfEvents,
@@ -109,19 +122,38 @@ async def stacks_of_events(
         raise BadRequest("The parameter `sort` cannot be combined with this `mode`, which defines the order.")
     page = requested_page(parameters, maximum=_MAXIMUM_LIMIT)
     mode = STACK_MODES[parameters["mode"].strip().lower()]
-    found = []
+    is_estimated = False
+    try:
+        async with asyncio.timeout(EXACT_SECONDS):
+            found, total, users = await _find_stacks(connection, selection, mode, page, parameters)
+    except TimeoutError:
+        is_estimated, sample = True, await with_sample(connection, selection)
+        found, total, users = await _find_stacks(connection, sample, mode, page, parameters)
+    names = await project_names(connection, {each.stack.project_id for each in found})
+    views = [_summary(each, names.get(each.stack.project_id, ""), users) for each in found[: page.limit]]
+    following = page.after(page.limit) if len(found) > page.limit else None
+    response = list_response(request, views, page, following, total)
+    if is_estimated:
+        response.headers[ESTIMATED_HEADER] = "true"
+    return response
+
+
+async def _find_stacks(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    mode: StackMode,
+    page: Page,
+    parameters: dict[str, str],
+) -> tuple[list[StackOfEvents], int | None, int]:
+    """The stacks of a page and one more, how many there are if that is asked, and how many users."""
+    found, total = list[StackOfEvents](), None
     if not page.is_too_deep:
         found = await find_stacks_of_events(
             connection, selection, mode, limit=page.limit + 1, offset=page.offset
         )
-    total = None
     if includes_total(parameters):
         total = await count_stacks_of_events(connection, selection, mode)
-    users = await count_users(connection, selection) if found else 0
-    names = await project_names(connection, {each.stack.project_id for each in found})
-    views = [_summary(each, names.get(each.stack.project_id, ""), users) for each in found[: page.limit]]
-    following = page.after(page.limit) if len(found) > page.limit else None
-    return list_response(request, views, page, following, total)
+    return found, total, await count_users(connection, selection) if found else 0
 
 
 def _summary(each: StackOfEvents, project_name: str, total_users: int) -> StackSummary:

@@ -11,6 +11,9 @@ from collector.api.request.parameters import Page
 from collector.http.responses import json_response
 
 RESULT_COUNT_HEADER: Final = "X-Result-Count"
+ESTIMATED_HEADER: Final = "X-Headrace-Estimated"
+EXACT_SECONDS: Final = 5.0
+"""Numbers that take longer to count are estimated."""
 LIST_HEADERS: Final = (str(hdrs.LINK), RESULT_COUNT_HEADER)
 FILTERED_LIST_HEADERS: Final = (*LIST_HEADERS, FILTER_WARNING_HEADER)
 

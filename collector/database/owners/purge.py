@@ -7,13 +7,20 @@ as workers do, which may still be storing, so that they cannot deadlock.
 
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from collector.database.pool import connected
+from collector.database.schema.rollups import (
+    REMOVED_COLUMNS,
+    RemovedEvent,
+    day_of,
+    lock_days,
+    subtract_events,
+)
 from collector.domain.ids import DAY_MS, accepted_ms, lowest_id_at_ms
 
 ROWS_AT_ONCE: Final = 5000
@@ -34,6 +41,12 @@ _DELETE_SOME: Final = """
             SELECT {key} FROM {table} WHERE {condition} LIMIT $2))
         ORDER BY {key} FOR UPDATE))
 """
+_REMOVE_EVENTS: Final = f"""
+    DELETE FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 AND id = ANY(ARRAY(
+        SELECT id FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4
+        FOR UPDATE))
+    RETURNING {", ".join(REMOVED_COLUMNS)}
+"""  # noqa: S608 - constants only
 
 
 async def purge_deleted(pool: asyncpg.Pool) -> int:
@@ -92,28 +105,19 @@ async def _remove_events(connection: asyncpg.Connection, project_id: UUID) -> in
     # Bounds on the ids keep the statement within one partition.
     day = accepted_ms(first.bytes) // DAY_MS
     bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
-    removed = _row_count(
-        await connection.execute(
-            """
-            DELETE FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 AND id = ANY(ARRAY(
-                SELECT id FROM events WHERE project_id = $1 AND id >= $2 AND id < $3 ORDER BY id LIMIT $4
-                FOR UPDATE))
-            """,
-            project_id,
-            *bounds,
-            ROWS_AT_ONCE,
-        )
-    )
+    await lock_days(connection, [day_of(first)])
+    rows = await connection.fetch(_REMOVE_EVENTS, project_id, *bounds, ROWS_AT_ONCE)
+    await subtract_events(connection, [RemovedEvent(**row) for row in rows])
     await connection.execute(
         """
         INSERT INTO removed_events AS r (project_id, day, events) VALUES ($1, $2, $3)
         ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
         """,
         project_id,
-        datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date(),
-        removed,
+        day_of(first),
+        len(rows),
     )
-    return removed
+    return len(rows)
 
 
 async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> int:

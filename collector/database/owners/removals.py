@@ -6,13 +6,20 @@ transaction that began before it can still store an event.
 """
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from collector.database.pool import connected
+from collector.database.schema.rollups import (
+    REMOVED_COLUMNS,
+    RemovedEvent,
+    day_of,
+    lock_days,
+    subtract_events,
+)
 from collector.domain.ids import DAY_MS, accepted_ms, lowest_id, lowest_id_at_ms
 
 _ROWS_AT_ONCE: Final = 5000
@@ -83,27 +90,29 @@ async def _remove_events(connection: asyncpg.Connection, asked: Any) -> int:
         return 0
     day = accepted_ms(first.bytes) // DAY_MS
     bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
-    status = await connection.execute(
-        """
+    await lock_days(connection, [day_of(first)])
+    rows = await connection.fetch(
+        f"""
         DELETE FROM events WHERE project_id = $1 AND id >= $4 AND id < $5 AND id = ANY(ARRAY(
             SELECT id FROM events WHERE project_id = $1 AND id < $2 AND ($3::uuid IS NULL OR stack_id = $3)
                 AND id >= $4 AND id < $5 ORDER BY id LIMIT $6 FOR UPDATE))
-        """,
+        RETURNING {", ".join(REMOVED_COLUMNS)}
+        """,  # noqa: S608 - constants only
         *chosen,
         *bounds,
         _ROWS_AT_ONCE,
     )
-    removed = int(status.rpartition(" ")[2])
+    await subtract_events(connection, [RemovedEvent(**row) for row in rows])
     await connection.execute(
         """
         INSERT INTO removed_events AS r (project_id, day, events) VALUES ($1, $2, $3)
         ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
         """,
         asked["project_id"],
-        datetime.fromtimestamp(day * DAY_MS / 1000, UTC).date(),
-        removed,
+        day_of(first),
+        len(rows),
     )
-    return removed
+    return len(rows)
 
 
 async def _remove_stacks(connection: asyncpg.Connection, asked: Any) -> int:

@@ -29,6 +29,10 @@ _WIDEN: Final = """
 """
 _WITH_DATES: Final = "SELECT min(day), max(day) FROM partition_dates WHERE smallest < $2 AND largest >= $1"
 
+_EARLIEST: Final = """
+    SELECT nullif(min(smallest), '-infinity') FROM partition_dates WHERE smallest < 'infinity'
+"""
+
 
 async def widen_partition_dates(connection: asyncpg.Connection, days: Mapping[date, Sequence[Event]]) -> None:
     """Widen the partitions' dates to include those of these events, by day of acceptance.
@@ -51,6 +55,12 @@ async def id_range(connection: asyncpg.Connection, dates: TimeRange) -> tuple[UU
     if first is None:
         return UUID(int=0), UUID(int=0)
     return _first_id(first), _first_id(last + _DAY)
+
+
+async def earliest_date(connection: asyncpg.Connection) -> datetime | None:
+    """A date before which there is no event; None if it is unknown or there are no events."""
+    found: datetime | None = await connection.fetchval(_EARLIEST)
+    return found
 
 
 def _first_id(day: date) -> UUID:

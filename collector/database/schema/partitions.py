@@ -133,6 +133,8 @@ async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tup
             await connection.execute(
                 "INSERT INTO partition_dates (day) VALUES ($1) ON CONFLICT DO NOTHING", day
             )
+            # Nothing is in it yet: its rollups are complete.
+            await connection.execute("INSERT INTO rollup_days (day) VALUES ($1) ON CONFLICT DO NOTHING", day)
         made.append(day)
     return tuple(made)
 
@@ -164,11 +166,16 @@ async def _drop_patiently(pool: asyncpg.Pool, day: date) -> date | None:
 
 async def _drop(pool: asyncpg.Pool, day: date) -> None:
     name = partition_name(day)
+    # Before the partition is locked, because deleting many rows takes longer than readers should wait. Until
+    # it is dropped the day's events are read instead.
+    async with connected(pool) as connection, connection.transaction():
+        await _remove_rollups(connection, day)
     async with connected(pool) as connection, connection.transaction():
         await connection.execute(f"SET LOCAL lock_timeout = '{_DROP_LOCK_WAIT}'")
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
         if await _is_attached(connection, name):
             await connection.execute(f"ALTER TABLE events DETACH PARTITION {name}; DROP TABLE {name}")
+            await _remove_rollups(connection, day)
             # The partition's row in partition_dates outlives it for a day: a worker that is about to make the
             # partition again may have widened it.
             await connection.execute(
@@ -176,3 +183,8 @@ async def _drop(pool: asyncpg.Pool, day: date) -> None:
                 day,
                 await partition_days(connection),
             )
+
+
+async def _remove_rollups(connection: asyncpg.Connection, day: date) -> None:
+    for table in ("rollup_days", "event_hours", "event_days", "user_hours", "stack_user_days"):
+        await connection.execute(f"DELETE FROM {table} WHERE day = $1", day)  # noqa: S608 - constants only

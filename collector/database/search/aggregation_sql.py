@@ -6,6 +6,8 @@ from typing import Final
 
 from collector.database.search.event_lists import Selection
 from collector.database.search.filter_sql import CAUSES, Arguments
+from collector.database.search.rollup_sql import Tier, is_rolled_value, key_tier, rolled_value_sql
+from collector.database.search.user_counts import by_days_or_all_stacks, has_sketches
 from collector.database.search.value_sql import value_condition
 from collector.domain.filter.aggregation import (
     Aggregation,
@@ -14,7 +16,15 @@ from collector.domain.filter.aggregation import (
     bucket_interval,
     missing_number,
 )
-from collector.domain.filter.fields import Column, ErrorMember, FieldSource, Kind, Member, StackColumn
+from collector.domain.filter.fields import (
+    FIELDS,
+    Column,
+    ErrorMember,
+    FieldSource,
+    Kind,
+    Member,
+    StackColumn,
+)
 from collector.domain.filter.predicates import IsText
 from collector.domain.filter.words import folded
 
@@ -40,12 +50,40 @@ _LENGTHS: Final = (
 _FEW_BUCKETS: Final = 100
 
 
-def value_sql(part: Aggregation, arguments: Arguments) -> str:
-    """The expression of the value that an aggregation computes over the events of a bucket.
+def tier_for(path: Sequence[Aggregation], values: Sequence[Aggregation], selection: Selection) -> Tier | None:
+    """The rollups that have the buckets of a path and their values; None if the events have to be read."""
+    if selection.rollups is None or not all(map(is_rolled_value, values)):
+        return None
+    tiers = {
+        key_tier(part, effective_interval(part, selection) if part.operator is Operator.DATE else None)
+        for part in path
+    }
+    return None if None in tiers else "hours" if "hours" in tiers else "days"
 
+
+def users_are_sketched(part: Aggregation, path: Sequence[Aggregation], selection: Selection) -> bool:
+    """Whether sketches have the number of users in the buckets of a path: of the whole, or of dates."""
+    is_users = part.operator is Operator.CARDINALITY and part.field is FIELDS["user"] and not part.missing
+    is_simple = len(path) <= 1 and all(one.operator is Operator.DATE for one in path)
+    return (
+        is_users
+        and is_simple
+        and selection.rollups is not None
+        and has_sketches(selection.rollups.filter)
+        and tier_for(path, [], selection) is not None
+        and (not path or by_days_or_all_stacks(selection.rollups.filter, tier_for(path, [], selection)))
+    )
+
+
+def value_sql(part: Aggregation, arguments: Arguments, *, is_rolled: bool = False, scale: float = 1.0) -> str:
+    """The expression of the value that an aggregation computes over the events, or rollups, of a bucket.
+
+    A sum is multiplied by `scale`, as each event of a sample stands for others.
     Ignores numbers outside the range of a double: JSON readers would turn the whole result into infinity or
     null.
     """
+    if is_rolled:
+        return rolled_value_sql(part, _key(part, "counted.v", arguments), arguments)
     if part.operator is Operator.CARDINALITY:
         return f"count(DISTINCT {_key(part, 'counted.v', arguments)})"
     column = _column(part.field.sources[0])
@@ -54,7 +92,8 @@ def value_sql(part: Aggregation, arguments: Arguments) -> str:
     if (missing := missing_number(part)) is not None:
         column = f"coalesce({column}, {arguments.add(missing)}::numeric)"
     within = f"{column} BETWEEN -{_LARGEST} AND {_LARGEST}"
-    return f"{_FUNCTIONS[part.operator]}({column}) FILTER (WHERE {within})::numeric"
+    value = f"{_FUNCTIONS[part.operator]}({column}) FILTER (WHERE {within})::numeric"
+    return f"({value} * {scale!r}::numeric)" if part.operator is Operator.SUM and scale != 1.0 else value
 
 
 def key_sql(part: Aggregation, selection: Selection, arguments: Arguments) -> str:

@@ -4,6 +4,7 @@ Each level of nesting takes one statement, which computes all plain values of th
 pass.
 """
 
+import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,10 +17,14 @@ from collector.database.search.aggregation_sql import (
     key_sql,
     list_joins,
     shown_condition,
+    tier_for,
+    users_are_sketched,
     value_sql,
 )
-from collector.database.search.event_lists import Selection, where, with_id_bounds
+from collector.database.search.event_lists import Selection, counted_from, to_count, with_sample
 from collector.database.search.filter_sql import Arguments
+from collector.database.search.rollup_sql import Rollups
+from collector.database.search.user_counts import WHOLE, count_users_by
 from collector.domain.dates.datemath import add_units
 from collector.domain.errors import BadRequest
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, term_limit
@@ -41,17 +46,30 @@ class Bucket:
     total: int = 0
     values: dict[str, Any] = field(default_factory=dict)
     buckets: "dict[str, list[Bucket]]" = field(default_factory=dict)
+    is_estimated: bool = False
 
 
 async def count_in_buckets(
-    connection: asyncpg.Connection, selection: Selection, aggregations: Sequence[Aggregation]
+    connection: asyncpg.Connection,
+    selection: Selection,
+    aggregations: Sequence[Aggregation],
+    *,
+    seconds: float | None = None,
 ) -> Bucket:
     """The whole selection as one bucket that holds the results of the aggregations.
 
-    Raises BadRequest for more than `MAXIMUM_BUCKETS` buckets.
+    What takes longer than `seconds` is estimated from a sample of the events instead. Raises BadRequest for
+    more than `MAXIMUM_BUCKETS` buckets.
     """
+    counted = await to_count(connection, selection)
     whole = Bucket()
-    await _fill(connection, await with_id_bounds(connection, selection), (), {(): whole}, aggregations)
+    try:
+        async with asyncio.timeout(seconds):
+            await _fill(connection, counted, (), {(): whole}, aggregations)
+    except TimeoutError:
+        whole = Bucket(is_estimated=True)
+        sample = await with_sample(connection, counted)
+        await _fill(connection, sample, (), {(): whole}, aggregations)
     return whole
 
 
@@ -65,7 +83,7 @@ async def _fill(
     """Compute the parts of all buckets of one path, and descend into the parts that have buckets."""
     # `_buckets` has computed the plain values of inner levels together with their keys.
     if not path:
-        await _compute(connection, selection, path, parents, [part for part in parts if _is_plain(part)])
+        await _compute_plain(connection, selection, path, parents, parts, with_total=True)
     for part in parts:
         if not parents or _is_plain(part):
             continue
@@ -74,6 +92,46 @@ async def _fill(
             await _fill(connection, selection, (*path, part), inner, part.parts)
         else:  # a list takes a statement of its own, because unnesting it multiplies the events
             await _compute(connection, selection, path, parents, [part])
+
+
+async def _compute_plain(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    buckets: Mapping[BucketKeys, Bucket],
+    parts: Sequence[Aggregation],
+    *,
+    with_total: bool = False,
+) -> None:
+    """Compute the plain values of all buckets of a path, from rollups those that they have."""
+    values = [part for part in parts if _is_plain(part)]
+    rolled = [part for part in values if tier_for(path, [part], selection)]
+    others = [part for part in values if part not in rolled]
+    if rolled or (with_total and (tier_for(path, [], selection) or not others)):
+        await _compute(connection, selection, path, buckets, rolled)
+        with_total = False
+    if others or with_total:
+        await _compute_others(connection, selection, path, buckets, others)
+
+
+async def _compute_others(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    path: tuple[Aggregation, ...],
+    buckets: Mapping[BucketKeys, Bucket],
+    values: Sequence[Aggregation],
+) -> None:
+    """Compute values that rollups lack: users from sketches, where there are some, the rest from events."""
+    users = [part for part in values if users_are_sketched(part, path, selection)]
+    for part in users:
+        arguments = Arguments()
+        key = key_sql(path[-1], selection, arguments) if path else WHOLE
+        counted = await count_users_by(connection, _sketched(selection), key, arguments)
+        for keys, bucket in buckets.items():
+            bucket.values[part.key] = counted.get(keys[-1] if path else None, 0)
+    others = [part for part in values if part not in users]
+    if others or not values:
+        await _compute(connection, selection, path, buckets, others)
 
 
 async def _compute(
@@ -101,6 +159,11 @@ async def _buckets(
     """Make the buckets of the path's last part in each of its parents: the largest, or the newest dates."""
     last, found = path[-1], dict[BucketKeys, Bucket]()
     values = [part for part in last.parts if _is_plain(part)]
+    # What orders the buckets has to be computed with them; if that takes the events, all of it does.
+    later = [part for part in values if not part.sign and not tier_for(path, [part], selection)]
+    values = [part for part in values if part not in later]
+    if not tier_for(path, values, selection):
+        values, later = values + later, []
     for parent in parents.values():
         parent.buckets[last.key] = []
     for keys, row in await _rows(connection, selection, path, values, within=parents, is_ranked=True):
@@ -108,12 +171,14 @@ async def _buckets(
         parents[keys[:-1]].buckets[last.key].append(found[keys])
     if len(found) > MAXIMUM_BUCKETS:
         raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
+    if later and found:
+        await _compute_others(connection, selection, path, found, later)
     if last.operator is Operator.DATE:
         interval, gaps = effective_interval(last, selection), MAXIMUM_BUCKETS // len(parents)
         for keys, parent in parents.items():
             parent.buckets[last.key] = list(_without_gaps(parent.buckets[last.key], interval, gaps))
             for bucket in parent.buckets[last.key]:
-                bucket.values = bucket.values or {part.key: _empty_value(part) for part in values}
+                bucket.values = bucket.values or {part.key: _empty_value(part) for part in [*values, *later]}
             found |= {(*keys, bucket.key): bucket for bucket in parent.buckets[last.key]}
     return found
 
@@ -130,20 +195,24 @@ async def _rows(
     """A row for each bucket of the path inside the buckets `within`: its keys, event count and values."""
     # The keys of each bucket, its count and values; then the conditions on keys, and the limits.
     arguments = Arguments()
-    condition = where(selection, arguments)
+    tier = tier_for(path, values, selection)
+    table, condition, total = counted_from(selection, arguments, tier)
     keys = [key_sql(part, selection, arguments) for part in path]
     columns = [f"{key} AS k{number}" for number, key in enumerate(keys)]
-    columns += ["count(*) AS total"]
-    columns += [f"{value_sql(part, arguments)} AS v{number}" for number, part in enumerate(values)]
+    columns += [f"{total} AS total"]
+    columns += [
+        f"{value_sql(part, arguments, is_rolled=tier is not None, scale=selection.scale)} AS v{number}"
+        for number, part in enumerate(values)
+    ]
     names = [f"k{number}" for number in range(len(keys))]
-    statement = f"SELECT {', '.join(columns)} FROM events AS e{list_joins(path, values)} WHERE {condition}"  # noqa: S608
+    statement = f"SELECT {', '.join(columns)} FROM {table}{list_joins(path, values)} WHERE {condition}"  # noqa: S608
     statement += "".join(
         f" AND {shown_condition(part, key, arguments)}" for part, key in zip(path, keys, strict=True)
     )
     if names:
         statement += f" GROUP BY {', '.join(names)}"
     if is_ranked and path[-1].options.least > 1:
-        statement += f" HAVING count(*) >= {arguments.add(path[-1].options.least)}"
+        statement += f" HAVING {total} >= {arguments.add(path[-1].options.least)}"
     statement = _inside(statement, path, within, arguments)
     if is_ranked:
         statement = _ranked(statement, names, path[-1], values, arguments)
@@ -196,6 +265,12 @@ def _ranked(
     # One more than allowed, so that the caller notices that there are too many.
     most = arguments.add(MAXIMUM_BUCKETS + 1)
     return f"SELECT * FROM ({ranked}) AS r WHERE rank <= {size} ORDER BY {shown} LIMIT {most}"  # noqa: S608
+
+
+def _sketched(selection: Selection) -> Rollups:
+    if selection.rollups is None:
+        raise TypeError("the selection has no rollups")
+    return selection.rollups
 
 
 def _is_plain(part: Aggregation) -> bool:

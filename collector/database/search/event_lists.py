@@ -4,23 +4,37 @@ The default order, newest first, searches windows of dates that widen into the p
 that only the partitions of a window are read.
 """
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from decimal import Decimal
+from math import inf
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from collector.database.schema.partition_dates import id_range
-from collector.database.search.filter_sql import Arguments, EventConditions
-from collector.database.search.windows import widening_windows
+from collector.database.errors import QueryTooSlow
+from collector.database.schema.partition_dates import earliest_date, id_range
+from collector.database.search.filter_sql import Arguments, EventConditions, StackConditions
+from collector.database.search.rollup_sql import (
+    EVENTS,
+    Rollups,
+    Tier,
+    find_rollups,
+    rollup_table,
+)
+from collector.database.search.windows import DateWindows
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.filter.dates import common_dates, date_bounds
+from collector.domain.filter.fields import resolve_field
 from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Cursor, Order
-from collector.domain.filter.tree import And, Bound, Everything, Filter, Match, Range, Term
+from collector.domain.filter.tree import And, Bound, Everything, Exists, Filter, Match, Not, Or, Range, Term
 from collector.domain.ids import lowest_id
 
 _CLOCKS_APART: Final = timedelta(hours=1)
@@ -33,6 +47,16 @@ _MANY_ARGUMENTS: Final = 100
 Above it, conditions go into a subquery, which is planned once. Planned for each partition, 200 words took 394
 MB of the server's memory on 31 partitions; in a subquery 144 MB, however many partitions there are.
 """
+_WINDOW_SECONDS: Final = 2.0
+"""A window that takes longer is cut."""
+_LEAST_SECONDS: Final = 0.1
+"""Not worth beginning another window."""
+_FREQUENT: Final = 0.001
+"""From this share of all events on, a walk meets a page of them soon."""
+_MANY_STACKS: Final = 1000
+_SAMPLE_EVENTS: Final = 100_000
+_MANY_EVENTS: Final = 100 * _SAMPLE_EVENTS
+"""Assumed where rollups do not know the number."""
 _STACK: Final = frozenset({"stack", "stack_id"})
 _PINNING: Final = frozenset({"reference", "reference_id", "id"})
 
@@ -75,7 +99,9 @@ _FEW: Final = """
 class Selection:
     """The events of these projects that have dates in the range and match the filter.
 
-    `ids`, if known, bounds their ids: the first is inclusive, the second exclusive.
+    `plan`, if known, is how to find those of the stacks that the filter is about.
+    `ids`, if known, bounds their ids: the first is inclusive, the second exclusive. `rollups`, if found,
+    count them. With a `sample`, in per cent, counts that read events read only these, and are estimates.
     """
 
     project_ids: Sequence[UUID]
@@ -83,6 +109,14 @@ class Selection:
     time: TimeRange
     clock: LocalClock
     ids: tuple[UUID, UUID] | None = None
+    rollups: Rollups | None = None
+    sample: float | None = None
+    plan: "StackPlan | None" = None
+
+    @property
+    def scale(self) -> float:
+        """How many events each one read stands for."""
+        return 1.0 if self.sample is None else 100 / self.sample
 
     @property
     def dates(self) -> TimeRange:
@@ -102,12 +136,35 @@ class Selection:
         return self.narrowed(Match("first_occurrence", Range(begin, None)))
 
 
+@dataclass(frozen=True, slots=True)
+class StackPlan:
+    """How a list finds events of certain stacks.
+
+    The events of these few stacks (`stack_ids`) are looked up. If it is None they are so frequent that a walk
+    through all events by date soon meets them.
+    """
+
+    stack_ids: Sequence[UUID] | None
+
+
 class FoundEvent(NamedTuple):
     """The key of an event, and its position in the list."""
 
     project_id: UUID
     id: UUID
     cursor: Cursor
+
+
+class FoundPage(NamedTuple):
+    """Events of a list, and if time ran out before it was searched through, how far it was.
+
+    `rest` are the dates that were not searched. A list by date continues behind `cursor`, in other orders the
+    events are the first of those that were searched.
+    """
+
+    events: list[FoundEvent]
+    rest: TimeRange | None = None
+    cursor: Cursor | None = None
 
 
 async def find_events(
@@ -119,14 +176,92 @@ async def find_events(
     after: Cursor | None = None,
 ) -> list[FoundEvent]:
     """At most `limit` events of the selection in this order, beginning behind the cursor `after`."""
+    page = await find_page(connection, selection, order, limit=limit, after=after)
+    return page.events
+
+
+async def find_page(  # noqa: PLR0913 - all but three are optional
+    connection: asyncpg.Connection,
+    selection: Selection,
+    order: Order = NEWEST_FIRST,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    seconds: float | None = None,
+    timer: Callable[[], float] = time.monotonic,
+) -> FoundPage:
+    """At most `limit` events, as `find_events` finds them, and of these what is found within `seconds`.
+
+    Raises QueryTooSlow if not even a short window can be searched.
+    """
+    whole = _dates(selection, order, after)
+    selection = replace(selection, plan=await _plan(connection, selection))
+    # An index finds pinned events wherever they are.
+    if _is_pinned(selection.filter) or (seconds is None and not order.is_by_date):
+        part = await with_id_bounds(connection, replace(selection, time=whole))
+        return FoundPage(await _find(connection, part, order, limit, after))
+    is_newest_first = order.is_descending or not order.is_by_date
+    if whole.begin is None and (not is_newest_first or seconds is not None):
+        whole = replace(whole, begin=await earliest_date(connection))
+    windows = DateWindows(whole, selection.clock.now, is_newest_first=is_newest_first)
+    until = timer() + (inf if seconds is None else seconds)
     found: list[FoundEvent] = []
-    for window in _windows(selection, order, after):
+    while (window := windows.take()) is not None:
+        began = timer()
         part = await with_id_bounds(connection, replace(selection, time=window))
-        found += await _find(connection, part, order, limit - len(found), after)
-        # The page is full: the older partitions stay unread.
-        if len(found) >= limit:
-            break
-    return found
+        missing = limit - len(found) if order.is_by_date else limit
+        try:
+            async with bounded(connection, min(until - began, _WINDOW_SECONDS if seconds else inf)):
+                found += await _find(connection, part, order, missing, after)
+        except asyncpg.QueryCanceledError:
+            if not windows.cut():
+                raise
+        else:
+            windows.done(0.0 if seconds is None else timer() - began)
+        if order.is_by_date and len(found) >= limit:
+            return FoundPage(found)
+        if windows.rest is not None and timer() > until - _LEAST_SECONDS:
+            return _partial(found, windows, order, limit, whole)
+    return FoundPage(found if order.is_by_date else _sorted(found, order)[:limit])
+
+
+def _partial(
+    found: Sequence[FoundEvent], windows: DateWindows, order: Order, limit: int, whole: TimeRange
+) -> FoundPage:
+    """What was found until time ran out."""
+    rest = windows.rest
+    if rest is None or rest == whole:
+        raise QueryTooSlow("not even a short window of dates could be searched")
+    # A cursor between what was searched and the rest.
+    edge = rest.end if windows.is_newest_first else rest.begin
+    cursor = Cursor((edge,), UUID(int=0)) if order.is_by_date else None
+    return FoundPage(_sorted(found, order)[:limit], rest, cursor)
+
+
+@asynccontextmanager
+async def bounded(connection: asyncpg.Connection, seconds: float) -> AsyncIterator[None]:
+    """A transaction, unless `seconds` is `inf`; the server cancels statements in it that take longer."""
+    if seconds == inf:
+        yield
+        return
+    async with connection.transaction():
+        milliseconds = str(max(int(seconds * 1000), 1))
+        await connection.execute("SELECT set_config('statement_timeout', $1, true)", milliseconds)
+        yield
+
+
+def _sorted(found: Sequence[FoundEvent], order: Order) -> list[FoundEvent]:
+    """Sorts as Postgres does."""
+    ordered = sorted(found, key=lambda event: event.id, reverse=order.is_descending)
+    for place, key in reversed(list(enumerate(order.keys))):
+        ordered.sort(key=lambda event: _comparable(event.cursor.values[place]), reverse=key.is_descending)
+    return ordered
+
+
+def _comparable(value: Any) -> tuple[bool, Any]:
+    """Not a number is greater than all numbers."""
+    is_nan = isinstance(value, Decimal) and value.is_nan()
+    return is_nan, 0 if is_nan else value
 
 
 def goes_by_index(selection: Selection, order: Order) -> bool:
@@ -136,11 +271,60 @@ def goes_by_index(selection: Selection, order: Order) -> bool:
 
 async def count_events(connection: asyncpg.Connection, selection: Selection) -> int:
     """How many events the selection holds."""
+    return await _count(connection, await to_count(connection, selection))
+
+
+async def estimate_events(
+    connection: asyncpg.Connection, selection: Selection, seconds: float
+) -> tuple[int, bool]:
+    """How many events the selection holds; an estimate, and true, if counting takes longer than `seconds`."""
+    counted = await to_count(connection, selection)
+    try:
+        async with asyncio.timeout(seconds):
+            return await _count(connection, counted), False
+    except TimeoutError:
+        return await _count(connection, await with_sample(connection, counted)), True
+
+
+async def with_sample(connection: asyncpg.Connection, selection: Selection) -> Selection:
+    """The selection with a sample of so many events of its time that they are soon read."""
+    everything = replace(selection, filter=Everything(), rollups=None, sample=None)
+    rollups = (await to_count(connection, everything)).rollups
+    number = await _count(connection, replace(everything, rollups=rollups)) if rollups else _MANY_EVENTS
+    return replace(selection, sample=min(100 * _SAMPLE_EVENTS / max(number, 1), 100.0))
+
+
+async def _count(connection: asyncpg.Connection, selection: Selection) -> int:
     arguments = Arguments()
-    condition = where(await with_id_bounds(connection, selection), arguments)
-    statement = f"SELECT count(*) FROM events AS e WHERE {condition}"  # noqa: S608
-    number: int = await connection.fetchval(statement, *arguments.values)
-    return number
+    table, condition, number = counted_from(selection, arguments)
+    statement = f"SELECT {number} FROM {table} WHERE {condition}"  # noqa: S608
+    found: int = await connection.fetchval(statement, *arguments.values)
+    return found
+
+
+async def to_count(connection: asyncpg.Connection, selection: Selection) -> Selection:
+    """The selection with its rollups, if they can answer it, and with bounds on its ids."""
+    rollups = await find_rollups(
+        connection, selection.project_ids, selection.filter, selection.dates, selection.clock
+    )
+    return replace(await with_id_bounds(connection, selection), rollups=rollups)
+
+
+def counted_from(
+    selection: Selection, arguments: Arguments, tier: Tier | None = "days"
+) -> tuple[str, str, str]:
+    """The table `AS e`, the condition on it, and the expression of the number of events.
+
+    Without a tier it is `events`, also if there are rollups.
+    """
+    rollups = selection.rollups
+    if rollups is None or tier is None:
+        table, number = "events AS e", "count(*)"
+        if selection.sample is not None:
+            table += f" TABLESAMPLE SYSTEM ({selection.sample:.6f})"
+            number = f"round(count(*) * {selection.scale!r})::bigint"
+        return table, where(selection, arguments), number
+    return *rollup_table(rollups, arguments, tier=tier), EVENTS
 
 
 async def with_id_bounds(connection: asyncpg.Connection, selection: Selection) -> Selection:
@@ -155,6 +339,55 @@ def where(selection: Selection, arguments: Arguments) -> str:
     return f"e.project_id = ANY({projects}) AND {_conditions(selection, arguments, projects)}"
 
 
+async def _plan(connection: asyncpg.Connection, selection: Selection) -> StackPlan | None:
+    """How to find the events of stacks that the filter restricts them to; None if it does not."""
+    parts = tuple(part for part in _conjuncts(selection.filter) if _is_of_stack(part))
+    if not parts or _is_pinned(selection.filter) or any(map(_is_indexed, _conjuncts(selection.filter))):
+        return None
+    arguments = Arguments()
+    projects = f"{arguments.add(list(selection.project_ids))}::uuid[]"
+    condition = StackConditions(arguments, projects, selection.clock).of(And(parts))
+    events, number, ids = await connection.fetchrow(
+        f"""
+        SELECT (SELECT sum(total_occurrences)::float8 FROM stacks WHERE project_id = ANY({projects})),
+            coalesce(sum(found.total_occurrences), 0)::float8, array_agg(found.id)
+        FROM (
+            SELECT s.id, s.total_occurrences FROM stacks AS s
+            WHERE s.project_id = ANY({projects}) AND {condition} IS TRUE
+        ) AS found
+        """,  # noqa: S608 - constants and arguments
+        *arguments.values,
+    )
+    if number > (events or 0) * _FREQUENT:
+        return StackPlan(None)
+    # An event whose stack is gone may match what the filter excludes.
+    if any(map(_excludes, parts)) or len(ids or []) > _MANY_STACKS:
+        return None
+    return StackPlan(ids or [])
+
+
+def _is_of_stack(tree: Filter) -> bool:
+    """Whether the filter is about nothing but the event's stack."""
+    match tree:
+        case And(children) | Or(children):
+            return all(map(_is_of_stack, children))
+        case Not(child):
+            return _is_of_stack(child)
+        case Match(str() as name) | Exists(name):
+            field = resolve_field(name)
+            return field is not None and field.is_of_stack
+        case _:
+            return False
+
+
+def _excludes(tree: Filter) -> bool:
+    match tree:
+        case And(children) | Or(children):
+            return any(map(_excludes, children))
+        case _:
+            return isinstance(tree, Not)
+
+
 async def _find(
     connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
 ) -> list[FoundEvent]:
@@ -164,8 +397,10 @@ async def _find(
     if after is not None:
         conditions += f" AND {_after(order, after, arguments)}"
     keys = [f"k{number}" for number in range(len(order.keys))]
+    plan = selection.plan
     # Few events that an index finds, then sorted; or a walk along the order of each project.
-    statement = (_FEW if _is_pinned(selection.filter) else _PAGE).format(
+    has_few = _is_pinned(selection.filter) or (plan is not None and plan.stack_ids is not None)
+    statement = (_FEW if has_few else _PAGE).format(
         projects=projects,
         keys="".join(f", {_COLUMNS[key.name]} AS {name}" for key, name in zip(order.keys, keys, strict=True)),
         conditions=conditions,
@@ -178,9 +413,13 @@ async def _find(
 
 
 def _conditions(selection: Selection, arguments: Arguments, projects: str) -> str:
+    plan = selection.plan
+    walks = plan is not None and plan.stack_ids is None
     conditions = _filtering(
-        selection.filter, EventConditions(arguments, projects, selection.clock), arguments
+        selection.filter, EventConditions(arguments, projects, selection.clock, walks=walks), arguments
     )
+    if plan is not None and plan.stack_ids is not None:
+        conditions.append(f"e.stack_id = ANY({arguments.add(plan.stack_ids)}::uuid[])")
     dates, ids = selection.dates, selection.ids
     # Ids begin with the time of acceptance: bounds on them let the planner skip partitions. Without looked-up
     # bounds only the lower one is known, as events may be accepted long after their dates.
@@ -225,8 +464,8 @@ def _is_indexed(part: Filter) -> bool:
     return _is_pinned(part) or (isinstance(part, Match) and (part.field or "").lower() in _STACK)
 
 
-def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterator[TimeRange]:
-    """The ranges of dates to search, one after another."""
+def _dates(selection: Selection, order: Order, after: Cursor | None) -> TimeRange:
+    """The range of dates to search."""
     begin, end = selection.dates.begin, selection.dates.end
     # Leave out the dates that the previous pages have covered; events with the cursor's own date may follow.
     if order.keys[0].name == DATE and after is not None:
@@ -236,11 +475,7 @@ def _windows(selection: Selection, order: Order, after: Cursor | None) -> Iterat
         else:  # `end` is exclusive
             last = date + _MICROSECOND if date < datetime.max.replace(tzinfo=UTC) else date
             end = min(end or last, last)
-    # Other orders need all events, and an index finds pinned ones wherever they are.
-    if not order.is_by_date or not order.is_descending or _is_pinned(selection.filter):
-        yield TimeRange(begin, end)
-        return
-    yield from widening_windows(TimeRange(begin, end), selection.clock.now)
+    return TimeRange(begin, end)
 
 
 def _is_pinned(tree: Filter) -> bool:

@@ -162,6 +162,9 @@ class Conditions:
             and all(isinstance(piece, str) for piece in predicate.pieces)
         ):
             condition = f"({condition} AND e.reference_id <> '{INVALID_REFERENCE_ID}')"
+        # So is that on sessions, and its condition is that of the filter.
+        if source == Column("type") and predicate.pieces == ("session",):
+            condition = f"({condition} AND {lowered(self._column(source))} = 'session')"
         # A cheap check on lists rules out most of them in a fifth of the time.
         if source.is_list and predicate.is_folded:
             texts = lowered(f"array_to_string({self._column(source)}, ' ')")
@@ -210,7 +213,16 @@ class _ConditionsOfProjects(Conditions):
 
 
 class EventConditions(_ConditionsOfProjects):
-    """Conditions on `events AS e`."""
+    """Conditions on `events AS e`.
+
+    With `walks`, the events of some stacks are not looked up by these, but filtered: they are frequent.
+    """
+
+    def __init__(
+        self, arguments: Arguments, projects: str, clock: LocalClock, *, walks: bool = False
+    ) -> None:
+        super().__init__(arguments, projects, clock)
+        self._walks = walks
 
     @property
     def _default_fields(self) -> Iterable[Field]:
@@ -232,7 +244,8 @@ class EventConditions(_ConditionsOfProjects):
         found = super()._related(field, condition)
         if not field.is_of_stack:
             return found
-        return _OF_SUCH_A_STACK.format(projects=self._projects, condition=found)
+        of_such_a_stack = _OF_SUCH_A_STACK.format(projects=self._projects, condition=found)
+        return f"({of_such_a_stack}) IS TRUE" if self._walks else of_such_a_stack
 
 
 class StackConditions(_ConditionsOfProjects):

@@ -1,26 +1,34 @@
 """Lists of stacks: found by a filter of their own, or by the events of a selection."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Final
+from uuid import UUID
 
 import asyncpg
 
-from collector.database.search.event_lists import Selection, where, with_id_bounds
+from collector.database.schema.rollups import USER
+from collector.database.search.event_lists import Selection, counted_from, to_count
 from collector.database.search.filter_sql import Arguments, StackConditions
+from collector.database.search.rollup_sql import OCCURRENCES, Rollups, rollup_table
 from collector.database.search.stacks import StoredStack, find_stacks
-
-_USER: Final = "e.data #>> '{@user,identity}'"
+from collector.database.search.user_counts import (
+    WHOLE,
+    count_users_by,
+    count_users_of,
+    has_sketches,
+    rank_by_users,
+)
 
 
 class StackMode(Enum):
-    """The orders of stacks that are found by their events, as SQL."""
+    """The orders of stacks that are found by their events, as SQL on the figures of a stack."""
 
-    RECENT = "max(e.date) DESC"
-    FREQUENT = "sum(coalesce(e.count, 1)) DESC"
-    NEW = "min(e.date) DESC"
-    USERS = f"count(DISTINCT {_USER}) DESC"
+    RECENT = "last DESC"
+    FREQUENT = "total DESC"
+    NEW = "first DESC"
+    USERS = "users DESC"
 
 
 class StackOrder(Enum):
@@ -49,24 +57,63 @@ async def find_stacks_of_events(
     connection: asyncpg.Connection, selection: Selection, mode: StackMode, *, limit: int, offset: int
 ) -> list[StackOfEvents]:
     """One page of the stacks that the selection's events belong to."""
+    chosen = await to_count(connection, _of_mode(selection, mode))
+    if chosen.rollups is not None and has_sketches(chosen.rollups.filter):
+        return await _find_by_rollups(connection, chosen.rollups, mode, limit=limit, offset=offset)
     arguments = Arguments()
-    condition = _event_condition(await with_id_bounds(connection, selection), mode, arguments)
+    table, condition, _ = counted_from(chosen, arguments, None)
     rows = await connection.fetch(
         f"""
-        SELECT e.stack_id, sum(coalesce(e.count, 1))::bigint AS total, min(e.date) AS first,
-            max(e.date) AS last, count(DISTINCT {_USER}) AS users
-        FROM events AS e WHERE {condition}
+        SELECT e.stack_id, round(sum(coalesce(e.count, 1)) * {chosen.scale!r})::bigint AS total,
+            min(e.date) AS first,
+            max(e.date) AS last, count(DISTINCT {USER}) AS users
+        FROM {table} WHERE {condition} AND e.stack_id IS NOT NULL
         GROUP BY e.stack_id ORDER BY {mode.value}, e.stack_id
         LIMIT {arguments.add(limit)} OFFSET {arguments.add(offset)}
         """,  # noqa: S608 - constants and numbers of arguments only
         *arguments.values,
     )
-    # A stack may be deleted between the two statements: it is left out.
+    return await _with_stacks(connection, rows, {row["stack_id"]: row["users"] for row in rows})
+
+
+async def _find_by_rollups(
+    connection: asyncpg.Connection, rollups: Rollups, mode: StackMode, *, limit: int, offset: int
+) -> list[StackOfEvents]:
+    arguments = Arguments()
+    table, condition = rollup_table(rollups, arguments)
+    users: dict[UUID, int] = {}
+    if mode is StackMode.USERS:
+        users = dict(await rank_by_users(connection, rollups, limit, offset))
+        condition += f" AND e.stack_id = ANY({arguments.add(list(users))}::uuid[])"
+        order = ""
+    else:
+        order = (
+            f"ORDER BY {mode.value}, e.stack_id LIMIT {arguments.add(limit)} OFFSET {arguments.add(offset)}"
+        )
+    rows = await connection.fetch(
+        f"""
+        SELECT e.stack_id, {OCCURRENCES} AS total, min(e.earliest) AS first, max(e.latest) AS last
+        FROM {table} WHERE {condition} GROUP BY e.stack_id {order}
+        """,  # noqa: S608 - constants and numbers of arguments only
+        *arguments.values,
+    )
+    if mode is StackMode.USERS:
+        places = {id_: place for place, id_ in enumerate(users)}
+        rows = sorted(rows, key=lambda row: places[row["stack_id"]])
+    elif rows:
+        users = await count_users_of(connection, rollups, [row["stack_id"] for row in rows])
+    return await _with_stacks(connection, rows, users)
+
+
+async def _with_stacks(
+    connection: asyncpg.Connection, rows: Sequence[asyncpg.Record], users: Mapping[UUID, int]
+) -> list[StackOfEvents]:
+    """The stacks of the rows that exist, in the order of the rows."""
     stacks = {stack.id: stack for stack in await find_stacks(connection, [row["stack_id"] for row in rows])}
     return [
-        StackOfEvents(stacks[row["stack_id"]], row["total"], row["first"], row["last"], row["users"])
+        StackOfEvents(stacks[id_], row["total"], row["first"], row["last"], users.get(id_, 0))
         for row in rows
-        if row["stack_id"] in stacks
+        if (id_ := row["stack_id"]) in stacks
     ]
 
 
@@ -75,9 +122,9 @@ async def count_stacks_of_events(
 ) -> int:
     """How many stacks the selection's events belong to."""
     arguments = Arguments()
-    condition = _event_condition(await with_id_bounds(connection, selection), mode, arguments)
+    table, condition, _ = counted_from(await to_count(connection, _of_mode(selection, mode)), arguments)
     number: int = await connection.fetchval(
-        f"SELECT count(DISTINCT e.stack_id) FROM events AS e WHERE {condition}",  # noqa: S608 - constants and arguments
+        f"SELECT count(DISTINCT e.stack_id) FROM {table} WHERE {condition}",  # noqa: S608 - constants and arguments
         *arguments.values,
     )
     return number
@@ -85,10 +132,13 @@ async def count_stacks_of_events(
 
 async def count_users(connection: asyncpg.Connection, selection: Selection) -> int:
     """How many different users the selection's events have."""
+    counted = await to_count(connection, selection)
+    if counted.rollups is not None and has_sketches(counted.rollups.filter):
+        return (await count_users_by(connection, counted.rollups, WHOLE, Arguments())).get(None, 0)
     arguments = Arguments()
-    condition = where(await with_id_bounds(connection, selection), arguments)
+    table, condition, _ = counted_from(counted, arguments, None)
     number: int = await connection.fetchval(
-        f"SELECT count(DISTINCT {_USER}) FROM events AS e WHERE {condition}",  # noqa: S608 - constants and arguments
+        f"SELECT count(DISTINCT {USER}) FROM {table} WHERE {condition}",  # noqa: S608 - constants and arguments
         *arguments.values,
     )
     return number
@@ -119,9 +169,8 @@ async def count_stacks(connection: asyncpg.Connection, selection: Selection) -> 
     return number
 
 
-def _event_condition(selection: Selection, mode: StackMode, arguments: Arguments) -> str:
-    chosen = selection.of_new_stacks if mode is StackMode.NEW else selection
-    return f"{where(chosen, arguments)} AND e.stack_id IS NOT NULL"
+def _of_mode(selection: Selection, mode: StackMode) -> Selection:
+    return selection.of_new_stacks if mode is StackMode.NEW else selection
 
 
 def _stack_condition(selection: Selection, arguments: Arguments) -> str:

@@ -6,7 +6,7 @@ concurrent transactions cannot deadlock over stacks.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
@@ -18,6 +18,7 @@ import msgspec
 from collector.database.chunks import chunked
 from collector.database.errors import DatabaseUnavailable
 from collector.database.text import storable
+from collector.database.writing.rollup_writer import StoredOfStack
 from collector.domain.event.outcome import Event
 from collector.domain.event.stack import stack_title
 from collector.domain.version import is_older
@@ -60,11 +61,11 @@ class StackWriter:
         unknown = stack_ids - known.keys()
         return await self._with_new(events, unknown) if unknown else events
 
-    async def end(self, events: Sequence[Event], lost: Collection[bytes]) -> None:
+    async def end(self, events: Sequence[Event], lost: Collection[bytes]) -> list[StoredOfStack]:
         """Add the stored events to their stacks' totals: all but the `lost`, which are ids of events.
 
-        Belongs to the transaction's last statements. Raises DatabaseUnavailable if a stack was deleted in the
-        meantime: a retry makes it again.
+        Returns them by stack. Belongs to the transaction's last statements. Raises DatabaseUnavailable if a
+        stack was deleted in the meantime: a retry makes it again.
         """
         stored = [event for event in events if event.id not in lost] if lost else events
         by_stack: defaultdict[bytes, list[Event]] = defaultdict(list)
@@ -93,6 +94,11 @@ class StackWriter:
                 raise DatabaseUnavailable(
                     "A stack was deleted in the meantime; the next attempt makes it again."
                 )
+        new = self._first_events
+        return [
+            StoredOfStack(by_stack[id_], total.first, total.last, id_ in new)
+            for id_, total in zip(sorted(by_stack), totals, strict=True)
+        ]
 
     async def _with_new(self, events: Sequence[Event], unknown: Collection[bytes]) -> Sequence[Event]:
         """Insert the unknown stacks. If a concurrent transaction wins, it also has the first occurrence."""
@@ -112,7 +118,7 @@ class StackWriter:
         ]
 
     async def _correct_first_occurrences(
-        self, stored: Mapping[bytes, Sequence[Event]], lost: Collection[bytes]
+        self, stored: dict[bytes, list[Event]], lost: Collection[bytes]
     ) -> None:
         """If a new stack's first event was not stored, mark the next one; delete a stack without events."""
         orphans = {id_ for id_, event_id in self._first_events.items() if event_id in lost}
@@ -121,6 +127,9 @@ class StackWriter:
                 "DELETE FROM stacks WHERE id = ANY($1)", [UUID(bytes=id_) for id_ in empty]
             )
         nexts = [min(stored[id_], key=_id) for id_ in orphans & stored.keys()]
+        for event in nexts:
+            others = (other for other in stored[event.stack.id] if other is not event)
+            stored[event.stack.id] = [msgspec.structs.replace(event, is_first_occurrence=True), *others]
         await self._connection.executemany(
             "UPDATE events SET is_first_occurrence = true WHERE project_id = $1 AND id = $2",
             [(UUID(bytes=event.project_id), UUID(bytes=event.id)) for event in nexts],

@@ -25,6 +25,7 @@ from collector.database.writing.midnight_dedup import Midnight
 from collector.database.writing.outcome_counts import OutcomeCounts
 from collector.database.writing.processed import count_processed
 from collector.database.writing.rejected_rows import RejectedRows, RejectionBreaker
+from collector.database.writing.rollup_writer import add_rollups
 from collector.database.writing.stack_writer import StackWriter
 from collector.database.writing.staging import dead_letter
 from collector.database.writing.usage import add_usage
@@ -187,7 +188,8 @@ class BatchStore:
         await keep_descriptions(connection, [each for batch in new for each in batch.descriptions])
         await hold_posts(connection, [(batch.shard, post) for batch in new for post in batch.held])
         # Rows that many transactions share come last, so that they are locked briefly.
-        await stack_writer.end(to_store, lost)
+        stacks = await stack_writer.end(to_store, lost)
+        await add_rollups(connection, stacks, prepared.days)
         await prepared.sessions.flush()
         await add_usage(connection, outcomes.counts())
         await count_processed(connection, claimed)

@@ -58,6 +58,7 @@ class DatabaseTotals:
     - `partitions`: for each day that still has its partition, the events that `usage` counts as stored and
       those that exist (events removed with their project included); None if they were not counted.
     - `misdated`: events per day outside of the dates recorded for their partition.
+    - `miscounted`: rows per day by which the rollups differ from the events.
     """
 
     processed: Mapping[int, Processed] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class DatabaseTotals:
     dead_letters: Mapping[str, int] = field(default_factory=dict)
     partitions: Mapping[date, tuple[int, int]] | None = None
     misdated: Mapping[date, int] = field(default_factory=dict)
+    miscounted: Mapping[date, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,3 +149,8 @@ def _event_differences(totals: DatabaseTotals) -> Iterator[str]:
     for day, misdated in sorted(totals.misdated.items()):
         if misdated:
             yield f"{misdated} events of {day} lie outside of its partition's dates: searches may miss them"
+
+    # The rollups count what is in the partition.
+    for day, rows in sorted(totals.miscounted.items()):
+        if rows:
+            yield f"{rows} rows of the rollups of {day} differ from its events: charts may be wrong"

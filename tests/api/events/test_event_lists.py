@@ -509,3 +509,45 @@ async def test_stacks_are_listed_by_filter_time_and_order(api: RunningApi) -> No
         "oops"
     ]
     assert (await api.get(f"/api/v2/projects/{OTHER_PROJECT.hex}/stacks", api.people.user)).status == 404
+
+
+async def test_a_list_that_could_not_be_searched_in_time_says_so_and_leads_on(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even an empty page has a link; following the links finds everything."""
+    monkeypatch.setattr("collector.database.search.event_lists._LEAST_SECONDS", 100.0)
+    event = an_event(accepted=days_ago(20), date=days_ago(20))
+    await api.store(event, an_event(message="something else"))
+
+    first = last = await api.get("/api/v2/events?filter=message:hello", api.people.user)
+    for _ in range(30):
+        if not last.json and (path := link(last, "next")):
+            last = await api.get(path, api.people.user)
+    by_value = await api.get("/api/v2/events?filter=message:hello&sort=value", api.people.user)
+
+    assert (first.status, first.json) == (200, [])
+    assert first.headers["X-Headrace-Partial"].endswith("/2026-11-22T12:00:00Z")
+    assert ids(last) == [event.id.hex()]
+    assert by_value.status == 200
+
+
+async def test_a_number_that_takes_too_long_to_count_is_marked_as_an_estimate(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unless it must be exact."""
+    for module in ("event_counts", "event_lists"):
+        monkeypatch.setattr(f"collector.api.events.{module}.EXACT_SECONDS", 0.0)
+    await api.store(an_event(), an_event())
+    path = "/api/v2/events/count?filter=message:hello&aggregations=terms:type"
+
+    estimated = await api.get(path, api.people.user)
+    exact = await api.get(f"{path}&exact=true", api.people.user)
+    listed = await api.get("/api/v2/events?filter=message:hello&include=total", api.people.user)
+    wrong = await api.get(f"{path}&exact=maybe", api.people.user)
+
+    assert (estimated.json["total"], estimated.json["is_estimated"]) == (2, True)
+    assert estimated.headers["X-Headrace-Estimated"] == "true"
+    assert "is_estimated" not in exact.json
+    assert "X-Headrace-Estimated" not in exact.headers
+    assert (listed.headers["X-Result-Count"], listed.headers["X-Headrace-Estimated"]) == ("2", "true")
+    assert wrong.status == 400

@@ -1,5 +1,6 @@
 """Counts and aggregations of events."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -318,3 +319,16 @@ async def test_buckets_can_contain_buckets(pool: asyncpg.Pool) -> None:
     assert [(each.key, each.values) for each in first.buckets["terms_source"]] == [("a", {"max_value": 2})]
     assert gap.buckets["terms_source"] == []
     assert [each.values for each in last.buckets["terms_source"]] == [{"max_value": None}]
+
+
+async def test_what_takes_too_long_is_estimated_from_a_sample(pool: asyncpg.Pool) -> None:
+    """Of few events the sample is all of them: the estimate is right, but marked."""
+    text = "date:(date~1d sum:count~1 cardinality:user) sum:value terms:tags"
+    selection = Selection([PROJECT], parse_filter("type:log OR type:error message:hello"), TimeRange(), CLOCK)
+    aggregations = parse_aggregations(text)
+    async with pool.acquire() as connection:
+        exact = await count_in_buckets(connection, selection, aggregations, seconds=60)
+        estimated = await count_in_buckets(connection, selection, aggregations, seconds=0)
+
+    assert not exact.is_estimated
+    assert estimated == replace(exact, is_estimated=True)

@@ -1,15 +1,27 @@
 """Lists of events are complete, without repeats and in order, while other events are stored."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
-from collector.database.search.event_lists import Selection, count_events, find_events, where
+from collector.database.search.event_lists import (
+    Selection,
+    StackPlan,
+    _plan,
+    bounded,
+    count_events,
+    estimate_events,
+    find_events,
+    find_page,
+    where,
+)
 from collector.database.search.filter_sql import Arguments
 from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
@@ -210,3 +222,114 @@ async def test_a_large_filter_is_planned_once_and_not_for_each_partition(pool: a
     await BatchStore(pool).save([normalized(*(an_event(accepted=days_ago(age)) for age in range(5, 9)))])
 
     assert await lines_about_the_filter() == of_few_partitions > 0
+
+
+@pytest.mark.parametrize("sort", ["-date", "date"])
+async def test_a_list_whose_time_is_up_continues_where_it_stopped(pool: asyncpg.Pool, sort: str) -> None:
+    """Page after page, until everything is searched: nothing is left out or repeated."""
+    events = [an_event(accepted=days_ago(age), date=days_ago(age)) for age in (0, 1, 5, 6, 6, 20, 90)]
+    await BatchStore(pool).save([normalized(*events)])
+    order, after, pages = parse_order(sort), None, []
+    async with pool.acquire() as connection:
+        for _ in range(100):
+            timer = iter(range(0, 1000, 5)).__next__
+            page = await find_page(
+                connection, a_selection("hello"), order, limit=10, after=after, seconds=8, timer=timer
+            )
+            pages.append([event.id.bytes for event in page.events])
+            if page.rest is None:
+                break
+            assert page.cursor is not None
+            after = Cursor(page.cursor.values, page.cursor.id)
+
+    expected = sorted(ids(events), key=lambda id_: (id_[:6], id_), reverse=sort == "-date")
+    assert [id_ for ids_ in pages for id_ in ids_] == expected
+    assert len(pages) > 1
+
+
+async def test_a_list_in_another_order_has_the_first_of_what_was_searched(pool: asyncpg.Pool) -> None:
+    events = [
+        an_event(accepted=days_ago(age), date=days_ago(age), value=value)
+        for age, value in ((0, Decimal(3)), (0, None), (0, Decimal("NaN")), (40, Decimal(9)))
+    ]
+    await BatchStore(pool).save([normalized(*events)])
+    async with pool.acquire() as connection:
+        timer = iter(range(0, 1000, 5)).__next__
+        page = await find_page(
+            connection, a_selection("hello"), parse_order("-value"), limit=2, seconds=8, timer=timer
+        )
+        whole = await find_page(connection, a_selection("hello"), parse_order("-value"), limit=9, seconds=8)
+
+    assert [event.id.bytes for event in page.events] == [events[2].id, events[0].id]
+    assert page.rest is not None
+    assert page.rest.end == days_ago(1)
+    assert page.cursor is None
+    assert [event.id.bytes for event in whole.events] == [events[at].id for at in (2, 3, 0, 1)]
+    assert whole.rest is None
+
+
+async def test_a_statement_that_takes_too_long_is_cancelled_alone(pool: asyncpg.Pool) -> None:
+    """The connection goes on with the time that it had before."""
+    async with pool.acquire() as connection:
+        with pytest.raises(asyncpg.QueryCanceledError):
+            async with bounded(connection, 0.05):
+                await connection.execute("SELECT pg_sleep(9)")
+        assert await connection.fetchval("SHOW statement_timeout") == "0"
+
+
+@pytest.mark.parametrize(
+    ("text", "sources", "plan"),
+    [
+        ("status:open", "abcd", StackPlan(None)),
+        ("status:fixed", "e", "e"),
+        ("status:fixed type:log", "e", "e"),
+        ("is_fixed:true OR title:e", "e", "e"),
+        ("-status:open", "e", None),
+        ("-status:fixed", "abcd", StackPlan(None)),
+        ("status:snoozed", "", ""),
+        ("status:open OR type:log", "abcde", None),
+        ("type:log", "abcde", None),
+    ],
+)
+async def test_events_of_rare_stacks_are_looked_up_and_those_of_frequent_ones_met(
+    pool: asyncpg.Pool, text: str, sources: str, plan: StackPlan | str | None
+) -> None:
+    events = {source: an_event(source=source) for source in "abcde"}
+    await BatchStore(pool).save([normalized(*events.values())])
+    rare = UUID(bytes=events["e"].stack.id)
+    await pool.execute("UPDATE stacks SET total_occurrences = 9000")
+    await pool.execute("UPDATE stacks SET status = 'fixed', total_occurrences = 1 WHERE id = $1", rare)
+
+    async with pool.acquire() as connection:
+        chosen = await _plan(connection, a_selection(text))
+
+    if isinstance(plan, str):
+        plan = StackPlan([UUID(bytes=events[source].stack.id) for source in plan])
+    assert chosen == plan
+    assert set(await found(pool, a_selection(text))) == {events[source].id for source in sources}
+
+
+async def test_lists_of_sessions_use_their_index(pool: asyncpg.Pool) -> None:
+    await BatchStore(pool).save([normalized(an_event(type="Session"), an_event())])
+    arguments = Arguments()
+    condition = where(a_selection("type:session"), arguments)
+    async with pool.acquire() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        rows = await connection.fetch(
+            f"EXPLAIN SELECT id FROM events AS e WHERE {condition} ORDER BY date LIMIT 9",  # noqa: S608
+            *arguments.values,
+        )
+        await connection.execute("RESET enable_seqscan")
+
+    assert any("Index" in row[0] for row in rows)
+    assert len(await found(pool, a_selection("type:session"))) == 1
+
+
+async def test_a_count_that_takes_too_long_is_estimated(pool: asyncpg.Pool) -> None:
+    """From a sample, which of few events is all of them; unless it is told by rollups."""
+    await BatchStore(pool).save([normalized(*(an_event(place=place) for place in range(20)))])
+    async with pool.acquire() as connection:
+        assert await estimate_events(connection, a_selection("hello"), 60) == (20, False)
+        assert await estimate_events(connection, a_selection("hello"), 0) == (20, True)
+        half = replace(a_selection("hello"), sample=50.0)
+        assert half.scale == 2.0

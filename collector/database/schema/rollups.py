@@ -1,0 +1,326 @@
+"""Rollups: the number of events by project, stack, type, and hour or day of their dates.
+
+`event_hours` changes in the transaction that stores or deletes the events. `event_days` sums it up once a day
+of acceptance is over; a later change of that day's hours makes its days invalid until they are made again.
+`rollup_days` records which days of acceptance have which. A transaction that changes hours holds a shared
+advisory lock on their day; making rollups takes the exclusive lock, so that it misses no change and counts
+none twice.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.pool import connected
+from collector.database.schema.partitions import partition_days, partition_name
+from collector.domain.accounting.user_sketch import UserSketch
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.ids import accepted_at, lowest_id
+
+NO_STACK: Final = UUID(int=0)
+"""The stack of events that have none, which were stored before there were stacks."""
+OUTDATE_DAYS: Final = (
+    "UPDATE rollup_days SET has_days = false, has_users = false"
+    " WHERE day = ANY($1::date[]) AND (has_days OR has_users)"
+)
+"""Belongs to every change of hours, after `lock_days`."""
+
+USER: Final = "coalesce(e.data #>> '{@user,identity}', e.data #>> '{@user_description,email_address}')"
+"""The user of an event, as the field `user` of filters has it."""
+USER_HASH: Final = f"hashtextextended({USER}, 0)"
+"""What sketches of users are made from; the function that partitioning by hash relies on."""
+
+_LOCK_CLASS: Final = 0x726F6C6C
+"""The class of our advisory locks for days of acceptance."""
+_DAY: Final = timedelta(days=1)
+_EPOCH: Final = date(1970, 1, 1)
+_EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_BUILD_SECONDS: Final = 240.0
+"""For the rollups of one day; less than a run of the job may take."""
+_COMPARE_SECONDS: Final = 600.0
+_ROWS: Final = 5000
+"""Rows read or written together, and sketches in memory."""
+_SMALL_PARTITION_BYTES: Final = 256 << 20
+"""A day that is not over gets its rollups only up to this size, because storing waits meanwhile."""
+
+_COLUMNS: Final = ("day", "project_id", "stack_id", "type", "is_first_occurrence", "begin_utc")
+_KEY: Final = ", ".join(_COLUMNS)
+_KEYS: Final = (
+    f"unnest($1::date[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[]) AS k ({_KEY})"
+)
+_SAME: Final = (
+    f"({', '.join(f'h.{name}' for name in _COLUMNS)}) = ({', '.join(f'k.{name}' for name in _COLUMNS)})"
+)
+
+_STATE: Final = """
+    SELECT p.day, greatest(p.smallest, $1) AS smallest, least(p.largest, $2) AS largest,
+        coalesce(r.has_hours, false) AS has_hours,
+        coalesce(r.has_hours AND r.has_days, false) AS has_days, coalesce(r.has_users, false) AS has_users
+    FROM partition_dates AS p LEFT JOIN rollup_days AS r USING (day)
+    WHERE p.smallest < $2 AND p.largest >= $1 ORDER BY p.day
+"""
+_HOURS_OF_EVENTS: Final = f"""
+    SELECT $1::date AS day, project_id, coalesce(stack_id, '{NO_STACK}') AS stack_id, type,
+        is_first_occurrence, date_trunc('hour', date, 'UTC') AS begin_utc,
+        count(*) AS events, count(count) AS counted, coalesce(sum(count), 0)::bigint AS count_sum,
+        min(date) AS earliest, max(date) AS latest
+    FROM {{partition}} GROUP BY 2, 3, 4, 5, 6
+"""  # noqa: S608 - constants only
+_DAYS_OF_HOURS: Final = """
+    SELECT day, project_id, stack_id, type, is_first_occurrence,
+        date_trunc('day', begin_utc, 'UTC') AS begin_utc,
+        sum(events)::bigint AS events, sum(counted)::bigint AS counted, sum(count_sum)::bigint AS count_sum,
+        min(earliest) AS earliest, max(latest) AS latest
+    FROM event_hours WHERE day = $1 GROUP BY 1, 2, 3, 4, 5, 6
+"""
+_DIFFERENT: Final = (
+    "SELECT count(*) FROM (({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})) AS d"
+)
+_ROLLED_HOURS: Final = "SELECT * FROM event_hours WHERE day = $1"
+_ROLLED_DAYS: Final = "SELECT * FROM event_days WHERE day = $1"
+
+_SUBTRACT: Final = f"""
+    WITH locked AS MATERIALIZED (
+        SELECT {_KEY} FROM event_hours AS h JOIN {_KEYS} USING ({_KEY})
+        ORDER BY day, project_id, stack_id, type COLLATE "C", is_first_occurrence, begin_utc FOR UPDATE OF h
+    )
+    UPDATE event_hours AS h SET
+        events = h.events - k.events, counted = h.counted - k.counted, count_sum = h.count_sum - k.count_sum
+    FROM unnest($1, $2, $3, $4, $5, $6, $7::bigint[], $8::bigint[], $9::bigint[])
+            AS k ({_KEY}, events, counted, count_sum)
+        JOIN locked USING ({_KEY})
+    WHERE {_SAME}
+"""  # noqa: S608 - constants only
+_REMOVE_EMPTY: Final = f"DELETE FROM event_hours AS h USING {_KEYS} WHERE {_SAME} AND h.events = 0"  # noqa: S608
+_BOUND: Final = """
+    coalesce((SELECT e.date FROM events AS e
+        WHERE e.project_id = h.project_id AND e.stack_id = h.stack_id AND e.type = h.type
+            AND e.is_first_occurrence = h.is_first_occurrence AND e.id >= $7 AND e.id < $8
+            AND e.date >= h.begin_utc AND e.date < h.begin_utc + interval '1 hour'
+        ORDER BY e.date {order} LIMIT 1), h.{column})
+"""
+_FIND_BOUNDS: Final = f"""
+    UPDATE event_hours AS h SET
+        earliest = {_BOUND.format(order="ASC", column="earliest")},
+        latest = {_BOUND.format(order="DESC", column="latest")}
+    FROM {_KEYS} WHERE {_SAME}
+"""  # noqa: S608 - constants only
+
+
+class RolledDay(NamedTuple):
+    """A day of acceptance: the dates asked about that its events lie between, and which rollups it has."""
+
+    day: date
+    smallest: datetime
+    largest: datetime
+    has_hours: bool
+    has_days: bool
+    has_users: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedEvent:
+    """The columns of a deleted event that its rollups need."""
+
+    id: UUID
+    project_id: UUID
+    stack_id: UUID | None
+    type: str
+    is_first_occurrence: bool
+    date: datetime
+    count: int | None
+
+
+REMOVED_COLUMNS: Final = tuple(RemovedEvent.__slots__)
+
+
+async def rolled_days(connection: asyncpg.Connection, dates: TimeRange) -> list[RolledDay]:
+    """The days of acceptance that may have events with these dates, in order."""
+    rows = await connection.fetch(_STATE, dates.begin or _EARLIEST, dates.end or _LATEST)
+    return [RolledDay(**row) for row in rows]
+
+
+async def lock_days(
+    connection: asyncpg.Connection, days: Iterable[date], *, exclusively: bool = False
+) -> None:
+    """Keep the rollups of these days from being made until the transaction ends, or make them ourselves.
+
+    Must be a statement of its own: the next one then sees what the previous holder has done.
+    """
+    function = "pg_advisory_xact_lock" if exclusively else "pg_advisory_xact_lock_shared"
+    await connection.execute(
+        f"SELECT {function}($1, day) FROM unnest($2::integer[]) AS d (day)",  # noqa: S608 - constants only
+        _LOCK_CLASS,
+        sorted((day - _EPOCH).days for day in set(days)),
+    )
+
+
+async def subtract_events(connection: asyncpg.Connection, removed: Sequence[RemovedEvent]) -> None:
+    """Take deleted events out of their rollups, in the transaction that deletes them.
+
+    `lock_days` must come before the deletion.
+    """
+    if not removed:
+        return
+    changes: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
+    for event in removed:
+        hour = event.date.replace(minute=0, second=0, microsecond=0)
+        day, stack_id = day_of(event.id), event.stack_id or NO_STACK
+        change = changes[day, event.project_id, stack_id, event.type, event.is_first_occurrence, hour]
+        change[0] += 1
+        change[1] += event.count is not None
+        change[2] += event.count or 0
+    # In the order in which the storing transaction locks these rows.
+    keys = sorted(changes)
+    sums = ([changes[key][place] for key in keys] for place in range(3))
+    await connection.execute(_SUBTRACT, *_arrays(keys), *sums)
+    await connection.execute(_REMOVE_EMPTY, *_arrays(keys))
+    for day in sorted({day_of(event.id) for event in removed}):
+        await connection.execute(_FIND_BOUNDS, *_arrays([key for key in keys if key[0] == day]), *_ids(day))
+    await connection.execute(OUTDATE_DAYS, [day_of(event.id) for event in removed])
+
+
+async def make_rollups(pool: asyncpg.Pool) -> int:
+    """Make the rollups that are missing, the newest day first, each day in its own transaction.
+
+    Hours are missing for partitions from before there were rollups, days for every day that is over. Returns
+    for how many days of acceptance something was made.
+    """
+    async with connected(pool) as connection:
+        rows = await connection.fetch(
+            "SELECT day FROM rollup_days WHERE has_hours AND has_days AND has_users"
+        )
+        done = {row["day"] for row in rows}
+        days = [day for day in reversed(await partition_days(connection)) if day not in done]
+    made = 0
+    for day in days:
+        async with connected(pool) as connection, connection.transaction():
+            made += await _make_rollups(connection, day)
+        async with connected(pool) as connection, connection.transaction():
+            made += await _make_users(connection, day)
+    return made
+
+
+async def count_differences(connection: asyncpg.Connection, day: date) -> int | None:
+    """How many rows of a day's rollups differ from its events; None if it has no rollups yet."""
+    state = await connection.fetchrow("SELECT has_hours, has_days FROM rollup_days WHERE day = $1", day)
+    if state is None or not state["has_hours"]:
+        return None
+    counted = f"({_HOURS_OF_EVENTS.format(partition=partition_name(day))})"
+    found: int = await connection.fetchval(
+        _DIFFERENT.format(one=counted, other=_ROLLED_HOURS), day, timeout=_COMPARE_SECONDS
+    )
+    if state["has_days"]:
+        found += await connection.fetchval(
+            _DIFFERENT.format(one=f"({_DAYS_OF_HOURS})", other=_ROLLED_DAYS), day
+        )
+    return found
+
+
+def day_of(event_id: UUID) -> date:
+    """The day of acceptance of an event, which names its partition."""
+    return accepted_at(event_id.bytes).date()
+
+
+async def _make_rollups(connection: asyncpg.Connection, day: date) -> bool:
+    """Make what is missing for one day; False if its time has not come."""
+    is_over: bool = await connection.fetchval("SELECT (now() AT TIME ZONE 'UTC')::date > $1", day)
+    if not is_over and not await _is_small(connection, day):
+        return False
+    await lock_days(connection, [day], exclusively=True)
+    name = await connection.fetchval("SELECT to_regclass($1)::text", partition_name(day))
+    state = await connection.fetchrow("SELECT has_hours, has_days FROM rollup_days WHERE day = $1", day)
+    has_hours = state is not None and state["has_hours"]
+    # Other workers and the end of retention may have been faster.
+    if name is None or (has_hours and (state["has_days"] or not is_over)):
+        return False
+    if not has_hours:
+        await connection.execute("DELETE FROM event_hours WHERE day = $1", day)
+        await connection.execute(
+            f"INSERT INTO event_hours {_HOURS_OF_EVENTS.format(partition=name)} ORDER BY 2, 6, 3, 4, 5",
+            day,
+            timeout=_BUILD_SECONDS,
+        )
+    if is_over:
+        await connection.execute("DELETE FROM event_days WHERE day = $1", day)
+        await connection.execute(
+            f"INSERT INTO event_days {_DAYS_OF_HOURS} ORDER BY 2, 3, 4, 5, 6", day, timeout=_BUILD_SECONDS
+        )
+    await connection.execute(
+        "INSERT INTO rollup_days (day, has_hours, has_days) VALUES ($1, true, $2)"
+        " ON CONFLICT (day) DO UPDATE SET has_hours = true, has_days = excluded.has_days",
+        day,
+        is_over,
+    )
+    return True
+
+
+async def _make_users(connection: asyncpg.Connection, day: date) -> bool:
+    """Make the sketches of users of a day of acceptance that is over and has the other rollups."""
+    await lock_days(connection, [day], exclusively=True)
+    state = await connection.fetchrow("SELECT has_days, has_users FROM rollup_days WHERE day = $1", day)
+    if state is None or not state["has_days"] or state["has_users"]:
+        return False
+    await connection.execute("DELETE FROM user_hours WHERE day = $1", day)
+    await connection.execute("DELETE FROM stack_user_days WHERE day = $1", day)
+    hours: defaultdict[tuple[UUID, str, datetime], UserSketch] = defaultdict(UserSketch)
+    stacks: dict[tuple[UUID, UUID, str, datetime], UserSketch] = {}
+    statement = f"""
+        SELECT project_id, stack_id, type, begin_utc, array_agg(hash) FROM (
+            SELECT project_id, coalesce(stack_id, '{NO_STACK}') AS stack_id, type,
+                date_trunc('hour', date, 'UTC') AS begin_utc, {USER_HASH} AS hash
+            FROM {partition_name(day)} AS e WHERE {USER} IS NOT NULL GROUP BY 1, 2, 3, 4, 5
+        ) AS u GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    """  # noqa: S608 - constants only
+    async for project_id, stack_id, type_, hour, hashes in connection.cursor(
+        statement, prefetch=_ROWS, timeout=_BUILD_SECONDS
+    ):
+        hours[project_id, type_, hour].add(hashes)
+        key = project_id, stack_id, type_, hour.replace(hour=0)
+        # Rows come by stack: whatever is there of another one is complete.
+        if key not in stacks and len(stacks) >= _ROWS:
+            await _add_stack_users(connection, day, stacks)
+            stacks = {}
+        stacks.setdefault(key, UserSketch()).add(hashes)
+    await _add_stack_users(connection, day, stacks)
+    await connection.executemany(
+        "INSERT INTO user_hours (day, project_id, type, begin_utc, sketch) VALUES ($1, $2, $3, $4, $5)",
+        [(day, *key, sketch.packed) for key, sketch in hours.items()],
+    )
+    await connection.execute("UPDATE rollup_days SET has_users = true WHERE day = $1", day)
+    return True
+
+
+async def _add_stack_users(
+    connection: asyncpg.Connection, day: date, stacks: Mapping[tuple[UUID, UUID, str, datetime], UserSketch]
+) -> None:
+    await connection.executemany(
+        "INSERT INTO stack_user_days (day, project_id, stack_id, type, begin_utc, users, sketch)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        [(day, *key, sketch.count, sketch.packed) for key, sketch in stacks.items()],
+    )
+
+
+async def _is_small(connection: asyncpg.Connection, day: date) -> bool:
+    is_small: bool = await connection.fetchval(
+        "SELECT coalesce(pg_relation_size(to_regclass($1)), 0) <= $2",
+        partition_name(day),
+        _SMALL_PARTITION_BYTES,
+    )
+    return is_small
+
+
+def _arrays(keys: Sequence[tuple[object, ...]]) -> list[list[object]]:
+    return [list(column) for column in zip(*keys, strict=True)]
+
+
+def _ids(day: date) -> tuple[UUID, UUID]:
+    """The first id and the end of the ids of events accepted on this day."""
+    begin = datetime.combine(day, time(), UTC)
+    return lowest_id(begin), lowest_id(begin + _DAY)
