@@ -43,10 +43,14 @@ _organization_id: Final = attrgetter("organization_id")
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """As much of an entry as one transaction takes; `next_post` is where to continue, None at its end."""
+    """As much of an entry as one transaction takes; `next_post` is where to continue, None at its end.
+
+    `memory_bytes` estimates what the batches take until they are stored.
+    """
 
     batches: list[NormalizedBatch]
     weight: int
+    memory_bytes: int = 0
     next_post: int | None = None
 
 
@@ -87,26 +91,27 @@ def normalize_piece(
         return Piece([_dead_letter_batch(entry)], 1)
     posts = entry.batch.posts[first_post:]
     found: list[NormalizedPost] = []
-    weight = 0
+    weight = memory_bytes = 0
     for post in posts:
         is_held = post.project_id in held
         found.append(normalize(post, rules, projects.get(post.project_id), is_held=is_held))
         weight += found[-1].weight
+        memory_bytes += found[-1].memory_bytes
         if weight >= TRANSACTION_WEIGHT:
             break
     is_end = len(found) == len(posts)
     # The whole entry fits: it is one batch.
     if is_end and not first_post:
-        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight)
+        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight, memory_bytes)
     # Otherwise each post is a part under its own id, and the batch follows the last part.
     parts = [
         replace(_placed(entry, make_batch(post.id, [normalized])), is_part=True)
         for post, normalized in zip(posts, found, strict=False)
     ]
     if not is_end:
-        return Piece(parts, weight, first_post + len(found))
+        return Piece(parts, weight, memory_bytes, first_post + len(found))
     whole = NormalizedBatch(UUID(bytes=entry.batch.id), len(entry.batch.posts))
-    return Piece([*parts, _placed(entry, whole)], weight)
+    return Piece([*parts, _placed(entry, whole)], weight, memory_bytes)
 
 
 def _placed(entry: StreamEntry, batch: NormalizedBatch) -> NormalizedBatch:

@@ -6,6 +6,7 @@ Entries of a dead worker are taken over; an entry read twice is stored once.
 
 import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, Protocol
@@ -131,6 +132,7 @@ class Consumer:
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _parsing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     room: Room = field(init=False)
+    row_room: Room = field(init=False)
     in_hand: dict[tuple[int, str], "_Held"] = field(default_factory=dict, init=False)
     _finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _is_member: bool = field(default=False, init=False)
@@ -140,6 +142,7 @@ class Consumer:
     def __post_init__(self) -> None:
         self._slots = [Retrier(self.metrics) for _ in range(SLOTS)]
         self.room = Room(self.pace.unpacked_bytes)
+        self.row_room = Room(self.pace.unpacked_bytes)
 
     @property
     def last_error(self) -> str | None:
@@ -269,17 +272,22 @@ class Consumer:
         """
         projects = await self.projects.rules_for(project_ids(entries[begin.entry :]))
         batches: list[NormalizedBatch] = []
-        weight = 0
+        weight = memory_bytes = 0
         end = begin
-        async with self._parsing:
-            while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
-                piece = await self._normalize(entries[end.entry], end.post, projects)
-                batches += piece.batches
-                weight += piece.weight
-                end = end.after(piece)
-        started = self.clock.monotonic()
-        tally = await self.store.save(batches)
-        self.metrics.store_seconds.observe(self.clock.monotonic() - started)
+        async with AsyncExitStack() as until_stored:
+            async with self._parsing:
+                while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
+                    piece = await self._normalize(entries[end.entry], end.post, projects)
+                    batches += piece.batches
+                    weight += piece.weight
+                    memory_bytes += piece.memory_bytes
+                    end = end.after(piece)
+                # A kilobyte can become 100,000 rows. While these wait for room no other slot makes any, so
+                # that the rows of one transaction at most are not within the limit.
+                await until_stored.enter_async_context(self.row_room.hold(memory_bytes))
+            started = self.clock.monotonic()
+            tally = await self.store.save(batches)
+            self.metrics.store_seconds.observe(self.clock.monotonic() - started)
         return tally, end
 
     async def _normalize(

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
+from collector.broker.event_age import publish_event_age
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import RedisKeys
 from collector.broker.live_feed import LiveFeed
@@ -165,6 +166,7 @@ async def _work(
                 for job in [
                     *_jobs(agreement, stream, Heartbeats(redis, keys), pool, sweep, metrics),
                     Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumer)),
+                    Job("event_age", FIND_SECONDS, partial(_publish, redis, keys, agreement)),
                     Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
                     Job("streams", FIND_SECONDS, shards.find),
@@ -207,6 +209,11 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
         consumer.rules = rules_from_settings(
             settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.locations
         )
+
+
+async def _publish(redis: Redis, keys: RedisKeys, agreement: Agreement) -> None:
+    """For ingest, again and again: Redis may have come back empty."""
+    await publish_event_age(redis, keys, agreement.settings.max_event_age_days)
 
 
 def _jobs(

@@ -1,4 +1,4 @@
-"""A byte budget shared by the worker's slots: bounds the memory of the entries that are unpacked."""
+"""A byte budget shared by the worker's slots: bounds the memory of unpacked entries, or of their rows."""
 
 import asyncio
 from collections.abc import AsyncIterator

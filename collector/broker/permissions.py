@@ -75,6 +75,7 @@ def worker_commands(keys: RedisKeys) -> Commands:
         f"WATCH {keys.tokens}",
         f"SET {keys.swept} 1",
         f"PUBLISH {keys.live} stored",
+        f"HSET {keys.settings} max_event_age_days 3",
         "TIME",
         *api_commands(keys),
     )

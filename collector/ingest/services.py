@@ -31,6 +31,7 @@ from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.body.body_executor import BodyExecutor
 from collector.ingest.body.inflight_bodies import InflightBodies, make_inflight_bodies
 from collector.ingest.body.strict import StrictChecks
+from collector.ingest.event_age import EventAge
 from collector.ingest.fast_path.auth_cache import AuthCache
 from collector.ingest.fault_points import with_fault_points
 from collector.ingest.post_queue import APPEND_SECONDS, PostQueue
@@ -112,7 +113,8 @@ async def open_ingest(
         )
         backpressure = Backpressure(marks, clock, metrics, reasons)
         shards = Shards(lookups, keys, settings.shards)
-        await _follow_once(shards, metrics)
+        event_age = EventAge(lookups, keys, settings.max_event_age_days)
+        await _follow_once(shards, event_age, metrics)
         sink = with_fault_points(PostStream(redis, keys, shards, settings.body_limit_bytes), faults)
         queue = PostQueue(sink, ids, clock, metrics, backpressure, lambda: shards.number)
         readiness = Readiness(
@@ -126,7 +128,7 @@ async def open_ingest(
         await readiness.check()
         async with asyncio.TaskGroup() as tasks:
             following = tasks.create_task(vital("evictions", cache.follow()))
-            sharding = tasks.create_task(vital("shards", _follow_shards(shards, metrics)))
+            sharding = tasks.create_task(vital("shards", _follow_shared(shards, event_age, metrics)))
             checking = tasks.create_task(vital("readiness", readiness.keep_checking()))
             throttle = Throttle(RequestCounters(lookups, keys), settings.request_limit, clock)
             await throttle.warn_if_limits_differ()
@@ -146,9 +148,7 @@ async def open_ingest(
                             Heartbeats(lookups, keys, backpressure.limit_bytes),
                             make_inflight_bodies(settings.body_limit_bytes),
                             body_executor,
-                            StrictChecks(
-                                settings.body_limit_bytes, settings.max_event_age_days, body_executor
-                            ),
+                            StrictChecks(settings.body_limit_bytes, event_age, body_executor),
                             reasons,
                             readiness,
                             metrics,
@@ -164,18 +164,19 @@ async def open_ingest(
         await redis.aclose()
 
 
-async def _follow_shards(shards: Shards, metrics: IngestMetrics) -> None:
+async def _follow_shared(shards: Shards, event_age: EventAge, metrics: IngestMetrics) -> None:
     while True:
         await asyncio.sleep(FOLLOW_SECONDS)
-        await _follow_once(shards, metrics)
+        await _follow_once(shards, event_age, metrics)
 
 
-async def _follow_once(shards: Shards, metrics: IngestMetrics) -> None:
-    """Read the number of shards, which stays the same while Redis is unreachable or has no memory left."""
+async def _follow_once(shards: Shards, event_age: EventAge, metrics: IngestMetrics) -> None:
+    """Read the shared settings, which stay the same while Redis is unreachable or has no memory left."""
     try:
+        await event_age.follow()
         await shards.follow()
     except (BrokerUnavailable, BrokerFull):
         pass  # the readiness reports it
     except Exception:  # noqa: BLE001 - the loop must survive; counted and logged
         metrics.background_failures.labels("shards").inc()
-        _log.exception("reading the number of shards failed")
+        _log.exception("reading the shared settings failed")

@@ -24,7 +24,7 @@ class IngestSettings(RedisSettings, frozen=True, kw_only=True):
     body_limit_bytes: Annotated[
         int, Meta(ge=1, le=100_000_000, description="a number of bytes, 1 to 100000000")
     ] = 200_000
-    max_event_age_days: EventAgeDays = 3
+    max_event_age_days: EventAgeDays | None = None
     durability: Literal["strict", "relaxed"] = "strict"
     stale_token_seconds: Annotated[int, Meta(ge=0, description="a number of seconds, 0 or more")] = 900
     submission_disabled: bool = False

@@ -2,16 +2,17 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from collector.database.forgetting import Aging
 from collector.database.owners import purge
 from collector.database.sessions import upkeep, user_descriptions
 from collector.database.writing import batch_ids
 from collector.domain.ids import lowest_id
 from tests.database.rows import PROJECT, today
-from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -58,20 +59,32 @@ async def _plan(pool: Any, statement: str, *arguments: Any) -> str:
     return "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {statement}", *arguments))
 
 
-async def test_deleting_old_rows_scans_no_table(large: asyncpg.Pool) -> None:
-    """There is an index that fits: sessions, ids of batches, descriptions."""
-    old = lowest_id(real_now() - _AGE)
-    async with large.acquire() as connection:
-        await connection.execute("SET enable_seqscan = off")
-        plans = [
-            await _plan(connection, upkeep.FORGET, _AGE, 1000, old),
-            await _plan(connection, batch_ids.FORGET, _AGE, 1000, old),
-            await _plan(connection, user_descriptions.FORGET, _AGE),
-        ]
+@pytest.mark.parametrize("aging", [upkeep.AGING, batch_ids.AGING], ids=lambda aging: aging.table)
+async def test_deleting_old_rows_scans_no_table_whose_rows_are_all_old(
+    large: asyncpg.Pool, aging: Aging
+) -> None:
+    """As after a shorter retention: joined by id, ten thousand rows were looked for in the whole table."""
+    age_all = f"UPDATE {aging.table} SET {aging.moment} = now() - interval '3 days'"  # noqa: S608 - ours
+    await large.execute(age_all)
+    await large.execute(f"VACUUM ANALYZE {aging.table}")
+    begin, end = UUID(int=0), lowest_id(today() + timedelta(days=1))
+    step_end = await large.fetchval(aging.step_end, begin, end, _ROWS // 10)
 
-    assert "start_event_id < " in plans[0].split("Index Cond: ")[1]
+    plans = [
+        await _plan(large, aging.step_end, begin, end, _ROWS // 10),
+        await _plan(large, aging.step, begin, step_end, _AGE),
+    ]
+
     for plan in plans:
         assert "Seq Scan" not in plan
+        assert f"{aging.key} > " in plan.split("Index Cond: ")[1]
+
+
+async def test_deleting_old_descriptions_scans_no_table(large: asyncpg.Pool) -> None:
+    """There is an index that fits."""
+    async with large.acquire() as connection:
+        await connection.execute("SET enable_seqscan = off")
+        assert "Seq Scan" not in await _plan(connection, user_descriptions.FORGET, _AGE)
 
 
 @pytest.mark.parametrize("table", ["sessions", "user_descriptions", "dead_letters", "stacks"])

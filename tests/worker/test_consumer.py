@@ -144,6 +144,28 @@ async def test_the_decompressed_bytes_in_memory_are_bounded(
     assert scene.consumer.room.used_bytes == 0
 
 
+async def test_rows_count_from_their_making_until_they_are_stored(scene: Scene) -> None:
+    """Posts that weigh little become many rows: those of two slots together would be above the limit."""
+    scene.consumer.pace = Pace(batch_entries=1, read_block_ms=5)
+    scene.store.gate = asyncio.Semaphore(0)
+    body = b"[" + b",".join([b"{}"] * 300) + b"]"
+    for _ in range(6):
+        await scene.stream.append(0, a_batch(a_post(body=body)))
+
+    async with _running(scene):
+        await until(lambda: scene.store.attempts == 1)
+        await until(lambda: len(scene.consumer.in_hand) == SLOTS)
+        waiting = scene.store.attempts
+        used = scene.consumer.row_room.used_bytes
+        for _ in range(6):
+            scene.store.gate.release()
+        await until(lambda: scene.stream.is_drained)
+
+    assert (waiting, len(scene.store.events)) == (1, 1800)
+    assert 300_000 < used < 400_000
+    assert scene.consumer.row_room.used_bytes == 0
+
+
 async def test_slots_take_turns_to_normalize(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each normalizes everything that it has read, so one can store while another normalizes."""
     normalized: list[str] = []

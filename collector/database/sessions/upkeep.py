@@ -11,6 +11,7 @@ from uuid import UUID
 
 import asyncpg
 
+from collector.database.forgetting import Aging, forget_old
 from collector.database.pool import connected
 from collector.database.sessions.event_changes import EventChange, change_events
 from collector.database.sessions.sessions import (
@@ -21,7 +22,6 @@ from collector.database.sessions.sessions import (
     transposed,
 )
 from collector.domain.event.session_key import SessionKey
-from collector.domain.ids import lowest_id
 from collector.domain.jsonb.text import encode_object
 from collector.domain.session.session import IDLE, Beat, Session, apply_beat, start_summary
 
@@ -30,7 +30,6 @@ SILENCE: Final = IDLE + timedelta(minutes=1)
 
 _LATEST_SESSIONS: Final = 10
 """A heartbeat belongs to one of its key's latest sessions, or to none."""
-_FORGET_CHUNK: Final = 10_000
 
 _ALIVE: Final = f"""
     SELECT beat.position, found.* FROM unnest($1::uuid[], $2::bytea[])
@@ -45,15 +44,9 @@ DUE: Final = f"""
     SELECT project_id, digest, is_manual, is_idle, heard_utc, now() AS now, {SESSION_COLUMNS} FROM sessions
     WHERE due_utc <= now() ORDER BY due_utc LIMIT $1 FOR UPDATE SKIP LOCKED
 """  # noqa: S608 - constants only
-# Bounded by the primary key, which begins with the time at which the session's first event was accepted: few
-# of the sessions before that are still alive. An index on `heard_utc` would be written with every activity.
-FORGET: Final = """
-    DELETE FROM sessions WHERE (start_event_id, project_id) IN (
-        SELECT start_event_id, project_id FROM sessions
-        WHERE start_event_id < $3 AND heard_utc < now() - $1::interval
-        ORDER BY start_event_id LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) RETURNING 1
-"""
+# Along the primary key, which begins with the time at which the session's first event was accepted: few of
+# the sessions before that are still alive. An index on `heard_utc` would be written with every activity.
+AGING: Final = Aging("sessions", "start_event_id", "heard_utc")
 _SCHEDULE: Final = """
     UPDATE sessions AS s SET is_idle = new.is_idle, due_utc = new.due_utc
     FROM unnest($1::uuid[], $2::uuid[], $3::boolean[], $4::timestamptz[]) AS
@@ -116,11 +109,4 @@ async def update_start_events(pool: asyncpg.Pool, limit: int) -> int:
 
 async def forget_sessions(pool: asyncpg.Pool, retention_days: int) -> int:
     """Delete the sessions without activity for `retention_days`, and return how many."""
-    deleted, age = 0, timedelta(days=retention_days)
-    while True:
-        async with connected(pool) as connection:
-            now: datetime = await connection.fetchval("SELECT now()")
-            rows = await connection.fetch(FORGET, age, _FORGET_CHUNK, lowest_id(now - age))
-        deleted += len(rows)
-        if len(rows) < _FORGET_CHUNK:
-            return deleted
+    return await forget_old(pool, AGING, timedelta(days=retention_days))

@@ -8,25 +8,18 @@ together with the batch's own id.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import asyncpg
 
+from collector.database.forgetting import Aging, forget_old
 from collector.database.pool import connected
 from collector.domain.event.outcome import NormalizedBatch
-from collector.domain.ids import lowest_id
 
-_CHUNK: Final = 10_000
-
-# Bounded by the primary key, since ids begin with their time. The BRIN index on `stored_utc` is not enough: a
+# Along the primary key, since ids begin with their time. The BRIN index on `stored_utc` is not enough: a
 # reused page keeps the summary of its old rows, so in the end the whole table would be read.
-FORGET: Final = """
-    DELETE FROM stored_batches WHERE batch_id IN (
-        SELECT batch_id FROM stored_batches WHERE batch_id < $3 AND stored_utc < now() - $1::interval
-        ORDER BY batch_id LIMIT $2
-    ) RETURNING 1
-"""
+AGING: Final = Aging("stored_batches", "batch_id", "stored_utc")
 
 _Entry = tuple[int, str]
 """Shard and entry id."""
@@ -80,15 +73,7 @@ async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> in
 
     `older_than` must exceed the time that any claim, retry or spool can take.
     """
-    # In chunks, each its own transaction: a large delete would hold back vacuum.
-    deleted = 0
-    while True:
-        async with connected(pool) as connection:
-            now: datetime = await connection.fetchval("SELECT now()")
-            rows = await connection.fetch(FORGET, older_than, _CHUNK, lowest_id(now - older_than))
-        deleted += len(rows)
-        if len(rows) < _CHUNK:
-            break
+    deleted = await forget_old(pool, AGING, older_than)
     async with connected(pool) as connection:
         await connection.execute(
             "DELETE FROM repeated_entries WHERE stored_utc < now() - $1::interval", older_than

@@ -38,7 +38,9 @@ MAX_EXPANSION: Final = 10
 """How many times the limit of a compressed post its decompressed body may be."""
 BYTES_PER_EVENT: Final = 1600
 """This many bytes of a post weigh as much as one event."""
-
+_MEMORY_OF_A_RESULT: Final = 1000
+_COPIES_OF_A_BODY: Final = 2
+"""Measured until the transaction ends: 600 to 1,300 bytes for each event, and its data twice."""
 
 Result = Event | DeadLetter | Discard | UserDescription | HeldPost
 
@@ -76,11 +78,13 @@ class NormalizedPost(msgspec.Struct, frozen=True, gc=False):
     """One result per event of a post, in order, or a single dead letter if the post cannot be stored.
 
     A post with a user's description has at most that one result. `weight` estimates, in events, the memory
-    and work that the post takes; discarded events count as well.
+    and work that the post takes; discarded events count as well. `memory_bytes` estimates what the results
+    take until they are stored.
     """
 
     results: list[Result]
     weight: int
+    memory_bytes: int
 
 
 def make_batch(batch_id: bytes, posts: Sequence[NormalizedPost]) -> NormalizedBatch:
@@ -119,11 +123,12 @@ def normalize(
         gone = _discard(sender, DiscardReason.PROJECT_GONE)
         results = [gone for result in results if not isinstance(result, UserDescription)]
     weight = max(len(results), len(body) // BYTES_PER_EVENT)
+    memory_bytes = _MEMORY_OF_A_RESULT * len(results) + _COPIES_OF_A_BODY * len(body)
     # A held post is kept whole and normalized again later; a description needs no rules to wait for.
     if is_held and not post.kind:
         held = HeldPost(post.id, post.project_id, _encoder.encode(post), rules.unpacked_limit_bytes)
-        return NormalizedPost([held], weight)
-    return NormalizedPost(results, weight)
+        return NormalizedPost([held], weight, memory_bytes)
+    return NormalizedPost(results, weight, memory_bytes)
 
 
 def _results(post: Post, body: bytes, sender: Sender, rules: Rules, project: ProjectRules) -> list[Result]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 
 async def test_only_old_ids_are_deleted(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch stored recently is still a replay; old ids are deleted chunk by chunk until none is left."""
-    monkeypatch.setattr("collector.database.writing.batch_ids._CHUNK", 3)
+    monkeypatch.setattr("collector.database.forgetting.STEP_ROWS", 3)
     await pool.execute(
         "INSERT INTO stored_batches SELECT id, now() - interval '3 days' FROM unnest($1::uuid[]) AS id",
         [UUID(bytes=post_id(days_ago(3))) for _ in range(7)],
