@@ -73,8 +73,8 @@ async def test_pages_of_any_origin_may_send_requests_and_read_answers(
     assert preflight.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
     assert (refused.status, refused.content_type) == (401, "application/problem+json")
     for answer in (preflight, refused):
-        assert answer.headers["Access-Control-Allow-Origin"] == "https://shop.example"
-        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in answer.headers
         assert "X-Exceptionless-ConfigVersion" in answer.headers["Access-Control-Expose-Headers"]
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert "Server" not in answer.headers

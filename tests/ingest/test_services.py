@@ -121,7 +121,7 @@ async def test_a_page_of_any_origin_may_post_and_read_the_answer(ingest: Running
     }
     async with ingest.session.options(ingest.url + "/api/v2/events", headers=asked) as preflight:
         assert preflight.status == 204
-        assert preflight.headers["Access-Control-Allow-Origin"] == "https://shop.example"
+        assert preflight.headers["Access-Control-Allow-Origin"] == "*"
         assert preflight.headers["Access-Control-Allow-Methods"] == "POST"
         assert preflight.headers["Access-Control-Allow-Headers"] == asked["Access-Control-Request-Headers"]
         assert preflight.headers["Access-Control-Max-Age"] == "300"
@@ -129,8 +129,8 @@ async def test_a_page_of_any_origin_may_post_and_read_the_answer(ingest: Running
     for headers in (JSON | BEARER | origin, JSON | origin):
         response = await ingest.post(headers=headers)
         assert response.status == (202 if "Authorization" in headers else 401)
-        assert response.headers["Access-Control-Allow-Origin"] == "https://shop.example"
-        assert response.headers["Access-Control-Allow-Credentials"] == "true"
+        assert response.headers["Access-Control-Allow-Origin"] == "*"
+        assert "Access-Control-Allow-Credentials" not in response.headers
         assert "X-Exceptionless-ConfigVersion" in response.headers["Access-Control-Expose-Headers"]
         assert response.headers["Vary"] == "Origin"
 

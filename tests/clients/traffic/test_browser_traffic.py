@@ -56,11 +56,11 @@ async def test_a_page_with_the_newer_client(up: RunningUp, reader: Reader) -> No
     )
 
     assert status_of(preflight) in {200, 204}
-    assert preflight.headers["access-control-allow-origin"] == "https://shop.example.org"
+    assert preflight.headers["access-control-allow-origin"] == "*"
     assert names_in(preflight, "access-control-allow-headers") >= {"authorization", "content-type"}
     assert "post" in names_in(preflight, "access-control-allow-methods")
     assert status_of(posted) == 202
-    assert posted.headers["access-control-allow-origin"] == "https://shop.example.org"
+    assert posted.headers["access-control-allow-origin"] == "*"
     assert "x-exceptionless-configversion" in names_in(posted, "access-control-expose-headers")
     assert posted.headers["x-exceptionless-configversion"].isdecimal()
     client = {"ip_address": "127.0.0.1", "user_agent": AGENT.removeprefix("User-Agent: ").lower()}
