@@ -6,6 +6,7 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.auth.first_user import announce_first_invitation
 from collector.api.core.service import open_api
 from collector.api.pages.routes import add_pages
 from collector.api.settings import ApiSettings
@@ -38,6 +39,7 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
     registry, faults = CollectorRegistry(), read_faults(environ)
     async with open_api(api_settings, registry) as api, open_ingest(settings, registry, faults) as ingest:
         await compare_database(api.redis, api.keys, await database_id(api.pool), api_settings.database_url)
+        await announce_first_invitation(api)
         app = application()
         add_ingest(app, ingest)
         add_api(app, api)

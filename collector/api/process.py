@@ -6,6 +6,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from collector.api.app import add_api
+from collector.api.auth.first_user import announce_first_invitation
 from collector.api.core.service import open_api
 from collector.api.pages.routes import add_pages
 from collector.api.settings import ApiSettings
@@ -32,6 +33,7 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     async with open_api(settings, registry) as api:
         await api.throttle.warn_if_limits_differ()
         await compare_database(api.redis, api.keys, await database_id(api.pool), settings.database_url)
+        await announce_first_invitation(api)
         app = application()
         add_api(app, api)
         add_pages(

@@ -25,6 +25,6 @@ class ApiSettings(RedisSettings, frozen=True, kw_only=True):
     ] = 8
     trusted_proxies: tuple[str, ...] = ()
     proxy_header: ProxyHeader = "x-forwarded-for"
-    sign_up_enabled: bool = True
+    sign_up_enabled: bool = False
     request_limit: RequestLimit = 0
     retention_days: RetentionDays | None = None

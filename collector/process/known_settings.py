@@ -76,7 +76,10 @@ MEANINGS: Final[Mapping[str, str]] = {
         "Streams that posts are spread over. Only used at the very first start; later, `headrace shards "
         "set` changes the number."
     ),
-    "sign_up_enabled": "`false` lets only invited people sign up. The first user may do everything.",
+    "sign_up_enabled": (
+        "`true` lets everybody sign up who can reach the api, `false` the invited only. The first user needs "
+        "an invitation in any case; see [people](operating.md#people-organizations-projects)."
+    ),
     "stale_token_seconds": "How long cached tokens stay valid while Redis is unreachable.",
     "submission_disabled": "`true` answers every post 503.",
     "trusted_proxies": ("Addresses and networks of your proxies, which may report the client's address."),

@@ -31,5 +31,7 @@ async def api_without_redis(database_url: str, redis_url: str, key_prefix: str) 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     gone = f"redis://127.0.0.1:{port}/0"
-    async with running_api(database_url, redis_url, key_prefix, projection_url=gone) as running:
+    async with running_api(
+        database_url, redis_url, key_prefix, projection_url=gone, sign_up_enabled=True
+    ) as running:
         yield running

@@ -159,8 +159,15 @@ def name_of(route: Route) -> str:
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
+<<<<<<< HEAD
     """An api behind a proxy: each caller has a separate address, so they are not counted together."""
     async with running_api(database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as running:
+=======
+    """An api behind a proxy: each who asks has an address of his own, and is not counted with others."""
+    async with running_api(
+        database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",), sign_up_enabled=True
+    ) as running:
+>>>>>>> b1886ec (api: let nobody but the invited sign up by default, the first user included)
         yield running
 
 

@@ -1,4 +1,7 @@
-"""Signing up (contract 1.4). The first user gets the scope `global`; an existing user is logged in."""
+"""Signing up (contract 1.4), by default with an invitation only; an existing user is logged in.
+
+The first user gets the scope `global`, and needs the first invitation (contract 10, row 23).
+"""
 
 from http import HTTPStatus
 from typing import Final
@@ -6,7 +9,7 @@ from typing import Final
 import msgspec
 from aiohttp import web
 
-from collector.api.auth.accounts import add_account, sign_up_disabled
+from collector.api.auth.accounts import SignUpRule, add_account, sign_up_disabled
 from collector.api.auth.attempts import check_password
 from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES
 from collector.api.auth.login import Address, InviteToken, LoginToken, Password, log_in
@@ -15,7 +18,6 @@ from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.database.owners.invitations import is_invited
 from collector.database.owners.users import User, find_user
 from collector.database.pool import connected
 from collector.domain.access.email import email_error
@@ -28,7 +30,7 @@ _ADDRESS_CHECKS_AN_HOUR: Final = 3
 
 
 class SignUp(msgspec.Struct, frozen=True, kw_only=True):
-    """A new account, and optionally an invitation to an organization."""
+    """A new account, and an invitation, which is optional where sign-up is open to all."""
 
     name: PersonName
     email: Address
@@ -48,14 +50,12 @@ async def post_sign_up(request: web.Request) -> web.Response:
     api, body = request.app[API], await read_body(request, SignUp)
     if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})
+    rule = SignUpRule(api.settings.sign_up_enabled, body.invite_token)
     async with connected(api.pool) as connection:
-        # People with an invitation can sign up even while sign-up is disabled.
-        if not api.settings.sign_up_enabled and (
-            body.invite_token is None or not await is_invited(connection, body.invite_token, api.clock.now())
-        ):
+        if not await rule.permits(connection, api.clock.now()):
             raise sign_up_disabled()
         has_account = await find_user(connection, body.email) is not None
-    user = None if has_account else await _create_user(request, body)
+    user = None if has_account else await _create_user(request, body, rule)
     if user is None:  # the address has an account, perhaps since a moment ago
         user = await check_password(request, body.email, body.password)
     return await log_in(request, user, body.invite_token)
@@ -81,15 +81,14 @@ async def get_address_check(request: web.Request) -> web.Response:
     return web.Response(status=HTTPStatus.NO_CONTENT if user is None else HTTPStatus.CREATED)
 
 
-async def _create_user(request: web.Request, body: SignUp) -> User | None:
+async def _create_user(request: web.Request, body: SignUp, rule: SignUpRule) -> User | None:
     """Create the user; None if the address has just been taken. Only one of two can use an invitation."""
     api = request.app[API]
     if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
         raise Unauthenticated(
             "Too many accounts were created from your address; please try again in an hour."
         )
-    invitation = None if api.settings.sign_up_enabled else body.invite_token
-    return await add_account(api, body.email, body.name, body.password, required_invitation=invitation)
+    return await add_account(api, body.email, body.name, body.password, rule=rule)
 
 
 async def _count(request: web.Request, kind: str) -> int:

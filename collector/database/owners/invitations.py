@@ -1,6 +1,7 @@
-"""Invitations to an organization: people who present the token when they log in or sign up become members.
+"""Invitations to an organization: people who present the token become members; nobody becomes one otherwise.
 
-They expire, so that a token in an old message cannot be used indefinitely.
+They expire, so that a token in an old message cannot be used indefinitely. The first invitation is to no
+organization: with it the first user signs up, who may do everything.
 """
 
 from dataclasses import dataclass
@@ -69,6 +70,34 @@ async def is_invited(connection: asyncpg.Connection, token: str, now: datetime) 
     """Whether the token is that of a valid invitation."""
     found: bool = await connection.fetchval(
         "SELECT EXISTS (SELECT FROM invitations WHERE token = $1 AND created_utc > $2)", token, now - VALID
+    )
+    return found
+
+
+async def first_invitation(connection: asyncpg.Connection, token: str) -> str | None:
+    """The token of the first invitation, `token` if there was none. None if there are users."""
+    await connection.execute(
+        """
+        INSERT INTO first_invitation (token) SELECT $1 WHERE NOT EXISTS (SELECT FROM users)
+        ON CONFLICT (is_only) DO UPDATE SET token = excluded.token, created_utc = now()
+        WHERE first_invitation.created_utc < now() - $2::interval
+        """,
+        token,
+        VALID,
+    )
+    found: str | None = await connection.fetchval(
+        "SELECT token FROM first_invitation WHERE NOT EXISTS (SELECT FROM users)"
+    )
+    return found
+
+
+async def is_first_invitation(connection: asyncpg.Connection, token: str) -> bool:
+    """Whether the token is that of the first invitation, and valid."""
+    found: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM first_invitation"
+        " WHERE token = $1 AND created_utc > now() - $2::interval)",
+        token,
+        VALID,
     )
     return found
 

@@ -83,11 +83,21 @@ async def count_members(connection: asyncpg.Connection, organization_id: UUID) -
 async def is_first_user(connection: asyncpg.Connection) -> bool:
     """Whether there are no users yet; other callers wait until this transaction ends."""
     await connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_USER_LOCK)
-    return not await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+    return not await has_users(connection)
+
+
+async def has_users(connection: asyncpg.Connection) -> bool:
+    """Whether there is a user."""
+    found: bool = await connection.fetchval("SELECT EXISTS (SELECT FROM users)")
+    return found
 
 
 async def add_user(connection: asyncpg.Connection, user: User) -> bool:
-    """Insert a user; False if the address is taken. Use `add_member` to add them to organizations."""
+    """Insert a user; False if the address is taken. Use `add_member` to add them to organizations.
+
+    The first invitation ends: it must not come back when all users have been deleted.
+    """
+    await connection.execute("DELETE FROM first_invitation")
     status: str = await connection.execute(
         """
         INSERT INTO users (id, email_address, full_name, roles, is_active, password_hash)

@@ -1,11 +1,14 @@
 """Signing up: the first user, invited people, sign-up switched off, existing accounts."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from collector.admin import users
+from collector.api.auth.first_user import announce_first_invitation
 from collector.process.clock import SystemClock
 from tests.api.running_api import EMAIL, OTHER_ORGANIZATION, PASSWORD, Answer, RunningApi, running_api
 from tests.database.rows import ORGANIZATION
@@ -20,18 +23,23 @@ NEW = {"name": " New Person ", "email": " New@Example.com ", "password": "batter
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api behind a proxy, so that tests can choose the client's address. No hour is about to end."""
+    """An api with open sign-up behind a proxy: tests choose the address. No hour is about to end."""
     full_hour = FakeClock(SystemClock().now_ms() // HOUR_MS * HOUR_MS)
     async with running_api(
-        database_url, redis_url, key_prefix, clock=full_hour, trusted_proxies=("127.0.0.0/8",)
+        database_url,
+        redis_url,
+        key_prefix,
+        clock=full_hour,
+        trusted_proxies=("127.0.0.0/8",),
+        sign_up_enabled=True,
     ) as running:
         yield running
 
 
 @pytest.fixture
 async def closed_api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-    """An api with sign-up switched off."""
-    async with running_api(database_url, redis_url, key_prefix, sign_up_enabled=False) as running:
+    """An api as it is by default: only the invited sign up."""
+    async with running_api(database_url, redis_url, key_prefix) as running:
         yield running
 
 
@@ -68,11 +76,79 @@ async def test_a_new_user_is_logged_in_and_can_create_an_organization(api: Runni
     assert (await api.post("/api/v2/organizations", token, {"name": "Initech"})).status == 201
 
 
-async def test_the_first_user_gets_the_global_role(api: RunningApi) -> None:
-    """Of two who sign up first at the same time, only one gets it."""
+async def first_token(api: RunningApi, capsys: pytest.CaptureFixture[str]) -> str:
+    """What the process prints at its start, on a server without users."""
     await api.pool.execute("TRUNCATE users CASCADE")
+    await announce_first_invitation(api.parts)
+    (token,) = re.findall(r'"invite_token": "(\w{40})"', capsys.readouterr().err)
+    return str(token)
 
-    answers = await asyncio.gather(*(sign_up(api, email=f"person{n}@example.com") for n in range(4)))
+
+async def test_the_first_stranger_to_reach_a_new_server_does_not_own_it(
+    api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where sign-up is open: the first user needs the token that the process has printed."""
+    await first_token(api, capsys)
+
+    for token in (None, "x" * 40):
+        refused = await sign_up(api, invite_token=token)
+        assert (refused.status, refused.json["title"]) == (403, "Account Creation is currently disabled")
+    assert await api.pool.fetchval("SELECT count(*) FROM users") == 0
+
+
+async def test_the_first_user_may_do_everything(
+    closed_api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the printed token, which works once."""
+    token = await first_token(closed_api, capsys)
+
+    first = await sign_up(closed_api, invite_token=token)
+    second = await sign_up(closed_api, invite_token=token, email="second@example.com")
+
+    assert (await me(closed_api, first.json["token"]))["roles"] == ["global", "user", "client"]
+    assert second.status == 403
+
+
+async def test_all_processes_print_the_same_token_while_there_are_no_users(
+    api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also after a restart; one that was not used for a month is replaced. With users nothing is printed."""
+    token = await first_token(api, capsys)
+    again = await first_token(api, capsys)
+    await api.pool.execute("UPDATE first_invitation SET created_utc = now() - interval '31 days'")
+    late = await sign_up(api, invite_token=token)
+    other = await first_token(api, capsys)
+    signed_up = await sign_up(api, invite_token=other)
+    await announce_first_invitation(api.parts)
+
+    assert (again, late.status, signed_up.status) == (token, 403, 200)
+    assert other != token
+    assert capsys.readouterr().err == ""
+    # It does not come back when all users have been deleted.
+    assert await first_token(api, capsys) not in {token, other}
+
+
+async def test_a_user_by_command_ends_the_first_invitation(
+    closed_api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who is created first may do everything, however."""
+    token = await first_token(closed_api, capsys)
+
+    user = await users.create(closed_api.parts, "boss@example.com", "Boss", PASSWORD, [], is_global=False)
+
+    assert "global" in user.roles
+    assert (await sign_up(closed_api, invite_token=token)).status == 403
+
+
+async def test_only_one_of_those_who_come_first_may_do_everything(
+    api: RunningApi, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of four with the printed token at the same time; the others are users like any other."""
+    token = await first_token(api, capsys)
+
+    answers = await asyncio.gather(
+        *(sign_up(api, email=f"person{n}@example.com", invite_token=token) for n in range(4))
+    )
 
     roles = [(await me(api, answer.json["token"]))["roles"] for answer in answers]
     assert sorted(roles) == [["global", "user", "client"], *[["user", "client"]] * 3]
@@ -139,7 +215,7 @@ async def test_an_invitation_expires(api: RunningApi) -> None:
     assert view["invites"] == []
 
 
-async def test_with_sign_up_off_only_invited_people_can_sign_up(closed_api: RunningApi) -> None:
+async def test_by_default_only_invited_people_can_sign_up(closed_api: RunningApi) -> None:
     """Existing users can still log in, but not by signing up."""
     refused = await sign_up(closed_api)
     garbage = await sign_up(closed_api, invite_token="x" * 40)
@@ -149,8 +225,8 @@ async def test_with_sign_up_off_only_invited_people_can_sign_up(closed_api: Runn
     assert (garbage.status, invited.status) == (403, 200)
 
 
-async def test_with_sign_up_off_an_invitation_admits_one_person(closed_api: RunningApi) -> None:
-    """Others who use it at the same time are refused as if they had none, and no user is created for them."""
+async def test_by_default_an_invitation_lets_in_one(closed_api: RunningApi) -> None:
+    """Of those who bring it at the same time; the others are told as if they had none, and are nobody."""
     token = await invitation(closed_api)
     before = await closed_api.pool.fetchval("SELECT count(*) FROM users")
 
