@@ -39,6 +39,7 @@ TABLE = {
     "PATCH /users/{id}":                           "401 401 403 403 200 200 404 401 401 401 401",
     "PUT /users/{id}":                             "401 401 403 403 200 200 404 401 401 401 401",
     "GET /users/me":                               "401 401 403 404 200 200 200 401 401 401 401",
+    "POST /users/me/invitations":                  "401 401 403 403 404 404 404 401 401 401 401",
     "GET /organizations":                          "401 401 403 200 200 200 200 401 401 401 401",
     "POST /organizations":                         "401 401 403 403 201 201 201 401 401 401 401",
     "GET /organizations/{id}":                     "401 401 403 200 200 200 404 401 401 401 401",
@@ -119,6 +120,7 @@ BODIES: dict[str, Any] = {
     "POST /auth/login-code": {"code": "c" * 40},
     "POST /auth/signup": {"name": "Me", "email": EMAIL, "password": PASSWORD},
     "POST /auth/change-password": {"current_password": PASSWORD, "password": "battery staple"},
+    "POST /users/me/invitations": {"invite_token": "x" * 40},
     "POST /organizations": {"name": "Initech"},
     "PATCH /organizations/{id}": {"name": "Initech"},
     "PUT /organizations/{id}": {"name": "Initech"},
@@ -159,15 +161,10 @@ def name_of(route: Route) -> str:
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
-<<<<<<< HEAD
     """An api behind a proxy: each caller has a separate address, so they are not counted together."""
-    async with running_api(database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",)) as running:
-=======
-    """An api behind a proxy: each who asks has an address of his own, and is not counted with others."""
     async with running_api(
         database_url, redis_url, key_prefix, trusted_proxies=("127.0.0.0/8",), sign_up_enabled=True
     ) as running:
->>>>>>> b1886ec (api: let nobody but the invited sign up by default, the first user included)
         yield running
 
 

@@ -1,6 +1,7 @@
-"""Members of an organization: list, add or invite, remove.
+"""Members of an organization: list, invite, accept an invitation, remove.
 
-No mail is sent; the organization's view shows the invitations. Adding and removing needs a login: a member
+People become members by accepting an invitation, even those who have an account (contract 10, row 24). No mail
+is sent; the organization's view shows the invitations. Adding and removing needs a login: a member
 can create tokens, so a program that could invite would be able to obtain more of them.
 """
 
@@ -13,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY
+from collector.api.auth.login import InviteToken
 from collector.api.auth.users import UserView, user_view
 from collector.api.core.projection_updates import publish_member
 from collector.api.core.route import Role, Route
@@ -20,24 +22,37 @@ from collector.api.core.service import API
 from collector.api.manage.organizations import reachable_organization
 from collector.api.request.lists import LIST_HEADERS, counted_list_response, read_page
 from collector.api.request.parameters import paging, query_parameters, requested_page
-from collector.database.owners.invitations import Invitation, invite, withdraw
-from collector.database.owners.organizations import add_member, remove_member
-from collector.database.owners.users import count_members, find_user, list_members, normal_email
+from collector.api.request.request_body import read_body
+from collector.database.owners.invitations import Invitation, accept, invite, withdraw
+from collector.database.owners.organizations import remove_member
+from collector.database.owners.users import (
+    count_members,
+    find_user,
+    find_user_by_id,
+    list_members,
+    normal_email,
+)
 from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.domain.access.email import email_error
 from collector.domain.access.token import new_token
-from collector.domain.errors import BadRequest, Invalid
-from collector.http.operation import Answer, documented
+from collector.domain.errors import BadRequest, Invalid, NotFound
+from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 100
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """The person who is now a member of the organization, or invited."""
+    """The person who is a member of the organization, or invited."""
 
     email_address: str
+
+
+class Acceptance(msgspec.Struct, frozen=True):
+    """An invitation to an organization."""
+
+    invite_token: InviteToken
 
 
 @documented("User", {200: Answer(list[UserView], headers=LIST_HEADERS)}, parameters=paging(_MAXIMUM_LIMIT))
@@ -60,7 +75,10 @@ async def get_members(request: web.Request) -> web.Response:
 
 @documented("Organization", {200: Answer(Invited)}, refusals=(Invalid,))
 async def post_member(request: web.Request) -> web.Response:
-    """Add a user to an organization, or invite a person who has no account yet."""
+    """Invite a person to an organization, with an account or without; the organization shows the invitation.
+
+    They become a member when they sign up or log in with its `invite_token`, or accept it while logged in.
+    """
     api, email = request.app[API], request.match_info["email"].strip()
     if fault := email_error(email):
         raise Invalid(fields={"email": [fault]})
@@ -69,13 +87,31 @@ async def post_member(request: web.Request) -> web.Response:
             connection, request[IDENTITY], request.match_info["id"], RowLock.KEEP
         )
         user = await find_user(connection, email)
-        if user is None:
+        if user is None or organization.id not in user.organization_ids:
             await invite(connection, Invitation(organization.id, email, new_token(), api.clock.now()))
-        else:
-            await add_member(connection, organization.id, user.id)
-    if user is not None:
-        await publish_member(api, user.id)
     return json_response(Invited(normal_email(email)))
+
+
+@documented(
+    "User",
+    {200: Answer(UserView)},
+    body=json_body(Acceptance, {"invite_token": "0123456789abcdefghijklmnopqrstuvwxyzABCD"}),
+    refusals=(NotFound,),
+)
+async def post_acceptance(request: web.Request) -> web.Response:
+    """Accept an invitation: makes the current user a member of the organization; 404 unless it is valid."""
+    api, body = request.app[API], await read_body(request, Acceptance)
+    user_id = request[IDENTITY].user_id
+    if user_id is None:
+        raise NotFound("This token belongs to no person.")
+    async with connected(api.pool) as connection, connection.transaction():
+        if not await accept(connection, body.invite_token, user_id, api.clock.now()):
+            raise NotFound("There is no such invitation; it may have expired, or it was used.")
+        user = await find_user_by_id(connection, user_id)
+    if user is None:
+        raise NotFound("This token belongs to no person.")
+    await publish_member(api, user_id)
+    return json_response(user_view(user))
 
 
 @documented("Organization", {200: Answer()}, refusals=(BadRequest,))
@@ -103,4 +139,5 @@ ROUTES: Final = (
     Route("GET", "/organizations/{organizationId:objectid}/users", get_members, Role.USER),
     Route("POST", "/organizations/{id:objectid}/users/{email:text}", post_member, Role.PERSON),
     Route("DELETE", "/organizations/{id:objectid}/users/{email:text}", delete_member, Role.PERSON),
+    Route("POST", "/users/me/invitations", post_acceptance, Role.PERSON),
 )

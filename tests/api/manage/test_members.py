@@ -28,11 +28,64 @@ async def test_members_are_listed_by_address(api: RunningApi) -> None:
     assert not {"has_local_account", "password_hash"} & answer.json[0].keys()
 
 
-async def test_a_user_joins_immediately_with_all_tokens(api: RunningApi) -> None:
-    """However the address is spelled. Ingest knows."""
-    answer = await api.post(f"{PATH}/STRANGER@example.com", api.people.user)
+async def invited(api: RunningApi, email: str) -> str:
+    """Invite them, in whatever spelling; returns the invitation's token."""
+    answer = await api.post(f"{PATH}/{email}", api.people.user)
+    assert (answer.status, answer.json) == (200, {"email_address": email.lower()})
+    (view,) = (await api.get("/api/v2/organizations", api.people.user)).json
+    return next(str(each["token"]) for each in view["invites"] if each["email_address"] == email.lower())
 
-    assert (answer.status, answer.json) == (200, {"email_address": "stranger@example.com"})
+
+async def accept(api: RunningApi, invite_token: str, token: str) -> Answer:
+    """Accept an invitation."""
+    return await api.post("/api/v2/users/me/invitations", token, {"invite_token": invite_token})
+
+
+async def test_people_become_members_only_when_they_accept(api: RunningApi) -> None:
+    """Even with an account: otherwise strangers could put them into their organizations."""
+    await invited(api, "stranger@example.com")
+
+    members = (await api.get(PATH, api.people.user)).json
+    (organization,) = (await api.get("/api/v2/organizations", api.people.stranger)).json
+
+    assert "stranger@example.com" not in {member["email_address"] for member in members}
+    assert organization["id"] == OTHER_ORGANIZATION.hex
+
+
+async def test_members_are_not_invited_again(api: RunningApi) -> None:
+    """200, and nothing changes."""
+    assert (await api.post(f"{PATH}/{EMAIL}", api.people.admin)).status == 200
+
+    (view,) = (await api.get("/api/v2/organizations", api.people.user)).json
+    assert view["invites"] == []
+
+
+async def test_an_invitation_is_accepted_once_while_logged_in(api: RunningApi) -> None:
+    """An expired or used one is 404."""
+    invite_token = await invited(api, "stranger@example.com")
+    await api.pool.execute("UPDATE invitations SET created_utc = now() - interval '31 days'")
+    late = await accept(api, invite_token, api.people.stranger)
+    invite_token = await invited(api, "stranger@example.com")
+
+    answer = await accept(api, invite_token, api.people.stranger)
+    again = await accept(api, invite_token, api.people.admin)
+
+    assert (late.status, answer.status, again.status) == (404, 200, 404)
+    assert set(answer.json["organization_ids"]) == {ORGANIZATION.hex, OTHER_ORGANIZATION.hex}
+
+
+async def test_a_withdrawn_invitation_cannot_be_accepted(api: RunningApi) -> None:
+    """Also one to a person with an account."""
+    invite_token = await invited(api, "stranger@example.com")
+
+    assert (await remove(api, "stranger@example.com")).status == 200
+    assert (await accept(api, invite_token, api.people.stranger)).status == 404
+
+
+async def test_people_who_accept_join_with_all_their_tokens(api: RunningApi) -> None:
+    """However the address is spelled. Ingest knows."""
+    await accept(api, await invited(api, "STRANGER@example.com"), api.people.stranger)
+
     organizations = (await api.get("/api/v2/organizations", api.people.stranger)).json
     assert {view["id"] for view in organizations} == {ORGANIZATION.hex, OTHER_ORGANIZATION.hex}
     entry = (await api.parts.projection.find_token(api.people.stranger[:24])).entry
@@ -42,7 +95,7 @@ async def test_a_user_joins_immediately_with_all_tokens(api: RunningApi) -> None
 
 async def test_a_members_other_organizations_are_not_shown(api: RunningApi) -> None:
     """Except to a user with the global role."""
-    await api.post(f"{PATH}/stranger@example.com", api.people.user)
+    await accept(api, await invited(api, "stranger@example.com"), api.people.stranger)
 
     for reader, expected in (
         (api.people.user, {ORGANIZATION.hex}),
@@ -123,5 +176,7 @@ async def test_a_membership_that_cannot_be_published_is_503(api_without_redis: R
     """It is stored, and the sweep publishes it."""
     api = api_without_redis
 
-    assert (await api.post(f"{PATH}/stranger@example.com", api.people.user)).status == 503
+    invite_token = await invited(api, "stranger@example.com")
+
+    assert (await accept(api, invite_token, api.people.stranger)).status == 503
     assert len((await api.get("/api/v2/organizations", api.people.stranger)).json) == 2
