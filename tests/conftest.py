@@ -69,9 +69,9 @@ async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ser
             stack.push_async_callback((await start_service(valkey)).stop)
             redis_url = valkey.url
         if database_url is None:
-            postgres = Postgres(directory, is_durable=False)
+            postgres = Postgres(directory, is_durable=False, superuser_password=secrets.token_hex(8))
             stack.push_async_callback((await start_service(postgres)).stop)
-            database_url = postgres.url
+            database_url = postgres.superuser_url
         if not await _keeps_promise(redis_url):
             patch = stack.enter_context(pytest.MonkeyPatch.context())
             patch.setenv("HEADRACE_DURABILITY", "relaxed")

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import psutil
 import pytest
 from redis.asyncio import Redis
@@ -22,6 +23,7 @@ from collector.embedded.child import Child, Program
 from collector.embedded.servers.binaries import postgres_programs, valkey_program
 from collector.embedded.servers.os_user import OsUser, server_user
 from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.server_credentials import load_server_credentials, save_server_credentials
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.embedded.shell import ShellService
@@ -109,10 +111,10 @@ async def test_postgres_keeps_what_it_committed_when_it_is_killed(tmp_path: Path
 
 async def test_postgres_needs_the_password_and_listens_on_loopback_only(tmp_path: Path) -> None:
     """There is no socket file, whose path could be too long."""
-    postgres = Postgres(tmp_path, is_durable=False)
+    postgres = Postgres(tmp_path, is_durable=False, superuser_password="of-the-test")
     child = await start_service(postgres)
     try:
-        connection = await asyncpg.connect(postgres.url)
+        connection = await asyncpg.connect(postgres.superuser_url)
         assert await connection.fetchval("SHOW listen_addresses") == "127.0.0.1"
         assert await connection.fetchval("SHOW unix_socket_directories") == ""
         assert await connection.fetchval("SHOW server_encoding") == "UTF8"
@@ -325,3 +327,91 @@ def test_without_root_the_servers_run_under_ones_own_account(tmp_path: Path) -> 
 
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [NOT_ROOT.uid, NOT_ROOT.uid]
+
+
+RIGHTS = """
+    SELECT rolsuper, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls FROM pg_roles
+    WHERE rolname = current_user
+"""
+
+
+async def _kept_to_its_database(postgres: Postgres) -> None:
+    """Check what the application may do, with the credentials that it has."""
+    connection = await asyncpg.connect(postgres.url)
+    try:
+        assert await connection.fetchval("SELECT current_user") == "headrace"
+        assert list(await connection.fetchrow(RIGHTS)) == [False] * 5
+        owner = "SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()"
+        assert await connection.fetchval(owner) == "headrace"
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        for command in (
+            "COPY (SELECT 1) TO PROGRAM 'true'",
+            "ALTER SYSTEM SET fsync = off",
+            "CREATE DATABASE more",
+        ):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(command)
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.fetchval("SELECT pg_read_file('postgresql.conf')")
+    finally:
+        await connection.close()
+    for password in ("", postgres.url.split("@")[0].split(":")[-1]):
+        with pytest.raises(asyncpg.InvalidPasswordError):
+            await asyncpg.connect(postgres.url, user="postgres", password=password)
+
+
+async def test_the_application_owns_its_database_and_nothing_else(tmp_path: Path) -> None:
+    """It may create trusted extensions there; nobody logs in as superuser."""
+    postgres = Postgres(tmp_path, is_durable=False)
+    child = await start_service(postgres)
+    try:
+        await migrate(postgres.url)
+        await _kept_to_its_database(postgres)
+    finally:
+        await child.stop()
+
+
+async def test_a_cluster_of_a_superuser_is_upgraded_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its data, at the same URL; a start that was cut off in the middle repeats all of it."""
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.embedded.servers.postgres.SUPERUSER", "headrace")
+        patch.setattr(
+            "collector.embedded.servers.postgres.first_commands",
+            lambda password, _: f"CREATE DATABASE headrace\nALTER ROLE headrace PASSWORD '{password}'\n",
+        )
+        former = Postgres(tmp_path, is_durable=False)
+        child = await start_service(former)
+        connection = await asyncpg.connect(former.url)
+        assert await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+        await migrate(former.url)
+        await connection.execute("CREATE TABLE kept AS SELECT 1 AS number")
+        await connection.close()
+        await child.stop()
+    assert load_server_credentials(tmp_path / "postgres.json").superuser == ""
+
+    for _ in range(2):
+        postgres = Postgres(tmp_path, is_durable=False)
+        child = await start_service(postgres)
+        try:
+            await migrate(postgres.url)
+            connection = await asyncpg.connect(postgres.url)
+            await connection.execute("ALTER TABLE kept ADD COLUMN IF NOT EXISTS another int")
+            await connection.execute("ALTER TABLE events ADD COLUMN IF NOT EXISTS another int")
+            foreign = (
+                "SELECT count(*) FROM pg_class WHERE relowner = 10 AND relnamespace = 'public'::regnamespace"
+            )
+            assert await connection.fetchval(foreign) == 0
+            assert await connection.fetchval("SELECT number FROM kept") == 1
+            await connection.close()
+            await _kept_to_its_database(postgres)
+        finally:
+            await child.stop()
+        assert postgres.url == former.url
+        credentials = load_server_credentials(tmp_path / "postgres.json")
+        assert credentials.superuser == "postgres"
+        # As if it had been cut off before this was noted.
+        save_server_credentials(
+            tmp_path / "postgres.json", msgspec.structs.replace(credentials, superuser="")
+        )

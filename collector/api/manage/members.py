@@ -1,6 +1,6 @@
 """Members of an organization: list, invite, accept an invitation, remove.
 
-People become members by accepting an invitation, even those who have an account (contract 10, row 24). No mail
+People become members by accepting an invitation, even if they have an account (contract 10, row 24). No mail
 is sent; the organization's view shows the invitations. Adding and removing needs a login: a member
 can create tokens, so a program that could invite would be able to obtain more of them.
 """

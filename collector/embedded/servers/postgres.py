@@ -1,13 +1,18 @@
-"""An embedded Postgres: loopback TCP with a password, on a cluster that is created atomically."""
+"""An embedded Postgres: loopback TCP with a password, on a cluster that is created atomically.
+
+The application connects as a role that owns its database and is no superuser.
+"""
 
 import asyncio
 import locale
+import secrets
 import shutil
 import signal
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+import msgspec
 import psutil
 
 from collector.embedded.child import Child, Program, end_of, ending
@@ -15,15 +20,19 @@ from collector.embedded.private_files import make_private_directory, write_priva
 from collector.embedded.servers.binaries import PostgresPrograms, postgres_programs
 from collector.embedded.servers.os_user import server_user
 from collector.embedded.servers.ports import LOOPBACK
-from collector.embedded.servers.server_credentials import load_server_credentials
+from collector.embedded.servers.postgres_roles import (
+    DATABASE,
+    ROLE,
+    SUPERUSER,
+    first_commands,
+    upgrade_commands,
+)
+from collector.embedded.servers.server_credentials import load_server_credentials, save_server_credentials
 from collector.process.lifecycle import StartError
 
-_USER: Final = "headrace"
-_DATABASE: Final = "headrace"
 _HERE: Final = "/proc/self/cwd"
 """The data directory, the working directory of all its processes: needs no access to the folders above it."""
 
-_CREATE_DATABASE: Final = f"CREATE DATABASE {_DATABASE}\n"
 _EARLIER_SERVER_SECONDS: Final = 10
 _INIT_SECONDS: Final = 120
 _PROBE_SECONDS: Final = 2
@@ -39,12 +48,15 @@ _SETTINGS_NOT_DURABLE: Final = {"fsync": "off", "synchronous_commit": "off", "fu
 class Postgres:
     """The server whose data are in `directory`/postgres.
 
-    `is_durable=False` is for tests: fast, but a crash of the machine destroys the data.
+    `is_durable=False` is for tests: fast, but a crash of the machine destroys the data. They also give a
+    `superuser_password`, with which they create databases; without one nobody can log in as superuser.
     """
 
     name: Final = "postgres"
 
-    def __init__(self, directory: Path, *, is_durable: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, is_durable: bool = True, superuser_password: str | None = None
+    ) -> None:
         self._home = directory / "postgres"
         self._data = self._home / "data"
         self._log = directory / "logs" / "postgres.log"
@@ -52,35 +64,53 @@ class Postgres:
         self._is_durable = is_durable
         self._os_user = server_user(self._home)
         make_private_directory(self._home, self._os_user)
-        self._credentials = load_server_credentials(directory / "postgres.json")
+        self._superuser_password = superuser_password
+        self._credentials_path = directory / "postgres.json"
+        self._credentials = load_server_credentials(self._credentials_path)
 
     @property
     def url(self) -> str:
         """The URL that clients connect to."""
-        return f"postgresql://{_USER}:{self._credentials.password}@{LOOPBACK}:{self._credentials.port}/{_DATABASE}"
+        return self._url(ROLE, self._credentials.password)
+
+    @property
+    def superuser_url(self) -> str:
+        """The URL of the superuser, for whom a password was given."""
+        return self._url(SUPERUSER, self._superuser_password or "")
+
+    def _url(self, role: str, password: str) -> str:
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self._credentials.port}/{DATABASE}"
 
     async def prepare(self) -> Program:
-        """The server's command line; creates the cluster first if there is none."""
+        """The server's command line; creates the cluster first if there is none, or upgrades its roles."""
         programs = postgres_programs(self._os_user)
-        if not self._data.exists():
+        is_new = not self._data.exists()
+        if is_new:
             await self._create_cluster(programs)
         await _remove_stale_lock(self._data / "postmaster.pid")
+        if not is_new and self._credentials.superuser != SUPERUSER:
+            await self._upgrade_roles(programs)
         settings = {"port": str(self._credentials.port), **self._settings}
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._program(self._data, (str(programs.postgres), "-D", _HERE, *options))
 
     async def readiness_problem(self, _child: Child) -> str | None:
-        """Ready once it accepts a connection with our credentials."""
+        """Ready once it accepts a connection with our credentials; notes that these are no superuser's."""
         try:
             connection = await asyncpg.connect(
                 host=LOOPBACK,
                 port=self._credentials.port,
-                user=_USER,
+                user=ROLE,
                 password=self._credentials.password,
-                database=_DATABASE,
+                database=DATABASE,
                 ssl=False,
                 timeout=_PROBE_SECONDS,
             )
+            if self._credentials.superuser != SUPERUSER and not await connection.fetchval(
+                "SELECT rolsuper FROM pg_roles WHERE rolname = current_user", timeout=_PROBE_SECONDS
+            ):
+                self._credentials = msgspec.structs.replace(self._credentials, superuser=SUPERUSER)
+                save_server_credentials(self._credentials_path, self._credentials)
             await connection.close(timeout=_PROBE_SECONDS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             return str(error) or "no answer"
@@ -92,19 +122,31 @@ class Postgres:
         password_file = self._home / "password"
         shutil.rmtree(new, ignore_errors=True)
         make_private_directory(new, self._os_user)
-        write_private(password_file, self._credentials.password.encode(), self._os_user)
+        write_private(password_file, secrets.token_urlsafe(24).encode(), self._os_user)
         initdb = [
             str(programs.initdb),
-            *("-D", _HERE, "--username", _USER, f"--pwfile={_HERE}/../password", "--auth=scram-sha-256"),
+            *("-D", _HERE, "--username", SUPERUSER, f"--pwfile={_HERE}/../password", "--auth=scram-sha-256"),
             *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
             *(["--lc-ctype=C.UTF-8"] if _has_utf8_locale() else []),
             *([] if self._is_durable else ["--no-sync"]),
         ]
-        create_database = [str(programs.postgres), "--single", "-D", _HERE, "postgres"]
         await self._run(self._program(new, tuple(initdb)))
-        await self._run(self._program(new, tuple(create_database), _CREATE_DATABASE.encode()))
         password_file.unlink()
+        commands = first_commands(self._credentials.password, self._superuser_password)
+        await self._run_single(programs, new, "postgres", commands)
         new.rename(self._data)
+
+    async def _upgrade_roles(self, programs: PostgresPrograms) -> None:
+        """Earlier versions ran the application as superuser."""
+        commands = upgrade_commands(self._credentials.password, self._superuser_password)
+        await self._run_single(programs, self._data, DATABASE, commands)
+
+    async def _run_single(
+        self, programs: PostgresPrograms, directory: Path, database: str, commands: str
+    ) -> None:
+        """Run commands as superuser, without a server; those that fail are in the log, without passwords."""
+        single = (str(programs.postgres), "--single", "-D", _HERE, "-c", "log_min_error_statement=panic")
+        await self._run(self._program(directory, (*single, database), commands.encode()))
 
     async def _run(self, program: Program) -> None:
         child = Child.start(program)

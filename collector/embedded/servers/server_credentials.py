@@ -10,11 +10,15 @@ from collector.embedded.servers.ports import free_port, is_free
 from collector.process.lifecycle import StartError
 
 
-class ServerCredentials(msgspec.Struct, frozen=True):
-    """The server's port on the loopback interface, and its password."""
+class ServerCredentials(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The server's port on the loopback interface, and its password.
+
+    `superuser` is the role that a Postgres cluster belongs to, empty if it may be the application's own.
+    """
 
     port: int
     password: str
+    superuser: str = ""
 
 
 def load_server_credentials(path: Path) -> ServerCredentials:
@@ -31,6 +35,14 @@ def load_server_credentials(path: Path) -> ServerCredentials:
         raise StartError(f"{path} cannot be read: {error}.") from error
     if kept is not None and is_free(kept.port):
         return kept
-    created = ServerCredentials(free_port(), kept.password if kept else secrets.token_urlsafe(24))
-    write_private(path, msgspec.json.encode(created))
+    if kept is not None:
+        created = msgspec.structs.replace(kept, port=free_port())
+    else:
+        created = ServerCredentials(free_port(), secrets.token_urlsafe(24))
+    save_server_credentials(path, created)
     return created
+
+
+def save_server_credentials(path: Path, credentials: ServerCredentials) -> None:
+    """Write the credentials to `path`, readable by this user only."""
+    write_private(path, msgspec.json.encode(credentials))
