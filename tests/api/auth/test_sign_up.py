@@ -226,7 +226,7 @@ async def test_by_default_only_invited_people_can_sign_up(closed_api: RunningApi
 
 
 async def test_by_default_an_invitation_lets_in_one(closed_api: RunningApi) -> None:
-    """Of those who bring it at the same time; the others are told as if they had none, and are nobody."""
+    """Of several people who use it at the same time; the others are refused, and no users are created."""
     token = await invitation(closed_api)
     before = await closed_api.pool.fetchval("SELECT count(*) FROM users")
 
