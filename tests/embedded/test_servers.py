@@ -344,6 +344,7 @@ async def _kept_to_its_database(postgres: Postgres) -> None:
         owner = "SELECT datdba::regrole::text FROM pg_database WHERE datname = current_database()"
         assert await connection.fetchval(owner) == "headrace"
         await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
+        await connection.execute("SET temp_file_limit = '1MB'; SET log_min_error_statement = fatal")
         for command in (
             "COPY (SELECT 1) TO PROGRAM 'true'",
             "ALTER SYSTEM SET fsync = off",

@@ -46,7 +46,10 @@ class SignUp(msgspec.Struct, frozen=True, kw_only=True):
     refusals=(Unauthenticated, Forbidden),
 )
 async def post_sign_up(request: web.Request) -> web.Response:
-    """Sign up: returns a login token of the new user, or of the one with that address and password."""
+    """Sign up: returns a login token of the new user, or of the one with that address and password.
+
+    Needs an `invite_token`, unless the operator has opened sign-up (`HEADRACE_SIGN_UP_ENABLED=true`).
+    """
     api, body = request.app[API], await read_body(request, SignUp)
     if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})

@@ -11,6 +11,8 @@ ROLE: Final = "headrace"
 DATABASE: Final = "headrace"
 
 _HELPER: Final = "headrace_upgrade"
+_BOUNDS: Final = f"GRANT SET ON PARAMETER temp_file_limit, log_min_error_statement TO {ROLE}"
+"""With these the application bounds what its own statements write to the disk."""
 _BOOTSTRAP: Final = 10
 """The id of the role that created the cluster, which stays a superuser whatever its name."""
 
@@ -23,6 +25,7 @@ def first_commands(password: str, superuser_password: str | None) -> str:
     return _lines(
         f"CREATE ROLE {ROLE} LOGIN PASSWORD '{password}'",
         f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+        _BOUNDS,
         _superuser_password(superuser_password),
     )
 
@@ -57,6 +60,7 @@ def upgrade_commands(password: str, superuser_password: str | None) -> str:
             AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
         LOOP EXECUTE command; END LOOP; END $$
         """,  # noqa: S608 - constants only
+        _BOUNDS,
         _superuser_password(superuser_password),
         "RESET SESSION AUTHORIZATION",
         f"DROP ROLE {_HELPER}",
