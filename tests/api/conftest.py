@@ -20,7 +20,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def api(database_url: str, redis_url: str, key_prefix: str, clock: Clock) -> AsyncIterator[RunningApi]:
-    async with running_api(database_url, redis_url, key_prefix, clock=clock) as running:
+    async with running_api(database_url, redis_url, key_prefix, clock=clock, sign_up_enabled=True) as running:
         yield running
 
 
