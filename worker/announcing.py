@@ -3,10 +3,15 @@
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Final
 
 from collector.broker.live_feed import LiveFeed
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from worker.consumer import Store
+
+_project_id: Final = attrgetter("project_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,6 @@ class AnnouncingStore:
         """Store the batches, then announce them."""
         tally = await self.store.save(batches)
         if tally.stored:
-            counts = Counter(event.project_id for batch in batches for event in batch.events)
+            counts = Counter(map(_project_id, chain.from_iterable(batch.events for batch in batches)))
             await self.feed.publish(counts)
         return tally
