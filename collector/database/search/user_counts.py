@@ -26,7 +26,7 @@ from collector.database.search.rollup_sql import (
     may_have,
     rollup_table,
 )
-from collector.domain.accounting.user_sketch import UserSketch
+from collector.domain.accounting.user_sketch import FEW, UserSketch
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.fields import Column, resolve_field
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or
@@ -36,6 +36,8 @@ WHOLE: Final = "NULL::integer"
 OF_STACK: Final = "e.stack_id"
 
 _CANDIDATES: Final = 100
+_HASHES: Final = 1 << 17
+"""Hashes of users in memory, roughly; divided among the buckets."""
 _OF_ALL_STACKS: Final = frozenset({"project_id", "type"})
 """The columns that sketches by hour have."""
 _HOURS: Final = "SELECT day, project_id, type, begin_utc AS date, sketch FROM user_hours"
@@ -93,7 +95,13 @@ async def _sketches(
     arguments: Arguments,
     stack_ids: Sequence[UUID] | None = None,
 ) -> Mapping[Any, UserSketch]:
-    found: defaultdict[Any, UserSketch] = defaultdict(UserSketch)
+    found: dict[Any, UserSketch] = {}
+
+    def sketch(key: Any) -> UserSketch:
+        if key not in found:
+            found[key] = UserSketch(max(FEW, _HASHES // (len(found) + 1)))
+        return found[key]
+
     given = list(arguments.values)
     is_by_stack = key == OF_STACK or not _is_of_all_stacks(rollups.filter)
     with_sketches, events = _parts(rollups, is_by_stack=is_by_stack)
@@ -105,7 +113,7 @@ async def _sketches(
             condition += f" AND e.stack_id = ANY({add.add(stack_ids)}::uuid[])"
         statement = f"SELECT {key} AS key, sketch FROM {table} WHERE {condition}"  # noqa: S608
         for row in await connection.fetch(statement, *add.values):
-            found[row["key"]].merge(row["sketch"])
+            sketch(row["key"]).merge(row["sketch"])
     for days, dates in events:
         add = _begun(given)
         condition = _event_condition(rollups, days, dates, add)
@@ -117,7 +125,7 @@ async def _sketches(
             ) AS u GROUP BY key
         """  # noqa: S608 - constants and arguments
         for row in await connection.fetch(statement, *add.values):
-            found[row["key"]].add(row["hashes"])
+            sketch(row["key"]).add(row["hashes"])
     return found
 
 

@@ -24,9 +24,13 @@ _SHAPE: Final = 0.7213475204444817
 
 
 class UserSketch:
-    """A set of users to which users and other sketches can be added."""
+    """A set of users to which users and other sketches can be added.
 
-    def __init__(self) -> None:
+    Up to `kept` hashes wait before they become registers, which is faster where sketches share users.
+    """
+
+    def __init__(self, kept: int = FEW) -> None:
+        self._kept = kept
         self._hashes: set[int] = set()
         self._registers = 0
         """A byte each, in one integer: one operation compares all of them."""
@@ -49,14 +53,14 @@ class UserSketch:
     @property
     def packed(self) -> bytes:
         """The sketch as it is stored; `merge` reads it."""
-        if not self._registers:
+        if self._is_small:
             return array("I", sorted(self._hashes)).tobytes()
         return self._all_registers().to_bytes(_REGISTERS, "little")
 
     @property
     def count(self) -> int:
         """How many different users there are; exact up to `FEW`, then an estimate."""
-        if not self._registers:
+        if self._is_small:
             return len(self._hashes)
         ranks = self._all_registers().to_bytes(_REGISTERS, "little")
         numbers = [ranks.count(rank) for rank in range(_HIGHEST + 1)]
@@ -66,9 +70,13 @@ class UserSketch:
         total += _REGISTERS * _sigma(numbers[0] / _REGISTERS)
         return round(_SHAPE * _REGISTERS * _REGISTERS / total)
 
+    @property
+    def _is_small(self) -> bool:
+        return not self._registers and len(self._hashes) <= FEW
+
     def _reduce(self) -> None:
         """Turn hashes into registers as soon as they are many."""
-        if len(self._hashes) > FEW:
+        if len(self._hashes) > self._kept:
             self._registers = self._all_registers()
             self._hashes = set()
 

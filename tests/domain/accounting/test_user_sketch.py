@@ -44,3 +44,14 @@ def test_sketches_of_any_size_are_merged(few: int, many: int) -> None:
     for first, second in ((one, other), (other, one)):
         merged = UserSketch().merge(UserSketch().add(first).packed).merge(UserSketch().add(second).packed)
         assert (merged.packed, merged.count) == (whole.packed, whole.count)
+
+
+@given(parts=st.lists(HASHES, max_size=5), kept=st.integers(1, 200))
+def test_hashes_that_wait_change_nothing_once_there_are_many(parts: list[list[int]], kept: int) -> None:
+    many = range(0, 1 << 32, 1 << 21)
+    patient, hasty = UserSketch(kept=100_000), UserSketch(kept=FEW + kept)
+    for part in [many, *parts]:
+        patient.add(part)
+        hasty.add(part)
+
+    assert (patient.packed, patient.count) == (hasty.packed, hasty.count)
