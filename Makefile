@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test check format web docs load bench bench-read faults image lock try-locks test-lowest canary nightly swagger-ui clean
+.PHONY: help up setup test check format web docs load bench bench-read faults neighbours image lock try-locks test-lowest canary nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -51,6 +51,9 @@ bench-read: $(VENV)/.dev ## reading a million events: lists, look-ups, counts, a
 faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a revocation is (SECONDS=600 ARGS=)
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
+
+neighbours: $(VENV)/.dev ## what one bad client costs others: a victim beside one attacker at a time (SECONDS=30 ARGS=)
+	@$(BIN)/python -m loadtests.neighbours --seconds $(or $(SECONDS),30) $(ARGS)
 
 nightly: $(VENV)/.dev $(CLIENTS) $(WEB) ## the long counts that CI runs a tenth of, the locks with old pips, and the crash tests
 	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)

@@ -7,7 +7,7 @@ which then holds no events. The split depends on the posts alone.
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain
 from operator import attrgetter
@@ -19,7 +19,8 @@ import msgspec
 from collector.broker.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
 from collector.domain.ids import derived_id, lowest_id_at_ms
-from collector.domain.intake.normalize import NormalizedPost, Rules, make_batch, normalize
+from collector.domain.intake.cost import BYTES_PER_EVENT
+from collector.domain.intake.normalize import NormalizedPost, Rules, hold, make_batch, normalize
 from collector.domain.post import PostBatch
 from collector.domain.project.rules import ProjectRules
 
@@ -46,12 +47,14 @@ class Piece:
     """As much of an entry as one transaction takes; `next_post` is where to continue, None at its end.
 
     `memory_bytes` estimates what the batches take until they are stored.
+    `bugs` are the exceptions that normalizing raised, by project; their posts are held.
     """
 
     batches: list[NormalizedBatch]
     weight: int
     memory_bytes: int = 0
     next_post: int | None = None
+    bugs: Mapping[bytes, Exception] = field(default_factory=dict)
 
 
 def is_large(entry: StreamEntry) -> bool:
@@ -91,10 +94,16 @@ def normalize_piece(
         return Piece([_dead_letter_batch(entry)], 1)
     posts = entry.batch.posts[first_post:]
     found: list[NormalizedPost] = []
+    bugs: dict[bytes, Exception] = {}
     weight = memory_bytes = 0
     for post in posts:
         is_held = post.project_id in held
-        found.append(normalize(post, rules, projects.get(post.project_id), is_held=is_held))
+        try:
+            normalized = normalize(post, rules, projects.get(post.project_id), is_held=is_held)
+        except Exception as error:  # noqa: BLE001 - a bug of ours delays this post, and no other
+            bugs[post.project_id] = error
+            normalized = hold(post, rules, max(1, len(post.body) // BYTES_PER_EVENT))
+        found.append(normalized)
         weight += found[-1].weight
         memory_bytes += found[-1].memory_bytes
         if weight >= TRANSACTION_WEIGHT:
@@ -102,16 +111,16 @@ def normalize_piece(
     is_end = len(found) == len(posts)
     # The whole entry fits: it is one batch.
     if is_end and not first_post:
-        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight, memory_bytes)
+        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight, memory_bytes, bugs=bugs)
     # Otherwise each post is a part under its own id, and the batch follows the last part.
     parts = [
         replace(_placed(entry, make_batch(post.id, [normalized])), is_part=True)
         for post, normalized in zip(posts, found, strict=False)
     ]
     if not is_end:
-        return Piece(parts, weight, memory_bytes, first_post + len(found))
+        return Piece(parts, weight, memory_bytes, first_post + len(found), bugs)
     whole = NormalizedBatch(UUID(bytes=entry.batch.id), len(entry.batch.posts))
-    return Piece([*parts, _placed(entry, whole)], weight, memory_bytes)
+    return Piece([*parts, _placed(entry, whole)], weight, memory_bytes, bugs=bugs)
 
 
 def _placed(entry: StreamEntry, batch: NormalizedBatch) -> NormalizedBatch:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NamedTuple, Protocol
+from uuid import UUID
 
 import structlog
 
@@ -23,8 +24,10 @@ from collector.process.clock import Clock
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, normalize_piece, project_ids
-from worker.retry import Cause, Retrier, Stopped
+from worker.gate import Gate
+from worker.retry import Cause, Retrier, Stopped, cause_of
 from worker.room import Room
+from worker.turns import Turns
 
 FORGET_CONSUMER_MS: Final = 3_600_000
 """A consumer that holds nothing and was silent for an hour is dead; one that returns starts as new."""
@@ -39,6 +42,10 @@ _QUICK_BYTES: Final = 1 << 20
 """Unpacked in a millisecond or two."""
 _KEPT_SECONDS: Final = 300.0
 """Longer than any entry takes; after that another worker may claim it."""
+_MOST_NAMED: Final = 1000
+"""Projects whose posts cannot be normalized; the first of each is logged, further ones are only counted."""
+_PROJECTS_NAMED: Final = 10
+"""In a line of the log."""
 _OUTAGES: Final = (Cause.DATABASE_UNAVAILABLE, Cause.BROKER_UNAVAILABLE)
 
 _log = structlog.get_logger()
@@ -114,7 +121,10 @@ class Pace:
 
 @dataclass(slots=True)
 class Consumer:
-    """One member of the consumer group, working in several slots: while one stores, another reads and parses.
+    """One member of a lane's consumer groups, in several slots: while one stores, another reads and parses.
+
+    A worker has one for each lane; they share only `gate` and `turns`, so that no lane's backlog
+    delays another.
 
     A lock lets one slot parse at a time. When all parsed together they also stored together, and Postgres sat
     idle half the time.
@@ -128,16 +138,19 @@ class Consumer:
     metrics: WorkerMetrics
     clock: Clock
     pace: Pace = field(default_factory=Pace)
+    lane: int = 0
+    gate: Gate = field(default_factory=Gate)
+    turns: Turns = field(default_factory=Turns)
     _slots: list[Retrier] = field(init=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _parsing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     room: Room = field(init=False)
     row_room: Room = field(init=False)
     in_hand: dict[tuple[int, str], "_Held"] = field(default_factory=dict, init=False)
-    _finished: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     _is_member: bool = field(default=False, init=False)
     _largest_limit_bytes: int = field(default=0, init=False)
     _claim_at: float = field(default=0.0, init=False)
+    _named: set[bytes] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
         self._slots = [Retrier(self.metrics) for _ in range(SLOTS)]
@@ -164,39 +177,42 @@ class Consumer:
 
     async def _work(self, slot: Retrier, stop: Stop) -> None:
         try:
-            while entries := await self._read(slot, stop):
-                await self._finish(entries, slot, stop)
+            while not stop.is_requested:
+                await self._read_and_finish(slot, stop)
         except Stopped:
             _log.warning("stopped while retrying; entries in hand stay in the stream", error=slot.last_error)
 
-    async def _read(self, slot: Retrier, stop: Stop) -> list[PackedEntry]:
-        """The next entries, for one slot at a time; none once `stop` is requested."""
-        async with self._reading:
-            if not self._is_member:
-                await slot.run(self._join, stop)
-                self._is_member = True
-            while not stop.is_requested:
+    async def _read_and_finish(self, slot: Retrier, stop: Stop) -> None:
+        """Read once, one slot at a time, and finish the entries, if there are any."""
+        async with AsyncExitStack() as sharing:
+            async with self._reading:
+                if stop.is_requested:
+                    return
+                if not self._is_member:
+                    await slot.run(self._join, stop)
+                    self._is_member = True
+                await sharing.enter_async_context(self.gate.shared())
                 entries = await slot.run(self._next_entries, stop)
                 if not entries:  # nothing new within the time that a read waits
-                    continue
+                    return
                 held = _Held(slot, self.clock.monotonic())
                 self.in_hand.update(dict.fromkeys(map(_key, entries), held))
                 first = entries[0]
-                if first.deliveries <= SHARED_DELIVERIES:
-                    return entries
-                # An entry delivered this often may be what kills workers. It is finished with nothing else in
-                # hand and while no slot reads: if the worker dies now, this entry is the cause.
-                _log.warning(
-                    "an entry was delivered often and is processed alone",
-                    shard=first.shard,
-                    entry=first.id,
-                    deliveries=first.deliveries,
-                )
-                while len(self.in_hand) > len(entries):
-                    self._finished.clear()
-                    await self._finished.wait()
-                await self._finish(entries, slot, stop)
-        return []
+                if first.deliveries > SHARED_DELIVERIES:
+                    # An entry delivered this often may be what kills workers. It is finished with nothing
+                    # else in hand in any lane, and while no slot reads: if the worker dies now, this entry is
+                    # the cause.
+                    _log.warning(
+                        "an entry was delivered often and is processed alone",
+                        shard=first.shard,
+                        entry=first.id,
+                        deliveries=first.deliveries,
+                    )
+                    await sharing.aclose()
+                    async with self.gate.alone():
+                        await self._finish(entries, slot, stop)
+                    return
+            await self._finish(entries, slot, stop)
 
     async def _join(self) -> None:
         try:
@@ -240,7 +256,6 @@ class Consumer:
             # Also after a failure: what is not acknowledged is claimed by another worker, or by this one.
             for entry in entries:
                 self.in_hand.pop(_key(entry), None)
-            self._finished.set()
 
     async def _store(self, entries: Sequence[StreamEntry], slot: Retrier, stop: Stop) -> None:
         """Store the entries, normally in one transaction, and then acknowledge them.
@@ -270,6 +285,43 @@ class Consumer:
 
         Each attempt normalizes again, so that an outage holds no rows in memory.
         """
+        async with self.turns.take(self.lane):
+            try:
+                return await self._save_together(entries, begin)
+            except Exception as error:
+                if cause_of(error) is not Cause.UNFORESEEN:
+                    raise
+                _log.exception("a transaction failed for an unknown reason; its first entry is stored alone")
+                self.metrics.store_failures.labels(Cause.UNFORESEEN).inc()
+            return await self._save_alone(entries[begin.entry], begin)
+
+    async def _save_alone(self, entry: StreamEntry, begin: "_Position") -> tuple[Tally, "_Position"]:
+        """Store a piece of one entry; if that fails for an unknown reason, too, hold its posts.
+
+        A job then tries the held posts one by one, so that the post behind the failure costs the others no
+        more than a delay.
+        """
+        found = project_ids([entry])
+        projects = await self.projects.rules_for(found)
+        piece = await self._normalize(entry, begin.post, projects)
+        try:
+            return await self.store.save(piece.batches), begin.after(piece)
+        except Exception as error:
+            if cause_of(error) is not Cause.UNFORESEEN:
+                raise
+            _log.error(
+                "an entry cannot be stored; its posts are held",
+                shard=entry.shard,
+                entry=entry.id,
+                projects=[UUID(bytes=id_).hex for id_ in sorted(found)][:_PROJECTS_NAMED],
+                error=f"{type(error).__name__}: {error}",
+            )
+        piece = await self._normalize(entry, begin.post, projects, found)
+        return await self.store.save(piece.batches), begin.after(piece)
+
+    async def _save_together(
+        self, entries: Sequence[StreamEntry], begin: "_Position"
+    ) -> tuple[Tally, "_Position"]:
         projects = await self.projects.rules_for(project_ids(entries[begin.entry :]))
         batches: list[NormalizedBatch] = []
         weight = memory_bytes = 0
@@ -291,7 +343,11 @@ class Consumer:
         return tally, end
 
     async def _normalize(
-        self, entry: StreamEntry, first_post: int, projects: Mapping[bytes, ProjectRules]
+        self,
+        entry: StreamEntry,
+        first_post: int,
+        projects: Mapping[bytes, ProjectRules],
+        held: Collection[bytes] = (),
     ) -> Piece:
         rules = self.rules.accepting(entry.body_limit_bytes)
         # What ingest accepted is stored, even under a larger limit than ours; each such limit is logged once.
@@ -302,12 +358,27 @@ class Consumer:
                 f"HEADRACE_BODY_LIMIT_BYTES is {own} here and {entry.body_limit_bytes} at an ingest process;"
                 " its posts are unpacked within its limit"
             )
-        held = self.store.held_projects()
+        held = held or self.store.held_projects()
         # A large entry goes to a thread: health, the sweep and the other slots do not wait for it.
         if is_large(entry):
-            return await asyncio.to_thread(normalize_piece, entry, first_post, rules, projects, held)
-        await asyncio.sleep(0)  # lets another slot send its rows to Postgres
-        return normalize_piece(entry, first_post, rules, projects, held)
+            piece = await asyncio.to_thread(normalize_piece, entry, first_post, rules, projects, held)
+        else:
+            await asyncio.sleep(0)  # lets another slot send its rows to Postgres
+            piece = normalize_piece(entry, first_post, rules, projects, held)
+        for project_id, bug in piece.bugs.items():
+            self._name_bug(project_id, bug)
+        return piece
+
+    def _name_bug(self, project_id: bytes, bug: Exception) -> None:
+        """Count a post that cannot be normalized; log the first one of each project."""
+        self.metrics.store_failures.labels(Cause.UNFORESEEN).inc()
+        if project_id not in self._named and len(self._named) < _MOST_NAMED:
+            self._named.add(project_id)
+            _log.error(
+                "a post cannot be normalized and is held; further ones of the project are only counted",
+                project=project_id.hex(),
+                exc_info=bug,
+            )
 
     @property
     def _keep_seconds(self) -> float:

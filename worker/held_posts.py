@@ -15,7 +15,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from collector.database.errors import TooManyRejected
+from collector.database.errors import DatabaseUnavailable
 from collector.database.writing.held_posts import (
     count_held_posts,
     delete_posts,
@@ -67,8 +67,12 @@ async def try_held_posts(pool: asyncpg.Pool, store: HeldPostStore, projects: Pro
                     # In two transactions: a crash in between stores the post again under the same new id.
                     await store.save([batch], may_reject_all=held.is_over)
                     await delete_posts(pool, [held.id])
-        except TooManyRejected as error:
-            _log.warning("held posts are put off", project=str(project_id), error=str(error))
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - a bug with one project's posts must not stop the others'
+            _log.warning(
+                "held posts are put off", project=str(project_id), error=f"{type(error).__name__}: {error}"
+            )
             await postpone_posts(pool, project_id)
 
 

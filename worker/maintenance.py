@@ -15,6 +15,7 @@ import asyncpg
 import structlog
 
 from collector.broker.errors import BrokerFull
+from collector.broker.keys import stream_label
 from collector.broker.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
 from collector.database.sessions.upkeep import apply_beats, update_start_events
@@ -31,6 +32,7 @@ HEARTBEATS_SECONDS: Final = 5.0
 SESSIONS_SECONDS: Final = 5.0
 ACTIVITY_SECONDS: Final = 10.0
 PURGE_SECONDS: Final = 15.0
+DEAD_LETTERS_SECONDS: Final = 30.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 HELD_POSTS_SECONDS: Final = 15.0
 ROLLUPS_SECONDS: Final = 60.0
@@ -139,16 +141,17 @@ class Sweep:
         self.is_done = True
 
 
-async def measure_backlog(stream: Backlog, metrics: WorkerMetrics) -> None:
-    """Publish what waits in the stream; an unknown lag counts as everything that is not pending."""
-    backlog = await stream.backlog()
+async def measure_backlog(streams: Sequence[Backlog], metrics: WorkerMetrics) -> None:
+    """Publish what waits in the streams; an unknown lag counts as everything that is not pending."""
+    backlog = [shard for stream in streams for shard in await stream.backlog()]
     # Streams no longer in use would otherwise keep their last figure.
     metrics.stream_lag.clear()
     metrics.stream_pending.clear()
     for shard in backlog:
         lag = shard.length - shard.pending if shard.lag is None else shard.lag
-        metrics.stream_lag.labels(shard.shard).set(lag)
-        metrics.stream_pending.labels(shard.shard).set(shard.pending)
+        label = stream_label(shard.shard)
+        metrics.stream_lag.labels(label).set(lag)
+        metrics.stream_pending.labels(label).set(shard.pending)
 
 
 async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> None:

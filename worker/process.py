@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.event_age import publish_event_age
 from collector.broker.heartbeats import Heartbeats
-from collector.broker.keys import RedisKeys
+from collector.broker.keys import LANES, RedisKeys
 from collector.broker.live_feed import LiveFeed
 from collector.broker.owner import compare_database
 from collector.broker.permissions import worker_commands
@@ -41,7 +41,10 @@ from collector.database.schema.partitions import maintain_partitions
 from collector.database.schema.rollups import make_rollups
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
+from collector.database.writing.dead_letters import bound_dead_letters
+from collector.database.writing.old_stacks import forget_stacks
 from collector.database.writing.store import BatchStore
+from collector.database.writing.usage import forget_usage
 from collector.domain.intake.normalize import rules_from_settings
 from collector.http.health import Check, add_health
 from collector.http.server import Address, application, listen
@@ -55,12 +58,14 @@ from worker.agreement import Agreement
 from worker.announcing import AnnouncingStore
 from worker.consumer import SLOTS, Consumer, Pace
 from worker.fault_points import with_fault_points
+from worker.gate import Gate
 from worker.geo_file import open_geo_file
 from worker.held_posts import measure_held_posts, try_held_posts
 from worker.maintenance import (
     ACTIVITY_SECONDS,
     BACKLOG_SECONDS,
     BATCH_IDS_KEPT,
+    DEAD_LETTERS_SECONDS,
     DESCRIPTIONS_SECONDS,
     FORGET_SECONDS,
     HEARTBEATS_SECONDS,
@@ -82,12 +87,13 @@ from worker.maintenance import (
     run_periodically,
 )
 from worker.settings import WorkerSettings
+from worker.turns import Turns
 
 DRAIN_SECONDS: Final = 8.0
 """How long storing the entries in hand may take after a stop was requested."""
 
-_POOL_SIZE: Final = SLOTS + 10
-"""One for each slot; the others for readiness checks and jobs, each of which holds a lock while it runs."""
+_POOL_SIZE: Final = SLOTS * LANES + 10
+"""One for each slot of each lane; the others for readiness checks and jobs, each of which holds a lock."""
 _CLOSE_SECONDS: Final = 5.0
 _FLUSH_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
@@ -124,7 +130,7 @@ async def _work(
     metrics = WorkerMetrics(registry)
     keys = RedisKeys(settings.redis_key_prefix)
     shards = Shards(redis, keys, settings.shards)
-    stream = PostStream(redis, keys, shards)
+    streams = [PostStream(redis, keys, shards, lane=lane) for lane in range(LANES)]
     sweep = Sweep(
         partial(TokenProjection(redis, keys).sweep, partial(load_projection, pool)),
         metrics,
@@ -136,36 +142,48 @@ async def _work(
         retention_days=settings.retention_days,
         has_sessions=settings.sessions == "on",
     )
-    consumed_stream, consumed_store = with_fault_points(stream, store, faults)
-    consumer = Consumer(
-        name=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-        stream=consumed_stream,
-        store=AnnouncingStore(consumed_store, LiveFeed(redis, keys)),
-        projects=StoredProjects(pool),
-        rules=rules_from_settings(
-            settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
-        ),
-        metrics=metrics,
-        clock=SystemClock(),
-        pace=Pace(
-            settings.batch_entries,
-            settings.read_block_ms,
-            settings.claim_idle_seconds,
-            settings.unpacked_memory_mb << 20,
-        ),
+    name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+    projects = StoredProjects(pool)
+    rules = rules_from_settings(
+        settings.body_limit_bytes, settings.max_event_age_days, open_geo_file(settings.geoip_file)
     )
+    pace = Pace(
+        settings.batch_entries,
+        settings.read_block_ms,
+        settings.claim_idle_seconds,
+        (settings.unpacked_memory_mb << 20) // LANES,
+    )
+    gate, turns, feed = Gate(), Turns(), LiveFeed(redis, keys)
+    consumers: list[Consumer] = []
+    for lane, stream in enumerate(streams):
+        consumed_stream, consumed_store = with_fault_points(stream, store, faults)
+        consumers.append(
+            Consumer(
+                name=name,
+                stream=consumed_stream,
+                store=AnnouncingStore(consumed_store, feed),
+                projects=projects,
+                rules=rules,
+                metrics=metrics,
+                clock=SystemClock(),
+                pace=pace,
+                lane=lane,
+                gate=gate,
+                turns=turns,
+            )
+        )
     # Listen before working: a taken port ends the start, and health answers while the first sweep runs.
     app = application()
-    add_health(app, _checks(redis, pool, sweep, consumer), registry)
+    add_health(app, _checks(redis, pool, sweep, consumers), registry)
     listener = await listen(app, Address(settings.host, settings.port))
-    _log.info("working", consumer=consumer.name, host=settings.host, port=listener.port)
+    _log.info("working", consumer=name, host=settings.host, port=listener.port)
     try:
         async with asyncio.TaskGroup() as tasks:
             jobs = [
                 tasks.create_task(vital(job.name, run_periodically(job, stop, metrics), stop))
                 for job in [
-                    *_jobs(agreement, stream, Heartbeats(redis, keys), pool, sweep, metrics),
-                    Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumer)),
+                    *_jobs(agreement, streams, Heartbeats(redis, keys), pool, sweep, metrics),
+                    Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumers)),
                     Job("event_age", FIND_SECONDS, partial(_publish, redis, keys, agreement)),
                     Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
@@ -174,17 +192,19 @@ async def _work(
                         pool,
                         "held_posts",
                         HELD_POSTS_SECONDS,
-                        lambda: try_held_posts(pool, store, consumer.projects, consumer.rules),
+                        lambda: try_held_posts(pool, store, projects, consumers[0].rules),
                     ),
                     Job("held_posts_number", HELD_POSTS_SECONDS, partial(measure_held_posts, pool, metrics)),
                 ]
             ]
-            consuming = tasks.create_task(vital("consumer", consumer.run(stop), stop))
+            consuming = [
+                tasks.create_task(vital("consumer", consumer.run(stop), stop)) for consumer in consumers
+            ]
             await stop.wait()
             # Let the slots finish what they have in hand; what they do not finish stays in the stream.
             _log.info("stopping")
-            await asyncio.wait([consuming], timeout=DRAIN_SECONDS)
-            for task in (consuming, *jobs):
+            await asyncio.wait(consuming, timeout=DRAIN_SECONDS)
+            for task in (*consuming, *jobs):
                 task.cancel()
         # After the tasks, which still note activity. Without this last flush
         # sessions would end some seconds before their last event.
@@ -197,7 +217,7 @@ async def _work(
         await listener.close()
 
 
-async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -> None:
+async def _follow(agreement: Agreement, store: BatchStore, consumers: Sequence[Consumer]) -> None:
     """Apply the settings of another worker's start, from the next transaction on."""
     if await agreement.follow():
         settings = agreement.settings
@@ -206,9 +226,11 @@ async def _follow(agreement: Agreement, store: BatchStore, consumer: Consumer) -
             retention_days=settings.retention_days,
             has_sessions=settings.sessions == "on",
         )
-        consumer.rules = rules_from_settings(
-            settings.body_limit_bytes, settings.max_event_age_days, consumer.rules.locations
+        rules = rules_from_settings(
+            settings.body_limit_bytes, settings.max_event_age_days, consumers[0].rules.locations
         )
+        for consumer in consumers:
+            consumer.rules = rules
 
 
 async def _publish(redis: Redis, keys: RedisKeys, agreement: Agreement) -> None:
@@ -218,7 +240,7 @@ async def _publish(redis: Redis, keys: RedisKeys, agreement: Agreement) -> None:
 
 def _jobs(
     agreement: Agreement,
-    stream: PostStream,
+    streams: Sequence[PostStream],
     heartbeats: Heartbeats,
     pool: asyncpg.Pool,
     sweep: Sweep,
@@ -229,7 +251,7 @@ def _jobs(
 
     return [
         Job("sweep", SWEEP_SECONDS, sweep),
-        Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, stream, metrics)),
+        Job("backlog", BACKLOG_SECONDS, partial(measure_backlog, streams, metrics)),
         once(
             pool,
             "partitions",
@@ -240,6 +262,10 @@ def _jobs(
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
         once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
         once(pool, "rollups", ROLLUPS_SECONDS, partial(make_rollups, pool)),
+        # Bounds of what nothing else removes.
+        once(pool, "dead_letters", DEAD_LETTERS_SECONDS, lambda: bound_dead_letters(pool, days())),
+        once(pool, "stacks", FORGET_SECONDS, lambda: forget_stacks(pool, days())),
+        once(pool, "usage", FORGET_SECONDS, lambda: forget_usage(pool, days())),
         # These update stored events: sessions and descriptions.
         once(pool, "heartbeats", HEARTBEATS_SECONDS, partial(apply_heartbeats, heartbeats, pool)),
         once(pool, "sessions", SESSIONS_SECONDS, partial(keep_sessions, pool)),
@@ -254,7 +280,9 @@ def _jobs(
     ]
 
 
-def _checks(redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumer: Consumer) -> dict[str, Check]:
+def _checks(
+    redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumers: Sequence[Consumer]
+) -> dict[str, Check]:
     """Ready means: Redis and Postgres answer, the first sweep is done, and storing succeeds."""
 
     async def queue() -> str | None:
@@ -277,7 +305,8 @@ def _checks(redis: Redis, pool: asyncpg.Pool, sweep: Sweep, consumer: Consumer) 
         return None if sweep.is_done else "the token projection has not been swept yet"
 
     async def storing() -> str | None:
-        return consumer.last_error
+        errors = [consumer.last_error for consumer in consumers]
+        return next((error for error in errors if error is not None), None)
 
     return {"queue": queue, "database": database, "tokens": tokens, "storing": storing}
 

@@ -1,4 +1,7 @@
-"""The names of all keys in Redis.
+"""The names of all keys in Redis, and the numbers of the streams.
+
+Each shard has a stream for each lane. A stream's number is its shard plus `MOST_SHARDS` for each lane below
+its own, so that streams of the first lane have the number of their shard.
 
 Keys that change together share a hash tag, so that a Redis Cluster keeps them on one node.
 """
@@ -6,7 +9,12 @@ Keys that change together share a hash tag, so that a Redis Cluster keeps them o
 from dataclasses import dataclass
 from typing import Final
 
+from collector.process.settings import MOST_SHARDS
+
 GROUP: Final = "workers"
+LANES: Final = 3
+"""Posts of a project go to the first lane, or to a later one while it sends far more than others."""
+MOST_STREAMS: Final = MOST_SHARDS * LANES
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +24,12 @@ class RedisKeys:
     prefix: str = ""
 
     def stream(self, shard: int) -> str:
-        """The stream of post batches of one shard."""
-        return f"{self.prefix}posts:{{{shard}}}"
+        """The stream of post batches with this number."""
+        return f"{self.prefix}posts:{stream_name(shard)}"
 
     def accepted(self, shard: int) -> str:
-        """A hash that counts what was appended to the shard's stream: batches, posts, bytes."""
-        return f"{self.prefix}accepted:{{{shard}}}"
+        """A hash that counts what was appended to the stream with this number: batches, posts, bytes."""
+        return f"{self.prefix}accepted:{stream_name(shard)}"
 
     @property
     def settings(self) -> str:
@@ -84,3 +92,20 @@ class RedisKeys:
     def heartbeats_of_projects(self) -> str:
         """A hash: project id -> the number of its fields in `heartbeats`."""
         return f"{self.prefix}{{heartbeats}}:of_projects"
+
+
+def stream_number(lane: int, shard: int) -> int:
+    """The number of the stream of this shard in this lane, both counted from 0."""
+    return lane * MOST_SHARDS + shard
+
+
+def stream_name(number: int) -> str:
+    """How the stream appears in keys: its shard as a hash tag, then its lane unless that is the first."""
+    shard, _, lane = stream_label(number).partition(":")
+    return f"{{{shard}}}:{lane}" if lane else f"{{{shard}}}"
+
+
+def stream_label(number: int) -> str:
+    """How operators read the number of a stream: its shard, followed by its lane unless that is the first."""
+    lane, shard = divmod(number, MOST_SHARDS)
+    return f"{shard}:{lane}" if lane else str(shard)

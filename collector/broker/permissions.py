@@ -11,7 +11,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailable, is_final, translated
-from collector.broker.keys import GROUP, RedisKeys
+from collector.broker.keys import GROUP, LANES, RedisKeys, stream_number
 
 Commands = Sequence[str]
 """Commands with the fewest words that make them valid, including the names of their keys."""
@@ -35,6 +35,7 @@ def ingest_commands(keys: RedisKeys) -> Commands:
         f"EVALSHA sha 1 {keys.stream(0)}",
         f"XADD {keys.stream(0)} * field value",
         f"HINCRBY {keys.accepted(0)} posts 1",
+        f"XADD {keys.stream(stream_number(LANES - 1, 0))} * field value",
         *_shard_commands(keys),
         *(f"HGET {name} key" for name in (keys.tokens, keys.projects, keys.organizations)),
         f"GET {keys.swept}",
@@ -70,6 +71,8 @@ def worker_commands(keys: RedisKeys) -> Commands:
         f"XAUTOCLAIM {keys.stream(0)} {GROUP} consumer 1 0-0",
         f"XACK {keys.stream(0)} {GROUP} 0-1",
         f"XDEL {keys.stream(0)} 0-1",
+        f"HINCRBY {keys.accepted(0)} freed 1",
+        f"XDEL {keys.stream(stream_number(LANES - 1, 0))} 0-1",
         *_shard_commands(keys),
         f"HGETALL {keys.tokens}",
         f"WATCH {keys.tokens}",

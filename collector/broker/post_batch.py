@@ -32,6 +32,7 @@ same size, because JSON repeats itself at short distances."""
 _DECODED_LIMIT_BYTES: Final = 256 * 1024 * 1024
 """Far above any batch that an ingest process writes; only damage or malice can exceed it."""
 _COUNT_DIGITS: Final = 9
+_ENTRY_BYTES: Final = 160
 
 _encoder = msgspec.msgpack.Encoder()
 _compressor = zstd.ZstdCompressor(options=_COMPRESSION)
@@ -68,6 +69,11 @@ def decode(fields: Mapping[bytes, bytes]) -> PostBatch:
         return _decoder.decode(_body(fields))
     except (KeyError, ValueError, zstd.ZstdError, msgspec.MsgspecError) as error:
         raise UnreadableEntry(f"{type(error).__name__}: {error}") from error
+
+
+def memory_bytes(fields: Mapping[bytes, bytes]) -> int:
+    """What the entry takes in Redis, at most: its fields, what a stream adds, and the allocator's classes."""
+    return _ENTRY_BYTES + sum(map(len, fields.values())) * 5 // 4
 
 
 def post_count(fields: Mapping[bytes, bytes]) -> int:

@@ -1,6 +1,6 @@
 """Measures how full the queue is and how fast workers drain it, for backpressure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerForbidden, translated
-from collector.broker.keys import RedisKeys
+from collector.broker.keys import GROUP, LANES, RedisKeys, stream_number
 
 _WRITE_NOTHING: Final = """#!lua
 local is_known, is_allowed = pcall(redis.acl_check_cmd, 'XADD', KEYS[1], '*', 'name', 'value')
@@ -21,20 +21,35 @@ return 0
 
 
 @dataclass(frozen=True, slots=True)
+class LaneLoad:
+    """The entries of a lane: those that no worker has read, and all that were ever appended."""
+
+    unread: int = 0
+    added: int = 0
+
+    def is_behind(self, earlier: "LaneLoad") -> bool:
+        """Whether entries from before an earlier measurement are unread although workers do read."""
+        added = self.added - earlier.added
+        return self.unread > added and self.unread < earlier.unread + added
+
+
+@dataclass(frozen=True, slots=True)
 class QueueLoad:
     """One measurement of the queue.
 
-    Memory is in bytes, as the server counts it against `limit_bytes` (0: no limit). `entries` are in the
-    streams now, `added` were ever appended: the difference of two measurements gives the number drained
-    between them.
+    `used_bytes` is the memory of the streams, `server_bytes` everything that the server counts against its
+    `limit_bytes` (0: no limit). `entries` are in the streams now, `added` were ever appended: the difference
+    of two measurements gives the number drained between them.
     """
 
     used_bytes: int
     limit_bytes: int
     entries: int
     added: int
+    server_bytes: int = 0
     shows_memory: bool = True
     """Whether the server reports its memory; managed services and ACLs without `INFO` do not."""
+    first_lane: LaneLoad = LaneLoad()
 
     @property
     def drained(self) -> int:
@@ -45,30 +60,44 @@ class QueueLoad:
         """The same with a limit from `CONFIG`, unless `INFO` reported one."""
         if self.limit_bytes or not limit_bytes:
             return self
-        return replace(self, limit_bytes=limit_bytes, shows_memory=self.used_bytes > 0)
+        return replace(self, limit_bytes=limit_bytes, shows_memory=self.server_bytes > 0)
 
 
-async def queue_load(redis: Redis, keys: RedisKeys, shards: Iterable[int]) -> QueueLoad:
+async def queue_load(redis: Redis, keys: RedisKeys, shards: Collection[int]) -> QueueLoad:
     """Measure these shards.
 
     Raises BrokerUnavailable if the server does not answer or is temporarily unable to.
     """
+    streams = [stream_number(lane, shard) for lane in range(LANES) for shard in shards]
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
             pipeline.info("memory")
             for shard in shards:
+                pipeline.xinfo_groups(keys.stream(shard))
+            for number in streams:
                 # Not XINFO STREAM: its reply includes the first and the last entry, of up to 4 MB each.
-                pipeline.xlen(keys.stream(shard))
-                pipeline.hget(keys.accepted(shard), "batches")
-            reply, *found = await pipeline.execute(raise_on_error=False)
+                pipeline.xlen(keys.stream(number))
+                pipeline.hmget(keys.accepted(number), ["batches", "memory", "freed"])
+            reply, *replies = await pipeline.execute(raise_on_error=False)
         memory = _shown(reply)
-        numbers = [_number(each) for each in found]
+        groups, found = replies[: len(shards)], replies[len(shards) :]
+        lengths = [_number(each) for each in found[::2]]
+        added = [_number(each if isinstance(each, Exception) else each[0]) for each in found[1::2]]
     return QueueLoad(
-        used_bytes=int(memory.get("used_memory", 0)) - int(memory.get("mem_not_counted_for_evict", 0)),
+        used_bytes=sum(
+            max(0, int(memory_bytes or 0) - int(freed_bytes or 0))
+            for length, (_, memory_bytes, freed_bytes) in zip(lengths, found[1::2], strict=True)
+            if length
+        ),
         limit_bytes=int(memory.get("maxmemory", 0)),
-        entries=sum(numbers[::2]),
-        added=sum(numbers[1::2]),
+        entries=sum(lengths),
+        added=sum(added),
+        server_bytes=int(memory.get("used_memory", 0)) - int(memory.get("mem_not_counted_for_evict", 0)),
         shows_memory="used_memory" in memory and "maxmemory" in memory,
+        first_lane=LaneLoad(
+            unread=max(0, sum(lengths[: len(shards)]) - sum(map(_pending, groups))),
+            added=sum(added[: len(shards)]),
+        ),
     )
 
 
@@ -90,6 +119,13 @@ def _shown(reply: Any) -> dict[str, Any]:
             raise reply
     except (BrokerForbidden, exceptions.ResponseError):
         return {}
+
+
+def _pending(groups: Any) -> int:
+    """The entries that workers hold; 0 if the stream or its group does not exist."""
+    if isinstance(groups, Exception):
+        return 0
+    return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})
 
 
 def _number(reply: Any) -> int:

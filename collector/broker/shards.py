@@ -2,10 +2,11 @@
 
 Processes follow a change of the number while they run, each at its own time, so an ingest process may still
 write to a stream above a number that was lowered. Workers therefore check the lengths of all possible
-streams, and stop reading one above the number only while it is empty.
+streams, and stop reading one above the number only while it is empty. Each shard has a stream for each lane.
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -13,7 +14,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerFull, translated
-from collector.broker.keys import GROUP, RedisKeys
+from collector.broker.keys import GROUP, LANES, MOST_STREAMS, RedisKeys, stream_number
 from collector.process.settings import MOST_SHARDS
 
 FOLLOW_SECONDS: Final = 1.0
@@ -31,7 +32,7 @@ class Shards:
     """The number of shards, and the streams that a worker reads.
 
     `number` is 1 until it is read from Redis, as the first stream always exists. `in_use` are all streams
-    below the number and those above it that hold entries; all of them have a consumer group.
+    below the number and those above it that hold entries; all of their streams have a consumer group.
     """
 
     def __init__(self, redis: Redis, keys: RedisKeys, setting: int | None = None) -> None:
@@ -45,7 +46,7 @@ class Shards:
 
     @property
     def in_use(self) -> list[int]:
-        """The numbers of the streams, in order."""
+        """The numbers of the shards, in order."""
         return sorted(self._in_use)
 
     async def follow(self) -> None:
@@ -78,8 +79,8 @@ class Shards:
         Raises BrokerUnavailable.
         """
         lengths = await stream_lengths(self._redis, self.keys)
-        for shard, length in enumerate(lengths):
-            if length:
+        for shard in range(MOST_SHARDS):
+            if any(lengths[shard::MOST_SHARDS]):
                 try:
                     await self._open([shard])
                 except BrokerFull:
@@ -103,7 +104,7 @@ class Shards:
     async def _open(self, shards: Iterable[int]) -> None:
         for shard in shards:
             if shard not in self._in_use:
-                await make_group(self._redis, self.keys.stream(shard))
+                await make_groups(self._redis, self.keys, shard)
                 self._in_use.add(shard)
 
 
@@ -114,7 +115,7 @@ async def set_shards(redis: Redis, keys: RedisKeys, number: int) -> None:
     """
     # The streams first, so that processes that follow the number find them ready.
     for shard in range(number):
-        await make_group(redis, keys.stream(shard))
+        await make_groups(redis, keys, shard)
     with translated():
         await redis.hset(keys.settings, _FIELD, str(number))
 
@@ -128,15 +129,27 @@ async def stored_number(redis: Redis, keys: RedisKeys) -> int | None:
 
 
 async def stream_lengths(redis: Redis, keys: RedisKeys) -> list[int]:
-    """The length of every possible stream, by shard; 0 if it does not exist."""
+    """The length of every possible stream, by its number; 0 if it does not exist."""
     lengths: list[int] = []
-    for begin in range(0, MOST_SHARDS, _LENGTHS_AT_ONCE):
+    for begin in range(0, MOST_STREAMS, _LENGTHS_AT_ONCE):
         with translated():
             async with redis.pipeline(transaction=False) as pipeline:
-                for shard in range(begin, begin + _LENGTHS_AT_ONCE):
-                    pipeline.xlen(keys.stream(shard))
+                for number in range(begin, begin + _LENGTHS_AT_ONCE):
+                    pipeline.xlen(keys.stream(number))
                 lengths += [int(length) for length in await pipeline.execute()]
     return lengths
+
+
+async def make_groups(redis: Redis, keys: RedisKeys, shard: int) -> None:
+    """Create the streams of the shard and their consumer groups unless they exist.
+
+    Raises BrokerFull only if the group of the first lane is missing. A full server of an older installation
+    lacks the others: the first must be read nevertheless, because that is what makes room for them.
+    """
+    await make_group(redis, keys.stream(shard))
+    for lane in range(1, LANES):
+        with suppress(BrokerFull):
+            await make_group(redis, keys.stream(stream_number(lane, shard)))
 
 
 async def make_group(redis: Redis, stream: str) -> None:

@@ -7,21 +7,20 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
-from collector.broker.keys import GROUP, RedisKeys
+from collector.broker.keys import GROUP, MOST_STREAMS, RedisKeys
 from collector.broker.shards import stream_lengths
 from collector.domain.accounting.ledger import ShardQueue
-from collector.process.settings import MOST_SHARDS
 
 
 async def read_shards(redis: Redis, keys: RedisKeys) -> tuple[ShardQueue, ...]:
-    """The state of every shard that was ever written to. Raises BrokerUnavailable."""
+    """The state of every stream that was ever written to, by its number. Raises BrokerUnavailable."""
     lengths = await stream_lengths(redis, keys)
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
-            for shard in range(MOST_SHARDS):
+            for shard in range(MOST_STREAMS):
                 pipeline.exists(keys.accepted(shard))
             counted = await pipeline.execute()
-    used = [shard for shard in range(MOST_SHARDS) if lengths[shard] or counted[shard]]
+    used = [shard for shard in range(MOST_STREAMS) if lengths[shard] or counted[shard]]
     return tuple([await _read_shard(redis, keys, shard) for shard in used])
 
 

@@ -38,7 +38,7 @@ async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> DatabaseTot
             outcomes={
                 (outcome, reason): events
                 for outcome, reason, events in await connection.fetch(
-                    "SELECT outcome, reason, sum(events)::bigint FROM usage GROUP BY outcome, reason"
+                    "SELECT outcome, reason, sum(events)::bigint FROM usage_months GROUP BY outcome, reason"
                 )
             },
             dead_letters=await _dead_letters(connection),

@@ -36,6 +36,12 @@ DURABILITY: Final = Reason(
 MEMORY_LIMIT: Final = Reason(
     "memory_limit", "The queue has no memory limit.", refuses_all=True, retry_after_seconds=60
 )
+MEMORY_SHORT: Final = Reason(
+    "memory_short",
+    "The queue's server has no memory left for posts.",
+    refuses_all=True,
+    retry_after_seconds=60,
+)
 TOKENS: Final = Reason("tokens", "The token projection is not fresh; is a worker running?", refuses_all=False)
 CLOCK: Final = Reason(
     "clock",
@@ -58,6 +64,7 @@ REASONS: Final = (
     SUBMISSION_DISABLED,
     DURABILITY,
     MEMORY_LIMIT,
+    MEMORY_SHORT,
     TOKENS,
     CLOCK,
     CONNECTIONS,

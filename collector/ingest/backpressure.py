@@ -1,8 +1,11 @@
 """Backpressure: answers 503 before the queue's memory or its disk is full.
 
-Above the high mark (at most 80 % of the queue's memory, so that tokens, counters and heartbeats can always be
-written) posts are refused until the low mark is reached. `Retry-After` is the time that the workers need for
-that at their recent speed.
+What counts is the memory of the posts in the streams, because only that is freed by waiting. Above the high
+mark (at most 80 % of the server's memory, so that tokens, counters and heartbeats can always be written)
+posts are refused until the low mark is reached. At three quarters of it the posts of later lanes are refused:
+those who send far more than others leave room for the others. What else is in the server's memory lowers the
+mark, and leaving too little for posts is a reason of its own. `Retry-After` is the time that the workers
+need for that at their recent speed.
 """
 
 from collections import deque
@@ -12,7 +15,9 @@ from pathlib import Path
 from typing import Final
 
 from collector.broker.queue_load import QueueLoad
-from collector.domain.reasons import DISK_SHORT, QUEUE_FULL
+from collector.domain.errors import Unavailable
+from collector.domain.reasons import DISK_SHORT, MEMORY_SHORT, QUEUE_FULL
+from collector.ingest.lanes import Lanes
 from collector.ingest.reasons import Reasons
 from collector.process.clock import Clock
 from collector.process.metrics import IngestMetrics
@@ -20,9 +25,17 @@ from collector.process.metrics import IngestMetrics
 LOW_MARK_SHARE: Final = 0.9
 """The low mark, as a share of the high one: the gap keeps ingest from switching back and forth."""
 
+LATER_LANES_SHARE: Final = 0.75
+"""How much of the high mark may be used before posts of later lanes are refused."""
+MOST_MEMORY_SHARE: Final = 0.95
+"""Of the server's memory, for posts and everything else together."""
+LEAST_MEMORY_SHARE: Final = 0.1
+"""Of the server's memory, for posts; with less the server needs attention rather than time."""
+
 _DISK_AGAIN_SHARE: Final = 1.05
 """How much must be free before posts are accepted again, as a share of the required space."""
 _RATE_WINDOW_SECONDS: Final = 10.0
+_CROWDED: Final = "The queue has no room left for projects that send far more than others."
 _SHORTEST_WAIT_SECONDS: Final = 1
 _LONGEST_WAIT_SECONDS: Final = 120
 
@@ -47,10 +60,13 @@ class Backpressure:
         self._clock = clock
         self._metrics = metrics
         self.reasons = reasons
+        self.lanes = Lanes()
         self._observed: deque[tuple[float, QueueLoad]] = deque()
         self._appended_bytes = 0
         self._room_bytes = inf
         self._is_full = False
+        self.is_crowded = False
+        """Whether posts of later lanes are refused."""
         reasons.set_retry_after(QUEUE_FULL, self.retry_after_seconds)
 
     @property
@@ -71,12 +87,12 @@ class Backpressure:
     def observe(self, load: QueueLoad, *, is_over: bool = False) -> None:
         """Judge by a new observation; with `is_over` the server refuses writes for lack of memory."""
         now = self._clock.monotonic()
+        self.lanes.observe(now, load.first_lane)
         self._observed.append((now, load))
         # Keep only the window that the workers' speed is computed from.
         while now - self._observed[0][0] > _RATE_WINDOW_SECONDS:
             self._observed.popleft()
         self._appended_bytes = 0
-        self._room_bytes = self._high_mark(load) - load.used_bytes if load.limit_bytes else inf
         self._judge(load, is_over=is_over)
         self._metrics.queue_used_bytes.set(load.used_bytes)
         self._metrics.queue_limit_bytes.set(load.limit_bytes)
@@ -114,15 +130,30 @@ class Backpressure:
         excess = load.used_bytes - self._high_mark(load) * LOW_MARK_SHARE
         return round(min(max(excess / rate, _SHORTEST_WAIT_SECONDS), _LONGEST_WAIT_SECONDS))
 
+    def crowded(self) -> Unavailable:
+        """The refusal of a post of a later lane."""
+        return Unavailable(_CROWDED, retry_after_seconds=self.retry_after_seconds())
+
     def _high_mark(self, load: QueueLoad) -> float:
-        return load.limit_bytes * self._marks.memory_share
+        """The memory that posts may use, in bytes."""
+        others = max(0, load.server_bytes - load.used_bytes)
+        most = load.limit_bytes * MOST_MEMORY_SHARE - others
+        return max(0.0, min(load.limit_bytes * self._marks.memory_share, most))
 
     def _judge(self, load: QueueLoad, *, is_over: bool = False) -> None:
         # Refuse above the high mark, and then until the low mark is reached.
         share = LOW_MARK_SHARE if self._is_full else 1.0
         used = load.used_bytes + self._appended_bytes
-        was_full, is_bounded = self._is_full, bool(load.limit_bytes)
-        self._is_full = is_over or (is_bounded and used > self._high_mark(load) * share)
+        was_full, is_bounded, mark = self._is_full, bool(load.limit_bytes), self._high_mark(load)
+        least = load.limit_bytes * min(LEAST_MEMORY_SHARE, self._marks.memory_share)
+        is_short = is_bounded and not is_over and mark < least
+        others = load.server_bytes - load.used_bytes
+        shortage = f"{others} bytes of its {load.limit_bytes} hold other things than posts"
+        self.reasons.put(MEMORY_SHORT, shortage if is_short else None)
+        self._is_full = is_over or (is_bounded and not is_short and used > mark * share)
+        self.is_crowded = is_bounded and used > mark * LATER_LANES_SHARE
+        next_mark = mark if self.is_crowded else mark * LATER_LANES_SHARE
+        self._room_bytes = next_mark - load.used_bytes if is_bounded else inf
         if self._is_full != was_full:
-            problem = f"{used} bytes are used of {load.limit_bytes}" if self._is_full else None
+            problem = f"posts use {used} bytes of {mark:.0f}" if self._is_full else None
             self.reasons.put(QUEUE_FULL, problem)

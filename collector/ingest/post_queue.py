@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import structlog
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
+from collector.broker.keys import LANES, stream_number
 from collector.domain.errors import Unavailable
 from collector.domain.ids import PostIds
 from collector.domain.post import Post, PostBatch
@@ -33,8 +34,9 @@ _BYTES_PER_BATCH: Final = 4 * 1024 * 1024
 _MAX_CONCURRENT_WRITES: Final = 4
 _MIN_POSTS_FOR_A_WRITE: Final = 16
 _MIN_BYTES_FOR_A_WRITE: Final = 128 * 1024
-_WAITING_BYTES: Final = 32 * 1024 * 1024
-"""Posts waiting for the disk beyond this size are refused, to bound memory; a single post may be larger."""
+_WAITING_BYTES: Final = 16 * 1024 * 1024
+"""Posts of a lane that wait for the disk beyond this size are refused, to bound memory; a single post may be
+larger."""
 
 _log = structlog.get_logger()
 
@@ -86,8 +88,32 @@ class _Batch:
             self.written.exception()  # Mark it as retrieved: nobody may be waiting any more.
 
 
+class _Waiting:
+    """The batches of one lane that are not written yet, and how many writes of the lane are running."""
+
+    __slots__ = ("batches", "lane", "running_writes", "size_bytes")
+
+    def __init__(self, lane: int) -> None:
+        self.lane = lane
+        self.batches: list[_Batch] = []
+        self.size_bytes = 0
+        self.running_writes = 0
+
+    @property
+    def is_write_due(self) -> bool:
+        # The first write starts immediately; one concurrent with it needs enough posts to be worth an fsync.
+        if not self.batches or self.running_writes >= _MAX_CONCURRENT_WRITES:
+            return False
+        return not self.running_writes or len(self.batches) > 1 or self.batches[0].is_large
+
+    def clear(self) -> list[_Batch]:
+        batches, self.batches = self.batches, []
+        self.size_bytes = 0
+        return batches
+
+
 class PostQueue:
-    """Collects posts into batches and writes these to the shards in turn, while it is open."""
+    """Collects posts into batches, by lane, and writes these to the shards in turn, while it is open."""
 
     def __init__(
         self,
@@ -106,11 +132,10 @@ class PostQueue:
         self._backpressure = backpressure
         self._reasons = backpressure.reasons
         self._shards = shards
-        self._batches: list[_Batch] = []
-        self._waiting_bytes = 0
+        self._lanes = backpressure.lanes
+        self._waiting = [_Waiting(lane) for lane in range(LANES)]
         self._group: asyncio.TaskGroup
         self._is_open = False
-        self._running_writes = 0
         self._next_shard = 0
 
     async def append(self, post: Post) -> None:
@@ -126,18 +151,24 @@ class PostQueue:
         # Refuse what cannot be written, or would take too much memory; everything else joins a batch.
         if not self._is_open:
             raise self._reasons.refusal(STOPPING)
-        if self._waiting_bytes + size_bytes > _WAITING_BYTES and self._waiting_bytes:
+        waiting = self._waiting[self._lanes.charge(post)]
+        if waiting.lane and self._backpressure.is_crowded:
+            raise self._backpressure.crowded()
+        if waiting.size_bytes + size_bytes > _WAITING_BYTES and waiting.size_bytes:
+            if waiting.lane:  # no reason for others to go elsewhere
+                raise self._backpressure.crowded()
             self._reasons.note(POSTS_WAITING)
             raise self._reasons.refusal(POSTS_WAITING)
-        if not self._batches or not self._batches[-1].has_room_for(size_bytes):
-            self._batches.append(_Batch())
-        batch = self._batches[-1]
+        batches = waiting.batches
+        if not batches or not batches[-1].has_room_for(size_bytes):
+            batches.append(_Batch())
+        batch = batches[-1]
         batch.posts.append(post)
         batch.size_bytes += size_bytes
         self._backpressure.count_appended(size_bytes)
-        self._waiting_bytes += size_bytes
-        if self._is_write_due:
-            self._begin_write()
+        waiting.size_bytes += size_bytes
+        if waiting.is_write_due:
+            self._begin_write(waiting)
         return batch.written
 
     @asynccontextmanager
@@ -159,45 +190,38 @@ class PostQueue:
         self._is_open = False
         self._reasons.put(STOPPING, "")
 
-    @property
-    def _is_write_due(self) -> bool:
-        # The first write starts immediately; one concurrent with it needs enough posts to be worth an fsync.
-        if not self._batches or self._running_writes >= _MAX_CONCURRENT_WRITES:
-            return False
-        return not self._running_writes or len(self._batches) > 1 or self._batches[0].is_large
-
-    def _begin_write(self) -> None:
-        """Start a task that writes the oldest batch, which grows until the task runs."""
-        self._running_writes += 1
-        writing = self._write_next()
+    def _begin_write(self, waiting: _Waiting) -> None:
+        """Start a task that writes the oldest batch of a lane, which grows until the task runs."""
+        waiting.running_writes += 1
+        writing = self._write_next(waiting)
         try:
             self._group.create_task(writing)
         except RuntimeError:  # the task group is being cancelled: nothing can be written any more
             writing.close()
-            self._running_writes -= 1
+            waiting.running_writes -= 1
             self._refuse_waiting(self._reasons.refusal(STOPPING))
 
-    async def _write_next(self) -> None:
+    async def _write_next(self, waiting: _Waiting) -> None:
         try:
-            if self._batches:
-                batch = self._batches.pop(0)
-                self._waiting_bytes -= batch.size_bytes
-                refusal = await self._attempt(batch)
+            if waiting.batches:
+                batch = waiting.batches.pop(0)
+                waiting.size_bytes -= batch.size_bytes
+                refusal = await self._attempt(batch, waiting.lane)
                 if refusal is not None:
                     self._refuse_waiting(refusal)
         finally:
-            self._running_writes -= 1
-        if self._is_write_due:
-            self._begin_write()
+            waiting.running_writes -= 1
+        if waiting.is_write_due:
+            self._begin_write(waiting)
 
-    async def _attempt(self, batch: _Batch) -> Unavailable | None:
+    async def _attempt(self, batch: _Batch, lane: int) -> Unavailable | None:
         """Write one batch and answer its posts; returns the refusal if it failed.
 
         Every outcome, also a cancellation, becomes an answer, because posts wait for one.
         """
         refusal: Unavailable | None = None
         try:
-            refusal = await self._write(batch)
+            refusal = await self._write(batch, lane)
         except BaseException as error:
             refusal = self._reasons.refusal(QUEUE_UNAVAILABLE)
             if not isinstance(error, Exception):
@@ -209,14 +233,14 @@ class PostQueue:
             batch.settle(refusal)
         return refusal
 
-    async def _write(self, collected: _Batch) -> Unavailable | None:
+    async def _write(self, collected: _Batch, lane: int) -> Unavailable | None:
         """Write one batch, again while its reply may only be lost; returns the refusal if it failed."""
         batch = PostBatch(self._ids.next(self._clock.now_ms()), tuple(collected.posts))
         self._next_shard = shard = (self._next_shard + 1) % self._shards()
         started = self._clock.monotonic()
         while True:
             try:
-                await self._sink.append(shard, batch)
+                await self._sink.append(stream_number(lane, shard), batch)
             except BrokerFull:
                 # Out of memory: repeating would only fail again.
                 self._backpressure.note_refused_write()
@@ -238,7 +262,6 @@ class PostQueue:
 
     def _refuse_waiting(self, refusal: Unavailable) -> None:
         """Refuse all waiting posts: behind a failed write they would only wait just as long."""
-        waiting, self._batches = self._batches, []
-        self._waiting_bytes = 0
-        for batch in waiting:
-            batch.settle(refusal)
+        for waiting in self._waiting:
+            for batch in waiting.clear():
+                batch.settle(refusal)

@@ -64,7 +64,9 @@ class IngestMetrics:
             registry=registry,
         )
         self.queue_used_bytes = Gauge(
-            "headrace_queue_used_bytes", "Memory that the queue's server uses.", registry=registry
+            "headrace_queue_used_bytes",
+            "Memory that the posts in the queue take, without what else its server holds.",
+            registry=registry,
         )
         self.queue_limit_bytes = Gauge(
             "headrace_queue_limit_bytes",

@@ -163,7 +163,8 @@ async def _full(redis: "Redis") -> AsyncIterator[None]:
 
 async def _is_empty(redis: "Redis") -> bool:
     try:
-        return not any([await redis.xlen(f"posts:{{{shard}}}") for shard in range(_MOST_SHARDS)])
+        names = [f"posts:{{{shard}}}{lane}" for shard in range(_MOST_SHARDS) for lane in ("", ":1", ":2")]
+        return not any([await redis.xlen(name) for name in names])
     except exceptions.RedisError:
         return False
 

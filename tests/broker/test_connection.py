@@ -129,6 +129,7 @@ async def test_a_command_that_the_user_may_not_run_is_named(operator: Operator) 
         await check_server(operator.default, "redis://h", ingest_commands(RedisKeys()))
 
     assert str(refused.value) == (
-        "Redis at redis://h does not let our user do XADD on posts:{0}, TIME; allow it with ACL SETUSER."
+        "Redis at redis://h does not let our user do XADD on posts:{0}, XADD on posts:{0}:2, TIME;"
+        " allow it with ACL SETUSER."
     )
     assert "does not let our user do EVAL;" in str(without_scripts.value)

@@ -1,5 +1,6 @@
 """The number of shards on a real server: the first start decides, all follow, no stream is overlooked."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -9,11 +10,11 @@ from structlog.testing import capture_logs
 
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.keys import GROUP, RedisKeys
+from collector.broker.keys import GROUP, RedisKeys, stream_number
 from collector.broker.post_stream import PostStream
 from collector.broker.queue_load import queue_load
 from collector.broker.shards import Shards, set_shards, stored_number
-from tests.support.factories import a_batch
+from tests.support.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
 
@@ -190,6 +191,41 @@ async def test_the_load_counts_the_streams_in_use(redis: Redis, keys: RedisKeys)
     load = await queue_load(redis, keys, shards.in_use)
 
     assert (load.entries, load.added, load.drained) == (2, 3, 1)
+
+
+async def test_the_queue_load_counts_the_memory_of_posts_and_nothing_else(
+    redis: Redis, keys: RedisKeys
+) -> None:
+    """Until they are acknowledged, once each; not what else lives in Redis."""
+    shards = await _followed(redis, keys)
+    stream, later = PostStream(redis, keys, shards), PostStream(redis, keys, shards, lane=1)
+    await redis.hset(keys.projects, "settings", "x" * 1_000_000)
+    body = os.urandom(100_000)
+    for number in (0, 0, stream_number(1, 0)):
+        await stream.append(number, a_batch(a_post(body=body)))
+
+    loads = [await queue_load(redis, keys, shards.in_use)]
+    entries = await stream.read("worker", 10, 1)
+    for acknowledged in (entries[:1], entries[:1], entries, await later.read("worker", 10, 1)):
+        await later.acknowledge([entry.unpacked() for entry in acknowledged])
+        loads.append(await queue_load(redis, keys, shards.in_use))
+
+    sizes = [round(load.used_bytes / 100_000) for load in loads]
+    assert sizes == [4, 3, 3, 1, 0]
+    assert loads[0].server_bytes > loads[0].used_bytes + 1_000_000
+
+
+async def test_an_estimate_of_memory_is_not_below_what_redis_uses(redis: Redis, keys: RedisKeys) -> None:
+    """Or the server would be full before the queue is."""
+    shards = await _followed(redis, keys)
+    stream = PostStream(redis, keys, shards)
+    for size in (10, 100, 1_000, 5_000, 40_000, 300_000):
+        for _ in range(200_000 // size + 1):
+            await stream.append(0, a_batch(a_post(body=os.urandom(size))))
+
+    used = (await queue_load(redis, keys, shards.in_use)).used_bytes
+
+    assert used * 0.3 < (await redis.memory_usage(keys.stream(0), samples=0) or 0) < used * 1.05
 
 
 async def test_an_unreachable_server_is_broker_unavailable() -> None:

@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, DiscardReason, Event
+from collector.domain.intake.cost import (
+    ALWAYS_ALLOWED_EVENTS,
+    MAXIMUM_EVENTS_PER_POST,
+    SENT_BYTES_PER_EVENT,
+)
 from collector.domain.intake.normalize import normalize, rules_from_settings
 from tests.support.factories import ACCEPTED_MS, a_post
 
@@ -73,11 +78,20 @@ def test_a_text_of_two_megabytes_is_cut_in_its_column_and_whole_in_data() -> Non
     assert len(data["long"]) == 2_000_000
 
 
-def test_a_hundred_thousand_events_are_stored_and_one_more_is_not() -> None:
-    """The whole post becomes a dead letter."""
-    assert len(normalized("[" + "{}," * 99_999 + "{}]")) == 100_000
+@pytest.mark.parametrize(
+    ("number", "bytes_per_event"),
+    [(ALWAYS_ALLOWED_EVENTS, 0), (2_000, SENT_BYTES_PER_EVENT), (MAXIMUM_EVENTS_PER_POST, 8)],
+    ids=["a small post", "a larger post", "the largest post"],
+)
+def test_a_post_of_a_size_may_hold_a_number_of_events_and_not_one_more(
+    number: int, bytes_per_event: int
+) -> None:
+    """However small they are: each costs a row. The post is kept as it came."""
+    size = number * bytes_per_event
+    allowed = "[" + "{}," * (number - 1) + "{}]"
+    assert len(normalized(allowed.ljust(size))) == number
 
-    (letter,) = normalized("[" + "{}," * 100_000 + "{}]")
+    (letter,) = normalized(("[" + "{}," * number + "{}]").ljust(size))
     assert letter.reason is DeadLetterReason.TOO_MANY_EVENTS
 
 

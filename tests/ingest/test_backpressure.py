@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from collector.broker.queue_load import QueueLoad
 from collector.domain.errors import Unavailable
+from collector.domain.reasons import MEMORY_SHORT, REASONS
 from collector.ingest.backpressure import Backpressure, Marks
 from collector.ingest.reasons import Reasons
 from collector.process.metrics import IngestMetrics
@@ -20,8 +21,12 @@ def _backpressure(clock: FakeClock) -> Backpressure:
     return Backpressure(Marks(0.8, Path("/"), 50), clock, metrics, Reasons(clock, metrics))
 
 
-def _load(used: int, *, entries: int = 100, added: int = 100, limit: int = LIMIT) -> QueueLoad:
-    return QueueLoad(used_bytes=used, limit_bytes=limit, entries=entries, added=added)
+def _load(
+    used: int, *, entries: int = 100, added: int = 100, limit: int = LIMIT, others: int = 0
+) -> QueueLoad:
+    return QueueLoad(
+        used_bytes=used, limit_bytes=limit, entries=entries, added=added, server_bytes=used + others
+    )
 
 
 def test_posts_are_refused_above_the_high_mark_and_accepted_again_below_the_low_one() -> None:
@@ -124,3 +129,33 @@ def test_posts_are_refused_while_the_disk_is_short(free_bytes: int | None, refus
     if refuses:
         with pytest.raises(Unavailable, match="disk"):
             pressure.reasons.check()
+
+
+def test_what_else_redis_holds_is_no_full_queue() -> None:
+    """Nothing would drain it. Posts get what is left, and less than a tenth is a reason with its own name."""
+    pressure = _backpressure(FakeClock())
+    judged = []
+
+    for used, others in ((0, 200), (700, 300), (500, 300), (0, 840), (0, 860)):
+        pressure.observe(_load(used, others=others))
+        judged.append([reason.name for reason in REASONS if pressure.reasons.holds(reason)])
+
+    assert judged == [[], ["queue_full"], [], [], ["memory_short"]]
+    assert pressure.reasons.problem(MEMORY_SHORT) == (
+        "The queue's server has no memory left for posts: 860 bytes of its 1000 hold other things than posts"
+    )
+
+
+def test_posts_of_later_lanes_are_refused_first() -> None:
+    """At three quarters of the high mark; the others and the readiness notice nothing."""
+    pressure = _backpressure(FakeClock())
+    judged = []
+
+    for used in (590, 610, 590):
+        pressure.observe(_load(used))
+        judged.append((pressure.is_crowded, pressure.reasons.refuses))
+    pressure.count_appended(20)
+    judged.append((pressure.is_crowded, pressure.reasons.refuses))
+
+    assert judged == [(False, False), (True, False), (False, False), (True, False)]
+    assert pressure.crowded().retry_after_seconds

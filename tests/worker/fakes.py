@@ -1,7 +1,7 @@
 """A stream and a store in memory, with the behaviour of the real ones; see tests/conformance."""
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -9,7 +9,7 @@ from collector.broker import post_batch
 from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, StreamEntry
 from collector.domain.event.build import INVALID_REFERENCE_ID
-from collector.domain.event.outcome import DeadLetter, Event, NormalizedBatch, Tally
+from collector.domain.event.outcome import DeadLetter, Event, HeldPost, NormalizedBatch, Tally
 from collector.domain.intake.normalize import Rules
 from collector.domain.post import PostBatch
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
@@ -134,6 +134,8 @@ class FakeStore:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     held: set[bytes] = field(default_factory=set)
+    held_posts: list[HeldPost] = field(default_factory=list)
+    refuses: Callable[[Sequence[NormalizedBatch]], bool] = field(default=lambda _: False)
     attempts: int = 0
     gate: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1_000_000))
     _entry_of: dict[UUID, tuple[int, str]] = field(default_factory=dict)
@@ -148,6 +150,8 @@ class FakeStore:
         await self.gate.acquire()
         if self.failures:
             raise self.failures.pop(0)
+        if self.refuses(batches):
+            raise ZeroDivisionError
         new = [batch for batch in batches if self._is_new(batch)]
         repeated = sum(self._is_repeat(batch) for batch in batches)
         events = [event for batch in new for event in batch.events]
@@ -155,6 +159,7 @@ class FakeStore:
         letters = [letter for batch in new for letter in batch.dead_letters]
         self.events += stored
         self.dead_letters += letters
+        self.held_posts += [post for batch in new for post in batch.held]
         return Tally(
             stored=len(stored),
             duplicate=len(events) - len(stored),

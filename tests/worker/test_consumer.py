@@ -19,19 +19,28 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.post_stream import StreamEntry
 from collector.database.errors import DatabaseUnavailable, TooManyRejected
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.normalize import rules_from_settings
+from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
-from tests.support.factories import a_batch, a_post
+from tests.support.factories import PROJECT, a_batch, a_post
 from tests.support.fakes import FakeClock
 from tests.support.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, normalized
-from worker.batch import TRANSACTION_WEIGHT, Piece, normalize_piece
+from worker.batch import Piece, normalize_piece
 from worker.consumer import FORGET_CONSUMER_MS, MOST_DELIVERIES, SLOTS, Consumer, Pace
 
 GONE = DatabaseUnavailable("gone")
+TRANSACTION_WEIGHT = 2_000
+"""Instead of the real one, which takes seconds to normalize on a busy machine."""
+
+
+@pytest.fixture(autouse=True)
+def small_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transactions take a tenth of what they usually do."""
+    monkeypatch.setattr("worker.batch.TRANSACTION_WEIGHT", TRANSACTION_WEIGHT)
+    monkeypatch.setattr("worker.consumer.TRANSACTION_WEIGHT", TRANSACTION_WEIGHT)
 
 
 @dataclass(slots=True)
@@ -471,8 +480,8 @@ async def test_two_workers_share_a_stream(scene: Scene) -> None:
 
 
 def _a_bomb(lines: int, *posts: Post) -> PostBatch:
-    """A batch of this many events in a few kilobytes, and of other posts."""
-    body = gzip.compress(b"a\n" * lines)
+    """A batch of this many events, as many as its bytes allow, and of other posts."""
+    body = gzip.compress((b"a\n" * lines).ljust(4 * lines), 0)
     return a_batch(a_post(body=body, content_encoding="gzip", content_type="text/plain"), *posts)
 
 
@@ -716,3 +725,46 @@ async def test_many_bytes_are_decompressed_in_a_thread(scene: Scene, monkeypatch
         await until(lambda: scene.stream.is_drained)
 
     assert sorted(threads) == [False, True]
+
+
+async def test_a_post_that_cannot_be_normalized_is_held_and_named_once(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bug of ours: it costs that post a delay, and the others of its entry nothing."""
+
+    def normalize_some(post: Post, *arguments: Any, **options: Any) -> NormalizedPost:
+        if post.body == b"poison":
+            raise ZeroDivisionError
+        return normalize(post, *arguments, **options)
+
+    monkeypatch.setattr("worker.batch.normalize", normalize_some)
+    for _ in range(3):
+        await scene.stream.append(0, a_batch(a_post(), a_post(body=b"poison")))
+
+    with capture_logs() as lines:
+        async with _running(scene):
+            await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 3
+    assert [post.project_id for post in scene.store.held_posts] == [PROJECT] * 3
+    assert [line["project"] for line in lines if line["log_level"] == "error"] == [PROJECT.hex()]
+    assert scene.counted("store_failures", cause="unforeseen") == 3
+
+
+async def test_an_entry_that_cannot_be_stored_delays_no_other(scene: Scene) -> None:
+    """It is found by storing entries alone, and its posts are held."""
+    poison = a_post(body=b'{"message":"poison"}')
+    scene.store.refuses = lambda batches: any(
+        event.message == "poison" for batch in batches for event in batch.events
+    )
+    for batch in (a_batch(), a_batch(poison, a_post()), a_batch()):
+        await scene.stream.append(0, batch)
+
+    with capture_logs() as lines:
+        async with _running(scene):
+            await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 2
+    assert len(scene.store.held_posts) == 2
+    assert [line["projects"] for line in lines if "projects" in line] == [[PROJECT.hex()]]
+    assert scene.consumer.last_error is None

@@ -120,11 +120,11 @@ async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) ->
     def lags() -> list[float | None]:
         return [registry.get_sample_value("headrace_stream_lag", {"shard": shard}) for shard in "01"]
 
-    await measure_backlog(Shards(), metrics)
+    await measure_backlog([Shards()], metrics)
     both = lags()
     pending = registry.get_sample_value("headrace_stream_pending", {"shard": "0"})
     shards.pop()
-    await measure_backlog(Shards(), metrics)
+    await measure_backlog([Shards()], metrics)
 
     assert (both, pending) == ([4, 7], 2)
     assert lags() == [4, None]

@@ -15,6 +15,7 @@ from collector.api.request.parameters import query_parameters
 from collector.api.request.request_body import read_body
 from collector.database.owners.client_settings import (
     BYTES_AT_MOST,
+    ORGANIZATION_BYTES_AT_MOST,
     SETTINGS_AT_MOST,
     put_setting,
     read_settings,
@@ -76,7 +77,8 @@ async def post_setting(request: web.Request) -> web.Response:
         project = await reachable_project(connection, identity, request.match_info["id"], RowLock.CHANGE)
         if not await put_setting(connection, project.id, key, value):
             raise BadRequest(
-                f"A project can have at most {SETTINGS_AT_MOST} settings of {BYTES_AT_MOST} bytes in total."
+                f"A project can have at most {SETTINGS_AT_MOST} settings of {BYTES_AT_MOST} bytes in total,"
+                f" and all projects of an organization {ORGANIZATION_BYTES_AT_MOST} bytes."
             )
     await publish_settings(api, project.id)
     return web.Response()

@@ -42,7 +42,7 @@ from collector.database.pool import connected
 from collector.database.row_lock import RowLock
 from collector.database.writing.usage import organization_usage
 from collector.domain.accounting.usage import NO_USAGE, Usage
-from collector.domain.errors import NotFound
+from collector.domain.errors import BadRequest, NotFound
 from collector.domain.filter.owner_fields import ORGANIZATION_FIELDS
 from collector.domain.ids import parse_uuid
 from collector.http.operation import Answer, documented, json_body
@@ -50,6 +50,10 @@ from collector.http.responses import json_response
 from collector.http.throttle import counted_organization
 
 _ACTIVE: Final = 1
+
+
+ORGANIZATIONS_AT_MOST: Final = 100
+"""Of one person: each takes memory in Redis."""
 
 
 class InvitationView(msgspec.Struct, frozen=True):
@@ -286,6 +290,8 @@ async def make_organization(api: Api, name: str, user_id: UUID | None) -> Organi
         user = None if user_id is None else await lock_user(connection, user_id)
         if await has_organization_named(connection, user.organization_ids if user else (), name):
             raise name_taken(_KIND)
+        if user is not None and len(user.organization_ids) >= ORGANIZATIONS_AT_MOST:
+            raise BadRequest(f"A person can belong to at most {ORGANIZATIONS_AT_MOST} organizations.")
         await add_organization(connection, organization_id, name)
         if user_id is not None:
             await add_member(connection, organization_id, user_id)

@@ -40,6 +40,7 @@ from collector.database.owners.projects import (
     add_project,
     change_project,
     count_projects,
+    count_projects_of,
     find_project,
     has_project_named,
     list_projects,
@@ -57,6 +58,8 @@ from collector.http.operation import Answer, Parameter, documented, json_body
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 1000
+PROJECTS_AT_MOST: Final = 1000
+"""Of one organization: each takes memory in Redis and in every ingest process."""
 _PROJECTS_PER_QUERY: Final = 100
 """Projects whose usage is computed without yielding: 50 ms on the event loop when every hour has some."""
 _ORDERS: Final = {
@@ -346,6 +349,8 @@ async def make_project(api: Api, identity: Identity, wanted: NewProject) -> Proj
             raise BadRequest("Invalid organization.")
         if await has_project_named(connection, organization.id, name):
             raise name_taken(_KIND)
+        if await count_projects_of(connection, organization.id) >= PROJECTS_AT_MOST:
+            raise BadRequest(f"An organization can have at most {PROJECTS_AT_MOST} projects.")
         await add_project(
             connection,
             project_id,

@@ -34,6 +34,7 @@ from collector.database.owners.tokens import (
     add_token,
     change_token,
     count_tokens,
+    count_tokens_of,
     find_client_token,
     find_tokens,
     list_tokens,
@@ -50,6 +51,8 @@ from collector.http.operation import Answer, documented, json_body
 from collector.http.responses import json_response
 
 _MAXIMUM_LIMIT: Final = 100
+TOKENS_AT_MOST: Final = 1000
+"""Of one owner: each takes memory in Redis."""
 _NO_TOKEN: Final = "There is no such token."  # noqa: S105 - a sentence
 _NOT_YOURS: Final = "Only tokens of your own can be deleted."
 _EARLIEST_EXPIRY: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -302,6 +305,8 @@ async def make_token(
         expires_utc=_expiry_in_utc(wanted.expires_utc),
         **owned,
     )
+    if await count_tokens_of(connection, token) >= TOKENS_AT_MOST:
+        raise BadRequest(f"A project, an organization and a person can have at most {TOKENS_AT_MOST} tokens.")
     await add_token(connection, token)
     return Made(token, secret)
 

@@ -18,6 +18,8 @@ from collector.domain.access.projection import ProjectEntry
 SETTINGS_AT_MOST: Final = 1000
 BYTES_AT_MOST: Final = 256 * 1024
 """Limit on a project's settings as JSON: every ingest process caches them, every client downloads them."""
+ORGANIZATION_BYTES_AT_MOST: Final = 512 * 1024
+"""Limit on the settings of all projects of an organization: Redis holds them beside the queue."""
 
 
 async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str, value: str) -> bool:
@@ -28,13 +30,16 @@ async def put_setting(connection: asyncpg.Connection, project_id: UUID, key: str
         SET settings = settings || jsonb_build_object($2::text, $3::text),
             config_version = config_version + 1, updated_utc = now()
         WHERE id = $1 AND (settings ? $2::text OR (SELECT count(*) FROM jsonb_object_keys(settings)) < $4)
-            AND octet_length((settings || jsonb_build_object($2::text, $3::text))::text) <= $5
+            AND octet_length((settings || jsonb_build_object($2::text, $3::text))::text) <= least($5, $6 - (
+                SELECT coalesce(sum(octet_length(other.settings::text)), 0) FROM projects AS other
+                WHERE other.organization_id = projects.organization_id AND other.id <> $1))
         """,
         project_id,
         storable(key),
         storable(value),
         SETTINGS_AT_MOST,
         BYTES_AT_MOST,
+        ORGANIZATION_BYTES_AT_MOST,
     )
     return status.endswith(" 1")
 

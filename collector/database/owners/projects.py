@@ -119,6 +119,14 @@ async def project_names(connection: asyncpg.Connection, project_ids: Iterable[UU
     return {row["id"]: row["name"] for row in rows}
 
 
+async def count_projects_of(connection: asyncpg.Connection, organization_id: UUID) -> int:
+    """The number of the organization's projects."""
+    number: int = await connection.fetchval(
+        "SELECT count(*) FROM projects WHERE organization_id = $1", organization_id
+    )
+    return number
+
+
 async def add_project(
     connection: asyncpg.Connection,
     project_id: UUID,

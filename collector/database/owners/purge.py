@@ -86,6 +86,7 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
             removed = _row_count(status)
     # Not before a while has passed: a transaction that began before the deletion may still add rows.
     if not removed:
+        await connection.execute("DELETE FROM dead_letter_totals WHERE project_id = $1", project_id)
         await connection.execute(
             "UPDATE deleted_projects SET emptied_utc = now()"
             " WHERE project_id = $1 AND deleted_utc < now() - $2::interval",

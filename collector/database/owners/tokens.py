@@ -123,6 +123,16 @@ async def all_entries(connection: asyncpg.Connection) -> dict[str, TokenEntry]:
     return {row["id"]: _entry(row) for row in rows}
 
 
+async def count_tokens_of(connection: asyncpg.Connection, token: Token) -> int:
+    """The number of access tokens of the token's owner: its project, else its organization, else its user."""
+    column = "project_id" if token.project_id else "organization_id" if token.organization_id else "user_id"
+    number: int = await connection.fetchval(
+        f"SELECT count(*) FROM tokens WHERE kind = '{ACCESS}' AND {column} = $1",  # noqa: S608 - our names
+        token.project_id or token.organization_id or token.user_id,
+    )
+    return number
+
+
 async def add_token(connection: asyncpg.Connection, token: Token) -> None:
     """Insert a token."""
     await connection.execute(

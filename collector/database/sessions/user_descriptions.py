@@ -1,7 +1,8 @@
 """Users' descriptions of events: kept until their event is stored, then written into it and deleted.
 
 A description may arrive before its event is stored, and in any order. An event that is not found is looked up
-again with growing pauses, until retention has passed.
+again with growing pauses, until retention has passed. Those that wait are bounded: a project's oldest ones
+make room for its newest.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,10 @@ from collector.database.sessions.event_changes import EventChange, change_events
 from collector.domain.event.outcome import UserDescription
 from collector.domain.ids import lowest_id, parse_uuid
 
+LONGEST_WAIT: Final = timedelta(days=3)
+"""For the event: as long as clients keep events that they could not send."""
+WAITING_OF_PROJECT: Final = 1000
+BYTES_OF_PROJECT: Final = 4 << 20
 LONGEST_PAUSE: Final = timedelta(minutes=10)
 """Between two look-ups of an event that is not stored."""
 
@@ -29,6 +34,17 @@ _FIRST_ID: Final = UUID(int=0)
 _KEEP: Final = """
     INSERT INTO user_descriptions (id, project_id, reference_id, description)
     SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bytea[]) ON CONFLICT DO NOTHING
+"""
+_OVER: Final = """
+    SELECT id FROM (
+        SELECT id, row_number() OVER newest AS number, sum(octet_length(description)) OVER newest AS bytes
+        FROM user_descriptions WHERE project_id = ANY($1)
+        WINDOW newest AS (PARTITION BY project_id ORDER BY id DESC)
+    ) AS each WHERE number > $2 OR bytes > $3
+"""
+_REMOVE: Final = """
+    DELETE FROM user_descriptions WHERE id = ANY(ARRAY(
+        SELECT id FROM user_descriptions WHERE id = ANY($1) ORDER BY id FOR UPDATE SKIP LOCKED))
 """
 DUE: Final = """
     SELECT id, project_id, reference_id, description, tries, now() AS now FROM user_descriptions
@@ -70,6 +86,10 @@ async def keep_descriptions(connection: asyncpg.Connection, descriptions: Sequen
             [description.reference_id for description in descriptions],
             [description.description for description in descriptions],
         )
+        projects = sorted({UUID(bytes=description.project_id) for description in descriptions})
+        over = await connection.fetch(_OVER, projects, WAITING_OF_PROJECT, BYTES_OF_PROJECT)
+        if over:
+            await connection.execute(_REMOVE, [row["id"] for row in over])
 
 
 async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
@@ -91,9 +111,10 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
 
 
 async def forget_descriptions(pool: asyncpg.Pool, retention_days: int) -> int:
-    """Delete the descriptions whose event did not arrive within retention, and return how many."""
+    """Delete the descriptions whose event did not arrive in time, and return how many."""
+    longest = min(timedelta(days=retention_days), LONGEST_WAIT)
     async with connected(pool) as connection:
-        rows = await connection.fetch(FORGET, timedelta(days=retention_days))
+        rows = await connection.fetch(FORGET, longest)
     return len(rows)
 
 

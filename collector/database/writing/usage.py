@@ -2,12 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
+from collector.database.pool import connected
 from collector.domain.accounting.usage import Counts, Usage, first_hour, first_month
 from collector.domain.event.outcome import DeadLetterReason, Outcome
 
@@ -21,6 +22,8 @@ class UsageKey(NamedTuple):
     reason: str = ""
 
 
+_LEAST_KEPT: Final = timedelta(days=31)
+"""Counts by hour: the API shows a week of them."""
 _ADD_HOURS: Final = """
     INSERT INTO usage (project_id, hour, outcome, reason, events)
     SELECT * FROM unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::text[], $5::bigint[])
@@ -71,6 +74,14 @@ async def add_usage(connection: asyncpg.Connection, counts: Mapping[UsageKey, in
     for key, events in counts.items():
         months[key.project_id, key.hour.date().replace(day=1), key.outcome, key.reason] += events
     await connection.execute(_ADD_MONTHS, *_columns(sorted(months)), [months[key] for key in sorted(months)])
+
+
+async def forget_usage(pool: asyncpg.Pool, retention_days: int) -> int:
+    """Delete the counts by hour that nothing reads any more, and return how many; those by month stay."""
+    kept = max(timedelta(days=retention_days), _LEAST_KEPT) + timedelta(days=1)
+    async with connected(pool) as connection:
+        rows = await connection.fetch("DELETE FROM usage WHERE hour < now() - $1::interval RETURNING 1", kept)
+    return len(rows)
 
 
 async def project_usage(

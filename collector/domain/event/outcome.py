@@ -49,6 +49,7 @@ class DeadLetterReason(StrEnum):
     TOO_LARGE = "too_large"
     TOO_DEEP = "too_deep"
     TOO_MANY_EVENTS = "too_many_events"
+    TOO_COSTLY = "too_costly"
     REJECTED_BY_DATABASE = "rejected_by_database"
     IMPLAUSIBLE_TIME = "implausible_time"
     INVALID_DESCRIPTION = "invalid_description"

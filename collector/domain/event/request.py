@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from collector.domain.event.data import parse_object_text
 from collector.domain.event.user_agent import MAXIMUM_AGENT_LENGTH, parse_agent
-from collector.domain.project.exclusions import exclude, truncate_texts
+from collector.domain.project.exclusions import REQUEST_EXCLUSIONS, exclude, truncate_texts
 from collector.domain.project.rules import ProjectRules
 
 MAXIMUM_VALUE_LENGTH: Final = 1000
@@ -31,7 +31,9 @@ def complete_request(request: dict[str, Any], project: ProjectRules) -> bool:
         if isinstance(collection, dict | list) and collection:
             if isinstance(collection, dict):
                 collection.pop(_NAMELESS, None)
-            exclude(collection, project.request_exclusions)
+            exclude(collection, REQUEST_EXCLUSIONS)
+            if project.exclusions:
+                exclude(collection, project.exclusions)
             truncate_texts(collection, MAXIMUM_VALUE_LENGTH)
     # Add what the user agent reveals to the request's `data`.
     user_agent = request.get("user_agent")

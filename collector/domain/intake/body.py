@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final
 
 from collector.domain.event.outcome import DeadLetterReason
+from collector.domain.intake.cost import MAXIMUM_EVENTS_PER_POST
 from collector.domain.intake.decompress import UnstorablePost
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
@@ -24,9 +25,6 @@ from collector.domain.jsonb.text import (
     replace_nul,
     split_array,
 )
-
-MAXIMUM_EVENTS_PER_POST: Final = 100_000
-"""Ids allow more, but a kilobyte can decompress to this many, and a post is stored in one transaction."""
 
 _CHARSET: Final = re.compile(r"""charset\s*=\s*["']?([\w.:-]+)""", re.IGNORECASE)
 _IS_CHARSET: Final = re.compile(
@@ -50,12 +48,12 @@ class TooDeep:
 RawEvent = dict[str, Any] | TooDeep
 
 
-def raw_events(body: bytes, content_type: str) -> list[RawEvent | None]:
+def raw_events(body: bytes, content_type: str, limit: int = MAXIMUM_EVENTS_PER_POST) -> list[RawEvent | None]:
     """The events of a decompressed body in order; None stands for a null in an array, which is not an event.
 
-    Raises UnstorablePost if there are more than `MAXIMUM_EVENTS_PER_POST`.
+    Raises UnstorablePost if there are more than `limit`.
     """
-    return parse_events(decode_text(body, content_type))
+    return parse_events(decode_text(body, content_type), limit)
 
 
 def decode_text(body: bytes, content_type: str) -> str:
@@ -72,13 +70,13 @@ def is_utf8(content_type: str) -> bool:
     return _charset(content_type) in _UTF8
 
 
-def parse_events(text: str) -> list[RawEvent | None]:
+def parse_events(text: str, limit: int = MAXIMUM_EVENTS_PER_POST) -> list[RawEvent | None]:
     """The raw events in a text; raises UnstorablePost for too many and never fails otherwise."""
     text = text.strip()
     found: list[RawEvent | None] | None = None
     # An object is one event, an array several; invalid JSON and JSON without an event are text.
     if text.startswith("["):
-        found = _parse_array(text)
+        found = _parse_array(text, limit)
     elif text.startswith("{"):
         if not is_too_deep(text):
             found = [parse_object(text)]
@@ -88,19 +86,17 @@ def parse_events(text: str) -> list[RawEvent | None]:
         return found
     lines = (line[0].strip() for line in _LINE.finditer(replace_nul(text)))
     # One more than allowed tells too many from just enough without building the rest.
-    events: list[RawEvent | None] = [
-        {"message": line} for line in islice(filter(None, lines), MAXIMUM_EVENTS_PER_POST + 1)
-    ]
-    if len(events) > MAXIMUM_EVENTS_PER_POST:
-        raise _too_many()
+    events: list[RawEvent | None] = [{"message": line} for line in islice(filter(None, lines), limit + 1)]
+    if len(events) > limit:
+        raise too_many(limit)
     return events
 
 
-def _parse_array(text: str) -> list[RawEvent | None] | None:
+def _parse_array(text: str, limit: int) -> list[RawEvent | None] | None:
     if not is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH):
         # Count before parsing: the events of a small body can take gigabytes.
-        if has_more_objects(repair_escapes(text), MAXIMUM_EVENTS_PER_POST):
-            raise _too_many()
+        if has_more_objects(repair_escapes(text), limit):
+            raise too_many(limit)
         events = parse_objects(text)
         return None if events is None else list(events)
     # Set deep elements aside and parse the others as if the deep ones were null.
@@ -112,14 +108,15 @@ def _parse_array(text: str) -> list[RawEvent | None] | None:
     events = parse_objects(f"[{shallow}]")
     if events is None:
         return None
-    if len(events) > MAXIMUM_EVENTS_PER_POST:
-        raise _too_many()
+    if len(events) > limit:
+        raise too_many(limit)
     return [TooDeep(elements[index]) if index in deep else event for index, event in enumerate(events)]
 
 
-def _too_many() -> UnstorablePost:
+def too_many(limit: int) -> UnstorablePost:
+    """The problem of a post with more than `limit` events."""
     return UnstorablePost(
-        DeadLetterReason.TOO_MANY_EVENTS, f"More than {MAXIMUM_EVENTS_PER_POST} events in one post."
+        DeadLetterReason.TOO_MANY_EVENTS, f"More than {limit} events, the most for a post of this size."
     )
 
 

@@ -35,6 +35,14 @@ class UnstorablePost(Exception):  # noqa: N818 - a finding about the post
         super().__init__(detail)
 
 
+class TooCostly(UnstorablePost):
+    """Building the post's events took longer than one post may take; it holds this number of events."""
+
+    def __init__(self, detail: str, events: int) -> None:
+        self.events = events
+        super().__init__(DeadLetterReason.TOO_COSTLY, detail)
+
+
 class _Decompressor(Protocol):
     """Decompresses one stream incrementally."""
 

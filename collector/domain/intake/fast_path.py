@@ -33,7 +33,8 @@ from collector.domain.event.outcome import DiscardReason, Event
 from collector.domain.event.session_key import SESSION_REFERENCE, SESSION_START, session_key
 from collector.domain.event.stack import Stack, plain_stack
 from collector.domain.ids import event_id, is_reference_id
-from collector.domain.intake.body import MAXIMUM_EVENTS_PER_POST, is_utf8
+from collector.domain.intake.body import is_utf8
+from collector.domain.intake.cost import MAXIMUM_EVENTS_PER_POST
 from collector.domain.jsonb.check import is_storable_json
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,

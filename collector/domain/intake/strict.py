@@ -30,7 +30,8 @@ from collector.domain.event.members import (
     as_object,
 )
 from collector.domain.ids import accepted_at, is_reference_id
-from collector.domain.intake.body import MAXIMUM_ARRAY_DEPTH, MAXIMUM_EVENTS_PER_POST, decode_text, is_utf8
+from collector.domain.intake.body import MAXIMUM_ARRAY_DEPTH, decode_text, is_utf8
+from collector.domain.intake.cost import most_events
 from collector.domain.intake.decompress import UnstorablePost, decompress
 from collector.domain.jsonb.text import (
     MAXIMUM_DEPTH,
@@ -47,6 +48,7 @@ Faults = dict[str, list[str]]
 
 MAXIMUM_FAULTS: Final = 100
 _WHOLE: Final = "body"
+_LINE: Final = re.compile(r"[^\r\n]++")
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 _STRICT: Final = re.compile(r"(?:^|,)\s*handling\s*=\s*\"?(?P<value>[a-z]*)", re.IGNORECASE)
 
@@ -76,23 +78,27 @@ def find_faults(post: Post, limit_bytes: int, max_age: timedelta | None = None) 
     if not text:
         raise BadRequest("The body contains no event.")
     is_json = post.content_type.lower().startswith("application/json")
+    limit = most_events(len(post.body))
     if not is_json and (text[0] not in "[{" or _syntax_fault(text)):
-        return {}  # lines of text, each a valid event
+        # Lines of text, each a valid event.
+        if sum(1 for line in _LINE.finditer(text) if not line[0].isspace()) > limit:
+            raise _too_many(limit)
+        return {}
     faults: Faults = {}
-    found = _faults(text, accepted_at(post.id), max_age, is_legacy=post.api_version == LEGACY_API)
+    found = _faults(text, accepted_at(post.id), max_age, limit, is_legacy=post.api_version == LEGACY_API)
     for field, rule in islice(found, MAXIMUM_FAULTS):
         faults.setdefault(field, []).append(rule)
     return faults
 
 
 def _faults(
-    text: str, now: datetime, max_age: timedelta | None, *, is_legacy: bool
+    text: str, now: datetime, max_age: timedelta | None, limit: int, *, is_legacy: bool
 ) -> Iterator[tuple[str, str]]:
     """Lazy, so that the caller can stop at its limit."""
     if repair_escapes(text) != text:
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
     has_event = False
-    for position, event in _events(text):
+    for position, event in _events(text, limit):
         if isinstance(event, str):
             yield position or _WHOLE, event
             continue
@@ -104,7 +110,7 @@ def _faults(
         yield _WHOLE, "The body contains no event."
 
 
-def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
+def _events(text: str, limit: int) -> Iterator[tuple[str, dict[str, Any] | str]]:
     """Each event, or the message why it is invalid, with its position in an array. Raises BadRequest."""
     if fault := _syntax_fault(text):
         raise BadRequest(f"The body is not valid JSON: {fault}.")
@@ -115,11 +121,15 @@ def _events(text: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
     elements = split_array(text) if events is None else events
     if elements is None:
         raise BadRequest("The body is not valid JSON: its brackets do not match.")
-    if len(elements) > MAXIMUM_EVENTS_PER_POST:
-        raise BadRequest(f"A post holds at most {MAXIMUM_EVENTS_PER_POST} events.")
+    if len(elements) > limit:
+        raise _too_many(limit)
     for index, element in enumerate(elements):
         event = _event(element) if isinstance(element, str) else element
         yield f"[{index}]", _NO_OBJECT if event is None else event
+
+
+def _too_many(limit: int) -> BadRequest:
+    return BadRequest(f"A post of this size holds at most {limit} events.")
 
 
 def _event(text: str) -> dict[str, Any] | str:

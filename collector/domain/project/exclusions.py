@@ -4,21 +4,22 @@ A project lists names and patterns in `@@DataExclusions`; the state that ASP.NET
 always removed from requests. Exclusions apply at every depth: a password stays sensitive inside an object.
 """
 
-from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from collector.domain.project.patterns import Patterns
 
-REQUEST_EXCLUSIONS: Final[Sequence[str]] = (
-    "*VIEWSTATE*",
-    "*EVENTVALIDATION*",
-    "*ASPX*",
-    "__RequestVerificationToken",
-    "ASP.NET_SessionId",
-    "__LastErrorId",
-    "WAWebSiteID",
-    "ARRAffinity",
+REQUEST_EXCLUSIONS: Final = Patterns(
+    [
+        "*VIEWSTATE*",
+        "*EVENTVALIDATION*",
+        "*ASPX*",
+        "__RequestVerificationToken",
+        "ASP.NET_SessionId",
+        "__LastErrorId",
+        "WAWebSiteID",
+        "ARRAffinity",
+    ]
 )
 _CONTAINERS: Final = (dict, list)
 _CACHED_NAMES: Final = 4096
@@ -46,7 +47,7 @@ def truncate_texts(value: Any, length: int) -> None:
     pending = [value]
     while pending:
         container = pending.pop()
-        keys: Iterable[Any] = container if isinstance(container, dict) else range(len(container))
+        keys: Any = container if isinstance(container, dict) else range(len(container))
         for key in keys:
             item = container[key]
             if isinstance(item, str):

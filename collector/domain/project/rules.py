@@ -7,11 +7,8 @@ from typing import Final
 from collector.domain.project.client_settings import (
     BOT_PATTERNS,
     DATA_EXCLUSIONS,
-    setting_list,
     setting_patterns,
 )
-from collector.domain.project.exclusions import REQUEST_EXCLUSIONS
-from collector.domain.project.patterns import Patterns
 
 INCLUDE_PRIVATE_INFORMATION: Final = "@@IncludePrivateInformation"
 
@@ -28,14 +25,10 @@ class ProjectRules:
         "exclusions",
         "include_private_information",
         "leave_data_alone",
-        "request_exclusions",
     )
 
     def __init__(self, settings: Mapping[str, str] = _NO_SETTINGS, *, delete_bot_data: bool = False) -> None:
         self.exclusions: Final = setting_patterns(settings, DATA_EXCLUSIONS)
-        self.request_exclusions: Final = Patterns(
-            [*REQUEST_EXCLUSIONS, *setting_list(settings, DATA_EXCLUSIONS)]
-        )
         self.bot_patterns: Final = setting_patterns(settings, BOT_PATTERNS)
         self.include_private_information: Final = (
             settings.get(INCLUDE_PRIVATE_INFORMATION, "").strip().casefold() not in _NO

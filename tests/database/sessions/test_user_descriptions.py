@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from collector.database.sessions import user_descriptions
 from collector.database.sessions.user_descriptions import (
     Described,
     apply_descriptions,
@@ -60,6 +61,11 @@ async def _let_time_pass(pool: asyncpg.Pool, by: timedelta = timedelta(hours=1))
 async def _waiting(pool: asyncpg.Pool) -> int:
     number: int = await pool.fetchval("SELECT count(*) FROM user_descriptions")
     return number
+
+
+async def _references(pool: asyncpg.Pool) -> list[str]:
+    rows = await pool.fetch("SELECT reference_id FROM user_descriptions ORDER BY id")
+    return [row["reference_id"] for row in rows]
 
 
 async def _data(pool: asyncpg.Pool) -> list[dict[str, Any]]:
@@ -179,14 +185,33 @@ async def test_several_workers_share_the_descriptions(pool: asyncpg.Pool) -> Non
     assert all("@user_description" in data for data in await _data(pool))
 
 
-async def test_descriptions_of_events_that_never_came_are_deleted(pool: asyncpg.Pool) -> None:
-    """After retention their events cannot exist."""
+@pytest.mark.parametrize(("retention_days", "waited_days"), [(30, 4), (1, 2)])
+async def test_descriptions_of_events_that_never_came_are_deleted(
+    pool: asyncpg.Pool, retention_days: int, waited_days: int
+) -> None:
+    """Clients keep events for three days, and after retention they cannot exist."""
     await _keep(pool, _description())
-    await _let_time_pass(pool, timedelta(days=31))
+    await _let_time_pass(pool, timedelta(days=waited_days))
     await _keep(pool, _description())
 
-    assert await forget_descriptions(pool, 30) == 1
+    assert await forget_descriptions(pool, retention_days) == 1
     assert await _waiting(pool) == 1
+
+
+async def test_the_newest_descriptions_of_a_project_replace_its_oldest(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By number and by bytes; those of other projects stay."""
+    monkeypatch.setattr(user_descriptions, "WAITING_OF_PROJECT", 3)
+    monkeypatch.setattr(user_descriptions, "BYTES_OF_PROJECT", 3 * len(TEXT))
+    await _keep(pool, _description("other", project_id=OTHER_PROJECT.bytes))
+    for number in range(5):
+        await _keep(pool, _description(f"order-{number}"))
+    by_number = await _references(pool)
+    await _keep(pool, _description("order-5", TEXT + b" " * len(TEXT)))
+
+    assert by_number == ["other", "order-2", "order-3", "order-4"]
+    assert await _references(pool) == ["other", "order-4", "order-5"]
 
 
 async def test_a_description_that_is_inserted_twice_is_stored_once(pool: asyncpg.Pool) -> None:

@@ -9,10 +9,17 @@ import pytest
 
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import migrate
-from collector.database.writing.usage import UsageKey, add_usage, organization_usage, project_usage
+from collector.database.writing.usage import (
+    UsageKey,
+    add_usage,
+    forget_usage,
+    organization_usage,
+    project_usage,
+)
 from collector.domain.accounting.usage import Counts, Usage
 from collector.domain.event.outcome import DERIVED, Outcome
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -171,3 +178,16 @@ async def test_the_migration_adds_up_earlier_hours_into_months(empty_database_ur
         assert await pool.fetchval("SELECT events FROM usage_months WHERE month = $1", MONTH.date()) == 7
     finally:
         await close_pool(pool)
+
+
+async def test_counts_by_hour_are_forgotten_after_retention_and_those_by_month_stay(
+    owned: asyncpg.Pool,
+) -> None:
+    """An hour of each project and outcome for each year is what nothing reads."""
+    for days in (1, 30, 33, 400):
+        await count(owned, 1, real_now() - timedelta(days=days))
+
+    assert await forget_usage(owned, 7) == 2
+
+    assert await owned.fetchval("SELECT sum(events)::int FROM usage") == 2
+    assert await owned.fetchval("SELECT sum(events)::int FROM usage_months") == 4

@@ -6,13 +6,8 @@ from typing import Any
 import pytest
 
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.body import (
-    MAXIMUM_EVENTS_PER_POST,
-    TooDeep,
-    decode_text,
-    parse_events,
-    raw_events,
-)
+from collector.domain.intake.body import TooDeep, decode_text, parse_events, raw_events
+from collector.domain.intake.cost import MAXIMUM_EVENTS_PER_POST
 from collector.domain.intake.decompress import UnstorablePost
 
 DEEP = "[" * 600 + "]" * 600

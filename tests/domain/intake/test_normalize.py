@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from time import thread_time
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from collector.domain.event.outcome import DeadLetter, Discard, DiscardReason, Event
+from collector.domain.event.outcome import DeadLetter, DeadLetterReason, Discard, DiscardReason, Event
 from collector.domain.ids import event_id
 from collector.domain.intake.normalize import make_batch, normalize, rules_from_settings
 from collector.domain.project.rules import DEFAULT_RULES, ProjectRules
@@ -346,3 +347,33 @@ def test_a_post_of_an_unknown_kind_is_a_dead_letter() -> None:
 
     assert isinstance(letter, DeadLetter)
     assert letter.reason == "unknown_kind"
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" + b"{}," * 63 + b"null,{}]", b"a\n" * 64], ids=["the fast path", "the slow path"]
+)
+def test_a_post_that_takes_too_long_is_a_dead_letter_of_the_same_weight(body: bytes) -> None:
+    """The weight decides how an entry is split, and must not depend on the speed of the machine."""
+    post = a_post(body=body)
+    usual = normalize(post, RULES)
+
+    costly = normalize(post, replace(RULES, seconds_per_post=-1.0))
+
+    (letter,) = costly.results
+    assert isinstance(letter, DeadLetter)
+    assert (letter.reason, letter.body) == (DeadLetterReason.TOO_COSTLY, body)
+    assert (costly.weight, len(usual.results)) == (usual.weight, 64)
+
+
+def test_the_worst_exclusions_do_not_hold_up_a_post() -> None:
+    """Patterns of 137 lengths, and 90 KB of names that almost match them."""
+    patterns = ", ".join(f"*{'ab' * length}*" for length in range(20, 138))[:10_000]
+    names = ",".join(f'"{number}{"ba" * 19}":1' for number in range(2_000))
+    project = ProjectRules({"@@DataExclusions": patterns})
+    body = f'{{"data":{{"mine":{{{names}}}}}}}'.encode()
+
+    started = thread_time()
+    (event,) = normalize(a_post(body=body), RULES, project).results
+
+    assert isinstance(event, Event)
+    assert thread_time() - started < 1.0

@@ -1,3 +1,4 @@
+import tracemalloc
 from itertools import product
 from string import ascii_lowercase, ascii_uppercase
 from time import process_time
@@ -53,6 +54,38 @@ def test_thousands_of_patterns_cost_little_more_than_one(pattern: str) -> None:
     many = seconds_to_match(Patterns([pattern.format(letters) for letters in three_letters]), names)
 
     assert many < 20 * one
+
+
+@pytest.mark.parametrize("pattern", ["{}*", "*{}", "*{}*"])
+def test_the_lengths_of_patterns_cost_nothing(pattern: str) -> None:
+    """137 patterns of different lengths fit into a setting; trying each length for each name took seconds."""
+    patterns = Patterns([pattern.format("ab" * length) for length in range(1, 138)])
+    names = [f"{number:06}{'ba' * 40}" for number in range(1_000)]
+
+    assert seconds_to_match(patterns, names) < 20 * seconds_to_match(Patterns(["*xyz*"] * 20), names) + 0.5
+
+
+@given(
+    patterns=st.lists(SHORT_TEXTS.filter(bool), min_size=17, max_size=40, unique=True),
+    texts=st.lists(st.text("ab", max_size=6), max_size=20),
+)
+def test_a_long_list_matches_as_its_patterns_do_one_by_one(patterns: list[str], texts: list[str]) -> None:
+    many = Patterns(patterns)
+    for text in texts:
+        assert many.match(text) is any(Patterns([pattern]).match(text) for pattern in patterns)
+
+
+def test_the_longest_list_takes_little_memory() -> None:
+    """A worker keeps the lists of many projects."""
+    tracemalloc.start()
+    try:
+        patterns = Patterns([f"*{number:06}*" for number in range(1_100)])
+        size, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert patterns.match("xx001099xx")
+    assert size < 2_500_000
 
 
 def seconds_to_match(patterns: Patterns, names: list[str]) -> float:

@@ -22,14 +22,6 @@ def test_settings_are_parsed_into_rules() -> None:
     assert rules.delete_bot_data
 
 
-def test_request_exclusions_include_those_of_the_project() -> None:
-    rules = ProjectRules({"@@DataExclusions": "password"})
-
-    assert rules.request_exclusions.match("password")
-    assert rules.request_exclusions.match("__VIEWSTATE")
-    assert not rules.exclusions.match("__VIEWSTATE")
-
-
 @pytest.mark.parametrize(
     ("settings", "leave_data_alone"),
     [

@@ -1,0 +1,60 @@
+"""`make neighbours`: a victim works beside one attacker at a time, each doing the worst its token allows.
+
+It starts `headrace up` in a temporary directory, on loopback only, and stops it at the end. First the victim
+is measured alone, then beside each attacker. It prints a table, and ends with 1 if an attacker cost the
+victim more than the goals allow.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from loadtests.neighbours_run.attackers import ATTACKERS
+from loadtests.neighbours_run.report import Goals, Result, table
+from loadtests.neighbours_run.scene import Attacker, Ready, measured, open_scene, read_ready
+from loadtests.run import LoadError, started_collector
+
+_GOALS: Final = Goals(accepted_ms=100, readable_ms=1000, refused=0.01)
+
+
+def main() -> int:
+    """Return the exit status: 0 if the goals are met, 1 if not, 2 if it could not run."""
+    parser = argparse.ArgumentParser(prog="python -m loadtests.neighbours", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=30, help="beside each attacker (%(default)s)")
+    parser.add_argument("--only", nargs="*", choices=sorted(ATTACKERS), help="only these attackers")
+    arguments = parser.parse_args()
+    results: dict[str, Result] = {}
+    try:
+        for name in ["alone", *(arguments.only or ATTACKERS)]:
+            print(f"{name} ...", file=sys.stderr, flush=True)
+            # A new collector each time: nothing that one attacker leaves behind is there for the next.
+            with (
+                tempfile.TemporaryDirectory(
+                    prefix="headrace-neighbours-", ignore_cleanup_errors=True
+                ) as folder,
+                started_collector(Path(folder)),
+            ):
+                ready = read_ready(Path(folder) / "ready.json")
+                results[name] = asyncio.run(_measured(ready, ATTACKERS.get(name), arguments.seconds))
+            print(table({name: results[name]}), file=sys.stderr, flush=True)
+    except LoadError as error:
+        print(f"neighbours: {error}", file=sys.stderr)
+        return 2
+    print(table(results))
+    missed = [name for name in results if not _GOALS.are_met(results["alone"], results[name])]
+    if missed:
+        print(f"The goals are missed beside: {', '.join(missed)}.")
+    return 1 if missed else 0
+
+
+async def _measured(ready: Ready, attacker: Attacker | None, seconds: float) -> Result:
+    async with open_scene(ready) as scene:
+        await measured(scene, None, min(3.0, seconds))  # warms up connections and caches
+        return await measured(scene, attacker, seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

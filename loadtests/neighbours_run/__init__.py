@@ -1,0 +1,1 @@
+"""The parts of `make neighbours`: the attackers, the victim, the report."""
