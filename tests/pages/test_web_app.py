@@ -371,4 +371,4 @@ async def test_an_ended_login_keeps_the_page_and_goes_on(up: RunningUp, browser:
         await expect(dialog).to_have_count(0)
         await expect(page.get_by_label("Value")).to_have_value("warn")
         await page.get_by_role("button", name="Set").click()
-        await expect(page.get_by_role("cell", name="@@log:*")).to_be_visible()
+        await expect(page.get_by_role("cell", name="@@log:*", exact=True)).to_be_visible()

@@ -181,7 +181,7 @@ function Configuration({ project }: { project: Project }) {
               <caption class="sr">Values</caption>
               <thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col"><span class="sr">Change</span></th></tr></thead>
               <tbody>{shown.map(([key, value]) => (
-                <tr key={key}><td class="said short"><code>{key}</code></td><td class="said short">{value}</td><td class="n"><Button kind="bare" label={`Remove ${key}`} onClick={() => save(key, "")}>Remove</Button></td></tr>
+                <tr key={key}><td class="said wrap"><code>{key}</code></td><td class="said wrap">{value}</td><td class="n"><Button kind="bare" label={`Remove ${key}`} onClick={() => save(key, "")}>Remove</Button></td></tr>
               ))}</tbody>
             </table>
           ) : <Empty title="No values"><p>For example <code>@@log:*</code> with the value <code>warn</code>: clients then send logs from warnings on.</p></Empty>;
