@@ -8,6 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh requirements/install.sh $(BIN)/python
+IN_PROCESSES = --numprocesses=$(or $(PROCESSES),2) --dist=loadgroup --no-loadscope-reorder
 CLIENTS := tests/clients/node_modules/.package-lock.json
 WEB := web/node_modules/.package-lock.json
 
@@ -19,8 +20,8 @@ up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT
 
 setup: $(VENV)/.up ## only set up what `make up` needs, in .venv
 
-test: $(VENV)/.dev $(CLIENTS) $(WEB) ## set up and run all tests (PROCESSES=2; or some: ARGS=tests/domain)
-	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=$(or $(PROCESSES),2) --dist=loadgroup --no-loadscope-reorder --durations=40 \
+test: $(VENV)/.dev $(CLIENTS) $(WEB) ## set up and run all tests but those of the benchmarks (PROCESSES=2; or some: ARGS=tests/domain)
+	@$(BIN)/python -m pytest $(or $(ARGS),$(IN_PROCESSES) --ignore-glob='*/loadtests/test_benchmark*' --durations=40 \
 		--cov --cov-report=term --cov-fail-under=95)
 
 check: $(VENV)/.dev ## lint, format, types, layers
@@ -56,7 +57,7 @@ neighbours: $(VENV)/.dev ## what one bad client costs others: a victim beside on
 	@$(BIN)/python -m loadtests.neighbours --seconds $(or $(SECONDS),30) $(ARGS)
 
 nightly: $(VENV)/.dev $(CLIENTS) $(WEB) ## the long counts that CI runs a tenth of, the locks with old pips, and the crash tests
-	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(ARGS)
+	@HEADRACE_TEST_SCALE=10 $(BIN)/python -m pytest -o faulthandler_timeout=3600 $(IN_PROCESSES) $(ARGS)
 	@$(MAKE) --no-print-directory try-locks ARGS=
 	@$(MAKE) --no-print-directory faults ARGS=
 
