@@ -17,7 +17,7 @@ from collector.embedded.orphans import ProcessRecord
 from collector.embedded.ready_file import ReadyFile
 from tests.support.waiting import until
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 """How long a stop may take, by docs/operating.md."""
 
