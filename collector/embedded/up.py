@@ -142,8 +142,9 @@ class Up:
                     pids={},
                     **asdict(credentials),
                 )
-                self._supervisor.publish(ready)
                 code = await make_login_code(urls.database, credentials.email, self._clock.now())
+                # From here on nothing may wait outside of the block: a stop would leave the file.
+                self._supervisor.publish(ready)
                 self._console.say(banner(ready, self._directory, self._clock.monotonic() - begun, code))
                 try:
                     await watch.keep_reporting()  # ends by cancellation
