@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh requirements/install.sh $(BIN)/python
-IN_PROCESSES = --numprocesses=$(or $(PROCESSES),2) --dist=loadgroup --no-loadscope-reorder
+IN_PROCESSES = --numprocesses=$(or $(PROCESSES),2) --dist=loadscope --no-loadscope-reorder
 CLIENTS := tests/clients/node_modules/.package-lock.json
 WEB := web/node_modules/.package-lock.json
 

@@ -10,7 +10,6 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -22,7 +21,7 @@ from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.support.databases import MigratedDatabases, separate_database
 
-pytest_plugins = ["tests.support.unmet_answers"]
+pytest_plugins = ["tests.support.distribution", "tests.support.unmet_answers"]
 
 SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
 """`make nightly` sets 10: ten times as many random cases, different ones each time. CI repeats the same."""
@@ -39,23 +38,6 @@ class Servers:
 
     redis_url: str
     database_url: str
-
-
-TESTS = Path(__file__).parent
-
-LONGEST = ("clients", "end_to_end", "installing", "pages", "embedded", "loadtests")
-"""Folders with slow tests: two processes finish at about the same time if these come first."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file, or that share a running collector, in one process of pytest-xdist."""
-    for item in items:
-        room = item.path.relative_to(TESTS).parts[0]
-        item.add_marker(
-            pytest.mark.xdist_group(room if room in {"clients", "pages"} else item.nodeid.partition("::")[0])
-        )
-    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in LONGEST)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from tests.end_to_end.running import RunningUp, started_up
 
 pytestmark = pytest.mark.end_to_end
 
-EXAMPLES = 10 if SCALE == 1 else 25 * SCALE
+EXAMPLES = 3 if SCALE == 1 else 25 * SCALE
 """Random ones of each operation, in addition to those at the limits of its parameters.
 
 5,000 requests in all, in the nightly run more than 20,000."""
