@@ -16,7 +16,7 @@ LONGEST: Final = ("tests/pages/", "tests/clients/", "tests/end_to_end/", "tests/
 """Folders with slow tests: two processes finish at about the same time if these come first."""
 
 
-class ByFile(LoadScopeScheduling):
+class ByFile(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """One unit of work for each file, or for a folder whose tests share a collector."""
 
     def _split_scope(self, nodeid: str) -> str:
