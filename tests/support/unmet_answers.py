@@ -47,7 +47,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     option = session.config.option
     collected = {item.path for item in session.items}
     session.config.stash[_WHOLE] = (
-        not option.keyword
+        not option.collectonly
+        and not option.keyword
         and not option.markexpr
         and all(collected.issuperset((TESTS / part).rglob("test_*.py")) for part in ("api", "ingest"))
     )
