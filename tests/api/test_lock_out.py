@@ -22,7 +22,12 @@ PATH = "/api/v2/auth/login"
 async def api(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
     """An api behind a proxy. No quarter of an hour is about to end."""
     async with running_api(
-        database_url, redis_url, key_prefix, clock=FakeClock(), trusted_proxies=("127.0.0.0/8",)
+        database_url,
+        redis_url,
+        key_prefix,
+        clock=FakeClock(),
+        trusted_proxies=("127.0.0.0/8",),
+        sign_up_enabled=True,
     ) as running:
         # On a busy machine a password may take seconds.
         running.parts.passwords._turns._wait_seconds = 25.0

@@ -237,7 +237,7 @@ async def test_a_query_that_takes_too_long_is_503(api: RunningApi, monkeypatch: 
             rows: list[Any] = await connection.fetch("SELECT pg_sleep(30)")
             return rows
 
-    monkeypatch.setattr("collector.api.events.event_lists.find_events", sleep)
+    monkeypatch.setattr("collector.api.events.event_lists.find_page", sleep)
 
     answer = await api.get("/api/v2/events", api.people.program)
 
