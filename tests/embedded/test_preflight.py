@@ -83,7 +83,7 @@ async def test_waiting_for_a_given_server_is_shown(
 
     said = output.getvalue()
     assert said.startswith("Reaching Redis at redis://:***@127.0.0.1:")
-    assert "\nReaching Postgres at postgresql://headrace:***@127.0.0.1:" in said
+    assert "\nReaching Postgres at postgresql://postgres:***@127.0.0.1:" in said
     assert said.count(" ...\n") == said.count(" s\n") == 2
     assert not any(password_of(url) in said for url in (settings.redis_url, settings.database_url))
 

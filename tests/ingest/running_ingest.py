@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
-from collector.broker.keys import RedisKeys
+from collector.broker.keys import LANES, RedisKeys
 from collector.broker.post_stream import PostStream
 from collector.broker.shards import Shards
 from collector.broker.token_projection import TokenProjection
@@ -50,7 +50,8 @@ class RunningIngest:
         self.redis = redis
         self.port = port
         self.projection = TokenProjection(redis, keys)
-        self._stream = PostStream(redis, keys, Shards(redis, keys))
+        shards = Shards(redis, keys)
+        self._lanes = [PostStream(redis, keys, shards, lane=lane) for lane in range(LANES)]
 
     async def post(self, path: str = "/api/v2/events", **options: Any) -> aiohttp.ClientResponse:
         """Post; by default with a valid body and headers."""
@@ -72,10 +73,13 @@ class RunningIngest:
             return response.status, await response.json()
 
     async def queued(self) -> list[Post]:
-        """The queued posts that have not been returned yet."""
-        await self._stream.ensure_group()
-        entries = [entry.unpacked() for entry in await self._stream.read("test", 100, 1)]
-        return [post for entry in entries if entry.batch for post in entry.batch.posts]
+        """The queued posts that have not been returned yet, lane by lane."""
+        posts: list[Post] = []
+        for stream in self._lanes:
+            await stream.ensure_group()
+            entries = [entry.unpacked() for entry in await stream.read("test", 100, 1)]
+            posts += [post for entry in entries if entry.batch for post in entry.batch.posts]
+        return posts
 
     async def raw(self, request: bytes) -> bytes:
         """Send bytes, and read everything until the server closes."""
