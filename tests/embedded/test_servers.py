@@ -27,6 +27,7 @@ from collector.embedded.servers.server_credentials import load_server_credential
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.embedded.shell import ShellService
+from tests.support.enterable import make_enterable
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -312,8 +313,7 @@ def test_without_root_the_servers_run_under_ones_own_account(tmp_path: Path) -> 
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     os.chown(home, NOT_ROOT.uid, NOT_ROOT.gid)
-    for parent in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-        parent.chmod(0o711)  # owned by us, below the system's temporary directory
+    make_enterable(tmp_path)
     programs = postgres_programs(NOT_ROOT)
     arguments = [home, NOT_ROOT.uid, valkey_program(NOT_ROOT), programs.initdb, programs.postgres]
 

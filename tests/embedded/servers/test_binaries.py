@@ -6,6 +6,7 @@ import pytest
 from collector.embedded.servers.binaries import Tree, reachable_root
 from collector.embedded.servers.os_user import OsUser, server_user
 from collector.process.lifecycle import StartError
+from tests.support.enterable import make_enterable
 
 STRANGER = OsUser(12_345, 12_345)
 PROGRAM = Path("package", "bin", "program")
@@ -22,8 +23,7 @@ def tree(tmp_path: Path) -> Tree:
     (root / PROGRAM).chmod(0o700)
     (root / "package" / "share").mkdir()
     (root / "package" / "share" / "file").touch(mode=0o600)
-    for directory in (tmp_path.parent.parent, tmp_path.parent, tmp_path):
-        directory.chmod(0o711)  # owned by us, below the system's temporary directory
+    make_enterable(tmp_path)
     root.chmod(0o700)
     return Tree("package-1.0", root, (PROGRAM, Path("package", "share"), Path("package.libs")))
 
