@@ -296,7 +296,8 @@ async def sticks_out(page: Page) -> list[str]:
     """What is wider than the screen."""
     found: list[str] = await page.evaluate(
         "document.documentElement.scrollWidth <= innerWidth ? [] : [...document.querySelectorAll('main *')]"
-        ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.className)"
+        ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1)"
+        ".map((one) => one.outerHTML.slice(0, 200))"
     )
     return found
 
