@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from collector.broker.connection import check_server, connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
-from collector.broker.stream_ledger import is_empty, read_shards
+from collector.broker.queue.stream_ledger import is_empty, read_shards
 from collector.database.audit import read_ledger, read_processed
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, create_pool

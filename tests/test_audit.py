@@ -15,8 +15,8 @@ from collector import audit
 from collector.audit import AuditOptions
 from collector.broker.connection import connect
 from collector.broker.keys import GROUP, RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards, set_shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards, set_shards
 from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
 from collector.domain.intake.normalize import rules_from_settings

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import msgspec
 
-from collector.broker.post_stream import StreamEntry
+from collector.broker.queue.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
 from collector.domain.ids import derived_id, lowest_id_at_ms
 from collector.domain.intake.cost import BYTES_PER_EVENT

@@ -14,9 +14,9 @@ from uuid import UUID
 
 import structlog
 
-from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import PackedEntry, StreamEntry
+from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
+from collector.broker.queue.post_stream import PackedEntry, StreamEntry
 from collector.domain.event.outcome import NormalizedBatch, Outcome, Tally
 from collector.domain.intake.normalize import MAX_EXPANSION, Rules
 from collector.domain.project.rules import ProjectRules

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from collector.broker.post_stream import PackedEntry, StreamEntry
+from collector.broker.queue.post_stream import PackedEntry, StreamEntry
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.process.faults import FaultPoint, FaultPoints
 from worker.consumer import Store, Stream

@@ -16,7 +16,7 @@ import structlog
 
 from collector.broker.errors import BrokerFull
 from collector.broker.keys import stream_label
-from collector.broker.post_stream import ShardBacklog
+from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
 from collector.database.sessions.upkeep import apply_beats, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions

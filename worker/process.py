@@ -24,8 +24,8 @@ from collector.broker.keys import LANES, RedisKeys
 from collector.broker.live_feed import LiveFeed
 from collector.broker.owner import compare_database
 from collector.broker.permissions import worker_commands
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import FIND_SECONDS, FOLLOW_SECONDS, Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import FIND_SECONDS, FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
 from collector.database.agreed_settings import FOLLOW_SECONDS as SETTINGS_SECONDS
 from collector.database.agreed_settings import database_id

@@ -3,8 +3,8 @@
 import msgspec
 
 from collector.admin.queue import Queue
-from collector.broker.shards import set_shards, stored_number
-from collector.broker.stream_ledger import read_shards
+from collector.broker.queue.shards import set_shards, stored_number
+from collector.broker.queue.stream_ledger import read_shards
 from collector.process.lifecycle import StartError
 from collector.process.settings import MOST_SHARDS
 

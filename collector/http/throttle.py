@@ -12,8 +12,8 @@ from typing import Final, Protocol
 import structlog
 from aiohttp import web
 
+from collector.broker.counters.request_counters import WINDOW_SECONDS
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.request_counters import WINDOW_SECONDS
 from collector.domain.errors import TooManyRequests
 from collector.process.clock import Clock
 

@@ -14,7 +14,7 @@ from math import inf
 from pathlib import Path
 from typing import Final
 
-from collector.broker.queue_load import QueueLoad
+from collector.broker.queue.queue_load import QueueLoad
 from collector.domain.errors import Unavailable
 from collector.domain.reasons import DISK_SHORT, MEMORY_SHORT, QUEUE_FULL
 from collector.ingest.lanes import Lanes

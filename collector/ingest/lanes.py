@@ -16,7 +16,7 @@ from functools import lru_cache
 from math import exp
 from typing import Final
 
-from collector.broker.queue_load import LaneLoad
+from collector.broker.queue.queue_load import LaneLoad
 from collector.domain.intake.cost import BYTES_PER_EVENT, estimated_events, potential_events
 from collector.domain.post import Post
 

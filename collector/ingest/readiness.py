@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 
 from collector.broker.durability import Durability, read_durability
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
-from collector.broker.queue_load import check_writable, queue_load
-from collector.broker.shards import Shards
+from collector.broker.queue.queue_load import check_writable, queue_load
+from collector.broker.queue.shards import Shards
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.domain.reasons import (
     CLOCK,

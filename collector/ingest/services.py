@@ -12,13 +12,13 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from collector.broker.connection import check_server, connect
+from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import RedisKeys
 from collector.broker.permissions import ingest_commands
-from collector.broker.post_stream import PostStream
-from collector.broker.request_counters import RequestCounters
-from collector.broker.shards import FOLLOW_SECONDS, Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import FOLLOW_SECONDS, Shards
 from collector.broker.token_projection import TokenProjection
 from collector.domain.errors import Refusal
 from collector.domain.ids import PostIds

@@ -25,8 +25,8 @@ import asyncpg
 import psutil
 from prometheus_client import CollectorRegistry
 
-from collector.broker import post_batch
-from collector.broker.post_stream import PackedEntry, StreamEntry
+from collector.broker.queue import post_batch
+from collector.broker.queue.post_stream import PackedEntry, StreamEntry
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projects import add_project

@@ -15,9 +15,9 @@ from typing import Any, Final, Literal
 import psutil
 from redis.asyncio import Redis
 
-from collector.broker import post_batch
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
+from collector.broker.queue import post_batch
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry, lookup_prefix, token_digest

@@ -9,8 +9,8 @@ import pytest
 
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from tests.support.factories import a_batch, a_post
 from tests.test_cli import headrace
 

@@ -18,10 +18,10 @@ from collector.api.app import add_api
 from collector.api.core.service import Api, open_api
 from collector.api.settings import ApiSettings
 from collector.broker.connection import connect
+from collector.broker.counters.login_counters import LoginCounters
+from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.keys import RedisKeys
-from collector.broker.login_counters import LoginCounters
-from collector.broker.queue_look import QueueLook
-from collector.broker.request_counters import RequestCounters
+from collector.broker.queue.queue_look import QueueLook
 from collector.broker.token_projection import TokenProjection
 from collector.database.owners.organizations import add_member, add_organization
 from collector.database.owners.projects import add_project

@@ -8,8 +8,8 @@ import pytest
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from collector.domain.post import PostBatch
 from collector.ingest.post_queue import PostSink
 from tests.support.factories import a_batch, a_post

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
+from collector.broker.queue.post_stream import UNBOUNDED_BYTES, PackedEntry, PostStream
+from collector.broker.queue.shards import Shards
 from collector.ingest.post_queue import PostSink
 from tests.support.factories import a_batch, a_post
 from tests.worker.fakes import FakeStream

@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 
 from collector.broker.connection import connect
 from collector.broker.keys import LANES, RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import Projection
 from collector.domain.post import Post

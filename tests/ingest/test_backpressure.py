@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from collector.broker.queue_load import QueueLoad
+from collector.broker.queue.queue_load import QueueLoad
 from collector.domain.errors import Unavailable
 from collector.domain.reasons import MEMORY_SHORT, REASONS
 from collector.ingest.backpressure import Backpressure, Marks

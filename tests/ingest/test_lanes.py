@@ -7,7 +7,7 @@ from collections import Counter, deque
 import pytest
 
 from collector.broker.keys import LANES
-from collector.broker.queue_load import LaneLoad
+from collector.broker.queue.queue_load import LaneLoad
 from collector.domain.post import Post
 from collector.ingest.lanes import LARGEST_ALLOWANCE, SMALLEST_ALLOWANCE, Lanes
 from tests.support.factories import a_post

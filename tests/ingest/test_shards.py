@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from collector.broker.event_age import publish_event_age
 from collector.broker.keys import RedisKeys
-from collector.broker.shards import set_shards, stream_lengths
+from collector.broker.queue.shards import set_shards, stream_lengths
 from tests.ingest.projections import a_projection
 from tests.ingest.running_ingest import BEARER, JSON, RunningIngest, running_ingest
 from tests.support.real_clock import real_now

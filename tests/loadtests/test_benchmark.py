@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from collector.broker.post_stream import UNBOUNDED_BYTES
+from collector.broker.queue.post_stream import UNBOUNDED_BYTES
 from collector.process.lifecycle import Stop
 from loadtests.benchmark import parse
 from loadtests.benchmarks.drain import LOADS, MemoryStream, make_backlog

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from collector.broker import post_batch
-from collector.broker.bounded_reads import SHARED_DELIVERIES
-from collector.broker.post_stream import UNBOUNDED_BYTES, PackedEntry, StreamEntry
+from collector.broker.queue import post_batch
+from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
+from collector.broker.queue.post_stream import UNBOUNDED_BYTES, PackedEntry, StreamEntry
 from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.event.outcome import DeadLetter, Event, HeldPost, NormalizedBatch, Tally
 from collector.domain.intake.normalize import Rules

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 import pytest
 
-from collector.broker.post_stream import StreamEntry
+from collector.broker.queue.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch

@@ -13,10 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
-from collector.broker import post_batch
-from collector.broker.bounded_reads import SHARED_DELIVERIES
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import StreamEntry
+from collector.broker.queue import post_batch
+from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
+from collector.broker.queue.post_stream import StreamEntry
 from collector.database.errors import DatabaseUnavailable, TooManyRejected
 from collector.domain.event.outcome import DeadLetterReason
 from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings

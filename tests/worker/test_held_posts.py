@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from collector.broker.post_stream import StreamEntry
+from collector.broker.queue.post_stream import StreamEntry
 from collector.database.audit import read_ledger
 from collector.database.errors import TooManyRejected
 from collector.database.owners.organizations import add_organization

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
-from collector.broker.post_stream import ShardBacklog
+from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.pool import close_pool, create_pool
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop

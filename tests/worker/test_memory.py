@@ -11,8 +11,8 @@ import pytest
 
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from collector.database.pool import create_pool

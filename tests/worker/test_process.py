@@ -21,9 +21,9 @@ from collector import audit
 from collector.broker.connection import connect
 from collector.broker.heartbeats import Heartbeats
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards, set_shards, stream_lengths
-from collector.broker.stream_ledger import is_empty
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards, set_shards, stream_lengths
+from collector.broker.queue.stream_ledger import is_empty
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from collector.database.pool import create_pool

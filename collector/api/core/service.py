@@ -17,14 +17,14 @@ from collector.api.core.passwords import Passwords, open_passwords
 from collector.api.core.retention import Retention
 from collector.api.settings import ApiSettings
 from collector.broker.connection import check_server, connect
+from collector.broker.counters.login_counters import LoginCounters
+from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import RedisKeys
 from collector.broker.live_feed import LiveFeed
-from collector.broker.login_counters import LoginCounters
 from collector.broker.permissions import api_commands
-from collector.broker.queue_load import check_writable
-from collector.broker.queue_look import QueueLook
-from collector.broker.request_counters import RequestCounters
+from collector.broker.queue.queue_load import check_writable
+from collector.broker.queue.queue_look import QueueLook
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, connected, create_pool

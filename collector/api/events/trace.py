@@ -33,7 +33,7 @@ from collector.api.events.trace_view import (
 from collector.api.manage.projects import reachable_project
 from collector.api.request.parameters import query_parameters
 from collector.broker.errors import BrokerUnavailable
-from collector.broker.queue_look import WaitingEntry
+from collector.broker.queue.queue_look import WaitingEntry
 from collector.database.search.traces import (
     OutcomeCount,
     TracedEvent,

@@ -9,8 +9,8 @@ import pytest
 
 from collector.broker.connection import connect
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from collector.domain.event.outcome import DeadLetterReason, Discard, DiscardReason
 from collector.domain.post import USER_DESCRIPTION, Post
 from tests.api.running_api import RunningApi

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from collector.broker.connection import connect
+from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.keys import RedisKeys
-from collector.broker.request_counters import RequestCounters
 from collector.database.owners.projects import add_project
 from collector.database.writing.usage import UsageKey, add_usage
 from collector.domain.event.outcome import Outcome

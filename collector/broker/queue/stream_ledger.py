@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, MOST_STREAMS, RedisKeys
-from collector.broker.shards import stream_lengths
+from collector.broker.queue.shards import stream_lengths
 from collector.domain.accounting.ledger import ShardQueue
 
 

@@ -4,9 +4,9 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.keys import RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.queue_look import QueueLook, WaitingEntry
-from collector.broker.shards import Shards
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.queue_look import QueueLook, WaitingEntry
+from collector.broker.queue.shards import Shards
 from tests.support.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration
@@ -83,7 +83,7 @@ async def test_many_entries_are_read_in_chunks(
     redis: Redis, keys: RedisKeys, stream: PostStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sized by the largest entry so far; none is left out."""
-    monkeypatch.setattr("collector.broker.queue_look._PAGE_BYTES", 2000)
+    monkeypatch.setattr("collector.broker.queue.queue_look._PAGE_BYTES", 2000)
     for number in range(30):
         await stream.append(0, a_batch(a_post(body=b'{"message":"%d"}' % number * (1 + number % 7))))
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from redis.asyncio import Redis
 
+from collector.broker.counters.login_counters import Attempt, LoginCounters
 from collector.broker.keys import RedisKeys
-from collector.broker.login_counters import Attempt, LoginCounters
 
 pytestmark = pytest.mark.integration
 

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from collector.broker import post_batch
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import GROUP, RedisKeys
-from collector.broker.post_stream import PostStream
-from collector.broker.shards import Shards
+from collector.broker.queue import post_batch
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.shards import Shards
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.support.factories import a_batch, a_post

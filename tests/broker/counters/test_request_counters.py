@@ -4,9 +4,9 @@ import pytest
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
+from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.keys import RedisKeys
-from collector.broker.request_counters import RequestCounters
 
 pytestmark = pytest.mark.integration
 

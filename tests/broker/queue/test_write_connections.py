@@ -7,7 +7,7 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
-from collector.broker.write_connections import WriteConnections
+from collector.broker.queue.write_connections import WriteConnections
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from collector.broker.connection import connect
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.keys import GROUP, RedisKeys, stream_number
-from collector.broker.post_stream import PostStream
-from collector.broker.queue_load import queue_load
-from collector.broker.shards import Shards, set_shards, stored_number
+from collector.broker.queue.post_stream import PostStream
+from collector.broker.queue.queue_load import queue_load
+from collector.broker.queue.shards import Shards, set_shards, stored_number
 from tests.support.factories import a_batch, a_post
 
 pytestmark = pytest.mark.integration

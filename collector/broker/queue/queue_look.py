@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker import post_batch
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, RedisKeys
-from collector.broker.shards import stream_lengths
+from collector.broker.queue import post_batch
+from collector.broker.queue.shards import stream_lengths
 from collector.domain.post import PostBatch
 
 _PAGE_BYTES: Final = 4 << 20

@@ -11,12 +11,12 @@ from typing import Any, Final, cast
 from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker import post_batch
-from collector.broker.bounded_reads import CLAIM, KEEP, READ
 from collector.broker.errors import translated
 from collector.broker.keys import GROUP, RedisKeys, stream_number
-from collector.broker.shards import Shards
-from collector.broker.write_connections import WriteConnections
+from collector.broker.queue import post_batch
+from collector.broker.queue.bounded_reads import CLAIM, KEEP, READ
+from collector.broker.queue.shards import Shards
+from collector.broker.queue.write_connections import WriteConnections
 from collector.domain.post import PostBatch
 
 _APPEND: Final = """#!lua

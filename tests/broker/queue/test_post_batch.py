@@ -4,8 +4,8 @@ import sys
 
 import pytest
 
-from collector.broker import post_batch
-from collector.broker.post_batch import UnreadableEntry
+from collector.broker.queue import post_batch
+from collector.broker.queue.post_batch import UnreadableEntry
 from collector.domain.post import Post
 from tests.support.factories import a_batch, a_post
 

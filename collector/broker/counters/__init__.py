@@ -1,0 +1,1 @@
+"""Counters that limit attempts and requests."""
