@@ -1,6 +1,6 @@
 """The channel on which workers announce what they have stored: one message a transaction, never one an event.
 
-A message that is lost costs nothing: whoever counts them reads the events themselves from Postgres.
+A lost message costs nothing: the pages that count events read them from Postgres.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
 from collector.broker.keys import RedisKeys
 
 _PUBLISH_SECONDS: Final = 1.0
-"""A worker waits no longer for a channel that nobody may be listening to."""
+"""How long a worker waits for Redis; the channel may have no subscribers."""
 _HEARTBEAT_SECONDS: Final = 5.0
 
 _encode = msgspec.msgpack.Encoder().encode

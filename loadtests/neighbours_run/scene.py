@@ -96,7 +96,7 @@ async def open_scene(ready: Ready) -> AsyncIterator[Scene]:
 
 
 async def measured(scene: Scene, attacker: Attacker | None, seconds: float) -> Result:
-    """What the victim measured in so many seconds; the attacker gets a project and a token of its own."""
+    """What the victim measures in this number of seconds; the attacker gets its own project and token."""
     scene.result = result = Result()
     project = await scene.call(
         "POST",

@@ -45,7 +45,7 @@ async def test_any_page_may_read_answers_but_not_with_the_browsers_credentials(
 
 @pytest.mark.parametrize("path", ["/metrics", "/health", "/health/ready", "/health/live"])
 async def test_pages_read_neither_metrics_nor_health(session: ClientSession, path: str) -> None:
-    """Neither by asking first, nor at once."""
+    """Neither with a preflight, nor without one."""
     origin = {"Origin": "https://shop.example"}
     async with (
         session.get(path, headers=origin) as answer,

@@ -63,7 +63,7 @@ async def post_password_change(request: web.Request) -> web.Response:
             raise Conflict("The password has been changed meanwhile.")
         ended = await delete_tokens_of_user(connection, user.id)
         await add_token(connection, token)
-    # Whoever knew the old password may try from there no more often than a stranger.
+    # Known IPs may belong to somebody who knew the old password: they are limited like new ones.
     await forget_login_ips(api, user.email_address)
     await revoke_at_ingest(api, ended)
     await publish_new_token(api, token.id)

@@ -1,6 +1,6 @@
 """Checks and hashes passwords in threads: hashing is slow on purpose, and only a few may run concurrently.
 
-Whoever tries passwords takes turns with all others, by IP: an IP has one turn at a time.
+IPs take turns: one password of each is checked at a time.
 """
 
 import os

@@ -109,7 +109,7 @@ async def _parts(
                     selection = await select_projects(request, connection, selection)
                 found, events = await _read(connection, selection, order, after)
         except (QueryTooSlow, DatabaseUnavailable, Unavailable):
-            # A part that has begun is worth some patience; what has not begun is answered 503 at once.
+            # An export that has begun waits longer for its turn; one that has not is answered 503.
             tries += 1
             if after is None or tries >= _TRIES:
                 raise

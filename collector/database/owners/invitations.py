@@ -1,4 +1,4 @@
-"""Invitations to an organization: people who present the token become members; nobody becomes one otherwise.
+"""Invitations to an organization: presenting the token is the only way to become a member.
 
 They expire, so that a token in an old message cannot be used indefinitely. The first invitation is to no
 organization: with it the first user signs up, who may do everything.

@@ -287,7 +287,7 @@ async def estimate_events(
 
 
 async def with_sample(connection: asyncpg.Connection, selection: Selection) -> Selection:
-    """The selection with a sample of so many events of its time that they are soon read."""
+    """The selection, reduced to a sample of its time that is small enough to be read quickly."""
     everything = replace(selection, filter=Everything(), rollups=None, sample=None)
     rollups = (await to_count(connection, everything)).rollups
     number = await _count(connection, replace(everything, rollups=rollups)) if rollups else _MANY_EVENTS

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 _SHORT_LIST: Final = 16
-"""Comparing so many is quicker than the automaton, and linear as well."""
+"""Up to this length, comparing is faster than the automaton, and linear too."""
 _BEGIN: Final = "\ud800"
 _END: Final = "\ud801"
 """Halves of surrogate pairs stand for the ends of a text: they occur in no text that was decoded."""

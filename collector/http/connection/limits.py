@@ -1,4 +1,4 @@
-"""Which connections are served: so many in all, half of them for one IP, and some more for health checks.
+"""Which connections are served: up to a limit, half of it for one IP, and a reserve for health checks.
 
 Under pressure the connections that have been idle longest are closed for new ones. A connection beyond the
 limits waits for its first request: a health check is answered, everything else is refused. So a client that

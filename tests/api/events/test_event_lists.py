@@ -302,7 +302,7 @@ async def test_an_event_of_another_stack_than_expected_is_refused(api: RunningAp
     assert (await api.get(path + "f" * 32, api.people.user)).status == 400
 
 
-async def test_whoever_may_read_events_may_delete_them(api: RunningApi) -> None:
+async def test_a_caller_who_may_read_events_may_delete_them(api: RunningApi) -> None:
     """All found: 202. None: 404. Some: 400 with a result for each."""
     events = [an_event() for _ in range(3)]
     foreign = an_event(project_id=OTHER_PROJECT, organization_id=OTHER_ORGANIZATION)

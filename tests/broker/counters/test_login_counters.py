@@ -49,7 +49,7 @@ async def test_five_attempts_are_free_for_an_account(counters: LoginCounters) ->
 
 
 async def test_fifteen_attempts_are_free_from_an_ip(counters: LoginCounters) -> None:
-    """Whoever they are for."""
+    """Whichever account they name."""
     for number in range(15):
         assert not (await fail(counters, f"{number}@example.com")).is_denied
 

@@ -76,7 +76,7 @@ class Serving:
 
 @asynccontextmanager
 async def serving(connections: int, proxies: TrustedProxies = NO_PROXIES) -> AsyncIterator[Serving]:
-    """A server with so many connections."""
+    """A server with this limit of connections."""
     server = Serving()
 
     async def hello(_request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-// One stack: the latest trace at once, its status, and whom and where it meets.
+// One stack: its latest trace, its status, and the users and machines that it affects.
 import { useEffect, useState } from "preact/hooks";
 import { bars, Chart, interval } from "../chart";
 import { call, get, linked, post, useLoad } from "../api";
