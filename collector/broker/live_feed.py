@@ -5,12 +5,13 @@ A lost message costs nothing: the pages that count events read them from Postgre
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
-from typing import Any, Final
+from contextlib import aclosing, suppress
+from typing import Final
 
 import msgspec
 from redis.asyncio import Redis
 
+from collector.broker.channel import messages
 from collector.broker.errors import BrokerFull, BrokerUnavailable, translated
 from collector.broker.keys import RedisKeys
 
@@ -38,17 +39,8 @@ class LiveFeed:
 
     async def follow(self) -> AsyncIterator[Mapping[bytes, int]]:
         """What is announced from now on. Raises BrokerUnavailable when the channel is lost."""
-        with translated():
-            async with self._redis.pubsub() as channel:
-                await channel.subscribe(self._keys.live)
-                is_pinged = False
-                while True:
-                    message: Any = await channel.get_message(timeout=_HEARTBEAT_SECONDS)
-                    if message is None and is_pinged:
-                        raise BrokerUnavailable("the live channel does not answer pings")
-                    is_pinged = message is None
-                    if message is None:
-                        await channel.ping()
-                    elif message["type"] == "message":
-                        with suppress(msgspec.DecodeError, msgspec.ValidationError):
-                            yield _decode(message["data"])
+        async with aclosing(messages(self._redis, self._keys.live, _HEARTBEAT_SECONDS)) as found:
+            async for data in found:
+                if data is not None:
+                    with suppress(msgspec.DecodeError, msgspec.ValidationError):
+                        yield _decode(data)

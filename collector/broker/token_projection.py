@@ -6,6 +6,7 @@ meanwhile: a token that was revoked during a sweep cannot reappear.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -14,7 +15,8 @@ from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 
-from collector.broker.errors import BrokerUnavailable, translated
+from collector.broker.channel import messages
+from collector.broker.errors import translated
 from collector.broker.keys import RedisKeys
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
 from collector.domain.access.token import TokenEntry
@@ -136,23 +138,13 @@ class TokenProjection:
 
         Raises BrokerUnavailable when the channel is lost: announcements may have been missed.
         """
-        with translated():
-            async with self._redis.pubsub() as channel:
-                await channel.subscribe(self._keys.evictions)
-                is_pinged = False
-                while True:
-                    message: Any = await channel.get_message(timeout=CHANNEL_HEARTBEAT_SECONDS)
-                    # Silence is normal; the ping tells a quiet channel from a dead one.
-                    if message is None and is_pinged:
-                        raise BrokerUnavailable("the eviction channel does not answer pings")
-                    is_pinged = message is None
-                    if message is None:
-                        await channel.ping()
-                    elif message["type"] == "message":
-                        kind, _, key = message["data"].partition(b":")
-                        yield Eviction(kind.decode(), key)
-                    else:
-                        yield None
+        async with aclosing(messages(self._redis, self._keys.evictions, CHANNEL_HEARTBEAT_SECONDS)) as found:
+            async for data in found:
+                if data is None:
+                    yield None
+                else:
+                    kind, _, key = data.partition(b":")
+                    yield Eviction(kind.decode(), key)
 
     async def _find(self, kind: str, key: bytes, decode: Callable[[bytes], AnyEntry]) -> Lookup[AnyEntry]:
         with translated():
