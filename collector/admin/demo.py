@@ -21,8 +21,6 @@ import orjson
 
 from collector.process.lifecycle import StartError
 
-EVENTS_AT_MOST: Final = 100_000
-
 _SPAN: Final = timedelta(hours=60)
 """Below the three days after which events are too old."""
 _DEPLOYED: Final = timedelta(hours=19)

@@ -33,9 +33,14 @@ def demo(
         sys.stderr.write(f"\nLook at them:  {url}/stacks\n")
 
     try:
-        ready = read_ready_file((data_dir or Path(".headrace")) / "ready.json")
-        if (ready is None) and not (url and token):
-            fail("nothing runs here; start `headrace up`, or give --url and --token.")
-        asyncio.run(run(url or (ready.url if ready else ""), token or (ready.client_token if ready else "")))
+        # One without the other would send the token of this machine to another server.
+        if (url is None) != (token is None):
+            fail("give --url and --token together.")
+        if url is None or token is None:
+            ready = read_ready_file((data_dir or Path(".headrace")) / "ready.json")
+            if ready is None:
+                fail("nothing runs here; start `headrace up`, or give --url and --token.")
+            url, token = ready.url, ready.client_token
+        asyncio.run(run(url, token))
     except StartError as error:
         fail(str(error))

@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 
 from collector.api.core.absolute_urls import request_origin
 from collector.api.core.service import API
-from collector.api.request.parameters import query_parameters
+from collector.api.request.parameters import flag, query_parameters
 from collector.database.owners.tokens import LOGIN_VALID
 from collector.domain.errors import Forbidden
 from collector.http.client_address import client_scheme
@@ -38,7 +38,7 @@ _BY_THE_PERSON: Final = "none"
 
 def wants_cookie(request: web.Request) -> bool:
     """Whether the login is to be set as a cookie. Raises Forbidden if another page wants that."""
-    wants = query_parameters(request).get("usecookies", "").strip().lower() == "true"
+    wants = flag(query_parameters(request), "useCookies")
     if wants and not _is_from_our_page(request):
         raise Forbidden("Only a page of this server can ask for a cookie.")
     return wants

@@ -73,9 +73,9 @@ class LoginToken(msgspec.Struct, frozen=True):
 )
 async def post_login(request: web.Request) -> web.Response:
     """Log in: returns a new login token, valid for 3 months."""
-    body = await read_body(request, Login)
+    body, is_cookie = await read_body(request, Login), wants_cookie(request)
     user = await check_password(request, body.email, body.password)
-    return await log_in(request, user, body.invite_token)
+    return await log_in(request, user, body.invite_token, is_cookie=is_cookie)
 
 
 @documented(
@@ -88,13 +88,13 @@ async def post_login(request: web.Request) -> web.Response:
 async def post_login_code(request: web.Request) -> web.Response:
     """Log in with a code that `headrace up` has printed. It works once, for some minutes."""
     api, body = request.app[API], await read_body(request, LoginCode, is_required=True)
-    wants_cookie(request)  # what another page asks for must not use up the code
+    is_cookie = wants_cookie(request)  # first: a request of another page must not use up the code
     async with connected(api.pool) as connection, connection.transaction():
         user_id = await use_login_code(connection, body.code, api.clock.now())
         user = None if user_id is None else await find_user_by_id(connection, user_id)
     if user is None or not user.is_active:
         raise Unauthenticated("This link has been used already, or it is too old.")
-    return await log_in(request, user, None)
+    return await log_in(request, user, None, is_cookie=is_cookie)
 
 
 @documented("Auth", {200: Answer()})
@@ -110,14 +110,16 @@ async def get_logout(request: web.Request) -> web.Response:
     return response
 
 
-async def log_in(request: web.Request, user: User, invite_token: str | None) -> web.Response:
-    """Create a login token, accept the invitation if there is one, and answer with the token.
+async def log_in(
+    request: web.Request, user: User, invite_token: str | None, *, is_cookie: bool
+) -> web.Response:
+    """Create a login token, accept the invitation if there is one, and answer with the token or a cookie.
 
     An invalid invitation is ignored.
     """
     api, secret = request.app[API], new_token()
-    now, is_cookie = api.clock.now(), wants_cookie(request)
-    token, has_joined = login_token(secret, user.id, now), False
+    now, has_joined = api.clock.now(), False
+    token = login_token(secret, user.id, now)
     async with connected(api.pool) as connection, connection.transaction():
         if not await is_still_known(connection, user):
             raise Unauthenticated(LOGIN_FAILED)

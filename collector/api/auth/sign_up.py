@@ -11,7 +11,7 @@ from aiohttp import web
 
 from collector.api.auth.accounts import SignUpRule, add_account, sign_up_disabled
 from collector.api.auth.attempts import check_password
-from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES
+from collector.api.auth.cookies import IN_COOKIE, USE_COOKIES, wants_cookie
 from collector.api.auth.login import Address, InviteToken, LoginToken, Password, log_in
 from collector.api.auth.users import PersonName
 from collector.api.core.route import Role, Route
@@ -51,6 +51,7 @@ async def post_sign_up(request: web.Request) -> web.Response:
     Needs an `invite_token`, unless the operator has opened sign-up (`HEADRACE_SIGN_UP_ENABLED=true`).
     """
     api, body = request.app[API], await read_body(request, SignUp)
+    is_cookie = wants_cookie(request)
     if fault := email_error(body.email):
         raise Invalid(fields={"email": [fault]})
     rule = SignUpRule(api.settings.sign_up_enabled, body.invite_token)
@@ -61,7 +62,7 @@ async def post_sign_up(request: web.Request) -> web.Response:
     user = None if has_account else await _create_user(request, body, rule)
     if user is None:  # the address has an account, perhaps since a moment ago
         user = await check_password(request, body.email, body.password)
-    return await log_in(request, user, body.invite_token)
+    return await log_in(request, user, body.invite_token, is_cookie=is_cookie)
 
 
 @documented(

@@ -12,7 +12,7 @@ import structlog
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.live_feed import LiveFeed
 from collector.domain.errors import TooManyRequests
-from collector.process.lifecycle import cancelled
+from collector.process.lifecycle import cancelled, vital
 
 STREAMS_OF_ONE: Final = 4
 """A browser opens six connections to a server: with more streams than these its lists would have to wait."""
@@ -93,12 +93,13 @@ class LiveEvents:
     @asynccontextmanager
     async def followed(self) -> AsyncIterator[None]:
         """Follow the channel inside the block."""
-        following = asyncio.create_task(self._follow())
-        try:
-            yield
-        finally:
-            self.close()
-            await cancelled(following)
+        async with asyncio.TaskGroup() as tasks:
+            following = tasks.create_task(vital("live events", self._follow()))
+            try:
+                yield
+            finally:
+                self.close()
+                await cancelled(following)
 
     async def _follow(self) -> None:
         # Operators' commands and apis that no page is open at never subscribe.

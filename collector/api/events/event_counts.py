@@ -14,7 +14,7 @@ from collector.api.core.route import Role, Route
 from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.request.filter_warnings import FILTER_WARNING_HEADER, with_warnings
 from collector.api.request.lists import ESTIMATED_HEADER, EXACT_SECONDS
-from collector.api.request.parameters import query_parameters
+from collector.api.request.parameters import flag, query_parameters
 from collector.database.search.event_counts import Bucket, count_in_buckets
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter.aggregation import Aggregation, Operator, parse_aggregations
@@ -61,12 +61,9 @@ async def get_count(request: web.Request) -> web.Response:
         raise BadRequest("The parameter `mode` can only be `stack_new` here.")
     if mode:
         selection = selection.of_new_stacks
-    exact = parameters.get("exact", "false").strip().lower()
-    if exact not in {"true", "false"}:
-        raise BadRequest("The parameter `exact` must be `true` or `false`.")
+    seconds = None if flag(parameters, "exact") else EXACT_SECONDS
     async with searching(request) as connection:
         selection = await select_projects(request, connection, selection)
-        seconds = None if exact == "true" else EXACT_SECONDS
         counted = await count_in_buckets(connection, selection, aggregations, seconds=seconds)
     view = CountView(
         total=counted.total,

@@ -35,7 +35,7 @@ FORMAT: Final = Parameter(
     " `application/x-ndjson`.",
 )
 
-_FORMATS: Final = {"csv": CSV, "ndjson": NDJSON}
+_FORMATS: Final = {"json": None, "csv": CSV, "ndjson": NDJSON}
 _EVENTS_AT_ONCE: Final = 200
 _TRIES: Final = 5
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -62,13 +62,15 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 def export_type(request: web.Request, parameters: Mapping[str, str]) -> str | None:
     """The media type of the export that is asked for; None for an ordinary list. Raises BadRequest."""
-    if (text := parameters.get("format", "").strip().lower()) and text != "json":
+    if text := parameters.get("format", "").strip().lower():
         if text not in _FORMATS:
-            raise BadRequest("The parameter `format` must be one of json, csv, ndjson.")
+            raise BadRequest(f"The parameter `format` must be one of {', '.join(_FORMATS)}.")
         return _FORMATS[text]
     accepted = {
         part.partition(";")[0].strip().lower() for part in request.headers.get(hdrs.ACCEPT, "").split(",")
     }
+    if "application/json" in accepted:  # an export is for clients that ask for nothing else
+        return None
     return next((kind for kind in (CSV, NDJSON) if kind in accepted), None)
 
 

@@ -12,7 +12,7 @@ from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.events.event_selection import FILTER, TIME, parse_selection, select_projects
 from collector.api.events.stack_marks import UNTIL, VERSION, parse_snooze, parse_version
-from collector.api.request.parameters import query_parameters
+from collector.api.request.parameters import flag, query_parameters
 from collector.database.search.stack_selection import STACKS_AT_MOST, find_matching_stacks
 from collector.database.search.stacks import change_status
 from collector.domain.errors import BadRequest, Invalid, OrganizationSuspended
@@ -68,13 +68,13 @@ async def post_status_of_all(request: web.Request) -> web.Response:
     """
     parameters, now = query_parameters(request), request.app[API].clock.now()
     status, version, until = _change(parameters, now)
-    selection = parse_selection(request, parameters)
+    selection, counts_only = parse_selection(request, parameters), flag(parameters, "count_only")
     async with searching(request) as connection:
         selection = await select_projects(request, connection, selection)
         found = await find_matching_stacks(connection, selection)
         if found.count > STACKS_AT_MOST:
             raise BadRequest(f"More than {STACKS_AT_MOST:,} stacks match; please narrow the filter.")
-        if parameters.get("count_only", "").strip().lower() == "true":
+        if counts_only:
             return json_response(MatchingView(stacks=found.count, events=found.events))
         ids = sorted(id_ for ids in found.by_status.values() for id_ in ids)
         async with connection.transaction():

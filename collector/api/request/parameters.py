@@ -1,6 +1,6 @@
 """Query parameters: names in any case, paging, and an error for what is not supported."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
@@ -73,6 +73,14 @@ def query_parameters(request: web.Request, *, unsupported: Iterable[str] = ()) -
         if name in parameters:
             raise BadRequest(f"The parameter `{name}` is not supported here.")
     return parameters
+
+
+def flag(parameters: Mapping[str, str], name: str) -> bool:
+    """A parameter that is `true` or `false`, and false by default. Raises BadRequest."""
+    text = parameters.get(name.lower(), "false").strip().lower()
+    if text not in {"true", "false"}:
+        raise BadRequest(f"The parameter `{name}` must be `true` or `false`.")
+    return text == "true"
 
 
 def requested_page(parameters: dict[str, str], *, maximum: int) -> Page:

@@ -202,7 +202,8 @@ async def delete_tokens(connection: asyncpg.Connection, lookups: Iterable[str]) 
 
 
 async def delete_tokens_of_user(connection: asyncpg.Connection, user_id: UUID) -> list[str]:
-    """Revoke all tokens of a user and return their public parts."""
+    """Revoke all tokens of a user, and codes that would log in; returns the tokens' public parts."""
+    await connection.execute("DELETE FROM login_codes WHERE user_id = $1", user_id)
     rows = await connection.fetch("DELETE FROM tokens WHERE user_id = $1 RETURNING id", user_id)
     return [row["id"] for row in rows]
 
