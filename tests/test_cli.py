@@ -27,6 +27,13 @@ def headrace(
     )
 
 
+@pytest.mark.parametrize("option", [("--url", "http://elsewhere.example"), ("--token", "t" * 40)])
+def test_a_demo_never_sends_the_token_of_one_server_to_another(option: tuple[str, str]) -> None:
+    done = headrace("demo", *option)
+
+    assert (done.returncode, done.stderr) == (2, "headrace: give --url and --token together.\n")
+
+
 def test_help_names_every_command() -> None:
     text = headrace("--help").stdout
 

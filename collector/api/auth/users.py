@@ -67,7 +67,7 @@ async def get_me(request: web.Request) -> web.Response:
 
 @documented("User", {200: Answer(UserView)}, refusals=(NotFound,))
 async def get_user(request: web.Request) -> web.Response:
-    """Show a user: oneself, or anybody with the scope `global`."""
+    """Show a user: yourself, or any user with the scope `global`."""
     async with connected(request.app[API].pool) as connection:
         user = await _reachable_user(connection, request)
     return json_response(user_view(user))

@@ -10,7 +10,7 @@ from aiohttp import web
 from yarl import URL
 
 from collector.api.core.service import API
-from collector.http.client_address import TrustedProxies, client_scheme
+from collector.http.client_address import NO_PROXIES, client_scheme
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?")
 _HIGHEST_PORT: Final = 65_535
@@ -27,4 +27,4 @@ def request_origin(request: web.Request) -> str | None:
     if host is None or int(host[1] or 0) > _HIGHEST_PORT:
         return None
     api = request.app.get(API)
-    return f"{client_scheme(request, api.trusted_proxies if api else TrustedProxies())}://{request.host}"
+    return f"{client_scheme(request, api.trusted_proxies if api else NO_PROXIES)}://{request.host}"

@@ -51,7 +51,7 @@ from collector.database.search.event_lists import (
     find_page,
     goes_by_index,
 )
-from collector.database.search.events import EventKey, find_events_by_key
+from collector.database.search.events import EVENTS_PER_READ, EventKey, find_events_by_key
 from collector.domain.errors import BadRequest, OrganizationSuspended
 from collector.domain.filter.sorting import Order, parse_cursor, parse_order
 from collector.domain.filter.tree import Filter, Match, Or, Term
@@ -67,8 +67,6 @@ PARTIAL_HEADER: Final = "X-Headrace-Partial"
 _MAXIMUM_LIMIT: Final = 100
 _SEARCH_SECONDS: Final = 7.0
 """Then the answer is what was found; less than a client, or `searching`, waits."""
-_EVENTS_PER_READ: Final = 10
-"""Bounds the memory of a read: a single event can be large."""
 
 _LISTED: Final = {
     200: Answer(
@@ -222,8 +220,8 @@ async def _load(
     names = await project_names(connection, {key.project_id for key in found}) if is_summary else {}
     shown: list[orjson.Fragment] = []
     size = 0
-    for start in range(0, len(found), _EVENTS_PER_READ):
-        keys = found[start : start + _EVENTS_PER_READ]
+    for start in range(0, len(found), EVENTS_PER_READ):
+        keys = found[start : start + EVENTS_PER_READ]
         stored = await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in keys])
         events = {event.id: event for event in stored}
         for index, key in enumerate(keys, start):

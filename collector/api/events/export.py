@@ -1,28 +1,29 @@
 """Everything that a list selects, beyond one page: as CSV or NDJSON, streamed while it is read.
 
-Asked for by `Accept`, or by `format` where a link cannot set headers. Each part takes a search slot of its
-own, so that an export of millions holds up no search. What cannot be finished ends without the last chunk:
-the client sees that the file is cut off.
+Asked for by `Accept`, or by `format` where a link cannot set headers. Each search of an export takes a search
+slot of its own, so that an export of millions delays no search; the events found are then loaded a few at a
+time, for a single one can be large. What cannot be finished ends without the last chunk: the client sees
+that the file is cut off.
 """
 
 import asyncio
 import csv
 import io
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, TypeVar
 
-import asyncpg
 import msgspec
 import orjson
 from aiohttp import hdrs, web
 
-from collector.api.auth.searching import searching
+from collector.api.auth.searching import looking_up, searching
 from collector.api.events.event_selection import select_projects
 from collector.api.events.events import date_view, event_view
 from collector.database.errors import DatabaseUnavailable, QueryTooSlow
-from collector.database.search.event_lists import Selection, find_events
-from collector.database.search.events import EventKey, StoredEvent, find_events_by_key
+from collector.database.search.event_lists import FoundEvent, Selection, find_events
+from collector.database.search.events import EVENTS_PER_READ, EventKey, StoredEvent, find_events_by_key
 from collector.domain.errors import BadRequest, Unavailable
 from collector.domain.filter.sorting import Cursor, Order
 from collector.http.operation import Parameter
@@ -37,6 +38,7 @@ FORMAT: Final = Parameter(
 
 _FORMATS: Final = {"json": None, "csv": CSV, "ndjson": NDJSON}
 _EVENTS_AT_ONCE: Final = 200
+"""Found by one search."""
 _TRIES: Final = 5
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """Spreadsheets run a cell that begins like this."""
@@ -57,6 +59,7 @@ _COLUMNS: Final = (
     "project_id",
     "created_utc",
 )
+Result = TypeVar("Result")
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
@@ -79,7 +82,8 @@ async def export_events(
 ) -> web.StreamResponse:
     """Stream the events of the selection in this order."""
     parts = _parts(request, selection, order)
-    first = await anext(parts)  # so that whatever is wrong with the request is still answered as an error
+    # Before the response begins, so that whatever is wrong with the request is answered as an error.
+    first: list[StoredEvent] = await anext(parts, [])
     name = "events.csv" if media_type == CSV else "events.ndjson"
     response = web.StreamResponse(
         headers={
@@ -102,39 +106,40 @@ async def export_events(
 async def _parts(
     request: web.Request, selection: Selection, order: Order
 ) -> AsyncIterator[list[StoredEvent]]:
+    """The events in order, a few at a time."""
     after: Cursor | None = None
-    tries = 0
+
+    async def find() -> tuple[Selection, Sequence[FoundEvent]]:
+        async with searching(request) as connection:
+            chosen = selection
+            if not chosen.project_ids:
+                chosen = await select_projects(request, connection, chosen)
+            return chosen, await find_events(connection, chosen, order, limit=_EVENTS_AT_ONCE, after=after)
+
+    async def load(keys: Sequence[FoundEvent]) -> list[StoredEvent]:
+        async with looking_up(request) as connection:
+            stored = await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in keys])
+        by_id = {event.id: event for event in stored}
+        return [by_id[key.id] for key in keys if key.id in by_id]  # the others were deleted meanwhile
+
     while True:
-        try:
-            async with searching(request) as connection:
-                if not selection.project_ids:
-                    selection = await select_projects(request, connection, selection)
-                found, events = await _read(connection, selection, order, after)
-        except (QueryTooSlow, DatabaseUnavailable, Unavailable):
-            # An export that has begun waits longer for its turn; one that has not is answered 503.
-            tries += 1
-            if after is None or tries >= _TRIES:
-                raise
-            await asyncio.sleep(tries)
-            continue
-        tries = 0
-        yield events
-        if found is None:
+        # An export that has begun waits longer for its turn; one that has not is answered 503.
+        selection, found = await (find() if after is None else _patiently(find))
+        for start in range(0, len(found), EVENTS_PER_READ):
+            yield await _patiently(partial(load, found[start : start + EVENTS_PER_READ]))
+        if len(found) < _EVENTS_AT_ONCE:
             return
-        after = found
+        after = found[-1].cursor
 
 
-async def _read(
-    connection: asyncpg.Connection, selection: Selection, order: Order, after: Cursor | None
-) -> tuple[Cursor | None, list[StoredEvent]]:
-    """The next part, and the cursor behind it; None if nothing follows."""
-    found = await find_events(connection, selection, order, limit=_EVENTS_AT_ONCE, after=after)
-    if not found:
-        return None, []
-    stored = await find_events_by_key(connection, [EventKey(key.project_id, key.id) for key in found])
-    by_id = {event.id: event for event in stored}
-    events = [by_id[key.id] for key in found if key.id in by_id]
-    return (found[-1].cursor if len(found) == _EVENTS_AT_ONCE else None), events
+async def _patiently(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do the work, again after a pause while searches are refused or take too long."""
+    for tries in range(1, _TRIES):
+        try:
+            return await work()
+        except (QueryTooSlow, DatabaseUnavailable, Unavailable):
+            await asyncio.sleep(tries)
+    return await work()
 
 
 def _as_ndjson(events: Sequence[StoredEvent]) -> bytes:

@@ -3,20 +3,17 @@
 from http import HTTPStatus
 from typing import Annotated, Final
 
-import asyncpg
 import msgspec
 from aiohttp import web
 from msgspec import Meta
 
-from collector.api.auth.authentication import IDENTITY
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.api.events.stacks import NO_STACK, reachable_stacks
+from collector.api.events.stacks import stack_in_path
 from collector.api.request.request_body import read_body
 from collector.database.pool import connected
 from collector.database.search.stack_links import LINKS_AT_MOST, add_link, remove_link
-from collector.database.search.stacks import StoredStack
-from collector.domain.errors import BadRequest, NotFound, NotSupported
+from collector.domain.errors import BadRequest, NotSupported
 from collector.http.operation import Answer, documented, json_body
 
 _EXAMPLE: Final = {"value": "https://tickets.example.com/4711"}
@@ -33,7 +30,7 @@ async def post_added_link(request: web.Request) -> web.Response:
     """Add a link to a stack: to a ticket, a pull request, a chat."""
     link, now = await _link(request), request.app[API].clock.now()
     async with connected(request.app[API].pool) as connection:
-        stack = await _stack(request, connection)
+        stack = await stack_in_path(request, connection)
         if not await add_link(connection, stack.id, link, now):
             raise BadRequest(f"A stack can have at most {LINKS_AT_MOST} links.")
     return web.Response()
@@ -44,7 +41,7 @@ async def post_removed_link(request: web.Request) -> web.Response:
     """Remove a link from a stack; 204 also if it had no such link."""
     link, now = await _link(request), request.app[API].clock.now()
     async with connected(request.app[API].pool) as connection:
-        stack = await _stack(request, connection)
+        stack = await stack_in_path(request, connection)
         await remove_link(connection, stack.id, link, now)
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
@@ -53,7 +50,7 @@ async def post_removed_link(request: web.Request) -> web.Response:
 async def post_promotion(request: web.Request) -> web.Response:
     """Promote a stack to another system; always 501, since there are no webhooks."""
     async with connected(request.app[API].pool) as connection:
-        await _stack(request, connection)
+        await stack_in_path(request, connection)
     raise NotSupported("No promoted web hooks are configured for this project.")
 
 
@@ -62,13 +59,6 @@ async def _link(request: web.Request) -> str:
     if not link:
         raise BadRequest("Invalid reference link.")
     return link
-
-
-async def _stack(request: web.Request, connection: asyncpg.Connection) -> StoredStack:
-    stacks = await reachable_stacks(connection, request[IDENTITY], [request.match_info["id"]])
-    if not stacks:
-        raise NotFound(NO_STACK)
-    return stacks[0]
 
 
 ROUTES: Final = (

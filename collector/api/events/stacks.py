@@ -62,13 +62,10 @@ class StackView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 @documented("Stack", {200: Answer(StackView)})
 async def get_stack(request: web.Request) -> web.Response:
     """Get one stack by its id."""
-    api, identity = request.app[API], request[IDENTITY]
     query_parameters(request, unsupported=("offset",))
-    async with connected(api.pool) as connection:
-        stacks = await reachable_stacks(connection, identity, [request.match_info["id"]])
-    if not stacks:
-        raise NotFound(NO_STACK)
-    return json_response(stack_view(stacks[0]))
+    async with connected(request.app[API].pool) as connection:
+        stack = await stack_in_path(request, connection)
+    return json_response(stack_view(stack))
 
 
 @documented(
@@ -109,6 +106,14 @@ async def delete_stacks(request: web.Request) -> web.Response:
         else:
             result.add_not_found(text, NO_STACK)
     return bulk_response(result)
+
+
+async def stack_in_path(request: web.Request, connection: asyncpg.Connection) -> StoredStack:
+    """The stack in the path. Raises NotFound if it does not exist for the identity."""
+    stacks = await reachable_stacks(connection, request[IDENTITY], [request.match_info["id"]])
+    if not stacks:
+        raise NotFound(NO_STACK)
+    return stacks[0]
 
 
 async def change_stacks(

@@ -101,16 +101,13 @@ async def post_member(request: web.Request) -> web.Response:
 async def post_acceptance(request: web.Request) -> web.Response:
     """Accept an invitation: makes the current user a member of the organization; 404 unless it is valid."""
     api, body = request.app[API], await read_body(request, Acceptance)
-    user_id = request[IDENTITY].user_id
-    if user_id is None:
-        raise NotFound("This token belongs to no person.")
+    person = request[IDENTITY].person
     async with connected(api.pool) as connection, connection.transaction():
-        if not await accept(connection, body.invite_token, user_id, api.clock.now()):
+        user = await find_user_by_id(connection, person)
+        if user is None or not await accept(connection, body.invite_token, person, api.clock.now()):
             raise NotFound("There is no such invitation; it may have expired, or it was used.")
-        user = await find_user_by_id(connection, user_id)
-    if user is None:
-        raise NotFound("This token belongs to no person.")
-    await publish_member(api, user_id)
+        user = await find_user_by_id(connection, person) or user  # now with the organization
+    await publish_member(api, person)
     return json_response(user_view(user))
 
 

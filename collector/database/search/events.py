@@ -9,6 +9,9 @@ from uuid import UUID
 
 import asyncpg
 
+EVENTS_PER_READ: Final = 10
+"""Read with one `find_events_by_key`, to bound memory: a single event can be large."""
+
 
 class EventKey(NamedTuple):
     """The primary key of an event."""

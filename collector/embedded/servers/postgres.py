@@ -49,7 +49,7 @@ class Postgres:
     """The server whose data are in `directory`/postgres.
 
     `is_durable=False` is for tests: fast, but a crash of the machine destroys the data. They also give a
-    `superuser_password`, with which they create databases; without one nobody can log in as superuser.
+    `superuser_password`, with which they create databases; without one, it cannot log in.
     """
 
     name: Final = "postgres"

@@ -1,7 +1,7 @@
 """The roles of an embedded Postgres: the application's owns its database and may do nothing beyond that.
 
-The superuser exists because a cluster needs one. It has no password, so that nobody can log in as it: people
-who can read the data directory reach it in single-user mode, while the server is stopped.
+The superuser exists because a cluster needs one. It has no password, so that logging in as it is impossible.
+People who can read the data directory reach it in single-user mode, while the server is stopped.
 """
 
 from typing import Final

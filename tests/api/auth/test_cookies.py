@@ -183,6 +183,28 @@ async def test_a_code_lives_for_minutes(api: RunningApi) -> None:
     assert (await api.post("/api/v2/auth/login-code", body=body)).status == 401
 
 
+async def test_a_changed_password_ends_codes(api: RunningApi) -> None:
+    code = await make_code(api)
+    passwords = {"current_password": PASSWORD, "password": "battery staple"}
+
+    assert (await api.post("/api/v2/auth/change-password", api.people.user, passwords)).status == 200
+
+    assert (await api.post("/api/v2/auth/login-code", body={"code": code})).status == 401
+
+
+@pytest.mark.parametrize("path", ["login", "signup"])
+async def test_a_request_of_another_page_has_no_effect(api: RunningApi, path: str) -> None:
+    """It is refused before an account is made or an attempt is counted."""
+    body = {"name": "New", "email": "new@example.com", "password": PASSWORD}
+
+    refused = await api.post(
+        f"/api/v2/auth/{path}?useCookies=true", body=body, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+
+    assert refused.status == 403
+    assert await api.pool.fetchval("SELECT count(*) FROM users WHERE email_address = $1", body["email"]) == 0
+
+
 async def test_a_code_is_not_kept_in_clear(api: RunningApi) -> None:
     code = await make_code(api)
 

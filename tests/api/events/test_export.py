@@ -41,6 +41,18 @@ async def test_csv_is_asked_for_by_accept_too(api: RunningApi) -> None:
     assert [(row["message"], row["reference_id"]) for row in rows] == [("2", "export-00002")]
 
 
+@pytest.mark.parametrize(
+    ("query", "accept"),
+    [("?format=json", "text/csv"), ("", "application/json, text/csv;q=0.1"), ("", "text/html, */*")],
+)
+async def test_a_client_that_takes_json_gets_a_list(api: RunningApi, query: str, accept: str) -> None:
+    await store_many(api, 1)
+
+    answer = await api.get(f"/api/v2/events{query}", api.people.user, headers={"Accept": accept})
+
+    assert [event["message"] for event in answer.json] == ["0"]
+
+
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@sum", '=HYPERLINK("http://evil.example")'])
 async def test_no_cell_is_a_formula(api: RunningApi, text: str) -> None:
     """What a stranger has sent must not run in a spreadsheet."""

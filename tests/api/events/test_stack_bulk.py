@@ -32,6 +32,15 @@ async def test_all_that_match_are_counted_and_left_as_they_are(api: RunningApi) 
     assert set((await statuses(api)).values()) == {"open"}
 
 
+async def test_a_mistake_in_count_only_changes_nothing(api: RunningApi) -> None:
+    await store_three(api)
+
+    answer = await api.post(f"{BULK}?status=discarded&count_only=yes", api.people.user)
+
+    assert (answer.status, "count_only" in answer.json["title"]) == (400, True)
+    assert set((await statuses(api)).values()) == {"open"}
+
+
 async def test_all_that_match_are_changed_and_the_answer_says_how_to_undo_it(api: RunningApi) -> None:
     await store_three(api)
     await api.post(f"{BULK}?filter=source:a&status=ignored", api.people.user)
