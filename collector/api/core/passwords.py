@@ -3,14 +3,15 @@
 IPs take turns: one password of each is checked at a time.
 """
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from collector.domain.access.password import hash_password, is_password
-from collector.process.bounded_executor import BoundedExecutor
 from collector.process.fair_semaphore import FairSemaphore
 
 _THREADS: Final = max(1, min(4, (os.cpu_count() or 1) // 4))
@@ -20,12 +21,14 @@ _WAITING_PER_IP: Final = 32
 _WAIT_SECONDS: Final = 10.0
 _TOO_MANY: Final = "Too many passwords are being checked right now; please try again."
 
+Result = TypeVar("Result")
+
 
 class Passwords:
     """Checks and hashes passwords off the event loop."""
 
-    def __init__(self, executor: BoundedExecutor, turns: FairSemaphore) -> None:
-        self._executor = executor
+    def __init__(self, threads: ThreadPoolExecutor, turns: FairSemaphore) -> None:
+        self._threads = threads
         self._turns = turns
 
     @asynccontextmanager
@@ -42,7 +45,7 @@ class Passwords:
 
         To be called in a turn.
         """
-        return await self._executor.run(partial(is_password, password_hash, password))
+        return await self._run(partial(is_password, password_hash, password))
 
     async def hashed(self, password: str, client_ip: str = "") -> str:
         """The hash of a new password; all new accounts share one turn.
@@ -50,7 +53,10 @@ class Passwords:
         Raises Unavailable if too many passwords are being checked.
         """
         async with self.turn(client_ip):
-            return await self._executor.run(partial(hash_password, password))
+            return await self._run(partial(hash_password, password))
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
 @contextmanager
@@ -63,7 +69,9 @@ def open_passwords() -> Iterator[Passwords]:
         refusal=_TOO_MANY,
         waiting_per_client=_WAITING_PER_IP,
     )
-    with BoundedExecutor(
-        "passwords", threads=_THREADS, capacity=_THREADS, wait_seconds=_WAIT_SECONDS, refusal=_TOO_MANY
-    ) as executor:
-        yield Passwords(executor, turns)
+    # The turns bound what waits for a thread: there is one for each.
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="passwords")
+    try:
+        yield Passwords(threads, turns)
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
