@@ -22,7 +22,21 @@ _BUILD_SECONDS: Final = 120
 
 def build(target: Path) -> None:
     """Check the sources and build the app into the folder. Raises CalledProcessError for wrong ones."""
-    node = _node()
+    _build(_node(), target)
+
+
+def main() -> None:
+    """Build the app that is committed, or end with one line that says why not."""
+    node = _installed()
+    if node is None:
+        sys.exit("headrace: Node or the packages of `web` are missing; installing them needs PyPI and npm")
+    try:
+        _build(node, BUILT)
+    except (OSError, subprocess.SubprocessError) as error:
+        sys.exit(f"headrace: {error}")
+
+
+def _build(node: Node, target: Path) -> None:
     _run(*node.node, str(_MODULES / "typescript" / "bin" / "tsc"), "--noEmit")
     _run(*node.node, "build.mjs", str(target))
 
@@ -34,8 +48,8 @@ def axe() -> str:
 
 
 def _node() -> Node:
-    node = found_node()
-    if node is None or not (_MODULES / ".package-lock.json").exists():
+    node = _installed()
+    if node is None:
         reason = "the tools of `web` are not installed; `make test` installs them"
         if os.environ.get("CI"):
             pytest.fail(reason)
@@ -43,9 +57,14 @@ def _node() -> Node:
     return node
 
 
+def _installed() -> Node | None:
+    """Node, if it and the packages of `web` are installed."""
+    return found_node() if (_MODULES / ".package-lock.json").exists() else None
+
+
 def _run(*command: str) -> None:
     subprocess.run(command, cwd=WEB, timeout=_BUILD_SECONDS, check=True)  # noqa: S603 - our own words
 
 
 if __name__ == "__main__" and sys.argv[1:] == ["build"]:
-    build(BUILT)
+    main()

@@ -5,10 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.web_app import BUILT, build
+from tests.support import web_app
+from tests.support.web_app import BUILT, WEB, build
 
 MAXIMUM_SCRIPT = 60 << 10
 MAXIMUM_STYLE = 12 << 10
+HTML_SINKS = (
+    "innerHTML",
+    "dangerouslySetInnerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "setHTMLUnsafe",
+    "srcdoc",
+    "createContextualFragment",
+    "document.write",
+    "eval(",
+    "new Function",
+)
 
 
 def test_the_committed_app_is_what_its_sources_give(tmp_path: Path) -> None:
@@ -20,6 +33,15 @@ def test_the_committed_app_is_what_its_sources_give(tmp_path: Path) -> None:
     }
 
 
+def test_a_build_without_its_tools_ends_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web_app, "_MODULES", tmp_path)
+
+    with pytest.raises(SystemExit, match=r"^headrace: [^\n]* are missing"):
+        web_app.main()
+
+
 @pytest.mark.parametrize(("name", "most"), [("app.js", MAXIMUM_SCRIPT), ("app.css", MAXIMUM_STYLE)])
 def test_the_app_stays_small(name: str, most: int) -> None:
     """As it is sent, compressed."""
@@ -28,12 +50,12 @@ def test_the_app_stays_small(name: str, most: int) -> None:
 
 def test_the_app_never_writes_html() -> None:
     """Stored events are hostile; text nodes are all that they become."""
-    sources = "".join(path.read_text() for path in (BUILT.parents[3] / "web" / "src").rglob("*.ts*"))
+    sources = "".join(path.read_text() for path in (WEB / "src").rglob("*.[tj]s*"))
 
-    for word in ("innerHTML", "dangerouslySetInnerHTML", "document.write", "eval(", "new Function"):
-        assert word not in sources
+    assert sources
+    assert [sink for sink in HTML_SINKS if sink in sources] == []
 
 
 def test_the_lock_names_no_registry() -> None:
     """Each machine has its own."""
-    assert '"resolved"' not in (BUILT.parents[3] / "web" / "package-lock.json").read_text()
+    assert '"resolved"' not in (WEB / "package-lock.json").read_text()
