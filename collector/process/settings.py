@@ -86,7 +86,7 @@ def check_settings(kinds: Iterable[type[Settings]], environ: Mapping[str, str]) 
 
 
 def named_settings(settings: Settings, environ: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-    """Those of the settings that the environment names, as texts; a default is nobody's wish."""
+    """Those of the settings that the environment names, as texts; a default is not a choice."""
     return {name: str(getattr(settings, name)) for name in names if _lookup(name, environ)[1] is not None}
 
 

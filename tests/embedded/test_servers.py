@@ -362,7 +362,7 @@ async def _kept_to_its_database(postgres: Postgres) -> None:
 
 
 async def test_the_application_owns_its_database_and_nothing_else(tmp_path: Path) -> None:
-    """It may create trusted extensions there; nobody logs in as superuser."""
+    """It may create trusted extensions there; logging in as superuser is impossible."""
     postgres = Postgres(tmp_path, is_durable=False)
     child = await start_service(postgres)
     try:

@@ -203,7 +203,7 @@ async def test_logging_in_with_an_invitation_joins_with_all_tokens(api: RunningA
 
 
 async def test_an_invitation_expires(api: RunningApi) -> None:
-    """It is no longer shown and admits nobody; the sign-up is an ordinary one."""
+    """It is no longer shown and has no effect; the sign-up is an ordinary one."""
     token = await invitation(api)
     await api.pool.execute("UPDATE invitations SET created_utc = now() - interval '31 days'")
 

@@ -326,7 +326,7 @@ async def test_lists_of_sessions_use_their_index(pool: asyncpg.Pool) -> None:
 
 
 async def test_a_count_that_takes_too_long_is_estimated(pool: asyncpg.Pool) -> None:
-    """From a sample, which of few events is all of them; unless it is told by rollups."""
+    """From a sample, which of few events is all of them; unless rollups have the number."""
     await BatchStore(pool).save([normalized(*(an_event(place=place) for place in range(20)))])
     async with pool.acquire() as connection:
         assert await estimate_events(connection, a_selection("hello"), 60) == (20, False)

@@ -63,7 +63,7 @@ function SetUp({ project, again }: { project: Project; again: () => void }) {
         <div class="row"><Button kind="bad" onClick={() => ask("data")}>Delete all its events …</Button><Button kind="bad" onClick={() => ask("project")}>Delete the project …</Button></div>
       </section>
       {asking === "data" && <Confirm title={`Delete all events of ${project.name}?`} word={project.name} text="All its events and stacks are deleted for good. Keys and settings stay." button="Delete all events" onClose={() => ask("")} action={() => attempt(() => post(`/projects/${project.id}/reset-data`), "The events are being deleted.")} />}
-      {asking === "project" && <Confirm title={`Delete ${project.name}?`} word={project.name} text="The project, its keys and all its events are deleted for good. Programs with its keys are refused at once." button="Delete the project" onClose={() => ask("")} action={async () => { if (await attempt(() => call("DELETE", `/projects/${project.id}`), "Deleted.")) { await reloadProjects(); go("/stacks"); } }} />}
+      {asking === "project" && <Confirm title={`Delete ${project.name}?`} word={project.name} text="The project, its keys and all its events are deleted for good. Programs with its keys are refused immediately." button="Delete the project" onClose={() => ask("")} action={async () => { if (await attempt(() => call("DELETE", `/projects/${project.id}`), "Deleted.")) { await reloadProjects(); go("/stacks"); } }} />}
     </>
   );
 }
@@ -314,7 +314,7 @@ function People({ organization, again }: { organization: Organization; again: ()
             <thead><tr><th scope="col">Address</th><th scope="col" class="n c2">Made</th><th scope="col"><span class="sr">Change</span></th></tr></thead>
             <tbody>{organization.invites.map((one) => <tr key={one.token}><td class="said short">{one.email_address}</td><td class="n c2 quiet"><Time at={one.date_added} /></td><td class="n"><CopyButton text={`${location.origin}/signup?token=${one.token}`} what="Invitation link">Copy link</CopyButton> <Button kind="bare" label={`Withdraw the invitation of ${one.email_address}`} onClick={() => withdraw(one.email_address)}>Withdraw</Button></td></tr>)}</tbody>
           </table>
-        ) : <Empty title="Nobody is invited"><p>Invite a colleague below; they sign up with the link that appears here.</p></Empty>}
+        ) : <Empty title="No open invitations"><p>Invite a colleague below; they sign up with the link that appears here.</p></Empty>}
         <form class="form inline pad" onSubmit={invite}><label>Address to invite<input class="input" type="email" name="email" required maxLength={320} /></label><Button type="submit">Invite</Button></form>
       </section>
       {removing && <Dialog title="Remove from the organization?" onClose={() => remove("")}><p><b class="said">{removing}</b> sees nothing of {organization.name} any more. Events stay.</p><div class="row"><Button kind="bad" onClick={() => withdraw(removing)}>Remove</Button><Button onClick={() => remove("")}>Cancel</Button></div></Dialog>}
