@@ -1,10 +1,10 @@
 """An api, and the people and programs who use it, on servers of this test only."""
 
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
 
+from collector.embedded.servers.ports import free_port
 from collector.process.clock import Clock, SystemClock
 from tests.api.running_api import RunningApi, running_api
 
@@ -27,10 +27,7 @@ async def api(database_url: str, redis_url: str, key_prefix: str, clock: Clock) 
 @pytest.fixture
 async def api_without_redis(database_url: str, redis_url: str, key_prefix: str) -> AsyncIterator[RunningApi]:
     """An api whose Redis disappeared after the start."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    gone = f"redis://127.0.0.1:{port}/0"
+    gone = f"redis://127.0.0.1:{free_port()}/0"
     async with running_api(
         database_url, redis_url, key_prefix, projection_url=gone, sign_up_enabled=True
     ) as running:

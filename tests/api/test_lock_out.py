@@ -64,7 +64,7 @@ async def test_after_five_attempts_even_the_right_password_is_refused(api: Runni
     assert (await log_in(api, "admin@example.com", PASSWORD)).status == 200
 
 
-async def test_a_strangers_tries_cost_nobody_the_log_in_where_it_succeeded_lately(api: RunningApi) -> None:
+async def test_a_strangers_tries_do_not_prevent_a_log_in_where_it_succeeded_lately(api: RunningApi) -> None:
     """Neither by the form nor by Basic; with a new password the places are forgotten."""
     assert (await log_in(api, EMAIL, PASSWORD)).status == 200
     for number in range(20):
@@ -108,19 +108,19 @@ async def test_right_passwords_by_basic_are_never_too_many(api: RunningApi) -> N
 async def test_many_tries_from_one_ip_do_not_keep_others_out(api: RunningApi) -> None:
     """Each IP has its turn: a log-in from elsewhere waits for one check of another's password."""
     for number in range(12):
-        await count(api, f"nobody{number}@example.com")
+        await count(api, f"stranger{number}@example.com")
     tries = [asyncio.ensure_future(ask(api, f"{number}@example.com", "wrong horse")) for number in range(48)]
     await until(lambda: len(api.parts.passwords._turns._waiting) > 0)
 
     assert (await log_in(api, EMAIL, PASSWORD, "192.0.2.2")).status == 200
     assert not all(attempt.done() for attempt in tries)
-    assert {answer.status for answer in await asyncio.gather(*tries)} == {401, 503}
+    assert {answer.status for answer in await asyncio.gather(*tries)} <= {401, 503}
 
 
 async def test_after_fifteen_attempts_a_client_address_is_refused(api: RunningApi) -> None:
     """Whichever accounts it tried. The same people can log in from elsewhere."""
     for number in range(14):
-        await count(api, f"nobody{number}@example.com")
+        await count(api, f"stranger{number}@example.com")
     assert (await log_in(api, EMAIL, "wrong horse")).json["title"] == "Login failed."
 
     denied = await log_in(api, EMAIL, PASSWORD)
@@ -141,7 +141,7 @@ async def test_attempts_of_one_client_are_counted_together(api: RunningApi, line
     """Whatever it writes into the header that the proxy appends to."""
     for number in range(16):
         headers = CIMultiDict([("X-Forwarded-For", line.format(number=number)) for line in lines])
-        body = {"email": f"nobody{number}@example.com", "password": "wrong horse"}
+        body = {"email": f"stranger{number}@example.com", "password": "wrong horse"}
         last = await api.post(PATH, body=body, headers=headers)
 
     assert (last.status, last.json["title"]) == (401, "Login denied.")
@@ -150,7 +150,7 @@ async def test_attempts_of_one_client_are_counted_together(api: RunningApi, line
 async def test_a_successful_login_resets_the_count(api: RunningApi) -> None:
     """An office behind one address may log in as often as it likes."""
     for number in range(13):
-        await count(api, f"nobody{number}@example.com")
+        await count(api, f"stranger{number}@example.com")
     for _ in range(4):
         await count(api, EMAIL, "192.0.2.2")
         await count(api, EMAIL, "192.0.2.3")
@@ -197,8 +197,9 @@ async def test_concurrent_attempts_are_counted_one_by_one(api: RunningApi) -> No
 
 async def test_only_some_tries_from_one_ip_may_wait(api: RunningApi) -> None:
     """The others are refused immediately."""
-    answers = await asyncio.gather(*[log_in(api, EMAIL, "wrong horse") for _ in range(60)])
+    async with api.parts.passwords.turn("192.0.2.1"):
+        tries = [asyncio.ensure_future(log_in(api, EMAIL, "wrong horse")) for _ in range(60)]
+        await until(lambda: sum(attempt.done() for attempt in tries) == 28)
 
-    statuses = Counter(answer.status for answer in answers)
-    assert statuses[503] > 0
-    assert statuses[401] > 0
+    statuses = Counter(answer.status for answer in await asyncio.gather(*tries))
+    assert statuses == {401: 32, 503: 28}

@@ -8,19 +8,13 @@ import aiohttp
 import pytest
 
 from collector.api.process import run
+from collector.embedded.servers.ports import free_port
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.process.lifecycle import StartError, Stop
 from tests.support import queue_states
 from tests.support.queue_states import Operator
 from tests.support.waiting import until
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @pytest.mark.integration

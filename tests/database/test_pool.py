@@ -4,7 +4,6 @@ import asyncio
 import os
 import secrets
 import signal
-import socket
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +12,7 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable, QueryTooSlow
 from collector.database.pool import close_pool, connected, create_pool
+from collector.embedded.servers.ports import free_port
 from collector.embedded.servers.postgres import Postgres
 from collector.embedded.service import start_service
 from collector.process.lifecycle import ServerError
@@ -22,10 +22,7 @@ from tests.conftest import Servers
 @pytest.fixture
 def silent_port() -> int:
     """A port on which no process listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    return free_port()
 
 
 async def test_an_unreachable_server_ends_the_start_with_one_line(silent_port: int) -> None:

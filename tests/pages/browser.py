@@ -51,12 +51,14 @@ async def a_page(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     context.set_default_timeout(30_000)  # a click on the API page takes 3 s of an idle core
-    page = await context.new_page()
-    page.on("console", lambda message: _note(complaints, message.type, message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda request: _note_stranger(complaints, request.url, url))
-    yield page
-    await context.close()
+    try:
+        page = await context.new_page()
+        page.on("console", lambda message: _note(complaints, message.type, message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: _note_stranger(complaints, request.url, url))
+        yield page
+    finally:
+        await context.close()
     assert complaints == []
 
 

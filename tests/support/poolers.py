@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from collector.embedded.servers.ports import free_port
 from tests.support.waiting import until
 
 PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
@@ -30,7 +31,7 @@ class Pooler:
     def __init__(self, directory: Path, database_url: str) -> None:
         self._directory = directory
         self._server = urlsplit(database_url)
-        self._port = _free_port()
+        self._port = free_port()
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -119,9 +120,3 @@ def _as_another_user() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam(_USER)
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -30,6 +30,7 @@ from collector.database.pool import create_pool
 from collector.database.writing.store import BatchStore
 from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post
+from collector.embedded.servers.ports import free_port
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from collector.process.clock import SystemClock
@@ -97,18 +98,12 @@ async def spine(redis_url: str, key_prefix: str, database_url: str) -> AsyncIter
     await redis.aclose()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @asynccontextmanager
 async def _worker(
     spine: Spine, stop: Stop | None = None, settings: dict[str, str] | None = None
 ) -> AsyncIterator[str]:
     """A running worker; yields its address, and stops it at the end unless that happened before."""
-    stop, port = stop or Stop(), _free_port()
+    stop, port = stop or Stop(), free_port()
     environ = spine.environ | (settings or {}) | {"HEADRACE_PORT": str(port)}
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         tasks.create_task(process.run(environ, stop))
@@ -190,7 +185,7 @@ async def test_a_worker_behind_a_pooler_that_keeps_no_sessions_does_not_start(sp
     """One line names the setting."""
     async with a_pooler(spine.environ["DATABASE_URL"]) as pooler:
         await pooler.start("transaction")
-        behind = spine.environ | {"DATABASE_URL": pooler.url, "HEADRACE_PORT": str(_free_port())}
+        behind = spine.environ | {"DATABASE_URL": pooler.url, "HEADRACE_PORT": str(free_port())}
         with pytest.raises(StartError, match="set pool_mode = session there, or connect to Postgres itself"):
             await process.run(behind, Stop())
 
@@ -406,7 +401,7 @@ async def test_a_worker_whose_consumer_dies_ends_with_a_line(
         raise KeyError("x")
 
     monkeypatch.setattr(Consumer, "run", die)
-    environ = spine.environ | {"HEADRACE_PORT": str(_free_port())}
+    environ = spine.environ | {"HEADRACE_PORT": str(free_port())}
     async with asyncio.timeout(30):
         with pytest.raises(ExceptionGroup) as ended:
             await process.run(environ, Stop())

@@ -99,15 +99,17 @@ async def serving(connections: int, proxies: TrustedProxies = NO_PROXIES) -> Asy
         on_refused=server.count_refused,
     )
     server.port = listener.port
-    async with asyncio.timeout(10):
-        yield server
-    for client in server.clients:
-        await client.close()
-    await listener.close()
+    try:
+        async with asyncio.timeout(10):
+            yield server
+    finally:
+        for client in server.clients:
+            await client.close()
+        await listener.close()
 
 
 @pytest.fixture
-def idle_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def immediately_idle(monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection counts as idle as soon as nothing is being answered on it."""
     monkeypatch.setattr(limits, "_IDLE_SECONDS", -1.0)
 
@@ -135,7 +137,7 @@ async def test_a_trusted_proxy_may_use_all_connections() -> None:
         assert server.refused == 1
 
 
-@pytest.mark.usefixtures("idle_at_once")
+@pytest.mark.usefixtures("immediately_idle")
 async def test_the_connection_that_was_idle_longest_is_closed_for_a_new_one() -> None:
     """A request that is being answered is not disturbed."""
     async with serving(3) as server:
@@ -154,7 +156,7 @@ async def test_the_connection_that_was_idle_longest_is_closed_for_a_new_one() ->
         assert server.refused == 0
 
 
-@pytest.mark.usefixtures("idle_at_once")
+@pytest.mark.usefixtures("immediately_idle")
 async def test_an_ip_with_its_half_loses_its_own_idle_connections() -> None:
     """Not those of others."""
     async with serving(4) as server:

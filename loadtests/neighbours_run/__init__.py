@@ -1,1 +1,0 @@
-"""The parts of `make neighbours`: the attackers, the victim, the report."""
