@@ -192,7 +192,7 @@ async def _work(
                         pool,
                         "held_posts",
                         HELD_POSTS_SECONDS,
-                        lambda: try_held_posts(pool, store, projects, consumers[0].rules),
+                        lambda: try_held_posts(pool, store, projects, consumers[0].rules, metrics),
                     ),
                     Job("held_posts_number", HELD_POSTS_SECONDS, partial(measure_held_posts, pool, metrics)),
                 ]

@@ -1,10 +1,12 @@
 """A project whose events are rejected has its posts held. Nothing is lost or counted twice."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
+from prometheus_client import CollectorRegistry
 
 from collector.broker.queue.post_stream import StreamEntry
 from collector.database.audit import read_ledger
@@ -16,8 +18,9 @@ from collector.database.pool import close_pool, create_pool
 from collector.database.writing.held_posts import LONGEST_HOLD, count_held_posts
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
-from collector.domain.intake.normalize import rules_from_settings
+from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings
 from collector.domain.post import Post
+from collector.process.metrics import WorkerMetrics
 from tests.support.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.support.fakes import FakeClock
 from worker.batch import normalize_piece
@@ -76,9 +79,11 @@ def reader(pool: asyncpg.Pool, store: BatchStore) -> Reader:
     return Reader(pool, store)
 
 
-async def _try(pool: asyncpg.Pool) -> None:
+async def _try(pool: asyncpg.Pool) -> CollectorRegistry:
     """Try the held posts, as another worker that knows nothing of them."""
-    await try_held_posts(pool, BatchStore(pool), StoredProjects(pool), RULES)
+    registry = CollectorRegistry()
+    await try_held_posts(pool, BatchStore(pool), StoredProjects(pool), RULES, WorkerMetrics(registry))
+    return registry
 
 
 async def _usage(pool: asyncpg.Pool) -> dict[tuple[str, str], int]:
@@ -142,6 +147,33 @@ async def test_held_posts_that_are_still_rejected_are_postponed(pool: asyncpg.Po
     rows = await pool.fetch("SELECT tries, due_utc > now() AS is_later FROM held_posts")
     assert [tuple(row) for row in rows] == [(1, True)] * 2
     assert await _usage(pool) == {}
+
+
+async def test_a_held_post_that_fails_delays_no_other(
+    pool: asyncpg.Pool, reader: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even one that is always the first to be tried: only that post is put off."""
+
+    def normalize_some(post: Post, *arguments: Any) -> NormalizedPost:
+        if post.body.endswith(b"poison"):
+            raise ZeroDivisionError
+        return normalize(post, *arguments)
+
+    poison = a_post(body=b"rejected\n" * 150 + b"poison", project_id=BAD, content_type="text/plain")
+    await reader.save(entry(poison, rejected_post(), rejected_post()))
+    await pool.execute("ALTER TABLE events DROP CONSTRAINT no_rubbish")
+    await pool.execute("UPDATE held_posts SET due_utc = now() - interval '1 hour'")
+    await pool.execute(
+        "UPDATE held_posts SET due_utc = now() - interval '1 day' WHERE id = $1", UUID(bytes=poison.id)
+    )
+    monkeypatch.setattr("worker.held_posts.normalize", normalize_some)
+
+    registry = await _try(pool)
+
+    [row] = await pool.fetch("SELECT id, tries, due_utc > now() AS is_later FROM held_posts")
+    assert tuple(row) == (UUID(bytes=poison.id), 1, True)
+    assert await _usage(pool) == {("bad", "stored"): 300}
+    assert registry.get_sample_value("headrace_store_failures_total", {"cause": "unforeseen"}) == 1
 
 
 async def test_after_a_day_rejected_events_become_dead_letters(pool: asyncpg.Pool, reader: Reader) -> None:

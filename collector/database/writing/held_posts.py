@@ -1,4 +1,6 @@
-"""Posts of projects whose events Postgres mostly rejects: held as they came and retried with growing pauses.
+"""Posts that cannot be stored now, held as they came and retried with growing pauses.
+
+Postgres mostly rejects the events of their project, or storing them failed for an unknown reason.
 
 They are inserted in the transaction that stores their batch, so none is lost or held twice. When retried they
 are stored under batch ids of their own: a crash before a post is deleted only leads to a replay.
@@ -31,8 +33,9 @@ _DUE: Final = """
 _POSTPONE: Final = """
     UPDATE held_posts
     SET tries = tries + 1, due_utc = now() + least(interval '1 minute' * 2 ^ least(tries, 10), $2::interval)
-    WHERE project_id = $1 AND due_utc <= now()
 """
+_POSTPONE_PROJECT: Final = f"{_POSTPONE} WHERE project_id = $1 AND due_utc <= now()"
+_POSTPONE_POST: Final = f"{_POSTPONE} WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,13 @@ async def due_posts(pool: asyncpg.Pool, project_id: UUID, limit: int) -> list[Du
 async def postpone_posts(pool: asyncpg.Pool, project_id: UUID) -> None:
     """Retry the project's due posts later: its events are still rejected."""
     async with connected(pool) as connection:
-        await connection.execute(_POSTPONE, project_id, _LONGEST_PAUSE)
+        await connection.execute(_POSTPONE_PROJECT, project_id, _LONGEST_PAUSE)
+
+
+async def postpone_post(pool: asyncpg.Pool, post_id: UUID) -> None:
+    """Retry this post later; the project's other due posts stay due."""
+    async with connected(pool) as connection:
+        await connection.execute(_POSTPONE_POST, post_id, _LONGEST_PAUSE)
 
 
 async def delete_posts(pool: asyncpg.Pool, ids: Sequence[UUID]) -> None:
