@@ -1,6 +1,7 @@
 """The loop from the stream to the store: read, normalize, save, acknowledge.
 
-Nothing is acknowledged before it is committed, and every failure is retried until the worker has to stop.
+Nothing is acknowledged before it is committed, and every failure is retried until the worker has to stop,
+except that of a few entries: their posts are held.
 Entries of a dead worker are taken over; an entry read twice is stored once.
 """
 
@@ -25,6 +26,7 @@ from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from worker.batch import TRANSACTION_WEIGHT, Piece, is_large, normalize_piece, project_ids
 from worker.gate import Gate
+from worker.holding import Holding
 from worker.retry import Cause, Retrier, Stopped, cause_of
 from worker.room import Room
 from worker.turns import Turns
@@ -123,7 +125,7 @@ class Pace:
 class Consumer:
     """One member of a lane's consumer groups, in several slots: while one stores, another reads and parses.
 
-    A worker has one for each lane; they share only `gate` and `turns`, so that no lane's backlog
+    A worker has one for each lane; they share only `gate`, `turns` and `holding`, so that no lane's backlog
     delays another.
 
     A lock lets one slot parse at a time. When all parsed together they also stored together, and Postgres sat
@@ -141,6 +143,7 @@ class Consumer:
     lane: int = 0
     gate: Gate = field(default_factory=Gate)
     turns: Turns = field(default_factory=Turns)
+    holding: Holding = field(default_factory=Holding)
     _slots: list[Retrier] = field(init=False)
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
     _parsing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
@@ -262,9 +265,11 @@ class Consumer:
 
         A crash in between replays them; the store recognizes their batch ids and stores nothing twice.
         """
-        begin = _Position(0, 0)
+        begin, is_alone = _Position(0, 0), False
         while begin.entry < len(entries):
-            tally, end = await slot.run(partial(self._save, entries, begin), stop)
+            tally, end, is_alone = await slot.run(
+                partial(self._save, entries, begin, is_alone=is_alone), stop
+            )
             for outcome, number in (
                 (Outcome.STORED, tally.stored),
                 (Outcome.DUPLICATE, tally.duplicate),
@@ -280,66 +285,76 @@ class Consumer:
                 await slot.run(partial(self.stream.acknowledge, stored), stop)
             begin = end
 
-    async def _save(self, entries: Sequence[StreamEntry], begin: "_Position") -> tuple[Tally, "_Position"]:
+    async def _save(
+        self, entries: Sequence[StreamEntry], begin: "_Position", *, is_alone: bool
+    ) -> tuple[Tally, "_Position", bool]:
         """Store one transaction's worth from `begin` on; returns the position of the next transaction.
+
+        Also returns whether that is to store a single entry: once a transaction failed for an unknown reason,
+        each of the remaining entries is stored alone. If that fails, too, its posts are held, and a job tries
+        these one by one: the post behind the failure costs the others no more than a delay.
 
         Each attempt normalizes again, so that an outage holds no rows in memory.
         """
         async with self.turns.take(self.lane):
+            if not is_alone:
+                try:
+                    return *await self._save_together(entries, begin), False
+                except Exception as error:
+                    if cause_of(error) is not Cause.UNFORESEEN:
+                        raise
+                    self.metrics.store_failures.labels(Cause.UNFORESEEN).inc()
+                    if (
+                        not self._is_holding_paused
+                    ):  # otherwise this is the retry of an attempt that was logged
+                        _log.exception(
+                            "a transaction failed for an unknown reason; its entries are stored alone"
+                        )
+            entry = entries[begin.entry]
             try:
-                return await self._save_together(entries, begin)
+                return *await self._save_together(entries[: begin.entry + 1], begin), True
             except Exception as error:
-                if cause_of(error) is not Cause.UNFORESEEN:
+                # When nothing at all can be stored, the queue is the place to wait.
+                if cause_of(error) is not Cause.UNFORESEEN or self._is_holding_paused:
                     raise
-                _log.exception("a transaction failed for an unknown reason; its first entry is stored alone")
-                self.metrics.store_failures.labels(Cause.UNFORESEEN).inc()
-            return await self._save_alone(entries[begin.entry], begin)
-
-    async def _save_alone(self, entry: StreamEntry, begin: "_Position") -> tuple[Tally, "_Position"]:
-        """Store a piece of one entry; if that fails for an unknown reason, too, hold its posts.
-
-        A job then tries the held posts one by one, so that the post behind the failure costs the others no
-        more than a delay.
-        """
-        found = project_ids([entry])
-        projects = await self.projects.rules_for(found)
-        piece = await self._normalize(entry, begin.post, projects)
-        try:
-            return await self.store.save(piece.batches), begin.after(piece)
-        except Exception as error:
-            if cause_of(error) is not Cause.UNFORESEEN:
-                raise
-            _log.error(
-                "an entry cannot be stored; its posts are held",
-                shard=entry.shard,
-                entry=entry.id,
-                projects=[UUID(bytes=id_).hex for id_ in sorted(found)][:_PROJECTS_NAMED],
-                error=f"{type(error).__name__}: {error}",
-            )
-        piece = await self._normalize(entry, begin.post, projects, found)
-        return await self.store.save(piece.batches), begin.after(piece)
+                found = project_ids([entry])
+                _log.error(
+                    "an entry cannot be stored; its posts are held",
+                    shard=entry.shard,
+                    entry=entry.id,
+                    projects=[UUID(bytes=id_).hex for id_ in sorted(found)][:_PROJECTS_NAMED],
+                    error=f"{type(error).__name__}: {error}",
+                )
+            return *await self._save_together(entries[: begin.entry + 1], begin, held=found), True
 
     async def _save_together(
-        self, entries: Sequence[StreamEntry], begin: "_Position"
+        self, entries: Sequence[StreamEntry], begin: "_Position", held: Collection[bytes] = ()
     ) -> tuple[Tally, "_Position"]:
+        """Store as many entries as a transaction takes; the posts of `held` projects are held."""
         projects = await self.projects.rules_for(project_ids(entries[begin.entry :]))
         batches: list[NormalizedBatch] = []
+        bugs: list[Exception] = []
         weight = memory_bytes = 0
         end = begin
         async with AsyncExitStack() as until_stored:
             async with self._parsing:
                 while end.entry < len(entries) and weight < TRANSACTION_WEIGHT:
-                    piece = await self._normalize(entries[end.entry], end.post, projects)
+                    piece = await self._normalize(entries[end.entry], end.post, projects, held)
                     batches += piece.batches
+                    bugs += list(piece.bugs.values())[:1]
                     weight += piece.weight
                     memory_bytes += piece.memory_bytes
                     end = end.after(piece)
-                # A kilobyte can become 100,000 rows. While these wait for room no other slot makes any, so
+                # A post can become thousands of rows. While these wait for room no other slot makes any, so
                 # that the rows of one transaction at most are not within the limit.
                 await until_stored.enter_async_context(self.row_room.hold(memory_bytes))
+            # Beside good events a bug is the exception, however many posts it affects.
+            if bugs and self._is_holding_paused and not any(batch.events for batch in batches):
+                raise bugs[0]
             started = self.clock.monotonic()
             tally = await self.store.save(batches)
             self.metrics.store_seconds.observe(self.clock.monotonic() - started)
+        self.holding.note(tally, 1 if held else len(bugs), self.clock.monotonic())
         return tally, end
 
     async def _normalize(
@@ -369,8 +384,12 @@ class Consumer:
             self._name_bug(project_id, bug)
         return piece
 
+    @property
+    def _is_holding_paused(self) -> bool:
+        return self.holding.is_paused(self.clock.monotonic())
+
     def _name_bug(self, project_id: bytes, bug: Exception) -> None:
-        """Count a post that cannot be normalized; log the first one of each project."""
+        """Count posts that cannot be normalized, once for a project and piece; log each project once."""
         self.metrics.store_failures.labels(Cause.UNFORESEEN).inc()
         if project_id not in self._named and len(self._named) < _MOST_NAMED:
             self._named.add(project_id)

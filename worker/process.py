@@ -61,6 +61,7 @@ from worker.fault_points import with_fault_points
 from worker.gate import Gate
 from worker.geo_file import open_geo_file
 from worker.held_posts import measure_held_posts, try_held_posts
+from worker.holding import Holding
 from worker.maintenance import (
     ACTIVITY_SECONDS,
     BACKLOG_SECONDS,
@@ -153,7 +154,7 @@ async def _work(
         settings.claim_idle_seconds,
         (settings.unpacked_memory_mb << 20) // LANES,
     )
-    gate, turns, feed = Gate(), Turns(), LiveFeed(redis, keys)
+    gate, turns, holding, feed = Gate(), Turns(), Holding(), LiveFeed(redis, keys)
     consumers: list[Consumer] = []
     for lane, stream in enumerate(streams):
         consumed_stream, consumed_store = with_fault_points(stream, store, faults)
@@ -170,6 +171,7 @@ async def _work(
                 lane=lane,
                 gate=gate,
                 turns=turns,
+                holding=holding,
             )
         )
     # Listen before working: a taken port ends the start, and health answers while the first sweep runs.

@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from collector.broker.queue import post_batch
 from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
 from collector.broker.queue.post_stream import StreamEntry
 from collector.database.errors import DatabaseUnavailable, TooManyRejected
-from collector.domain.event.outcome import DeadLetterReason
+from collector.domain.event.outcome import DeadLetterReason, NormalizedBatch
 from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
@@ -30,6 +30,7 @@ from tests.support.waiting import until
 from tests.worker.fakes import FakeProjects, FakeStore, FakeStream, normalized
 from worker.batch import Piece, normalize_piece
 from worker.consumer import FORGET_CONSUMER_MS, MOST_DELIVERIES, SLOTS, Consumer, Pace
+from worker.holding import MOST_IN_A_ROW
 
 GONE = DatabaseUnavailable("gone")
 TRANSACTION_WEIGHT = 2_000
@@ -754,9 +755,7 @@ async def test_a_post_that_cannot_be_normalized_is_held_and_named_once(
 async def test_an_entry_that_cannot_be_stored_delays_no_other(scene: Scene) -> None:
     """It is found by storing entries alone, and its posts are held."""
     poison = a_post(body=b'{"message":"poison"}')
-    scene.store.refuses = lambda batches: any(
-        event.message == "poison" for batch in batches for event in batch.events
-    )
+    scene.store.refuses = _contains_poison
     for batch in (a_batch(), a_batch(poison, a_post()), a_batch()):
         await scene.stream.append(0, batch)
 
@@ -768,3 +767,76 @@ async def test_an_entry_that_cannot_be_stored_delays_no_other(scene: Scene) -> N
     assert len(scene.store.held_posts) == 2
     assert [line["projects"] for line in lines if "projects" in line] == [[PROJECT.hex()]]
     assert scene.consumer.last_error is None
+
+
+async def test_after_an_unknown_failure_each_further_entry_is_stored_once(scene: Scene) -> None:
+    """And not again with all that follow it. The failure of the transaction is logged once."""
+    scene.consumer.pace = Pace(batch_entries=10, read_block_ms=5)
+    scene.store.refuses = _contains_poison
+    for number in range(10):
+        await scene.stream.append(0, a_batch(a_post(body=b"poison" if number == 8 else b"good")))
+
+    with capture_logs() as lines:
+        async with _running(scene):
+            await until(lambda: scene.stream.is_drained)
+
+    assert len(scene.store.events) == 9
+    # All together, each alone, and the bad one again to be held.
+    assert scene.store.attempts == 1 + 10 + 1
+    assert sum("transaction failed" in line["event"] for line in lines) == 1
+    assert scene.registry.get_sample_value("headrace_store_seconds_count") == 10
+
+
+async def test_the_rows_of_an_entry_stored_alone_have_their_room(scene: Scene) -> None:
+    """Another slot's rows are within the same bound."""
+    used: list[int] = []
+
+    def refuses(batches: Sequence[NormalizedBatch]) -> bool:
+        used.append(scene.consumer.row_room.used_bytes)
+        return _contains_poison(batches)
+
+    scene.store.refuses = refuses
+    await scene.stream.append(0, a_batch(a_post(body=b"poison")))
+
+    async with _running(scene):
+        await until(lambda: scene.stream.is_drained)
+
+    assert len(used) == 3
+    assert all(used)
+
+
+@pytest.mark.parametrize("fails", ["normalizing", "storing"])
+async def test_when_nothing_can_be_stored_the_entries_stay_in_the_queue(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """All but the few that were held before this was clear. They are stored once the cause is gone."""
+    broken = True
+
+    def normalize_none(*arguments: Any, **options: Any) -> NormalizedPost:
+        if broken and fails == "normalizing":
+            raise ZeroDivisionError
+        return normalize(*arguments, **options)
+
+    monkeypatch.setattr("worker.batch.normalize", normalize_none)
+    scene.store.refuses = lambda batches: (
+        broken and fails == "storing" and any(batch.events for batch in batches)
+    )
+    for _ in range(60):
+        await scene.stream.append(0, a_batch())
+
+    with capture_logs():  # tracebacks take long to write
+        async with _running(scene):
+            await until(lambda: (scene.consumer.last_error or "").startswith("unforeseen"))
+            held = len(scene.store.held_posts)
+            acknowledged = len(scene.stream.acknowledged)
+            broken = False
+            await until(lambda: scene.stream.is_drained)
+
+    assert MOST_IN_A_ROW <= held <= MOST_IN_A_ROW + 2 * SLOTS
+    assert acknowledged <= held
+    assert len(scene.store.events) + len(scene.store.held_posts) == 60
+    assert len(scene.store.held_posts) <= MOST_IN_A_ROW + 2 * SLOTS
+
+
+def _contains_poison(batches: Sequence[NormalizedBatch]) -> bool:
+    return any(event.message == "poison" for batch in batches for event in batch.events)
