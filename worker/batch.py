@@ -1,8 +1,11 @@
 """Turns stream entries into normalized batches. Pure: reading an entry again gives the same batches.
 
-An entry normally becomes one batch, stored in one transaction. But a kilobyte can hold 100,000 events, and an
-entry hundreds of such posts: a heavy entry is split into one part per post, followed by the batch itself,
+An entry normally becomes one batch, stored in one transaction. But a kilobyte can hold a thousand events, and
+an entry hundreds of such posts: a heavy entry is split into one part per post, followed by the batch itself,
 which then holds no events. The split depends on the posts alone.
+
+An entry with a post that cannot be normalized is always split. Such a post weighs nothing, so that the entry
+takes no more pieces than without the bug: then a split one finds its parts stored, a whole one its batch.
 """
 
 import hashlib
@@ -19,7 +22,6 @@ import msgspec
 from collector.broker.queue.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, NormalizedBatch
 from collector.domain.ids import derived_id, lowest_id_at_ms
-from collector.domain.intake.cost import BYTES_PER_EVENT
 from collector.domain.intake.normalize import NormalizedPost, Rules, hold, make_batch, normalize
 from collector.domain.post import PostBatch
 from collector.domain.project.rules import ProjectRules
@@ -102,7 +104,7 @@ def normalize_piece(
             normalized = normalize(post, rules, projects.get(post.project_id), is_held=is_held)
         except Exception as error:  # noqa: BLE001 - a bug of ours delays this post, and no other
             bugs[post.project_id] = error
-            normalized = hold(post, rules, max(1, len(post.body) // BYTES_PER_EVENT))
+            normalized = hold(post, rules, 0)
         found.append(normalized)
         weight += found[-1].weight
         memory_bytes += found[-1].memory_bytes
@@ -110,8 +112,8 @@ def normalize_piece(
             break
     is_end = len(found) == len(posts)
     # The whole entry fits: it is one batch.
-    if is_end and not first_post:
-        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight, memory_bytes, bugs=bugs)
+    if is_end and not first_post and not bugs:
+        return Piece([_placed(entry, make_batch(entry.batch.id, found))], weight, memory_bytes)
     # Otherwise each post is a part under its own id, and the batch follows the last part.
     parts = [
         replace(_placed(entry, make_batch(post.id, [normalized])), is_part=True)

@@ -150,3 +150,18 @@ async def test_a_batch_in_parts_is_stored_once(subject: Subject) -> None:
     assert await subject.store.save(again[:2]) == Tally()
     assert await subject.store.save(again[2:]) == Tally(repeated=1)
     assert await subject.store.save(again) == Tally(replayed=1)
+
+
+async def test_a_batch_that_was_stored_whole_is_not_stored_in_parts(subject: Subject) -> None:
+    """A worker with a bug splits an entry that another one stored whole: its parts have no ids yet."""
+    whole = replace(a_normalized(b"a\nb"), entry_id="1-0")
+    parts = [replace(a_normalized(body), is_part=True, entry_id="1-0") for body in (b"a", b"b")]
+    end = NormalizedBatch(whole.id, whole.post_count, entry_id="1-0")
+
+    assert await subject.store.save([whole]) == Tally(stored=2)
+    assert await subject.store.save([*parts, end]) == Tally(replayed=1)
+    of_another = [replace(batch, entry_id="2-0") for batch in [*parts, end]]
+    assert await subject.store.save(of_another) == Tally(repeated=1)
+    assert await subject.store.save([replace(a_normalized(b"c"), entry_id="3-0"), *parts, end]) == Tally(
+        stored=1, replayed=1
+    )

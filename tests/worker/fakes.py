@@ -153,6 +153,8 @@ class FakeStore:
         if self.refuses(batches):
             raise ZeroDivisionError
         new = [batch for batch in batches if self._is_new(batch)]
+        stored_before = _entries(batches) - _entries(new)
+        new = [batch for batch in new if not batch.is_part or _entry(batch) not in stored_before]
         repeated = sum(self._is_repeat(batch) for batch in batches)
         events = [event for batch in new for event in batch.events]
         stored = [event for event in events if self._is_first(event)]
@@ -171,11 +173,11 @@ class FakeStore:
 
     def _is_new(self, batch: NormalizedBatch) -> bool:
         is_new = batch.id not in self._entry_of
-        self._entry_of.setdefault(batch.id, (batch.shard, batch.entry_id))
+        self._entry_of.setdefault(batch.id, _entry(batch))
         return is_new
 
     def _is_repeat(self, batch: NormalizedBatch) -> bool:
-        entry = (batch.shard, batch.entry_id)
+        entry = _entry(batch)
         is_known = self._entry_of[batch.id] == entry or entry in self._repeats
         is_repeat = not batch.is_part and not is_known
         if is_repeat:
@@ -219,3 +221,12 @@ def normalized(entries: Sequence[StreamEntry | PackedEntry], rules: Rules) -> li
 
 def _whole(batches: Sequence[NormalizedBatch]) -> int:
     return sum(not batch.is_part for batch in batches)
+
+
+def _entries(batches: Sequence[NormalizedBatch]) -> set[tuple[int, str]]:
+    """The entries whose whole batches these are."""
+    return {_entry(batch) for batch in batches if not batch.is_part}
+
+
+def _entry(batch: NormalizedBatch) -> tuple[int, str]:
+    return batch.shard, batch.entry_id

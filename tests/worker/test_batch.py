@@ -1,6 +1,7 @@
 """From stream entries to normalized batches."""
 
 import gzip
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -8,7 +9,7 @@ import pytest
 
 from collector.broker.queue.post_stream import StreamEntry
 from collector.domain.event.outcome import DeadLetterReason
-from collector.domain.intake.normalize import rules_from_settings
+from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.domain.project.rules import DEFAULT_RULES
 from tests.support.factories import ACCEPTED_MS, PROJECT, a_batch, a_post
@@ -125,6 +126,35 @@ def test_an_entry_with_one_large_post_is_not_split() -> None:
         assert [found.id.bytes for found in piece.batches] == [batch.id]
         assert piece.next_post is None
         assert piece.weight >= 15_000
+
+
+def test_an_entry_with_a_post_that_cannot_be_normalized_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one piece, however heavy that post is: once the bug is fixed the parts are found by their ids."""
+    posts = [a_bomb(), a_bomb(), a_post()]
+    entry = StreamEntry(3, ENTRY_ID, a_batch(*posts))
+    assert normalize_piece(entry, 0, RULES, PROJECTS).next_post == 2
+    _break(monkeypatch, BOMB)
+
+    piece = normalize_piece(entry, 0, RULES, PROJECTS)
+
+    *parts, whole = piece.batches
+    assert [part.id.bytes for part in parts] == [post.id for post in posts]
+    assert [(len(part.held), len(part.events), part.is_part) for part in parts] == [
+        (1, 0, True),
+        (1, 0, True),
+        (0, 1, True),
+    ]
+    assert (whole.id.bytes, whole.post_count, whole.is_part) == (entry.batch.id, 3, False)  # type: ignore[union-attr]
+    assert (piece.next_post, piece.weight, list(piece.bugs)) == (None, 1, [PROJECT])
+
+
+def _break(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    def normalize_some(post: Post, *arguments: Any, **options: Any) -> NormalizedPost:
+        if post.body == body:
+            raise ZeroDivisionError
+        return normalize(post, *arguments, **options)
+
+    monkeypatch.setattr("worker.batch.normalize", normalize_some)
 
 
 def test_the_posts_alone_decide_how_an_entry_is_split() -> None:

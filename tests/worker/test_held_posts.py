@@ -20,6 +20,7 @@ from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Tally
 from collector.domain.intake.normalize import NormalizedPost, normalize, rules_from_settings
 from collector.domain.post import Post
+from collector.domain.project.rules import DEFAULT_RULES
 from collector.process.metrics import WorkerMetrics
 from tests.support.factories import ACCEPTED_MS, ORGANIZATION, PROJECT, a_batch, a_post
 from tests.support.fakes import FakeClock
@@ -174,6 +175,40 @@ async def test_a_held_post_that_fails_delays_no_other(
     assert tuple(row) == (UUID(bytes=poison.id), 1, True)
     assert await _usage(pool) == {("bad", "stored"): 300}
     assert registry.get_sample_value("headrace_store_failures_total", {"cause": "unforeseen"}) == 1
+
+
+@pytest.mark.parametrize("bug", ["is fixed", "is new"])
+@pytest.mark.parametrize("weight", [100, 1000], ids=["split", "whole"])
+async def test_a_bug_that_comes_or_goes_before_the_acknowledgement_stores_nothing_twice(
+    pool: asyncpg.Pool, store: BatchStore, monkeypatch: pytest.MonkeyPatch, bug: str, weight: int
+) -> None:
+    """The entry is read again by a worker of another version, which normalizes a post that the first held."""
+    is_broken = bug == "is fixed"
+
+    def normalize_some(post: Post, *arguments: Any, **options: Any) -> NormalizedPost:
+        if is_broken and b"poison" in post.body:
+            raise ZeroDivisionError
+        return normalize(post, *arguments, **options)
+
+    monkeypatch.setattr("worker.batch.normalize", normalize_some)
+    monkeypatch.setattr("worker.batch.TRANSACTION_WEIGHT", weight)
+    large = entry(a_post(body=b"poison\n" * 150, content_type="text/plain"), a_post(), a_post())
+    for _ in range(2):
+        post: int | None = 0
+        while post is not None:
+            piece = normalize_piece(large, post, RULES, {PROJECT: DEFAULT_RULES})
+            await store.save(piece.batches)
+            post = piece.next_post
+        is_broken = not is_broken
+
+    assert await count_held_posts(pool) == (bug == "is fixed")
+    await pool.execute("UPDATE held_posts SET due_utc = now()")
+    await _try(pool)
+
+    assert await count_held_posts(pool) == 0
+    assert await pool.fetchval("SELECT count(*) FROM events") == 152
+    assert await _usage(pool) == {("good", "stored"): 152}
+    assert not await _differs(pool)
 
 
 async def test_after_a_day_rejected_events_become_dead_letters(pool: asyncpg.Pool, reader: Reader) -> None:

@@ -3,7 +3,7 @@
 Each id is kept with the stream entry that it was stored from. The same id in another entry is a repeat: an
 ingest process that never saw the reply appended the batch again, and both entries were counted as accepted.
 A batch that is too large for one transaction is stored in parts: each part under its post's id, the last one
-together with the batch's own id.
+together with the batch's own id. Parts that come with the id of a batch that is stored are stored, too.
 """
 
 from collections.abc import Sequence
@@ -58,14 +58,13 @@ async def claim_batch_ids(
     if len(new) == len(batches):
         return NewAndRepeated(new)
     # The others were stored before: from the same entry (a replay) or from another one (a repeat).
-    new_entries = {_entry(batch) for batch in new}
-    known = {_entry(batch): batch for batch in batches if not batch.is_part}
-    return NewAndRepeated(
-        new,
-        await _record_repeats(
-            connection, {entry: batch for entry, batch in known.items() if entry not in new_entries}
-        ),
-    )
+    new_entries = {_entry(batch) for batch in new if not batch.is_part}
+    known = {
+        _entry(batch): batch for batch in batches if not batch.is_part and _entry(batch) not in new_entries
+    }
+    # A batch that was stored without being split has no ids of parts, but its parts are stored.
+    new = [batch for batch in new if not (batch.is_part and _entry(batch) in known)]
+    return NewAndRepeated(new, await _record_repeats(connection, known))
 
 
 async def forget_stored_batches(pool: asyncpg.Pool, older_than: timedelta) -> int:
