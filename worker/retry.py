@@ -1,7 +1,7 @@
 """Retries what the worker does until it succeeds, waiting longer after each failure up to a bound.
 
-Nothing is given up here: the store sets bad rows aside itself, so what fails is an outage, which passes, or a
-bug of ours. During both, every entry stays in the stream.
+Nothing is given up here. The store sets bad rows aside itself, and the consumer holds the few entries that it
+cannot store, so what fails is an outage or a fault that concerns all entries: these stay in the stream.
 """
 
 import random
