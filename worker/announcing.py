@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Final
@@ -11,27 +10,37 @@ from collector.broker.live_feed import LiveFeed
 from collector.domain.event.outcome import NormalizedBatch, Tally
 from worker.consumer import Store
 
+ANNOUNCE_SECONDS: Final = 0.5
+"""How old an announcement may be; the pages show a number that changes no faster."""
+
 _project_id: Final = attrgetter("project_id")
 
 
-@dataclass(frozen=True, slots=True)
 class AnnouncingStore:
-    """A store that announces each transaction with new events after its commit.
+    """A store that counts the events of each committed transaction, for `flush` to announce.
 
     The counts are those of the normalized events: with duplicates among them a page counts some too many.
     """
 
-    store: Store
-    feed: LiveFeed
+    def __init__(self, store: Store, feed: LiveFeed) -> None:
+        self._store = store
+        self._feed = feed
+        # As many projects as send events between two flushes.
+        self._stored: Counter[bytes] = Counter()
 
     def held_projects(self) -> Collection[bytes]:
         """The ids of the projects whose posts are held instead of stored."""
-        return self.store.held_projects()
+        return self._store.held_projects()
 
     async def save(self, batches: Sequence[NormalizedBatch]) -> Tally:
-        """Store the batches, then announce them."""
-        tally = await self.store.save(batches)
+        """Store the batches and count their events."""
+        tally = await self._store.save(batches)
         if tally.stored:
-            counts = Counter(map(_project_id, chain.from_iterable(batch.events for batch in batches)))
-            await self.feed.publish(counts)
+            self._stored.update(map(_project_id, chain.from_iterable(batch.events for batch in batches)))
         return tally
+
+    async def flush(self) -> None:
+        """Announce what was stored since the last flush, in one message. Never fails."""
+        stored, self._stored = self._stored, Counter()
+        if stored:
+            await self._feed.publish(stored)

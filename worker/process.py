@@ -55,7 +55,7 @@ from collector.process.logging import configure_logging, warn_of_unknown_setting
 from collector.process.metrics import WorkerMetrics
 from collector.process.settings import read_settings
 from worker.agreement import Agreement
-from worker.announcing import AnnouncingStore
+from worker.announcing import ANNOUNCE_SECONDS, AnnouncingStore
 from worker.consumer import SLOTS, Consumer, Pace
 from worker.fault_points import with_fault_points
 from worker.gate import Gate
@@ -154,15 +154,16 @@ async def _work(
         settings.claim_idle_seconds,
         (settings.unpacked_memory_mb << 20) // LANES,
     )
-    gate, turns, holding, feed = Gate(), Turns(), Holding(), LiveFeed(redis, keys)
+    gate, turns, holding = Gate(), Turns(), Holding()
+    announcing = AnnouncingStore(store, LiveFeed(redis, keys))
     consumers: list[Consumer] = []
     for lane, stream in enumerate(streams):
-        consumed_stream, consumed_store = with_fault_points(stream, store, faults)
+        consumed_stream, consumed_store = with_fault_points(stream, announcing, faults)
         consumers.append(
             Consumer(
                 name=name,
                 stream=consumed_stream,
-                store=AnnouncingStore(consumed_store, feed),
+                store=consumed_store,
                 projects=projects,
                 rules=rules,
                 metrics=metrics,
@@ -188,6 +189,7 @@ async def _work(
                     Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumers)),
                     Job("event_age", FIND_SECONDS, partial(_publish, redis, keys, agreement)),
                     Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
+                    Job("live", ANNOUNCE_SECONDS, announcing.flush),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
                     Job("streams", FIND_SECONDS, shards.find),
                     once(
@@ -208,8 +210,9 @@ async def _work(
             await asyncio.wait(consuming, timeout=DRAIN_SECONDS)
             for task in (*consuming, *jobs):
                 task.cancel()
-        # After the tasks, which still note activity. Without this last flush
+        # After the tasks, which still store events and note activity. Without this last flush
         # sessions would end some seconds before their last event.
+        await announcing.flush()
         try:
             async with asyncio.timeout(_FLUSH_SECONDS):
                 await store.flush_activity()

@@ -1,4 +1,4 @@
-"""The channel on which workers announce what they have stored: one message a transaction, never one an event.
+"""The channel on which workers announce what they have stored: one message for many transactions.
 
 A lost message costs nothing: the pages that count events read them from Postgres.
 """

@@ -17,10 +17,10 @@ from worker.announcing import AnnouncingStore
 pytestmark = pytest.mark.integration
 
 
-async def test_each_transaction_is_announced_once_by_project(
+async def test_stored_events_are_announced_once_by_project(
     pool: asyncpg.Pool, redis_url: str, key_prefix: str
 ) -> None:
-    """After its commit; a replay, which stores nothing, announces nothing."""
+    """Those of several transactions in one message; a replay stores nothing and counts nothing."""
     redis = connect(redis_url, socket_timeout_seconds=5)
     feed, heard = LiveFeed(redis, RedisKeys(key_prefix)), list[Mapping[bytes, int]]()
 
@@ -37,9 +37,11 @@ async def test_each_transaction_is_announced_once_by_project(
 
         await until(is_listening, 20, "the subscription")
         store = AnnouncingStore(BatchStore(pool), feed)
-        batch = normalized(an_event(), an_event(), an_event(project_id=OTHER_PROJECT))
-        for _ in range(2):
+        first = normalized(an_event(), an_event(project_id=OTHER_PROJECT))
+        for batch in (first, first, normalized(an_event())):
             await store.save([batch])
+        for _ in range(2):
+            await store.flush()
         await feed.publish({b"end": 1})
         await until(lambda: heard[-1] == {b"end": 1}, 20, "the last message")
     finally:
@@ -49,10 +51,25 @@ async def test_each_transaction_is_announced_once_by_project(
     assert announced == [{PROJECT.bytes: 2, OTHER_PROJECT.bytes: 1}]
 
 
-async def test_a_channel_that_is_away_holds_up_nothing(pool: asyncpg.Pool) -> None:
-    redis = connect("redis://127.0.0.1:1", socket_timeout_seconds=1)
+async def test_storing_does_not_wait_for_the_channel(pool: asyncpg.Pool) -> None:
+    """It sends nothing: that is up to the flush, which never fails."""
+    connections: list[asyncio.StreamWriter] = []
+
+    def never_answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    server = await asyncio.start_server(never_answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    redis = connect(f"redis://127.0.0.1:{port}", socket_timeout_seconds=0.1)
     try:
         store = AnnouncingStore(BatchStore(pool), LiveFeed(redis, RedisKeys("away:")))
         assert (await store.save([normalized(an_event())])).stored == 1
+        assert not connections
+        await store.flush()
+        assert connections
     finally:
         await redis.aclose()
+        for connection in connections:
+            connection.close()
+        server.close()
+        await server.wait_closed()
