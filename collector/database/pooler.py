@@ -65,6 +65,10 @@ async def _compare(connection: asyncpg.Connection, own: int, second: asyncpg.Con
     try:
         async with asyncio.timeout(_SECOND_SECONDS):
             for _ in range(_ROUNDS):
+                # The pooler gives the second connection the server process that the first has just left,
+                # unless another client leaves one in between.
+                if await _server_process(connection) != own:
+                    raise SessionNotKept
                 # While the second connection is in a transaction, the first cannot get its server process.
                 async with second.transaction():
                     other = await _server_process(second)

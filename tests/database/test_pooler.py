@@ -7,6 +7,7 @@ import pytest
 
 from collector.database.errors import DatabaseUnavailable, SessionNotKept
 from collector.database.pool import close_pool, connect_once, connected, create_pool
+from collector.database.pooler import check_session
 from collector.database.schema.migrations import check_migrated, migrate, migration_names
 from collector.database.writing.store import BatchStore
 from collector.process.lifecycle import ServerError
@@ -69,6 +70,27 @@ async def test_a_pooler_in_another_mode_ends_the_start_with_one_line(
             await connect_once(pooler.url)
         if mode == "transaction":
             await _leave_idle(pooler.url, servers)
+
+
+async def test_the_mode_is_detected_when_another_client_leaves_a_server_process_meanwhile(
+    pooler: Pooler,
+) -> None:
+    """The second connection then gets that process first, and the two alternate from there."""
+    await pooler.start("transaction")
+    connection, another = [await asyncpg.connect(pooler.url, statement_cache_size=0) for _ in range(2)]
+    await another.execute("BEGIN")
+
+    async def connect() -> asyncpg.Connection:
+        second = await asyncpg.connect(pooler.url, statement_cache_size=0)
+        await another.execute("COMMIT")
+        return second
+
+    try:
+        with pytest.raises(SessionNotKept):
+            await check_session(connection, connect)
+    finally:
+        await connection.close()
+        await another.close()
 
 
 async def test_migrations_are_refused_before_anything_is_changed(empty_database_url: str) -> None:
