@@ -28,6 +28,11 @@ _RUN_SECONDS: Final = 20.0
 _SETTLED: Final = timedelta(minutes=15)
 """Longer than any storing transaction that may have begun before the request."""
 _KEPT: Final = timedelta(days=1)
+_EMPTY: Final = """
+    project_id = $1 AND ($2::uuid IS NULL OR id = $2)
+    AND NOT EXISTS (SELECT FROM events AS e WHERE e.project_id = $1 AND e.stack_id = s.id)
+"""
+"""The condition on stacks of a removal that have no events."""
 
 
 async def ask_for_removal(
@@ -116,16 +121,20 @@ async def _remove_events(connection: asyncpg.Connection, asked: Any) -> int:
 
 
 async def _remove_stacks(connection: asyncpg.Connection, asked: Any) -> int:
-    """Remove stacks that have no events, locking them in order of id as workers do."""
-    status = await connection.execute(
-        """
-        DELETE FROM stacks WHERE id = ANY(ARRAY(
-            SELECT id FROM stacks AS s WHERE project_id = $1 AND ($2::uuid IS NULL OR id = $2)
-                AND NOT EXISTS (SELECT FROM events AS e WHERE e.project_id = $1 AND e.stack_id = s.id)
-            ORDER BY id LIMIT $3 FOR UPDATE))
-        """,
-        asked["project_id"],
-        asked["stack_id"],
+    """Remove stacks that have no events, locking them in order of id as workers do; returns how many it saw.
+
+    Two statements: the first one may wait for a worker that stores another event of a stack, and would still
+    see none of it. Only the second one, with the locks held, sees what the worker has stored.
+    """
+    chosen = asked["project_id"], asked["stack_id"]
+    rows = await connection.fetch(
+        f"SELECT id FROM stacks AS s WHERE {_EMPTY} ORDER BY id LIMIT $3 FOR UPDATE",  # noqa: S608
+        *chosen,
         _ROWS_AT_ONCE,
     )
-    return int(status.rpartition(" ")[2])
+    await connection.execute(
+        f"DELETE FROM stacks AS s WHERE {_EMPTY} AND id = ANY($3)",  # noqa: S608 - constants only
+        *chosen,
+        [row["id"] for row in rows],
+    )
+    return len(rows)

@@ -1,5 +1,6 @@
 """Removing the events of stacks and projects on request."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from collector.database.owners.removals import ask_for_removal, remove_asked
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, today
+from tests.support.waiting import until_equal
 
 pytestmark = pytest.mark.integration
 
@@ -77,3 +79,30 @@ async def test_a_request_is_done_when_nothing_older_can_arrive(pool: asyncpg.Poo
     await pool.execute("UPDATE removals SET asked_utc = now() - interval '16 minutes'")
     await remove_asked(pool)
     assert await pool.fetchval("SELECT done_utc FROM removals") is not None
+
+
+async def test_a_stack_stays_whose_next_event_is_being_stored(pool: asyncpg.Pool) -> None:
+    """The removal waits for the worker's lock on the stack, then looks for events again."""
+    before, after = usage("a"), usage("a", accepted=ASKED + timedelta(hours=1))
+    store = BatchStore(pool)
+    await store.save([normalized(before)])
+    await ask(pool, before.stack.id)
+
+    async with asyncio.TaskGroup() as tasks, pool.acquire() as other, other.transaction():
+        # `processed` is the last table that a worker writes: it waits with the stack locked.
+        await other.execute("LOCK TABLE processed IN EXCLUSIVE MODE")
+        tasks.create_task(store.save([normalized(after)]))
+        await until_equal(lambda: waiting(pool), 1)
+        tasks.create_task(remove_asked(pool))
+        await until_equal(lambda: waiting(pool), 2)
+
+    assert await left(pool) == (["a"], ["a"])
+
+
+async def waiting(pool: asyncpg.Pool) -> int:
+    """How many connections to the test's database wait for a lock."""
+    found: int = await pool.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    return found
