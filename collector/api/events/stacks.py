@@ -98,8 +98,8 @@ async def delete_stacks(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection, connection.transaction():
         asked = asked_ids(request)
         stacks = {stack.id: stack for stack in await reachable_stacks(connection, request[IDENTITY], asked)}
-        for stack in stacks.values():
-            await ask_for_removal(connection, api.new_id(), stack.project_id, stack.id, api.clock.now())
+        targets = [(stack.project_id, stack.id) for stack in stacks.values()]
+        await ask_for_removal(connection, targets, api.clock.now())
     for text in asked:
         if parse_uuid(text) in stacks:
             result.success.append(text)

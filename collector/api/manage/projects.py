@@ -237,7 +237,7 @@ async def post_data_reset(request: web.Request) -> web.Response:
         project = await reachable_project(
             connection, request[IDENTITY], request.match_info["id"], RowLock.KEEP
         )
-        await ask_for_removal(connection, api.new_id(), project.id, None, api.clock.now())
+        await ask_for_removal(connection, [(project.id, None)], api.clock.now())
     return json_response(Deleting(), HTTPStatus.ACCEPTED)
 
 

@@ -2,10 +2,11 @@
 
 Only events accepted before the request are removed: what arrives afterwards is new. A stack's row goes with
 its last event; a worker that is just storing another one makes it again. A request is done once no
-transaction that began before it can still store an event.
+transaction that began before it can still store an event, and no post that was accepted before it is held.
 """
 
 import time
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -28,6 +29,13 @@ _RUN_SECONDS: Final = 20.0
 _SETTLED: Final = timedelta(minutes=15)
 """Longer than any storing transaction that may have begun before the request."""
 _KEPT: Final = timedelta(days=1)
+_ASK: Final = """
+    INSERT INTO removals AS r (id, project_id, stack_id, asked_utc)
+    SELECT gen_random_uuid(), project_id, stack_id, $3::timestamptz
+    FROM unnest($1::uuid[], $2::uuid[]) AS asked (project_id, stack_id) ORDER BY project_id, stack_id
+    ON CONFLICT (project_id, stack_id) WHERE done_utc IS NULL
+        DO UPDATE SET asked_utc = greatest(r.asked_utc, excluded.asked_utc)
+"""
 _EMPTY: Final = """
     project_id = $1 AND ($2::uuid IS NULL OR id = $2)
     AND NOT EXISTS (SELECT FROM events AS e WHERE e.project_id = $1 AND e.stack_id = s.id)
@@ -36,16 +44,14 @@ _EMPTY: Final = """
 
 
 async def ask_for_removal(
-    connection: asyncpg.Connection, removal_id: UUID, project_id: UUID, stack_id: UUID | None, now: datetime
+    connection: asyncpg.Connection, targets: Iterable[tuple[UUID, UUID | None]], now: datetime
 ) -> None:
-    """Record the request: for a stack of the project, or for all of it."""
-    await connection.execute(
-        "INSERT INTO removals (id, project_id, stack_id, asked_utc) VALUES ($1, $2, $3, $4)",
-        removal_id,
-        project_id,
-        stack_id,
-        now,
-    )
+    """Record requests: for a stack of a project, or without a stack for all of the project.
+
+    A request that is not done yet is extended to what was accepted until now.
+    """
+    asked = set(targets)
+    await connection.execute(_ASK, [project for project, _ in asked], [stack for _, stack in asked], now)
 
 
 async def remove_asked(pool: asyncpg.Pool) -> int:
@@ -69,17 +75,22 @@ async def remove_asked(pool: asyncpg.Pool) -> int:
 async def _step(connection: asyncpg.Connection, removal_id: UUID) -> int:
     """Remove some events; the stacks without any once there are none left."""
     asked = await connection.fetchrow(
-        "SELECT * FROM removals WHERE id = $1 AND done_utc IS NULL FOR UPDATE SKIP LOCKED", removal_id
+        "SELECT *, asked_utc < now() - $2::interval AS is_settled FROM removals"
+        " WHERE id = $1 AND done_utc IS NULL FOR UPDATE SKIP LOCKED",
+        removal_id,
+        _SETTLED,
     )
     if asked is None:
         return 0
+    # Asked before looking for events: a held post goes after its events are stored.
+    holds: bool = await connection.fetchval(
+        "SELECT EXISTS (SELECT FROM held_posts WHERE project_id = $1 AND id < $2)",
+        asked["project_id"],
+        lowest_id(asked["asked_utc"]),
+    )
     removed = await _remove_events(connection, asked) or await _remove_stacks(connection, asked)
-    if not removed:
-        await connection.execute(
-            "UPDATE removals SET done_utc = now() WHERE id = $1 AND asked_utc < now() - $2::interval",
-            removal_id,
-            _SETTLED,
-        )
+    if not removed and asked["is_settled"] and not holds:
+        await connection.execute("UPDATE removals SET done_utc = now() WHERE id = $1", removal_id)
     return removed
 
 

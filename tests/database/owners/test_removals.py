@@ -1,7 +1,7 @@
 """Removing the events of stacks and projects on request."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,15 +9,15 @@ import asyncpg
 import pytest
 
 from collector.database.owners.removals import ask_for_removal, remove_asked
+from collector.database.writing.held_posts import hold_posts
 from collector.database.writing.store import BatchStore
-from collector.domain.event.outcome import Event
-from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, today
+from collector.domain.event.outcome import Event, HeldPost
+from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, post_id, today
 from tests.support.waiting import until_equal
 
 pytestmark = pytest.mark.integration
 
 ASKED = today() + timedelta(minutes=1)
-REMOVAL = UUID("01a00000-0000-7000-8000-000000000abc")
 
 
 def usage(source: str, **members: Any) -> Event:
@@ -32,11 +32,11 @@ async def left(pool: asyncpg.Pool) -> tuple[list[str], list[str]]:
     return [row["source"] for row in events], [row["title"] for row in stacks]
 
 
-async def ask(pool: asyncpg.Pool, stack_id: bytes | None) -> None:
+async def ask(pool: asyncpg.Pool, stack_id: bytes | None, now: datetime = ASKED) -> None:
     """Ask for the removal of a stack, or of the whole project."""
     stack = None if stack_id is None else UUID(bytes=stack_id)
     async with pool.acquire() as connection:
-        await ask_for_removal(connection, REMOVAL, PROJECT, stack, ASKED)
+        await ask_for_removal(connection, [(PROJECT, stack)], now)
 
 
 async def test_a_stack_goes_with_its_events_and_the_ledger_knows(pool: asyncpg.Pool) -> None:
@@ -79,6 +79,40 @@ async def test_a_request_is_done_when_nothing_older_can_arrive(pool: asyncpg.Poo
     await pool.execute("UPDATE removals SET asked_utc = now() - interval '16 minutes'")
     await remove_asked(pool)
     assert await pool.fetchval("SELECT done_utc FROM removals") is not None
+
+
+async def test_a_request_is_not_done_while_a_post_from_before_it_is_held(pool: asyncpg.Pool) -> None:
+    """Its events are stored later, up to a day."""
+    now: datetime = await pool.fetchval("SELECT now()")
+    asked = now - timedelta(hours=1)
+    await ask(pool, None, asked)
+    for accepted in (asked - timedelta(seconds=1), asked + timedelta(seconds=1)):
+        held = HeldPost(post_id(accepted), PROJECT.bytes, b"", 1)
+        async with pool.acquire() as connection:
+            await hold_posts(connection, [(0, held)])
+    await remove_asked(pool)
+    assert await pool.fetchval("SELECT done_utc FROM removals") is None
+
+    await pool.execute("DELETE FROM held_posts WHERE id = (SELECT id FROM held_posts ORDER BY id LIMIT 1)")
+    await remove_asked(pool)
+    assert await pool.fetchval("SELECT done_utc FROM removals") is not None
+
+
+async def test_asking_again_extends_the_request_that_is_not_done(pool: asyncpg.Pool) -> None:
+    """So the table stays small however often people ask."""
+    event = usage("a", accepted=ASKED + timedelta(minutes=30))
+    await BatchStore(pool).save([normalized(event)])
+    for stack_id in (event.stack.id, None):
+        for minutes in (0, 60, 0):
+            await ask(pool, stack_id, ASKED + timedelta(minutes=minutes))
+
+    assert await pool.fetch("SELECT asked_utc FROM removals") == [(ASKED + timedelta(hours=1),)] * 2
+    await remove_asked(pool)
+    assert await left(pool) == ([], [])
+
+    await pool.execute("UPDATE removals SET done_utc = now()")
+    await ask(pool, None)
+    assert await pool.fetchval("SELECT count(*) FROM removals") == 3
 
 
 async def test_a_stack_stays_whose_next_event_is_being_stored(pool: asyncpg.Pool) -> None:

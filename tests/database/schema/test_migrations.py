@@ -1,7 +1,10 @@
 """Migrations are applied once each, in order."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import date
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -68,6 +71,45 @@ async def test_a_migration_may_take_longer_than_other_commands(
     monkeypatch.setattr("collector.database.pool._COMMAND_SECONDS", 1.0)
 
     assert await migrate(empty_database_url) == ["0001_long.sql"]
+
+
+async def test_of_open_requests_for_removals_the_latest_stays(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with before_migration("0035", empty_database_url, monkeypatch) as connection:
+        await connection.execute(
+            """
+            INSERT INTO removals (id, project_id, stack_id, asked_utc, done_utc)
+            SELECT gen_random_uuid(), $1, stack, moment, done FROM
+                (VALUES (NULL::uuid), ($1)) AS s (stack),
+                (VALUES (now()), (now() - interval '1 hour')) AS m (moment),
+                (VALUES (NULL::timestamptz), (now())) AS d (done)
+            """,
+            UUID(int=1),
+        )
+        await migrate(empty_database_url)
+
+        assert await connection.fetchval("SELECT count(*) FROM removals WHERE done_utc IS NOT NULL") == 4
+        assert await connection.fetchval("SELECT count(*) FROM removals WHERE done_utc IS NULL") == 2
+        assert await connection.fetchval(
+            "SELECT bool_and(asked_utc > now() - interval '30 minutes') FROM removals WHERE done_utc IS NULL"
+        )
+
+
+@asynccontextmanager
+async def before_migration(
+    number: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncpg.Connection]:
+    """A connection to a database that lacks this migration and all later ones."""
+    earlier = [name for name in migration_names() if name < number]
+    with monkeypatch.context() as patch:
+        patch.setattr("collector.database.schema.migrations.migration_names", lambda: earlier)
+        await migrate(url)
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def test_data_is_compressed_by_lz4_where_the_server_has_it(empty_database_url: str) -> None:

@@ -185,7 +185,7 @@ async def test_a_stack_that_is_removed_on_request_leaves_no_rollups(pool: asyncp
     await BatchStore(pool).save([normalized(*events)])
     gone, left = (UUID(bytes=event.stack.id) for event in events)
     async with pool.acquire() as connection:
-        await ask_for_removal(connection, UUID(int=1), PROJECT, gone, today() + timedelta(minutes=1))
+        await ask_for_removal(connection, [(PROJECT, gone)], today() + timedelta(minutes=1))
 
     await remove_asked(pool)
 
