@@ -73,6 +73,31 @@ async def test_a_migration_may_take_longer_than_other_commands(
     assert await migrate(empty_database_url) == ["0001_long.sql"]
 
 
+async def test_removed_letters_have_the_reason_that_was_renamed(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a project that has lost further letters since."""
+    async with before_migration("0034", empty_database_url, monkeypatch) as connection:
+        await connection.executemany(
+            "INSERT INTO removed_dead_letters (project_id, reason, letters) VALUES ($1, $2, $3)",
+            [
+                (UUID(int=1), "refused_by_database", 2),
+                (UUID(int=1), "rejected_by_database", 3),
+                (UUID(int=2), "refused_by_database", 4),
+                (UUID(int=2), "too_deep", 1),
+            ],
+        )
+        await migrate(empty_database_url)
+
+        rows = await connection.fetch("SELECT project_id, reason, letters FROM removed_dead_letters")
+
+    assert set(map(tuple, rows)) == {
+        (UUID(int=1), "rejected_by_database", 5),
+        (UUID(int=2), "rejected_by_database", 4),
+        (UUID(int=2), "too_deep", 1),
+    }
+
+
 async def test_of_open_requests_for_removals_the_latest_stays(
     empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
