@@ -10,7 +10,7 @@ import random
 import re
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 from uuid import UUID
@@ -95,13 +95,19 @@ def _decode_time(time: bytes) -> datetime:
 
 
 def lowest_id(moment: datetime) -> UUID:
-    """The smallest id that can be accepted at or after `moment`: the lower bound of a partition."""
+    """The smallest id that can be accepted at or after `moment`."""
     return lowest_id_at_ms((moment - _EPOCH) // timedelta(milliseconds=1))
 
 
 def lowest_id_at_ms(milliseconds: int) -> UUID:
     """The smallest id that can be accepted at this Unix time in milliseconds."""
     return UUID(int=milliseconds << _BELOW_TIME_BITS)
+
+
+def ids_of_day(day: date) -> tuple[UUID, UUID]:
+    """The first id and the end of the ids that are accepted on this UTC day: the bounds of a partition."""
+    number = (day - _EPOCH.date()).days
+    return lowest_id_at_ms(number * DAY_MS), lowest_id_at_ms((number + 1) * DAY_MS)
 
 
 def is_object_id(text: str) -> bool:

@@ -1,10 +1,10 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from collector.domain import ids
-from collector.domain.ids import PostIds, accepted_at, event_id, lowest_id, parse_uuid
+from collector.domain.ids import PostIds, accepted_at, event_id, ids_of_day, lowest_id, parse_uuid
 
 NOW_MS = 1_760_000_000_123
 
@@ -82,3 +82,9 @@ def test_only_32_hex_characters_are_an_id(text: str, expected: UUID | None) -> N
 )
 def test_reference_ids_have_8_to_100_letters_digits_or_hyphens(text: str, is_valid: bool) -> None:  # noqa: FBT001
     assert ids.is_reference_id(text) is is_valid
+
+
+def test_the_ids_of_a_day_are_those_between_its_midnights() -> None:
+    midnight = datetime(2026, 11, 23, tzinfo=UTC)
+
+    assert ids_of_day(date(2026, 11, 23)) == (lowest_id(midnight), lowest_id(midnight + timedelta(days=1)))

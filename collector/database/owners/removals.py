@@ -5,29 +5,17 @@ its last event; a worker that is just storing another one makes it again. A requ
 transaction that began before it can still store an event, and no post that was accepted before it is held.
 """
 
-import time
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
+from collector.database.owners.steps import ROWS_AT_ONCE, SETTLED, remove_events_of_a_day, run_in_steps
 from collector.database.pool import connected
-from collector.database.schema.rollups import (
-    REMOVED_COLUMNS,
-    RemovedEvent,
-    day_of,
-    lock_days,
-    subtract_events,
-)
-from collector.domain.ids import DAY_MS, accepted_ms, lowest_id, lowest_id_at_ms
+from collector.domain.ids import lowest_id
 
-_ROWS_AT_ONCE: Final = 5000
-_RUN_SECONDS: Final = 20.0
-"""A run ends after this time, so that other jobs are not held up; the next run continues."""
-_SETTLED: Final = timedelta(minutes=15)
-"""Longer than any storing transaction that may have begun before the request."""
 _KEPT: Final = timedelta(days=1)
 _ASK: Final = """
     INSERT INTO removals AS r (id, project_id, stack_id, asked_utc)
@@ -55,21 +43,13 @@ async def ask_for_removal(
 
 
 async def remove_asked(pool: asyncpg.Pool) -> int:
-    """Remove rows for up to `_RUN_SECONDS` and return how many; skips what another worker is removing."""
-    began, removed = time.monotonic(), 0
+    """Remove rows for a bounded time and return how many; skips what another worker is removing."""
     async with connected(pool) as connection:
         await connection.execute("DELETE FROM removals WHERE done_utc < now() - $1::interval", _KEPT)
         rows = await connection.fetch(
             "SELECT id FROM removals WHERE done_utc IS NULL ORDER BY asked_utc LIMIT 1000"
         )
-    for row in rows:
-        while time.monotonic() - began < _RUN_SECONDS:
-            async with connected(pool) as connection, connection.transaction():
-                step = await _step(connection, row["id"])
-            removed += step
-            if not step:
-                break
-    return removed
+    return await run_in_steps(pool, [row["id"] for row in rows], _step)
 
 
 async def _step(connection: asyncpg.Connection, removal_id: UUID) -> int:
@@ -78,74 +58,39 @@ async def _step(connection: asyncpg.Connection, removal_id: UUID) -> int:
         "SELECT *, asked_utc < now() - $2::interval AS is_settled FROM removals"
         " WHERE id = $1 AND done_utc IS NULL FOR UPDATE SKIP LOCKED",
         removal_id,
-        _SETTLED,
+        SETTLED,
     )
     if asked is None:
         return 0
     # Asked before looking for events: a held post goes after its events are stored.
+    project_id, stack_id, before = asked["project_id"], asked["stack_id"], lowest_id(asked["asked_utc"])
     holds: bool = await connection.fetchval(
-        "SELECT EXISTS (SELECT FROM held_posts WHERE project_id = $1 AND id < $2)",
-        asked["project_id"],
-        lowest_id(asked["asked_utc"]),
+        "SELECT EXISTS (SELECT FROM held_posts WHERE project_id = $1 AND id < $2)", project_id, before
     )
-    removed = await _remove_events(connection, asked) or await _remove_stacks(connection, asked)
+    removed = await remove_events_of_a_day(connection, project_id, before=before, stack_id=stack_id)
+    if not removed:
+        removed = await _remove_stacks(connection, project_id, stack_id)
     if not removed and asked["is_settled"] and not holds:
         await connection.execute("UPDATE removals SET done_utc = now() WHERE id = $1", removal_id)
     return removed
 
 
-async def _remove_events(connection: asyncpg.Connection, asked: Any) -> int:
-    """Remove events of one daily partition and count them in `removed_events`, which the audit reads."""
-    chosen = (asked["project_id"], lowest_id(asked["asked_utc"]), asked["stack_id"])
-    first: UUID | None = await connection.fetchval(
-        "SELECT id FROM events"
-        " WHERE project_id = $1 AND id < $2 AND ($3::uuid IS NULL OR stack_id = $3) LIMIT 1",
-        *chosen,
-    )
-    if first is None:
-        return 0
-    day = accepted_ms(first.bytes) // DAY_MS
-    bounds = lowest_id_at_ms(day * DAY_MS), lowest_id_at_ms((day + 1) * DAY_MS)
-    await lock_days(connection, [day_of(first)])
-    rows = await connection.fetch(
-        f"""
-        DELETE FROM events WHERE project_id = $1 AND id >= $4 AND id < $5 AND id = ANY(ARRAY(
-            SELECT id FROM events WHERE project_id = $1 AND id < $2 AND ($3::uuid IS NULL OR stack_id = $3)
-                AND id >= $4 AND id < $5 ORDER BY id LIMIT $6 FOR UPDATE))
-        RETURNING {", ".join(REMOVED_COLUMNS)}
-        """,  # noqa: S608 - constants only
-        *chosen,
-        *bounds,
-        _ROWS_AT_ONCE,
-    )
-    await subtract_events(connection, [RemovedEvent(**row) for row in rows])
-    await connection.execute(
-        """
-        INSERT INTO removed_events AS r (project_id, day, events) VALUES ($1, $2, $3)
-        ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
-        """,
-        asked["project_id"],
-        day_of(first),
-        len(rows),
-    )
-    return len(rows)
-
-
-async def _remove_stacks(connection: asyncpg.Connection, asked: Any) -> int:
+async def _remove_stacks(connection: asyncpg.Connection, project_id: UUID, stack_id: UUID | None) -> int:
     """Remove stacks that have no events, locking them in order of id as workers do; returns how many it saw.
 
     Two statements: the first one may wait for a worker that stores another event of a stack, and would still
     see none of it. Only the second one, with the locks held, sees what the worker has stored.
     """
-    chosen = asked["project_id"], asked["stack_id"]
     rows = await connection.fetch(
         f"SELECT id FROM stacks AS s WHERE {_EMPTY} ORDER BY id LIMIT $3 FOR UPDATE",  # noqa: S608
-        *chosen,
-        _ROWS_AT_ONCE,
+        project_id,
+        stack_id,
+        ROWS_AT_ONCE,
     )
     await connection.execute(
         f"DELETE FROM stacks AS s WHERE {_EMPTY} AND id = ANY($3)",  # noqa: S608 - constants only
-        *chosen,
+        project_id,
+        stack_id,
         [row["id"] for row in rows],
     )
     return len(rows)

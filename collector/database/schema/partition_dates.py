@@ -7,7 +7,7 @@ are widened to whole hours, so that usually there is nothing to update.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from operator import attrgetter
 from typing import Final
 from uuid import UUID
@@ -16,9 +16,8 @@ import asyncpg
 
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.outcome import Event
-from collector.domain.ids import lowest_id
+from collector.domain.ids import ids_of_day
 
-_DAY: Final = timedelta(days=1)
 _HOUR: Final = timedelta(hours=1)
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _date: Final = attrgetter("date")
@@ -54,17 +53,13 @@ async def id_range(connection: asyncpg.Connection, dates: TimeRange) -> tuple[UU
     first, last = await connection.fetchrow(_WITH_DATES, begin, dates.end or _LAST)
     if first is None:
         return UUID(int=0), UUID(int=0)
-    return _first_id(first), _first_id(last + _DAY)
+    return ids_of_day(first)[0], ids_of_day(last)[1]
 
 
 async def earliest_date(connection: asyncpg.Connection) -> datetime | None:
     """A date before which there is no event; None if it is unknown or there are no events."""
     found: datetime | None = await connection.fetchval(_EARLIEST)
     return found
-
-
-def _first_id(day: date) -> UUID:
-    return lowest_id(datetime.combine(day, time(), UTC))
 
 
 def _hour(moment: datetime) -> datetime:

@@ -8,14 +8,14 @@ refuses duplicates. Queries must repeat its condition literally, or they cannot 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import asyncpg
 
 from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
-from collector.domain.ids import lowest_id
+from collector.domain.ids import ids_of_day
 
 _DAY: Final = timedelta(days=1)
 _PREFIX: Final = "events_"
@@ -117,7 +117,7 @@ async def _make_all(connection: asyncpg.Connection, days: Iterable[date]) -> tup
     made: list[date] = []
     for day in days:
         name = partition_name(day)
-        begin, end = (lowest_id(datetime.combine(edge, time(), UTC)) for edge in (day, day + _DAY))
+        begin, end = ids_of_day(day)
         async with connection.transaction():
             await connection.execute(f"SET LOCAL lock_timeout = '{_MAKING_LOCK_WAIT}'")
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)

@@ -7,10 +7,10 @@ advisory lock on their day; making rollups takes the exclusive lock, so that it 
 none twice.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from collector.database.pool import connected
 from collector.database.schema.partitions import partition_days, partition_name
 from collector.domain.accounting.user_sketch import UserSketch
 from collector.domain.dates.time_range import TimeRange
-from collector.domain.ids import accepted_at, lowest_id
+from collector.domain.ids import accepted_at, ids_of_day
 
 NO_STACK: Final = UUID(int=0)
 """The stack of events that have none, which were stored before there were stacks."""
@@ -111,6 +111,11 @@ _FIND_BOUNDS: Final = f"""
         latest = {_BOUND.format(order="DESC", column="latest")}
     FROM {_KEYS} WHERE {_SAME}
 """  # noqa: S608 - constants only
+_COUNT_REMOVED: Final = """
+    INSERT INTO removed_events AS r (project_id, day, events)
+    SELECT * FROM unnest($1::uuid[], $2::date[], $3::bigint[])
+    ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
+"""
 
 
 class RolledDay(NamedTuple):
@@ -162,7 +167,7 @@ async def lock_days(
 
 
 async def subtract_events(connection: asyncpg.Connection, removed: Sequence[RemovedEvent]) -> None:
-    """Take deleted events out of their rollups, in the transaction that deletes them.
+    """Take deleted events out of their rollups, and count them for the audit, in the deleting transaction.
 
     `lock_days` must come before the deletion.
     """
@@ -182,8 +187,13 @@ async def subtract_events(connection: asyncpg.Connection, removed: Sequence[Remo
     await connection.execute(_SUBTRACT, *_arrays(keys), *sums)
     await connection.execute(_REMOVE_EMPTY, *_arrays(keys))
     for day in sorted({day_of(event.id) for event in removed}):
-        await connection.execute(_FIND_BOUNDS, *_arrays([key for key in keys if key[0] == day]), *_ids(day))
+        of_day = _arrays([key for key in keys if key[0] == day])
+        await connection.execute(_FIND_BOUNDS, *of_day, *ids_of_day(day))
     await connection.execute(OUTDATE_DAYS, [day_of(event.id) for event in removed])
+    numbers = Counter((event.project_id, day_of(event.id)) for event in removed)
+    await connection.execute(
+        _COUNT_REMOVED, *_arrays(sorted(numbers)), [numbers[key] for key in sorted(numbers)]
+    )
 
 
 async def make_rollups(pool: asyncpg.Pool) -> int:
@@ -318,9 +328,3 @@ async def _is_small(connection: asyncpg.Connection, day: date) -> bool:
 
 def _arrays(keys: Sequence[tuple[object, ...]]) -> list[list[object]]:
     return [list(column) for column in zip(*keys, strict=True)]
-
-
-def _ids(day: date) -> tuple[UUID, UUID]:
-    """The first id and the end of the ids of events accepted on this day."""
-    begin = datetime.combine(day, time(), UTC)
-    return lowest_id(begin), lowest_id(begin + _DAY)

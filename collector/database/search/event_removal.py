@@ -1,4 +1,4 @@
-"""Deletes single events, and counts them in the same statement so that the ledger still balances."""
+"""Deletes single events."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -22,20 +22,12 @@ _REMOVE: Final = f"""
         SELECT project_id, id FROM events
         WHERE project_id = ANY($1) AND id = ANY($2) AND id >= $3 AND id <= $4
         ORDER BY project_id, id FOR UPDATE
-    ), gone AS (
-        DELETE FROM events AS e USING named
-        WHERE e.project_id = named.project_id AND e.id = named.id AND e.id >= $3 AND e.id <= $4
-        RETURNING {", ".join(f"e.{column}" for column in REMOVED_COLUMNS)}
-    ), noted AS (
-        INSERT INTO removed_events AS r (project_id, day, events)
-        SELECT project_id, to_timestamp(
-                ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000)::date AS day, count(*)
-        FROM gone GROUP BY project_id, day ORDER BY project_id, day
-        ON CONFLICT (project_id, day) DO UPDATE SET events = r.events + excluded.events
     )
-    SELECT * FROM gone
+    DELETE FROM events AS e USING named
+    WHERE e.project_id = named.project_id AND e.id = named.id AND e.id >= $3 AND e.id <= $4
+    RETURNING {", ".join(f"e.{column}" for column in REMOVED_COLUMNS)}
 """  # noqa: S608 - constants only
-"""The first 48 bits of an id are the time of acceptance. Locks in order of id, to avoid deadlocks."""
+"""Locks in order of id, to avoid deadlocks."""
 
 
 async def remove_events(

@@ -7,7 +7,7 @@ of the time range that cut an hour, and days of acceptance without rollups, come
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
@@ -21,7 +21,7 @@ from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, missing_number
 from collector.domain.filter.fields import FIELDS, Column, Field, StackColumn, StackState, resolve_field
 from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or
-from collector.domain.ids import lowest_id
+from collector.domain.ids import ids_of_day
 
 EVENTS: Final = "coalesce(sum(e.events), 0)::bigint"
 """The number of events, where `count(*)` counts rollups."""
@@ -110,8 +110,7 @@ class _Part(NamedTuple):
         """The rows of these days."""
         if self.source == "events":
             condition = between("e.date", self.dates, arguments)
-            ids = " OR ".join(_ids_between(first, last, arguments) for first, last in _runs(days))
-            return _EVENTS.format(projects=projects, ids=ids, condition=condition)
+            return _EVENTS.format(projects=projects, ids=accepted_on(days, arguments), condition=condition)
         condition = between("begin_utc", self.dates, arguments)
         listed = arguments.add(days)
         return _ROLLUPS.format(tier=self.source, days=listed, projects=projects, condition=condition)
@@ -285,5 +284,5 @@ def _runs(days: Sequence[date]) -> Iterator[tuple[date, date]]:
 
 
 def _ids_between(first: date, last: date, arguments: Arguments) -> str:
-    begin, end = (lowest_id(datetime.combine(day, time(), UTC)) for day in (first, last + DAY))
+    begin, end = ids_of_day(first)[0], ids_of_day(last)[1]
     return f"(e.id >= {arguments.add(begin)} AND e.id < {arguments.add(end)})"

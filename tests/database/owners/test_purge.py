@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from collector.database.audit import read_ledger
-from collector.database.owners import purge
+from collector.database.owners import purge, steps
 from collector.database.owners.deletion import delete_organizations, delete_projects
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
@@ -79,7 +79,8 @@ async def test_all_rows_of_a_deleted_project_are_purged_and_the_ledger_balances(
 ) -> None:
     """In steps of a few rows. The other project keeps its rows."""
     del store
-    monkeypatch.setattr(purge, "ROWS_AT_ONCE", 2)
+    for module in (purge, steps):
+        monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
     assert all([await left(pool, table) for table in TABLES[:3]])
     await delete(pool)
 
