@@ -20,6 +20,11 @@ STEPS = st.lists(
 )
 
 
+async def age_outdated(pool: asyncpg.Pool) -> None:
+    """Let the time pass in which the rollups of a changed day are not made again."""
+    await pool.execute("UPDATE rollup_days SET outdated_utc = outdated_utc - interval '10 minutes'")
+
+
 class History:
     """Random events of two projects and a few stacks, and what happens to them."""
 
@@ -78,6 +83,7 @@ class History:
             await change_status(connection, ids, status, today())
 
     async def roll_up(self) -> None:
+        await age_outdated(self._pool)
         await make_rollups(self._pool)
 
     async def lose_rollups(self) -> None:

@@ -25,7 +25,7 @@ from collector.domain.ids import accepted_at, ids_of_day
 NO_STACK: Final = UUID(int=0)
 """The stack of events that have none, which were stored before there were stacks."""
 OUTDATE_DAYS: Final = (
-    "UPDATE rollup_days SET has_days = false, has_users = false"
+    "UPDATE rollup_days SET has_days = false, has_users = false, outdated_utc = now()"
     " WHERE day = ANY($1::date[]) AND (has_days OR has_users)"
 )
 """Belongs to every change of hours, after `lock_days`."""
@@ -44,8 +44,12 @@ _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _BUILD_SECONDS: Final = 240.0
 """For the rollups of one day; less than a run of the job may take."""
 _COMPARE_SECONDS: Final = 600.0
-_ROWS: Final = 5000
-"""Rows read or written together, and sketches in memory."""
+_SKETCHES: Final = 5000
+"""Sketches in memory, and written together."""
+_ROWS_READ: Final = 100
+"""Rows read together; each has all users of a stack in an hour."""
+_PAUSE: Final = timedelta(minutes=10)
+"""After a change of its events a day's rollups are not made again, and after a failure not tried again."""
 _SMALL_PARTITION_BYTES: Final = 256 << 20
 """A day that is not over gets its rollups only up to this size, because storing waits meanwhile."""
 
@@ -65,6 +69,16 @@ _STATE: Final = """
     FROM partition_dates AS p LEFT JOIN rollup_days AS r USING (day)
     WHERE p.smallest < $2 AND p.largest >= $1 ORDER BY p.day
 """
+_DAY_STATES: Final = """
+    SELECT d.day, d.day < (now() AT TIME ZONE 'UTC')::date AS is_over,
+        pg_relation_size(to_regclass(d.partition)) AS bytes,
+        coalesce(r.has_hours, false) AS has_hours, coalesce(r.has_days, false) AS has_days,
+        coalesce(r.has_users, false) AS has_users,
+        coalesce(r.outdated_utc > now() - $3::interval, false) AS rests
+    FROM unnest($1::date[], $2::text[]) AS d (day, partition) LEFT JOIN rollup_days AS r USING (day)
+    ORDER BY d.day DESC
+"""
+_LEAVE_ALONE: Final = "UPDATE rollup_days SET outdated_utc = now() WHERE day = $1"
 _HOURS_OF_EVENTS: Final = f"""
     SELECT $1::date AS day, project_id, coalesce(stack_id, '{NO_STACK}') AS stack_id, type,
         is_first_occurrence, date_trunc('hour', date, 'UTC') AS begin_utc,
@@ -199,21 +213,31 @@ async def subtract_events(connection: asyncpg.Connection, removed: Sequence[Remo
 async def make_rollups(pool: asyncpg.Pool) -> int:
     """Make the rollups that are missing, the newest day first, each day in its own transaction.
 
-    Hours are missing for partitions from before there were rollups, days for every day that is over. Returns
-    for how many days of acceptance something was made.
+    Hours are missing for partitions from before there were rollups, days and sketches of users for every day
+    that is over. Returns how many were made. A day that fails does not keep the others from being made: the
+    errors are raised at the end.
     """
-    async with connected(pool) as connection:
-        rows = await connection.fetch(
-            "SELECT day FROM rollup_days WHERE has_hours AND has_days AND has_users"
-        )
-        done = {row["day"] for row in rows}
-        days = [day for day in reversed(await partition_days(connection)) if day not in done]
-    made = 0
-    for day in days:
-        async with connected(pool) as connection, connection.transaction():
-            made += await _make_rollups(connection, day)
-        async with connected(pool) as connection, connection.transaction():
-            made += await _make_users(connection, day)
+    made, failed = 0, dict[date, Exception]()
+    # Counts of all days first: users take longer, because their events are read.
+    for is_missing, make in ((_lacks_counts, _make_counts), (_lacks_users, _make_users)):
+        async with connected(pool) as connection:
+            states = await _day_states(connection, await partition_days(connection))
+        for day in [state.day for state in states if is_missing(state)]:
+            try:
+                async with connected(pool) as connection, connection.transaction():
+                    await lock_days(connection, [day], exclusively=True)
+                    # Another worker, a late event and the end of retention may have been faster.
+                    (state,) = await _day_states(connection, [day])
+                    if is_missing(state):
+                        await make(connection, state)
+                        made += 1
+            except Exception as error:  # noqa: BLE001 - the other days must be made; raised below
+                failed[day] = error
+                async with connected(pool) as connection:
+                    await connection.execute(_LEAVE_ALONE, day)
+    if failed:
+        days = ", ".join(f"{day} ({type(error).__name__}: {error})" for day, error in failed.items())
+        raise ExceptionGroup(f"rollups could not be made for {days}", list(failed.values()))
     return made
 
 
@@ -238,26 +262,51 @@ def day_of(event_id: UUID) -> date:
     return accepted_at(event_id.bytes).date()
 
 
-async def _make_rollups(connection: asyncpg.Connection, day: date) -> bool:
-    """Make what is missing for one day; False if its time has not come."""
-    is_over: bool = await connection.fetchval("SELECT (now() AT TIME ZONE 'UTC')::date > $1", day)
-    if not is_over and not await _is_small(connection, day):
+class _DayState(NamedTuple):
+    """Which rollups a day of acceptance has, and whether it is to be left alone for now.
+
+    `bytes` is the size of its partition, None if that was dropped.
+    """
+
+    day: date
+    is_over: bool
+    bytes: int | None
+    has_hours: bool
+    has_days: bool
+    has_users: bool
+    rests: bool
+
+
+async def _day_states(connection: asyncpg.Connection, days: Sequence[date]) -> list[_DayState]:
+    rows = await connection.fetch(_DAY_STATES, days, [partition_name(day) for day in days], _PAUSE)
+    return [_DayState(**row) for row in rows]
+
+
+def _lacks_counts(state: _DayState) -> bool:
+    """Whether its hours, or the sums of its hours, are to be made now."""
+    if state.bytes is None or state.rests:
         return False
-    await lock_days(connection, [day], exclusively=True)
-    name = await connection.fetchval("SELECT to_regclass($1)::text", partition_name(day))
-    state = await connection.fetchrow("SELECT has_hours, has_days FROM rollup_days WHERE day = $1", day)
-    has_hours = state is not None and state["has_hours"]
-    # Other workers and the end of retention may have been faster.
-    if name is None or (has_hours and (state["has_days"] or not is_over)):
-        return False
-    if not has_hours:
+    if not state.is_over:
+        return not state.has_hours and state.bytes <= _SMALL_PARTITION_BYTES
+    return not (state.has_hours and state.has_days)
+
+
+def _lacks_users(state: _DayState) -> bool:
+    """Whether its sketches are to be made now, which needs the other rollups."""
+    may_be_made = state.bytes is not None and state.is_over and not state.rests
+    return may_be_made and state.has_days and not state.has_users
+
+
+async def _make_counts(connection: asyncpg.Connection, state: _DayState) -> None:
+    """Make the hours if they are missing, and their sums once the day is over."""
+    day = state.day
+    if not state.has_hours:
         await connection.execute("DELETE FROM event_hours WHERE day = $1", day)
+        counted = _HOURS_OF_EVENTS.format(partition=partition_name(day))
         await connection.execute(
-            f"INSERT INTO event_hours {_HOURS_OF_EVENTS.format(partition=name)} ORDER BY 2, 6, 3, 4, 5",
-            day,
-            timeout=_BUILD_SECONDS,
+            f"INSERT INTO event_hours {counted} ORDER BY 2, 6, 3, 4, 5", day, timeout=_BUILD_SECONDS
         )
-    if is_over:
+    if state.is_over:
         await connection.execute("DELETE FROM event_days WHERE day = $1", day)
         await connection.execute(
             f"INSERT INTO event_days {_DAYS_OF_HOURS} ORDER BY 2, 3, 4, 5, 6", day, timeout=_BUILD_SECONDS
@@ -266,20 +315,16 @@ async def _make_rollups(connection: asyncpg.Connection, day: date) -> bool:
         "INSERT INTO rollup_days (day, has_hours, has_days) VALUES ($1, true, $2)"
         " ON CONFLICT (day) DO UPDATE SET has_hours = true, has_days = excluded.has_days",
         day,
-        is_over,
+        state.is_over,
     )
-    return True
 
 
-async def _make_users(connection: asyncpg.Connection, day: date) -> bool:
-    """Make the sketches of users of a day of acceptance that is over and has the other rollups."""
-    await lock_days(connection, [day], exclusively=True)
-    state = await connection.fetchrow("SELECT has_days, has_users FROM rollup_days WHERE day = $1", day)
-    if state is None or not state["has_days"] or state["has_users"]:
-        return False
+async def _make_users(connection: asyncpg.Connection, state: _DayState) -> None:
+    """Make the sketches of users, from the events."""
+    day = state.day
     await connection.execute("DELETE FROM user_hours WHERE day = $1", day)
     await connection.execute("DELETE FROM stack_user_days WHERE day = $1", day)
-    hours: defaultdict[tuple[UUID, str, datetime], UserSketch] = defaultdict(UserSketch)
+    hours: dict[tuple[UUID, str, datetime], UserSketch] = {}
     stacks: dict[tuple[UUID, UUID, str, datetime], UserSketch] = {}
     statement = f"""
         SELECT project_id, stack_id, type, begin_utc, array_agg(hash) FROM (
@@ -288,23 +333,32 @@ async def _make_users(connection: asyncpg.Connection, day: date) -> bool:
             FROM {partition_name(day)} AS e WHERE {USER} IS NOT NULL GROUP BY 1, 2, 3, 4, 5
         ) AS u GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     """  # noqa: S608 - constants only
+    project: UUID | None = None
     async for project_id, stack_id, type_, hour, hashes in connection.cursor(
-        statement, prefetch=_ROWS, timeout=_BUILD_SECONDS
+        statement, prefetch=_ROWS_READ, timeout=_BUILD_SECONDS
     ):
-        hours[project_id, type_, hour].add(hashes)
+        # Rows come by project and stack: what is there of another one is complete.
+        if project_id != project:
+            await _add_users(connection, day, hours)
+            project, hours = project_id, {}
+        hours.setdefault((project_id, type_, hour), UserSketch()).add(hashes)
         key = project_id, stack_id, type_, hour.replace(hour=0)
-        # Rows come by stack: whatever is there of another one is complete.
-        if key not in stacks and len(stacks) >= _ROWS:
+        if key not in stacks and len(stacks) >= _SKETCHES:
             await _add_stack_users(connection, day, stacks)
             stacks = {}
         stacks.setdefault(key, UserSketch()).add(hashes)
+    await _add_users(connection, day, hours)
     await _add_stack_users(connection, day, stacks)
+    await connection.execute("UPDATE rollup_days SET has_users = true WHERE day = $1", day)
+
+
+async def _add_users(
+    connection: asyncpg.Connection, day: date, hours: Mapping[tuple[UUID, str, datetime], UserSketch]
+) -> None:
     await connection.executemany(
         "INSERT INTO user_hours (day, project_id, type, begin_utc, sketch) VALUES ($1, $2, $3, $4, $5)",
         [(day, *key, sketch.packed) for key, sketch in hours.items()],
     )
-    await connection.execute("UPDATE rollup_days SET has_users = true WHERE day = $1", day)
-    return True
 
 
 async def _add_stack_users(
@@ -315,15 +369,6 @@ async def _add_stack_users(
         " VALUES ($1, $2, $3, $4, $5, $6, $7)",
         [(day, *key, sketch.count, sketch.packed) for key, sketch in stacks.items()],
     )
-
-
-async def _is_small(connection: asyncpg.Connection, day: date) -> bool:
-    is_small: bool = await connection.fetchval(
-        "SELECT coalesce(pg_relation_size(to_regclass($1)), 0) <= $2",
-        partition_name(day),
-        _SMALL_PARTITION_BYTES,
-    )
-    return is_small
 
 
 def _arrays(keys: Sequence[tuple[object, ...]]) -> list[list[object]]:

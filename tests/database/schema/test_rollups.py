@@ -22,8 +22,9 @@ from collector.database.schema.partitions import maintain_partitions
 from collector.database.schema.rollups import count_differences, lock_days, make_rollups
 from collector.database.search.event_removal import remove_events
 from collector.database.writing.store import BatchStore
+from collector.domain.accounting.user_sketch import UserSketch
 from tests.conftest import SCALE
-from tests.database.histories import STEPS, History
+from tests.database.histories import STEPS, History, age_outdated
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
 from tests.support.waiting import until
 
@@ -142,9 +143,84 @@ async def test_a_late_event_is_counted_while_a_days_rollups_are_made(pool: async
     await asyncio.gather(making, storing)
 
     assert await agree(pool)
+    await age_outdated(pool)
     await make_rollups(pool)
     assert (await rolled_up(pool, "event_days")).values()
     assert await agree(pool)
+
+
+async def test_a_day_that_is_not_over_is_left_alone_by_the_job(pool: asyncpg.Pool) -> None:
+    """It does not even take the lock, for which it would wait here, and storing with it."""
+    now: datetime = await pool.fetchval("SELECT now()")
+    await BatchStore(pool).save([normalized(an_event(accepted=now))])
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_days(connection, [now.date()])
+
+        assert await asyncio.wait_for(make_rollups(pool), 30) == 0
+
+
+async def test_a_day_that_changes_again_and_again_is_made_every_ten_minutes(pool: asyncpg.Pool) -> None:
+    async def state() -> tuple[bool, bool]:
+        await BatchStore(pool).save([normalized(an_event(accepted=days_ago(1)))])
+        await make_rollups(pool)
+        row = await pool.fetchrow(
+            "SELECT has_days, has_users FROM rollup_days WHERE day = $1", days_ago(1).date()
+        )
+        return row["has_days"], row["has_users"]
+
+    assert await state() == (True, True)
+    assert [await state(), await state()] == [(False, False)] * 2
+
+    await age_outdated(pool)
+    await make_rollups(pool)
+
+    assert await agree(pool)
+    assert sum(row[0] for row in (await rolled_up(pool, "event_days")).values()) == 3
+
+
+async def test_a_day_that_fails_keeps_no_other_day_from_being_made(pool: asyncpg.Pool) -> None:
+    """It is tried again after a while."""
+    user = b'{"@user":{"identity":"someone"}}'
+    for number in (1, 2):
+        await BatchStore(pool).save([normalized(an_event(accepted=days_ago(number), data=user))])
+    await pool.execute(f"ALTER TABLE user_hours ADD CONSTRAINT fails CHECK (day <> '{days_ago(1).date()}')")
+
+    with pytest.raises(ExceptionGroup, match=str(days_ago(1).date())):
+        await make_rollups(pool)
+    assert [row["day"] for row in await pool.fetch("SELECT day FROM user_hours")] == [days_ago(2).date()]
+    assert await make_rollups(pool) == 0
+
+    await pool.execute("ALTER TABLE user_hours DROP CONSTRAINT fails")
+    await age_outdated(pool)
+    assert await make_rollups(pool) == 1
+
+
+async def test_the_users_of_each_project_are_counted(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few sketches in memory, and few rows read together."""
+    monkeypatch.setattr("collector.database.schema.rollups._SKETCHES", 2)
+    monkeypatch.setattr("collector.database.schema.rollups._ROWS_READ", 1)
+    events = [
+        an_event(
+            accepted=days_ago(1),
+            place=number,
+            project_id=(PROJECT, OTHER_PROJECT)[number % 2],
+            source="abc"[number % 3],
+            data=b'{"@user":{"identity":"user %d"}}' % number,
+        )
+        for number in range(12)
+    ]
+    await BatchStore(pool).save([normalized(*events)])
+
+    await make_rollups(pool)
+
+    sketches = await pool.fetch("SELECT project_id, sketch FROM user_hours")
+    assert {row["project_id"]: UserSketch().merge(row["sketch"]).count for row in sketches} == {
+        PROJECT: 6,
+        OTHER_PROJECT: 6,
+    }
+    assert [row["users"] for row in await pool.fetch("SELECT users FROM stack_user_days")] == [2] * 6
 
 
 async def test_partitions_from_before_rollups_get_theirs(pool: asyncpg.Pool) -> None:
