@@ -8,7 +8,7 @@ refuses duplicates. Queries must repeat its condition literally, or they cannot 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 
 import asyncpg
@@ -94,6 +94,16 @@ async def partition_days(connection: asyncpg.Connection) -> list[date]:
         r" WHERE i.inhparent = 'events'::regclass AND c.relname ~ '^events_\d{8}$'"
     )
     return sorted(date.fromisoformat(row["relname"].removeprefix(_PREFIX)) for row in rows)
+
+
+async def oldest_kept(connection: asyncpg.Connection, retention_days: int) -> datetime:
+    """The time from which events are kept: the begin of retention, or of the oldest partition before it.
+
+    Partitions are dropped one by one, and not while the clock is in doubt.
+    """
+    end: datetime = await connection.fetchval("SELECT now() - $1::interval", timedelta(days=retention_days))
+    days = await partition_days(connection)
+    return min(end, datetime.combine(days[0], time(), UTC)) if days else end
 
 
 def partition_name(day: date) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from collector.database.pool import connected
+from collector.database.schema.partitions import oldest_kept
 from collector.domain.accounting.usage import Counts, Usage, first_hour, first_month
 from collector.domain.event.outcome import DeadLetterReason, Outcome
 
@@ -22,7 +23,7 @@ class UsageKey(NamedTuple):
     reason: str = ""
 
 
-_LEAST_KEPT: Final = timedelta(days=31)
+_LEAST_DAYS_KEPT: Final = 31
 """Counts by hour: the API shows a week of them."""
 _ADD_HOURS: Final = """
     INSERT INTO usage (project_id, hour, outcome, reason, events)
@@ -77,10 +78,13 @@ async def add_usage(connection: asyncpg.Connection, counts: Mapping[UsageKey, in
 
 
 async def forget_usage(pool: asyncpg.Pool, retention_days: int) -> int:
-    """Delete the counts by hour that nothing reads any more, and return how many; those by month stay."""
-    kept = max(timedelta(days=retention_days), _LEAST_KEPT) + timedelta(days=1)
+    """Delete the counts by hour that are no longer read, and return how many; those by month stay.
+
+    The audit reads those of every partition.
+    """
     async with connected(pool) as connection:
-        rows = await connection.fetch("DELETE FROM usage WHERE hour < now() - $1::interval RETURNING 1", kept)
+        kept = await oldest_kept(connection, max(retention_days, _LEAST_DAYS_KEPT)) - timedelta(days=1)
+        rows = await connection.fetch("DELETE FROM usage WHERE hour < $1 RETURNING 1", kept)
     return len(rows)
 
 

@@ -1,11 +1,14 @@
 """Stacks whose events are gone are forgotten, unless people have decided about them."""
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 
 from collector.database.writing.old_stacks import forget_stacks
 from collector.database.writing.store import BatchStore
 from tests.database.rows import an_event, normalized
+from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
 
@@ -29,3 +32,24 @@ async def test_stacks_without_events_are_forgotten_and_those_with_a_decision_sta
     assert await forget_stacks(pool, 30) == 1
 
     assert {row["id"] for row in await pool.fetch("SELECT id FROM stacks")} == {*ids[:3], ids[4]}
+
+
+async def test_stacks_stay_until_the_partition_with_their_events_is_dropped(pool: asyncpg.Pool) -> None:
+    """Partitions are dropped one by one after a shorter retention."""
+    accepted = real_now() - timedelta(days=40)
+    await BatchStore(pool).save([normalized(an_event(accepted=accepted))])
+    await pool.execute("UPDATE stacks SET updated_utc = $1", accepted)
+    assert await forget_stacks(pool, 30) == 0
+
+    await pool.execute(f"DROP TABLE events_{accepted:%Y%m%d}")
+    assert await forget_stacks(pool, 30) == 1
+
+
+async def test_all_old_stacks_are_forgotten_in_steps(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.database.writing.old_stacks._ROWS_AT_ONCE", 2)
+    await BatchStore(pool).save([normalized(*(an_event(type=f"kind {number}") for number in range(7)))])
+    await pool.execute("UPDATE stacks SET updated_utc = now() - interval '90 days'")
+
+    assert await forget_stacks(pool, 30) == 7

@@ -9,6 +9,7 @@ import pytest
 
 from collector.database.pool import close_pool, create_pool
 from collector.database.schema.migrations import migrate
+from collector.database.schema.partitions import make_missing_partitions
 from collector.database.writing.usage import (
     UsageKey,
     add_usage,
@@ -191,3 +192,17 @@ async def test_counts_by_hour_are_forgotten_after_retention_and_those_by_month_s
 
     assert await owned.fetchval("SELECT sum(events)::int FROM usage") == 2
     assert await owned.fetchval("SELECT sum(events)::int FROM usage_months") == 4
+
+
+async def test_counts_by_hour_stay_as_long_as_the_partition_that_the_audit_compares_with_them(
+    owned: asyncpg.Pool,
+) -> None:
+    for days in (40, 60):
+        await count(owned, 1, real_now() - timedelta(days=days))
+    async with owned.acquire() as connection:
+        await make_missing_partitions(connection, [(real_now() - timedelta(days=50)).date()])
+
+    assert await forget_usage(owned, 7) == 1
+
+    await owned.execute(f"DROP TABLE events_{real_now() - timedelta(days=50):%Y%m%d}")
+    assert await forget_usage(owned, 7) == 1
