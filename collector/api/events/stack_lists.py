@@ -1,6 +1,5 @@
 """Lists of stacks: those that a filter selects, and those of selected events (contract 4 and 9)."""
 
-import asyncio
 from datetime import datetime
 from typing import Any, Final
 
@@ -28,7 +27,7 @@ from collector.api.request.parameters import (
     requested_page,
 )
 from collector.database.owners.projects import project_names
-from collector.database.search.event_lists import Selection, with_sample
+from collector.database.search.event_lists import Selection, exact_or_sampled
 from collector.database.search.stack_lists import (
     StackMode,
     StackOfEvents,
@@ -122,13 +121,11 @@ async def stacks_of_events(
         raise BadRequest("The parameter `sort` cannot be combined with this `mode`, which defines the order.")
     page = requested_page(parameters, maximum=_MAXIMUM_LIMIT)
     mode = STACK_MODES[parameters["mode"].strip().lower()]
-    is_estimated = False
-    try:
-        async with asyncio.timeout(EXACT_SECONDS):
-            found, total, users = await _find_stacks(connection, selection, mode, page, parameters)
-    except TimeoutError:
-        is_estimated, sample = True, await with_sample(connection, selection)
-        found, total, users = await _find_stacks(connection, sample, mode, page, parameters)
+
+    async def find(selection: Selection) -> tuple[list[StackOfEvents], int | None, int]:
+        return await _find_stacks(connection, selection, mode, page, parameters)
+
+    (found, total, users), is_estimated = await exact_or_sampled(connection, selection, EXACT_SECONDS, find)
     names = await project_names(connection, {each.stack.project_id for each in found})
     views = [_summary(each, names.get(each.stack.project_id, ""), users) for each in found[: page.limit]]
     following = page.after(page.limit) if len(found) > page.limit else None

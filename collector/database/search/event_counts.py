@@ -4,9 +4,8 @@ Each level of nesting takes one statement, which computes all plain values of th
 pass.
 """
 
-import asyncio
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -21,7 +20,7 @@ from collector.database.search.aggregation_sql import (
     users_are_sketched,
     value_sql,
 )
-from collector.database.search.event_lists import Selection, counted_from, to_count, with_sample
+from collector.database.search.event_lists import Selection, counted_from, exact_or_sampled, to_count
 from collector.database.search.filter_sql import Arguments
 from collector.database.search.rollup_sql import Rollups
 from collector.database.search.user_counts import WHOLE, count_users_by
@@ -61,16 +60,15 @@ async def count_in_buckets(
     What takes longer than `seconds` is estimated from a sample of the events instead. Raises BadRequest for
     more than `MAXIMUM_BUCKETS` buckets.
     """
+
+    async def count(selection: Selection) -> Bucket:
+        whole = Bucket()
+        await _fill(connection, selection, (), {(): whole}, aggregations)
+        return whole
+
     counted = await to_count(connection, selection)
-    whole = Bucket()
-    try:
-        async with asyncio.timeout(seconds):
-            await _fill(connection, counted, (), {(): whole}, aggregations)
-    except TimeoutError:
-        whole = Bucket(is_estimated=True)
-        sample = await with_sample(connection, counted)
-        await _fill(connection, sample, (), {(): whole}, aggregations)
-    return whole
+    whole, is_estimated = await exact_or_sampled(connection, counted, seconds, count)
+    return replace(whole, is_estimated=is_estimated)
 
 
 async def _fill(

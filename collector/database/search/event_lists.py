@@ -6,13 +6,14 @@ that only the partitions of a window are read.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from math import inf
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -93,6 +94,8 @@ _FEW: Final = """
     ) SELECT * FROM e ORDER BY {outer_order} LIMIT {limit}
 """
 """For filters that an index answers: materialized, so that the planner does not walk the events by date."""
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,14 +282,27 @@ async def estimate_events(
 ) -> tuple[int, bool]:
     """How many events the selection holds; an estimate, and true, if counting takes longer than `seconds`."""
     counted = await to_count(connection, selection)
+    return await exact_or_sampled(connection, counted, seconds, partial(_count, connection))
+
+
+async def exact_or_sampled(
+    connection: asyncpg.Connection,
+    selection: Selection,
+    seconds: float | None,
+    work: Callable[[Selection], Awaitable[Result]],
+) -> tuple[Result, bool]:
+    """What `work` finds in the selection; in a sample of it, and true, if that takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
-            return await _count(connection, counted), False
+            return await work(selection), False
     except TimeoutError:
-        return await _count(connection, await with_sample(connection, counted)), True
+        # Without a limit the driver gave up waiting for the server: callers want no estimate.
+        if seconds is None:
+            raise
+    return await work(await _with_sample(connection, selection)), True
 
 
-async def with_sample(connection: asyncpg.Connection, selection: Selection) -> Selection:
+async def _with_sample(connection: asyncpg.Connection, selection: Selection) -> Selection:
     """The selection, reduced to a sample of its time that is small enough to be read quickly."""
     everything = replace(selection, filter=Everything(), rollups=None, sample=None)
     rollups = (await to_count(connection, everything)).rollups

@@ -18,6 +18,7 @@ from collector.database.search.event_lists import (
     bounded,
     count_events,
     estimate_events,
+    exact_or_sampled,
     find_events,
     find_page,
     where,
@@ -333,3 +334,17 @@ async def test_a_count_that_takes_too_long_is_estimated(pool: asyncpg.Pool) -> N
         assert await estimate_events(connection, a_selection("hello"), 0) == (20, True)
         half = replace(a_selection("hello"), sample=50.0)
         assert half.scale == 2.0
+
+
+async def test_nothing_is_estimated_where_the_time_has_no_limit(pool: asyncpg.Pool) -> None:
+    """Not even if the driver gives up waiting for the server."""
+
+    async def work(selection: Selection) -> int:
+        if selection.sample is None:
+            raise TimeoutError
+        return 7
+
+    async with pool.acquire() as connection:
+        assert await exact_or_sampled(connection, a_selection(), 60, work) == (7, True)
+        with pytest.raises(TimeoutError):
+            await exact_or_sampled(connection, a_selection(), None, work)
