@@ -1,5 +1,6 @@
 """Changing the status of all stacks whose events a filter selects: counted first, then changed or undone."""
 
+from collections import defaultdict
 from dataclasses import replace
 from datetime import datetime
 from typing import Final, Literal
@@ -27,7 +28,6 @@ _SETTABLE: Final = (
     StackStatus.IGNORED,
     StackStatus.DISCARDED,
 )
-_STACKS_AT_ONCE: Final = 500
 _PARAMETERS: Final = (
     FILTER,
     *TIME,
@@ -72,19 +72,19 @@ async def post_status_of_all(request: web.Request) -> web.Response:
     async with searching(request) as connection:
         selection = await select_projects(request, connection, selection)
         found = await find_matching_stacks(connection, selection)
-        if found.count > STACKS_AT_MOST:
+        if len(found.ids) > STACKS_AT_MOST:
             raise BadRequest(f"More than {STACKS_AT_MOST:,} stacks match; please narrow the filter.")
         if counts_only:
-            return json_response(MatchingView(stacks=found.count, events=found.events))
-        ids = sorted(id_ for ids in found.by_status.values() for id_ in ids)
-        async with connection.transaction():
-            for first in range(0, len(ids), _STACKS_AT_ONCE):
-                part = ids[first : first + _STACKS_AT_ONCE]
-                await change_status(
-                    connection, part, status, now, fixed_in_version=version, snooze_until_utc=until
-                )
-    undo = {old.value: [id_.hex for id_ in ids] for old, ids in found.by_status.items() if old is not status}
-    return json_response(MatchingView(stacks=found.count, events=found.events, undo=undo))
+            return json_response(MatchingView(stacks=len(found.ids), events=found.events))
+        changed = await change_status(
+            connection, found.ids, status, now, fixed_in_version=version, snooze_until_utc=until
+        )
+    undo: defaultdict[str, list[str]] = defaultdict(list)
+    for stack_id, former in sorted(changed.items()):
+        # A new version or end of the snooze changes a stack without changing its status.
+        if former is not status:
+            undo[former.value].append(stack_id.hex)
+    return json_response(MatchingView(stacks=len(found.ids), events=found.events, undo=dict(undo)))
 
 
 def _change(parameters: dict[str, str], now: datetime) -> tuple[StackStatus, str | None, datetime | None]:

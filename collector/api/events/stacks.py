@@ -118,7 +118,7 @@ async def stack_in_path(request: web.Request, connection: asyncpg.Connection) ->
 
 async def change_stacks(
     request: web.Request,
-    change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[None]],
+    change: Callable[[asyncpg.Connection, Sequence[UUID]], Awaitable[object]],
     status: HTTPStatus = HTTPStatus.OK,
 ) -> web.Response:
     """Change the stacks in the path that exist for the identity; answers `status` if all of them do."""

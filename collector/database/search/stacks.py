@@ -73,16 +73,16 @@ async def change_status(
     *,
     fixed_in_version: str | None = None,
     snooze_until_utc: datetime | None = None,
-) -> None:
+) -> dict[UUID, StackStatus]:
     """Set the status of stacks, with its version or snooze; clears what belonged to the old status.
 
-    Stacks that are in that state already stay untouched. Locks them in order of id, as workers do, to avoid
-    deadlocks.
+    Returns the former status of those that it changed. Stacks that are in that state already stay untouched.
+    Locks them in order of id, as workers do, to avoid deadlocks.
     """
-    await connection.execute(
+    rows = await connection.fetch(
         """
         WITH locked AS MATERIALIZED (
-            SELECT id FROM stacks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
+            SELECT id, status FROM stacks WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE
         )
         UPDATE stacks SET
             status = $2,
@@ -93,6 +93,7 @@ async def change_status(
         FROM locked WHERE stacks.id = locked.id AND (
             stacks.status <> $2 OR stacks.fixed_in_version IS DISTINCT FROM $4
             OR stacks.snooze_until_utc IS DISTINCT FROM $5::timestamptz)
+        RETURNING stacks.id, locked.status
         """,
         stack_ids,
         status,
@@ -100,6 +101,7 @@ async def change_status(
         fixed_in_version,
         snooze_until_utc,
     )
+    return {row["id"]: StackStatus(row["status"]) for row in rows}
 
 
 async def mark_critical(

@@ -12,6 +12,7 @@ from collector.database.owners.removals import ask_for_removal, remove_asked
 from collector.database.writing.held_posts import hold_posts
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, HeldPost
+from tests.database.locks import waiting
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized, post_id, today
 from tests.support.waiting import until_equal
 
@@ -131,12 +132,3 @@ async def test_a_stack_stays_whose_next_event_is_being_stored(pool: asyncpg.Pool
         await until_equal(lambda: waiting(pool), 2)
 
     assert await left(pool) == (["a"], ["a"])
-
-
-async def waiting(pool: asyncpg.Pool) -> int:
-    """How many connections to the test's database wait for a lock."""
-    found: int = await pool.fetchval(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    return found
