@@ -29,6 +29,11 @@ OUTDATE_DAYS: Final = (
     " WHERE day = ANY($1::date[]) AND (has_days OR has_users)"
 )
 """Belongs to every change of hours, after `lock_days`."""
+OUTDATE_USERS: Final = (
+    "UPDATE rollup_days SET has_users = false, outdated_utc = now()"
+    " WHERE day = ANY($1::date[]) AND has_users"
+)
+"""Belongs to every change of the users of stored events, after `lock_days`."""
 
 USER: Final = "coalesce(e.data #>> '{@user,identity}', e.data #>> '{@user_description,email_address}')"
 """The user of an event, as the field `user` of filters has it."""

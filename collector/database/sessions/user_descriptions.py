@@ -16,6 +16,7 @@ import asyncpg
 
 from collector.database.errors import DATA_FAULTS
 from collector.database.pool import connected
+from collector.database.schema.rollups import OUTDATE_USERS, day_of, lock_days
 from collector.database.sessions.event_changes import EventChange, change_events
 from collector.domain.event.outcome import UserDescription
 from collector.domain.ids import lowest_id, parse_uuid
@@ -102,7 +103,11 @@ async def apply_descriptions(pool: asyncpg.Pool, limit: int) -> Described:
         if not rows:
             return Described()
         event_ids = await _find_events(connection, rows)
+        # Before the events are locked, as deletions do. A description may name the user of its event.
+        days = {day_of(event_id) for event_id in event_ids.values()}
+        await lock_days(connection, days)
         done, refused = await _apply(connection, rows, event_ids)
+        await connection.execute(OUTDATE_USERS, sorted(days))
         await connection.execute("DELETE FROM user_descriptions WHERE id = ANY($1)", [*done, *refused])
         missing = {row["id"] for row in rows}.difference(done, refused)
         if missing:

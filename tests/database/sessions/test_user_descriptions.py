@@ -9,6 +9,7 @@ import asyncpg
 import msgspec
 import pytest
 
+from collector.database.schema.rollups import make_rollups
 from collector.database.sessions import user_descriptions
 from collector.database.sessions.user_descriptions import (
     Described,
@@ -18,6 +19,7 @@ from collector.database.sessions.user_descriptions import (
 )
 from collector.database.writing.store import BatchStore
 from collector.domain.event.outcome import Event, UserDescription
+from tests.database.histories import age_outdated
 from tests.database.rows import (
     ORGANIZATION,
     OTHER_PROJECT,
@@ -28,7 +30,7 @@ from tests.database.rows import (
     post_id,
     stored,
 )
-from tests.support.real_clock import real_now
+from tests.support.real_clock import real_days_ago, real_now
 
 pytestmark = pytest.mark.integration
 
@@ -222,3 +224,21 @@ async def test_a_description_that_is_inserted_twice_is_stored_once(pool: asyncpg
     assert [row["id"] for row in await pool.fetch("SELECT id FROM user_descriptions")] == [
         UUID(bytes=description.id)
     ]
+
+
+async def test_the_user_that_a_description_names_is_counted(pool: asyncpg.Pool) -> None:
+    """Also after the users of the event's day have been counted: they are counted again."""
+    event = an_event(accepted=real_days_ago(1), reference_id="order-4711")
+    await BatchStore(pool).save([normalized(event)])
+    await make_rollups(pool)
+    assert await pool.fetchval("SELECT count(*) FROM user_hours") == 0
+
+    await _keep(pool, _description())
+    assert await apply_descriptions(pool, 10) == Described(1, 1)
+    assert not await pool.fetchval(
+        "SELECT has_users FROM rollup_days WHERE day = $1", real_days_ago(1).date()
+    )
+
+    await age_outdated(pool)
+    await make_rollups(pool)
+    assert await pool.fetchval("SELECT users FROM stack_user_days") == 1
