@@ -38,6 +38,8 @@ OF_STACK: Final = "e.stack_id"
 _CANDIDATES: Final = 100
 _HASHES: Final = 1 << 17
 """Hashes of users in memory, roughly; divided among the buckets."""
+_SKETCHES_READ: Final = 1000
+"""Sketches read together."""
 _OF_ALL_STACKS: Final = frozenset({"project_id", "type"})
 """The columns that sketches by hour have."""
 _HOURS: Final = "SELECT day, project_id, type, begin_utc AS date, sketch FROM user_hours"
@@ -112,8 +114,10 @@ async def _sketches(
         if stack_ids is not None:
             condition += f" AND e.stack_id = ANY({add.add(stack_ids)}::uuid[])"
         statement = f"SELECT {key} AS key, sketch FROM {table} WHERE {condition}"  # noqa: S608
-        for row in await connection.fetch(statement, *add.values):
-            sketch(row["key"]).merge(row["sketch"])
+        # A cursor: of a large project there are many sketches, of up to 4 KB.
+        async with connection.transaction():
+            async for value, packed in connection.cursor(statement, *add.values, prefetch=_SKETCHES_READ):
+                sketch(value).merge(packed)
     for days, dates in events:
         add = _begun(given)
         condition = _event_condition(rollups, days, dates, add)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.database.schema.rollups import make_rollups
 from collector.database.search.event_counts import count_in_buckets
 from collector.database.search.event_lists import Selection, count_events, to_count
 from collector.database.search.stack_lists import (
@@ -209,3 +210,24 @@ async def test_any_time_range_is_counted(pool: asyncpg.Pool, time: TimeRange) ->
     assert number == sum(
         (time.begin is None or date >= time.begin) and (time.end is None or date < time.end) for date in dates
     )
+
+
+async def test_users_are_counted_once_however_few_sketches_are_read_together(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.database.search.user_counts._SKETCHES_READ", 1)
+    events = [
+        an_event(
+            accepted=days_ago(1 + number % 2),
+            place=number,
+            type=("log", "error")[number % 2],
+            data=b'{"@user":{"identity":"user %d"}}' % (number % 5),
+        )
+        for number in range(12)
+    ]
+    await BatchStore(pool).save([normalized(*events)])
+    await make_rollups(pool)
+    assert await pool.fetchval("SELECT count(*) FROM user_hours") == 2
+
+    async with pool.acquire() as connection:
+        assert await count_users(connection, Selection([PROJECT], parse_filter(""), TimeRange(), CLOCK)) == 5
