@@ -81,7 +81,8 @@ async def _fill(
     """Compute the parts of all buckets of one path, and descend into the parts that have buckets."""
     # `_buckets` has computed the plain values of inner levels together with their keys.
     if not path:
-        await _compute_plain(connection, selection, path, parents, parts, with_total=True)
+        values = [part for part in parts if _is_plain(part)]
+        await _compute_plain(connection, selection, path, parents, values, with_total=True)
     for part in parts:
         if not parents or _is_plain(part):
             continue
@@ -97,38 +98,25 @@ async def _compute_plain(
     selection: Selection,
     path: tuple[Aggregation, ...],
     buckets: Mapping[BucketKeys, Bucket],
-    parts: Sequence[Aggregation],
+    values: Sequence[Aggregation],
     *,
     with_total: bool = False,
 ) -> None:
-    """Compute the plain values of all buckets of a path, from rollups those that they have."""
-    values = [part for part in parts if _is_plain(part)]
+    """Compute plain values of all buckets of a path: from rollups, from sketches of users, or from the events."""
     rolled = [part for part in values if tier_for(path, [part], selection)]
-    others = [part for part in values if part not in rolled]
-    if rolled or (with_total and (tier_for(path, [], selection) or not others)):
-        await _compute(connection, selection, path, buckets, rolled)
-        with_total = False
-    if others or with_total:
-        await _compute_others(connection, selection, path, buckets, others)
-
-
-async def _compute_others(
-    connection: asyncpg.Connection,
-    selection: Selection,
-    path: tuple[Aggregation, ...],
-    buckets: Mapping[BucketKeys, Bucket],
-    values: Sequence[Aggregation],
-) -> None:
-    """Compute values that rollups lack: users from sketches, where there are some, the rest from events."""
-    users = [part for part in values if users_are_sketched(part, path, selection)]
+    users = [part for part in values if part not in rolled and users_are_sketched(part, path, selection)]
+    others = [part for part in values if part not in rolled and part not in users]
     for part in users:
         arguments = Arguments()
         key = key_sql(path[-1], selection, arguments) if path else WHOLE
         counted = await count_users_by(connection, _sketched(selection), key, arguments)
         for keys, bucket in buckets.items():
             bucket.values[part.key] = counted.get(keys[-1] if path else None, 0)
-    others = [part for part in values if part not in users]
-    if others or not values:
+    # The total comes with the values that are computed first.
+    if rolled or (with_total and (tier_for(path, [], selection) or not others)):
+        await _compute(connection, selection, path, buckets, rolled)
+        with_total = False
+    if others or with_total:
         await _compute(connection, selection, path, buckets, others)
 
 
@@ -170,7 +158,7 @@ async def _buckets(
     if len(found) > MAXIMUM_BUCKETS:
         raise BadRequest(f"The aggregation `{last.key}` has more than {MAXIMUM_BUCKETS} buckets.")
     if later and found:
-        await _compute_others(connection, selection, path, found, later)
+        await _compute_plain(connection, selection, path, found, later)
     if last.operator is Operator.DATE:
         interval, gaps = effective_interval(last, selection), MAXIMUM_BUCKETS // len(parents)
         for keys, parent in parents.items():
