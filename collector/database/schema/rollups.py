@@ -30,8 +30,7 @@ OUTDATE_DAYS: Final = (
 )
 """Belongs to every change of hours, after `lock_days`."""
 OUTDATE_USERS: Final = (
-    "UPDATE rollup_days SET has_users = false, outdated_utc = now()"
-    " WHERE day = ANY($1::date[]) AND has_users"
+    "UPDATE rollup_days SET has_users = false, outdated_utc = now() WHERE day = ANY($1::date[]) AND has_users"
 )
 """Belongs to every change of the users of stored events, after `lock_days`."""
 
@@ -98,9 +97,12 @@ _DAYS_OF_HOURS: Final = """
         min(earliest) AS earliest, max(latest) AS latest
     FROM event_hours WHERE day = $1 GROUP BY 1, 2, 3, 4, 5, 6
 """
-_DIFFERENT: Final = (
-    "SELECT count(*) FROM (({one} EXCEPT ALL {other}) UNION ALL ({other} EXCEPT ALL {one})) AS d"
-)
+_DIFFERENT: Final = """
+    WITH one AS ({one}), other AS ({other})
+    SELECT count(*) FROM (
+        (TABLE one EXCEPT ALL TABLE other) UNION ALL (TABLE other EXCEPT ALL TABLE one)
+    ) AS different
+"""
 _ROLLED_HOURS: Final = "SELECT * FROM event_hours WHERE day = $1"
 _ROLLED_DAYS: Final = "SELECT * FROM event_days WHERE day = $1"
 
@@ -117,17 +119,20 @@ _SUBTRACT: Final = f"""
     WHERE {_SAME}
 """  # noqa: S608 - constants only
 _REMOVE_EMPTY: Final = f"DELETE FROM event_hours AS h USING {_KEYS} WHERE {_SAME} AND h.events = 0"  # noqa: S608
-_BOUND: Final = """
-    coalesce((SELECT e.date FROM events AS e
-        WHERE e.project_id = h.project_id AND e.stack_id = h.stack_id AND e.type = h.type
+_EDGE: Final = """
+    (SELECT e.date FROM events AS e
+        WHERE e.project_id = h.project_id AND {stack} AND e.type = h.type
             AND e.is_first_occurrence = h.is_first_occurrence AND e.id >= $7 AND e.id < $8
             AND e.date >= h.begin_utc AND e.date < h.begin_utc + interval '1 hour'
-        ORDER BY e.date {order} LIMIT 1), h.{column})
+        ORDER BY e.date {order} LIMIT 1)
 """
+_SAME_STACK: Final = ("e.stack_id = h.stack_id", f"h.stack_id = '{NO_STACK}' AND e.stack_id IS NULL")
+"""Two conditions: an index serves each of them, but not both together."""
+_EDGES: Final = ", ".join(_EDGE.format(stack=condition, order="{order}") for condition in _SAME_STACK)
+_BOUND: Final = f"{{column}} = coalesce({_EDGES}, h.{{column}})"
 _FIND_BOUNDS: Final = f"""
     UPDATE event_hours AS h SET
-        earliest = {_BOUND.format(order="ASC", column="earliest")},
-        latest = {_BOUND.format(order="DESC", column="latest")}
+        {_BOUND.format(column="earliest", order="ASC")}, {_BOUND.format(column="latest", order="DESC")}
     FROM {_KEYS} WHERE {_SAME}
 """  # noqa: S608 - constants only
 _COUNT_REMOVED: Final = """
@@ -251,14 +256,12 @@ async def count_differences(connection: asyncpg.Connection, day: date) -> int | 
     state = await connection.fetchrow("SELECT has_hours, has_days FROM rollup_days WHERE day = $1", day)
     if state is None or not state["has_hours"]:
         return None
-    counted = f"({_HOURS_OF_EVENTS.format(partition=partition_name(day))})"
+    counted = _HOURS_OF_EVENTS.format(partition=partition_name(day))
     found: int = await connection.fetchval(
         _DIFFERENT.format(one=counted, other=_ROLLED_HOURS), day, timeout=_COMPARE_SECONDS
     )
     if state["has_days"]:
-        found += await connection.fetchval(
-            _DIFFERENT.format(one=f"({_DAYS_OF_HOURS})", other=_ROLLED_DAYS), day
-        )
+        found += await connection.fetchval(_DIFFERENT.format(one=_DAYS_OF_HOURS, other=_ROLLED_DAYS), day)
     return found
 
 

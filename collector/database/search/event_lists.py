@@ -25,6 +25,7 @@ from collector.database.search.rollup_sql import (
     EVENTS,
     Rollups,
     Tier,
+    between,
     find_rollups,
     rollup_table,
 )
@@ -443,12 +444,7 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
         conditions.append(f"e.id >= {arguments.add(lowest_id(max(dates.begin, _EARLIEST) - _CLOCKS_APART))}")
     elif ids is not None:
         conditions += [f"e.id >= {arguments.add(ids[0])}", f"e.id < {arguments.add(ids[1])}"]
-    conditions += [
-        f"e.date {operator} {arguments.add(bound)}"
-        for operator, bound in ((">=", dates.begin), ("<", dates.end))
-        if bound is not None
-    ]
-    return " AND ".join(conditions)
+    return " AND ".join(conditions) + between("e.date", dates, arguments)
 
 
 def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) -> list[str]:

@@ -242,6 +242,21 @@ async def test_the_audit_notices_a_wrong_count(pool: asyncpg.Pool) -> None:
     assert (await differences(pool))[DAY] == 2
 
 
+async def test_rollups_of_events_without_a_stack_follow_deletions(pool: asyncpg.Pool) -> None:
+    """Such events are from before there were stacks. The earliest and the latest of an hour are deleted."""
+    events = [an_event(date=today() + timedelta(minutes=minutes)) for minutes in (1, 2, 3)]
+    await BatchStore(pool).save([normalized(*events)])
+    await pool.execute("UPDATE events SET stack_id = NULL")
+    await pool.execute("DELETE FROM rollup_days")
+    await make_rollups(pool)
+
+    async with pool.acquire() as connection:
+        await remove_events(connection, [PROJECT], [UUID(bytes=events[0].id), UUID(bytes=events[2].id)])
+
+    assert [row["latest"] for row in await pool.fetch("SELECT latest FROM event_hours")] == [events[1].date]
+    assert not any((await differences(pool)).values())
+
+
 async def test_a_purged_project_leaves_no_rollups(pool: asyncpg.Pool) -> None:
     async with pool.acquire() as connection:
         await add_organization(connection, ORGANIZATION, "Shop")

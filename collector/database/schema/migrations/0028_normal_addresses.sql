@@ -1,5 +1,5 @@
 -- Addresses are stored in the normal form NFKC, so that full-width letters make no second account.
--- Where the normal form is taken, the later account keeps its spelling: nobody can log in to it any more.
+-- Where the normal form is taken, the later account keeps its spelling, with which logging in is no longer possible.
 
 UPDATE users u SET email_address = normalize(lower(normalize(email_address, NFKC)), NFKC)
 WHERE email_address IS NOT NFKC NORMALIZED
