@@ -35,7 +35,7 @@ _REMOVE: Final = f"""
 async def run_in_steps(
     pool: asyncpg.Pool, ids: Iterable[UUID], step: Callable[[asyncpg.Connection, UUID], Awaitable[int]]
 ) -> int:
-    """Call `step` with each id until it removes no more rows, for up to `_RUN_SECONDS`; returns how many rows.
+    """Call `step` with each id until it removes no more rows, for up to `_RUN_SECONDS`; returns how many.
 
     Each step is a transaction: locks are short, and a crash loses one step at most.
     """

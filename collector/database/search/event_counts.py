@@ -102,7 +102,7 @@ async def _compute_plain(
     *,
     with_total: bool = False,
 ) -> None:
-    """Compute plain values of all buckets of a path: from rollups, from sketches of users, or from the events."""
+    """Compute plain values of all buckets of a path: from rollups, sketches of users, or the events."""
     rolled = [part for part in values if tier_for(path, [part], selection)]
     users = [part for part in values if part not in rolled and users_are_sketched(part, path, selection)]
     others = [part for part in values if part not in rolled and part not in users]

@@ -36,7 +36,18 @@ from collector.domain.event.build import INVALID_REFERENCE_ID
 from collector.domain.filter.dates import common_dates, date_bounds
 from collector.domain.filter.fields import resolve_field
 from collector.domain.filter.sorting import DATE, NEWEST_FIRST, Cursor, Order
-from collector.domain.filter.tree import And, Bound, Everything, Exists, Filter, Match, Not, Or, Range, Term
+from collector.domain.filter.tree import (
+    And,
+    Bound,
+    Everything,
+    Filter,
+    Match,
+    Not,
+    Or,
+    Range,
+    Term,
+    all_conditions,
+)
 from collector.domain.ids import lowest_id
 
 _CLOCKS_APART: Final = timedelta(hours=1)
@@ -292,7 +303,7 @@ async def exact_or_sampled(
     seconds: float | None,
     work: Callable[[Selection], Awaitable[Result]],
 ) -> tuple[Result, bool]:
-    """What `work` finds in the selection; in a sample of it, and true, if that takes longer than `seconds`."""
+    """What `work` finds in the selection; in a sample of it, and true, if it takes longer than `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return await work(selection), False
@@ -385,16 +396,14 @@ async def _plan(connection: asyncpg.Connection, selection: Selection) -> StackPl
 
 def _is_of_stack(tree: Filter) -> bool:
     """Whether the filter is about nothing but the event's stack."""
-    match tree:
-        case And(children) | Or(children):
-            return all(map(_is_of_stack, children))
-        case Not(child):
-            return _is_of_stack(child)
-        case Match(str() as name) | Exists(name):
-            field = resolve_field(name)
-            return field is not None and field.is_of_stack
-        case _:
+    for condition in all_conditions(tree):
+        # What matches everything also matches events without a stack.
+        if isinstance(condition, Everything) or condition.field is None:
             return False
+        field = resolve_field(condition.field)
+        if field is None or not field.is_of_stack:
+            return False
+    return True
 
 
 def _excludes(tree: Filter) -> bool:

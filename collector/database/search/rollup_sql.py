@@ -20,7 +20,7 @@ from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import Aggregation, Interval, Operator, missing_number
 from collector.domain.filter.fields import FIELDS, Column, Field, StackColumn, StackState, resolve_field
-from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or
+from collector.domain.filter.tree import And, Everything, Filter, Match, all_conditions
 from collector.domain.ids import ids_of_day
 
 EVENTS: Final = "coalesce(sum(e.events), 0)::bigint"
@@ -207,17 +207,16 @@ def _without_dates(tree: Filter) -> Filter | None:
 
 
 def _knows(tree: Filter) -> bool:
-    match tree:
-        case Everything():
-            return True
-        case And(children) | Or(children):
-            return all(_knows(child) for child in children)
-        case Not(child):
-            return _knows(child)
-        case Match(name) | Exists(name):
-            field = None if name is None else resolve_field(name)
-            # A name that is no field matches nothing, in rollups, too.
-            return name is not None and (field is None or _is_known(field))
+    for condition in all_conditions(tree):
+        if isinstance(condition, Everything):
+            continue
+        if condition.field is None:
+            return False
+        # A name that is no field matches nothing, in rollups, too.
+        field = resolve_field(condition.field)
+        if field is not None and not _is_known(field):
+            return False
+    return True
 
 
 def _is_known(field: Field) -> bool:

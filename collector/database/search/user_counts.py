@@ -6,7 +6,7 @@ outside of these, and what later days have, is read from the events.
 
 import heapq
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,8 +28,8 @@ from collector.database.search.rollup_sql import (
 )
 from collector.domain.accounting.user_sketch import FEW, UserSketch
 from collector.domain.dates.time_range import TimeRange
-from collector.domain.filter.fields import Column, resolve_field
-from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or
+from collector.domain.filter.fields import Column, Field, resolve_field
+from collector.domain.filter.tree import Everything, Filter, all_conditions
 
 WHOLE: Final = "NULL::integer"
 """The key of a selection as a whole."""
@@ -204,22 +204,6 @@ def _begun(values: Sequence[Any]) -> Arguments:
     return arguments
 
 
-def _is_of_all_stacks(tree: Filter) -> bool:
-    """Whether a filter that rollups know says nothing of stacks and first occurrences."""
-    match tree:
-        case Everything():
-            return True
-        case And(children) | Or(children):
-            return all(_is_of_all_stacks(child) for child in children)
-        case Not(child):
-            return _is_of_all_stacks(child)
-        case Match(name) | Exists(name):
-            field = None if name is None else resolve_field(name)
-            return field is None or all(
-                isinstance(source, Column) and source.name in _OF_ALL_STACKS for source in field.sources
-            )
-
-
 def by_days_or_all_stacks(tree: Filter, tier: Tier | None) -> bool:
     """Whether sketches fit into buckets of dates: those of stacks are of whole days."""
     return tier == "days" or _is_of_all_stacks(tree)
@@ -227,13 +211,22 @@ def by_days_or_all_stacks(tree: Filter, tier: Tier | None) -> bool:
 
 def has_sketches(tree: Filter) -> bool:
     """Whether sketches can answer a filter that rollups know: all but one of first occurrences."""
-    match tree:
-        case And(children) | Or(children):
-            return all(has_sketches(child) for child in children)
-        case Not(child):
-            return has_sketches(child)
-        case Match(name) | Exists(name):
-            field = None if name is None else resolve_field(name)
-            return field is None or field.sources[0] != Column("is_first_occurrence")
-        case _:
-            return True
+    return all(field.sources[0] != Column("is_first_occurrence") for field in _fields(tree))
+
+
+def _is_of_all_stacks(tree: Filter) -> bool:
+    """Whether a filter that rollups know says nothing of stacks and first occurrences."""
+    return all(
+        isinstance(source, Column) and source.name in _OF_ALL_STACKS
+        for field in _fields(tree)
+        for source in field.sources
+    )
+
+
+def _fields(tree: Filter) -> Iterator[Field]:
+    """The fields in a filter; a name that is no field matches nothing."""
+    for condition in all_conditions(tree):
+        if not isinstance(condition, Everything) and condition.field is not None:
+            field = resolve_field(condition.field)
+            if field is not None:
+                yield field

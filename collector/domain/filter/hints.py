@@ -13,7 +13,7 @@ from typing import Final
 
 from collector.domain.event.stack import StackStatus
 from collector.domain.filter.fields import ALIASES, FIELDS, resolve_field
-from collector.domain.filter.tree import And, Everything, Exists, Filter, Match, Not, Or, Term
+from collector.domain.filter.tree import Everything, Filter, Match, Term, all_conditions
 
 MAXIMUM_HINTS: Final = 5
 """Searching for the nearest name takes up to a millisecond each, on the event loop."""
@@ -56,7 +56,9 @@ def find_unknown_fields(tree: Filter, fields: Collection[str] | None = None) -> 
     """The first unknown names in a filter, each once; by default those that events and stacks lack."""
     known = _KNOWN if fields is None else fields
     names = dict.fromkeys(
-        part.field for part in _parts(tree) if isinstance(part, Match | Exists) and part.field is not None
+        part.field
+        for part in all_conditions(tree)
+        if not isinstance(part, Everything) and part.field is not None
     )
     unknown = islice((name for name in names if not _is_known(name, fields)), MAXIMUM_HINTS)
     return tuple(UnknownField(name, _nearest(name, known)) for name in unknown)
@@ -65,7 +67,7 @@ def find_unknown_fields(tree: Filter, fields: Collection[str] | None = None) -> 
 def filter_hints(tree: Filter, fields: Collection[str] | None = None) -> tuple[str, ...]:
     """Sentences about parts of the filter that probably match nothing, at most `MAXIMUM_HINTS`."""
     sentences = [_sentence(unknown, has_data=fields is None) for unknown in find_unknown_fields(tree, fields)]
-    for part in _parts(tree):
+    for part in all_conditions(tree):
         if isinstance(part, Match) and isinstance(part.value, Term) and not part.value.is_quoted:
             sentences += _term_hints(part.field, part.value.text, fields)
     return tuple(dict.fromkeys(sentences))[:MAXIMUM_HINTS]
@@ -108,18 +110,3 @@ def _nearest(name: str, known: Collection[str]) -> str | None:
 
 def _short(text: str) -> str:
     return text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}..."
-
-
-def _parts(tree: Filter) -> Iterator[Filter]:
-    """The conditions of the tree, in the order in which they are written."""
-    pending = [tree]
-    while pending:
-        match pending.pop():
-            case And(children) | Or(children):
-                pending += reversed(children)
-            case Not(child):
-                pending.append(child)
-            case Everything():
-                continue
-            case condition:
-                yield condition

@@ -1,5 +1,6 @@
 """The syntax tree of a filter. It knows nothing of fields and events yet."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -92,3 +93,17 @@ class Or:
 
 
 Filter = Everything | Match | Exists | Not | And | Or
+
+
+def all_conditions(tree: Filter) -> Iterator[Everything | Match | Exists]:
+    """The conditions that a filter combines, in the order in which they are written."""
+    pending = [tree]
+    while pending:
+        part = pending.pop()
+        match part:
+            case And(children) | Or(children):
+                pending += reversed(children)
+            case Not(child):
+                pending.append(child)
+            case Everything() | Match() | Exists():
+                yield part

@@ -289,6 +289,7 @@ async def test_a_statement_that_takes_too_long_is_cancelled_alone(pool: asyncpg.
         ("-status:fixed", "abcd", StackPlan(None)),
         ("status:snoozed", "", ""),
         ("status:open OR type:log", "abcde", None),
+        ("status:fixed OR *", "abcde", None),
         ("type:log", "abcde", None),
     ],
 )
