@@ -7,8 +7,9 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.database.search.event_lists import Selection, where, with_id_bounds
+from collector.database.search.event_lists import Selection, counted_from, to_count
 from collector.database.search.filter_sql import Arguments
+from collector.database.search.rollup_sql import OCCURRENCES
 
 STACKS_AT_MOST: Final = 10_000
 
@@ -24,13 +25,15 @@ class MatchingStacks:
 async def find_matching_stacks(connection: asyncpg.Connection, selection: Selection) -> MatchingStacks:
     """The stacks of the selection's events, at most `STACKS_AT_MOST` + 1 of them, by id."""
     arguments = Arguments()
-    condition = where(await with_id_bounds(connection, selection), arguments)
+    counted = await to_count(connection, selection)
+    table, condition, _ = counted_from(counted, arguments)
+    events = "sum(coalesce(e.count, 1))::bigint" if counted.rollups is None else OCCURRENCES
+    # The limit comes after the join: stacks that were forgotten do not count.
     statement = f"""
         SELECT s.id, e.events FROM (
-            SELECT e.stack_id, sum(coalesce(e.count, 1))::bigint AS events FROM events AS e
-            WHERE {condition} AND e.stack_id IS NOT NULL
-            GROUP BY e.stack_id ORDER BY e.stack_id LIMIT {arguments.add(STACKS_AT_MOST + 1)}
-        ) AS e JOIN stacks AS s ON s.id = e.stack_id ORDER BY s.id
+            SELECT e.stack_id, {events} AS events FROM {table} WHERE {condition} GROUP BY e.stack_id
+        ) AS e JOIN stacks AS s ON s.id = e.stack_id
+        ORDER BY s.id LIMIT {arguments.add(STACKS_AT_MOST + 1)}
     """  # noqa: S608 - constants and numbers of arguments only
     rows = await connection.fetch(statement, *arguments.values)
     return MatchingStacks([row["id"] for row in rows], sum(row["events"] for row in rows))

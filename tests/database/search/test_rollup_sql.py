@@ -20,6 +20,7 @@ from collector.database.search.stack_lists import (
     count_users,
     find_stacks_of_events,
 )
+from collector.database.search.stack_selection import find_matching_stacks
 from collector.database.writing.store import BatchStore
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
@@ -132,6 +133,10 @@ async def test_counts_from_rollups_are_those_of_the_reference(
             }
             assert await count_stacks_of_events(connection, selection, mode) == len(by_stack)
 
+            matching_stacks = await find_matching_stacks(connection, selection)
+            assert list(matching_stacks.ids) == sorted({event["stack_id"] for event in found})
+            assert matching_stacks.events == sum(event["count"] or 1 for event in found)
+
 
 @settings(max_examples=15 * SCALE, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 1 << 32), steps=STEPS)
@@ -231,3 +236,17 @@ async def test_users_are_counted_once_however_few_sketches_are_read_together(
 
     async with pool.acquire() as connection:
         assert await count_users(connection, Selection([PROJECT], parse_filter(""), TimeRange(), CLOCK)) == 5
+
+
+async def test_all_stacks_that_match_are_found_without_reading_the_events(pool: asyncpg.Pool) -> None:
+    events = [an_event(source=source, count=count) for source, count in (("a", 3), ("b", None), ("b", None))]
+    await BatchStore(pool).save([normalized(*events)])
+    await pool.execute("TRUNCATE events")
+
+    async with pool.acquire() as connection:
+        found = await find_matching_stacks(
+            connection, Selection([PROJECT], parse_filter("status:open"), TimeRange(), CLOCK)
+        )
+
+    assert found.ids == sorted({UUID(bytes=event.stack.id) for event in events})
+    assert found.events == 5
