@@ -7,6 +7,7 @@ advisory lock on their day; making rollups takes the exclusive lock, so that it 
 none twice.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +83,11 @@ _DAY_STATES: Final = """
     FROM unnest($1::date[], $2::text[]) AS d (day, partition) LEFT JOIN rollup_days AS r USING (day)
     ORDER BY d.day DESC
 """
-_LEAVE_ALONE: Final = "UPDATE rollup_days SET outdated_utc = now() WHERE day = $1"
+_LEAVE_ALONE: Final = """
+    INSERT INTO rollup_days (day, has_hours, outdated_utc)
+    SELECT $1, false, now() WHERE to_regclass($2) IS NOT NULL
+    ON CONFLICT (day) DO UPDATE SET outdated_utc = excluded.outdated_utc
+"""
 _HOURS_OF_EVENTS: Final = f"""
     SELECT $1::date AS day, project_id, coalesce(stack_id, '{NO_STACK}') AS stack_id, type,
         is_first_occurrence, date_trunc('hour', date, 'UTC') AS begin_utc,
@@ -234,7 +239,11 @@ async def make_rollups(pool: asyncpg.Pool) -> int:
             states = await _day_states(connection, await partition_days(connection))
         for day in [state.day for state in states if is_missing(state)]:
             try:
-                async with connected(pool) as connection, connection.transaction():
+                async with (
+                    asyncio.timeout(_BUILD_SECONDS),
+                    connected(pool) as connection,
+                    connection.transaction(),
+                ):
                     await lock_days(connection, [day], exclusively=True)
                     # Another worker, a late event and the end of retention may have been faster.
                     (state,) = await _day_states(connection, [day])
@@ -244,7 +253,7 @@ async def make_rollups(pool: asyncpg.Pool) -> int:
             except Exception as error:  # noqa: BLE001 - the other days must be made; raised below
                 failed[day] = error
                 async with connected(pool) as connection:
-                    await connection.execute(_LEAVE_ALONE, day)
+                    await connection.execute(_LEAVE_ALONE, day, partition_name(day))
     if failed:
         days = ", ".join(f"{day} ({type(error).__name__}: {error})" for day, error in failed.items())
         raise ExceptionGroup(f"rollups could not be made for {days}", list(failed.values()))

@@ -178,21 +178,46 @@ async def test_a_day_that_changes_again_and_again_is_made_every_ten_minutes(pool
     assert sum(row[0] for row in (await rolled_up(pool, "event_days")).values()) == 3
 
 
-async def test_a_day_that_fails_keeps_no_other_day_from_being_made(pool: asyncpg.Pool) -> None:
+@pytest.mark.parametrize("table", ["event_hours", "event_days", "user_hours"])
+async def test_a_day_that_fails_keeps_no_other_day_from_being_made(pool: asyncpg.Pool, table: str) -> None:
     """It is tried again after a while."""
     user = b'{"@user":{"identity":"someone"}}'
     for number in (1, 2):
         await BatchStore(pool).save([normalized(an_event(accepted=days_ago(number), data=user))])
-    await pool.execute(f"ALTER TABLE user_hours ADD CONSTRAINT fails CHECK (day <> '{days_ago(1).date()}')")
+    await pool.execute("DELETE FROM rollup_days")
+    yesterday = days_ago(1).date()
+    await pool.execute(f"ALTER TABLE {table} ADD CONSTRAINT fails CHECK (day <> '{yesterday}') NOT VALID")
 
-    with pytest.raises(ExceptionGroup, match=str(days_ago(1).date())):
+    with pytest.raises(ExceptionGroup, match=str(yesterday)):
         await make_rollups(pool)
-    assert [row["day"] for row in await pool.fetch("SELECT day FROM user_hours")] == [days_ago(2).date()]
+    assert await complete_days(pool) == {days_ago(2).date()}
     assert await make_rollups(pool) == 0
 
-    await pool.execute("ALTER TABLE user_hours DROP CONSTRAINT fails")
+    await pool.execute(f"ALTER TABLE {table} DROP CONSTRAINT fails")
     await age_outdated(pool)
-    assert await make_rollups(pool) == 1
+    await make_rollups(pool)
+    assert await complete_days(pool) == {days_ago(2).date(), yesterday}
+
+
+async def test_a_day_that_takes_too_long_keeps_no_other_day_from_being_made(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("collector.database.schema.rollups._BUILD_SECONDS", 3.0)
+    for number in (1, 2):
+        await BatchStore(pool).save([normalized(an_event(accepted=days_ago(number)))])
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_days(connection, [days_ago(1).date()])
+
+        with pytest.raises(ExceptionGroup, match="TimeoutError"):
+            await make_rollups(pool)
+
+    assert await complete_days(pool) == {days_ago(2).date()}
+
+
+async def complete_days(pool: asyncpg.Pool) -> set[date]:
+    """The days that have all rollups."""
+    rows = await pool.fetch("SELECT day FROM rollup_days WHERE has_hours AND has_days AND has_users")
+    return {row["day"] for row in rows}
 
 
 async def test_the_users_of_each_project_are_counted(
