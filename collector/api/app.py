@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from aiohttp import hdrs, web
 
-from collector.api.auth import login, password_change, sign_up, users
+from collector.api.auth import login, logins, password_change, sign_up, users
 from collector.api.auth.authentication import IDENTITY, admit, throttle_key
 from collector.api.core.route import Handler, Route
 from collector.api.core.service import API, Api
@@ -45,6 +45,7 @@ ROUTES: Final = (
     *sign_up.ROUTES,
     *password_change.ROUTES,
     *users.ROUTES,
+    *logins.ROUTES,
     *organizations.ROUTES,
     *members.ROUTES,
     *projects.ROUTES,

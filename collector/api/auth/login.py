@@ -119,7 +119,7 @@ async def log_in(
     """
     api, secret = request.app[API], new_token()
     now, has_joined = api.clock.now(), False
-    token = login_token(secret, user.id, now)
+    token = login_token(secret, user.id, now, request.headers.get(hdrs.USER_AGENT))
     async with connected(api.pool) as connection, connection.transaction():
         if not await is_still_known(connection, user):
             raise Unauthenticated(LOGIN_FAILED)

@@ -3,7 +3,7 @@
 from typing import Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from collector.api.auth.attempts import check_password, forget_login_ips
 from collector.api.auth.authentication import IDENTITY
@@ -57,7 +57,7 @@ async def post_password_change(request: web.Request) -> web.Response:
     client_ip = counted_address(request, api.trusted_proxies)
     password_hash = await api.passwords.hashed(body.password, client_ip)
     now, secret = api.clock.now(), new_token()
-    token = login_token(secret, user.id, now)
+    token = login_token(secret, user.id, now, request.headers.get(hdrs.USER_AGENT))
     async with connected(api.pool) as connection, connection.transaction():
         if not await set_password(connection, user, password_hash, now):
             raise Conflict("The password has been changed meanwhile.")

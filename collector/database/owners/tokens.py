@@ -17,10 +17,15 @@ ACCESS: Final = "access"
 LOGIN: Final = "login"
 LOGIN_VALID: Final = timedelta(days=90)
 
+_LONGEST_USER_AGENT: Final = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A row of `tokens`. `id` is the public part; `clear_text` the whole, of tokens that may only post."""
+    """A row of `tokens`. `id` is the public part; `clear_text` the whole, of tokens that may only post.
+
+    The `notes` of a login are the user agent that logged in.
+    """
 
     id: str
     digest: bytes
@@ -63,7 +68,7 @@ def access_token(secret: str, scopes: tuple[str, ...], now: datetime, **members:
     )
 
 
-def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
+def login_token(secret: str, user_id: UUID, now: datetime, user_agent: str | None = None) -> Token:
     """A token for a user who has logged in; its scopes are the user's roles at the time of use."""
     return Token(
         id=lookup_prefix(secret),
@@ -74,6 +79,7 @@ def login_token(secret: str, user_id: UUID, now: datetime) -> Token:
         updated_utc=now,
         user_id=user_id,
         expires_utc=now + LOGIN_VALID,
+        notes=user_agent and user_agent[:_LONGEST_USER_AGENT],
     )
 
 
@@ -219,6 +225,31 @@ async def delete_expired_logins(connection: asyncpg.Connection, user_id: UUID, n
     await connection.execute(
         "DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND expires_utc < $2", user_id, now
     )
+
+
+async def list_logins(
+    connection: asyncpg.Connection, user_id: UUID, now: datetime, limit: int
+) -> list[Token]:
+    """The logins of a user that have not expired, newest first."""
+    rows = await connection.fetch(
+        f"{_SELECT} WHERE t.user_id = $1 AND t.kind = 'login' AND t.expires_utc > $2"
+        " ORDER BY t.created_utc DESC, t.id LIMIT $3",
+        user_id,
+        now,
+        limit,
+    )
+    return [_token(row) for row in rows]
+
+
+async def delete_other_logins(connection: asyncpg.Connection, user_id: UUID, kept: str | None) -> list[str]:
+    """End all logins of a user but one, and codes that would log in; returns the tokens' public parts."""
+    await connection.execute("DELETE FROM login_codes WHERE user_id = $1", user_id)
+    rows = await connection.fetch(
+        "DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND id IS DISTINCT FROM $2 RETURNING id",
+        user_id,
+        kept,
+    )
+    return [row["id"] for row in rows]
 
 
 async def extend_login(connection: asyncpg.Connection, lookup: str, expires_utc: datetime) -> None:

@@ -46,3 +46,26 @@ async def test_a_log_out_that_could_not_be_published_is_503(api_without_redis: R
 
     assert (await api.get("/api/v2/auth/logout", api.people.user)).status == 503
     assert (await api.get("/api/v2/users/me", api.people.user)).status == 401
+
+
+async def test_people_see_their_logins_and_end_all_but_their_own(api: RunningApi) -> None:
+    """Here and at ingest; tokens for programs, and other people's logins, stay."""
+    credentials = {"email": EMAIL, "password": "correct horse"}
+    headers = {"User-Agent": f"Lost laptop {'x' * 500}"}
+    lost = (await api.post("/api/v2/auth/login", body=credentials, headers=headers)).json["token"]
+    mine = (await api.post("/api/v2/auth/login", body=credentials)).json["token"]
+
+    logins = (await api.get("/api/v2/users/me/logins", mine)).json
+
+    assert [login["id"] for login in logins] == [mine[:24], lost[:24], api.people.user[:24]]
+    assert [login["is_current"] for login in logins] == [True, False, False]
+    assert logins[1]["user_agent"] == headers["User-Agent"][:300]
+    assert all(len(login["id"]) == 24 for login in logins)
+
+    assert (await api.request("DELETE", "/api/v2/users/me/logins", mine)).status == 204
+
+    assert [login["id"] for login in (await api.get("/api/v2/users/me/logins", mine)).json] == [mine[:24]]
+    assert (await api.get("/api/v2/users/me", lost)).status == 401
+    assert not await api.known_to_ingest(lost)
+    assert (await api.get("/api/v2/users/me", api.people.stranger)).status == 200
+    assert (await api.get("/api/v2/events", api.people.program)).status == 200
