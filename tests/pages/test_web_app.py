@@ -91,7 +91,9 @@ async def test_the_link_that_up_prints_logs_in_once(browser: Browser, tmp_path: 
             await expect(page.get_by_role("alert")).to_contain_text("This link has been used already")
 
 
-async def test_somebody_who_is_invited_signs_up(up: RunningUp, browser: Browser) -> None:
+async def test_somebody_who_is_invited_signs_up_and_ends_other_logins(
+    up: RunningUp, browser: Browser
+) -> None:
     email = f"new-{secrets.token_hex(4)}@shop.example"
     async with logged_in(up, browser) as page:
         await page.goto(f"/organization/{up.ready.organization_id}/people")
@@ -108,6 +110,21 @@ async def test_somebody_who_is_invited_signs_up(up: RunningUp, browser: Browser)
         await page.get_by_role("button", name="Sign up").click()
         await expect(page.get_by_role("navigation", name="Main")).to_be_visible()
         await expect(page.get_by_label("Account: New One")).to_be_visible()
+
+        # Another browser logs in; from here it is logged out again.
+        async with ClientSession(up.ready.url) as elsewhere:
+            credentials = {"email": email, "password": "correct horse"}
+            async with elsewhere.post("/api/v2/auth/login", json=credentials) as answer:
+                headers = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+            await page.get_by_label("Account: New One").click()
+            await page.get_by_role("link", name="Account").click()
+            logins = page.get_by_role("region", name="Logins")
+            await expect(logins.get_by_role("row")).to_have_count(3)
+            await expect(logins.get_by_role("row", name="Chrome on Linux this one")).to_have_count(1)
+            await logins.get_by_role("button", name="Log out everywhere else").click()
+            await expect(logins.get_by_role("row")).to_have_count(2)
+            async with elsewhere.get("/api/v2/users/me", headers=headers) as answer:
+                assert answer.status == 401
 
 
 async def test_the_keyboard_is_enough(up: RunningUp, browser: Browser) -> None:
@@ -286,10 +303,15 @@ async def test_extremes_are_shown_and_stay_in_their_place(up: RunningUp, browser
     async with logged_in(up, browser, PHONE) as page:
         for extreme in EXTREMES:  # each in a post of its own: together they are too large for one
             [event] = await send(up, extreme)
-            for tab in ("exception", "overview", "data", "json"):
-                await page.goto(f"/event/{event['id']}?tab={tab}")
+            for path in (f"/stack/{event['stack_id']}", f"/event/{event['id']}"):
+                await page.goto(path)
                 await until_drawn(page)
                 await expect(page.get_by_role("heading", level=1)).to_have_count(1)
+                assert await sticks_out(page) == []
+            tabs = page.get_by_role("navigation", name="Parts of the event").get_by_role("link")
+            for tab in await tabs.all():
+                await tab.click()
+                await until_drawn(page)
                 assert await sticks_out(page) == []
         await page.goto("/stacks?filter=")
         await until_drawn(page)

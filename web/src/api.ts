@@ -10,6 +10,9 @@ export class ApiError extends Error {
 
 export const loggedOut = signal(false);
 export const generation = signal(0); // raised where everything shown is to be loaded again
+export const unanswered = signal(0);
+
+const LONGEST_MS = 60_000; // the server stops a search after ten seconds; a dead connection says nothing for minutes
 
 export interface Answer<T> { data: T; headers: Headers }
 type Query = Record<string, string | number | undefined | null>;
@@ -22,20 +25,30 @@ export function path(route: string, query: Query = {}): string {
 }
 
 export async function call<T>(method: string, route: string, options: Options = {}): Promise<Answer<T>> {
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  const timer = setTimeout(end, LONGEST_MS);
+  options.signal?.addEventListener("abort", end);
   let response: Response;
+  let text: string;
+  unanswered.value++;
   try {
     response = await fetch(path(route, options.query), {
       method,
       credentials: "same-origin",
-      signal: options.signal ?? null,
+      signal: ending.signal,
       headers: options.body === undefined ? {} : { "Content-Type": "application/json" },
       body: options.body === undefined ? null : JSON.stringify(options.body),
     });
+    text = await response.text();
   } catch (error) {
-    if ((error as Error).name === "AbortError") throw error;
-    throw new ApiError(0, "The server does not answer.", {}, 3);
+    if (options.signal?.aborted) throw error;
+    throw new ApiError(0, "The server does not answer.");
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", end);
+    unanswered.value--;
   }
-  const text = await response.text();
   let data: unknown = null;
   try {
     data = text ? JSON.parse(text) : null;
@@ -44,8 +57,9 @@ export async function call<T>(method: string, route: string, options: Options = 
   }
   if (response.ok) return { data: data as T, headers: response.headers };
   const problem = data as { title?: string; errors?: Record<string, string[]> } | null;
+  const said = problem?.title?.replace(/; please try again( in a moment)?\.$/, ".");
   if (response.status === 401 && !options.open) loggedOut.value = true;
-  throw new ApiError(response.status, problem?.title ?? `The answer was ${response.status}.`, problem?.errors, Number(response.headers.get("Retry-After") ?? 0));
+  throw new ApiError(response.status, said ?? `The answer was ${response.status}.`, problem?.errors, Number(response.headers.get("Retry-After") ?? 0));
 }
 
 export const get = <T>(route: string, query?: Query, signal?: AbortSignal) => call<T>("GET", route, { query, signal }).then((answer) => answer.data);
@@ -53,12 +67,17 @@ export const post = <T>(route: string, body?: unknown, query?: Query) => call<T>
 
 export interface Loaded<T> { data: T | undefined; error: ApiError | null; busy: boolean; again: () => void }
 
-// What `load` returns, again whenever `key` changes; meanwhile the old answer stays. Outages are tried again by themselves.
+// Refused for now: the server is away, has no database, or has too much to do.
+export const isOutage = (error: ApiError): boolean => [0, 429, 502, 503, 504].includes(error.status);
+
+// What `load` returns, again whenever `key` changes; meanwhile the old answer stays. Outages are tried again by themselves,
+// each time after twice as long: forty tabs must not hinder a server that recovers.
 export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>): Loaded<T> {
   const [state, setState] = useState<{ key: string | null; data: T | undefined; error: ApiError | null; busy: boolean }>({ key: null, data: undefined, error: null, busy: true });
   const [turn, setTurn] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+  const failures = useRef(0);
   const round = generation.value;
   useEffect(() => {
     if (key === null) return;
@@ -66,12 +85,16 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
     let timer = 0;
     setState((old) => ({ ...old, busy: true }));
     latest.current(controller.signal).then(
-      (data) => controller.signal.aborted || setState({ key, data, error: null, busy: false }),
+      (data) => {
+        if (controller.signal.aborted) return;
+        failures.current = 0;
+        setState({ key, data, error: null, busy: false });
+      },
       (error: unknown) => {
         if (controller.signal.aborted) return;
         const failed = error instanceof ApiError ? error : new ApiError(-1, String(error));
         setState((old) => ({ key, data: old.key === key ? old.data : undefined, error: failed, busy: false }));
-        if (failed.status === 0 || failed.status === 503) timer = window.setTimeout(() => setTurn((n) => n + 1), Math.min(30, Math.max(2, failed.retryAfter)) * 1000);
+        if (isOutage(failed)) timer = window.setTimeout(() => setTurn((n) => n + 1), Math.min(60, Math.max(2 * 2 ** Math.min(5, failures.current++), failed.retryAfter)) * 1000);
       },
     );
     return () => {

@@ -1,6 +1,7 @@
 // Charts as SVG in percents, which stretch without script. A range is chosen by dragging, or with the arrow keys.
 import { useRef, useState } from "preact/hooks";
 import { dayName, dayTime, exact, hourName, plural, span } from "./format";
+import type { Loaded } from "./api";
 import { go, here } from "./url";
 import { Button } from "./ui";
 import type { Bucket } from "./types";
@@ -54,7 +55,7 @@ export function deployments(items: Bucket[] | undefined, data: Bar[], step: numb
     .slice(-3);
 }
 
-export function Chart({ data, step, unit = "event", short = false, marks = [] }: { data: Bar[]; step: number; unit?: string; short?: boolean; marks?: Mark[] }) {
+export function Chart({ data, step, unit = "event", short = false, marks = [], counted }: { data: Bar[]; step: number; unit?: string; short?: boolean; marks?: Mark[]; counted: Loaded<unknown> }) {
   const [chosen, choose] = useState<[number, number] | null>(null);
   const area = useRef<SVGSVGElement>(null);
   const anchor = useRef(0);
@@ -101,7 +102,7 @@ export function Chart({ data, step, unit = "event", short = false, marks = [] }:
           </>
         ) : (
           <>
-            <span>{plural(total, unit)} by {span(step / 1000)}</span>
+            <span>{counted.data ? `${plural(total, unit)} by ${span(step / 1000)}` : counted.error ? "Not counted" : "Counting …"}</span>
             <span class="grow" />
             <span class="hint wide">Drag to choose a time</span>
           </>
@@ -111,7 +112,7 @@ export function Chart({ data, step, unit = "event", short = false, marks = [] }:
         ref={area}
         tabIndex={0}
         role="img"
-        aria-label={`${exact(total)} ${unit}s; most, ${exact(peak.total)}, from ${dayTime(new Date(peak.at))}. Arrow keys choose a time, Enter shows it.`}
+        aria-label={!counted.data ? "Nothing is counted yet" : `${exact(total)} ${unit}s; most, ${exact(peak.total)}, from ${dayTime(new Date(peak.at))}. Arrow keys choose a time, Enter shows it.`}
         onKeyDown={onKeyDown}
         onPointerDown={(event) => {
           if (event.pointerType === "touch" || !data.length) return;

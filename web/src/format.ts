@@ -46,3 +46,13 @@ export const bytes = (value: number): string => {
   for (; value >= 1024 && unit < units.length - 1; unit++) value /= 1024;
   return `${value.toFixed(value < 10 && unit ? 1 : 0)} ${units[unit]}`;
 };
+
+const BROWSERS: [string, RegExp][] = [["Edge", /Edg\//], ["Opera", /OPR\//], ["Firefox", /Firefox\//], ["Chrome", /Chrom(e|ium)\//], ["Safari", /Safari\//]];
+const SYSTEMS: [string, RegExp][] = [["Android", /Android/], ["iOS", /iPhone|iPad/], ["Windows", /Windows/], ["macOS", /Mac OS X/], ["ChromeOS", /CrOS/], ["Linux", /Linux/]];
+
+// What a browser calls itself, in a few words.
+export function agentName(agent: string): string {
+  const find = (names: [string, RegExp][]) => names.find(([, sign]) => sign.test(agent))?.[0];
+  const [browser, system] = [find(BROWSERS), find(SYSTEMS)];
+  return browser ? `${browser}${system ? ` on ${system}` : ""}` : agent.slice(0, 60) || "Unknown";
+}

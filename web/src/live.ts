@@ -2,20 +2,29 @@
 // holds the lock has it and tells the others.
 import { path } from "./api";
 
-export type LiveState = "live" | "polling" | "away";
+// `refused`: the server has given the person, or this browser, no stream; lists are then fetched every ten seconds.
+export type LiveState = "connecting" | "live" | "refused";
+
+type Message = { count?: number; state?: LiveState; asks?: true };
 
 export function follow(scope: string, arrived: (count: number) => void, changed: (state: LiveState) => void): () => void {
   const channel = new BroadcastChannel(`headrace ${scope}`);
   let stream: EventSource | null = null;
+  let state: LiveState = "connecting";
   let release = () => {};
   let ended = false;
-  let heard = 0;
-  channel.onmessage = (message: MessageEvent<{ count?: number; state?: LiveState }>) => {
+  let heard = Date.now();
+  channel.onmessage = (message: MessageEvent<Message>) => {
+    if (message.data.asks) {
+      if (stream) channel.postMessage({ state });
+      return;
+    }
     heard = Date.now();
     if (message.data.count) arrived(message.data.count);
     if (message.data.state) changed(message.data.state);
   };
-  const tell = (state: LiveState) => {
+  const tell = (next: LiveState) => {
+    state = next;
     changed(state);
     channel.postMessage({ state });
   };
@@ -28,7 +37,7 @@ export function follow(scope: string, arrived: (count: number) => void, changed:
       channel.postMessage({ count });
     });
     stream.onopen = () => tell("live");
-    stream.onerror = () => tell(stream?.readyState === EventSource.CLOSED ? "polling" : "away");
+    stream.onerror = () => tell(stream?.readyState === EventSource.CLOSED ? "refused" : "connecting");
   };
   // Locks exist over TLS and on the machine itself; elsewhere each tab has a stream, and the server limits them.
   if (navigator.locks) {
@@ -37,12 +46,13 @@ export function follow(scope: string, arrived: (count: number) => void, changed:
       open();
       if (ended) done();
     }));
+    channel.postMessage({ asks: true });
   } else open();
   // A stream that the server refused is asked for again, later.
   const again = setInterval(() => {
     if (stream?.readyState === EventSource.CLOSED) open();
-    else if (stream?.readyState === EventSource.OPEN) channel.postMessage({ state: "live" });
-    else if (!stream && heard && Date.now() - heard > 40_000) changed("polling");
+    else if (stream) channel.postMessage({ state });
+    else if (Date.now() - heard > 40_000) changed("refused");
   }, 15_000);
   return () => {
     ended = true;

@@ -5,15 +5,17 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, loggedOut } from "./api";
 import { findMe, isGlobal, me, outage, project, projects } from "./session";
-import { Bones, Dialog, Mark, Menu, say, Toasts } from "./ui";
+import { Bones, Button, Dialog, Guarded, Mark, Menu, Note, Progress, say, Toasts } from "./ui";
 import { go, place, to } from "./url";
 import { EventPage, ReferencePage } from "./pages/event";
 import { EventsPage, SessionPage, SessionsPage, StreamPage } from "./pages/events";
 import { LoginPage, Returning, SignUpPage } from "./pages/login";
-import { AccountPage, Missing, OrganizationPage, ProjectPage, setThemeNow, SystemPage } from "./pages/manage";
+import { AccountPage, setThemeNow } from "./pages/account";
+import { Missing, OrganizationPage, ProjectPage } from "./pages/manage";
 import { StackPage } from "./pages/stack";
 import { StacksPage } from "./pages/stacks";
 import { Start } from "./pages/start";
+import { SystemPage } from "./pages/system";
 
 const PAGES: [RegExp, string, (found: string[]) => VNode][] = [
   [/^\/$/, "Headrace", () => <Home />],
@@ -39,7 +41,9 @@ function Home() {
   return projects.value.length ? <Bones /> : <Start />;
 }
 
-function App() {
+const App = () => <><Progress /><Routed /></>;
+
+function Routed() {
   const path = place.value.pathname;
   useEffect(() => {
     if (me.value !== null || path === "/login" || path === "/signup") return;
@@ -47,7 +51,7 @@ function App() {
   }, [me.value, path]);
   if (path === "/login" && me.value !== undefined) return <LoginPage />;
   if (path === "/signup") return <SignUpPage />;
-  if (me.value === undefined) return <main id="main">{outage.value ? <p class="note bad" role="alert">{outage.value} Trying again by itself.</p> : <Bones />}</main>;
+  if (me.value === undefined) return outage.value ? <Away /> : <main id="main"><Bones /></main>;
   if (me.value === null) return <main id="main"><Bones /></main>;
   for (const [pattern, section, page] of PAGES) {
     const found = pattern.exec(path);
@@ -55,6 +59,16 @@ function App() {
   }
   return <Shell section=""><Missing /></Shell>;
 }
+
+const Away = () => (
+  <main class="gate" id="main">
+    <Mark />
+    <h1>Headrace is unavailable</h1>
+    <Note tone="bad">{outage.value}</Note>
+    <p class="hint">This page opens by itself as soon as the server is back.</p>
+    <p class="hint"><Button onClick={findMe}>Try now</Button></p>
+  </main>
+);
 
 function Shell({ section, children }: { section: string; children: ComponentChildren }) {
   const name = project()?.name;
@@ -70,7 +84,7 @@ function Shell({ section, children }: { section: string; children: ComponentChil
         <button type="button" class="button bare wide" data-key="?" onClick={() => (keysShown.value = true)}>Keys <kbd aria-hidden="true">?</kbd></button>
         <PersonMenu />
       </header>
-      <main id="main" tabIndex={-1}>{children}</main>
+      <main id="main" tabIndex={-1}><Guarded key={place.value.pathname}>{children}</Guarded></main>
       <Toasts />
       {loggedOut.value && <Returning />}
       {keysShown.value && <KeysSheet />}

@@ -8,10 +8,13 @@ export const me = signal<Me | null | undefined>(undefined);
 export const projects = signal<Project[]>([]);
 export const outage = signal<string>("");
 
+let timer = 0;
+
 export async function findMe(): Promise<void> {
+  clearTimeout(timer);
   try {
-    const [person, found] = await Promise.all([call<Me>("GET", "/users/me", { open: true }), get<Project[]>("/projects", { limit: 1000 }).catch(() => [])]);
-    projects.value = found;
+    const [person, found] = await Promise.all([call<Me>("GET", "/users/me", { open: true }), call<Project[]>("GET", "/projects", { query: { limit: 1000 }, open: true })]);
+    projects.value = found.data;
     me.value = person.data;
     outage.value = "";
   } catch (error) {
@@ -20,12 +23,13 @@ export async function findMe(): Promise<void> {
       return;
     }
     outage.value = (error as Error).message;
-    setTimeout(findMe, 3000);
+    timer = window.setTimeout(findMe, 3000);
   }
 }
 
+// An old list is better than none: a failure is not shown.
 export async function reloadProjects(): Promise<void> {
-  projects.value = await get<Project[]>("/projects", { limit: 1000 });
+  projects.value = await get<Project[]>("/projects", { limit: 1000 }).catch(() => projects.value);
 }
 
 export const project = (): Project | undefined => projects.value.find((one) => one.id === query("project"));

@@ -3,7 +3,7 @@ import { useState } from "preact/hooks";
 import type { Data, Json } from "./types";
 import { Icon, Said, Seg, Value } from "./ui";
 import { here, query } from "./url";
-import { plural } from "./format";
+import { bytes, plural } from "./format";
 
 export interface Frame { scope: string; name: string; args: string; file: string; at: string; own: boolean; package: string; line: string }
 export interface Thrown { type: string; message: string; code: string; frames: Frame[]; raw: string; data: Data }
@@ -102,6 +102,9 @@ export function traceText(errors: Thrown[]): string {
     .join("\n");
 }
 
+// A browser lays out some hundred thousand characters at once without a pause.
+export const cut = (said: string): string => (said.length > 400_000 ? `${said.slice(0, 400_000)}\n… ${bytes(said.length)} in all; copy or download it to see the rest` : said);
+
 const MOST_FRAMES = 100;
 
 export function Trace({ errors }: { errors: Thrown[] }) {
@@ -116,13 +119,13 @@ export function Trace({ errors }: { errors: Thrown[] }) {
         <Seg label="Frames" current={{ own: "Yours first", all: "All frames", text: "As text" }[view] ?? ""} options={[["Yours first", here({ frames: null })], ["All frames", here({ frames: "all" })], ["As text", here({ frames: "text" })]]} />
       </div>
       {view === "text" ? (
-        <pre class="said code" tabIndex={0} role="region" aria-label="Stack trace">{traceText(errors)}</pre>
+        <pre class="said code" tabIndex={0} role="region" aria-label="Stack trace">{cut(traceText(errors))}</pre>
       ) : (
         errors.map((error, index) => (
           <div class="thrown" key={index}>
             {index > 0 && <span class="by">caused by</span>}
             <h3><TypeName name={error.type || "Error"} />{error.code && <span class="faint"> {error.code}</span>}</h3>
-            {error.message && <p class="said">{error.message}</p>}
+            {error.message && <p class="said"><Long text={error.message} /></p>}
             <Frames frames={error.frames} folded={view === "own"} mark={index === innermost} raw={error.raw} />
             {Object.keys(error.data).length > 0 && <Tree data={error.data} path="" label={`Data of ${error.type || "the error"}`} />}
           </div>
@@ -139,7 +142,7 @@ function TypeName({ name }: { name: string }) {
 
 function Frames({ frames, folded, mark, raw }: { frames: Frame[]; folded: boolean; mark: boolean; raw: string }) {
   const [all, showAll] = useState(false);
-  if (!frames.length) return raw ? <pre class="said code" tabIndex={0} role="region" aria-label="Stack trace">{raw.slice(0, 200_000)}</pre> : null;
+  if (!frames.length) return raw ? <pre class="said code" tabIndex={0} role="region" aria-label="Stack trace">{cut(raw)}</pre> : null;
   const shown = all ? frames : frames.slice(0, MOST_FRAMES);
   const own = frames.some((frame) => frame.own);
   const first = mark ? frames.find((frame) => frame.own) : undefined;

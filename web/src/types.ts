@@ -5,6 +5,7 @@ export interface Project { id: string; name: string; organization_id: string; or
 export interface Invite { token: string; email_address: string; date_added: string }
 export interface Organization { id: string; name: string; invites: Invite[]; usage: Usage[]; usage_hours: Usage[]; max_events_per_month: number; is_suspended: boolean; is_over_monthly_limit: boolean; retention_days: number; event_count: number; project_count: number }
 export interface Token { id: string; scopes: string[]; notes?: string; is_disabled: boolean; created_utc: string; expires_utc?: string; user_id?: string }
+export interface Login { id: string; user_agent?: string; created_utc: string; expires_utc?: string; is_current: boolean }
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type Data = { [name: string]: Json };
 export interface EventSummary { id: string; template_key: string; data: Data; date: string; project_id: string; project_name: string; tags?: string[]; type: string; version?: string }

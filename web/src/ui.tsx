@@ -1,8 +1,8 @@
 // The parts that all pages are made of.
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import type { ApiError, Loaded } from "./api";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
+import { ApiError, isOutage, unanswered, type Loaded } from "./api";
 import { ago, localTime } from "./format";
 import { here, to } from "./url";
 import type { Status } from "./types";
@@ -104,13 +104,91 @@ export function StatusWord({ status, more = "" }: { status: Status; more?: strin
 }
 
 interface ButtonProps { children: ComponentChildren; onClick?: (() => unknown) | undefined; icon?: IconName; kind?: "main" | "bare" | "bad" | ""; disabled?: boolean; type?: "button" | "submit"; pressed?: boolean; label?: string; keys?: string; title?: string }
-export const Button = ({ children, onClick, icon, kind = "", disabled = false, type = "button", pressed, label, keys, title }: ButtonProps) => (
-  <button type={type} class={`button ${kind}`} onClick={onClick} disabled={disabled} aria-pressed={pressed} aria-label={label} title={title} data-key={keys} aria-keyshortcuts={keys}>
-    {icon && <Icon name={icon} />}
-    {children}
-    {keys && <kbd aria-hidden="true">{keys}</kbd>}
-  </button>
-);
+export function Button({ children, onClick, icon, kind = "", disabled = false, type = "button", pressed, label, keys, title }: ButtonProps) {
+  const [busy, press] = useOnce(async () => { await onClick?.(); });
+  return (
+    <button type={type} class={`button ${kind}`} onClick={onClick && press} disabled={disabled} aria-busy={busy || undefined} aria-pressed={pressed} aria-label={label} title={title} data-key={keys} aria-keyshortcuts={keys}>
+      {icon && <Icon name={icon} />}
+      {children}
+      {keys && <kbd aria-hidden="true">{keys}</kbd>}
+    </button>
+  );
+}
+
+// One call at a time: where the network is slow, people press again.
+function useOnce<Args extends unknown[]>(action: (...args: Args) => Promise<void>): [boolean, (...args: Args) => Promise<void>] {
+  const [busy, setBusy] = useState(false);
+  const running = useRef(false);
+  const run = async (...args: Args) => {
+    if (running.current) return;
+    running.current = true;
+    const timer = setTimeout(() => setBusy(true), 100);
+    try {
+      await action(...args);
+    } finally {
+      clearTimeout(timer);
+      running.current = false;
+      setBusy(false);
+    }
+  };
+  return [busy, run];
+}
+
+interface FormProps { onSubmit: (value: (name: string) => string, form: HTMLFormElement) => unknown; children: ComponentChildren; class?: string; problem?: string; explained?: (error: unknown) => string }
+
+// It says at its own place why it was refused, and keeps what was typed.
+export function Form({ onSubmit, children, class: name = "form", problem: first = "", explained = explain }: FormProps) {
+  const [problem, setProblem] = useState("");
+  const [busy, submit] = useOnce(async (form: HTMLFormElement) => {
+    const values = new FormData(form);
+    setProblem("");
+    try {
+      await onSubmit((name) => String(values.get(name) ?? ""), form);
+    } catch (error) {
+      setProblem(explained(error));
+    }
+  });
+  return (
+    <form class={name} aria-busy={busy || undefined} onSubmit={(event) => { event.preventDefault(); void submit(event.currentTarget); }}>
+      {(problem || first) && <p class="problem" role="alert"><Icon name="alert" /> <span>{problem || first}</span></p>}
+      {children}
+    </form>
+  );
+}
+
+// A refusal in one sentence; a change without an answer may have been made or not.
+export function explain(error: unknown): string {
+  if (!(error instanceof ApiError)) return String(error);
+  if (error.status === 0) return "The server does not answer, so it is not known whether this was done. Look, and try again.";
+  return Object.values(error.fields).flat().join(" ") || error.message;
+}
+
+// Does what a button asks for and says at the foot whether it was done.
+export async function attempt(action: () => Promise<unknown>, done: string, more: Omit<Toast, "text"> = {}): Promise<boolean> {
+  try {
+    await action();
+  } catch (error) {
+    say(error instanceof ApiError && error.status === 0 ? explain(error) : `Not done: ${explain(error)}`, { bad: true });
+    return false;
+  }
+  if (done) say(done, more);
+  return true;
+}
+
+// A thin line at the top while the server has not answered for a while; it moves nothing on the page.
+export const Progress = () => (unanswered.value > 0 ? <div class="progress" aria-hidden="true" /> : null);
+
+// Something was drawn that the page cannot draw: the rest of the app stays usable.
+export function Guarded({ children }: { children: ComponentChildren }) {
+  const [error, retry] = useErrorBoundary() as [Error | undefined, () => void];
+  if (!error) return <>{children}</>;
+  return (
+    <section class="panel"><Empty page title="This page cannot be shown">
+      <p>It met something that it does not know, perhaps because Headrace was upgraded while it was open: <code class="said">{String(error.message).slice(0, 200)}</code></p>
+      <p class="row"><Button kind="main" onClick={() => location.reload()}>Load it again</Button><Button onClick={retry}>Try once more</Button><a class="button" href="/stacks">Go to the stacks</a></p>
+    </Empty></section>
+  );
+}
 
 export const Seg = ({ label, options, current }: { label: string; options: [string, string, (string | undefined)?][]; current: string | null }) => (
   <nav class="seg" aria-label={label}>
@@ -178,10 +256,9 @@ export function Bones({ rows = 6 }: { rows?: number }) {
 export function Failure({ error, again }: { error: ApiError; again: () => void }) {
   if (error.status === 401) return <Note icon="lost">Your login has ended. What you see here stays as it is until you log in again.</Note>;
   if (error.status === 404) return <section class="panel"><Empty page title="Not found"><p>{error.message} It may have been deleted, or it belongs to an organization that you are not a member of.</p><p class="row"><a class="button" href="/stacks">Go to the stacks</a></p></Empty></section>;
-  const away = error.status === 0 || error.status === 503;
   return (
     <Note tone="bad">
-      {error.message} {away && "Trying again by itself; nothing is lost."} <button type="button" class="link" onClick={again}>Try now</button>
+      {error.message} {isOutage(error) && "Trying again by itself; nothing is lost."} <button type="button" class="link" onClick={again}>Try now</button>
     </Note>
   );
 }
@@ -203,7 +280,7 @@ let toastTimer = 0;
 export function say(text: string, more: Omit<Toast, "text"> = {}): void {
   toast.value = { text, ...more };
   clearTimeout(toastTimer);
-  toastTimer = window.setTimeout(() => (toast.value = null), more.undo ? 12_000 : 5_000);
+  toastTimer = window.setTimeout(() => (toast.value = null), more.undo || more.bad ? 12_000 : 5_000);
 }
 
 export const Toasts = () => (

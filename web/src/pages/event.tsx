@@ -6,7 +6,7 @@ import { nameEvent, text } from "../lists";
 import type { Data, EventSummary, Json, Stack, StoredEvent } from "../types";
 import { Button, copy, Empty, Fact, Facts, Icon, Menu, Shown, StatusWord, Tabs, Type, Value } from "../ui";
 import { go, query, to } from "../url";
-import { Long, thrown, Trace, traceText, Tree, type Thrown } from "../trace";
+import { cut, Long, thrown, Trace, traceText, Tree, type Thrown } from "../trace";
 
 interface Opened { event: StoredEvent; stack: Stack | null; older: string | null; newer: string | null }
 
@@ -80,7 +80,7 @@ function Opened({ event, stack, older, newer }: Opened) {
       </div>
       <header class="subject">
         <div class="grow">
-          <h1 class="said clamp">{heading}</h1>
+          <h1 class="said clamp">{heading.slice(0, 2000)}</h1>
           <p class="meta">
             <Type type={event.type} level={level} />
             {stack && stack.status !== "open" && <StatusWord status={stack.status} more={stack.fixed_in_version ? ` in ${stack.fixed_in_version}` : ""} />}
@@ -146,7 +146,6 @@ function Opened({ event, stack, older, newer }: Opened) {
 
 const agoText = (at: string): string => { const said = ago(new Date(at)); return /^\d/.test(said) && /(s|min|h|d)$/.test(said) ? `${said} ago` : said; };
 const safeIso = (at: string): string => { const date = new Date(at); return Number.isNaN(date.getTime()) ? at : date.toISOString().replace("T", " "); };
-const cut = (said: string): string => (said.length > 400_000 ? `${said.slice(0, 400_000)}\n… ${bytes(said.length)} in all; download it to see the rest` : said);
 
 function Pair({ name, field, value, more = "" }: { name: string; field: string; value: string; more?: string }) {
   if (!value) return null;

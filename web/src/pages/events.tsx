@@ -30,7 +30,7 @@ export function EventsPage() {
       {list.error?.status !== 400 && (
         <div class="two">
           <div class="stack">
-            <section class="panel" aria-label="Summary"><Chart data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} short /></section>
+            <section class="panel" aria-label="Summary"><Chart counted={count} data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} short /></section>
             <section class="panel list" aria-label="Events">
               <div class="cap">
                 <Seg label="Kind" current={KINDS.find(([id]) => id === kind)?.[1] ?? null} options={KINDS.map(([id, name]) => [name, here({ kind: id || null })])} />
@@ -109,7 +109,7 @@ export function SessionsPage() {
           <div><span class="name">Users</span><span class="num">{count.data ? number(value(count.data, "cardinality_user")) : "…"}</span></div>
           <div><span class="name">Average duration</span><span class="num">{count.data ? duration(value(count.data, "avg_value")) : "…"}</span></div>
         </div>
-        <Chart data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} unit="session" short />
+        <Chart counted={count} data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} unit="session" short />
       </section>
       <section class="panel list" aria-label="Sessions">
         <Shown loaded={list} rows={8}>
@@ -175,8 +175,8 @@ export function StreamPage() {
   const [paused, pause] = useState(false);
   const [waiting, setWaiting] = useState(0);
   const [rows, setRows] = useState<EventSummary[] | null>(null);
-  const [state, setState] = useState<LiveState>("live");
-  const [turn, setTurn] = useState(0);
+  const [state, setState] = useState<LiveState>("connecting");
+  const [problem, setProblem] = useState("");
   const atTop = useRef(true);
   const stopped = useRef(false);
   stopped.current = paused;
@@ -191,11 +191,12 @@ export function StreamPage() {
         return [...found, ...(old ?? []).filter((event) => !known.has(event.id))].slice(0, MOST_ROWS);
       });
       setWaiting(0);
-      setState((now) => (now === "away" ? "live" : now));
+      setProblem("");
     } catch (error) {
-      if ((error as Error).name === "AbortError") return;
-      if ((error as { status?: number }).status === 400) filterProblem.value = (error as Error).message;
-      else setState("away");
+      if (signal?.aborted || (error as Error).name === "AbortError") return;
+      const { status, message } = error as { status?: number; message: string };
+      if (status === 400) filterProblem.value = message;
+      else if (status !== 401) setProblem(message);
     }
   };
 
@@ -205,28 +206,36 @@ export function StreamPage() {
     setWaiting(0);
     let due = 0;
     let last = 0;
+    let connected: LiveState = "connecting";
+    let missed = false;
+    const watched = () => !stopped.current && atTop.current && !document.hidden;
     void fetchNow(controller.signal);
     const arrived = (count: number) => {
-      if (stopped.current || !atTop.current || document.hidden) {
+      if (!watched()) {
         setWaiting((n) => n + count);
         return;
       }
       if (due) return;
       due = window.setTimeout(() => { due = 0; last = Date.now(); void fetchNow(controller.signal); }, Math.max(0, 1000 - (Date.now() - last)));
     };
-    let connected: LiveState = "away";
     const unfollow = follow(scope(), arrived, (now) => {
+      // Between two streams nothing was counted.
+      if (now === "live" && missed && watched()) void fetchNow(controller.signal);
+      missed = now !== "live" && (missed || connected === "live");
       connected = now;
       setState(now);
     });
-    const poll = window.setInterval(() => { if (connected !== "live" && !stopped.current && atTop.current) void fetchNow(controller.signal); }, 10_000);
+    const look = () => { if (connected !== "live" && watched()) void fetchNow(controller.signal); };
+    const poll = window.setInterval(look, 10_000);
+    document.addEventListener("visibilitychange", look);
     return () => {
       controller.abort();
       unfollow();
       clearTimeout(due);
       clearInterval(poll);
+      document.removeEventListener("visibilitychange", look);
     };
-  }, [key, turn]);
+  }, [key]);
 
   useEffect(() => {
     const scrolled = () => { atTop.current = scrollY < 200; };
@@ -244,13 +253,14 @@ export function StreamPage() {
       <SearchBox timeless />
       <section class="panel list stream" aria-label="Stream">
         <div class="cap">
-          <span class={`live ${paused ? "" : state}`}><span class="dot" /> {paused ? "Paused" : state === "live" ? "Live" : state === "polling" ? "Every 10 s" : "Waiting for the server"}</span>
+          <span class={`live ${paused ? "" : problem ? "refused" : state}`}><span class="dot" /> {paused ? "Paused" : problem ? "Waiting for the server" : { live: "Live", refused: "Every 10 s", connecting: "Connecting" }[state]}</span>
           <Button icon={paused ? "play" : "pause"} keys="Space" onClick={toggle} pressed={paused}>{paused ? "Resume" : "Pause"}</Button>
           <span class="grow" />
           {waiting > 0 && <button type="button" class="pill" onClick={showNew}>Show {number(waiting)} new</button>}
           <span class="sr" role="status" aria-live="polite">{waiting > 0 ? `${number(waiting)} new` : ""}</span>
         </div>
-        {state === "away" && !paused && <Note tone="warn">The server does not answer at the moment. Trying again by itself. <button type="button" class="link" onClick={() => setTurn(turn + 1)}>Try now</button></Note>}
+        {problem && !paused && <Note tone="warn">{problem} Trying again every ten seconds; what is shown stays. <button type="button" class="link" onClick={() => fetchNow()}>Try now</button></Note>}
+        {state === "refused" && !problem && !paused && <Note icon="clock">The list is fetched every ten seconds: this page got no live stream. One person can have four at a time, so close other windows that show streams.</Note>}
         {rows?.length ? (
           <table>
             <caption class="sr">The newest events first</caption>

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, call, generation, loggedOut } from "../api";
 import { findMe, me } from "../session";
-import { Mark } from "../ui";
+import { explain, Form, Mark } from "../ui";
 import { go, query } from "../url";
 
 const next = (): string => (/^\/(?![/\\])/.test(query("next")) ? query("next") : "/stacks");
@@ -43,68 +43,64 @@ async function entered(): Promise<void> {
 }
 
 export function LoginForm({ first = "", busy: starting = false, onEntered }: { first?: string; busy?: boolean; onEntered: () => unknown }) {
-  const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    setBusy(true);
-    setProblem("");
-    try {
-      await call("POST", "/auth/login", { query: { useCookies: "true" }, body: { email: form.get("email"), password: form.get("password"), invite_token: query("token") || undefined }, open: true });
-      await onEntered();
-    } catch (error) {
-      setProblem(explain(error));
-    }
-    setBusy(false);
-  };
   return (
-    <form onSubmit={submit}>
-      {(problem || first) && <p class="problem" role="alert">{problem || first}</p>}
+    <Form
+      class="" problem={first} explained={refusal}
+      onSubmit={async (value) => {
+        setBusy(true);
+        try {
+          await call("POST", "/auth/login", { query: { useCookies: "true" }, body: { email: value("email"), password: value("password"), invite_token: query("token") || undefined }, open: true });
+          await onEntered();
+        } finally {
+          setBusy(false);
+        }
+      }}
+    >
       <label>Email<input class="input" type="email" name="email" autocomplete="username" required autofocus /></label>
       <label>Password<input class="input" type="password" name="password" autocomplete="current-password" required minLength={6} maxLength={100} /></label>
-      <button class="button main" type="submit" disabled={busy || starting}>{busy || starting ? "Logging in …" : "Log in"}</button>
-    </form>
+      <button class="button main" type="submit" disabled={starting}>{busy || starting ? "Logging in …" : "Log in"}</button>
+    </Form>
   );
 }
 
-function explain(error: unknown): string {
+function refusal(error: unknown): string {
   if (!(error instanceof ApiError)) return String(error);
+  if (error.status === 0) return "The server does not answer. Try again in a moment.";
   if (error.status === 401 && /denied/.test(error.message)) return "Too many attempts. Even the right password is refused until the next quarter of an hour.";
   if (error.status === 401) return "No account has this address and password.";
-  const fields = Object.values(error.fields).flat();
-  return fields.length ? fields.join(" ") : error.message;
+  return explain(error);
 }
 
 export function SignUpPage() {
-  const [problem, setProblem] = useState("");
   const [busy, setBusy] = useState(false);
   const token = query("token");
   useEffect(() => { document.title = "Sign up · Headrace"; }, []);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = new FormData(event.currentTarget as HTMLFormElement);
-    setBusy(true);
-    setProblem("");
-    try {
-      await call("POST", "/auth/signup", { query: { useCookies: "true" }, body: { name: form.get("name"), email: form.get("email"), password: form.get("password"), invite_token: token || undefined }, open: true });
-      await entered();
-    } catch (error) {
-      setProblem(error instanceof ApiError && error.status === 403 ? "This server takes only people with a valid invitation. Ask for a new link." : error instanceof ApiError && error.status === 401 ? "This address has an account already, with another password." : explain(error));
-    }
-    setBusy(false);
+  const refused = (error: unknown): string => {
+    const status = error instanceof ApiError ? error.status : -1;
+    return status === 403 ? "This server takes only people with a valid invitation. Ask for a new link." : status === 401 ? "This address has an account already, with another password." : refusal(error);
   };
   return (
     <main class="gate" id="main">
       <a href="/" aria-label="Headrace, what this is"><Mark /></a>
       <h1>{token ? "You are invited to Headrace" : "Sign up to Headrace"}</h1>
-      <form onSubmit={submit}>
-        {problem && <p class="problem" role="alert">{problem}</p>}
+      <Form
+        class="" explained={refused}
+        onSubmit={async (value) => {
+          setBusy(true);
+          try {
+            await call("POST", "/auth/signup", { query: { useCookies: "true" }, body: { name: value("name"), email: value("email"), password: value("password"), invite_token: token || undefined }, open: true });
+            await entered();
+          } finally {
+            setBusy(false);
+          }
+        }}
+      >
         <label>Name<input class="input" name="name" autocomplete="name" required maxLength={255} autofocus /></label>
         <label>Email<input class="input" type="email" name="email" autocomplete="username" required /></label>
         <label>Password<input class="input" type="password" name="password" autocomplete="new-password" required minLength={6} maxLength={100} /></label>
-        <button class="button main" type="submit" disabled={busy}>{busy ? "Signing up …" : "Sign up"}</button>
-      </form>
+        <button class="button main" type="submit">{busy ? "Signing up …" : "Sign up"}</button>
+      </Form>
       <p class="hint">Have an account? <a class="link" href={`/login${token ? `?token=${encodeURIComponent(token)}` : ""}`}>Log in</a>{token ? " to join with it." : ""}</p>
     </main>
   );

@@ -1,26 +1,14 @@
-// Projects, organizations and the account: what they are, and what may be changed.
+// Projects and organizations: what they are, and what may be changed.
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, call, get, post, useLoad } from "../api";
+import { call, get, post, useLoad } from "../api";
 import { bars } from "../chart";
 import { Spark } from "../chart";
 import { exact, number, plural } from "../format";
-import { findMe, isGlobal, me, projects, reloadProjects } from "../session";
-import type { Json, Me, Organization, Project, Token, Usage } from "../types";
-import { Button, copy, CopyButton, Dialog, Empty, Fact, Facts, Icon, Note, say, Seg, Shown, Time } from "../ui";
-import { go, place } from "../url";
+import { me, reloadProjects } from "../session";
+import type { Me, Organization, Project, Token, Usage } from "../types";
+import { attempt, Button, copy, CopyButton, Dialog, Empty, Form, Icon, Note, say, Shown, Time } from "../ui";
+import { go } from "../url";
 import { NameForm, Snippets } from "./start";
-import { Tree } from "../trace";
-
-async function attempt(action: () => Promise<unknown>, done: string): Promise<boolean> {
-  try {
-    await action();
-    say(done);
-    return true;
-  } catch (error) {
-    say(`Not done: ${error instanceof ApiError ? [error.message, ...Object.values(error.fields).flat()].join(" ") : String(error)}`, { bad: true });
-    return false;
-  }
-}
 
 const Subnav = ({ base, pages, current, search = "" }: { base: string; pages: [string, string][]; current: string; search?: string }) => (
   <nav class="tabs" aria-label="Settings">{pages.map(([id, name]) => <a key={id} href={`${base}/${id}${search}`} aria-current={id === current ? "page" : undefined}>{name}</a>)}</nav>
@@ -62,8 +50,8 @@ function SetUp({ project, again }: { project: Project; again: () => void }) {
         <h2>Delete</h2>
         <div class="row"><Button kind="bad" onClick={() => ask("data")}>Delete all its events …</Button><Button kind="bad" onClick={() => ask("project")}>Delete the project …</Button></div>
       </section>
-      {asking === "data" && <Confirm title={`Delete all events of ${project.name}?`} word={project.name} text="All its events and stacks are deleted for good. Keys and settings stay." button="Delete all events" onClose={() => ask("")} action={() => attempt(() => post(`/projects/${project.id}/reset-data`), "The events are being deleted.")} />}
-      {asking === "project" && <Confirm title={`Delete ${project.name}?`} word={project.name} text="The project, its keys and all its events are deleted for good. Programs with its keys are refused immediately." button="Delete the project" onClose={() => ask("")} action={async () => { if (await attempt(() => call("DELETE", `/projects/${project.id}`), "Deleted.")) { await reloadProjects(); go("/stacks"); } }} />}
+      {asking === "data" && <Confirm title={`Delete all events of ${project.name}?`} word={project.name} text="All its events and stacks are deleted for good. Keys and settings stay." button="Delete all events" onClose={() => ask("")} action={async () => { await post(`/projects/${project.id}/reset-data`); say("The events are being deleted."); }} />}
+      {asking === "project" && <Confirm title={`Delete ${project.name}?`} word={project.name} text="The project, its keys and all its events are deleted for good. Programs with its keys are refused immediately." button="Delete the project" onClose={() => ask("")} action={async () => { await call("DELETE", `/projects/${project.id}`); say("Deleted."); await reloadProjects(); go("/stacks"); }} />}
     </>
   );
 }
@@ -72,21 +60,21 @@ function Confirm({ title, word, text, button, action, onClose }: { title: string
   const [typed, type] = useState("");
   return (
     <Dialog title={title} onClose={onClose}>
-      <form class="form" onSubmit={async (event) => { event.preventDefault(); await action(); onClose(); }}>
+      <Form onSubmit={async () => { await action(); onClose(); }}>
         <p>{text} This cannot be undone.</p>
         <label>Type its name, <b class="said">{word}</b><input class="input" autocomplete="off" value={typed} onInput={(event) => type(event.currentTarget.value)} /></label>
         <div class="row"><Button kind="bad" type="submit" disabled={typed.trim() !== word.trim()}>{button}</Button><Button onClick={onClose}>Cancel</Button></div>
-      </form>
+      </Form>
     </Dialog>
   );
 }
 
 function Rename({ name, save, done }: { name: string; save: (name: string) => Promise<unknown>; done: () => void }) {
   return (
-    <form class="form inline" onSubmit={async (event) => { event.preventDefault(); if (await attempt(() => save(String(new FormData(event.currentTarget as HTMLFormElement).get("name"))), "Saved.")) done(); }}>
+    <Form class="form inline" onSubmit={async (value) => { await save(value("name")); say("Saved."); done(); }}>
       <label><span class="sr">Name</span><input class="input" name="name" defaultValue={name} required maxLength={255} /></label>
       <Button type="submit">Save</Button>
-    </form>
+    </Form>
   );
 }
 
@@ -96,14 +84,10 @@ function Keys({ project }: { project: Project }) {
   const tokens = useLoad(`tokens ${project.id}`, (abort) => get<Token[]>(`/projects/${project.id}/tokens`, { limit: 100 }, abort));
   const [made, setMade] = useState<Token | null>(null);
   const [revoking, revoke] = useState<Token | null>(null);
-  const create = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const values = new FormData(form);
-    await attempt(async () => {
-      setMade(await post<Token>(`/projects/${project.id}/tokens`, { scopes: [values.get("scope")], notes: values.get("notes") || null }));
-      form.reset();
-    }, "The key works.");
+  const create = async (value: (name: string) => string, form: HTMLFormElement) => {
+    setMade(await post<Token>(`/projects/${project.id}/tokens`, { scopes: [value("scope")], notes: value("notes") || null }));
+    form.reset();
+    say("The key works.");
     tokens.again();
   };
   return (
@@ -134,11 +118,11 @@ function Keys({ project }: { project: Project }) {
       </section>
       <section class="panel pad" aria-label="New key">
         <h2>New key</h2>
-        <form class="form inline" onSubmit={create}>
+        <Form class="form inline" onSubmit={create}>
           <label>May<select class="input" name="scope"><option value="client">{SCOPES["client"]}</option><option value="user">{SCOPES["user"]}</option></select></label>
           <label>Notes<input class="input" name="notes" maxLength={1000} placeholder="which program has it" /></label>
           <Button kind="main" type="submit">Make a key</Button>
-        </form>
+        </Form>
         <p class="hint">A key that only sends may stand in apps and web pages, and can be read here again. One that reads is shown once.</p>
       </section>
       {revoking && <Dialog title="Revoke this key?" onClose={() => revoke(null)}><p>Programs with <code>{mask(revoking)}</code> {revoking.notes && <>({revoking.notes}) </>}are refused within a second, and their events are lost to you. This cannot be undone.</p><div class="row"><Button kind="bad" onClick={async () => { await attempt(() => call("DELETE", `/tokens/${revoking.id}`), "Revoked."); revoke(null); tokens.again(); }}>Revoke</Button><Button onClick={() => revoke(null)}>Cancel</Button></div></Dialog>}
@@ -151,25 +135,24 @@ const mask = (token: Token): string => `${token.id.slice(0, 8)}…${token.id.len
 function Notes({ token, again }: { token: Token; again: () => void }) {
   const [editing, edit] = useState(false);
   if (!editing) return <button type="button" class="value plain said" onClick={() => edit(true)} title="Change the notes">{token.notes || "add notes"}</button>;
-  return <form class="row" onSubmit={async (event) => { event.preventDefault(); const notes = String(new FormData(event.currentTarget as HTMLFormElement).get("notes")); await attempt(() => call("PATCH", `/tokens/${token.id}`, { body: { notes } }), "Saved."); edit(false); again(); }}><input class="input" name="notes" aria-label="Notes" defaultValue={token.notes ?? ""} maxLength={1000} autofocus /><Button type="submit">Save</Button></form>;
+  return <Form class="row" onSubmit={async (value) => { await call("PATCH", `/tokens/${token.id}`, { body: { notes: value("notes") } }); say("Saved."); edit(false); again(); }}><input class="input" name="notes" aria-label="Notes" defaultValue={token.notes ?? ""} maxLength={1000} autofocus /><Button type="submit">Save</Button></Form>;
 }
 
 interface Config { version: number; settings: Record<string, string> }
 
 function useConfig(project: Project) {
   const config = useLoad(`config ${project.id}`, (abort) => get<Config>(`/projects/${project.id}/client-settings`, undefined, abort));
-  const save = (key: string, value: string) => attempt(() => (value.trim() ? call("POST", `/projects/${project.id}/config`, { query: { key }, body: { value } }) : call("DELETE", `/projects/${project.id}/config`, { query: { key } })), "Saved; clients take it over with their next event.").then((done) => { config.again(); return done; });
+  const save = async (key: string, value: string) => {
+    await (value.trim() ? call("POST", `/projects/${project.id}/config`, { query: { key }, body: { value } }) : call("DELETE", `/projects/${project.id}/config`, { query: { key } }));
+    config.again();
+  };
   return { config, save };
 }
 
+const TAKEN_OVER = "Saved; clients take it over with their next event.";
+
 function Configuration({ project }: { project: Project }) {
   const { config, save } = useConfig(project);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const values = new FormData(form);
-    if (await save(String(values.get("key")), String(values.get("value")))) form.reset();
-  };
   return (
     <section class="panel list" aria-label="Client configuration">
       <div class="cap"><p class="quiet">Clients fetch these values by themselves; changing one needs no deployment.</p></div>
@@ -181,13 +164,13 @@ function Configuration({ project }: { project: Project }) {
               <caption class="sr">Values</caption>
               <thead><tr><th scope="col">Name</th><th scope="col">Value</th><th scope="col"><span class="sr">Change</span></th></tr></thead>
               <tbody>{shown.map(([key, value]) => (
-                <tr key={key}><td class="said wrap"><code>{key}</code></td><td class="said wrap">{value}</td><td class="n"><Button kind="bare" label={`Remove ${key}`} onClick={() => save(key, "")}>Remove</Button></td></tr>
+                <tr key={key}><td class="said wrap"><code>{key}</code></td><td class="said wrap">{value}</td><td class="n"><Button kind="bare" label={`Remove ${key}`} onClick={() => attempt(() => save(key, ""), TAKEN_OVER)}>Remove</Button></td></tr>
               ))}</tbody>
             </table>
           ) : <Empty title="No values"><p>For example <code>@@log:*</code> with the value <code>warn</code>: clients then send logs from warnings on.</p></Empty>;
         }}
       </Shown>
-      <form class="form inline pad" onSubmit={submit}><label>Name<input class="input" name="key" required maxLength={255} placeholder="@@log:*" /></label><label>Value<input class="input" name="value" required maxLength={10000} placeholder="warn" /></label><Button type="submit">Set</Button></form>
+      <Form class="form inline pad" onSubmit={async (value, form) => { await save(value("key"), value("value")); say(TAKEN_OVER); form.reset(); }}><label>Name<input class="input" name="key" required maxLength={255} placeholder="@@log:*" /></label><label>Value<input class="input" name="value" required maxLength={10000} placeholder="warn" /></label><Button type="submit">Set</Button></Form>
     </section>
   );
 }
@@ -200,12 +183,12 @@ function Privacy({ project, again }: { project: Project; again: () => void }) {
         <section class="panel pad" aria-label="Privacy">
           <h2>What is never stored</h2>
           <p class="quiet">Names of form fields, headers, cookies and data whose values are removed by the clients and again on arrival. <code>*</code> stands for anything.</p>
-          <form class="form" onSubmit={(event) => { event.preventDefault(); void save("@@DataExclusions", String(new FormData(event.currentTarget).get("names"))); }}>
+          <Form onSubmit={async (value) => { await save("@@DataExclusions", value("names")); say(TAKEN_OVER); }}>
             <label>Names, with commas<textarea class="input" name="names" rows={3} maxLength={10000} defaultValue={settings["@@DataExclusions"] ?? ""} placeholder="password, *secret*, authorization" /></label>
             <Button type="submit">Save</Button>
-          </form>
+          </Form>
           <h2>Who the user is</h2>
-          <label class="check"><input type="checkbox" checked={settings["@@IncludePrivateInformation"] !== "false"} onChange={(event) => save("@@IncludePrivateInformation", event.currentTarget.checked ? "" : "false")} /> Clients may send names, addresses and machine names by themselves</label>
+          <label class="check"><input type="checkbox" checked={settings["@@IncludePrivateInformation"] !== "false"} onChange={(event) => attempt(() => save("@@IncludePrivateInformation", event.currentTarget.checked ? "" : "false"), TAKEN_OVER).then(config.again)} /> Clients may send names, addresses and machine names by themselves</label>
           <h2>Bots</h2>
           <label class="check"><input type="checkbox" checked={project.delete_bot_data_enabled} onChange={(event) => attempt(() => call("PATCH", `/projects/${project.id}`, { body: { delete_bot_data_enabled: event.currentTarget.checked } }), "Saved.").then(again)} /> Discard events whose request comes from a known bot</label>
         </section>
@@ -279,11 +262,10 @@ function Projects({ organization }: { organization: Organization }) {
 function People({ organization, again }: { organization: Organization; again: () => void }) {
   const people = useLoad(`people ${organization.id}`, (abort) => get<Me[]>(`/organizations/${organization.id}/users`, { limit: 100 }, abort));
   const [removing, remove] = useState<string>("");
-  const invite = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const email = String(new FormData(form).get("email"));
-    if (await attempt(() => post(`/organizations/${organization.id}/users/${encodeURIComponent(email)}`), "Done. Copy the link below and send it to them.")) form.reset();
+  const invite = async (value: (name: string) => string, form: HTMLFormElement) => {
+    await post(`/organizations/${organization.id}/users/${encodeURIComponent(value("email"))}`);
+    say("Done. Copy the link above and send it to them.");
+    form.reset();
     people.again();
     again();
   };
@@ -315,112 +297,9 @@ function People({ organization, again }: { organization: Organization; again: ()
             <tbody>{organization.invites.map((one) => <tr key={one.token}><td class="said short">{one.email_address}</td><td class="n c2 quiet"><Time at={one.date_added} /></td><td class="n"><CopyButton text={`${location.origin}/signup?token=${one.token}`} what="Invitation link">Copy link</CopyButton> <Button kind="bare" label={`Withdraw the invitation of ${one.email_address}`} onClick={() => withdraw(one.email_address)}>Withdraw</Button></td></tr>)}</tbody>
           </table>
         ) : <Empty title="No open invitations"><p>Invite a colleague below; they sign up with the link that appears here.</p></Empty>}
-        <form class="form inline pad" onSubmit={invite}><label>Address to invite<input class="input" type="email" name="email" required maxLength={320} /></label><Button type="submit">Invite</Button></form>
+        <Form class="form inline pad" onSubmit={invite}><label>Address to invite<input class="input" type="email" name="email" required maxLength={320} /></label><Button type="submit">Invite</Button></Form>
       </section>
       {removing && <Dialog title="Remove from the organization?" onClose={() => remove("")}><p><b class="said">{removing}</b> sees nothing of {organization.name} any more. Events stay.</p><div class="row"><Button kind="bad" onClick={() => withdraw(removing)}>Remove</Button><Button onClick={() => remove("")}>Cancel</Button></div></Dialog>}
     </>
   );
 }
-
-export function AccountPage() {
-  const person = me.value!;
-  const [theme, setTheme] = useState(localStorage.getItem("theme") ?? "device");
-  const [problem, setProblem] = useState("");
-  useEffect(() => { document.title = "Account · Headrace"; }, []);
-  const choose = (name: string) => {
-    setTheme(name);
-    setThemeNow(name);
-  };
-  const change = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    const values = new FormData(form);
-    setProblem("");
-    try {
-      await call("POST", "/auth/change-password", { query: { useCookies: "true" }, body: { current_password: values.get("current"), password: values.get("new") } });
-      form.reset();
-      say("The password is changed. All your other log-ins and keys have ended.");
-    } catch (error) {
-      setProblem(error instanceof ApiError ? Object.values(error.fields).flat().join(" ") || error.message : String(error));
-    }
-  };
-  return (
-    <>
-      <h1>Account</h1>
-      <section class="panel pad" aria-label="You">
-        <h2>You</h2>
-        <Facts><Fact name="Address">{person.email_address}</Fact><Fact name="May">{person.roles.includes("global") ? "manage the whole server" : "use and manage their organizations"}</Fact></Facts>
-        <form class="form inline" onSubmit={async (event) => { event.preventDefault(); if (await attempt(() => call("PATCH", `/users/${person.id}`, { body: { full_name: new FormData(event.currentTarget as HTMLFormElement).get("name") } }), "Saved.")) void findMe(); }}>
-          <label>Name<input class="input" name="name" defaultValue={person.full_name} required maxLength={255} autocomplete="name" /></label><Button type="submit">Save</Button>
-        </form>
-      </section>
-      <section class="panel pad" aria-label="Theme"><h2>Theme</h2>
-        <div class="seg" role="group" aria-label="Theme">{[["device", "As the device"], ["light", "Light"], ["dark", "Dark"]].map(([name, words]) => <button key={name} type="button" aria-pressed={theme === name} onClick={() => choose(name!)}>{words}</button>)}</div>
-      </section>
-      <section class="panel pad" aria-label="Password"><h2>Password and log-ins</h2>
-        <p class="quiet">A new password ends all log-ins elsewhere, and revokes your own keys.</p>
-        <form class="form" onSubmit={change}>
-          {problem && <p class="problem" role="alert">{problem}</p>}
-          <input class="sr" tabIndex={-1} aria-hidden="true" autocomplete="username" value={person.email_address} readOnly />
-          <label>Current password<input class="input" type="password" name="current" autocomplete="current-password" required minLength={6} maxLength={100} /></label>
-          <label>New password<input class="input" type="password" name="new" autocomplete="new-password" required minLength={6} maxLength={100} /></label>
-          <Button type="submit">Change password</Button>
-        </form>
-      </section>
-      <section class="panel pad" aria-label="Organizations"><h2>Organizations</h2><MyOrganizations /></section>
-    </>
-  );
-}
-
-export function setThemeNow(name: string): void {
-  if (name === "device") {
-    localStorage.removeItem("theme");
-    delete document.documentElement.dataset["theme"];
-  } else {
-    localStorage.setItem("theme", name);
-    document.documentElement.dataset["theme"] = name;
-  }
-}
-
-function MyOrganizations() {
-  const loaded = useLoad("organizations", (abort) => get<Organization[]>("/organizations", undefined, abort));
-  return (
-    <>
-      <Shown loaded={loaded} rows={2}>{(found) => (found.length ? <ul class="links">{found.map((one) => <li key={one.id}><a class="link said" href={`/organization/${one.id}/projects`}>{one.name}</a></li>)}</ul> : <p class="faint">You are in none.</p>)}</Shown>
-      <NameForm label="New organization" button="Create" create={async (name) => { const made = await post<Organization>("/organizations", { name }); await findMe(); go(`/organization/${made.id}/projects`); }} />
-    </>
-  );
-}
-
-export function SystemPage() {
-  const health = useLoad("health", async (abort) => {
-    const response = await fetch("/health/ready", { signal: abort });
-    return (await response.json()) as { status: string; checks: Record<string, string> };
-  });
-  const about = useLoad("about", (abort) => get<{ informational_version: string; machine_name?: string }>("/about", undefined, abort));
-  const [reference, look] = useState("");
-  const trace = useLoad(reference ? `trace ${reference}` : null, (abort) => get<Json>("/admin/trace", { reference }, abort));
-  useEffect(() => { document.title = "System · Headrace"; }, []);
-  if (!isGlobal()) return <section class="panel"><Empty page title="Not for this account"><p>This page shows the whole server; it needs a person who may manage it.</p></Empty></section>;
-  return (
-    <>
-      <h1>System</h1>
-      <Shown loaded={health} rows={2}>
-        {({ status, checks }) => (
-          <section class="panel pad" aria-label="State">
-            <p class="verdict"><span class={`status ${status === "ready" ? "fixed" : "regressed"}`}><Icon name={status === "ready" ? "check" : "alert"} /> {status === "ready" ? "Headrace is well" : "Something needs a person"}</span> <span class="quiet">{about.data && `version ${about.data.informational_version}`}</span></p>
-            <Facts>{Object.entries(checks).map(([name, said]) => <Fact key={name} name={name}>{said}</Fact>)}</Facts>
-          </section>
-        )}
-      </Shown>
-      <section class="panel pad" aria-label="Where is my event?">
-        <h2>Where is my event?</h2>
-        <form class="form inline" onSubmit={(event) => { event.preventDefault(); look(String(new FormData(event.currentTarget).get("reference"))); }}><label>Reference id<input class="input" name="reference" required minLength={8} maxLength={100} /></label><Button type="submit">Look</Button></form>
-        {reference && <Shown loaded={trace} rows={2}>{(found) => <Tree data={(typeof found === "object" && found !== null && !Array.isArray(found) ? found : { result: found }) as Record<string, Json>} path="" label="What became of it" />}</Shown>}
-      </section>
-      <p class="hint">Counters and delays are in <a class="link" href="/metrics">the metrics</a>; commands of operators are in the manual.</p>
-    </>
-  );
-}
-
-export { place, projects, Seg };

@@ -6,7 +6,7 @@ import { dayOnly, exact, localTime, number, plural } from "../format";
 import { EventRows } from "../lists";
 import { range, SearchBox, timeName, timeText } from "../search";
 import type { Count, EventSummary, Stack, Status, StoredEvent } from "../types";
-import { Button, Dialog, Empty, Fact, Facts, Icon, Menu, Pager, say, Shown, StatusWord, Time, Type, Value } from "../ui";
+import { attempt, Button, Dialog, Empty, Fact, Facts, Form, Icon, Menu, Pager, say, Shown, StatusWord, Time, Type, Value } from "../ui";
 import { go, here, query, to } from "../url";
 import { thrown, Trace, traceText } from "../trace";
 import { both, items, later, offset, setStatus, value } from "./stacks";
@@ -52,7 +52,7 @@ function Opened({ stack, again }: { stack: Stack; again: () => void }) {
           <div><span class="name">Users affected</span><span class="num">{count.data ? number(value(count.data, "cardinality_user")) : "…"}</span></div>
           <div><span class="name">Last</span><span class="num"><Time at={stack.last_occurrence} /></span></div>
         </div>
-        <Chart data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} short />
+        <Chart counted={count} data={bars(items(count.data, "date_date"), range.value, ms)} step={ms} short />
       </section>
       <div class="two">
         <div class="stack">
@@ -99,35 +99,31 @@ function more(stack: Stack): string {
 
 function Actions({ stack, again }: { stack: Stack; again: () => void }) {
   const [asking, ask] = useState<"" | "version" | "discard" | "delete">("");
+  const old: Status = stack.status;
+  const undo = async () => {
+    await attempt(() => setStatus([stack.id], old === "regressed" ? "open" : old, old === "snoozed" ? { snoozeUntilUtc: later(24) } : {}), "Undone.");
+    again();
+  };
   const act = async (status: string, words: string, more: Record<string, string> = {}) => {
-    const old: Status = stack.status;
-    try {
-      await setStatus([stack.id], status, more);
-      say(`${words}.`, { undo: async () => { await setStatus([stack.id], old === "regressed" ? "open" : old, old === "snoozed" ? { snoozeUntilUtc: later(24) } : {}); again(); } });
-    } catch (error) {
-      say(`Not done: ${(error as Error).message}`, { bad: true });
-    }
+    await attempt(() => setStatus([stack.id], status, more), `${words}.`, { undo });
+    ask("");
+    again();
+  };
+  const fixedIn = async (version: string) => {
+    await setStatus([stack.id], "fixed", { version });
+    say(`Marked fixed in ${version}.`, { undo });
     ask("");
     again();
   };
   const critical = async () => {
-    try {
-      await call(stack.occurrences_are_critical ? "DELETE" : "POST", `/stacks/${stack.id}/mark-critical`);
-      say(stack.occurrences_are_critical ? "No longer critical." : "New events of it are marked critical.");
-    } catch (error) {
-      say(`Not done: ${(error as Error).message}`, { bad: true });
-    }
+    const was = stack.occurrences_are_critical;
+    await attempt(() => call(was ? "DELETE" : "POST", `/stacks/${stack.id}/mark-critical`), was ? "No longer critical." : "New events of it are marked critical.");
     again();
   };
   const remove = async () => {
-    try {
-      await call("DELETE", `/stacks/${stack.id}`);
-      say("The stack and its events are being deleted.");
-      go(to("/stacks"));
-    } catch (error) {
-      say(`Not deleted: ${(error as Error).message}`, { bad: true });
-    }
+    const done = await attempt(() => call("DELETE", `/stacks/${stack.id}`), "The stack and its events are being deleted.");
     ask("");
+    if (done) go(to("/stacks"));
   };
   const isClosed = ["fixed", "ignored", "discarded", "snoozed"].includes(stack.status);
   return (
@@ -144,21 +140,21 @@ function Actions({ stack, again }: { stack: Stack; again: () => void }) {
         <hr />
         <button type="button" class="opt bad" onClick={() => ask("delete")}>Delete …</button>
       </Menu>
-      {asking === "version" && <VersionDialog onClose={() => ask("")} onVersion={(version) => act("fixed", `Marked fixed in ${version}`, { version })} />}
+      {asking === "version" && <VersionDialog onClose={() => ask("")} onVersion={fixedIn} />}
       {asking === "discard" && <Dialog title="Discard this stack?" onClose={() => ask("")}><p>New events of it will be thrown away when they arrive. The {plural(stack.total_occurrences, "event")} that it had stay until they are too old. You can undo this.</p><div class="row"><Button kind="main" onClick={() => act("discarded", "Discarded")}>Discard new events</Button><Button onClick={() => ask("")}>Cancel</Button></div></Dialog>}
       {asking === "delete" && <Dialog title="Delete this stack?" onClose={() => ask("")}><p>The stack and its {plural(stack.total_occurrences, "event")} are deleted for good. This cannot be undone; a new event makes the stack again.</p><div class="row"><Button kind="bad" onClick={remove}>Delete for good</Button><Button onClick={() => ask("")}>Cancel</Button></div></Dialog>}
     </div>
   );
 }
 
-function VersionDialog({ onClose, onVersion }: { onClose: () => void; onVersion: (version: string) => void }) {
+function VersionDialog({ onClose, onVersion }: { onClose: () => void; onVersion: (version: string) => Promise<void> }) {
   return (
     <Dialog title="Fixed in version" onClose={onClose}>
-      <form class="form" onSubmit={(event) => { event.preventDefault(); onVersion(String(new FormData(event.currentTarget).get("version"))); }}>
+      <Form onSubmit={(value) => onVersion(value("version"))}>
         <label>Version<input class="input" name="version" required maxLength={200} placeholder="4.18.1" autofocus /></label>
         <p class="hint">Events of older versions do not reopen it; one of this version or a later one does.</p>
         <div class="row"><Button kind="main" type="submit">Mark fixed</Button><Button onClick={onClose}>Cancel</Button></div>
-      </form>
+      </Form>
     </Dialog>
   );
 }
@@ -185,12 +181,8 @@ export function Tops({ name, field, count, of }: { name: string; field: string; 
 function Links({ stack, again }: { stack: Stack; again: () => void }) {
   const [adding, add] = useState(false);
   const change = async (action: string, url: string) => {
-    try {
-      await post(`/stacks/${stack.id}/${action}`, { value: url });
-      add(false);
-    } catch (error) {
-      say(`Not saved: ${(error as Error).message}`, { bad: true });
-    }
+    await post(`/stacks/${stack.id}/${action}`, { value: url });
+    add(false);
     again();
   };
   return (
@@ -199,10 +191,10 @@ function Links({ stack, again }: { stack: Stack; again: () => void }) {
       {!stack.references.length && !adding && <p class="faint">A ticket, a pull request, a chat.</p>}
       <ul class="links">
         {stack.references.map((url) => (
-          <li key={url}>{/^https?:\/\//i.test(url) ? <a class="link said" href={url} target="_blank" rel="noreferrer noopener">{url.replace(/^https?:\/\//i, "")}</a> : <span class="said">{url}</span>} <button type="button" class="button bare" aria-label={`Remove ${url}`} onClick={() => change("remove-link", url)}><Icon name="cross" /></button></li>
+          <li key={url}>{/^https?:\/\//i.test(url) ? <a class="link said" href={url} target="_blank" rel="noreferrer noopener">{url.replace(/^https?:\/\//i, "")}</a> : <span class="said">{url}</span>} <Button kind="bare" icon="cross" label={`Remove ${url}`} onClick={() => attempt(() => change("remove-link", url), "Removed.")}>{null}</Button></li>
         ))}
       </ul>
-      {adding && <form class="form" onSubmit={(event) => { event.preventDefault(); void change("add-link", String(new FormData(event.currentTarget).get("url"))); }}><label>Address<input class="input" type="url" name="url" required autofocus placeholder="https://" maxLength={2000} /></label><Button type="submit">Add link</Button></form>}
+      {adding && <Form onSubmit={(value) => change("add-link", value("url"))}><label>Address<input class="input" type="url" name="url" required autofocus placeholder="https://" maxLength={2000} /></label><Button type="submit">Add link</Button></Form>}
     </section>
   );
 }

@@ -8,7 +8,7 @@ import { nameStack, StackMini, What } from "../lists";
 import { DEFAULT_TIME, filterProblem, filterText, range, SearchBox, timeName, timeText } from "../search";
 import { project, projects, scope } from "../session";
 import type { Bucket, Count, StackSummary, Status } from "../types";
-import { Button, Dialog, Empty, Menu, Pager, say, Seg, Shown, StatusWord, Time, typeOf } from "../ui";
+import { attempt, Button, Dialog, Empty, Menu, Pager, say, Seg, Shown, StatusWord, Time, typeOf } from "../ui";
 import { here, query, to } from "../url";
 import { Start } from "./start";
 
@@ -64,7 +64,7 @@ export function StacksPage() {
               <Figure name="New stacks" now={value(fresh.data, "cardinality_stack")} href={here({ mode: "stack_new" })} current={mode === "stack_new"} known={!!fresh.data} />
               <Figure name="Users affected" now={value(count.data, "cardinality_user")} then={before.data && value(before.data, "cardinality_user")} href={here({ mode: "stack_users" })} current={mode === "stack_users"} known={!!count.data} />
             </div>
-            <Chart data={series} step={ms} marks={deployments(items(count.data, "terms_version"), series, ms)} />
+            <Chart counted={count} data={series} step={ms} marks={deployments(items(count.data, "terms_version"), series, ms)} />
           </section>
           <section class="panel list" aria-label="Stacks">
             <div class="cap">
@@ -180,22 +180,23 @@ function Bulk({ stacks, filter, total, events, again }: { stacks: StackSummary[]
   const size = everything.value ? total : chosen.length;
   const act = async (status: string, more: Record<string, string> = {}) => {
     const old = chosen.map((stack) => [stack.id, stack.status] as [string, Status]);
-    try {
-      if (everything.value) {
-        const at = await post<{ stacks: number; undo: Record<string, string[]> }>(`${scope()}/stacks/change-status`, undefined, { filter, time: timeText(), offset: offset(), status, ...more });
-        say(`${DONE[status]}: ${plural(at.stacks, "stack")}.`, { undo: () => undo(Object.entries(at.undo).flatMap(([before, ids]) => ids.map((id) => [id, before] as [string, Status])), again) });
-      } else {
-        await setStatus(old.map(([id]) => id), status, more);
-        say(`${DONE[status]}: ${plural(old.length, "stack")}.`, { undo: () => undo(old, again) });
-      }
+    let size = old.length;
+    let before = old;
+    const change = async () => {
+      if (!everything.value) return setStatus(old.map(([id]) => id), status, more);
+      const answer = await post<{ stacks: number; undo: Record<string, string[]> }>(`${scope()}/stacks/change-status`, undefined, { filter, time: timeText(), offset: offset(), status, ...more });
+      size = answer.stacks;
+      before = Object.entries(answer.undo).flatMap(([status, ids]) => ids.map((id) => [id, status] as [string, Status]));
+    };
+    // What was selected stays selected where it was not done.
+    if (await attempt(change, "")) {
+      say(`${DONE[status]}: ${plural(size, "stack")}.`, { undo: () => undo(before, again) });
       ticked.value = new Set();
       everything.value = false;
-    } catch (error) {
-      say(`Not done: ${(error as Error).message}`, { bad: true });
     }
     again();
   };
-  const confirmed = (status: string, more: Record<string, string> = {}) => (everything.value || status === "discarded" ? asking.ask(status, more) : void act(status, more));
+  const confirmed = (status: string, more: Record<string, string> = {}) => (everything.value || status === "discarded" ? asking.ask(status, more) : act(status, more));
   return (
     <div class="bulk" role="region" aria-label="Selected stacks">
       <span class="grow"><b>{everything.value ? `All ${plural(size, "stack")} that match` : `${size} selected`}</b>, {plural(inEvents, "event")}</span>
@@ -213,7 +214,7 @@ function Bulk({ stacks, filter, total, events, again }: { stacks: StackSummary[]
       {asking.asked && (
         <Dialog title={`${DONE[asking.asked.status]?.replace("Marked", "Mark").replace(/d$/, asking.asked.status === "fixed" ? "d" : "")} ${plural(size, "stack")}?`} onClose={asking.close}>
           <p>{plural(size, "stack")} with {plural(inEvents, "event")} in this time. {asking.asked.status === "discarded" && "New events of them will be thrown away when they arrive; what is stored stays."} You can undo this.</p>
-          <div class="row"><Button kind="main" onClick={() => { const { status, more } = asking.asked!; asking.close(); void act(status, more); }}>{DONE[asking.asked.status]?.startsWith("Marked") ? "Mark fixed" : "Do it"}</Button><Button onClick={asking.close}>Cancel</Button></div>
+          <div class="row"><Button kind="main" onClick={async () => { const { status, more } = asking.asked!; await act(status, more); asking.close(); }}>{DONE[asking.asked.status]?.startsWith("Marked") ? "Mark fixed" : "Do it"}</Button><Button onClick={asking.close}>Cancel</Button></div>
         </Dialog>
       )}
     </div>
@@ -226,12 +227,9 @@ const useAsking = () => ({ asked: question.value, ask: (status: string, more: Re
 async function undo(old: [string, Status][], again: () => void): Promise<void> {
   const by = new Map<string, string[]>();
   for (const [id, status] of old) by.set(status, [...(by.get(status) ?? []), id]);
-  try {
+  await attempt(async () => {
     for (const [status, ids] of by) await setStatus(ids, status === "regressed" ? "open" : status, status === "snoozed" ? { snoozeUntilUtc: later(24) } : {});
-    say("Undone.");
-  } catch (error) {
-    say(`Not undone: ${(error as Error).message}`, { bad: true });
-  }
+  }, "Undone.");
   again();
 }
 

@@ -3,7 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, post, useLoad } from "../api";
 import { me, project, projects, reloadProjects } from "../session";
 import type { EventSummary, Organization, Project, Token } from "../types";
-import { Button, copy, Empty, Mark, Seg, Shown } from "../ui";
+import { Button, copy, Empty, Form, Mark, Seg, Shown } from "../ui";
 import { go, here, query, to } from "../url";
 import { plural } from "../format";
 
@@ -110,27 +110,11 @@ function FirstProject() {
 }
 
 export function NameForm({ label, button, create }: { label: string; button: string; create: (name: string) => Promise<unknown> }) {
-  const [problem, setProblem] = useState("");
-  const [busy, setBusy] = useState(false);
-  const submit = async (event: SubmitEvent) => {
-    event.preventDefault();
-    const form = event.currentTarget as HTMLFormElement;
-    setBusy(true);
-    setProblem("");
-    try {
-      await create(String(new FormData(form).get("name")));
-      form.reset();
-    } catch (error) {
-      setProblem((error as Error).message);
-    }
-    setBusy(false);
-  };
   return (
-    <form class="form inline" onSubmit={submit}>
+    <Form class="form inline" onSubmit={async (value, form) => { await create(value("name")); form.reset(); }}>
       <label>{label}<input class="input" name="name" required maxLength={255} /></label>
-      <button class="button main" type="submit" disabled={busy}>{button}</button>
-      {problem && <p class="problem" role="alert">{problem}</p>}
-    </form>
+      <Button kind="main" type="submit">{button}</Button>
+    </Form>
   );
 }
 
