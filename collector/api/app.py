@@ -19,6 +19,7 @@ from collector.api.events import (
     event_counts,
     event_lists,
     events,
+    overview,
     search,
     stack_bulk,
     stack_links,
@@ -62,6 +63,7 @@ ROUTES: Final = (
     *stack_bulk.ROUTES,
     *about.ROUTES,
     *trace.ROUTES,
+    *overview.ROUTES,
     *stream.ROUTES,
 )
 """Every route of the api."""

@@ -114,6 +114,7 @@ TABLE = {
     "GET /projects/{projectId}/events/stream":     "401 401 403 200 200 200 404 401 401 401 401",
     "GET /about":                                  "200 200 200 200 200 200 200 200 200 200 200",
     "GET /admin/trace":                            "401 401 403 403 403 200 403 401 401 401 401",
+    "GET /admin/overview":                         "401 401 403 403 403 200 403 401 401 401 401",
     "GET /notifications/system":                   "401 401 403 204 204 204 204 401 401 401 401",
 }  # fmt: skip
 

@@ -362,6 +362,26 @@ async def test_everybody_can_use_every_page(
     assert wrong == {}
 
 
+async def test_the_system_page_says_how_the_server_is(up: RunningUp, browser: Browser) -> None:
+    """Whether it is well, and what has become of a day's events."""
+    await send(up, {"type": "log", "message": "counted"})
+    async with ClientSession(up.ready.url) as session, session.post("/api/v2/events", json={}) as refused:
+        assert refused.status == 401
+    async with logged_in(up, browser) as page:
+        await page.goto("/system")
+        state = page.get_by_role("region", name="State")
+        await expect(state).to_contain_text("Headrace is well")
+        await expect(state).to_contain_text("Workers1")
+        await expect(page.get_by_role("row", name=re.compile(r"^Stored"))).to_have_count(1)
+        await expect(page.get_by_role("row", name=re.compile(r"^401 no valid key"))).to_have_count(1)
+        await page.route("**/health/ready", lambda route: route.fulfill(json=NOT_READY, status=503))
+        await page.reload()
+        await expect(state).to_contain_text("Queue full: Redis is over its limit")
+
+
+NOT_READY = {"status": "not ready", "checks": {"queue_full": "Redis is over its limit"}}
+
+
 @pytest.mark.parametrize("path", ["/login", "/signup?token=" + "a" * 40])
 async def test_everybody_can_log_in(up: RunningUp, browser: Browser, path: str) -> None:
     async with a_page(browser, up.ready.url, PHONE, "dark") as page:

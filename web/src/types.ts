@@ -6,6 +6,7 @@ export interface Invite { token: string; email_address: string; date_added: stri
 export interface Organization { id: string; name: string; invites: Invite[]; usage: Usage[]; usage_hours: Usage[]; max_events_per_month: number; is_suspended: boolean; is_over_monthly_limit: boolean; retention_days: number; event_count: number; project_count: number }
 export interface Token { id: string; scopes: string[]; notes?: string; is_disabled: boolean; created_utc: string; expires_utc?: string; user_id?: string }
 export interface Login { id: string; user_agent?: string; created_utc: string; expires_utc?: string; is_current: boolean }
+export interface Overview { queue: { entries: number | null; oldest_utc: string | null; workers: number | null; problem: string | null }; outcomes: { outcome: string; reason: string; events: number }[]; dead_letters: { reason: string; letters: number; bytes: number }[]; held_posts: number; partitions: number; event_bytes: number; database_bytes: number; rollups_behind: number; kept_since: string }
 export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
 export type Data = { [name: string]: Json };
 export interface EventSummary { id: string; template_key: string; data: Data; date: string; project_id: string; project_name: string; tags?: string[]; type: string; version?: string }

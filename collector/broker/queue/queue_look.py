@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker.errors import translated
+from collector.broker.errors import BrokerForbidden, translated
 from collector.broker.keys import GROUP, RedisKeys
 from collector.broker.queue import post_batch
 from collector.broker.queue.shards import stream_lengths
@@ -18,6 +18,7 @@ from collector.domain.post import PostBatch
 _PAGE_BYTES: Final = 4 << 20
 """The approximate size of a page, estimated from the largest entry of the previous one."""
 _PAGE_ENTRIES: Final = 128
+_ASKED_LATELY_MS: Final = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,17 @@ class QueueLook:
             idle_seconds = each["time_since_delivered"] / 1000
             return Delivery(each["consumer"].decode(), idle_seconds, int(each["times_delivered"]))
         return None
+
+    async def workers(self) -> int | None:
+        """How many workers have asked for entries within the last minute; None if our user may not know."""
+        try:
+            with translated():
+                found: Any = await self._redis.xinfo_consumers(self._keys.stream(0), GROUP)
+        except BrokerForbidden:
+            return None
+        except exceptions.ResponseError:  # there is no stream or group yet
+            return 0
+        return len([each for each in found if each["idle"] < _ASKED_LATELY_MS])
 
     async def _shards(self) -> list[int]:
         """The shards that hold entries, including those above the stored number of shards."""

@@ -49,6 +49,16 @@ async def test_entries_are_listed_in_order_with_the_number_before_them(
     assert len(await look.oldest()) == 2
 
 
+async def test_workers_are_those_that_read_lately(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
+    look = QueueLook(redis, keys)
+    assert await look.workers() == 0
+    await stream.ensure_group()
+    for name in ("worker-1", "worker-2", "worker-1"):
+        await stream.read(name, 1, 1)
+
+    assert await look.workers() == 2
+
+
 async def test_the_consumer_of_an_entry_is_known(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:
     """And how often it was delivered. A waiting entry has no consumer."""
     look = QueueLook(redis, keys)

@@ -1,0 +1,89 @@
+"""The state of the whole server: `GET /admin/overview`, which the page `/system` shows."""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+from aiohttp import web
+
+from collector.api.auth.searching import searching
+from collector.api.core.route import Role, Route
+from collector.api.core.service import API, Api
+from collector.broker.errors import BrokerUnavailable
+from collector.database.search.overview import read_overview
+from collector.http.operation import Answer, documented
+from collector.http.responses import json_response
+
+_DAY: Final = timedelta(hours=24)
+
+
+class QueueState(msgspec.Struct, frozen=True, kw_only=True):
+    """The queue now; `problem` says why it cannot be read, and then the numbers are null.
+
+    `workers` have asked for entries within the last minute. `oldest_utc` is null if the queue is empty.
+    """
+
+    entries: int | None = None
+    oldest_utc: datetime | None = None
+    workers: int | None = None
+    problem: str | None = None
+
+
+class OutcomeState(msgspec.Struct, frozen=True, kw_only=True):
+    """How many of the events accepted in the last 24 hours had this outcome."""
+
+    outcome: str
+    reason: str
+    events: int
+
+
+class LetterState(msgspec.Struct, frozen=True, kw_only=True):
+    """The dead letters that are kept for a reason."""
+
+    reason: str
+    letters: int
+    bytes: int
+
+
+class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the server; `rollups_behind` are days that are over and lack a rollup."""
+
+    queue: QueueState
+    outcomes: list[OutcomeState]
+    dead_letters: list[LetterState]
+    held_posts: int
+    partitions: int
+    event_bytes: int
+    database_bytes: int
+    rollups_behind: int
+    kept_since: datetime
+
+
+@documented("Admin", {200: Answer(OverviewView)})
+async def get_overview(request: web.Request) -> web.Response:
+    """Show the state of the server: queue, workers, outcomes of 24 hours, dead letters and sizes."""
+    api = request.app[API]
+    now = api.clock.now()
+    queue = await _queue(api)
+    async with searching(request) as connection:
+        overview = await read_overview(connection, now - _DAY, now)
+    members = asdict(overview) | {
+        "outcomes": [OutcomeState(**each._asdict()) for each in overview.outcomes],
+        "dead_letters": [LetterState(**each._asdict()) for each in overview.dead_letters],
+    }
+    return json_response(OverviewView(queue=queue, kept_since=api.oldest_kept, **members))
+
+
+async def _queue(api: Api) -> QueueState:
+    try:
+        return QueueState(
+            entries=await api.queue_look.length(),
+            oldest_utc=min(await api.queue_look.oldest(), default=None),
+            workers=await api.queue_look.workers(),
+        )
+    except BrokerUnavailable as error:
+        return QueueState(problem=f"Redis cannot be read: {error}")
+
+
+ROUTES: Final = (Route("GET", "/admin/overview", get_overview, Role.GLOBAL),)
