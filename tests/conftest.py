@@ -21,7 +21,7 @@ from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
 from tests.support.databases import MigratedDatabases, separate_database
 
-pytest_plugins = ["tests.support.distribution", "tests.support.unmet_answers"]
+pytest_plugins = ["tests.support.distribution", "tests.support.ids", "tests.support.unmet_answers"]
 
 SCALE = int(os.environ.get("HEADRACE_TEST_SCALE", "1"))
 """`make nightly` sets 10: ten times as many random cases, different ones each time. CI repeats the same."""

@@ -11,13 +11,13 @@ from collector.database.search.events import StoredEvent
 from collector.domain.event.outcome import DeadLetter, DeadLetterReason, Event, NormalizedBatch
 from collector.domain.event.stack import plain_stack
 from collector.domain.ids import PostIds, accepted_at, event_id
+from tests.support.ids import next_id
 
 PROJECT = UUID("01a00000-0000-7000-8000-000000000001")
 OTHER_PROJECT = UUID("01a00000-0000-7000-8000-000000000002")
 ORGANIZATION = UUID("01a00000-0000-7000-8000-00000000000a")
 
 _TODAY = datetime(2026, 11, 23, 12, tzinfo=UTC)
-_ids = PostIds()
 
 
 def today() -> datetime:
@@ -33,7 +33,7 @@ def days_ago(number: int) -> datetime:
 def post_id(accepted: datetime | None = None) -> bytes:
     """The id of a post accepted then, by default today; ids of today ascend."""
     if accepted is None:
-        return _ids.next(int(today().timestamp() * 1000))
+        return next_id(int(today().timestamp() * 1000))
     return PostIds().next(int(accepted.timestamp() * 1000))
 
 

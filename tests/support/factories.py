@@ -3,8 +3,8 @@
 from typing import Any
 
 from collector.domain.access.token import TokenEntry, token_digest
-from collector.domain.ids import PostIds
 from collector.domain.post import Post, PostBatch
+from tests.support.ids import next_id
 
 ACCEPTED_MS = 1_760_000_000_000
 """2025-10-09T08:53:20Z."""
@@ -13,13 +13,11 @@ ORGANIZATION = b"\x01" * 16
 PROJECT = b"\x02" * 16
 CLIENT_TOKEN = "clienttokenclienttokenclienttokenclientt"
 
-_ids = PostIds()
-
 
 def a_post(**members: Any) -> Post:
     """A post with one small event, accepted at `ACCEPTED_MS`."""
     values: dict[str, Any] = {
-        "id": _ids.next(ACCEPTED_MS),
+        "id": next_id(ACCEPTED_MS),
         "organization_id": ORGANIZATION,
         "project_id": PROJECT,
         "body": b'{"message":"hello"}',
@@ -32,7 +30,7 @@ def a_post(**members: Any) -> Post:
 
 def a_batch(*posts: Post) -> PostBatch:
     """A batch with these posts, or with one."""
-    return PostBatch(_ids.next(ACCEPTED_MS), posts or (a_post(),))
+    return PostBatch(next_id(ACCEPTED_MS), posts or (a_post(),))
 
 
 def a_token_entry(token: str = CLIENT_TOKEN, **members: Any) -> TokenEntry:
