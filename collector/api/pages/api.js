@@ -5,13 +5,32 @@ dark.addEventListener("change", follow);
 follow();
 
 // Every field of the dialog asks for the focus as it appears, and the last one gets it and scrolls the first ones
-// out of sight. Whoever opens the dialog begins at its top.
+// out of sight. Here the dialog begins at its top.
 const beginsAtTheTop = () => ({
   wrapComponents: {
     authorizationPopup: (Popup, { React }) => (props) => {
       React.useLayoutEffect(() => document.querySelector(".auth-container :is(input, button)")?.focus(), []);
       return React.createElement(Popup, props);
     },
+  },
+});
+
+// Swagger UI's own resolver works through the whole document for each operation that is opened, a second each time.
+// Our document refers only to itself.
+const resolved = (value, root, within = []) => {
+  if (Array.isArray(value)) return value.map((member) => resolved(member, root, within));
+  if (typeof value !== "object" || value === null) return value;
+  const reference = value.$ref;
+  if (typeof reference === "string") {
+    if (!reference.startsWith("#/") || within.includes(reference)) return {};
+    const found = reference.slice(2).split("/").reduce((part, name) => part?.[name], root);
+    return resolved(found, root, [...within, reference]);
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, resolved(member, root, within)]));
+};
+const resolvesQuickly = () => ({
+  fn: {
+    resolveSubtree: async (root, path) => ({ spec: resolved(path.reduce((part, name) => part?.[name], root), root), errors: [] }),
   },
 });
 
@@ -58,7 +77,7 @@ const ui = SwaggerUIBundle({
   url: "docs/v2/openapi.json",
   dom_id: "#api",
   presets: [SwaggerUIBundle.presets.apis],
-  plugins: [beginsAtTheTop],
+  plugins: [beginsAtTheTop, resolvesQuickly],
   layout: "BaseLayout",
   deepLinking: true,
   displayRequestDuration: true,
