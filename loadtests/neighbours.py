@@ -7,11 +7,13 @@ victim more than the goals allow.
 
 import argparse
 import asyncio
+import resource
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
+from loadtests.neighbours_run import strangers  # noqa: F401 - registers its attackers
 from loadtests.neighbours_run.attackers import ATTACKERS
 from loadtests.neighbours_run.report import Goals, Result, table
 from loadtests.neighbours_run.scene import Attacker, Ready, measured, open_scene, read_ready
@@ -26,6 +28,9 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=30, help="beside each attacker (%(default)s)")
     parser.add_argument("--only", nargs="*", choices=sorted(ATTACKERS), help="only these attackers")
     arguments = parser.parse_args()
+    # One attacker holds more connections than many systems permit by default.
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
     results: dict[str, Result] = {}
     try:
         for name in ["alone", *(arguments.only or ATTACKERS)]:

@@ -1,6 +1,7 @@
-"""The attackers: each is one function that does its worst until it is cancelled, by name in `ATTACKERS`.
+"""Attackers with a client token: each is one function that does its worst until it is cancelled.
 
-To add one, write a coroutine that takes the scene and register it with `@attacker("what it does")`.
+They are found by name in `ATTACKERS`. To add one, write a coroutine that takes the scene and register it with
+`@attacker("what it does")`.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ else:
     from backports import zstd
 
 ATTACKERS: Final[dict[str, Attacker]] = {}
-_TOGETHER: Final = 32
+TOGETHER: Final = 32
 """Connections of an attacker."""
 
 
@@ -43,7 +44,7 @@ async def _together(scene: Scene, body: Callable[[], bytes], encoding: str = "")
                 await asyncio.sleep(0.01)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(_TOGETHER):
+        for _ in range(TOGETHER):
             tasks.create_task(endless())
 
 
@@ -106,7 +107,7 @@ async def settings(scene: Scene) -> None:
         project = await scene.call(
             "POST",
             "projects",
-            {"organization_id": scene.ready.organization_id, "name": f"settings {uuid.uuid4()}"},
+            {"organization_id": scene.attacker_organization, "name": f"settings {uuid.uuid4()}"},
         )
         if not isinstance(project, dict) or "id" not in project:
             await asyncio.sleep(0.05)
@@ -135,5 +136,5 @@ async def descriptions(scene: Scene) -> None:
                 await asyncio.sleep(0.01)
 
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(_TOGETHER):
+        for _ in range(TOGETHER):
             tasks.create_task(endless())

@@ -40,13 +40,15 @@ class Ready(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Scene:
-    """A running collector with a project of the victim and one of the attacker."""
+    """A running collector with a project of the victim, and an organization of the attacker."""
 
     ready: Ready
     session: aiohttp.ClientSession
     database: asyncpg.Connection
+    attacker_organization: str = ""
     attacker_project: str = ""
     attacker_token: str = ""
+    attacker_user_token: str = ""
     result: Result = field(default_factory=Result)
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
@@ -96,16 +98,9 @@ async def open_scene(ready: Ready) -> AsyncIterator[Scene]:
 
 
 async def measured(scene: Scene, attacker: Attacker | None, seconds: float) -> Result:
-    """What the victim measures in this number of seconds; the attacker gets its own project and token."""
+    """What the victim measures in this number of seconds; the attacker gets an organization of its own."""
     scene.result = result = Result()
-    project = await scene.call(
-        "POST",
-        "projects",
-        {"organization_id": scene.ready.organization_id, "name": f"attacker {uuid.uuid4()}"},
-    )
-    scene.attacker_project = project["id"]
-    token = await scene.call("POST", f"projects/{project['id']}/tokens", {"scopes": ["client"]})
-    scene.attacker_token = token["id"]
+    await _admit_attacker(scene)
     disk_before = await _database_bytes(scene)
     waiting: dict[str, float] = {}
     async with asyncio.TaskGroup() as tasks:
@@ -132,6 +127,19 @@ async def measured(scene: Scene, attacker: Attacker | None, seconds: float) -> R
     await _until_drained(scene)
     result.disk_bytes = max(0, await _database_bytes(scene) - disk_before)
     return result
+
+
+async def _admit_attacker(scene: Scene) -> None:
+    organization = await scene.call("POST", "organizations", {"name": f"attacker {uuid.uuid4()}"})
+    scene.attacker_organization = organization["id"]
+    project = await scene.call(
+        "POST", "projects", {"organization_id": organization["id"], "name": f"attacker {uuid.uuid4()}"}
+    )
+    scene.attacker_project = project["id"]
+    token = await scene.call("POST", f"projects/{project['id']}/tokens", {"scopes": ["client"]})
+    scene.attacker_token = token["id"]
+    token = await scene.call("POST", f"organizations/{organization['id']}/tokens", {"scopes": ["user"]})
+    scene.attacker_user_token = token["id"]
 
 
 async def _endless(attacker: Attacker, scene: Scene) -> None:
