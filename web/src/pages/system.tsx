@@ -48,7 +48,7 @@ export function SystemPage() {
                 <table>
                   <caption class="sr">Outcomes</caption>
                   <thead><tr><th scope="col">Outcome</th><th scope="col">Reason</th><th scope="col" class="n">Events</th></tr></thead>
-                  <tbody>{found.outcomes.map((one) => <tr key={one.outcome + one.reason}><td>{words(one.outcome)}</td><td class="quiet">{one.reason === DERIVED ? "Made by the worker, such as sessions" : words(one.reason)}</td><td class="n">{exact(one.events)}</td></tr>)}</tbody>
+                  <tbody>{found.outcomes.map((one) => <tr key={one.outcome + one.reason}><td>{words(one.outcome)}</td><td class="quiet wrap">{one.reason === DERIVED ? "Made by the worker, such as sessions" : words(one.reason)}</td><td class="n">{exact(one.events)}</td></tr>)}</tbody>
                 </table>
               ) : <p class="pad quiet">None.</p>}
             </section>
@@ -58,7 +58,7 @@ export function SystemPage() {
                 <table>
                   <caption class="sr">Refusals</caption>
                   <thead><tr><th scope="col">Status</th><th scope="col" class="n">Posts</th></tr></thead>
-                  <tbody>{refused.data.map(([status, posts]) => <tr key={status}><td>{status} <span class="quiet">{STATUSES[status]}</span></td><td class="n">{exact(posts)}</td></tr>)}</tbody>
+                  <tbody>{refused.data.map(([status, posts]) => <tr key={status}><td class="wrap">{status} <span class="quiet">{STATUSES[status]}</span></td><td class="n">{exact(posts)}</td></tr>)}</tbody>
                 </table>
               ) : <p class="pad quiet">{refused.data === undefined ? "…" : refused.data ? "None: every post was accepted." : "This process takes no posts; look at the metrics of the ingest processes."}</p>}
             </section>
@@ -68,7 +68,7 @@ export function SystemPage() {
                 <table>
                   <caption class="sr">Dead letters by reason</caption>
                   <thead><tr><th scope="col">Reason</th><th scope="col" class="n">Letters</th><th scope="col" class="n">Size</th></tr></thead>
-                  <tbody>{found.dead_letters.map((one) => <tr key={one.reason}><td>{words(one.reason)}</td><td class="n">{exact(one.letters)}</td><td class="n">{bytes(one.bytes)}</td></tr>)}</tbody>
+                  <tbody>{found.dead_letters.map((one) => <tr key={one.reason}><td class="wrap">{words(one.reason)}</td><td class="n">{exact(one.letters)}</td><td class="n">{bytes(one.bytes)}</td></tr>)}</tbody>
                 </table>
               ) : <p class="pad quiet">None: everything that was accepted could be stored.</p>}
             </section>
