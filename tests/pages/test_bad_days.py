@@ -171,6 +171,8 @@ async def test_an_event_of_two_megabytes_is_shown(up: RunningUp, browser: Browse
     async with logged_in(up, browser, PHONE) as page:
         await page.route(f"**/api/v2/events/{event['id']}", lambda route: route.fulfill(json=event))
         await page.goto(f"/event/{event['id']}")
+        for name in ("Large", "Cause"):
+            await expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
         tabs = page.get_by_role("navigation", name="Parts of the event")
         for tab in ["Exception", "Overview", "Extended data", "JSON"]:
             await tabs.get_by_role("link", name=tab, exact=True).click()

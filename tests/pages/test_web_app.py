@@ -421,3 +421,62 @@ async def test_an_ended_login_keeps_the_page_and_goes_on(up: RunningUp, browser:
         await expect(page.get_by_label("Value")).to_have_value("warn")
         await page.get_by_role("button", name="Set").click()
         await expect(page.get_by_role("cell", name="@@log:*", exact=True)).to_be_visible()
+
+
+async def test_a_view_is_saved_chosen_and_removed_by_keyboard(up: RunningUp, browser: Browser) -> None:
+    """It has the filter, the time and the order, and is still there after a reload."""
+    async with logged_in(up, browser) as page:
+        await page.goto("/stacks?filter=type:error&time=all&mode=stack_new")
+        await until_drawn(page)
+        await page.keyboard.press("v")
+        await page.get_by_role("button", name="Save this view").press("Enter")
+        await page.keyboard.type("New errors")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("The view New errors is saved")).to_be_visible()
+
+        await page.goto(f"/events?project={up.ready.project_id}")
+        await until_drawn(page)
+        await page.keyboard.press("v")
+        view = page.get_by_role("link", name="New errors Stacks")
+        assert await violations(page) == []
+        await view.press("Enter")
+        place = rf"/stacks\?project={up.ready.project_id}&filter=type%3Aerror&time=all&mode=stack_new$"
+        await expect(page).to_have_url(
+            re.compile(place.replace("&filter", ".*&filter").replace("&time", ".*"))
+        )
+        await page.get_by_label("Saved views").press("Enter")
+        await page.get_by_role("button", name="Remove the view New errors").press("Enter")
+        await expect(view).to_have_count(0)
+        await page.get_by_role("button", name="Undo").click()
+        await page.get_by_label("Saved views").click()
+        await expect(view).to_have_count(1)
+
+
+async def test_columns_are_chosen_and_stay(up: RunningUp, browser: Browser) -> None:
+    await send(up, an_error(f"Tagged {secrets.token_hex(4)}"))
+    async with logged_in(up, browser) as page:
+        await page.goto("/events?filter=tag:checkout")
+        await expect(page.get_by_role("columnheader", name="User")).to_be_visible()
+        await page.get_by_label("Columns of the list").press("Enter")
+        for column in ("User", "Tags"):
+            await page.get_by_role("checkbox", name=column).press("Space")
+        await page.reload()
+        await expect(page.get_by_role("columnheader", name="Tags")).to_be_visible()
+        await expect(page.get_by_role("cell", name="checkout", exact=True).first).to_be_visible()
+        await expect(page.get_by_role("columnheader", name="User")).to_have_count(0)
+
+
+async def test_data_gets_a_tab_of_its_own(up: RunningUp, browser: Browser) -> None:
+    """For all events of the project, until it is taken back."""
+    [event] = await send(up, an_error(f"Promoted {secrets.token_hex(4)}"))
+    tabs = ["Exception", "Overview", "Environment", "Request", "Extended data"]
+    async with logged_in(up, browser) as page:
+        await page.goto(f"/event/{event['id']}?tab=data")
+        await page.get_by_label("Show as a tab of its own").click()
+        await page.get_by_role("button", name="order", exact=True).click()
+        parts = page.get_by_role("navigation", name="Parts of the event").get_by_role("link")
+        await expect(parts).to_contain_text([*tabs[:-1], "order", "Session", "JSON"])
+        await parts.filter(has_text="order").click()
+        await expect(page.get_by_role("region", name="order").get_by_text("4711")).to_be_visible()
+        await page.get_by_role("button", name="No longer a tab").click()
+        await expect(parts).to_contain_text([*tabs, "Session", "JSON"])

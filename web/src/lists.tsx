@@ -1,7 +1,8 @@
 // Rows of events and stacks: a thing's name is bold, its message quieter, its place quietest.
 import type { ComponentChildren } from "preact";
 import type { Data, EventSummary, StackSummary } from "./types";
-import { Said, StatusWord, Time, Type, typeOf } from "./ui";
+import { keep, kept } from "./kept";
+import { Menu, Said, StatusWord, Time, Type, typeOf } from "./ui";
 import { project } from "./session";
 import { number, plural } from "./format";
 import { to } from "./url";
@@ -42,20 +43,44 @@ export const What = ({ href, type, level, named, mini, id }: { href: string; typ
 
 export const person = (data: Data): string => text(data, "Name") || text(data, "Identity");
 
+// A column of the list of events: its id, its name, from which width it is shown, and its cell.
+const COLUMNS: [string, string, string, (event: EventSummary) => ComponentChildren][] = [
+  ["project", "Project", "c4", (event) => event.project_name],
+  ["user", "User", "c3", (event) => <Said>{person(event.data)}</Said>],
+  ["version", "Version", "c4", (event) => event.version ?? ""],
+  ["tags", "Tags", "c4", (event) => <Said>{(event.tags ?? []).join(", ").slice(0, 200)}</Said>],
+  ["source", "Source", "c4", (event) => <Said>{text(event.data, "Source")}</Said>],
+  ["path", "Path", "c4", (event) => <Said>{text(event.data, "Path")}</Said>],
+  ["date", "When", "n c2", (event) => <Time at={event.date} />],
+];
+const DEFAULT = ["project", "user", "version", "date"];
+const columns = kept("columns", DEFAULT, (value): value is string[] => Array.isArray(value) && value.every((one) => typeof one === "string"));
+
+// It stays open while columns are chosen.
+export function ColumnsMenu() {
+  const choose = (id: string) => keep("columns", columns.value.includes(id) ? columns.value.filter((one) => one !== id) : [...columns.value, id]);
+  return (
+    <Menu label="Columns of the list" text="Columns" end icon="columns">
+      <p class="head">Shown where there is room</p>
+      {COLUMNS.map(([id, name]) => <label key={id} class="opt"><input type="checkbox" checked={columns.value.includes(id)} onChange={() => choose(id)} /> {name}</label>)}
+    </Menu>
+  );
+}
+
 export function EventRows({ events, empty, caption }: { events: EventSummary[]; empty?: ComponentChildren; caption: string }) {
   if (!events.length) return <>{empty}</>;
+  // Columns that somebody has chosen hide later than those that are there by themselves.
+  const place = (by: string) => (columns.value !== DEFAULT && by === "c4" ? "c3" : by);
+  const shown = COLUMNS.filter(([id]) => columns.value.includes(id) && (id !== "project" || !project())).map(([id, name, by, cell]) => [id, name, place(by), cell] as const);
   return (
-    <table>
+    <table class={shown.length > 4 ? "many" : undefined}>
       <caption class="sr">{caption}</caption>
-      <thead><tr><th scope="col">Event</th>{!project() && <th scope="col" class="c4">Project</th>}<th scope="col" class="c3">User</th><th scope="col" class="c4">Version</th><th scope="col" class="n c2">When</th></tr></thead>
+      <thead><tr><th scope="col">Event</th>{shown.map(([id, name, place]) => <th key={id} scope="col" class={place}>{name}</th>)}</tr></thead>
       <tbody>
         {events.map((event) => (
           <tr key={event.id}>
             <What href={to(`/event/${event.id}`, { time: null })} type={event.type} level={text(event.data, "Level")} named={nameEvent(event)} mini={<><Time at={event.date} /><span>{person(event.data)}</span></>} />
-            {!project() && <td class="c4 quiet short">{event.project_name}</td>}
-            <td class="c3 quiet short"><Said>{person(event.data)}</Said></td>
-            <td class="c4 quiet short">{event.version ?? ""}</td>
-            <td class="n c2 quiet"><Time at={event.date} /></td>
+            {shown.map(([id, , place, cell]) => <td key={id} class={`${place} quiet ${id === "date" ? "" : "short"}`}>{cell(event)}</td>)}
           </tr>
         ))}
       </tbody>

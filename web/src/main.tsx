@@ -145,7 +145,7 @@ const jumping = signal(false);
 
 const KEYS: [string, string][] = [
   ["Filter", "/"], ["Go to anything", "Ctrl K"], ["Stacks, events", "g s, g e"], ["Stream, sessions", "g t, g n"], ["Next, before", "j k"], ["Open", "o"], ["Up", "u"], ["Select", "x"], ["Mark fixed", "f"], ["Ignore", "i"],
-  ["Zoom in, undo", "+ z"], ["Copy stack trace", "c"], ["Copy as Markdown", "m"], ["Older, newer event", "← →"], ["Next, previous page", "n p"], ["Pause the stream", "Space"], ["These keys", "?"],
+  ["Zoom in, undo", "+ z"], ["Copy stack trace", "c"], ["Copy as Markdown", "m"], ["Older, newer event", "← →"], ["Next, previous page", "n p"], ["Saved views", "v"], ["Pause the stream", "Space"], ["These keys", "?"],
 ];
 
 const KeysSheet = () => (

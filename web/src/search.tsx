@@ -7,6 +7,7 @@ import { scope } from "./session";
 import type { Count } from "./types";
 import { Icon, Menu } from "./ui";
 import { go, here, place, query } from "./url";
+import { ViewsMenu } from "./views";
 
 const FIELDS: [string, string][] = [
   ["type", "error, log, 404, usage, session"], ["status", "of the stack"], ["message", "words"], ["source", "logger, feature, path"], ["tag", "as a whole"],
@@ -134,6 +135,7 @@ export function SearchBox({ fallback = "", timeless = false }: { fallback?: stri
           <p class="head keys"><kbd>↓</kbd> choose <kbd>Tab</kbd> take <kbd>Enter</kbd> search <kbd>Esc</kbd> close</p>
         </div>
       </div>
+      <ViewsMenu />
       {!timeless && <TimeMenu />}
       {problem && <p class="problem" id="filter-problem" role="alert"><Icon name="alert" /> {problem}</p>}
     </form>

@@ -136,8 +136,8 @@ export function Trace({ errors }: { errors: Thrown[] }) {
 }
 
 function TypeName({ name }: { name: string }) {
-  const cut = Math.max(name.lastIndexOf("."), name.lastIndexOf("\\"), name.lastIndexOf("::") + 1);
-  return <Value field="error.type" value={name}>{cut > 0 && <span class="scope">{name.slice(0, cut + 1)}</span>}<b>{name.slice(cut + 1)}</b></Value>;
+  const scope = /^.*(\.|\\|::)(?=.)/s.exec(name)?.[0] ?? "";
+  return <Value field="error.type" value={name}>{scope && <span class="scope">{scope}</span>}<b>{name.slice(scope.length)}</b></Value>;
 }
 
 function Frames({ frames, folded, mark, raw }: { frames: Frame[]; folded: boolean; mark: boolean; raw: string }) {

@@ -1,7 +1,7 @@
 // The parts of the API's answers that the app shows.
 export interface Me { id: string; full_name: string; email_address: string; roles: string[]; organization_ids: string[] }
 export interface Usage { date: string; total: number; discarded: number; too_big: number; deleted: number; blocked: number; limit?: number }
-export interface Project { id: string; name: string; organization_id: string; organization_name: string; delete_bot_data_enabled: boolean; event_count: number; stack_count: number; usage: Usage[]; usage_hours: Usage[]; created_utc: string }
+export interface Project { id: string; name: string; organization_id: string; organization_name: string; delete_bot_data_enabled: boolean; promoted_tabs: string[]; event_count: number; stack_count: number; usage: Usage[]; usage_hours: Usage[]; created_utc: string }
 export interface Invite { token: string; email_address: string; date_added: string }
 export interface Organization { id: string; name: string; invites: Invite[]; usage: Usage[]; usage_hours: Usage[]; max_events_per_month: number; is_suspended: boolean; is_over_monthly_limit: boolean; retention_days: number; event_count: number; project_count: number }
 export interface Token { id: string; scopes: string[]; notes?: string; is_disabled: boolean; created_utc: string; expires_utc?: string; user_id?: string }

@@ -29,6 +29,8 @@ const ICONS = {
   pause: "M5.5 3.5v9M10.5 3.5v9",
   play: "M5 3v10l8-5z",
   plus: "M8 3v10M3 8h10",
+  star: "m8 2.300 1.750 3.650 3.950.550-2.900 2.750.700 3.950L8 11.300l-3.500 1.900.700-3.950L2.300 6.500l3.950-.550z",
+  columns: "M2.500 3.500h11v9h-11zM6.200 3.500v9M9.800 3.500v9",
   link: "M6.5 9.5l3-3M7 4.5l1-1a3 3 0 0 1 4.5 4.5l-1 1M9 11.5l-1 1A3 3 0 0 1 3.5 8l1-1",
   save: "M8 2.5v8M4.5 7.5 8 11l3.5-3.5M3 13.5h10",
   fire: "M8 14a4.3 4.3 0 0 0 4.3-4.3C12.3 6 9 5.500 9 2 6.500 3.500 6.500 6 6.500 7.500 5.500 7 5.300 6 5.300 6 4.300 7 3.700 8.300 3.700 9.700A4.300 4.300 0 0 0 8 14",
@@ -198,7 +200,7 @@ export const Seg = ({ label, options, current }: { label: string; options: [stri
   </nav>
 );
 
-export function Menu({ label, text, children, end = false, icon }: { label: string; text: ComponentChildren; children: ComponentChildren; end?: boolean; icon?: IconName }) {
+export function Menu({ label, text, children, end = false, icon, keys }: { label: string; text: ComponentChildren; children: ComponentChildren; end?: boolean; icon?: IconName; keys?: string }) {
   const box = useRef<HTMLDetailsElement>(null);
   useEffect(() => {
     const close = (event: Event) => {
@@ -224,7 +226,7 @@ export function Menu({ label, text, children, end = false, icon }: { label: stri
   };
   return (
     <details class="menu" ref={box}>
-      <summary class={`button ${icon ? "" : "bare"}`} aria-label={label}>{icon && <Icon name={icon} />}{text}<Icon name="down" /></summary>
+      <summary class={`button ${icon ? "" : "bare"}`} aria-label={label} data-key={keys} aria-keyshortcuts={keys}>{icon && <Icon name={icon} />}{text}<Icon name="down" /></summary>
       <div class={`pop ${end ? "end" : ""}`} onClick={chosen}>{children}</div>
     </details>
   );

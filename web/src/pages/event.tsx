@@ -4,7 +4,8 @@ import { call, get, linked, useLoad } from "../api";
 import { bytes, clockTime, duration, localTime, ago, plural } from "../format";
 import { nameEvent, text } from "../lists";
 import type { Data, EventSummary, Json, Stack, StoredEvent } from "../types";
-import { Button, copy, Empty, Fact, Facts, Icon, Menu, Shown, StatusWord, Tabs, Type, Value } from "../ui";
+import { attempt, Button, copy, Empty, Fact, Facts, Icon, Menu, Shown, StatusWord, Tabs, Type, Value } from "../ui";
+import { projects, reloadProjects } from "../session";
 import { go, query, to } from "../url";
 import { cut, Long, thrown, Trace, traceText, Tree, type Thrown } from "../trace";
 
@@ -60,7 +61,10 @@ function Opened({ event, stack, older, newer }: Opened) {
   tabs.push(["overview", "Overview"]);
   if (Object.keys(environment).length) tabs.push(["environment", "Environment"]);
   if (Object.keys(request).length) tabs.push(["request", "Request"]);
-  if (Object.keys(extended).length) tabs.push(["data", "Extended data"]);
+  const promoted = projects.value.find((one) => one.id === event.project_id)?.promoted_tabs ?? [];
+  for (const name of promoted) if (Object.hasOwn(extended, name)) tabs.push([`data.${name}`, name.slice(0, 60)]);
+  const rest = Object.fromEntries(Object.entries(extended).filter(([name]) => !promoted.includes(name)));
+  if (Object.keys(rest).length) tabs.push(["data", "Extended data"]);
   if (session) tabs.push(["session", "Session"]);
   tabs.push(["json", "JSON"]);
   const tab = tabs.some(([id]) => id === query("tab")) ? query("tab") : tabs[0]![0];
@@ -106,7 +110,8 @@ function Opened({ event, stack, older, newer }: Opened) {
           {tab === "overview" && <Overview event={event} data={data} description={description} heading={heading} />}
           {tab === "environment" && <section class="panel pad" aria-label="Environment"><EnvironmentFacts environment={environment} /></section>}
           {tab === "request" && <RequestPanel request={request} />}
-          {tab === "data" && <section class="panel pad" aria-label="Extended data"><Tree data={extended} path="data" label="" /></section>}
+          {tab === "data" && <section class="panel" aria-label="Extended data"><div class="cap"><h2>Extended data</h2><span class="grow" /><Promotion project={event.project_id} names={Object.keys(rest)} /></div><div class="pad"><Tree data={rest} path="data" label="" /></div></section>}
+          {tab.startsWith("data.") && <PromotedPanel key={tab} project={event.project_id} name={tab.slice(5)} value={extended[tab.slice(5)]!} />}
           {tab === "session" && <section class="panel pad" aria-label="Session"><SessionSteps project={event.project_id} session={session!} current={event.id} most={100} /></section>}
           {tab === "json" && <section class="panel" aria-label="JSON"><div class="cap"><h2>As it is stored</h2><span class="grow" /><a class="button" href={`/api/v2/events/${event.id}`} download={`${event.id}.json`}><Icon name="save" /> Download</a></div><pre class="said code" tabIndex={0} role="region" aria-label="The stored event">{cut(JSON.stringify(event, null, 2))}</pre></section>}
         </div>
@@ -141,6 +146,30 @@ function Opened({ event, stack, older, newer }: Opened) {
         </aside>
       </div>
     </>
+  );
+}
+
+const reload = async (done: string, method: string, project: string, name: string) => {
+  if (await attempt(() => call(method, `/projects/${project}/promotedtabs`, { query: { name } }), done)) await reloadProjects();
+};
+
+// Data that people look at often gets a tab, in all events of the project.
+function Promotion({ project, names }: { project: string; names: string[] }) {
+  return (
+    <Menu label="Show as a tab of its own" text="Make a tab" end icon="plus">
+      <p class="head">In all events of this project</p>
+      {names.slice(0, 50).map((name) => <button key={name} type="button" class="opt said" onClick={() => reload("It is a tab now.", "POST", project, name)}>{name.slice(0, 60)}</button>)}
+    </Menu>
+  );
+}
+
+function PromotedPanel({ project, name, value }: { project: string; name: string; value: Json }) {
+  const isTree = value !== null && typeof value === "object" && !Array.isArray(value);
+  return (
+    <section class="panel" aria-label={name.slice(0, 60)}>
+      <div class="cap"><h2 class="said">{name.slice(0, 200)}</h2><span class="grow" /><Button onClick={() => reload("It is in the extended data again.", "DELETE", project, name)}>No longer a tab</Button></div>
+      <div class="pad"><Tree data={isTree ? value : { [name]: value }} path={isTree ? `data.${name}` : "data"} label="" /></div>
+    </section>
   );
 }
 

@@ -4,7 +4,7 @@ import { call, get, linked, path, useLoad } from "../api";
 import { follow, type LiveState } from "../live";
 import { bars, Chart, interval } from "../chart";
 import { clockTime, duration, exact, localTime, number, plural } from "../format";
-import { EventRows, nameEvent, person, text, What } from "../lists";
+import { ColumnsMenu, EventRows, nameEvent, person, text, What } from "../lists";
 import { filterProblem, filterText, range, SearchBox, timeName, timeText } from "../search";
 import { project, scope } from "../session";
 import type { Count, EventSummary } from "../types";
@@ -36,6 +36,7 @@ export function EventsPage() {
                 <Seg label="Kind" current={KINDS.find(([id]) => id === kind)?.[1] ?? null} options={KINDS.map(([id, name]) => [name, here({ kind: id || null })])} />
                 <span class="grow" />
                 <span class="quiet wide">{count.data ? plural(count.data.total, "event") : ""}</span>
+                <ColumnsMenu />
                 <Export asked={asked} total={count.data?.total} />
               </div>
               <List list={list} caption={`Events, ${timeName().toLowerCase()}, newest first`} />
