@@ -5,10 +5,12 @@ Jobs about a worker's own state run in every worker.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from math import inf
 from typing import Final, Protocol
 
 import asyncpg
@@ -18,6 +20,7 @@ from collector.broker.errors import BrokerFull
 from collector.broker.keys import stream_label
 from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
+from collector.database.schema.word_indexes import build_word_index, count_word_indexes
 from collector.database.sessions.upkeep import apply_beats, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session.session import Beat
@@ -36,12 +39,19 @@ DEAD_LETTERS_SECONDS: Final = 30.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 HELD_POSTS_SECONDS: Final = 15.0
 ROLLUPS_SECONDS: Final = 60.0
+WORD_INDEX_SECONDS: Final = 30.0
+"""After each index, so that building leaves time to other work."""
+WORD_INDEX_DAYS_SECONDS: Final = 60.0
 PARTITION_DAYS_AHEAD: Final = 3
 BATCH_IDS_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""
 
 _RETRY_SECONDS: Final = 5.0
 _LONGEST_RUN_SECONDS: Final = 300.0
+_MUCH_BACKLOG: Final = 2000
+"""Unread entries: a worker that keeps up has fewer."""
+_AFTER_FAILURE_SECONDS: Final = 3600.0
+"""Until another index is tried: a disk that was too small has not grown in a minute."""
 _PAGE: Final = 500
 """Sessions, heartbeats or descriptions in one transaction."""
 _MOST_PAGES: Final = 100
@@ -57,6 +67,7 @@ class Job:
     name: str
     every_seconds: float
     run: Callable[[], Awaitable[object]]
+    longest_seconds: float = _LONGEST_RUN_SECONDS
 
 
 class Backlog(Protocol):
@@ -65,6 +76,31 @@ class Backlog(Protocol):
     async def backlog(self) -> Sequence[ShardBacklog]:
         """What waits in each shard."""
         ...
+
+
+class WordIndexing:
+    """Builds the indexes of words, one in each run, while the queue is nearly empty."""
+
+    def __init__(
+        self, pool: asyncpg.Pool, streams: Sequence[Backlog], timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._pool = pool
+        self._streams = streams
+        self._timer = timer
+        self._not_before = -inf
+
+    async def __call__(self) -> None:
+        """Build one index, unless events wait to be stored or building has just failed."""
+        if self._timer() < self._not_before:
+            return
+        backlog = [shard for stream in self._streams for shard in await stream.backlog()]
+        if sum(shard.length - shard.pending if shard.lag is None else shard.lag for shard in backlog) > (
+            _MUCH_BACKLOG
+        ):
+            return
+        self._not_before = self._timer() + _AFTER_FAILURE_SECONDS
+        await build_word_index(self._pool)
+        self._not_before = -inf
 
 
 class HeartbeatQueue(Protocol):
@@ -88,7 +124,7 @@ async def run_periodically(job: Job, stop: Stop, metrics: WorkerMetrics) -> None
     while not stop.is_requested:
         pause = job.every_seconds
         try:
-            async with asyncio.timeout(_LONGEST_RUN_SECONDS):
+            async with asyncio.timeout(job.longest_seconds):
                 await job.run()
         # A job that hangs is a failure, too: the time-out ends it, and it starts again.
         except Exception as error:  # noqa: BLE001 - the loop must survive; counted and logged
@@ -98,9 +134,15 @@ async def run_periodically(job: Job, stop: Stop, metrics: WorkerMetrics) -> None
         await stop.sleep(pause)
 
 
-def once(pool: asyncpg.Pool, name: str, every_seconds: float, run: Callable[[], Awaitable[object]]) -> Job:
+def once(
+    pool: asyncpg.Pool,
+    name: str,
+    every_seconds: float,
+    run: Callable[[], Awaitable[object]],
+    longest_seconds: float = _LONGEST_RUN_SECONDS,
+) -> Job:
     """A job done once per installation: whichever worker asks first when it is due runs it."""
-    return Job(name, every_seconds, partial(run_once, pool, name, every_seconds, run))
+    return Job(name, every_seconds, partial(run_once, pool, name, every_seconds, run), longest_seconds)
 
 
 class Sweep:
@@ -152,6 +194,13 @@ async def measure_backlog(streams: Sequence[Backlog], metrics: WorkerMetrics) ->
         label = stream_label(shard.shard)
         metrics.stream_lag.labels(label).set(lag)
         metrics.stream_pending.labels(label).set(shard.pending)
+
+
+async def measure_word_indexes(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
+    """Publish for how many days that are over words are indexed."""
+    days = await count_word_indexes(pool)
+    metrics.word_index_days.labels("indexed").set(days.indexed)
+    metrics.word_index_days.labels("missing").set(days.missing)
 
 
 async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> None:

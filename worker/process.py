@@ -39,6 +39,7 @@ from collector.database.pool import connected, create_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.schema.partitions import maintain_partitions
 from collector.database.schema.rollups import make_rollups
+from collector.database.schema.word_indexes import BUILD_SECONDS, prepare_word_indexes
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.dead_letters import bound_dead_letters
@@ -77,13 +78,17 @@ from worker.maintenance import (
     ROLLUPS_SECONDS,
     SESSIONS_SECONDS,
     SWEEP_SECONDS,
+    WORD_INDEX_DAYS_SECONDS,
+    WORD_INDEX_SECONDS,
     Job,
     Sweep,
+    WordIndexing,
     apply_heartbeats,
     describe_events,
     forget_old_descriptions,
     keep_sessions,
     measure_backlog,
+    measure_word_indexes,
     once,
     run_periodically,
 )
@@ -93,7 +98,7 @@ from worker.turns import Turns
 DRAIN_SECONDS: Final = 8.0
 """How long storing the entries in hand may take after a stop was requested."""
 
-_POOL_SIZE: Final = SLOTS * LANES + 10
+_POOL_SIZE: Final = SLOTS * LANES + 12
 """One for each slot of each lane; the others for readiness checks and jobs, each of which holds a lock."""
 _CLOSE_SECONDS: Final = 5.0
 _FLUSH_SECONDS: Final = 3.0
@@ -118,6 +123,8 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
             await agreement.join(environ)
             keys = RedisKeys(settings.redis_key_prefix)
             await compare_database(redis, keys, await database_id(pool), settings.database_url)
+            if (missing := await prepare_word_indexes(pool)) is not None:
+                _log.warning("words are not indexed", reason=missing)
         except DatabaseUnavailable as error:
             raise StartError(f"the settings in Postgres could not be read: {error}.") from error
         await _work(agreement, redis, pool, stop, faults)
@@ -267,6 +274,8 @@ def _jobs(
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
         once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
         once(pool, "rollups", ROLLUPS_SECONDS, partial(make_rollups, pool)),
+        once(pool, "word_index", WORD_INDEX_SECONDS, WordIndexing(pool, streams), BUILD_SECONDS),
+        Job("word_index_days", WORD_INDEX_DAYS_SECONDS, partial(measure_word_indexes, pool, metrics)),
         # Bounds of what nothing else removes.
         once(pool, "dead_letters", DEAD_LETTERS_SECONDS, lambda: bound_dead_letters(pool, days())),
         once(pool, "stacks", FORGET_SECONDS, lambda: forget_stacks(pool, days())),

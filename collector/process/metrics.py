@@ -157,6 +157,12 @@ class WorkerMetrics:
             ["result"],
             registry=registry,
         )
+        self.word_index_days = Gauge(
+            "headrace_word_index_days",
+            "Days that are over, by whether their index of words is there: indexed, missing.",
+            ["state"],
+            registry=registry,
+        )
         self.maintenance_failures = Counter(
             "headrace_maintenance_failures",
             "Runs of a maintenance job that failed.",

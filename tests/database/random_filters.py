@@ -108,8 +108,9 @@ class Chance:
         """The value or None."""
         return value if self._random.random() < 0.6 else None
 
-    def event(self, now: datetime) -> Event:
+    def event(self, now: datetime, accepted: datetime | None = None) -> Event:
         return an_event(
+            accepted=accepted,
             project_id=self._random.choice([PROJECT, PROJECT, OTHER_PROJECT]),
             date=now - timedelta(hours=self._random.randrange(80), microseconds=self._random.randrange(9)),
             type=self._random.choice(["error", "log", "Shop", "404"]),

@@ -30,6 +30,7 @@ from collector.database.search.rollup_sql import (
     rollup_table,
 )
 from collector.database.search.windows import DateWindows
+from collector.database.search.word_scan import WordScan, Write, find_word_scan, word_scan_pays
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.event.build import INVALID_REFERENCE_ID
@@ -64,6 +65,8 @@ _WINDOW_SECONDS: Final = 2.0
 """A window that takes longer is cut."""
 _LEAST_SECONDS: Final = 0.1
 """Not worth beginning another window."""
+_WALK_SECONDS: Final = 0.03
+"""How long a list reads events in their order before it looks for a faster way: most pages are full by then."""
 _FREQUENT: Final = 0.001
 """From this share of all events on, a walk meets a page of them soon."""
 _MANY_STACKS: Final = 1000
@@ -117,6 +120,7 @@ class Selection:
     `plan`, if known, is how to find those of the stacks that the filter is about.
     `ids`, if known, bounds their ids: the first is inclusive, the second exclusive. `rollups`, if found,
     count them. With a `sample`, in per cent, counts that read events read only these, and are estimates.
+    `words`, if it pays, finds them by indexes of words.
     """
 
     project_ids: Sequence[UUID]
@@ -127,6 +131,7 @@ class Selection:
     rollups: Rollups | None = None
     sample: float | None = None
     plan: "StackPlan | None" = None
+    words: WordScan | None = None
 
     @property
     def scale(self) -> float:
@@ -214,30 +219,77 @@ async def find_page(  # noqa: PLR0913 - all but three are optional
     # An index finds pinned events wherever they are.
     if _is_pinned(selection.filter) or (seconds is None and not order.is_by_date):
         part = await with_id_bounds(connection, replace(selection, time=whole))
-        return FoundPage(await _find(connection, part, order, limit, after))
+        return FoundPage(await _find_by_words(connection, part, order, limit, after))
     is_newest_first = order.is_descending or not order.is_by_date
     if whole.begin is None and (not is_newest_first or seconds is not None):
         whole = replace(whole, begin=await earliest_date(connection))
     windows = DateWindows(whole, selection.clock.now, is_newest_first=is_newest_first)
     until = timer() + (inf if seconds is None else seconds)
     found: list[FoundEvent] = []
+    walks = order.is_by_date
     while (window := windows.take()) is not None:
         began = timer()
         part = await with_id_bounds(connection, replace(selection, time=window))
         missing = limit - len(found) if order.is_by_date else limit
         try:
             async with bounded(connection, min(until - began, _WINDOW_SECONDS if seconds else inf)):
-                found += await _find(connection, part, order, missing, after)
+                found += await _find_by_words(connection, part, order, missing, after, walks=walks)
         except asyncpg.QueryCanceledError:
             if not windows.cut():
                 raise
         else:
             windows.done(0.0 if seconds is None else timer() - began)
+        walks = False
         if order.is_by_date and len(found) >= limit:
             return FoundPage(found)
         if windows.rest is not None and timer() > until - _LEAST_SECONDS:
             return _partial(found, windows, order, limit, whole)
     return FoundPage(found if order.is_by_date else _sorted(found, order)[:limit])
+
+
+async def _find_by_words(  # noqa: PLR0913 - as `_find`
+    connection: asyncpg.Connection,
+    selection: Selection,
+    order: Order,
+    limit: int,
+    after: Cursor | None,
+    *,
+    walks: bool = False,
+) -> list[FoundEvent]:
+    """As `_find`, by the indexes of words if that pays; with `walks`, if a short walk has not been enough."""
+    scan = await _word_scan(connection, selection)
+    if scan is None:
+        return await _find(connection, selection, order, limit, after)
+    if walks:
+        try:
+            async with bounded(connection, _WALK_SECONDS):
+                return await _find(connection, selection, order, limit, after)
+        except asyncpg.QueryCanceledError:
+            pass
+    if await _pays(connection, selection, scan, limit if order.is_by_date else None):
+        selection = replace(selection, words=scan)
+    return await _find(connection, selection, order, limit, after)
+
+
+async def _word_scan(connection: asyncpg.Connection, selection: Selection) -> WordScan | None:
+    """How indexes of words find the selection's events; None if another index does, or there is none."""
+    has_few = selection.plan is not None and selection.plan.stack_ids is not None
+    if has_few or _is_pinned(selection.filter) or any(map(_is_indexed, _conjuncts(selection.filter))):
+        return None
+    return await find_word_scan(connection, selection.filter, selection.clock, selection.dates)
+
+
+async def _pays(
+    connection: asyncpg.Connection, selection: Selection, scan: WordScan, limit: int | None
+) -> bool:
+    everything = replace(selection, filter=Everything(), time=selection.dates, plan=None)
+    return await word_scan_pays(
+        connection,
+        scan,
+        within=partial(where, everything),
+        exact=partial(where, selection),
+        limit=limit,
+    )
 
 
 def _partial(
@@ -335,7 +387,10 @@ async def to_count(connection: asyncpg.Connection, selection: Selection) -> Sele
     rollups = await find_rollups(
         connection, selection.project_ids, selection.filter, selection.dates, selection.clock
     )
-    return replace(await with_id_bounds(connection, selection), rollups=rollups)
+    selection = replace(await with_id_bounds(connection, selection), rollups=rollups)
+    if rollups is None and (scan := await _word_scan(connection, selection)) is not None:
+        selection = replace(selection, words=scan if await _pays(connection, selection, scan, None) else None)
+    return selection
 
 
 def counted_from(
@@ -351,6 +406,10 @@ def counted_from(
         if selection.sample is not None:
             table += f" TABLESAMPLE SYSTEM ({selection.sample:.6f})"
             number = f"round(count(*) * {selection.scale!r})::bigint"
+        elif selection.words is not None:
+            parts = (selection.words.others(arguments), selection.words.indexed(arguments))
+            table = " UNION ALL ".join(f"SELECT * FROM events AS e WHERE {part}" for part in parts)  # noqa: S608
+            table = f"({table}) AS e"
         return table, where(selection, arguments), number
     return *rollup_table(rollups, arguments, tier=tier), EVENTS
 
@@ -417,15 +476,37 @@ def _excludes(tree: Filter) -> bool:
 async def _find(
     connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
 ) -> list[FoundEvent]:
+    words = selection.words
+    if words is None:
+        return await _find_in(connection, selection, order, limit, after)
+    found = await _find_in(connection, selection, order, limit, after, words.others)
+    found += await _find_in(connection, selection, order, limit, after, words.indexed, is_indexed=True)
+    return _sorted(found, order)[:limit]
+
+
+async def _find_in(  # noqa: PLR0913 - as above, and a part of them
+    connection: asyncpg.Connection,
+    selection: Selection,
+    order: Order,
+    limit: int,
+    after: Cursor | None,
+    part: Write | None = None,
+    *,
+    is_indexed: bool = False,
+) -> list[FoundEvent]:
+    """The first events of the selection, or of a part of it, which an index may find."""
     arguments = Arguments()
     projects = arguments.add(list(selection.project_ids))
     conditions = _conditions(selection, arguments, f"{projects}::uuid[]")
+    if part is not None:
+        conditions += f" AND {part(arguments)}"
     if after is not None:
         conditions += f" AND {_after(order, after, arguments)}"
     keys = [f"k{number}" for number in range(len(order.keys))]
     plan = selection.plan
     # Few events that an index finds, then sorted; or a walk along the order of each project.
-    has_few = _is_pinned(selection.filter) or (plan is not None and plan.stack_ids is not None)
+    is_of_stacks = plan is not None and plan.stack_ids is not None
+    has_few = is_indexed or is_of_stacks or _is_pinned(selection.filter)
     statement = (_FEW if has_few else _PAGE).format(
         projects=projects,
         keys="".join(f", {_COLUMNS[key.name]} AS {name}" for key, name in zip(order.keys, keys, strict=True)),

@@ -1,0 +1,132 @@
+"""Searches by the indexes of words: which days' partitions have one, and whether it pays to use it.
+
+An index finds all events of a day that contain a word before the first of them can be read. For a word that
+many events have, reading the events in the order of the list is faster: a sample of events tells.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from collector.database.schema.word_indexes import IndexedDay, indexed_days, seen_letters
+from collector.database.search.filter_sql import Arguments
+from collector.database.search.word_filter import Need, need_condition, need_of
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.filter.tree import Filter
+from collector.domain.ids import lowest_id
+
+_DAY: Final = timedelta(days=1)
+_FEW_EVENTS: Final = 5000.0
+"""Reading so few takes less time than deciding."""
+_SAMPLE_EVENTS: Final = 400.0
+_SAMPLE_DAYS: Final = 8
+"""Finding the blocks of a sample takes time in proportion to the sizes of the partitions."""
+_COST: Final = 6.0
+"""An event that the index finds costs as much as this many that are read one after another."""
+
+_SAMPLE: Final = """
+    WITH e AS MATERIALIZED (
+        SELECT * FROM events AS e TABLESAMPLE SYSTEM ({percent:.6f}) WHERE {days}
+    )
+    SELECT count(*) AS read, count(*) FILTER (WHERE {within}) AS within,
+        count(*) FILTER (WHERE {need}) AS needed, count(*) FILTER (WHERE {exact}) AS matching
+    FROM e
+"""
+
+Write = Callable[[Arguments], str]
+"""Writes a condition on `events AS e`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WordScan:
+    """How to find events by the indexes of words: what they need, and the days that have an index."""
+
+    need: Need
+    days: Sequence[IndexedDay]
+
+    def indexed(self, arguments: Arguments) -> str:
+        """The condition that an event is of a day with an index, and that this finds it."""
+        return f"{_of_days(_spans(self.days), arguments)} AND {_needed(self.need, arguments)}"
+
+    def others(self, arguments: Arguments) -> str:
+        """The condition that an event is of any other day."""
+        spans = _spans(self.days)
+        begins = [f"e.id >= {arguments.add(_first_id(end))}" for _, end in spans]
+        ends = [f"e.id < {arguments.add(_first_id(begin))}" for begin, _ in spans]
+        # Before the first span, between two of them, after the last.
+        between = [f"{begin} AND {end}" for begin, end in zip(begins, ends[1:], strict=False)]
+        return f"({' OR '.join([ends[0], *between, begins[-1]])})"
+
+
+async def find_word_scan(
+    connection: asyncpg.Connection, tree: Filter, clock: LocalClock, dates: TimeRange
+) -> WordScan | None:
+    """How indexes find the filter's events with these dates; None if there is nothing to gain."""
+    need = need_of(tree, clock)
+    if need is None:
+        return None
+    days = await indexed_days(connection, dates)
+    if not days or sum(day.events for day in days) < _FEW_EVENTS:
+        return None
+    if foreign := need.foreign:
+        need = need.seen_as(await seen_letters(connection, foreign))
+    return None if need is None else WordScan(need, days)
+
+
+async def word_scan_pays(
+    connection: asyncpg.Connection, scan: WordScan, *, within: Write, exact: Write, limit: int | None
+) -> bool:
+    """Whether the indexes find fewer events than would be read without them, by a sample of their days.
+
+    Without them, those `within` the selection's projects and dates are read until `limit` of them meet the
+    `exact` condition of the selection, or all of them if it is None.
+    """
+    sampled = scan.days[:: -(-len(scan.days) // _SAMPLE_DAYS)]
+    percent = 100 * _SAMPLE_EVENTS / max(sum(day.events for day in sampled), 1.0)
+    arguments = Arguments()
+    statement = _SAMPLE.format(
+        percent=min(percent, 100.0),
+        days=_of_days(_spans(sampled), arguments),
+        within=within(arguments),
+        need=_needed(scan.need, arguments),
+        exact=exact(arguments),
+    )
+    row = await connection.fetchrow(statement, *arguments.values)
+    scale = sum(day.events for day in scan.days) / max(row["read"], 1)
+    read = row["within"] * scale
+    # A page is full after some of them, if any match.
+    if limit is not None and row["matching"]:
+        read = min(read, limit * row["within"] / row["matching"])
+    return bool(row["needed"] * scale * _COST < read)
+
+
+def _needed(need: Need, arguments: Arguments) -> str:
+    return need_condition(need, arguments.add)
+
+
+def _spans(days: Sequence[IndexedDay]) -> list[tuple[date, date]]:
+    """Adjoining days together, each with the day after its last one; the days are in order."""
+    spans: list[tuple[date, date]] = []
+    for day, _ in days:
+        if spans and spans[-1][1] == day:
+            spans[-1] = spans[-1][0], day + _DAY
+        else:
+            spans.append((day, day + _DAY))
+    return spans
+
+
+def _of_days(spans: Sequence[tuple[date, date]], arguments: Arguments) -> str:
+    parts = [
+        f"e.id >= {arguments.add(_first_id(begin))} AND e.id < {arguments.add(_first_id(end))}"
+        for begin, end in spans
+    ]
+    return f"({' OR '.join(parts)})"
+
+
+def _first_id(day: date) -> UUID:
+    return lowest_id(datetime.combine(day, time(), UTC))
