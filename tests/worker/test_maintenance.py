@@ -10,12 +10,22 @@ from prometheus_client import CollectorRegistry
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.pool import close_pool, create_pool
+from collector.database.schema.word_indexes import prepare_word_indexes
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
 from tests.support.factories import PROJECT
 from tests.support.waiting import until
-from worker.maintenance import Job, Sweep, apply_heartbeats, measure_backlog, run_periodically
+from worker import maintenance
+from worker.maintenance import (
+    Job,
+    Sweep,
+    WordIndexing,
+    apply_heartbeats,
+    measure_backlog,
+    measure_word_indexes,
+    run_periodically,
+)
 
 
 class Counting:
@@ -128,6 +138,51 @@ async def test_the_backlog_is_published_by_shard(registry: CollectorRegistry) ->
 
     assert (both, pending) == ([4, 7], 2)
     assert lags() == [4, None]
+
+
+class Waiting:
+    """A stream with some unread entries."""
+
+    def __init__(self, lag: int) -> None:
+        self.lag = lag
+
+    async def backlog(self) -> list[ShardBacklog]:
+        return [ShardBacklog(0, length=self.lag, lag=None, pending=0)]
+
+
+@pytest.mark.integration
+async def test_words_are_indexed_while_few_posts_wait(database_url: str, registry: CollectorRegistry) -> None:
+    pool = await create_pool(database_url, max_size=2)
+    await prepare_word_indexes(pool)
+    await pool.execute("CREATE TABLE events_20251101 (LIKE events INCLUDING ALL)")
+    await pool.execute(
+        "ALTER TABLE events ATTACH PARTITION events_20251101 FOR VALUES"
+        " FROM ('019a3cf3-1c00-0000-0000-000000000000') TO ('019a421a-0000-0000-0000-000000000000')"
+    )
+    metrics, stream, missing = WorkerMetrics(registry), Waiting(100_000), []
+    indexing = WordIndexing(pool, [stream])
+    for stream.lag in (100_000, 1):
+        await indexing()
+        await measure_word_indexes(pool, metrics)
+        missing.append(registry.get_sample_value("headrace_word_index_days", {"state": "missing"}))
+    await close_pool(pool)
+
+    assert missing == [1, 0]
+    assert registry.get_sample_value("headrace_word_index_days", {"state": "indexed"}) == 1
+
+
+async def test_indexing_words_rests_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that fills up is not filled again and again."""
+    times, runs = iter([0.0, 0.0, 100.0, 4000.0, 4000.0]), Counting(failures=1)
+    monkeypatch.setattr(maintenance, "build_word_index", lambda _: runs())
+    indexing = WordIndexing(None, [Waiting(0)], lambda: next(times))  # type: ignore[arg-type]
+
+    with pytest.raises(BrokerUnavailable):
+        await indexing()
+    await indexing()
+    assert runs.runs == 1
+    await indexing()
+    assert runs.runs == 2
 
 
 class ManyHeartbeats:

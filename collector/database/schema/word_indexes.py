@@ -40,7 +40,7 @@ _DAYS: Final = """
     ORDER BY d.day DESC
 """
 _INDEXED: Final = """
-    SELECT p.day, greatest(c.reltuples, 0)::float8 AS events
+    SELECT p.day, greatest(c.reltuples, 0)::float8 AS events, least(p.largest, $2) AS latest
     FROM partition_dates AS p
     JOIN pg_class AS c ON c.oid = to_regclass('events_' || to_char(p.day, 'YYYYMMDD'))
     JOIN pg_index AS i ON i.indexrelid = to_regclass('events_' || to_char(p.day, 'YYYYMMDD') || '_words')
@@ -49,10 +49,11 @@ _INDEXED: Final = """
 
 
 class IndexedDay(NamedTuple):
-    """A day whose partition has an index of words, and about how many events that has."""
+    """A day whose partition has an index of words, about how many events it has, and no later date."""
 
     day: date
     events: float
+    latest: datetime
 
 
 class IndexedDays(NamedTuple):
@@ -69,14 +70,11 @@ async def prepare_word_indexes(pool: asyncpg.Pool) -> str | None:
             try:
                 await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_trgm")
             except asyncpg.PostgresError as error:
-                return (
-                    f"Postgres lacks the extension pg_trgm ({error}), so searches for words read all events."
-                )
+                # Another worker may have been faster.
+                if await connection.fetchval(_CLASS) is None:
+                    return f"Postgres lacks the extension pg_trgm ({error}): searches read all events."
         if not await seen_letters(connection, "д"):
-            return (
-                "Postgres runs with an LC_CTYPE that knows no letters beyond ASCII, so searches for other words"
-                " read all events."
-            )
+            return "LC_CTYPE has no letters beyond ASCII: searches for words with others read all events."
     return None
 
 

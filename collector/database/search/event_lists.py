@@ -65,8 +65,6 @@ _WINDOW_SECONDS: Final = 2.0
 """A window that takes longer is cut."""
 _LEAST_SECONDS: Final = 0.1
 """Not worth beginning another window."""
-_WALK_SECONDS: Final = 0.03
-"""How long a list reads events in their order before it looks for a faster way: most pages are full by then."""
 _FREQUENT: Final = 0.001
 """From this share of all events on, a walk meets a page of them soon."""
 _MANY_STACKS: Final = 1000
@@ -226,20 +224,18 @@ async def find_page(  # noqa: PLR0913 - all but three are optional
     windows = DateWindows(whole, selection.clock.now, is_newest_first=is_newest_first)
     until = timer() + (inf if seconds is None else seconds)
     found: list[FoundEvent] = []
-    walks = order.is_by_date
     while (window := windows.take()) is not None:
         began = timer()
         part = await with_id_bounds(connection, replace(selection, time=window))
         missing = limit - len(found) if order.is_by_date else limit
         try:
             async with bounded(connection, min(until - began, _WINDOW_SECONDS if seconds else inf)):
-                found += await _find_by_words(connection, part, order, missing, after, walks=walks)
+                found += await _find_by_words(connection, part, order, missing, after)
         except asyncpg.QueryCanceledError:
             if not windows.cut():
                 raise
         else:
             windows.done(0.0 if seconds is None else timer() - began)
-        walks = False
         if order.is_by_date and len(found) >= limit:
             return FoundPage(found)
         if windows.rest is not None and timer() > until - _LEAST_SECONDS:
@@ -247,34 +243,29 @@ async def find_page(  # noqa: PLR0913 - all but three are optional
     return FoundPage(found if order.is_by_date else _sorted(found, order)[:limit])
 
 
-async def _find_by_words(  # noqa: PLR0913 - as `_find`
-    connection: asyncpg.Connection,
-    selection: Selection,
-    order: Order,
-    limit: int,
-    after: Cursor | None,
-    *,
-    walks: bool = False,
+async def _find_by_words(
+    connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
 ) -> list[FoundEvent]:
-    """As `_find`, by the indexes of words if that pays; with `walks`, if a short walk has not been enough."""
+    """As `_find`, in the days that have one by the index of words, if that pays."""
     scan = await _word_scan(connection, selection)
     if scan is None:
         return await _find(connection, selection, order, limit, after)
-    if walks:
-        try:
-            async with bounded(connection, _WALK_SECONDS):
-                return await _find(connection, selection, order, limit, after)
-        except asyncpg.QueryCanceledError:
-            pass
+    found = await _find(connection, selection, order, limit, after, scan.others)
+    # Mostly the day that is not over: often its events are enough.
+    if order == NEWEST_FIRST and len(found) >= limit and found[limit - 1].cursor.values[0] > scan.latest:
+        return found
     if await _pays(connection, selection, scan, limit if order.is_by_date else None):
-        selection = replace(selection, words=scan)
-    return await _find(connection, selection, order, limit, after)
+        by_words = replace(selection, words=scan)
+        found += await _find(connection, by_words, order, limit, after, scan.indexed)
+    else:
+        found += await _find(connection, selection, order, limit, after, scan.covered)
+    return _sorted(found, order)[:limit]
 
 
 async def _word_scan(connection: asyncpg.Connection, selection: Selection) -> WordScan | None:
     """How indexes of words find the selection's events; None if another index does, or there is none."""
     has_few = selection.plan is not None and selection.plan.stack_ids is not None
-    if has_few or _is_pinned(selection.filter) or any(map(_is_indexed, _conjuncts(selection.filter))):
+    if has_few or _is_pinned(selection.filter) or any(map(_has_index, _conjuncts(selection.filter))):
         return None
     return await find_word_scan(connection, selection.filter, selection.clock, selection.dates)
 
@@ -474,27 +465,14 @@ def _excludes(tree: Filter) -> bool:
 
 
 async def _find(
-    connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
-) -> list[FoundEvent]:
-    words = selection.words
-    if words is None:
-        return await _find_in(connection, selection, order, limit, after)
-    found = await _find_in(connection, selection, order, limit, after, words.others)
-    found += await _find_in(connection, selection, order, limit, after, words.indexed, is_indexed=True)
-    return _sorted(found, order)[:limit]
-
-
-async def _find_in(  # noqa: PLR0913 - as above, and a part of them
     connection: asyncpg.Connection,
     selection: Selection,
     order: Order,
     limit: int,
     after: Cursor | None,
     part: Write | None = None,
-    *,
-    is_indexed: bool = False,
 ) -> list[FoundEvent]:
-    """The first events of the selection, or of a part of it, which an index may find."""
+    """The first events of the selection, or of the part of it that meets one more condition."""
     arguments = Arguments()
     projects = arguments.add(list(selection.project_ids))
     conditions = _conditions(selection, arguments, f"{projects}::uuid[]")
@@ -506,7 +484,7 @@ async def _find_in(  # noqa: PLR0913 - as above, and a part of them
     plan = selection.plan
     # Few events that an index finds, then sorted; or a walk along the order of each project.
     is_of_stacks = plan is not None and plan.stack_ids is not None
-    has_few = is_indexed or is_of_stacks or _is_pinned(selection.filter)
+    has_few = selection.words is not None or is_of_stacks or _is_pinned(selection.filter)
     statement = (_FEW if has_few else _PAGE).format(
         projects=projects,
         keys="".join(f", {_COLUMNS[key.name]} AS {name}" for key, name in zip(order.keys, keys, strict=True)),
@@ -523,7 +501,11 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
     plan = selection.plan
     walks = plan is not None and plan.stack_ids is None
     conditions = _filtering(
-        selection.filter, EventConditions(arguments, projects, selection.clock, walks=walks), arguments
+        selection.filter,
+        EventConditions(arguments, projects, selection.clock, walks=walks),
+        arguments,
+        # What an index of words finds is little, and planning takes longer than checking it.
+        _MANY_ARGUMENTS if selection.words is None else 0,
     )
     if plan is not None and plan.stack_ids is not None:
         conditions.append(f"e.stack_id = ANY({arguments.add(plan.stack_ids)}::uuid[])")
@@ -537,7 +519,9 @@ def _conditions(selection: Selection, arguments: Arguments, projects: str) -> st
     return " AND ".join(conditions) + between("e.date", dates, arguments)
 
 
-def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) -> list[str]:
+def _filtering(
+    tree: Filter, conditions: EventConditions, arguments: Arguments, many_arguments: int
+) -> list[str]:
     """The conditions of a filter; those of a large one go into a subquery, which is planned only once.
 
     Conditions that use an index stay outside, because a subquery cannot use it.
@@ -545,7 +529,7 @@ def _filtering(tree: Filter, conditions: EventConditions, arguments: Arguments) 
     before = len(arguments.values)
     parts = [(part, conditions.of(part)) for part in _conjuncts(tree)]
     # The usual filter: planning it for every partition costs little.
-    if len(arguments.values) - before <= _MANY_ARGUMENTS:
+    if len(arguments.values) - before <= many_arguments:
         return [written for _, written in parts]
     indexed = [written for part, written in parts if _is_indexed(part)]
     others = [written for part, written in parts if not _is_indexed(part)]
@@ -564,6 +548,15 @@ def _conjuncts(tree: Filter) -> Iterator[Filter]:
 def _is_indexed(part: Filter) -> bool:
     """Whether an index finds the events that match."""
     return _is_pinned(part) or (isinstance(part, Match) and (part.field or "").lower() in _STACK)
+
+
+def _has_index(part: Filter) -> bool:
+    """Whether a search by the filter's part uses an index, for sessions also that of their own."""
+    match part:
+        case Match(str() as name, Term() as term) if name.lower() == "type":
+            return term.text.lower() == "session"
+        case _:
+            return _is_indexed(part)
 
 
 def _dates(selection: Selection, order: Order, after: Cursor | None) -> TimeRange:

@@ -64,10 +64,10 @@ _LOOKED_UP: Final = {
     "reference_id": f"(e.reference_id = {{value}}::text AND e.reference_id <> '{INVALID_REFERENCE_ID}')",
 }
 """The index on references is used only if its literal condition is repeated."""
-_MOST_RUNS: Final = 4
+_MOST_RUNS: Final = 2
 _MOST_ALTERNATIVES: Final = 20
-_MOST_CLAUSES: Final = 8
-"""Each takes time to plan, in each partition."""
+_MOST_CLAUSES: Final = 3
+"""Each takes time in every event that the index finds. The longest rule out most."""
 
 Runs = frozenset[str]
 """Runs that the text contains, all of them."""
@@ -89,6 +89,15 @@ class Need(NamedTuple):
     """What an event that matches needs: all of these clauses."""
 
     clauses: tuple[Clause, ...]
+
+    @property
+    def size(self) -> int:
+        """How many runs it has."""
+        return sum(
+            1 if isinstance(alternative, Lookup) else len(alternative)
+            for clause in self.clauses
+            for alternative in clause
+        )
 
     @property
     def foreign(self) -> set[str]:
@@ -214,30 +223,33 @@ def _alternatives(field: Field, value: Term | Range, clock: LocalClock) -> Itera
 
 
 def _needed_by(predicate: Predicate, source: FieldSource) -> Iterator[Alternative]:
-    match predicate:
-        case AnyOf(predicates):
+    match predicate, source:
+        case AnyOf(predicates), _:
             for each in predicates:
                 yield from _needed_by(each, source)
-        case IsId(id_) if source == Column("id"):
+        case IsId(id_), Column("id"):
             yield Lookup("id", id_)
-        # An id as a text has hexadecimal digits only, and references that do are not in the text.
-        case IsText(pieces) if source == Column("id"):
+        # The searched text has no ids, which are hexadecimal, and no references that are.
+        case IsText(pieces), Column("id"):
             if _is_hexadecimal(pieces):
                 yield Runs()
-        case IsText((str() as reference,)) if source == Column("reference_id") and _is_hexadecimal(
-            (reference,)
-        ):
+        case IsText((str() as reference,)), Column("reference_id") if _is_hexadecimal((reference,)):
             yield Lookup("reference_id", reference)
-        case IsText(pieces) if source == Column("reference_id") and _is_hexadecimal(pieces):
+        case IsText(pieces), Column("reference_id") if _is_hexadecimal(pieces):
             yield Runs()
-        case IsText(pieces) if _is_searched(source):
-            yield _runs_of(pieces)
-        case HasWords(words) if _is_searched(source):
-            yield _runs(piece for word in words for piece in word if isinstance(piece, str))
-        case BeginsWithParts(text) if _is_searched(source):
-            yield _runs([text])
         case _:
-            yield Runs()
+            yield _runs(_literals(predicate)) if _is_searched(source) else Runs()
+
+
+def _literals(predicate: Predicate) -> Iterator[str]:
+    """Parts of the text that the predicate is about, in lower case."""
+    match predicate:
+        case IsText(pieces):
+            yield from (folded(piece) for piece in pieces if isinstance(piece, str))
+        case HasWords(words):
+            yield from (piece for word in words for piece in word if isinstance(piece, str))
+        case BeginsWithParts(text):
+            yield text
 
 
 def _is_hexadecimal(pieces: Pieces) -> bool:
@@ -267,10 +279,6 @@ def _name_runs(source: FieldSource) -> Runs:
             return _runs(folded(name) for name in path if not _INDEX_IN_LIST.fullmatch(name))
         case _:
             return Runs()
-
-
-def _runs_of(pieces: Pieces) -> Runs:
-    return _runs(folded(piece) for piece in pieces if isinstance(piece, str))
 
 
 def _runs(texts: Iterable[str]) -> Runs:

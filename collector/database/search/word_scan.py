@@ -1,7 +1,8 @@
 """Searches by the indexes of words: which days' partitions have one, and whether it pays to use it.
 
-An index finds all events of a day that contain a word before the first of them can be read. For a word that
-many events have, reading the events in the order of the list is faster: a sample of events tells.
+An index finds all events of a day that contain a word before the first of them can be read, and the text of
+each is made again. For a word that many events have, reading the events in the order of the list is faster: a
+sample of events tells.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,19 +24,21 @@ from collector.domain.ids import lowest_id
 _DAY: Final = timedelta(days=1)
 _FEW_EVENTS: Final = 5000.0
 """Reading so few takes less time than deciding."""
-_SAMPLE_EVENTS: Final = 400.0
+_SAMPLE_EVENTS: Final = 300.0
 _SAMPLE_DAYS: Final = 8
 """Finding the blocks of a sample takes time in proportion to the sizes of the partitions."""
-_COST: Final = 6.0
-"""An event that the index finds costs as much as this many that are read one after another."""
+_COST_BYTES: Final = 60.0
+"""Making the text of an event takes the time of reading another one for each of so many bytes of it."""
 
 _SAMPLE: Final = """
     WITH e AS MATERIALIZED (
         SELECT * FROM events AS e TABLESAMPLE SYSTEM ({percent:.6f}) WHERE {days}
     )
     SELECT count(*) AS read, count(*) FILTER (WHERE {within}) AS within,
-        count(*) FILTER (WHERE {need}) AS needed, count(*) FILTER (WHERE {exact}) AS matching
-    FROM e
+        coalesce(sum(100 + coalesce(pg_column_size(e.data), 0)) FILTER (WHERE e.is_needed), 0)::float8
+            AS bytes,
+        count(*) FILTER (WHERE e.is_needed AND {exact}) AS matching
+    FROM (SELECT *, {need} AS is_needed FROM e OFFSET 0) AS e
 """
 
 Write = Callable[[Arguments], str]
@@ -49,9 +52,18 @@ class WordScan:
     need: Need
     days: Sequence[IndexedDay]
 
+    @property
+    def latest(self) -> datetime:
+        """No event of a day with an index is dated later."""
+        return max(day.latest for day in self.days)
+
     def indexed(self, arguments: Arguments) -> str:
         """The condition that an event is of a day with an index, and that this finds it."""
-        return f"{_of_days(_spans(self.days), arguments)} AND {_needed(self.need, arguments)}"
+        return f"{self.covered(arguments)} AND {need_condition(self.need, arguments.add)}"
+
+    def covered(self, arguments: Arguments) -> str:
+        """The condition that an event is of a day with an index."""
+        return _of_days(_spans(self.days), arguments)
 
     def others(self, arguments: Arguments) -> str:
         """The condition that an event is of any other day."""
@@ -93,7 +105,7 @@ async def word_scan_pays(
         percent=min(percent, 100.0),
         days=_of_days(_spans(sampled), arguments),
         within=within(arguments),
-        need=_needed(scan.need, arguments),
+        need=need_condition(scan.need, arguments.add),
         exact=exact(arguments),
     )
     row = await connection.fetchrow(statement, *arguments.values)
@@ -102,17 +114,15 @@ async def word_scan_pays(
     # A page is full after some of them, if any match.
     if limit is not None and row["matching"]:
         read = min(read, limit * row["within"] / row["matching"])
-    return bool(row["needed"] * scale * _COST < read)
-
-
-def _needed(need: Need, arguments: Arguments) -> str:
-    return need_condition(need, arguments.add)
+    # The text is made once for each run that it is searched for.
+    texts = row["bytes"] / _COST_BYTES * scan.need.size
+    return bool(texts * scale < read)
 
 
 def _spans(days: Sequence[IndexedDay]) -> list[tuple[date, date]]:
     """Adjoining days together, each with the day after its last one; the days are in order."""
     spans: list[tuple[date, date]] = []
-    for day, _ in days:
+    for day, _, _ in days:
         if spans and spans[-1][1] == day:
             spans[-1] = spans[-1][0], day + _DAY
         else:

@@ -1,5 +1,6 @@
 """What an event needs to match a filter is in its searched text, so that an index of it misses no event."""
 
+from math import inf
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -152,7 +153,7 @@ async def test_random_filters_find_the_same_events_by_the_index(
 ) -> None:
     events, stacks = world
     monkeypatch.setattr(word_scan, "_FEW_EVENTS", 0.0)
-    monkeypatch.setattr(word_scan, "_COST", 0.0)
+    monkeypatch.setattr(word_scan, "_COST_BYTES", inf)
     chance, by_index = Chances(8), 0
     ids = [event[name].hex for event in events[:5] for name in ("id", "stack_id", "project_id")]
     async with pool.acquire() as connection:
@@ -193,7 +194,7 @@ async def test_random_filters_find_the_same_events_by_the_index(
         ("user:erika@example.com", [[{"erika"}]]),
         ("erika@example.com", [[{"erika"}]]),
         ("source:Shop.Orders", [[{"shop", "orders"}]]),
-        ("message:登录地址", [[{"登录地址"}], [{"登录"}]]),
+        ("message:登录地址", None),
         ("message:МИР", [[{"мир"}]]),
         ("data.basket:>5", [[{"basket"}]]),
         ("_exists_:data.basket", [[{"basket"}]]),
