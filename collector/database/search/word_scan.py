@@ -24,7 +24,7 @@ from collector.domain.ids import lowest_id
 _DAY: Final = timedelta(days=1)
 _FEW_EVENTS: Final = 5000.0
 """Reading so few takes less time than deciding."""
-_SAMPLE_EVENTS: Final = 300.0
+_SAMPLE_EVENTS: Final = 200.0
 _SAMPLE_DAYS: Final = 8
 """Finding the blocks of a sample takes time in proportion to the sizes of the partitions."""
 _COST_BYTES: Final = 60.0

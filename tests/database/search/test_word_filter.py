@@ -196,6 +196,8 @@ async def test_random_filters_find_the_same_events_by_the_index(
         ("source:Shop.Orders", [[{"shop", "orders"}]]),
         ("message:登录地址", None),
         ("message:МИР", [[{"мир"}]]),
+        ("message:\U00010d50\U00010d51\U00010d52", None),
+        ("message:abc\U00010d50", [[{"abc"}]]),
         ("data.basket:>5", [[{"basket"}]]),
         ("_exists_:data.basket", [[{"basket"}]]),
         ("_exists_:level", None),

@@ -146,6 +146,27 @@ async def test_an_index_is_used_for_rare_words_only(
             assert await _pays(connection, chosen, scan, limit) is pays
 
 
+async def test_a_long_text_and_a_long_word_are_found(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over a megabyte of text, and a word of three kilobytes."""
+    now: datetime = await pool.fetchval("SELECT now()")
+    text = " ".join(f"word{number}" for number in range(120_000)) + " " + "x" * 3000
+    event = an_event(accepted=now - timedelta(days=1), data=orjson.dumps({"own": text, "other": 1}))
+    await BatchStore(pool).save([normalized(event)])
+    await prepare_word_indexes(pool)
+    await build_word_index(pool)
+    monkeypatch.setattr(word_scan, "_FEW_EVENTS", 0.0)
+    monkeypatch.setattr(word_scan, "_COST_BYTES", 1e9)
+    clock = LocalClock(now + timedelta(minutes=1))
+
+    async with pool.acquire() as connection:
+        for found in (f"data.own:*{'x' * 3000}", "data.own:*word119999*", "data.own:*"):
+            selection = Selection([PROJECT], parse_filter(found), TimeRange(), clock)
+            assert (await to_count(connection, selection)).words is not None
+            assert await count_events(connection, selection) == 1
+
+
 @pytest.mark.parametrize("text", ["needle", "needle OR unheardof", "cafe", "7cf", "data.unheard:1"])
 async def test_the_planner_uses_the_index_where_there_is_one(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch, text: str
