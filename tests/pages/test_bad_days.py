@@ -181,6 +181,23 @@ async def test_an_event_of_two_megabytes_is_shown(up: RunningUp, browser: Browse
             assert await page.evaluate("document.getElementsByTagName('*').length") < 3000
 
 
+async def test_a_search_that_was_stopped_says_so_and_goes_on(up: RunningUp, browser: Browser) -> None:
+    """An empty page of it does not claim that nothing matches, and estimates are not shown as counts."""
+    rest = {
+        "X-Headrace-Partial": "../2026-03-02T12:00:00Z",
+        "Link": f'<{up.ready.url}/api/v2/events?after=next-part>; rel="next"',
+    }
+    estimate = {"total": 4000, "aggregations": {}, "is_estimated": True}
+    async with logged_in(up, browser) as page:
+        await page.route("**/events/count?*", lambda route: route.fulfill(json=estimate))
+        async with answering(page, "**/api/v2/events?*", {"json": [], "headers": rest}):
+            await page.goto("/events")
+            await expect(page.get_by_role("heading", name="Nothing found so far")).to_be_visible()
+            await expect(page.get_by_text("about 4,000 events", exact=True)).to_be_visible()
+            await page.get_by_role("link", name="Older").click()
+            await expect(page).to_have_url(re.compile("after=next-part"))
+
+
 async def test_an_answer_that_the_page_does_not_know_leaves_the_app_usable(
     up: RunningUp, browser: Browser
 ) -> None:

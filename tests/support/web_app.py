@@ -12,8 +12,10 @@ from typing import Final
 import pytest
 
 from tests.clients.installation import Node, found_node
+from tests.support.web_types import api_types
 
 WEB: Final = Path(__file__).parents[2] / "web"
+API_TYPES: Final = WEB / "src" / "api_types.ts"
 BUILT: Final = WEB.parent / "collector" / "api" / "pages" / "web_app"
 
 _MODULES: Final = WEB / "node_modules"
@@ -30,6 +32,7 @@ def main() -> None:
     node = _installed()
     if node is None:
         sys.exit("headrace: Node or the packages of `web` are missing; installing them needs PyPI and npm")
+    API_TYPES.write_text(api_types())
     try:
         _build(node, BUILT)
     except (OSError, subprocess.SubprocessError) as error:

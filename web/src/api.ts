@@ -105,6 +105,17 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
   return { data: state.data, error: state.error, busy: state.busy, again: () => setTurn((n) => n + 1) };
 }
 
+export const isPartial = (headers: Headers): boolean => headers.has("X-Headrace-Partial");
+
+// What people should know about a list before they trust it.
+export function remark(headers: Headers): string {
+  return [
+    headers.get("X-Headrace-Filter-Warning"),
+    isPartial(headers) && "Time did not suffice to search everything: this is what was found so far.",
+    headers.has("X-Headrace-Estimated") && "Numbers are estimated from a sample of the events; what is rare may be missing.",
+  ].filter(Boolean).join(" ");
+}
+
 // The address in a `Link` header, by relation.
 export function linked(headers: Headers, relation: string): URL | null {
   for (const part of (headers.get("Link") ?? "").split(/,\s*(?=<)/)) {

@@ -4,7 +4,7 @@ import { dayName, dayTime, exact, hourName, plural, span } from "./format";
 import type { Loaded } from "./api";
 import { go, here } from "./url";
 import { Button } from "./ui";
-import type { Bucket } from "./types";
+import type { Bucket, Count } from "./types";
 
 export interface Bar { at: number; total: number }
 export interface Span { from: number; until: number }
@@ -55,7 +55,7 @@ export function deployments(items: Bucket[] | undefined, data: Bar[], step: numb
     .slice(-3);
 }
 
-export function Chart({ data, step, unit = "event", short = false, marks = [], counted }: { data: Bar[]; step: number; unit?: string; short?: boolean; marks?: Mark[]; counted: Loaded<unknown> }) {
+export function Chart({ data, step, unit = "event", short = false, marks = [], counted }: { data: Bar[]; step: number; unit?: string; short?: boolean; marks?: Mark[]; counted: Loaded<Count> }) {
   const [chosen, choose] = useState<[number, number] | null>(null);
   const area = useRef<SVGSVGElement>(null);
   const anchor = useRef(0);
@@ -102,7 +102,7 @@ export function Chart({ data, step, unit = "event", short = false, marks = [], c
           </>
         ) : (
           <>
-            <span>{counted.data ? `${plural(total, unit)} by ${span(step / 1000)}` : counted.error ? "Not counted" : "Counting …"}</span>
+            <span>{counted.data ? `${counted.data.is_estimated ? "about " : ""}${plural(total, unit)} by ${span(step / 1000)}` : counted.error ? "Not counted" : "Counting …"}</span>
             <span class="grow" />
             <span class="hint wide">Drag to choose a time</span>
           </>

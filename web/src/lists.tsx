@@ -2,7 +2,7 @@
 import type { ComponentChildren } from "preact";
 import type { Data, EventSummary, StackSummary } from "./types";
 import { keep, kept } from "./kept";
-import { Menu, Said, StatusWord, Time, Type, typeOf } from "./ui";
+import { Empty, Menu, Said, StatusWord, Time, Type, typeOf } from "./ui";
 import { project } from "./session";
 import { number, plural } from "./format";
 import { to } from "./url";
@@ -87,6 +87,9 @@ export function EventRows({ events, empty, caption }: { events: EventSummary[]; 
     </table>
   );
 }
+
+// A search that was stopped in time goes on from the next page.
+export const SoFar = () => <Empty title="Nothing found so far"><p>Time sufficed to search only a part. The next page goes on from there; a shorter time or another filter finds more at once.</p></Empty>;
 
 export function StackMini({ stack }: { stack: StackSummary }) {
   return <><StatusWord status={stack.status} /><span>{plural(stack.total, "event")}</span><span>{number(stack.users)} users</span><Time at={stack.last_occurrence} /></>;

@@ -16,7 +16,7 @@ const FOREIGN_FILE = /(node_modules|site-packages|dist-packages|\/lib\/python|\/
 const MOST_CAUSES = 20;
 
 // The error and its causes, outermost first; each language's own text is read as far as its lines are known.
-export function thrown(data: Data | undefined): Thrown[] {
+export function thrown(data: Data | null | undefined): Thrown[] {
   const found: Thrown[] = [];
   const detailed = object(data?.["@error"]);
   let current = Object.keys(detailed).length ? detailed : object(data?.["@simple_error"]);

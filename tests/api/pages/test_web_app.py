@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.support import web_app
-from tests.support.web_app import BUILT, WEB, build
+from tests.support.web_app import API_TYPES, BUILT, WEB, build
+from tests.support.web_types import api_types
 
 MAXIMUM_SCRIPT = 60 << 10
 MAXIMUM_STYLE = 12 << 10
@@ -31,6 +32,11 @@ def test_the_committed_app_is_what_its_sources_give(tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         path.name: path.read_bytes() for path in BUILT.iterdir()
     }
+
+
+def test_the_types_of_the_app_are_those_of_the_document() -> None:
+    """`make web` writes them."""
+    assert API_TYPES.read_text() == api_types()
 
 
 def test_a_build_without_its_tools_ends_with_one_line(

@@ -86,7 +86,7 @@ function Logins() {
             <thead><tr><th scope="col">Browser or program</th><th scope="col" class="n">Since</th><th scope="col" class="n c2">Ends</th></tr></thead>
             <tbody>{found.slice(0, all ? found.length : 8).map((login) => (
               <tr key={login.id}>
-                <td class="wrap said"><span title={login.user_agent}>{agentName(login.user_agent ?? "")}</span> {login.is_current && <span class="tag">this one</span>}</td>
+                <td class="wrap said"><span title={login.user_agent ?? undefined}>{agentName(login.user_agent ?? "")}</span> {login.is_current && <span class="tag">this one</span>}</td>
                 <td class="n quiet"><Time at={login.created_utc} /></td>
                 <td class="n c2 quiet">{login.expires_utc && <Time at={login.expires_utc} />}</td>
               </tr>

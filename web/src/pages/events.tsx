@@ -1,10 +1,10 @@
 // The list of events with facets and export; sessions, which are shown like it; and the live stream.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { call, get, linked, path, useLoad } from "../api";
+import { call, get, isPartial, linked, path, remark, useLoad } from "../api";
 import { follow, type LiveState } from "../live";
 import { bars, Chart, interval } from "../chart";
 import { clockTime, duration, exact, localTime, number, plural } from "../format";
-import { ColumnsMenu, EventRows, nameEvent, person, text, What } from "../lists";
+import { ColumnsMenu, EventRows, nameEvent, SoFar, person, text, What } from "../lists";
 import { filterProblem, filterText, range, SearchBox, timeName, timeText } from "../search";
 import { project, scope } from "../session";
 import type { Count, EventSummary } from "../types";
@@ -35,7 +35,7 @@ export function EventsPage() {
               <div class="cap">
                 <Seg label="Kind" current={KINDS.find(([id]) => id === kind)?.[1] ?? null} options={KINDS.map(([id, name]) => [name, here({ kind: id || null })])} />
                 <span class="grow" />
-                <span class="quiet wide">{count.data ? plural(count.data.total, "event") : ""}</span>
+                <span class="quiet wide">{count.data ? `${count.data.is_estimated ? "about " : ""}${plural(count.data.total, "event")}` : ""}</span>
                 <ColumnsMenu />
                 <Export asked={asked} total={count.data?.total} />
               </div>
@@ -53,13 +53,13 @@ export function EventsPage() {
   );
 }
 
-interface Page { events: EventSummary[]; newer: URL | null; older: URL | null; warning: string | null }
+interface Page { events: EventSummary[]; newer: URL | null; older: URL | null; remark: string; partial: boolean }
 
 function useEventList(key: string, route: string, asked: Record<string, string>, more: Record<string, string> = {}) {
   const list = useLoad<Page>(JSON.stringify([key, route, query("before"), query("after")]), async (abort) => {
     const answer = await call<EventSummary[]>("GET", `${scope()}${route}`, { query: { ...asked, ...more, mode: "summary", limit: 50, before: query("before"), after: query("after") }, signal: abort });
     filterProblem.value = "";
-    return { events: answer.data, newer: linked(answer.headers, "previous"), older: linked(answer.headers, "next"), warning: answer.headers.get("X-Headrace-Filter-Warning") };
+    return { events: answer.data, newer: linked(answer.headers, "previous"), older: linked(answer.headers, "next"), remark: remark(answer.headers), partial: isPartial(answer.headers) };
   });
   if (list.error?.status === 400) queueMicrotask(() => (filterProblem.value = list.error?.message ?? ""));
   return list;
@@ -68,11 +68,11 @@ function useEventList(key: string, route: string, asked: Record<string, string>,
 function List({ list, caption }: { list: ReturnType<typeof useEventList>; caption: string }) {
   return (
     <>
-      {list.data?.warning && <p class="hint pad">{list.data.warning}</p>}
+      {list.data?.remark && <p class="hint pad">{list.data.remark}</p>}
       <Shown loaded={list} rows={12}>
-        {({ events, newer, older }) => (
+        {({ events, newer, older, partial }) => (
           <>
-            <EventRows events={events} caption={caption} empty={<Empty title="Nothing matches"><p>No event of this time ({timeName().toLowerCase()}) matches the filter.</p><p class="row"><a class="button" href={here({ filter: null, kind: null })}>Clear the filter</a><a class="button" href={here({ time: "all" })}>Show all that is kept</a></p></Empty>} />
+            <EventRows events={events} caption={caption} empty={partial ? <SoFar /> : <Empty title="Nothing matches"><p>No event of this time ({timeName().toLowerCase()}) matches the filter.</p><p class="row"><a class="button" href={here({ filter: null, kind: null })}>Clear the filter</a><a class="button" href={here({ time: "all" })}>Show all that is kept</a></p></Empty>} />
             <Pager newer={query("before") || query("after") ? cursor(newer, "before") : null} older={cursor(older, "after")} />
           </>
         )}
@@ -114,7 +114,7 @@ export function SessionsPage() {
       </section>
       <section class="panel list" aria-label="Sessions">
         <Shown loaded={list} rows={8}>
-          {({ events, newer, older }) => events.length ? (
+          {({ events, newer, older, partial }) => events.length || partial ? (
             <>
               <table>
                 <caption class="sr">Sessions, newest first</caption>
@@ -135,6 +135,7 @@ export function SessionsPage() {
                   })}
                 </tbody>
               </table>
+              {!events.length && <SoFar />}
               <Pager newer={query("before") || query("after") ? cursor(newer, "before") : null} older={cursor(older, "after")} />
             </>
           ) : (

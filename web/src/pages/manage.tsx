@@ -5,7 +5,7 @@ import { bars } from "../chart";
 import { Spark } from "../chart";
 import { exact, number, plural } from "../format";
 import { me, reloadProjects } from "../session";
-import type { Me, Organization, Project, Token, Usage } from "../types";
+import type { Config, Organization, Person, Project, Token, Usage } from "../types";
 import { attempt, Button, copy, CopyButton, Dialog, Empty, Form, Icon, Note, say, Shown, Time } from "../ui";
 import { go } from "../url";
 import { NameForm, Snippets } from "./start";
@@ -138,8 +138,6 @@ function Notes({ token, again }: { token: Token; again: () => void }) {
   return <Form class="row" onSubmit={async (value) => { await call("PATCH", `/tokens/${token.id}`, { body: { notes: value("notes") } }); say("Saved."); edit(false); again(); }}><input class="input" name="notes" aria-label="Notes" defaultValue={token.notes ?? ""} maxLength={1000} autofocus /><Button type="submit">Save</Button></Form>;
 }
 
-interface Config { version: number; settings: Record<string, string> }
-
 function useConfig(project: Project) {
   const config = useLoad(`config ${project.id}`, (abort) => get<Config>(`/projects/${project.id}/client-settings`, undefined, abort));
   const save = async (key: string, value: string) => {
@@ -260,7 +258,7 @@ function Projects({ organization }: { organization: Organization }) {
 }
 
 function People({ organization, again }: { organization: Organization; again: () => void }) {
-  const people = useLoad(`people ${organization.id}`, (abort) => get<Me[]>(`/organizations/${organization.id}/users`, { limit: 100 }, abort));
+  const people = useLoad(`people ${organization.id}`, (abort) => get<Person[]>(`/organizations/${organization.id}/users`, { limit: 100 }, abort));
   const [removing, remove] = useState<string>("");
   const invite = async (value: (name: string) => string, form: HTMLFormElement) => {
     await post(`/organizations/${organization.id}/users/${encodeURIComponent(value("email"))}`);

@@ -1,9 +1,9 @@
 // One stack: its latest trace, its status, and the users and machines that it affects.
 import { useEffect, useState } from "preact/hooks";
 import { bars, Chart, interval } from "../chart";
-import { call, get, linked, post, useLoad } from "../api";
+import { call, get, isPartial, linked, post, useLoad } from "../api";
 import { dayOnly, exact, localTime, number, plural } from "../format";
-import { EventRows } from "../lists";
+import { EventRows, SoFar } from "../lists";
 import { range, SearchBox, timeName, timeText } from "../search";
 import type { Count, EventSummary, Stack, Status, StoredEvent } from "../types";
 import { attempt, Button, Dialog, Empty, Fact, Facts, Form, Icon, Menu, Pager, say, Shown, StatusWord, Time, Type, Value } from "../ui";
@@ -28,7 +28,7 @@ function Opened({ stack, again }: { stack: Stack; again: () => void }) {
   const places = useLoad(`${key} places`, (abort) => get<Count>(`${route}/count`, { ...within, aggregations: "terms:machine~6 terms:browser~6 terms:os~6" }, abort));
   const occurrences = useLoad(JSON.stringify([key, query("before"), query("after")]), async (abort) => {
     const answer = await call<EventSummary[]>("GET", `/stacks/${stack.id}/events`, { query: { filter: filterText(), time: timeText(), offset: offset(), mode: "summary", limit: 20, before: query("before"), after: query("after") }, signal: abort });
-    return { events: answer.data, newer: linked(answer.headers, "previous"), older: linked(answer.headers, "next") };
+    return { events: answer.data, newer: linked(answer.headers, "previous"), older: linked(answer.headers, "next"), partial: isPartial(answer.headers) };
   });
   const event = latest.data?.[0];
   const errors = thrown(event?.data);
@@ -65,9 +65,9 @@ function Opened({ stack, again }: { stack: Stack; again: () => void }) {
           <Shown loaded={latest}>{(found) => (found.length ? null : <section class="panel"><Empty title="No event is kept"><p>The events of this stack were older than what is kept, or were deleted. Its totals stay.</p></Empty></section>)}</Shown>
           <section class="panel list" aria-label="Occurrences">
             <div class="cap"><h2>Occurrences</h2> <span class="quiet">{timeName().toLowerCase()}</span></div>
-            <Shown loaded={occurrences} rows={5}>{({ events, newer, older }) => (
+            <Shown loaded={occurrences} rows={5}>{({ events, newer, older, partial }) => (
               <>
-                <EventRows events={events} caption="Occurrences, newest first" empty={<Empty title="None in this time"><p class="row"><a class="button" href={here({ time: "all", filter: null })}>Show all that is kept</a></p></Empty>} />
+                <EventRows events={events} caption="Occurrences, newest first" empty={partial ? <SoFar /> : <Empty title="None in this time"><p class="row"><a class="button" href={here({ time: "all", filter: null })}>Show all that is kept</a></p></Empty>} />
                 <Pager newer={query("before") || query("after") ? cursor(newer, "before") : null} older={cursor(older, "after")} />
               </>
             )}</Shown>

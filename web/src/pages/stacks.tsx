@@ -2,12 +2,12 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { bars, Chart, deployments, interval, Spark } from "../chart";
-import { call, get, linked, post, useLoad } from "../api";
+import { call, get, linked, post, remark, useLoad } from "../api";
 import { exact, number, plural } from "../format";
 import { nameStack, StackMini, What } from "../lists";
 import { DEFAULT_TIME, filterProblem, filterText, range, SearchBox, timeName, timeText } from "../search";
 import { project, projects, scope } from "../session";
-import type { Bucket, Count, StackSummary, Status } from "../types";
+import type { Bucket, Count, Matching, StackSummary, Status } from "../types";
 import { attempt, Button, Dialog, Empty, Menu, Pager, say, Seg, Shown, StatusWord, Time, typeOf } from "../ui";
 import { here, query, to } from "../url";
 import { Start } from "./start";
@@ -37,7 +37,7 @@ export function StacksPage() {
   const list = useLoad(key, async (abort) => {
     const answer = await call<StackSummary[]>("GET", `${scope()}/events`, { query: { ...asked, mode, limit: LIMIT, page: query("page") || 1 }, signal: abort });
     filterProblem.value = "";
-    return { stacks: answer.data, older: linked(answer.headers, "next")?.searchParams.get("page") ?? null, warning: answer.headers.get("X-Headrace-Filter-Warning") };
+    return { stacks: answer.data, older: linked(answer.headers, "next")?.searchParams.get("page") ?? null, remark: remark(answer.headers) };
   });
   if (list.error?.status === 400) queueMicrotask(() => (filterProblem.value = list.error?.message ?? ""));
   const stacks = list.data?.stacks ?? [];
@@ -59,10 +59,10 @@ export function StacksPage() {
         <>
           <section class="panel" aria-label="Summary">
             <div class="four">
-              <Figure name="Events" now={value(count.data, "sum_count")} then={before.data && value(before.data, "sum_count")} more={timeName().toLowerCase()} href={here({ mode: null })} current={mode === "stack_frequent"} known={!!count.data} />
-              <Figure name="Stacks" now={value(count.data, "cardinality_stack")} then={before.data && value(before.data, "cardinality_stack")} href={here({ mode: "stack_recent" })} current={mode === "stack_recent"} known={!!count.data} />
+              <Figure name="Events" now={value(count.data, "sum_count")} then={before.data && value(before.data, "sum_count")} more={timeName().toLowerCase()} href={here({ mode: null })} current={mode === "stack_frequent"} known={!!count.data} about={!!count.data?.is_estimated} />
+              <Figure name="Stacks" now={value(count.data, "cardinality_stack")} then={before.data && value(before.data, "cardinality_stack")} href={here({ mode: "stack_recent" })} current={mode === "stack_recent"} known={!!count.data} about={!!count.data?.is_estimated} />
               <Figure name="New stacks" now={value(fresh.data, "cardinality_stack")} href={here({ mode: "stack_new" })} current={mode === "stack_new"} known={!!fresh.data} />
-              <Figure name="Users affected" now={value(count.data, "cardinality_user")} then={before.data && value(before.data, "cardinality_user")} href={here({ mode: "stack_users" })} current={mode === "stack_users"} known={!!count.data} />
+              <Figure name="Users affected" now={value(count.data, "cardinality_user")} then={before.data && value(before.data, "cardinality_user")} href={here({ mode: "stack_users" })} current={mode === "stack_users"} known={!!count.data} about={!!count.data?.is_estimated} />
             </div>
             <Chart counted={count} data={series} step={ms} marks={deployments(items(count.data, "terms_version"), series, ms)} />
           </section>
@@ -72,7 +72,7 @@ export function StacksPage() {
               <span class="grow" />
               <Seg label="Order" current={MODES.find(([id]) => id === mode)?.[1] ?? null} options={MODES.map(([id, name]) => [name, here({ mode: id === "stack_frequent" ? null : id })])} />
             </div>
-            {list.data?.warning && <p class="hint pad">{list.data.warning}</p>}
+            {list.data?.remark && <p class="hint pad">{list.data.remark}</p>}
             <Shown loaded={list} rows={10}>
               {({ stacks: found, older }) => found.length ? (
                 <>
@@ -140,12 +140,12 @@ function FirstOrNothing() {
   );
 }
 
-function Figure({ name, now, then, more, href, current, known }: { name: string; now: number; then?: number | undefined; more?: string; href: string; current: boolean; known: boolean }) {
+function Figure({ name, now, then, more, href, current, known, about = false }: { name: string; now: number; then?: number | undefined; more?: string; href: string; current: boolean; known: boolean; about?: boolean }) {
   const change = then ? Math.round(((now - then) / then) * 100) : 0;
   return (
     <a href={href} aria-current={current ? "true" : undefined}>
       <span class="name">{name}</span>
-      <span class="num" title={exact(now)}>{known ? number(now) : "…"}</span>
+      <span class="num" title={about ? "Estimated from a sample" : exact(now)}>{known ? `${about ? "≈ " : ""}${number(now)}` : "…"}</span>
       {known && change !== 0 && <span class={`delta ${change > 0 ? "worse" : "better"}`} title={`${exact(then!)} in the time before`}>{change > 0 ? "▲" : "▼"} {number(Math.abs(change))} %</span>}
       {more && <span class="delta wide">{more}</span>}
     </a>
@@ -184,7 +184,7 @@ function Bulk({ stacks, filter, total, events, again }: { stacks: StackSummary[]
     let before = old;
     const change = async () => {
       if (!everything.value) return setStatus(old.map(([id]) => id), status, more);
-      const answer = await post<{ stacks: number; undo: Record<string, string[]> }>(`${scope()}/stacks/change-status`, undefined, { filter, time: timeText(), offset: offset(), status, ...more });
+      const answer = await post<Matching>(`${scope()}/stacks/change-status`, undefined, { filter, time: timeText(), offset: offset(), status, ...more });
       size = answer.stacks;
       before = Object.entries(answer.undo).flatMap(([status, ids]) => ids.map((id) => [id, status] as [string, Status]));
     };

@@ -101,7 +101,7 @@ function Figures({ overview: { queue, outcomes, dead_letters, held_posts } }: { 
   return (
     <div class="four">
       <div><span class="name">Accepted, 24 hours</span><span class="num" title={exact(accepted)}>{number(accepted)}</span></div>
-      <div><span class="name">In the queue</span><span class="num">{queue.entries === null ? "?" : number(queue.entries)}</span>{queue.entries ? <span class="delta">oldest {span(age)}</span> : null}</div>
+      <div><span class="name">In the queue</span><span class="num">{queue.entries == null ? "?" : number(queue.entries)}</span>{queue.entries ? <span class="delta">oldest {span(age)}</span> : null}</div>
       <div><span class="name">Workers</span><span class="num">{queue.workers ?? "?"}</span></div>
       <div><span class="name">Dead letters</span><span class="num">{number(dead_letters.reduce((sum, one) => sum + one.letters, 0))}</span>{held_posts > 0 && <span class="delta">{plural(held_posts, "post")} held</span>}</div>
     </div>
