@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 from math import inf
 from typing import Final, Protocol
@@ -88,6 +88,7 @@ class WordIndexing:
         self._streams = streams
         self._timer = timer
         self._not_before = -inf
+        self._failed: set[date] = set()
 
     async def __call__(self) -> None:
         """Build one index, unless events wait to be stored or building has just failed."""
@@ -99,7 +100,11 @@ class WordIndexing:
         ):
             return
         self._not_before = self._timer() + _AFTER_FAILURE_SECONDS
-        await build_word_index(self._pool)
+        try:
+            await build_word_index(self._pool, self._failed)
+        except Exception:
+            _log.warning("words of days could not be indexed", days=sorted(map(str, self._failed)))
+            raise
         self._not_before = -inf
 
 

@@ -174,7 +174,7 @@ async def test_words_are_indexed_while_few_posts_wait(database_url: str, registr
 async def test_indexing_words_rests_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up is not filled again and again."""
     times, runs = iter([0.0, 0.0, 100.0, 4000.0, 4000.0]), Counting(failures=1)
-    monkeypatch.setattr(maintenance, "build_word_index", lambda _: runs())
+    monkeypatch.setattr(maintenance, "build_word_index", lambda *_: runs())
     indexing = WordIndexing(None, [Waiting(0)], lambda: next(times))
 
     with pytest.raises(BrokerUnavailable):

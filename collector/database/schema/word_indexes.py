@@ -78,20 +78,28 @@ async def prepare_word_indexes(pool: asyncpg.Pool) -> str | None:
     return None
 
 
-async def build_word_index(pool: asyncpg.Pool) -> date | None:
+async def build_word_index(pool: asyncpg.Pool, failed: set[date] | None = None) -> date | None:
     """Build the index of the newest day that is over and has none; returns that day.
 
     None also if another process works on the partition or it was dropped meanwhile. An index that cannot be
-    built, for want of disk space perhaps, is removed again before the error is raised.
+    built, for want of disk space perhaps, is removed again before the error is raised; its day is added to
+    `failed`, whose days have their turn again after all others.
     """
+    failed = set() if failed is None else failed
     async with connected(pool) as connection:
         schema = await connection.fetchval(_CLASS)
         days = await connection.fetch(_DAYS, await partition_days(connection))
-        day = next((row for row in days if row["is_over"] and not row["is_valid"]), None)
+        missing = [row["day"] for row in days if row["is_over"] and not row["is_valid"]]
+        if failed.issuperset(missing):
+            failed.clear()
+        day = next((day for day in missing if day not in failed), None)
         if schema is None or day is None:
             return None
+        failed.add(day)
         async with _settings(connection):
-            return day["day"] if await _build(connection, day["day"], schema) else None
+            is_built = await _build(connection, day, schema)
+        failed.discard(day)
+        return day if is_built else None
 
 
 async def count_word_indexes(pool: asyncpg.Pool) -> IndexedDays:

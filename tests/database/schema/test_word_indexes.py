@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -90,16 +90,18 @@ async def test_an_interrupted_index_is_built_again(pool: asyncpg.Pool, now: date
 async def test_what_cannot_be_built_is_removed(
     pool: asyncpg.Pool, now: datetime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk, or here a text that cannot be made."""
-    monkeypatch.setattr(word_indexes, "SEARCHED_TEXT", "((1 / (length(message) - 5))::text)")
-
-    with pytest.raises(asyncpg.DivisionByZeroError):
-        await build_word_index(pool)
-
-    day = now.date() - timedelta(days=1)
+    """A full disk, or here a text that cannot be made. The day is tried again after all others."""
+    day, failed = now.date() - timedelta(days=1), set[date]()
+    with monkeypatch.context() as patch:
+        patch.setattr(word_indexes, "SEARCHED_TEXT", "((1 / (length(message) - 5))::text)")
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await build_word_index(pool, failed)
+    assert failed == {day}
     assert await pool.fetchval("SELECT to_regclass($1) IS NULL", f"{partition_name(day)}_words")
     async with pool.acquire() as connection:
         assert await connection.fetchval("SHOW lock_timeout") == "0"
+    others = [day - timedelta(days=1), day - timedelta(days=2)]
+    assert [await build_word_index(pool, failed) for _ in range(4)] == [*others, day, None]
 
 
 async def test_a_partition_that_is_dropped_meanwhile_ends_the_build(
