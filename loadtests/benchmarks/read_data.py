@@ -21,6 +21,7 @@ from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from collector.database.schema.partitions import make_missing_partitions
 from collector.database.schema.rollups import make_rollups
+from collector.database.schema.word_indexes import build_word_index, prepare_word_indexes
 from loadtests.benchmarks.posts import an_error
 
 ORGANIZATION: Final = UUID("01a00000-0000-7000-8000-00000000000a")
@@ -156,7 +157,7 @@ async def _store(connection: asyncpg.Connection, group: list[int], end: datetime
 
 
 async def _finish(pool: asyncpg.Pool, days: list[date]) -> None:
-    """Record the partitions' dates, make all rollups, and let Postgres gather its statistics."""
+    """Record the partitions' dates, make rollups and indexes of words, and let Postgres gather statistics."""
     async with pool.acquire() as connection:
         await connection.execute("DELETE FROM rollup_days")
         for day in days:
@@ -168,6 +169,9 @@ async def _finish(pool: asyncpg.Pool, days: list[date]) -> None:
                 begin + timedelta(days=1),
             )
     await make_rollups(pool)
+    await prepare_word_indexes(pool)
+    while await build_word_index(pool) is not None:
+        pass
     async with pool.acquire() as connection:
         await connection.execute(_STACK_ROWS, timeout=600)
         await connection.execute("VACUUM ANALYZE", timeout=600)

@@ -11,8 +11,8 @@ from tests.end_to_end.running import RunningUp, started_up
 
 pytestmark = pytest.mark.end_to_end
 
-EXAMPLES, PHASES = (5, "fuzzing") if SCALE == 1 else (25 * SCALE, "coverage,fuzzing")
-"""Random requests of each operation: some 500 in CI; in the nightly run more than 20,000, with those at the
+EXAMPLES, PHASES = (3, "fuzzing") if SCALE == 1 else (25 * SCALE, "coverage,fuzzing")
+"""Random requests of each operation: some 400 in CI; in the nightly run more than 20,000, with those at the
 limits of every parameter."""
 
 CHECKS = (
