@@ -55,10 +55,15 @@ async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:
         async with asyncio.timeout(_START_WAIT_SECONDS):
             info = await _server_info(redis)
             denied = await denied_commands(redis, commands)
-    except (BrokerUnavailable, TimeoutError) as error:
-        raise ServerError(_unreachable(error, url), "redis_url") from error
-    except exceptions.RedisError as error:
-        raise ServerError(f"Redis at {without_password(url)} refused us: {error}.", "redis_url") from error
+    except (BrokerUnavailable, TimeoutError, exceptions.RedisError) as error:
+        # Either the server refuses us (a wrong password), or it could not be reached in time.
+        problem = f"Redis at {without_password(url)} refused us: {error}."
+        if isinstance(error, TimeoutError) or (isinstance(error, BrokerUnavailable) and not is_final(error)):
+            problem = (
+                f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
+                f"{_START_WAIT_SECONDS:.0f} s); is a Valkey or Redis running there?"
+            )
+        raise ServerError(problem, "redis_url") from error
     _check_version(info, url)
     if denied:
         raise ServerError(
@@ -66,15 +71,6 @@ async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:
             "allow it with ACL SETUSER.",
             "redis_url",
         )
-
-
-def _unreachable(error: Exception, url: str) -> str:
-    if isinstance(error, BrokerUnavailable) and is_final(error):
-        return f"Redis at {without_password(url)} refused us: {error}."
-    return (
-        f"cannot reach Redis at {without_password(url)} ({str(error) or 'no answer'}, tried for "
-        f"{_START_WAIT_SECONDS:.0f} s); is a Valkey or Redis running there?"
-    )
 
 
 async def _server_info(redis: Redis) -> dict[str, Any] | None:

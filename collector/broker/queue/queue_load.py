@@ -8,7 +8,8 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import BrokerForbidden, translated
-from collector.broker.keys import GROUP, LANES, RedisKeys, stream_number
+from collector.broker.keys import LANES, RedisKeys, stream_number
+from collector.broker.queue.shards import pending_entries
 
 _WRITE_NOTHING: Final = """#!lua
 local is_known, is_allowed = pcall(redis.acl_check_cmd, 'XADD', KEYS[1], '*', 'name', 'value')
@@ -81,6 +82,7 @@ async def queue_load(redis: Redis, keys: RedisKeys, shards: Collection[int]) -> 
             reply, *replies = await pipeline.execute(raise_on_error=False)
         memory = _shown(reply)
         groups, found = replies[: len(shards)], replies[len(shards) :]
+        pending = sum(map(pending_entries, groups))
         lengths = [_number(each) for each in found[::2]]
         added = [_number(each if isinstance(each, Exception) else each[0]) for each in found[1::2]]
     return QueueLoad(
@@ -95,7 +97,7 @@ async def queue_load(redis: Redis, keys: RedisKeys, shards: Collection[int]) -> 
         server_bytes=int(memory.get("used_memory", 0)) - int(memory.get("mem_not_counted_for_evict", 0)),
         shows_memory="used_memory" in memory and "maxmemory" in memory,
         first_lane=LaneLoad(
-            unread=max(0, sum(lengths[: len(shards)]) - sum(map(_pending, groups))),
+            unread=max(0, sum(lengths[: len(shards)]) - pending),
             added=sum(added[: len(shards)]),
         ),
     )
@@ -119,13 +121,6 @@ def _shown(reply: Any) -> dict[str, Any]:
             raise reply
     except (BrokerForbidden, exceptions.ResponseError):
         return {}
-
-
-def _pending(groups: Any) -> int:
-    """The entries that workers hold; 0 if the stream or its group does not exist."""
-    if isinstance(groups, Exception):
-        return 0
-    return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})
 
 
 def _number(reply: Any) -> int:

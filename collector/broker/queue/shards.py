@@ -7,7 +7,7 @@ streams, and stop reading one above the number only while it is empty. Each shar
 
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from redis import exceptions
@@ -167,6 +167,15 @@ async def make_group(redis: Redis, stream: str) -> None:
     except BrokerFull:
         if not await _has_group(redis, stream):
             raise
+
+
+def pending_entries(groups: Any) -> int:
+    """The entries that workers hold, from the reply of XINFO GROUPS; 0 if there is no stream or no group."""
+    if isinstance(groups, exceptions.ResponseError):
+        return 0
+    if isinstance(groups, Exception):
+        raise groups
+    return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})
 
 
 async def _has_group(redis: Redis, stream: str) -> bool:

@@ -1,14 +1,13 @@
 """Reads what ingest counted as accepted and what is in the stream, atomically for each shard."""
 
 from collections.abc import Mapping
-from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
-from collector.broker.keys import GROUP, MOST_STREAMS, RedisKeys
-from collector.broker.queue.shards import stream_lengths
+from collector.broker.keys import MOST_STREAMS, RedisKeys
+from collector.broker.queue.shards import pending_entries, stream_lengths
 from collector.domain.accounting.ledger import ShardQueue
 
 
@@ -39,22 +38,16 @@ async def _read_shard(redis: Redis, keys: RedisKeys, shard: int) -> ShardQueue:
         for reply in (counts, length):
             if isinstance(reply, exceptions.RedisError):
                 raise reply
+        pending = pending_entries(groups)
     return ShardQueue(
         shard,
         batches=_count(counts, b"batches"),
         posts=_count(counts, b"posts"),
         bytes=_count(counts, b"bytes"),
         length=int(length),
-        pending=_pending(groups),
+        pending=pending,
     )
 
 
 def _count(counts: Mapping[bytes, bytes], name: bytes) -> int:
     return int(counts.get(name, 0))
-
-
-def _pending(groups: Any) -> int:
-    """The number of pending entries; 0 if there is no stream yet, which Redis reports as an error."""
-    if isinstance(groups, exceptions.ResponseError):
-        return 0
-    return sum(int(group["pending"]) for group in groups if group["name"] in {GROUP, GROUP.encode()})
