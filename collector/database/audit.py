@@ -33,6 +33,15 @@ async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> DatabaseTot
     ):
         # Before the snapshot is taken, so that no partition in it can be dropped meanwhile.
         await connection.execute("LOCK TABLE events IN ACCESS SHARE MODE")
+        # Those that were removed with their project count, too.
+        letters = await connection.fetch(
+            """
+            SELECT reason, sum(letters)::bigint FROM (
+                SELECT reason, count(*) AS letters FROM dead_letters GROUP BY reason
+                UNION ALL SELECT reason, letters FROM removed_dead_letters
+            ) AS each GROUP BY reason
+            """
+        )
         totals = DatabaseTotals(
             processed=await _processed(connection),
             outcomes={
@@ -41,7 +50,7 @@ async def read_ledger(pool: asyncpg.Pool, *, counts_events: bool) -> DatabaseTot
                     "SELECT outcome, reason, sum(events)::bigint FROM usage_months GROUP BY outcome, reason"
                 )
             },
-            dead_letters=await _dead_letters(connection),
+            dead_letters=dict(letters),
         )
         return await _with_partitions(connection, totals) if counts_events else totals
 
@@ -57,19 +66,6 @@ async def _processed(connection: asyncpg.Connection) -> dict[int, Processed]:
         "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM processed"
     )
     return {shard: Processed(*counts) for shard, *counts in rows}
-
-
-async def _dead_letters(connection: asyncpg.Connection) -> dict[str, int]:
-    """The number of dead letters by reason, with those that were removed with their project."""
-    rows = await connection.fetch(
-        """
-        SELECT reason, sum(letters)::bigint FROM (
-            SELECT reason, count(*) AS letters FROM dead_letters GROUP BY reason
-            UNION ALL SELECT reason, letters FROM removed_dead_letters
-        ) AS each GROUP BY reason
-        """
-    )
-    return dict(rows)
 
 
 async def _with_partitions(connection: asyncpg.Connection, totals: DatabaseTotals) -> DatabaseTotals:

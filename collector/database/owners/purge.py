@@ -56,7 +56,7 @@ async def _step(connection: asyncpg.Connection, project_id: UUID) -> int:
     for table, key in _PLAIN_TABLES.items():
         if not removed:
             status = await connection.execute(delete_some(table, key), project_id, ROWS_AT_ONCE)
-            removed = _row_count(status)
+            removed = int(status.rpartition(" ")[2])  # the command tag: `DELETE 5000`
     # Not before a while has passed: a transaction that began before the deletion may still add rows.
     if not removed:
         await connection.execute("DELETE FROM dead_letter_totals WHERE project_id = $1", project_id)
@@ -89,8 +89,3 @@ async def _remove_letters(connection: asyncpg.Connection, project_id: UUID) -> i
 def delete_some(table: str, key: str) -> str:
     """A statement that deletes up to $2 rows of project $1, locking them in the order of `key`."""
     return _DELETE_SOME.format(table=table, key=key, condition=_CONDITIONS.get(table, _OF_PROJECT))
-
-
-def _row_count(status: str) -> int:
-    """The number in a command tag: `DELETE 5000` -> 5000."""
-    return int(status.rpartition(" ")[2])

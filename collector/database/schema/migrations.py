@@ -9,6 +9,7 @@ from collector.database.errors import DatabaseUnavailable, translated
 from collector.database.pool import connect_once, connected
 from collector.process.lifecycle import StartError
 
+_FOLDER: Final = resources.files("collector.database.schema") / "migrations"
 _LOCK: Final = 0x48656164  # an arbitrary key: concurrent migrations take turns
 _LOCK_WAIT: Final = "50s"
 _FILE_SECONDS: Final = 3600.0
@@ -32,8 +33,9 @@ async def migrate(database_url: str) -> list[str]:
             applied = await _applied(connection)
             missing = [name for name in migration_names() if name not in applied]
             for name in missing:
+                commands = _FOLDER.joinpath(name).read_text(encoding="utf-8")
                 async with connection.transaction():
-                    await connection.execute(_text(name), timeout=_FILE_SECONDS)
+                    await connection.execute(commands, timeout=_FILE_SECONDS)
                     await connection.execute("INSERT INTO schema_migrations (name) VALUES ($1)", name)
             return missing
     except DatabaseUnavailable as error:
@@ -52,15 +54,10 @@ async def check_migrated(pool: asyncpg.Pool) -> None:
 
 def migration_names() -> list[str]:
     """The names of this version's files, in order."""
-    folder = resources.files("collector.database.schema") / "migrations"
-    return sorted(file.name for file in folder.iterdir() if file.name.endswith(".sql"))
+    return sorted(file.name for file in _FOLDER.iterdir() if file.name.endswith(".sql"))
 
 
 async def _applied(connection: asyncpg.Connection) -> set[str]:
     if not await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
         return set()
     return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
-
-
-def _text(name: str) -> str:
-    return (resources.files("collector.database.schema") / "migrations" / name).read_text(encoding="utf-8")

@@ -45,6 +45,7 @@ async def test_full_width_letters_make_no_second_account(pool: asyncpg.Pool) -> 
 async def test_earlier_addresses_are_normalized_unless_that_is_taken(pool: asyncpg.Pool) -> None:
     """Then the account that has it keeps it."""
     circled = "\u24e8ou@example.com"
+    commands = migrations._FOLDER.joinpath("0028_normal_addresses.sql").read_text()
     async with pool.acquire() as connection:
         await _add(connection, 1, "me@example.com")
         for number, email in ((2, WIDE.lower()), (3, circled), (4, "\uff59ou@example.com")):
@@ -54,7 +55,7 @@ async def test_earlier_addresses_are_normalized_unless_that_is_taken(pool: async
                 UUID(int=number),
                 email,
             )
-        await connection.execute(migrations._text("0028_normal_addresses.sql"))
+        await connection.execute(commands)
         rows = await connection.fetch("SELECT email_address FROM users ORDER BY id")
 
     addresses = [row["email_address"] for row in rows]

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import date
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -44,12 +45,12 @@ async def test_a_process_does_not_start_on_a_database_that_is_not_migrated(empty
 
 
 async def test_a_failed_migration_leaves_no_trace(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is one transaction, so it can be repaired and run again."""
-    texts = {"0001_good.sql": "CREATE TABLE good ()", "0002_bad.sql": "CREATE TABLE half (); SELECT 1/0"}
-    monkeypatch.setattr("collector.database.schema.migrations.migration_names", lambda: sorted(texts))
-    monkeypatch.setattr("collector.database.schema.migrations._text", texts.__getitem__)
+    tmp_path.joinpath("0001_good.sql").write_text("CREATE TABLE good ()")
+    tmp_path.joinpath("0002_bad.sql").write_text("CREATE TABLE half (); SELECT 1/0")
+    monkeypatch.setattr("collector.database.schema.migrations._FOLDER", tmp_path)
 
     with pytest.raises(asyncpg.DivisionByZeroError):
         await migrate(empty_database_url)
@@ -57,17 +58,17 @@ async def test_a_failed_migration_leaves_no_trace(
     connection = await asyncpg.connect(empty_database_url)
     assert await connection.fetchval("SELECT to_regclass('good')::text") == "good"
     assert await connection.fetchval("SELECT to_regclass('half')") is None
-    texts["0002_bad.sql"] = "CREATE TABLE half ()"
+    tmp_path.joinpath("0002_bad.sql").write_text("CREATE TABLE half ()")
     assert await migrate(empty_database_url) == ["0002_bad.sql"]
     await connection.close()
 
 
 async def test_a_migration_may_take_longer_than_other_commands(
-    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Creating an index over many events does."""
-    monkeypatch.setattr("collector.database.schema.migrations.migration_names", lambda: ["0001_long.sql"])
-    monkeypatch.setattr("collector.database.schema.migrations._text", lambda _: "SELECT pg_sleep(1.5)")
+    tmp_path.joinpath("0001_long.sql").write_text("SELECT pg_sleep(1.5)")
+    monkeypatch.setattr("collector.database.schema.migrations._FOLDER", tmp_path)
     monkeypatch.setattr("collector.database.pool._COMMAND_SECONDS", 1.0)
 
     assert await migrate(empty_database_url) == ["0001_long.sql"]
