@@ -194,7 +194,12 @@ async def _work(
                 for job in [
                     *_jobs(agreement, streams, Heartbeats(redis, keys), pool, sweep, metrics),
                     Job("settings", SETTINGS_SECONDS, partial(_follow, agreement, store, consumers)),
-                    Job("event_age", FIND_SECONDS, partial(_publish, redis, keys, agreement)),
+                    # Again and again for ingest: Redis may have come back empty.
+                    Job(
+                        "event_age",
+                        FIND_SECONDS,
+                        lambda: publish_event_age(redis, keys, agreement.settings.max_event_age_days),
+                    ),
                     Job("session_activity", ACTIVITY_SECONDS, store.flush_activity),
                     Job("live", ANNOUNCE_SECONDS, announcing.flush),
                     Job("shards", FOLLOW_SECONDS, shards.follow),
@@ -243,11 +248,6 @@ async def _follow(agreement: Agreement, store: BatchStore, consumers: Sequence[C
         )
         for consumer in consumers:
             consumer.rules = rules
-
-
-async def _publish(redis: Redis, keys: RedisKeys, agreement: Agreement) -> None:
-    """For ingest, again and again: Redis may have come back empty."""
-    await publish_event_age(redis, keys, agreement.settings.max_event_age_days)
 
 
 def _jobs(

@@ -38,6 +38,13 @@ STATUS: Final[Mapping[type[Refusal], HTTPStatus]] = {
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
+# What aiohttp raises by itself is answered as our own refusals are.
+_TITLES: Final = {
+    HTTPStatus.NOT_FOUND: errors.NotFound().title,
+    HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed().title,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge().title,
+}
+
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -107,23 +114,15 @@ async def problems(request: web.Request, handler: _Handler) -> web.StreamRespons
     except Refusal as refusal:
         return refusal_response(request, refusal)
     except web.HTTPException as error:
-        return _from_aiohttp(request, error)
+        # Redirects are exceptions, too, and no errors.
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        title = _TITLES.get(HTTPStatus(error.status), error.reason)
+        # No route has this path.
+        if error.status == HTTPStatus.NOT_FOUND and (fault := malformed_id(request)) is not None:
+            title = f"{title} {fault}"
+        kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
+        return problem(request, error.status, title, headers=kept)
     except Exception:  # noqa: BLE001 - the edge: logged once, answered with a problem
         _log.exception("request failed", method=request.method, path=request.path)
         return problem(request, HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong on our side.")
-
-
-def _from_aiohttp(request: web.Request, error: web.HTTPException) -> web.StreamResponse:
-    # Redirects are exceptions, too, and no errors.
-    if error.status < HTTPStatus.BAD_REQUEST:
-        raise error
-    # No route has this path.
-    if error.status == HTTPStatus.NOT_FOUND:
-        title = " ".join(filter(None, (errors.NotFound().title, malformed_id(request))))
-        return problem(request, error.status, title)
-    title = {
-        HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed().title,
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge().title,
-    }.get(HTTPStatus(error.status), error.reason)
-    kept = {name: error.headers[name] for name in ("Allow",) if name in error.headers}
-    return problem(request, error.status, title, headers=kept)

@@ -107,15 +107,11 @@ class Unknown:
 
 def unknown_variables(environ: Mapping[str, str]) -> list[Unknown]:
     """Every variable with our prefix that no process reads."""
-    names = [variable.removeprefix(PREFIX) for variable in sorted(environ) if variable.startswith(PREFIX)]
-    return [
-        Unknown(PREFIX + name, _closest(name.lower()))
-        for name in names
-        if name.lower() not in MEANINGS and not name.lower().startswith(_OF_TOOLS)
-    ]
-
-
-def _closest(name: str) -> str | None:
-    """Compared without the prefix, which would make all names similar."""
-    found = difflib.get_close_matches(name, list(MEANINGS), n=1)
-    return PREFIX + found[0].upper() if found else None
+    unknown = []
+    for variable in sorted(environ):
+        # Compared without the prefix, which would make all names similar.
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and name not in MEANINGS and not name.startswith(_OF_TOOLS):
+            found = difflib.get_close_matches(name, list(MEANINGS), n=1)
+            unknown.append(Unknown(variable, PREFIX + found[0].upper() if found else None))
+    return unknown

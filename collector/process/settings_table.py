@@ -47,13 +47,13 @@ def settings_page(kinds: Mapping[str, type[Settings]]) -> str:
         for field in msgspec.structs.fields(kind):
             defaults.setdefault(field.name, {})[command] = _default(field)
             may_hold.setdefault(field.name, allowed(hints[field.name]))
-    rows = [
-        f"| `{PREFIX}{name.upper()}` | {_defaults(by_command)} | {_commands(by_command, kinds)}"
-        f" | {may_hold[name]} | {MEANINGS[name]} |\n"
-        for name, by_command in sorted(defaults.items())
-        if not MEANINGS[name].startswith(_FOR_TESTS)
-    ]
-    return _PAGE_HEAD + "".join(rows)
+    page = _PAGE_HEAD
+    for name, by_command in sorted(defaults.items()):
+        if not MEANINGS[name].startswith(_FOR_TESTS):
+            commands = "all" if len(by_command) == len(kinds) else ", ".join(by_command)
+            page += f"| `{PREFIX}{name.upper()}` | {_defaults(by_command)} | {commands}"
+            page += f" | {may_hold[name]} | {MEANINGS[name]} |\n"
+    return page
 
 
 def _defaults(by_command: Mapping[str, str]) -> str:
@@ -64,10 +64,6 @@ def _defaults(by_command: Mapping[str, str]) -> str:
         [default] = distinct
         return default if default == _REQUIRED else f"`{default}`".replace("`-`", "")
     return ", ".join(f"{command} `{default}`" for command, default in by_command.items() if default != "-")
-
-
-def _commands(by_command: Mapping[str, str], kinds: Mapping[str, type[Settings]]) -> str:
-    return "all" if len(by_command) == len(kinds) else ", ".join(by_command)
 
 
 def _default(field: Any) -> str:
