@@ -30,6 +30,7 @@ _TRIES: Final = 5
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 
 _NEW_VISITORS: Final = 0.25
+_UPDATED: Final = 0.93
 
 Event = dict[str, Any]
 Person = tuple[str, str, str, str]
@@ -96,7 +97,9 @@ def demo_events(count: int, now: datetime, seed: int) -> Iterator[Event]:
         # A visit has several events: mostly it is one of the last visitors who does something again.
         if not visitors or chance.random() < _NEW_VISITORS:
             visitors.append(chance.choice(_PEOPLE))
-        version = _version(chance, kind.program, is_new=is_new)
+        # After a deployment most machines run the new version.
+        old, new = _VERSIONS[kind.program]
+        version = new if is_new and chance.random() < _UPDATED else old
         yield _event(chance, kind, at, version, chance.choice(visitors))
 
 
@@ -112,11 +115,6 @@ def _times(chance: random.Random, count: int, now: datetime) -> list[datetime]:
         if chance.random() * 2.6 < by_day + after:
             found.append(at)
     return sorted(found)
-
-
-def _version(chance: random.Random, program: str, *, is_new: bool) -> str:
-    old, new = _VERSIONS[program]
-    return new if is_new and chance.random() < 0.93 else old  # noqa: PLR2004 - most are brought up to date
 
 
 def _event(chance: random.Random, kind: Kind, at: datetime, version: str, person: Person) -> Event:

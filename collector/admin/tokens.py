@@ -48,8 +48,12 @@ async def create(api: Api, wanted: TokenOptions) -> TokenView:
     """Create or import a token and publish it to ingest; only here is `id` the whole token."""
     members: dict[str, Any] = {"scopes": list(wanted.scopes), "notes": wanted.notes}
     asked = converted({**members, "expires_utc": wanted.expires_utc}, NewToken)
+    # Only client tokens are imported: the others are secrets, which a command line exposes.
     if wanted.value is not None:
-        _check_value(wanted.value, wanted.scopes)
+        if set(wanted.scopes) - {CLIENT}:
+            raise Invalid(fields={"value": ["Only a token with the scope `client` can be imported."]})
+        if fault := imported_token_error(wanted.value):
+            raise Invalid(fields={"value": [fault]})
     async with connected(api.pool) as connection, connection.transaction():
         if wanted.value is not None and await find_tokens(connection, [lookup_prefix(wanted.value)]):
             raise _taken()
@@ -101,14 +105,6 @@ async def _make(api: Api, connection: asyncpg.Connection, wanted: TokenOptions, 
     owner = await resolve_organization(connection, wanted.organization or "", RowLock.KEEP)
     owned = {"organization_id": owner.id, "is_suspended": owner.is_suspended}
     return await make_token(api, connection, OPERATOR, asked, wanted.value, **owned)
-
-
-def _check_value(value: str, scopes: tuple[str, ...]) -> None:
-    """Refuse to import any token but a client token: the others are secrets, which a command line exposes."""
-    if set(scopes) - {CLIENT}:
-        raise Invalid(fields={"value": ["Only a token with the scope `client` can be imported."]})
-    if fault := imported_token_error(value):
-        raise Invalid(fields={"value": [fault]})
 
 
 def _taken() -> Conflict:

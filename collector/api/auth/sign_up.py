@@ -59,8 +59,16 @@ async def post_sign_up(request: web.Request) -> web.Response:
         if not await rule.permits(connection, api.clock.now()):
             raise sign_up_disabled()
         has_account = await find_user(connection, body.email) is not None
-    user = None if has_account else await _create_user(request, body, rule)
-    if user is None:  # the address has an account, perhaps since a moment ago
+    user: User | None = None
+    if not has_account:
+        if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
+            raise Unauthenticated(
+                "Too many accounts were created from your address; please try again in an hour."
+            )
+        # None if the address has just been taken. Only one of two can use an invitation.
+        user = await add_account(api, body.email, body.name, body.password, rule=rule)
+    # The address has an account, perhaps since a moment ago: the password decides.
+    if user is None:
         user = await check_password(request, body.email, body.password)
     return await log_in(request, user, body.invite_token, is_cookie=is_cookie)
 
@@ -83,16 +91,6 @@ async def get_address_check(request: web.Request) -> web.Response:
     async with connected(api.pool) as connection:
         user = await find_user(connection, request.match_info["email"])
     return web.Response(status=HTTPStatus.NO_CONTENT if user is None else HTTPStatus.CREATED)
-
-
-async def _create_user(request: web.Request, body: SignUp, rule: SignUpRule) -> User | None:
-    """Create the user; None if the address has just been taken. Only one of two can use an invitation."""
-    api = request.app[API]
-    if await _count(request, "sign_up") > _SIGN_UPS_AN_HOUR:
-        raise Unauthenticated(
-            "Too many accounts were created from your address; please try again in an hour."
-        )
-    return await add_account(api, body.email, body.name, body.password, rule=rule)
 
 
 async def _count(request: web.Request, kind: str) -> int:

@@ -93,13 +93,12 @@ async def export_events(
             "X-Accel-Buffering": "no",
         }
     )
-    written: Callable[[Sequence[StoredEvent]], bytes] = _as_csv if media_type == CSV else _as_ndjson
     await response.prepare(request)
     if media_type == CSV:
         await response.write(_csv_lines([_COLUMNS]))
-    await response.write(written(first))
+    await response.write(_lines(first, media_type))
     async for part in parts:
-        await response.write(written(part))
+        await response.write(_lines(part, media_type))
     return response
 
 
@@ -142,12 +141,10 @@ async def _patiently(work: Callable[[], Awaitable[Result]]) -> Result:
     return await work()
 
 
-def _as_ndjson(events: Sequence[StoredEvent]) -> bytes:
+def _lines(events: Sequence[StoredEvent], media_type: str) -> bytes:
+    if media_type == CSV:
+        return _csv_lines([_row(event) for event in events])
     return b"".join(orjson.dumps(event_view(event), option=orjson.OPT_UTC_Z) + b"\n" for event in events)
-
-
-def _as_csv(events: Sequence[StoredEvent]) -> bytes:
-    return _csv_lines([_row(event) for event in events])
 
 
 def _csv_lines(rows: Sequence[Sequence[Any]]) -> bytes:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from collector.api.auth.searching import searching
 from collector.api.core.route import Role, Route
-from collector.api.core.service import API, Api
+from collector.api.core.service import API
 from collector.broker.errors import BrokerUnavailable
 from collector.database.search.overview import read_overview
 from collector.http.operation import Answer, documented
@@ -65,7 +65,15 @@ async def get_overview(request: web.Request) -> web.Response:
     """Show the state of the server: queue, workers, outcomes of 24 hours, dead letters and sizes."""
     api = request.app[API]
     now = api.clock.now()
-    queue = await _queue(api)
+    # The page shows what Postgres knows even while Redis is down.
+    try:
+        queue = QueueState(
+            entries=await api.queue_look.length(),
+            oldest_utc=min(await api.queue_look.oldest(), default=None),
+            workers=await api.queue_look.workers(),
+        )
+    except BrokerUnavailable as error:
+        queue = QueueState(problem=f"Redis cannot be read: {error}")
     async with searching(request) as connection:
         overview = await read_overview(connection, now - _DAY, now)
     members = asdict(overview) | {
@@ -73,17 +81,6 @@ async def get_overview(request: web.Request) -> web.Response:
         "dead_letters": [LetterState(**each._asdict()) for each in overview.dead_letters],
     }
     return json_response(OverviewView(queue=queue, kept_since=api.oldest_kept, **members))
-
-
-async def _queue(api: Api) -> QueueState:
-    try:
-        return QueueState(
-            entries=await api.queue_look.length(),
-            oldest_utc=min(await api.queue_look.oldest(), default=None),
-            workers=await api.queue_look.workers(),
-        )
-    except BrokerUnavailable as error:
-        return QueueState(problem=f"Redis cannot be read: {error}")
 
 
 ROUTES: Final = (Route("GET", "/admin/overview", get_overview, Role.GLOBAL),)

@@ -20,7 +20,6 @@ from collector.api.request.lists import (
 )
 from collector.api.request.parameters import (
     TOTAL,
-    Page,
     includes_total,
     paging,
     query_parameters,
@@ -123,7 +122,14 @@ async def stacks_of_events(
     mode = STACK_MODES[parameters["mode"].strip().lower()]
 
     async def find(selection: Selection) -> tuple[list[StackOfEvents], int | None, int]:
-        return await _find_stacks(connection, selection, mode, page, parameters)
+        """The stacks of a page and one more, how many there are if that is asked, and how many users."""
+        found, total = list[StackOfEvents](), None
+        if not page.is_too_deep:
+            limit = page.limit + 1
+            found = await find_stacks_of_events(connection, selection, mode, limit=limit, offset=page.offset)
+        if includes_total(parameters):
+            total = await count_stacks_of_events(connection, selection, mode)
+        return found, total, await count_users(connection, selection) if found else 0
 
     (found, total, users), is_estimated = await exact_or_sampled(connection, selection, EXACT_SECONDS, find)
     names = await project_names(connection, {each.stack.project_id for each in found})
@@ -133,24 +139,6 @@ async def stacks_of_events(
     if is_estimated:
         response.headers[ESTIMATED_HEADER] = "true"
     return response
-
-
-async def _find_stacks(
-    connection: asyncpg.Connection,
-    selection: Selection,
-    mode: StackMode,
-    page: Page,
-    parameters: dict[str, str],
-) -> tuple[list[StackOfEvents], int | None, int]:
-    """The stacks of a page and one more, how many there are if that is asked, and how many users."""
-    found, total = list[StackOfEvents](), None
-    if not page.is_too_deep:
-        found = await find_stacks_of_events(
-            connection, selection, mode, limit=page.limit + 1, offset=page.offset
-        )
-    if includes_total(parameters):
-        total = await count_stacks_of_events(connection, selection, mode)
-    return found, total, await count_users(connection, selection) if found else 0
 
 
 def _summary(each: StackOfEvents, project_name: str, total_users: int) -> StackSummary:
