@@ -23,7 +23,7 @@ from tests.end_to_end.running import started_up
 ROOT: Final = Path(__file__).parents[1]
 README: Final = (ROOT / "README.md").read_text()
 TUTORIAL: Final = (ROOT / "docs" / "tutorial.md").read_text()
-OPERATING: Final = (ROOT / "docs" / "operating.md").read_text()
+OPERATING: Final = ROOT / "docs" / "operating"
 SECURITY: Final = (ROOT / "SECURITY.md").read_text()
 DOCUMENTS: Final = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("loadtests/*.md")]
 
@@ -62,7 +62,7 @@ def test_the_tutorial_has_no_comments() -> None:
 
 def look_into_the_store() -> str:
     """The lines that operators are told to paste, with this interpreter."""
-    section = OPERATING.partition("## Looking into the store\n")[2]
+    section = (OPERATING / "events.md").read_text().partition("## Looking into the store\n")[2]
     [block] = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
     return str(block).replace(".venv/bin/python", sys.executable)
 
@@ -85,7 +85,7 @@ def test_the_operating_document_lists_every_metric_and_no_other() -> None:
     for catalogue in (IngestMetrics, WorkerMetrics, ApiMetrics):
         catalogue(registry)
 
-    table = OPERATING.partition("## What to watch")[2]
+    table = (OPERATING / "alerts.md").read_text().partition("## What to watch")[2]
     listed = {name.removesuffix("_total") for name in re.findall(r"`(headrace_[a-z_]+)", table)}
 
     assert listed == {metric.name for metric in registry.collect()}
@@ -94,7 +94,7 @@ def test_the_operating_document_lists_every_metric_and_no_other() -> None:
 @pytest.mark.parametrize("reason", [*DiscardReason, *DeadLetterReason])
 def test_the_operating_document_explains_every_reason(reason: str) -> None:
     """Why an event was discarded or dead-lettered."""
-    assert f"`{reason}`" in OPERATING
+    assert f"`{reason}`" in (OPERATING / "events.md").read_text()
 
 
 @pytest.mark.parametrize(
@@ -123,9 +123,23 @@ def test_make_up_passes_on_its_variables(environ: dict[str, str], command: str) 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_work(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
+    """The file is there, and in a document the heading that a link names."""
+    links = re.findall(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)", document.read_text())
 
-    assert [link for link in links if not (document.parent / link).exists()] == []
+    dead = [
+        (file, heading)
+        for file, heading in links
+        if not (target := document.parent / file if file else document).exists()
+        or (heading and heading not in anchors(target))
+    ]
+
+    assert dead == []
+
+
+def anchors(document: Path) -> set[str]:
+    """The headings as the usual renderers name them in links."""
+    headings = re.findall(r"^#+ (.+)", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_the_security_document_names_tests_that_exist() -> None:

@@ -48,7 +48,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "port": "The port to listen on.",
     "proxy_header": (
         "The one header in which trusted proxies name the client; all others are ignored. See [behind a "
-        "proxy](operating.md#behind-a-proxy)."
+        "proxy](operating/install.md#behind-a-proxy)."
     ),
     "queue_disk": (
         "A folder on the queue's disk, where ingest can see it: posts are refused while that disk is "
@@ -78,7 +78,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     ),
     "sign_up_enabled": (
         "`true` lets everybody sign up who can reach the api, `false` the invited only. The first user needs "
-        "an invitation in any case; see [people](operating.md#people-organizations-projects)."
+        "an invitation in any case; see [people](operating/people.md#people-organizations-projects)."
     ),
     "stale_token_seconds": "How long cached tokens stay valid while Redis is unreachable.",
     "submission_disabled": "`true` answers every post 503.",

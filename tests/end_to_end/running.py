@@ -19,7 +19,7 @@ from tests.support.waiting import until
 
 START_SECONDS = 120.0
 STOP_SECONDS = 20.0
-"""How long a stop may take, by docs/operating.md."""
+"""How long a stop may take, by docs/operating/install.md."""
 
 
 class RunningUp:
