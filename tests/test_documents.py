@@ -61,7 +61,7 @@ def test_the_tutorial_has_no_comments() -> None:
 
 
 def look_into_the_store() -> str:
-    """The lines that operators are told to paste, with this interpreter."""
+    """The lines that operators paste, with this interpreter."""
     section = (OPERATING / "events.md").read_text().partition("## Looking into the store\n")[2]
     [block] = re.findall(r"```sh\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
     return str(block).replace(".venv/bin/python", sys.executable)

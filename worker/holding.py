@@ -22,7 +22,7 @@ class Holding:
         self._last = 0.0
 
     def is_paused(self, now: float) -> bool:
-        """Whether so many entries failed in a row that the cause is probably not in them."""
+        """Whether the last entries failed one after another, so that the cause is probably not in them."""
         return self._in_a_row >= MOST_IN_A_ROW and now - self._last < PAUSE_SECONDS
 
     def note(self, tally: Tally, held_entries: int, now: float) -> None:

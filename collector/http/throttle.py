@@ -1,6 +1,6 @@
 """The limit on requests per quarter of an hour, if the installation has one (contract 8).
 
-Nobody is refused by mistake: while the counters in Redis are unreachable, requests are not counted. The
+No request is refused by mistake: while the counters in Redis are unreachable, requests are not counted. The
 official clients pause when an answer other than 202 has `X-RateLimit-Remaining: 0`, so only a 202 has it.
 """
 

@@ -85,7 +85,7 @@ class _Batch:
             self.written.set_result(None)
         else:
             self.written.set_exception(refusal)
-            self.written.exception()  # Mark it as retrieved: nobody may be waiting any more.
+            self.written.exception()  # Mark it as retrieved: perhaps no post waits any more.
 
 
 class _Waiting:

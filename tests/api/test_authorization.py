@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 SUSPENDED = UUID("01a00000-0000-7000-8000-0000000000ff")
 SUSPENDED_PROJECT = UUID("01a00000-0000-7000-8000-0000000000fe")
 
-COLUMNS = ["nobody", "garbage", "client", "program", "person", "admin", "stranger"]
+COLUMNS = ["anonymous", "garbage", "client", "program", "person", "admin", "stranger"]
 """`client` and `program` are tokens of the project, the latter with scope `user`; `person`, `admin` (global)
 and `stranger` (of another organization) are logins."""
 COLUMNS += ["revoked", "expired", "disabled", "suspended"]
@@ -241,7 +241,7 @@ async def token_of(api: RunningApi, column: str) -> str | None:
     """The credentials of a caller."""
     people = api.people
     valid = {
-        "nobody": None,
+        "anonymous": None,
         "garbage": "g" * 40,
         "client": people.client,
         "program": people.program,

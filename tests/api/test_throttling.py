@@ -30,8 +30,8 @@ async def test_people_organizations_and_addresses_are_counted_separately(limited
         assert [answer.headers.get(REMAINING) for answer in answers] == ["1", None, None]
     assert (await limited.get("/api/v2/projects", limited.people.other_program)).status == 200
 
-    nobody = {"email": "nobody@example.com", "password": "correct horse"}
-    tries = [await limited.post("/api/v2/auth/login", body=nobody) for _ in range(3)]
+    unknown = {"email": "nobody@example.com", "password": "correct horse"}
+    tries = [await limited.post("/api/v2/auth/login", body=unknown) for _ in range(3)]
     assert [answer.status for answer in tries] == [401, 401, 429]
     assert 0 < int(tries[-1].headers["Retry-After"]) <= 900
 

@@ -29,7 +29,7 @@ STRANGER, REVOKED, EXPIRED, PROGRAM_SUSPENDED = "t" * 40, "v" * 40, "e" * 40, "x
 SUSPENDED_PROJECT = b"\x07" * 16
 
 SENDERS = {
-    "nobody": None,
+    "anonymous": None,
     "garbage": "g" * 40,
     "upload": UPLOAD_ONLY,
     "client": CLIENT_TOKEN,

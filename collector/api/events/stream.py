@@ -1,4 +1,4 @@
-"""The event stream (server-sent events): how many events were stored, told to pages that are open.
+"""The event stream (server-sent events): sends open pages how many events were stored.
 
 A page fetches the events themselves as lists. So a stream costs the same whether ten or ten thousand events
 arrive in a second.

@@ -196,7 +196,7 @@ async def test_a_database_that_knows_only_ascii_letters_is_noticed(
 
 
 async def test_without_the_extension_nothing_is_built(pool: asyncpg.Pool, database_url: str) -> None:
-    """A role that may not create it is told so at the start; searches go on without."""
+    """The start warns a role that may not create it; searches go on without."""
     now: datetime = await pool.fetchval("SELECT now()")
     await BatchStore(pool).save([normalized(an_event(accepted=now - timedelta(days=1)))])
     role = f"headrace_test_{secrets.token_hex(6)}"

@@ -1,4 +1,4 @@
--- Stacks: events of a project with the same signature. The id derives from both, so whoever stores an event knows it.
+-- Stacks: events of a project with the same signature. The id derives from both, so the worker knows it before it stores an event.
 -- No index over what each transaction changes, and room left in the pages: so a new total stays in its page (HOT).
 CREATE TABLE stacks (
     id                       uuid PRIMARY KEY,

@@ -1,6 +1,6 @@
--- Sessions, what their start events are to be told, and users' descriptions that wait for their event.
+-- Sessions, what is still to be written into their start events, and users' descriptions that wait for their event.
 
--- Whoever begins a session holds its key's row until he has committed: so two workers never begin the same one.
+-- A worker that begins a session locks its key's row until the commit: two workers never begin the same one.
 CREATE TABLE session_keys (
     project_id uuid NOT NULL,
     digest     bytea NOT NULL,
@@ -18,10 +18,10 @@ CREATE TABLE sessions (
     start_utc      timestamptz NOT NULL,
     last_utc       timestamptz NOT NULL,
     closed_utc     timestamptz,                    -- when its client said that it ended
-    is_idle        boolean NOT NULL DEFAULT false, -- nothing was heard of it for so long that it counts as ended
+    is_idle        boolean NOT NULL DEFAULT false, -- without activity for so long that it counts as ended
     has_error      boolean NOT NULL,
     heard_utc      timestamptz NOT NULL DEFAULT now(),
-    due_utc        timestamptz,                    -- when its start event is to be told, or the session to be found idle
+    due_utc        timestamptz,                    -- when to write it into its start event, or to check whether it is idle
     PRIMARY KEY (start_event_id, project_id)
 ) WITH (fillfactor = 80);
 -- Both begin with what is nearly unique: whatever the planner believes of projects, no look goes through all of one.

@@ -1,6 +1,6 @@
 -- Accounts: invitations, what a project says of itself, and what is left of projects that were deleted.
 
--- The token is kept in clear: no mail is sent, so whoever invites must be able to read it and pass it on.
+-- The token is kept in clear: no mail is sent, so the person who invites must be able to read it and pass it on.
 CREATE TABLE invitations (
     organization_id uuid NOT NULL REFERENCES organizations ON DELETE CASCADE,
     email_address   text NOT NULL,                 -- in lower case
@@ -15,7 +15,7 @@ ALTER TABLE projects
 
 CREATE INDEX tokens_default_project ON tokens (default_project_id) WHERE default_project_id IS NOT NULL;
 
--- Whose events, stacks and so on a worker removes, step by step. Nobody sees them: every query names projects that are.
+-- Projects whose events, stacks and so on a worker removes, step by step. No query finds these rows: each names existing projects.
 CREATE TABLE deleted_projects (
     project_id      uuid PRIMARY KEY,
     organization_id uuid NOT NULL,

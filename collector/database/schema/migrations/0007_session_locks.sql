@@ -1,2 +1,2 @@
--- Whoever begins sessions holds advisory locks instead, in a transaction of its own.
+-- A worker that begins sessions holds advisory locks instead, in a transaction of its own.
 DROP TABLE session_keys;

@@ -1,4 +1,4 @@
--- Between which dates the events of each leaf lie, so that whoever asks for some dates looks into few leaves. A leaf's row is
+-- Between which dates the events of each leaf lie, so that a search for some dates reads few leaves. A leaf's row is
 -- made with it, empty; a worker widens it before it stores. See collector/database/leaf_dates.py.
 CREATE TABLE leaf_dates (
     day      date PRIMARY KEY,
@@ -6,7 +6,7 @@ CREATE TABLE leaf_dates (
     largest  timestamptz NOT NULL DEFAULT '-infinity'
 );
 
--- Nobody knows what is in the leaves that are there: they hold all dates.
+-- What is in the existing leaves is unknown: they may hold all dates.
 INSERT INTO leaf_dates (day, smallest, largest)
 SELECT substr(c.relname, 8)::date, '-infinity', 'infinity'
 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

@@ -1,6 +1,6 @@
 -- What the indexes of words are made from: the texts of an event that filters look into, in lower case. An index may find too much,
--- never too little: `collector/database/search/word_filter.py` knows what is not in here. Whoever changes these functions has to build
--- the indexes again, under another name.
+-- never too little: `collector/database/search/word_filter.py` knows what is not in here. After a change of these functions the indexes
+-- must be built again, under another name.
 
 -- An error without its stack traces and modules, which are most of it and are not searched by words; causes below the first keep theirs.
 CREATE FUNCTION searched_error(error jsonb) RETURNS text
