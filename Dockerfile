@@ -18,11 +18,15 @@ RUN sh requirements/install.sh /opt/headrace/bin/python --project . \
     && /opt/headrace/bin/python -m compileall -q /opt/headrace/lib
 
 FROM ${PYTHON_IMAGE}
-ARG VERSION=0.1.0
+# `make image` takes it from pyproject.toml; the workflow of releases also passes the commit.
+ARG VERSION=unknown
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Headrace" \
       org.opencontainers.image.description="A self-hosted event collector that speaks the Exceptionless API" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.documentation="https://github.com/headrace/headrace/blob/main/docs/deploying.md" \
       org.opencontainers.image.source="https://github.com/headrace/headrace"
 RUN groupadd --gid 10001 headrace \
     && useradd --uid 10001 --gid headrace --no-log-init --no-create-home --home-dir /nonexistent \
@@ -38,10 +42,6 @@ WORKDIR /
 # ingest and serve listen on 8080, api on 8081, worker on 8082 (health and metrics), unless HEADRACE_PORT says otherwise.
 EXPOSE 8080 8081 8082
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 \
-    CMD for port in ${HEADRACE_PORT:-8080 8081 8082}; do \
-            python -c "import sys, urllib.request as web; web.urlopen(f'http://127.0.0.1:{sys.argv[1]}/health/live', timeout=2)" \
-                "$port" 2>/dev/null && exit 0; \
-        done; exit 1
+HEALTHCHECK --interval=10s --timeout=8s --start-period=30s --retries=3 CMD ["headrace", "health"]
 ENTRYPOINT ["headrace"]
 CMD ["serve"]

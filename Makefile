@@ -10,6 +10,7 @@ BIN := $(VENV)/bin
 INSTALL := sh requirements/install.sh $(BIN)/python
 IN_PROCESSES = --numprocesses=$(or $(PROCESSES),2) --dist=loadscope --no-loadscope-reorder
 WHOLE = $(IN_PROCESSES) --ignore=tests/loadtests/test_benchmark.py --ignore=tests/loadtests/test_benchmark_read.py --durations=40
+VERSION_OF_TREE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CLIENTS := tests/clients/node_modules/.package-lock.json
 WEB := web/node_modules/.package-lock.json
 
@@ -66,7 +67,8 @@ nightly: $(VENV)/.dev $(CLIENTS) $(WEB) ## the long counts that CI runs a tenth 
 	@$(MAKE) --no-print-directory faults ARGS=
 
 image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
-	@$(or $(ENGINE),docker) build --tag headrace --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.13-slim) .
+	@$(or $(ENGINE),docker) build --tag headrace --build-arg VERSION=$(VERSION_OF_TREE) \
+		--build-arg REVISION=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.13-slim) .
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@cd requirements && compile() { \

@@ -117,7 +117,10 @@ class ProcessCommand(TyperCommand):
 
         formatter.write("Environment variables, their defaults and the values they accept:\n\n")
         formatter.write(settings_table(_settings_classes(self.name or "")))
-        formatter.write("\nREDIS_URL and DATABASE_URL work too. docs/settings.md says what each is for.\n")
+        formatter.write(
+            "\nREDIS_URL and DATABASE_URL work too, and files that HEADRACE_REDIS_URL_FILE and "
+            "HEADRACE_DATABASE_URL_FILE\nname. docs/settings.md says what each is for.\n"
+        )
 
 
 @app.command(cls=ProcessCommand)
@@ -169,6 +172,21 @@ def migrate() -> None:
 
     _warn()
     raise typer.Exit(_run(run))
+
+
+@app.command()
+def health(
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Also require that nothing keeps it from working.")
+    ] = False,
+) -> None:
+    """Check that a process answers on HEADRACE_PORT, or on 8080, 8081 or 8082; status 1 if none does."""
+    from collector.process.probe import health_problem  # noqa: PLC0415
+
+    if problem := health_problem(os.environ, is_ready=ready):
+        sys.stderr.write(f"headrace: {problem}\n")
+        raise typer.Exit(1)
 
 
 @app.command(cls=ProcessCommand)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.embedded.servers.ports import free_port
+
 
 def headrace(
     *arguments: str, typed: str = "", directory: str = ".", **environ: str
@@ -16,7 +18,7 @@ def headrace(
     """Run the command with these variables only; `typed` is piped in."""
     inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
     return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-P", "-m", "collector.cli", *arguments],
+        [sys.executable, "-P", "-m", "collector", *arguments],
         env={**inherited, "COLUMNS": "100", "NO_COLOR": "1", **environ},
         cwd=directory,
         input=typed,
@@ -58,6 +60,39 @@ def test_help_names_every_command() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert headrace("--version").stdout == f"headrace {version('headrace')}\n"
+
+
+def test_a_health_check_fails_with_a_line_where_nothing_answers() -> None:
+    """Through the module that the console script begins with."""
+    port = str(free_port())
+    done = headrace("health", HEADRACE_PORT=port)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"headrace: port {port}: ")
+
+
+def test_a_health_check_imports_none_of_the_libraries() -> None:
+    """Container engines run it every few seconds."""
+    program = (
+        "import sys\n"
+        "sys.argv = ['headrace', 'health']\n"
+        "from collector.__main__ import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} & "
+        "{'typer', 'asyncio', 'msgspec', 'rich', 'http', 'email', 'ssl'}))\n"
+    )
+
+    done = subprocess.run(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-P", "-c", program],
+        env={"PATH": os.environ["PATH"], "HEADRACE_PORT": str(free_port())},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("command", ["ingest", "api", "worker", "serve", "migrate"])

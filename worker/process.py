@@ -54,7 +54,7 @@ from collector.process.faults import FaultPoints, read_faults
 from collector.process.lifecycle import StartError, Stop, vital
 from collector.process.logging import configure_logging, warn_of_unknown_settings
 from collector.process.metrics import WorkerMetrics
-from collector.process.settings import read_settings
+from collector.process.settings import named_settings, read_settings
 from worker.agreement import Agreement
 from worker.announcing import ANNOUNCE_SECONDS, AnnouncingStore
 from worker.consumer import SLOTS, Consumer, Pace
@@ -100,6 +100,8 @@ DRAIN_SECONDS: Final = 8.0
 
 _POOL_SIZE: Final = SLOTS * LANES + 12
 """One for each slot of each lane; the others for readiness checks and jobs, each of which holds a lock."""
+_SPARE_PORTS: Final = 63
+"""How many further ports a worker tries that has no port set."""
 _CLOSE_SECONDS: Final = 5.0
 _FLUSH_SECONDS: Final = 3.0
 _SOCKET_MARGIN_SECONDS: Final = 5.0
@@ -127,11 +129,19 @@ async def run(environ: Mapping[str, str], stop: Stop) -> None:
                 _log.warning("words are not indexed", reason=missing)
         except DatabaseUnavailable as error:
             raise StartError(f"the settings in Postgres could not be read: {error}.") from error
-        await _work(agreement, redis, pool, stop, faults)
+        # Further workers on the same host need no setting: each takes the next free port.
+        is_named = named_settings(settings, environ, ("port",))
+        address = Address(settings.host, settings.port, spare_ports=0 if is_named else _SPARE_PORTS)
+        await _work(agreement, redis, pool, stop, faults, address)
 
 
 async def _work(
-    agreement: Agreement, redis: Redis, pool: asyncpg.Pool, stop: Stop, faults: FaultPoints
+    agreement: Agreement,
+    redis: Redis,
+    pool: asyncpg.Pool,
+    stop: Stop,
+    faults: FaultPoints,
+    address: Address,
 ) -> None:
     settings = agreement.settings
     registry = CollectorRegistry()
@@ -185,7 +195,7 @@ async def _work(
     # Listen before working: a taken port ends the start, and health answers while the first sweep runs.
     app = application()
     add_health(app, _checks(redis, pool, sweep, consumers), registry)
-    listener = await listen(app, Address(settings.host, settings.port))
+    listener = await listen(app, address)
     _log.info("working", consumer=name, host=settings.host, port=listener.port)
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from collector.process.lifecycle import ServerError, StartError, first_of
-from collector.process.settings import PREFIX
+from collector.process.settings import PREFIX, names_a_server, with_servers
 
 _USUAL_DIRECTORY: Final = Path(".headrace")
-_URLS: Final = ("REDIS_URL", "DATABASE_URL")
 
 
 @contextmanager
@@ -30,11 +29,7 @@ def found_servers(environ: Mapping[str, str], data_dir: Path | None) -> Iterator
     if ready is None:
         raise StartError(f"no `headrace up` runs with the data directory {path.parent}: there is no {path}.")
     try:
-        yield {
-            **environ,
-            f"{PREFIX}REDIS_URL": ready.redis_url,
-            f"{PREFIX}DATABASE_URL": ready.database_url,
-        }
+        yield with_servers(environ, redis_url=ready.redis_url, database_url=ready.database_url)
     except* ServerError as group:
         raise StartError(
             f"{first_of(group)} The URL is from {path}; is that `headrace up` still running?"
@@ -43,7 +38,7 @@ def found_servers(environ: Mapping[str, str], data_dir: Path | None) -> Iterator
 
 def _ready_path(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
     """The ready file to read, or None if the environment names a server and no directory was given."""
-    if data_dir is None and any(environ.get(prefix + url) for prefix in (PREFIX, "") for url in _URLS):
+    if data_dir is None and names_a_server(environ):
         return None
     path = (data_dir or _USUAL_DIRECTORY) / "ready.json"
     if not path.parent.is_dir() and data_dir is None:

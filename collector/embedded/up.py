@@ -34,6 +34,7 @@ from collector.embedded.supervisor import INGEST, POSTGRES, VALKEY, WORKER, Supe
 from collector.embedded.watch import Watch
 from collector.process.clock import Clock
 from collector.process.lifecycle import EXIT_BAD_START, StartError, Stop, cancelled, first_of
+from collector.process.settings import with_servers
 
 _APP_RESTART_POLICY: Final = RestartPolicy(start_seconds=60)
 
@@ -194,7 +195,7 @@ class Up:
 
         They serve when the block begins, but may not be ready yet.
         """
-        environ = {**self._environ, "HEADRACE_REDIS_URL": urls.redis, "HEADRACE_DATABASE_URL": urls.database}
+        environ = with_servers(self._environ, redis_url=urls.redis, database_url=urls.database)
         # Only of the embedded queue is it certain on which disk it is.
         if not self._settings.redis_url:
             environ.setdefault("HEADRACE_QUEUE_DISK", str(self._directory.resolve()))

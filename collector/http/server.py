@@ -46,11 +46,15 @@ def application(middlewares: Iterable[Any] = ()) -> web.Application:
 
 
 class Address(NamedTuple):
-    """Where to listen; with port 0 the system chooses one. Several processes may share a port."""
+    """Where to listen; with port 0 the system chooses one. Several processes may share a port.
+
+    While it is in use, the next `spare_ports` ones are tried in turn.
+    """
 
     host: str
     port: int
     is_shared: bool = False
+    spare_ports: int = 0
 
 
 class Listener:
@@ -118,16 +122,11 @@ async def listen(
         shutdown_timeout=_DRAIN_SECONDS,
     )
     await runner.setup()
+    factory = protocol_factory(
+        runner, app.get(FAST_PATHS, {}), ConnectionLimits(connections, proxies, on_refused)
+    )
     try:
-        server = await asyncio.get_running_loop().create_server(
-            protocol_factory(
-                runner, app.get(FAST_PATHS, {}), ConnectionLimits(connections, proxies, on_refused)
-            ),
-            address.host,
-            address.port,
-            backlog=_BACKLOG,
-            reuse_port=address.is_shared or None,
-        )
+        server = await _bind(factory, address)
     except OSError as error:
         await runner.cleanup()
         if error.errno == errno.EADDRINUSE:
@@ -139,6 +138,20 @@ async def listen(
             f"cannot listen on {address.host} port {address.port}: {error.strerror or error}."
         ) from error
     return Listener(runner, server)
+
+
+async def _bind(factory: Callable[[], asyncio.BaseProtocol], address: Address) -> asyncio.Server:
+    """Listen on the address, or on its first spare port that is free."""
+    last = address.port + address.spare_ports
+    for port in range(address.port, last + 1):
+        try:
+            return await asyncio.get_running_loop().create_server(
+                factory, address.host, port, backlog=_BACKLOG, reuse_port=address.is_shared or None
+            )
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or port == last:
+                raise
+    raise AssertionError("unreachable")  # pragma: no cover
 
 
 async def _add_common_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from collector.process.settings import PREFIX
+from collector.process.settings import FILE_SUFFIX, PREFIX, SECRETS
 
 MEANINGS: Final[Mapping[str, str]] = {
     "batch_entries": "The most stream entries that one transaction stores.",
@@ -111,6 +111,8 @@ def unknown_variables(environ: Mapping[str, str]) -> list[Unknown]:
     for variable in sorted(environ):
         # Compared without the prefix, which would make all names similar.
         name = variable.removeprefix(PREFIX).lower()
+        if name.endswith(FILE_SUFFIX.lower()) and name.removesuffix(FILE_SUFFIX.lower()) in SECRETS:
+            continue
         if variable.startswith(PREFIX) and name not in MEANINGS and not name.startswith(_OF_TOOLS):
             found = difflib.get_close_matches(name, list(MEANINGS), n=1)
             unknown.append(Unknown(variable, PREFIX + found[0].upper() if found else None))

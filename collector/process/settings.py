@@ -1,11 +1,13 @@
 """Settings: one frozen class per process, built once from the environment. Nothing else reads `os.environ`.
 
 A field `body_limit_bytes` is the variable `HEADRACE_BODY_LIMIT_BYTES`; `redis_url` and `database_url` are
-also read from `REDIS_URL` and `DATABASE_URL`, where the prefixed name wins.
+also read from `REDIS_URL` and `DATABASE_URL`, where the prefixed name wins. A secret may also stand in a
+file that `HEADRACE_REDIS_URL_FILE` names.
 """
 
 import re
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -15,8 +17,11 @@ from msgspec import Meta
 from collector.process.lifecycle import ServerError, StartError
 
 PREFIX: Final = "HEADRACE_"
-_URLS: Final = ("redis_url", "database_url")
-"""Also read without the prefix; they may hold a password."""
+SECRETS: Final = ("redis_url", "database_url")
+"""Also read without the prefix, or from a file; they may hold a password."""
+FILE_SUFFIX: Final = "_FILE"
+_OF_SECRETS: Final = tuple(name.upper() + suffix for name in SECRETS for suffix in ("", FILE_SUFFIX))
+_LONGEST_SECRET: Final = 65_536
 
 NOT_UNDERSTOOD: Final = (
     "cannot be understood; what is not a letter or digit in a user or password is written like %2F."
@@ -90,9 +95,24 @@ def named_settings(settings: Settings, environ: Mapping[str, str], names: Iterab
     return {name: str(getattr(settings, name)) for name in names if _lookup(name, environ)[1] is not None}
 
 
+def names_a_server(environ: Mapping[str, str]) -> bool:
+    """Whether the environment says which Redis or Postgres to use."""
+    return any(_lookup(name, environ)[1] for name in SECRETS)
+
+
 def variable_of(field_name: str, environ: Mapping[str, str]) -> str:
     """The variable that the field is read from; of two, the one that is set."""
     return _lookup(field_name, environ)[0]
+
+
+def with_servers(environ: Mapping[str, str], *, redis_url: str, database_url: str) -> dict[str, str]:
+    """The environment with these servers instead of those that it names, whichever way."""
+    files = {PREFIX + name.upper() + FILE_SUFFIX for name in SECRETS}
+    return {
+        **{variable: text for variable, text in environ.items() if variable not in files},
+        PREFIX + "REDIS_URL": redis_url,
+        PREFIX + "DATABASE_URL": database_url,
+    }
 
 
 def in_words(error: StartError, environ: Mapping[str, str]) -> str:
@@ -121,6 +141,16 @@ def _read(kind: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, A
             if field.required:
                 problems[variable] = f"{variable} is not set; it must be {allowed(hint)}."
             continue
+        holder = f"{variable} holds"
+        if variable.endswith(FILE_SUFFIX) and field.name in SECRETS:
+            if environ.get(direct := variable.removesuffix(FILE_SUFFIX)):
+                problems[variable] = f"{direct} and {variable} are both set; unset one of them."
+                continue
+            try:
+                text, holder = _file_text(text), f"{variable} names {text}, which holds"
+            except (OSError, ValueError) as error:
+                problems[variable] = f"{variable} names {text}, which cannot be read: {_reason(error)}."
+                continue
         # A tuple is written as a comma-separated list.
         value: Any = text
         if get_origin(_bare(hint)) is tuple:
@@ -128,25 +158,41 @@ def _read(kind: type[Settings], environ: Mapping[str, str]) -> tuple[dict[str, A
         try:
             values[field.name] = msgspec.convert(value, hint, strict=False)
         except msgspec.ValidationError:
-            problems[variable] = f"{variable} holds {_shown(field.name, text)}; it must be {allowed(hint)}."
+            problems[variable] = f"{holder} {_shown(variable, text)}; it must be {allowed(hint)}."
     return values, problems
 
 
 def _lookup(name: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
     """The variable's name and what it holds; an empty one counts as not set."""
     prefixed = PREFIX + name.upper()
-    variables = (prefixed, name.upper()) if name in _URLS else (prefixed,)
+    variables = (prefixed + FILE_SUFFIX, prefixed, name.upper()) if name in SECRETS else (prefixed,)
     for variable in variables:
         if text := environ.get(variable):
             return variable, text
     return prefixed, None
 
 
-def _shown(name: str, text: str) -> str:
-    """What a variable holds, for an error; of a secret nothing that could be a password."""
-    if name not in _URLS or "://" in text:
+def _file_text(path: str) -> str:
+    """The content of a secret's file without the line end that editors add."""
+    with Path(path).open(encoding="utf-8") as file:
+        text = file.read(_LONGEST_SECRET + 1)
+    if len(text) > _LONGEST_SECRET:
+        raise ValueError("it is too long")
+    return text.strip()
+
+
+def _reason(error: OSError | ValueError) -> str:
+    """Why a file cannot be read; nothing of its content."""
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not text in UTF-8"
+    return (error.strerror or "no reason given") if isinstance(error, OSError) else str(error)
+
+
+def _shown(variable: str, text: str) -> str:
+    """What a variable or its file holds, for an error; of a secret nothing that could be a password."""
+    if "://" in text or not variable.endswith(_OF_SECRETS):
         return repr(without_password(text))
-    if "@" in text or "password" in text.lower():
+    if variable.endswith(FILE_SUFFIX) or "@" in text or "password" in text.lower():
         return "something that is no URL"
     return repr(text)
 

@@ -6,7 +6,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from collector.process.known_settings import MEANINGS
-from collector.process.settings import PREFIX, Settings, allowed
+from collector.process.settings import FILE_SUFFIX, PREFIX, SECRETS, Settings, allowed
 
 _REQUIRED: Final = "required"
 _FOR_TESTS: Final = "For crash tests only"
@@ -17,8 +17,9 @@ _PAGE_HEAD: Final = """\
 
 All settings are environment variables. An invalid value stops the start with exit status 2 and one line per
 variable; an unknown name that begins with `HEADRACE_` causes a warning. `--help` of each command lists the
-variables that it reads. `headrace up` passes the settings of its processes on to them. `make docs` generates
-this page.
+variables that it reads. `headrace up` passes the settings of its processes on to them. A secret may stand
+in a file instead, as Docker, Kubernetes and systemd do: the variable with `_FILE` at its end names it;
+setting both stops the start. `make docs` generates this page.
 
 | variable | default | read by | may hold | meaning |
 |---|---|---|---|---|
@@ -52,7 +53,10 @@ def settings_page(kinds: Mapping[str, type[Settings]]) -> str:
         if not MEANINGS[name].startswith(_FOR_TESTS):
             commands = "all" if len(by_command) == len(kinds) else ", ".join(by_command)
             page += f"| `{PREFIX}{name.upper()}` | {_defaults(by_command)} | {commands}"
-            page += f" | {may_hold[name]} | {MEANINGS[name]} |\n"
+            page += f" | {may_hold[name]} | {MEANINGS[name]}"
+            if name in SECRETS:
+                page += f" Or `{PREFIX}{name.upper()}{FILE_SUFFIX}` names a file that holds it."
+            page += " |\n"
     return page
 
 

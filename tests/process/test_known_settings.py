@@ -55,7 +55,8 @@ def test_the_list_has_every_field_of_every_process_and_no_other() -> None:
 )
 def test_an_unknown_variable_is_named_with_the_closest_known_one(variable: str, sentence: str) -> None:
     """Variables of other processes are known."""
-    environ = {variable: "1", "HEADRACE_READ_BLOCK_MS": "5", "HEADRACE_LOAD_RATE": "1", "SHRADS": "1"}
+    known = {"HEADRACE_READ_BLOCK_MS": "5", "HEADRACE_LOAD_RATE": "1", "HEADRACE_REDIS_URL_FILE": "/x"}
+    environ = {variable: "1", "SHRADS": "1"} | known
 
     assert [str(unknown) for unknown in unknown_variables(environ)] == [sentence]
 

@@ -1,17 +1,24 @@
 """Settings are read once, and an invalid one stops the start with one clear line."""
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 import pytest
 from msgspec import Meta
 
+from collector.process.known_settings import MEANINGS
 from collector.process.lifecycle import ServerError, StartError
 from collector.process.settings import (
+    SECRETS,
     RedisSettings,
     Settings,
     check_settings,
     in_words,
+    names_a_server,
     read_settings,
+    variable_of,
+    with_servers,
     without_password,
 )
 
@@ -137,6 +144,57 @@ def test_an_invalid_url_is_shown_without_its_password(environ: dict[str, str], b
 
     assert str(caught.value).startswith(beginning)
     assert "secret" not in str(caught.value)
+
+
+def test_a_secret_is_read_from_the_file_that_a_variable_names(tmp_path: Path) -> None:
+    """Without the line end; it comes before the variable without our prefix."""
+    secret = tmp_path / "redis_url"
+    secret.write_text("redis://:word@h/0\n")
+    environ = URL | {"HEADRACE_REDIS_URL_FILE": str(secret)}
+
+    assert read_settings(ExampleSettings, environ).redis_url == "redis://:word@h/0"
+    assert variable_of("redis_url", environ) == "HEADRACE_REDIS_URL_FILE"
+    assert names_a_server({"HEADRACE_REDIS_URL_FILE": str(secret)})
+    found = with_servers(environ, redis_url="redis://other", database_url="postgresql://other")
+    assert read_settings(ExampleSettings, found).redis_url == "redis://other"
+
+
+@pytest.mark.parametrize(
+    ("content", "also", "ending"),
+    [
+        pytest.param(b"redis://h", "redis://h", " are both set; unset one of them.", id="both set"),
+        pytest.param(None, "", "which cannot be read: No such file or directory.", id="no file"),
+        pytest.param(b"\xff\xfe", "", "which cannot be read: it is not text in UTF-8.", id="binary"),
+        pytest.param(b"x" * 70_000, "", "which cannot be read: it is too long.", id="endless"),
+        pytest.param(
+            b"hunter2", "", "which holds something that is no URL; it must be a URL like", id="a word"
+        ),
+        pytest.param(
+            b"http://:hunter2@h", "", "which holds 'http://:***@h'; it must be a URL like", id="a URL"
+        ),
+    ],
+)
+def test_a_file_that_is_no_secret_is_one_line_without_its_content(
+    tmp_path: Path, content: bytes | None, also: str, ending: str
+) -> None:
+    secret = tmp_path / "redis_url"
+    if content is not None:
+        secret.write_bytes(content)
+    environ = {"HEADRACE_REDIS_URL_FILE": str(secret), "HEADRACE_REDIS_URL": also}
+
+    with pytest.raises(StartError) as caught:
+        read_settings(ExampleSettings, environ)
+
+    [line] = str(caught.value).splitlines()
+    assert ending in line
+    assert "HEADRACE_REDIS_URL_FILE" in line
+    assert "hunter2" not in line
+
+
+def test_every_setting_that_may_hold_a_password_can_stand_in_a_file() -> None:
+    secret = re.compile("password|secret|token$|_key$|_url$")
+
+    assert sorted(name for name in MEANINGS if secret.search(name)) == sorted(SECRETS)
 
 
 def test_every_invalid_setting_has_a_line() -> None:

@@ -106,6 +106,14 @@ async def test_a_port_in_use_stops_the_start_with_one_line(listener: Listener) -
         await listen(application(), Address("127.0.0.1", listener.port))
 
 
+async def test_the_first_free_one_of_several_ports_is_used(listener: Listener) -> None:
+    """So that several workers need no port to be set."""
+    second = await listen(application(), Address("127.0.0.1", listener.port, spare_ports=50))
+
+    assert listener.port < second.port <= listener.port + 50
+    await second.close()
+
+
 async def test_an_address_of_another_machine_stops_the_start_with_one_line() -> None:
     """192.0.2.1 is reserved for documentation."""
     with pytest.raises(StartError, match=r"cannot listen on 192\.0\.2\.1 port 0"):
