@@ -16,7 +16,7 @@ import psutil
 from redis.asyncio import Redis
 
 from collector.broker.connection import connect
-from collector.broker.keys import RedisKeys
+from collector.broker.keys import LANES, RedisKeys, stream_number
 from collector.broker.queue import post_batch
 from collector.broker.token_projection import TokenProjection
 from collector.domain.access.projection import OrganizationEntry, ProjectEntry, Projection
@@ -72,18 +72,24 @@ class Queue:
         self._redis = redis
         self._keys = RedisKeys()
         self._projection = _projection(token)
+        self._streams = [self._keys.stream(stream_number(lane, 0)) for lane in range(LANES)]
 
     async def renew(self) -> None:
-        """Empty the stream and keep the token projection fresh, as a worker would."""
+        """Empty the stream of each lane and keep the token projection fresh, as a worker would."""
         await TokenProjection(self._redis, self._keys).sweep(self._load)
-        await self._redis.xtrim(self._keys.stream(0), maxlen=0, approximate=False)
+        for lane in range(LANES):
+            number = stream_number(lane, 0)
+            counts = self._keys.accepted(number)
+            await self._redis.xtrim(self._keys.stream(number), maxlen=0, approximate=False)
+            # A worker that acknowledges the last entry counts the memory of all as freed.
+            await self._redis.hset(counts, "freed", await self._redis.hget(counts, "memory") or 0)
 
     async def set_fsync(self, policy: Literal["always", "everysec"]) -> None:
         """Decide when the server puts writes on the disk."""
         await self._redis.config_set("appendfsync", policy)
 
     async def held(self) -> Held:
-        """Read the whole stream, once ingest writes nothing more."""
+        """Read all streams, once ingest writes nothing more."""
         await self._settled()
         posts = entries = payload_bytes = 0
         async for fields in self._entries():
@@ -91,25 +97,28 @@ class Queue:
             entries += 1
             posts += len(batch.posts)
             payload_bytes += sum(len(post.body) for post in batch.posts)
-        usage = await self._redis.memory_usage(self._keys.stream(0), samples=0)
-        return Held(posts, entries, payload_bytes, int(usage or 0))
+        usages = [await self._redis.memory_usage(stream, samples=0) or 0 for stream in self._streams]
+        return Held(posts, entries, payload_bytes, sum(usages))
 
     async def _settled(self) -> None:
         before = -1
         async with asyncio.timeout(_SETTLE_SECONDS):
-            while (length := int(await self._redis.xlen(self._keys.stream(0)))) != before:
+            while (
+                length := sum([int(await self._redis.xlen(stream)) for stream in self._streams])
+            ) != before:
                 before = length
                 await asyncio.sleep(_SETTLED_AFTER_SECONDS)
 
     async def _entries(self) -> AsyncIterator[Mapping[bytes, bytes]]:
-        start = "-"
-        while True:
-            page: Any = await self._redis.xrange(self._keys.stream(0), start, "+", _ENTRIES_AT_ONCE)
-            for _, fields in page:
-                yield fields
-            if len(page) < _ENTRIES_AT_ONCE:
-                return
-            start = f"({page[-1][0].decode()}"
+        for stream in self._streams:
+            start = "-"
+            while True:
+                page: Any = await self._redis.xrange(stream, start, "+", _ENTRIES_AT_ONCE)
+                for _, fields in page:
+                    yield fields
+                if len(page) < _ENTRIES_AT_ONCE:
+                    break
+                start = f"({page[-1][0].decode()}"
 
     async def _load(self) -> Projection:
         return self._projection
