@@ -119,6 +119,7 @@ async def disk_short(plant: Plant) -> None:
     """The queue's disk is replaced for a while by one without free space."""
     with plant.other_queue_disk(_NOTHING_FREE):
         await plant.until_refusing("disk_short")
+        await asyncio.sleep(_PAUSE_SECONDS)  # the watch polls on its own
 
 
 FAULTS: Final[dict[str, Fault]] = {

@@ -303,7 +303,10 @@ async def _refuses(url: str, reason: str) -> bool:
                     session.get(f"{url}/metrics") as found,
                 ):
                     named = msgspec.json.decode(await ready.read(), type=_Checks).checks.get(reason, "ok")
-                    if named == "ok" or f'headrace_refusing{{reason="{reason}"}}' not in await found.text():
+                    if (
+                        named == "ok"
+                        or f'headrace_refusing{{reason="{reason}"}} 1.0' not in await found.text()
+                    ):
                         return False
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
         return False

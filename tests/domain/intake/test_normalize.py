@@ -183,10 +183,13 @@ _NAMES = st.sampled_from(
 _JSON = st.recursive(
     _ATOMS,
     lambda inner: (
-        st.lists(inner) | st.dictionaries(_NAMES | st.text(st.characters(exclude_categories=["Cs"])), inner)
+        st.lists(inner, max_size=8)
+        | st.dictionaries(
+            _NAMES | st.text(st.characters(exclude_categories=["Cs"]), max_size=20), inner, max_size=8
+        )
     ),
 )
-_EVENTS = st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON))
+_EVENTS = st.dictionaries(_NAMES, _JSON | st.dictionaries(_NAMES, _JSON, max_size=8), max_size=12)
 
 
 @given(
@@ -216,7 +219,7 @@ _PROJECTS = [
 
 @settings(max_examples=20 * SCALE)
 @given(
-    events=st.lists(st.none() | _EVENTS, min_size=1),
+    events=st.lists(st.none() | _EVENTS, min_size=1, max_size=6),
     age=st.sampled_from([0, 3]),
     api_version=st.sampled_from([1, 2]),
     project=st.sampled_from(_PROJECTS),
