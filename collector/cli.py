@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from collector.admin.commands import demo, events, organizations, projects, shards, tokens, users
+from collector.admin.commands import (
+    dead_letters,
+    demo,
+    events,
+    organizations,
+    projects,
+    shards,
+    tokens,
+    users,
+)
 from collector.admin.running import DataDir
 
 if TYPE_CHECKING:
@@ -33,6 +42,7 @@ app.add_typer(organizations.app, name="organization")
 app.add_typer(projects.app, name="project")
 app.add_typer(tokens.app, name="token")
 app.add_typer(shards.app, name="shards")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(events.events)
 app.command()(events.stacks)
 app.command()(events.trace)

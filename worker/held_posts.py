@@ -9,13 +9,14 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final, Protocol
-from uuid import UUID
 
 import asyncpg
 import msgspec
 import structlog
 
 from collector.database.errors import DatabaseUnavailable, TooManyRejected
+from collector.database.pool import connected
+from collector.database.writing.dead_letters import fullness
 from collector.database.writing.held_posts import (
     DuePost,
     count_held_posts,
@@ -95,11 +96,11 @@ async def _store_post(
     limit = max(rules.unpacked_limit_bytes, held.unpacked_limit_bytes)
     normalized = normalize(post, replace(rules, unpacked_limit_bytes=limit), project)
     # A new id: the post's own batch, or this part of it, is already stored under the old one.
-    id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + post.id).digest())
+    id_ = derived_id(accepted_ms(post.id), hashlib.sha256(b"held:" + held.id.bytes).digest())
     batch = replace(
         make_batch(id_.bytes, [normalized]),
         shard=held.shard,
-        entry_id=f"held:{UUID(bytes=post.id)}",
+        entry_id=f"held:{held.id}",
         is_part=True,
     )
     # In two transactions: a crash in between stores the post again under the same new id.
@@ -108,5 +109,7 @@ async def _store_post(
 
 
 async def measure_held_posts(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
-    """Publish how many posts are held."""
+    """Publish how many posts are held, and how full the dead letters are."""
     metrics.posts_held.set(await count_held_posts(pool))
+    async with connected(pool) as connection:
+        metrics.dead_letters_fullness.set(await fullness(connection))

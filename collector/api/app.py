@@ -16,6 +16,7 @@ from collector.api.auth.authentication import IDENTITY, admit, throttle_key
 from collector.api.core.route import Handler, Route
 from collector.api.core.service import API, Api
 from collector.api.events import (
+    dead_letters,
     event_counts,
     event_lists,
     events,
@@ -64,6 +65,7 @@ ROUTES: Final = (
     *about.ROUTES,
     *trace.ROUTES,
     *overview.ROUTES,
+    *dead_letters.ROUTES,
     *stream.ROUTES,
 )
 """Every route of the api."""

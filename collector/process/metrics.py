@@ -134,6 +134,11 @@ class WorkerMetrics:
             "Posts held for a later attempt because most events of their project are rejected.",
             registry=registry,
         )
+        self.dead_letters_fullness = Gauge(
+            "headrace_dead_letters_fullness",
+            "How full the fullest project's dead letters are; at 1 the oldest lose their bytes.",
+            registry=registry,
+        )
         self.stream_lag = Gauge(
             "headrace_stream_lag",
             "Entries in the stream that no worker has read yet.",

@@ -13,7 +13,7 @@ from collector.api.core.route import Role, Route
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.projects import add_project
 from tests.api.running_api import EMAIL, PASSWORD, Answer, RunningApi, add_program, running_api
-from tests.database.rows import ORGANIZATION, PROJECT, an_event
+from tests.database.rows import ORGANIZATION, PROJECT, a_letter, an_event, normalized
 from tests.support.real_clock import real_now
 
 pytestmark = pytest.mark.integration
@@ -115,6 +115,10 @@ TABLE = {
     "GET /about":                                  "200 200 200 200 200 200 200 200 200 200 200",
     "GET /admin/trace":                            "401 401 403 403 403 200 403 401 401 401 401",
     "GET /admin/overview":                         "401 401 403 403 403 200 403 401 401 401 401",
+    "GET /admin/dead-letters":                     "401 401 403 403 403 200 403 401 401 401 401",
+    "DELETE /admin/dead-letters":                  "401 401 403 403 403 200 403 401 401 401 401",
+    "GET /admin/dead-letters/{id}":                "401 401 403 403 403 200 403 401 401 401 401",
+    "POST /admin/dead-letters/replay":             "401 401 403 403 403 200 403 401 401 401 401",
     "GET /notifications/system":                   "401 401 403 204 204 204 204 401 401 401 401",
 }  # fmt: skip
 
@@ -143,6 +147,7 @@ QUERIES = {
     "POST /stacks/{ids}/mark-snoozed": {"snoozeUntilUtc": "2999-01-01"},
     "GET /search/validate": {"query": "type:error"},
     "GET /admin/trace": {"reference": "order-4711"},
+    "DELETE /admin/dead-letters": {"all": "true"},
     "GET /events": {"filter": "reference:order-4711"},
     "GET /projects/{projectId}/events": {"filter": "reference:order-4711"},
     "POST /projects/{id}/config": {"key": "k"},
@@ -192,8 +197,13 @@ def test_the_public_routes_are_these() -> None:
 async def test_every_caller_gets_the_status_in_the_table(api: RunningApi, name: str) -> None:
     """In the table's order. Changes by one caller are undone before the next."""
     event = an_event(reference_id="order-4711")
-    await api.store(event)
-    targets = {"/events/": event.id.hex(), "/stacks/": event.stack_id.hex() if event.stack_id else ""}
+    letter = a_letter()
+    await api.save(normalized(event, dead_letters=[letter]))
+    targets = {
+        "/events/": event.id.hex(),
+        "/stacks/": event.stack_id.hex() if event.stack_id else "",
+        "/admin/dead-letters/": letter.id.hex,
+    }
     found = {}
     for number, column in enumerate(COLUMNS):
         token = await token_of(api, column)

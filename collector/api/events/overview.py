@@ -12,6 +12,7 @@ from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.broker.errors import BrokerUnavailable
 from collector.database.search.overview import read_overview
+from collector.database.writing.dead_letters import fullness
 from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 
@@ -47,12 +48,18 @@ class LetterState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of the server; `rollups_behind` are days that are over and lack a rollup."""
+    """The state of the server; `rollups_behind` are days that are over and lack a rollup.
+
+    `dead_letters_fullness` is the part of its room that the project with the most dead letters has used; at 1
+    the oldest lose their bytes. `replays` are posts of dead letters that wait to be stored.
+    """
 
     queue: QueueState
     outcomes: list[OutcomeState]
     dead_letters: list[LetterState]
+    dead_letters_fullness: float
     held_posts: int
+    replays: int
     partitions: int
     event_bytes: int
     database_bytes: int
@@ -76,11 +83,14 @@ async def get_overview(request: web.Request) -> web.Response:
         queue = QueueState(problem=f"Redis cannot be read: {error}")
     async with searching(request) as connection:
         overview = await read_overview(connection, now - _DAY, now)
+        full = await fullness(connection)
     members = asdict(overview) | {
         "outcomes": [OutcomeState(**each._asdict()) for each in overview.outcomes],
         "dead_letters": [LetterState(**each._asdict()) for each in overview.dead_letters],
     }
-    return json_response(OverviewView(queue=queue, kept_since=api.oldest_kept, **members))
+    return json_response(
+        OverviewView(queue=queue, dead_letters_fullness=full, kept_since=api.oldest_kept, **members)
+    )
 
 
 ROUTES: Final = (Route("GET", "/admin/overview", get_overview, Role.GLOBAL),)

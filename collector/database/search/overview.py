@@ -18,7 +18,9 @@ _LETTERS: Final = """
     FROM dead_letters GROUP BY reason ORDER BY letters DESC, reason
 """
 _SIZES: Final = """
-    SELECT (SELECT count(*) FROM held_posts) AS held_posts, pg_database_size(current_database()) AS bytes,
+    SELECT (SELECT count(*) FROM held_posts WHERE NOT is_replay) AS held_posts,
+        (SELECT count(*) FROM held_posts WHERE is_replay) AS replays,
+        pg_database_size(current_database()) AS bytes,
         (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
          FROM pg_inherits WHERE inhparent = 'events'::regclass) AS event_bytes
 """
@@ -48,6 +50,7 @@ class Overview:
     outcomes: list[OutcomeTotal]
     dead_letters: list[LetterTotal]
     held_posts: int
+    replays: int
     partitions: int
     event_bytes: int
     database_bytes: int
@@ -66,6 +69,7 @@ async def read_overview(connection: asyncpg.Connection, since: datetime, now: da
         outcomes=[OutcomeTotal(**row) for row in outcomes],
         dead_letters=[LetterTotal(**row) for row in letters],
         held_posts=sizes["held_posts"],
+        replays=sizes["replays"],
         partitions=len(days),
         event_bytes=sizes["event_bytes"],
         database_bytes=sizes["bytes"],

@@ -7,7 +7,7 @@ longer exist are counted in `removed_dead_letters`, so that the audit still adds
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -66,6 +66,7 @@ _REMOVE_OLDEST: Final = f"""
         SELECT id FROM dead_letters WHERE {_OF_PROJECT} ORDER BY id DESC OFFSET $2
     ) RETURNING project_id, reason
 """  # noqa: S608 - constants only
+_REMOVE: Final = "DELETE FROM dead_letters WHERE id = ANY($1) RETURNING id, project_id, reason"
 _REMOVE_OLD: Final = """
     DELETE FROM dead_letters WHERE id IN (
         SELECT id FROM dead_letters WHERE id < $1 ORDER BY id LIMIT $2
@@ -107,13 +108,17 @@ async def keep_dead_letters(connection: asyncpg.Connection, letters: Sequence[De
                 storable(letter.user_agent),
                 storable(letter.client_ip),
                 letter.accepted_utc,
+                letter.api_version,
+                storable(letter.kind),
+                storable(letter.reference_id),
             )
         )
     await connection.executemany(
         """
         INSERT INTO dead_letters (id, project_id, organization_id, reason, detail, body, removed_bytes,
-                                  content_type, content_encoding, user_agent, client_ip, accepted_utc)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                                  content_type, content_encoding, user_agent, client_ip, accepted_utc,
+                                  api_version, kind, reference_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
         ON CONFLICT (id) DO NOTHING
         """,
         rows,
@@ -158,6 +163,36 @@ async def bound_dead_letters(pool: asyncpg.Pool, retention_days: int) -> int:
                 await _count_removed(connection, Counter((_owner(owner), reason) for owner, reason in rows))
             deleted += len(rows)
     return deleted
+
+
+async def remove_letters(
+    connection: asyncpg.Connection, owners: Iterable[UUID | None], ids: Sequence[UUID]
+) -> list[UUID]:
+    """Remove letters of these projects, in a transaction; returns the ids of those that existed.
+
+    They count as removed from now on, so the audit still adds up.
+    """
+    locked = sorted(set(map(_owner, owners)))
+    for owner in locked:
+        await connection.execute(_LOCK, owner)
+    rows = await connection.fetch(_REMOVE, ids)
+    for owner in locked:
+        await connection.execute(_MEASURE, owner)
+    await _count_removed(connection, Counter((_owner(row["project_id"]), row["reason"]) for row in rows))
+    return [row["id"] for row in rows]
+
+
+async def fullness(connection: asyncpg.Connection) -> float:
+    """The share of its room that the project with the fullest dead letters has used.
+
+    At 1.0 the job makes room: the oldest letters lose their bodies, or their rows.
+    """
+    share: float = await connection.fetchval(
+        "SELECT coalesce(max(greatest(letters / $1::float, bytes / $2::float)), 0) FROM dead_letter_totals",
+        LETTERS_OF_PROJECT * _KEPT_SHARE,
+        await _share(connection) * _KEPT_SHARE,
+    )
+    return share
 
 
 async def _room(connection: asyncpg.Connection, owners: Sequence[UUID]) -> dict[UUID, tuple[int, int]]:

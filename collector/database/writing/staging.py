@@ -18,6 +18,7 @@ from collector.domain.ids import accepted_at
 
 _IDS: Final = ("id", "project_id", "organization_id", "stack_id")
 _OTHERS: Final = tuple(name for name in EVENT_COLUMNS if name not in _IDS)
+_AS_THEY_ARE: Final = ("value", "data")
 _COLUMNS: Final = ", ".join(_IDS + _OTHERS)
 _others: Final = attrgetter(*_OTHERS)
 _STAGING: Final = "CREATE TEMP TABLE IF NOT EXISTS staging (LIKE events) ON COMMIT DELETE ROWS"
@@ -92,14 +93,16 @@ class Staging:
 
 def dead_letter(event: Event, reason: DeadLetterReason, detail: str) -> DeadLetter:
     """A dead letter of an event, whose body is the event as JSON."""
-    members = {name: getattr(event, name) for name in SENT_COLUMNS if name != "data"}
+    members = {name: getattr(event, name) for name in SENT_COLUMNS if name not in _AS_THEY_ARE}
     body = json.dumps({name: value for name, value in members.items() if value is not None}, default=str)
+    # A decimal is a number in JSON, so that the letter can be replayed.
+    value = b"" if event.value is None else f', "value": {event.value}'.encode()
     data = b"" if event.data is None else b', "data": ' + event.data
     return DeadLetter(
         id=UUID(bytes=event.id),
         reason=reason,
         detail=detail,
-        body=body[:-1].encode() + data + b"}",
+        body=body[:-1].encode() + value + data + b"}",
         accepted_utc=accepted_at(event.id),
         project_id=UUID(bytes=event.project_id),
         organization_id=UUID(bytes=event.organization_id),

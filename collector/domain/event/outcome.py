@@ -107,7 +107,8 @@ class DeadLetter:
     """An event, post or entry that can never be stored, kept with its bytes.
 
     `id` is the event's id, the post's (the same as its first event's) or, for a whole entry, the batch's. The
-    other ids of an unreadable entry are None.
+    other ids of an unreadable entry are None. From `content_type` on
+    the members are the post's: what it takes to read the body again.
     """
 
     id: UUID
@@ -121,6 +122,9 @@ class DeadLetter:
     content_encoding: str = ""
     user_agent: str = ""
     client_ip: str = ""
+    api_version: int = 2
+    kind: str = ""
+    reference_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

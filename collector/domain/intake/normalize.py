@@ -228,6 +228,9 @@ def _dead_post(post: Post, sender: Sender, problem: UnstorablePost) -> DeadLette
         content_encoding=replace_nul(post.content_encoding),
         user_agent=replace_nul(post.user_agent),
         client_ip=replace_nul(post.client_ip),
+        api_version=post.api_version,
+        kind=replace_nul(post.kind),
+        reference_id=replace_nul(post.reference_id),
     )
 
 
@@ -244,4 +247,5 @@ def _dead_event(raw: TooDeep, index: int, post: Post, sender: Sender) -> DeadLet
         content_type="application/json",
         user_agent=replace_nul(post.user_agent),
         client_ip=replace_nul(post.client_ip),
+        api_version=post.api_version,
     )
