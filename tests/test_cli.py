@@ -54,6 +54,7 @@ def test_help_names_every_command() -> None:
         "events",
         "stacks",
         "trace",
+        "dead-letters",
     ):
         assert f" {command} " in text
 

@@ -38,9 +38,11 @@ class LiveFeed:
                     await self._redis.publish(self._keys.live, _encode(stored))
 
     async def follow(self) -> AsyncIterator[Mapping[bytes, int]]:
-        """What is announced from now on. Raises BrokerUnavailable when the channel is lost."""
+        """What is announced from now on; an empty mapping once that has begun, and now and then.
+
+        Raises BrokerUnavailable when the channel is lost.
+        """
         async with aclosing(messages(self._redis, self._keys.live, _HEARTBEAT_SECONDS)) as found:
             async for data in found:
-                if data is not None:
-                    with suppress(msgspec.DecodeError, msgspec.ValidationError):
-                        yield _decode(data)
+                with suppress(msgspec.DecodeError, msgspec.ValidationError):
+                    yield {} if data is None else _decode(data)

@@ -21,7 +21,7 @@ from collector.api.core.service import API
 from collector.api.request.request_body import read_body
 from collector.database.owners.invitations import accept
 from collector.database.owners.login_codes import use_login_code
-from collector.database.owners.tokens import add_token, delete_expired_logins, delete_tokens, login_token
+from collector.database.owners.tokens import add_token, delete_old_logins, delete_tokens, login_token
 from collector.database.owners.users import User, find_user_by_id, is_still_known
 from collector.database.pool import connected
 from collector.domain.access.password import MAXIMUM_LENGTH, MINIMUM_LENGTH
@@ -125,9 +125,10 @@ async def log_in(
             raise Unauthenticated(LOGIN_FAILED)
         if invite_token is not None:
             has_joined = await accept(connection, invite_token, user.id, now)
-        await delete_expired_logins(connection, user.id, now)
+        ended = await delete_old_logins(connection, user.id, now)
         await add_token(connection, token)
     await publish_new_token(api, token.id)
+    await revoke_at_ingest(api, ended)
     if has_joined:
         await publish_member(api, user.id)
     return cookie_response(request, secret) if is_cookie else login_response(secret)

@@ -1,4 +1,4 @@
-"""The logins that a person has open, and ending all of them but one."""
+"""The logins that a person has open, and ending one of them or all the others."""
 
 from datetime import datetime
 from http import HTTPStatus
@@ -8,11 +8,13 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.authentication import IDENTITY
+from collector.api.auth.cookies import remove_cookie
 from collector.api.core.projection_updates import revoke_at_ingest
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
-from collector.database.owners.tokens import delete_other_logins, list_logins
+from collector.database.owners.tokens import delete_login, delete_other_logins, list_logins
 from collector.database.pool import connected
+from collector.domain.errors import NotFound
 from collector.http.operation import Answer, documented
 from collector.http.responses import json_response
 
@@ -62,7 +64,25 @@ async def delete_logins(request: web.Request) -> web.Response:
     return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
+@documented("User", {204: Answer(description="The login has ended.")}, refusals=(NotFound,))
+async def delete_one_login(request: web.Request) -> web.Response:
+    """End one of your own logins by its id; ending that of this request logs you out.
+
+    503 means ended, but not yet published to ingest.
+    """
+    api, identity, lookup = request.app[API], request[IDENTITY], request.match_info["id"]
+    async with connected(api.pool) as connection:
+        if not await delete_login(connection, identity.person, lookup):
+            raise NotFound("There is no such login.")
+    await revoke_at_ingest(api, [lookup])
+    response = web.Response(status=HTTPStatus.NO_CONTENT)
+    if lookup == identity.login:
+        remove_cookie(request, response)
+    return response
+
+
 ROUTES: Final = (
     Route("GET", "/users/me/logins", get_logins, Role.PERSON),
     Route("DELETE", "/users/me/logins", delete_logins, Role.PERSON),
+    Route("DELETE", "/users/me/logins/{id:objectid}", delete_one_login, Role.PERSON),
 )

@@ -11,13 +11,14 @@ import structlog
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.live_feed import LiveFeed
-from collector.domain.errors import TooManyRequests
+from collector.domain.errors import TooManyRequests, Unavailable
 from collector.process.lifecycle import cancelled, vital
 
 STREAMS_OF_ONE: Final = 4
 """A browser opens six connections to a server: with more streams than these its lists would have to wait."""
 _STREAMS: Final = 1000
 _AGAIN_SECONDS: Final = 3.0
+_SUBSCRIBE_SECONDS: Final = 2.0
 
 _log = structlog.get_logger()
 
@@ -38,7 +39,7 @@ class Listener:
             self._changed.set()
 
     def close(self) -> None:
-        """End the listener: the process stops."""
+        """End the listener: the process stops, or the channel is lost."""
         self.is_closed = True
         self._changed.set()
 
@@ -64,6 +65,16 @@ class LiveEvents:
         self._of_person: Counter[str] = Counter()
         self._is_closed = False
         self._is_wanted = asyncio.Event()
+        self._is_followed = asyncio.Event()
+
+    async def until_followed(self) -> None:
+        """Wait until nothing that is announced is missed. Raises Unavailable if that takes too long."""
+        self._is_wanted.set()
+        try:
+            async with asyncio.timeout(_SUBSCRIBE_SECONDS):
+                await self._is_followed.wait()
+        except TimeoutError:
+            raise Unavailable("New events cannot be counted now: Redis does not answer.") from None
 
     @contextmanager
     def listener(self, person: str, projects: Collection[UUID]) -> Iterator[Listener]:
@@ -73,7 +84,6 @@ class LiveEvents:
         listener = Listener(projects)
         self._listeners.add(listener)
         self._of_person[person] += 1
-        self._is_wanted.set()
         if self._is_closed:
             listener.close()
         try:
@@ -107,8 +117,13 @@ class LiveEvents:
         while True:
             try:
                 async for stored in self._feed.follow():
+                    self._is_followed.set()
                     for listener in self._listeners:
                         listener.add(stored)
             except (BrokerUnavailable, BrokerFull) as error:
                 _log.debug("the live channel is lost", why=str(error))
+            # What is announced from here on is missed: the pages connect again, and fetch what they lack.
+            self._is_followed.clear()
+            for listener in self._listeners:
+                listener.close()
             await asyncio.sleep(_AGAIN_SECONDS)

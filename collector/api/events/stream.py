@@ -43,12 +43,14 @@ _HEADERS: Final = {
 async def get_stream(request: web.Request) -> web.StreamResponse:
     """Stream how many events are stored, as server-sent events: `event: events`, `data: {"count": 37}`.
 
-    The count is of all events, whatever a page filters by. It ends after five minutes; connect again then.
+    The count is of all events, whatever a page filters by. From the first line on none is missed. It ends
+    after five minutes, or when Redis is lost; connect again then.
     """
     api = request.app[API]
     nothing = Selection((), Everything(), TimeRange(), LocalClock(api.clock.now()))
     async with connected(api.pool) as connection:
         projects = (await select_projects(request, connection, nothing)).project_ids
+    await api.live.until_followed()
     with (
         api.live.listener(throttle_key(request[IDENTITY]), projects) as listener,
         cancel_on_disconnect(request),

@@ -16,6 +16,8 @@ from collector.domain.access.token import TokenEntry, lookup_prefix, token_diges
 ACCESS: Final = "access"
 LOGIN: Final = "login"
 LOGIN_VALID: Final = timedelta(days=90)
+LOGINS_AT_MOST: Final = 1000
+"""Of one user. A program that logs in before each request must not fill the table."""
 
 _LONGEST_USER_AGENT: Final = 300
 
@@ -220,11 +222,23 @@ async def tokens_of_users(connection: asyncpg.Connection, user_ids: Sequence[UUI
     return [row["id"] for row in rows]
 
 
-async def delete_expired_logins(connection: asyncpg.Connection, user_id: UUID, now: datetime) -> None:
-    """Delete the expired login tokens of a user."""
-    await connection.execute(
-        "DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND expires_utc < $2", user_id, now
+async def delete_old_logins(connection: asyncpg.Connection, user_id: UUID, now: datetime) -> list[str]:
+    """Make room for a login: delete a user's expired ones, and the oldest beyond `LOGINS_AT_MOST`.
+
+    Returns the public parts.
+    """
+    rows = await connection.fetch(
+        """
+        DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND (expires_utc < $2 OR id IN (
+            SELECT id FROM tokens WHERE user_id = $1 AND kind = 'login'
+            ORDER BY created_utc DESC, id OFFSET $3
+        )) RETURNING id
+        """,
+        user_id,
+        now,
+        LOGINS_AT_MOST - 1,
     )
+    return [row["id"] for row in rows]
 
 
 async def list_logins(
@@ -239,6 +253,17 @@ async def list_logins(
         limit,
     )
     return [_token(row) for row in rows]
+
+
+async def delete_login(connection: asyncpg.Connection, user_id: UUID, lookup: str) -> bool:
+    """End one login of a user; False if they have no such login."""
+    return bool(
+        await connection.fetchval(
+            "DELETE FROM tokens WHERE user_id = $1 AND kind = 'login' AND id = $2 RETURNING true",
+            user_id,
+            lookup,
+        )
+    )
 
 
 async def delete_other_logins(connection: asyncpg.Connection, user_id: UUID, kept: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from collector.database.owners import tokens
 from tests.api.running_api import EMAIL, RunningApi
 from tests.database.rows import ORGANIZATION
 
@@ -69,3 +70,37 @@ async def test_people_see_their_logins_and_end_all_but_their_own(api: RunningApi
     assert not await api.known_to_ingest(lost)
     assert (await api.get("/api/v2/users/me", api.people.stranger)).status == 200
     assert (await api.get("/api/v2/events", api.people.program)).status == 200
+
+
+async def test_a_login_is_ended_by_its_id(api: RunningApi) -> None:
+    """Only by its own person; ending the one in use logs out, here and at ingest."""
+    credentials = {"email": EMAIL, "password": "correct horse"}
+    mine = (await api.post("/api/v2/auth/login", body=credentials)).json["token"]
+    lost = (await api.post("/api/v2/auth/login", body=credentials)).json["token"]
+
+    async def end(token: str, by: str) -> int:
+        return (await api.request("DELETE", f"/api/v2/users/me/logins/{token[:24]}", by)).status
+
+    assert await end(lost, api.people.stranger) == 404
+    assert await end(api.people.program, mine) == 404
+    assert await end(lost, mine) == 204
+    assert await end(lost, mine) == 404
+    assert not await api.known_to_ingest(lost)
+    assert await end(mine, mine) == 204
+    assert (await api.get("/api/v2/users/me", mine)).status == 401
+    assert (await api.get("/api/v2/users/me", api.people.user)).status == 200
+
+
+async def test_the_oldest_login_ends_where_there_are_too_many(
+    api: RunningApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "LOGINS_AT_MOST", 2)
+    credentials = {"email": EMAIL, "password": "correct horse"}
+    first, second, third = [
+        (await api.post("/api/v2/auth/login", body=credentials)).json["token"] for _ in range(3)
+    ]
+
+    logins = (await api.get("/api/v2/users/me/logins", third)).json
+
+    assert [login["id"] for login in logins] == [third[:24], second[:24]]
+    assert not await api.known_to_ingest(first)

@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import orjson
 import pytest
 from aiohttp import ClientResponse, ClientSession
 
+from collector.api.core import live
 from collector.api.core.live import STREAMS_OF_ONE
 from collector.broker.live_feed import LiveFeed
 from tests.api.running_api import RunningApi
@@ -29,41 +31,56 @@ async def opened(api: RunningApi, token: str, path: str = "/events/stream") -> A
         yield response
 
 
-async def until_counted(api: RunningApi, response: ClientResponse, project: bytes, count: int) -> bytes:
-    """Announce until the stream says something: the subscription may be a moment younger than the test."""
-    feed = LiveFeed(api.parts.redis, api.parts.keys)
-    lines: list[bytes] = []
-
-    async def read() -> None:
-        while not lines or not lines[-1].startswith(b"data:"):
-            lines.append(await response.content.readline())
-
-    reading = asyncio.create_task(read())
-
-    async def is_read() -> bool:
-        await feed.publish({project: count})
-        return reading.done()
-
-    await until(is_read, 20, "a message")
-    await reading
-    return lines[-1]
+async def announce(api: RunningApi, project: bytes, count: int) -> None:
+    """As workers do."""
+    await LiveFeed(api.parts.redis, api.parts.keys).publish({project: count})
 
 
-async def test_what_is_stored_is_counted(api: RunningApi) -> None:
+async def counted(response: ClientResponse) -> int:
+    """The next number that the stream says."""
+    async with asyncio.timeout(20):
+        while not (line := await response.content.readline()).startswith(b"data:"):
+            pass
+    number: int = orjson.loads(line.removeprefix(b"data:"))["count"]
+    return number
+
+
+async def test_what_is_stored_is_counted_from_the_first_line_on(api: RunningApi) -> None:
+    """Nothing falls between the opening of a stream and the subscription that serves it."""
     async with opened(api, api.people.user) as response:
-        line = await until_counted(api, response, PROJECT.bytes, 37)
+        await announce(api, PROJECT.bytes, 37)
 
-        assert line.startswith(b'data: {"count":')
-        assert int(line.partition(b":")[2].strip(b'{}" \ncount:')) % 37 == 0
+        assert await counted(response) == 37
 
 
 async def test_another_organization_hears_nothing(api: RunningApi) -> None:
     """Its own events only."""
     async with opened(api, api.people.stranger) as strangers, opened(api, api.people.user) as ours:
-        await until_counted(api, ours, PROJECT.bytes, 1)
-        line = await until_counted(api, strangers, OTHER_PROJECT.bytes, 1000)
+        await announce(api, PROJECT.bytes, 1)
+        await announce(api, OTHER_PROJECT.bytes, 1000)
 
-        assert int(line.partition(b":")[2].strip(b'{}" \ncount:')) % 1000 == 0
+        assert (await counted(ours), await counted(strangers)) == (1, 1000)
+
+
+async def test_a_lost_channel_ends_the_streams(api: RunningApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that pages know that they miss something; while it is away none is opened."""
+    monkeypatch.setattr(live, "_SUBSCRIBE_SECONDS", 0.01)
+    monkeypatch.setattr(live, "_AGAIN_SECONDS", 0.5)
+    async with opened(api, api.people.user) as response:
+        await api.parts.redis.client_kill_filter(_type="pubsub")
+
+        async with asyncio.timeout(20):
+            assert b"data:" not in await response.content.read()
+    refused = await api.get("/api/v2/events/stream", api.people.user)
+    assert (refused.status, refused.json["title"]) == (
+        503,
+        "New events cannot be counted now: Redis does not answer.",
+    )
+
+    async def is_back() -> bool:
+        return (await api.get("/api/v2/events/stream", api.people.user, only_head=True)).status == 200
+
+    await until(is_back, 20, "the channel to be back")
 
 
 async def test_one_person_has_few_streams(api: RunningApi) -> None:

@@ -36,8 +36,8 @@ from worker.held_posts import measure_held_posts, try_held_posts
 
 pytestmark = pytest.mark.integration
 
-NARROW = replace(rules_from_settings(200_000, None), unpacked_limit_bytes=30)
-WIDE = rules_from_settings(200_000, None)
+NARROW = replace(rules_from_settings(200_000, 3), unpacked_limit_bytes=30)
+WIDE = rules_from_settings(200_000, 3)
 
 
 @pytest.fixture(autouse=True)
@@ -257,7 +257,7 @@ async def test_an_event_that_postgres_rejected_is_stored_with_all_its_members(po
         count=3,
         geo="1.5,2.5",
         tags=("a", "b"),
-        reference_id="r-12345",
+        reference_id="order-4711",
     )
     await save(pool, dead_letter(event, DeadLetterReason.REJECTED_BY_DATABASE, "no"))
 
