@@ -12,7 +12,6 @@ from collector.api.core.projection_updates import publish_new_token, revoke_at_i
 from collector.api.core.service import Api
 from collector.api.manage.token_view import TokenView, token_view
 from collector.api.manage.tokens import (
-    Made,
     NewToken,
     TokenChange,
     apply_change,
@@ -58,7 +57,14 @@ async def create(api: Api, wanted: TokenOptions) -> TokenView:
         if wanted.value is not None and await find_tokens(connection, [lookup_prefix(wanted.value)]):
             raise _taken()
         try:
-            made = await _make(api, connection, wanted, asked)
+            # For one project, or else for the whole organization.
+            if wanted.project is not None:
+                project = await resolve_project(connection, wanted.project, RowLock.KEEP)
+                made = await make_token_for_project(api, connection, OPERATOR, asked, project, wanted.value)
+            else:
+                owner = await resolve_organization(connection, wanted.organization or "", RowLock.KEEP)
+                owned = {"organization_id": owner.id, "is_suspended": owner.is_suspended}
+                made = await make_token(api, connection, OPERATOR, asked, wanted.value, **owned)
         except asyncpg.UniqueViolationError as error:  # imported concurrently
             raise _taken() from error
     await publish_new_token(api, made.token.id)
@@ -96,15 +102,6 @@ async def delete(api: Api, name: str) -> TokenView:
         await delete_tokens(connection, [token.id])
     await revoke_at_ingest(api, [token.id])
     return token_view(token)
-
-
-async def _make(api: Api, connection: asyncpg.Connection, wanted: TokenOptions, asked: NewToken) -> Made:
-    if wanted.project is not None:
-        project = await resolve_project(connection, wanted.project, RowLock.KEEP)
-        return await make_token_for_project(api, connection, OPERATOR, asked, project, wanted.value)
-    owner = await resolve_organization(connection, wanted.organization or "", RowLock.KEEP)
-    owned = {"organization_id": owner.id, "is_suspended": owner.is_suspended}
-    return await make_token(api, connection, OPERATOR, asked, wanted.value, **owned)
 
 
 def _taken() -> Conflict:

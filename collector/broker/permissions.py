@@ -113,11 +113,10 @@ async def denied_commands(redis: Redis, commands: Commands) -> list[str]:
         return []
     except exceptions.ResponseError:  # a server without `acl_check_cmd`
         return []
-    return [_acl_text(line) for line in answer]
-
-
-def _acl_text(line: bytes | str) -> str:
-    """The command and its key, which are what an ACL names."""
-    command, *words = (line.decode() if isinstance(line, bytes) else line).split()
-    key = next((word for word in words if "{" in word), "")
-    return f"{command} on {key}" if key else command
+    denied = []
+    for line in answer:
+        # An ACL names commands and keys.
+        command, *words = (line.decode() if isinstance(line, bytes) else line).split()
+        key = next((word for word in words if "{" in word), "")
+        denied.append(f"{command} on {key}" if key else command)
+    return denied

@@ -1,6 +1,6 @@
 """What is wrong with the ids in a path that was answered 404, as a well-formed unknown id is."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
@@ -16,30 +16,24 @@ def malformed_id(request: web.Request) -> str | None:
 
     It names the parameter, not its text, which may be a secret.
     """
-    for name, text, is_token in _ids(request):
-        is_well_formed, rule = _TOKEN if is_token else _REFERENCE if name in _REFERENCES else _ID
-        if not all(map(is_well_formed, text.split(","))):
-            return f"`{name}` in the path is malformed: {rule}."
-    return None
-
-
-def _ids(request: web.Request) -> Iterator[tuple[str, str, bool]]:
-    """The name and the text of each id in the path, and whether it is a token."""
-    # The path matched no route; find the one with the same fixed parts, and compare the others.
     written = request.rel_url.raw_path.split("/")
     for resource in request.app.router.resources():
+        # The path matched no route: take the first one that differs from it only in its parameters.
         parts = resource.canonical.split("/")
         if "{" not in resource.canonical or len(parts) != len(written):
             continue
-        named: Mapping[str, str] = {
-            part[1:-1]: text for part, text in zip(parts, written, strict=True) if part.startswith("{")
-        }
-        fixed = [part for part in parts if not part.startswith("{")]
-        if fixed == [text for part, text in zip(parts, written, strict=True) if not part.startswith("{")]:
-            for name, text in named.items():
-                if name in {"id", "ids"} or name.endswith("Id"):
-                    yield name, text, parts[parts.index(f"{{{name}}}") - 1] == _TOKENS
-            return
+        if any(part != text and not part.startswith("{") for part, text in zip(parts, written, strict=True)):
+            continue
+        for before, part, text in zip(["", *parts], parts, written, strict=False):
+            name = part[1:-1]
+            if not part.startswith("{") or not (name in {"id", "ids"} or name.endswith("Id")):
+                continue
+            # What an id may look like depends on what it names.
+            is_well_formed, rule = _TOKEN if before == _TOKENS else _REFERENCE if name in _REFERENCES else _ID
+            if not all(map(is_well_formed, text.split(","))):
+                return f"`{name}` in the path is malformed: {rule}."
+        return None
+    return None
 
 
 _Rule = tuple[Callable[[str], bool], str]

@@ -65,18 +65,17 @@ _LEVELS: Final = 5
 
 def _right_names(shape: _Shape, levels: int = _LEVELS) -> Any:
     """A type that validates only if every name in an object of the shape is canonical."""
-    members = [
-        (name, _nested(shape.nested[name], levels) if name in shape.nested else Any, None)
-        for name in sorted(shape.names)
-    ]
+    members: list[tuple[str, Any, Any]] = []
+    for name in sorted(shape.names):
+        kind: Any = Any
+        # An object of another shape, or several; below the last level none is valid, so that `respell` walks.
+        if name in shape.nested and levels:
+            inner = _right_names(shape.nested[name], levels - 1)
+            kind = inner | GenericAlias(list, inner) | None
+        elif name in shape.nested:
+            kind = None
+        members.append((name, kind, None))
     return msgspec.defstruct("RightNames", members, forbid_unknown_fields=True, gc=False)
-
-
-def _nested(shape: _Shape, levels: int) -> Any:
-    if not levels:
-        return None
-    names = _right_names(shape, levels - 1)
-    return names | GenericAlias(list, names) | None
 
 
 _RIGHT_NAMES: Final = msgspec.defstruct(
