@@ -38,8 +38,9 @@ check: $(VENV)/.dev ## lint, format, types, layers
 web: $(VENV)/.dev $(WEB) ## check and build the web app into collector/api/pages/web_app, which is committed
 	@$(BIN)/python -m tests.support.web_app build
 
-docs: $(VENV)/.dev ## generate docs/settings.md from the settings classes
+docs: $(VENV)/.dev ## generate docs/settings.md and docs/metrics.md from the code
 	@$(BIN)/python -m collector.admin.settings_page > docs/settings.md
+	@$(BIN)/python -m collector.admin.metrics_page > docs/metrics.md
 
 format: $(VENV)/.dev ## format the code and fix what the linter can
 	@$(BIN)/ruff format .

@@ -11,11 +11,12 @@ from typing import Final
 import pytest
 from prometheus_client import CollectorRegistry
 
+from collector.admin.metrics_page import metrics_page
 from collector.admin.settings_page import KINDS
 from collector.domain.event.known_objects import KNOWN_OBJECTS
 from collector.domain.event.outcome import DeadLetterReason, DiscardReason
 from collector.http.event_form import EventForm
-from collector.process.metrics import ApiMetrics, IngestMetrics, WorkerMetrics
+from collector.process.metrics import ApiMetrics, IngestMetrics, ProcessMetrics, WorkerMetrics, catalogue
 from collector.process.settings_table import settings_page
 from tests.end_to_end.pasting import EACH_SHELL, paste
 from tests.end_to_end.running import started_up
@@ -79,16 +80,20 @@ def test_the_page_of_settings_is_up_to_date() -> None:
     assert (ROOT / "docs" / "settings.md").read_text() == settings_page(KINDS)
 
 
-def test_the_operating_document_lists_every_metric_and_no_other() -> None:
-    """With its meaning, for alerts."""
+def test_the_page_of_metrics_is_up_to_date() -> None:
+    """`make docs` writes it."""
+    assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page()
+
+
+def test_the_catalogue_has_every_metric_and_no_other() -> None:
+    """Under the names that Prometheus sees."""
     registry = CollectorRegistry()
-    for catalogue in (IngestMetrics, WorkerMetrics, ApiMetrics):
-        catalogue(registry)
+    for kind in (ProcessMetrics, IngestMetrics, WorkerMetrics, ApiMetrics):
+        kind(registry)
+    declared = {metric.name for metrics in catalogue().values() for metric in metrics}
 
-    table = (OPERATING / "alerts.md").read_text().partition("## What to watch")[2]
-    listed = {name.removesuffix("_total") for name in re.findall(r"`(headrace_[a-z_]+)", table)}
-
-    assert listed == {metric.name for metric in registry.collect()}
+    made = [(each.name, each.type) for each in registry.collect()]
+    assert declared == {f"{name}_total" if kind == "counter" else name for name, kind in made}
 
 
 @pytest.mark.parametrize("reason", [*DiscardReason, *DeadLetterReason])

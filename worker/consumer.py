@@ -18,7 +18,7 @@ import structlog
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.queue.bounded_reads import SHARED_DELIVERIES
 from collector.broker.queue.post_stream import PackedEntry, StreamEntry
-from collector.domain.event.outcome import NormalizedBatch, Outcome, Tally
+from collector.domain.event.outcome import NormalizedBatch, Tally
 from collector.domain.intake.normalize import MAX_EXPANSION, Rules
 from collector.domain.project.rules import ProjectRules
 from collector.process.clock import Clock
@@ -270,16 +270,7 @@ class Consumer:
             tally, end, is_alone = await slot.run(
                 partial(self._save, entries, begin, is_alone=is_alone), stop
             )
-            for outcome, number in (
-                (Outcome.STORED, tally.stored),
-                (Outcome.DUPLICATE, tally.duplicate),
-                (Outcome.DISCARDED, tally.discarded),
-                (Outcome.DEAD_LETTERED, tally.dead_lettered),
-            ):
-                self.metrics.events.labels(outcome).inc(number)
-            self.metrics.events_derived.inc(tally.derived)
-            self.metrics.batches_replayed.inc(tally.replayed)
-            self.metrics.batches_repeated.inc(tally.repeated)
+            self.metrics.count(tally)
             # Only those stored to their end: the rest of a large one follows in further transactions.
             if stored := entries[begin.entry : end.entry]:
                 await slot.run(partial(self.stream.acknowledge, stored), stop)

@@ -68,7 +68,7 @@ async def try_held_posts(
                 pages_left -= 1
                 for held in due:
                     try:
-                        await _store_post(pool, store, held, rules, known.get(project_id.bytes))
+                        await _store_post(pool, store, held, rules, known.get(project_id.bytes), metrics)
                     except (DatabaseUnavailable, TooManyRejected):
                         raise
                     except Exception as error:  # noqa: BLE001 - a bug with one post must not stop the others
@@ -89,9 +89,14 @@ async def try_held_posts(
 
 
 async def _store_post(
-    pool: asyncpg.Pool, store: HeldPostStore, held: DuePost, rules: Rules, project: ProjectRules | None
+    pool: asyncpg.Pool,
+    store: HeldPostStore,
+    held: DuePost,
+    rules: Rules,
+    project: ProjectRules | None,
+    metrics: WorkerMetrics,
 ) -> None:
-    """Store the events of a held post and delete it."""
+    """Store the events of a held post, count them and delete it."""
     post = _decoder.decode(held.post)
     limit = max(rules.unpacked_limit_bytes, held.unpacked_limit_bytes)
     normalized = normalize(post, replace(rules, unpacked_limit_bytes=limit), project)
@@ -104,7 +109,7 @@ async def _store_post(
         is_part=True,
     )
     # In two transactions: a crash in between stores the post again under the same new id.
-    await store.save([batch], may_reject_all=held.is_over)
+    metrics.count(await store.save([batch], may_reject_all=held.is_over))
     await delete_posts(pool, [held.id])
 
 

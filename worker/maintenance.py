@@ -8,7 +8,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from math import inf
 from typing import Final, Protocol
@@ -20,7 +20,9 @@ from collector.broker.errors import BrokerFull
 from collector.broker.keys import stream_label
 from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
+from collector.database.pool import connected
 from collector.database.schema.word_indexes import build_word_index, count_word_indexes
+from collector.database.search.overview import read_overview
 from collector.database.sessions.upkeep import apply_beats, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
 from collector.domain.session.session import Beat
@@ -42,6 +44,7 @@ ROLLUPS_SECONDS: Final = 60.0
 WORD_INDEX_SECONDS: Final = 30.0
 """After each index, so that building leaves time to other work."""
 WORD_INDEX_DAYS_SECONDS: Final = 60.0
+STORAGE_SECONDS: Final = 60.0
 PARTITION_DAYS_AHEAD: Final = 3
 BATCH_IDS_KEPT: Final = timedelta(days=7)
 """Longer than any claim, repeat or spool can take."""
@@ -82,10 +85,15 @@ class WordIndexing:
     """Builds the indexes of words, one in each run, while the queue is nearly empty."""
 
     def __init__(
-        self, pool: asyncpg.Pool, streams: Sequence[Backlog], timer: Callable[[], float] = time.monotonic
+        self,
+        pool: asyncpg.Pool,
+        streams: Sequence[Backlog],
+        metrics: WorkerMetrics,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._streams = streams
+        self._metrics = metrics
         self._timer = timer
         self._not_before = -inf
         self._failed: set[date] = set()
@@ -99,12 +107,17 @@ class WordIndexing:
             _MUCH_BACKLOG
         ):
             return
-        self._not_before = self._timer() + _AFTER_FAILURE_SECONDS
+        began = self._timer()
+        self._not_before = began + _AFTER_FAILURE_SECONDS
+        seconds = self._metrics.word_index_build_seconds
         try:
-            await build_word_index(self._pool, self._failed)
+            day = await build_word_index(self._pool, self._failed)
         except Exception:
+            seconds.labels("failed").observe(self._timer() - began)
             _log.warning("words of days could not be indexed", days=sorted(map(str, self._failed)))
             raise
+        if day is not None:
+            seconds.labels("built").observe(self._timer() - began)
         self._not_before = -inf
 
 
@@ -199,6 +212,21 @@ async def measure_backlog(streams: Sequence[Backlog], metrics: WorkerMetrics) ->
         label = stream_label(shard.shard)
         metrics.stream_lag.labels(label).set(lag)
         metrics.stream_pending.labels(label).set(shard.pending)
+
+
+async def measure_storage(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
+    """Publish what Postgres holds: partitions, bytes, dead letters, days without a rollup."""
+    now = datetime.now(UTC)
+    async with connected(pool) as connection:
+        overview = await read_overview(connection, now, now)
+    metrics.partitions.set(overview.partitions)
+    metrics.partitions_ahead.set(overview.partitions_ahead)
+    metrics.database_bytes.set(overview.database_bytes)
+    metrics.rollup_days_behind.set(overview.rollups_behind)
+    # Reasons without a dead letter would otherwise keep their last figure.
+    metrics.dead_letters_kept.clear()
+    for total in overview.dead_letters:
+        metrics.dead_letters_kept.labels(total.reason).set(total.letters)
 
 
 async def measure_word_indexes(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:

@@ -5,7 +5,7 @@ import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -15,7 +15,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
-from collector.broker.connection import check_server, connect
+from collector.broker.connection import check_server, connect, watch_connections
 from collector.broker.errors import BrokerUnavailable
 from collector.broker.errors import translated as broker_errors
 from collector.broker.event_age import publish_event_age
@@ -35,11 +35,12 @@ from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projection import load_projection
 from collector.database.owners.purge import purge_deleted
 from collector.database.owners.removals import remove_asked
-from collector.database.pool import connected, create_pool
+from collector.database.pool import connected, create_pool, watch_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.schema.partitions import maintain_partitions
 from collector.database.schema.rollups import make_rollups
 from collector.database.schema.word_indexes import BUILD_SECONDS, prepare_word_indexes
+from collector.database.search.overview import is_readable
 from collector.database.sessions.upkeep import forget_sessions
 from collector.database.writing.batch_ids import forget_stored_batches
 from collector.database.writing.dead_letters import bound_dead_letters
@@ -53,7 +54,7 @@ from collector.process.clock import SystemClock
 from collector.process.faults import FaultPoints, read_faults
 from collector.process.lifecycle import StartError, Stop, vital
 from collector.process.logging import configure_logging, warn_of_unknown_settings
-from collector.process.metrics import WorkerMetrics
+from collector.process.metrics import ProcessMetrics, WorkerMetrics
 from collector.process.settings import named_settings, read_settings
 from worker.agreement import Agreement
 from worker.announcing import ANNOUNCE_SECONDS, AnnouncingStore
@@ -77,6 +78,7 @@ from worker.maintenance import (
     PURGE_SECONDS,
     ROLLUPS_SECONDS,
     SESSIONS_SECONDS,
+    STORAGE_SECONDS,
     SWEEP_SECONDS,
     WORD_INDEX_DAYS_SECONDS,
     WORD_INDEX_SECONDS,
@@ -88,10 +90,12 @@ from worker.maintenance import (
     forget_old_descriptions,
     keep_sessions,
     measure_backlog,
+    measure_storage,
     measure_word_indexes,
     once,
     run_periodically,
 )
+from worker.measuring import MeasuringStore
 from worker.settings import WorkerSettings
 from worker.turns import Turns
 
@@ -144,8 +148,10 @@ async def _work(
     address: Address,
 ) -> None:
     settings = agreement.settings
-    registry = CollectorRegistry()
-    metrics = WorkerMetrics(registry)
+    process_metrics = ProcessMetrics(CollectorRegistry())
+    metrics = WorkerMetrics(process_metrics.registry)
+    watch_pool(pool, "postgres_worker", process_metrics)
+    watch_connections(redis, "redis_worker", process_metrics)
     keys = RedisKeys(settings.redis_key_prefix)
     shards = Shards(redis, keys, settings.shards)
     streams = [PostStream(redis, keys, shards, lane=lane) for lane in range(LANES)]
@@ -172,7 +178,8 @@ async def _work(
         (settings.unpacked_memory_mb << 20) // LANES,
     )
     gate, turns, holding = Gate(), Turns(), Holding()
-    announcing = AnnouncingStore(store, LiveFeed(redis, keys))
+    measuring = MeasuringStore(store, partial(is_readable, pool), metrics, SystemClock())
+    announcing = AnnouncingStore(measuring, LiveFeed(redis, keys))
     consumers: list[Consumer] = []
     for lane, stream in enumerate(streams):
         consumed_stream, consumed_store = with_fault_points(stream, announcing, faults)
@@ -194,8 +201,10 @@ async def _work(
         )
     # Listen before working: a taken port ends the start, and health answers while the first sweep runs.
     app = application()
-    add_health(app, _checks(redis, pool, sweep, consumers), registry)
+    add_health(app, _checks(redis, pool, sweep, consumers), process_metrics.registry)
     listener = await listen(app, address)
+    watching = ExitStack()
+    watching.enter_context(process_metrics.watched())
     _log.info("working", consumer=name, host=settings.host, port=listener.port)
     try:
         async with asyncio.TaskGroup() as tasks:
@@ -241,6 +250,7 @@ async def _work(
         except (DatabaseUnavailable, TimeoutError) as error:
             _log.warning("the last session activity was not stored", error=type(error).__name__)
     finally:
+        watching.close()
         await listener.close()
 
 
@@ -284,7 +294,8 @@ def _jobs(
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
         once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
         once(pool, "rollups", ROLLUPS_SECONDS, partial(make_rollups, pool)),
-        once(pool, "word_index", WORD_INDEX_SECONDS, WordIndexing(pool, streams), BUILD_SECONDS),
+        once(pool, "word_index", WORD_INDEX_SECONDS, WordIndexing(pool, streams, metrics), BUILD_SECONDS),
+        Job("storage", STORAGE_SECONDS, partial(measure_storage, pool, metrics)),
         Job("word_index_days", WORD_INDEX_DAYS_SECONDS, partial(measure_word_indexes, pool, metrics)),
         # Bounds of what nothing else removes.
         once(pool, "dead_letters", DEAD_LETTERS_SECONDS, lambda: bound_dead_letters(pool, days())),

@@ -21,6 +21,7 @@ from collector.domain.access.scope import GLOBAL, effective
 from collector.domain.errors import Refusal
 from collector.process.lifecycle import StartError, ungrouped
 from collector.process.logging import configure_logging
+from collector.process.metrics import ProcessMetrics
 from collector.process.settings import read_settings
 
 OPERATOR: Final = Identity(frozenset(effective([GLOBAL])), (), user_id=None, is_token=True)
@@ -34,7 +35,7 @@ async def open_system(environ: Mapping[str, str], data_dir: Path | None) -> Asyn
         settings = read_settings(ApiSettings, found)
         configure_logging(settings, "operator")
         with errors_in_one_line():
-            async with open_api(settings, CollectorRegistry()) as api:
+            async with open_api(settings, ProcessMetrics(CollectorRegistry())) as api:
                 yield api
 
 

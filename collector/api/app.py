@@ -124,6 +124,7 @@ async def _answer(route: Route, request: web.Request) -> web.StreamResponse:
         await admit(request, route.role)
         return await route.handler(request)
     except QueryTooSlow as error:
+        request.app[API].metrics.searches_ended.labels("too_slow").inc()
         who = throttle_key(request[IDENTITY]) if IDENTITY in request else ""
         _log.warning("a search was stopped", route=route.template, who=who, cause=str(error))
         raise Unavailable(_TOO_SLOW) from error

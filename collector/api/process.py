@@ -16,6 +16,7 @@ from collector.http.health import add_health
 from collector.http.server import Address, application, serve
 from collector.process.lifecycle import Stop
 from collector.process.logging import configure_logging, warn_of_unknown_settings
+from collector.process.metrics import ProcessMetrics
 from collector.process.settings import read_settings
 
 
@@ -29,8 +30,8 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
     settings = read_settings(ApiSettings, environ)
     configure_logging(settings, "api")
     warn_of_unknown_settings(environ)
-    registry = CollectorRegistry()
-    async with open_api(settings, registry) as api:
+    metrics = ProcessMetrics(CollectorRegistry())
+    async with open_api(settings, metrics) as api:
         await api.throttle.warn_if_limits_differ()
         await compare_database(api.redis, api.keys, await database_id(api.pool), settings.database_url)
         await announce_first_invitation(api)
@@ -39,5 +40,6 @@ async def run(environ: Mapping[str, str], stop: Stop, document: Mapping[str, Any
         add_pages(
             app, document, {"Events are taken": api.queue_checks, "Events are read and managed": api.checks}
         )
-        add_health(app, api.checks, registry)
-        await serve(app, Address(settings.host, settings.port), stop, proxies=api.trusted_proxies)
+        add_health(app, api.checks, metrics.registry)
+        with metrics.watched():
+            await serve(app, Address(settings.host, settings.port), stop, proxies=api.trusted_proxies)

@@ -12,6 +12,7 @@ from redis.maint_notifications import MaintNotificationsConfig
 from collector.broker.errors import BrokerUnavailable, is_final, is_reply, translated
 from collector.broker.permissions import Commands, denied_commands
 from collector.process.lifecycle import ServerError
+from collector.process.metrics import ProcessMetrics
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
 CONNECT_TIMEOUT_SECONDS: Final = 2.0
@@ -42,6 +43,19 @@ def connect(url: str, *, socket_timeout_seconds: float, max_connections: int = 1
     except (ValueError, TypeError):  # the error's text may contain a part of the password
         raise ServerError(f"{without_password(url)} {NOT_UNDERSTOOD}", "redis_url") from None
     return Redis.from_pool(pool)
+
+
+def watch_connections(redis: Redis, pool: str, metrics: ProcessMetrics) -> None:
+    """Show the client's connections in the metrics under this name."""
+    connections: Any = redis.connection_pool
+
+    def idle() -> int:
+        return int(connections.get_connection_count()[0][0])
+
+    def in_use() -> int:
+        return int(connections.get_connection_count()[1][0])
+
+    metrics.watch_pool(pool, connections.max_connections, in_use, idle)
 
 
 async def check_server(redis: Redis, url: str, commands: Commands = ()) -> None:

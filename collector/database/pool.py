@@ -12,6 +12,7 @@ import asyncpg
 from collector.database.errors import DatabaseUnavailable, SessionNotKept, translated
 from collector.database.pooler import SESSION_FAULTS, SessionConnection, check_session
 from collector.process.lifecycle import ServerError
+from collector.process.metrics import ProcessMetrics
 from collector.process.settings import NOT_UNDERSTOOD, without_password
 
 OLDEST_MAJOR: Final = 17
@@ -80,6 +81,15 @@ async def create_pool(  # noqa: PLR0913 - each is a bound or a name of its own
         pool.terminate()
         raise
     return pool
+
+
+def watch_pool(pool: asyncpg.Pool, name: str, metrics: ProcessMetrics) -> None:
+    """Show the pool's connections in the metrics under this name."""
+
+    def in_use() -> int:
+        return int(pool.get_size() - pool.get_idle_size())
+
+    metrics.watch_pool(name, pool.get_max_size(), in_use, pool.get_idle_size)
 
 
 async def close_pool(pool: asyncpg.Pool) -> None:

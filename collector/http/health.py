@@ -6,7 +6,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -28,8 +28,24 @@ _CHECK_SECONDS: Final = 3.0
 _AGAIN: Final = {"Retry-After": "5"}
 
 
-def add_health(app: web.Application, checks: Mapping[str, Check], registry: CollectorRegistry) -> None:
-    """Add the routes. Live: the process answers. Ready: every check returns None."""
+class Expositor(Protocol):
+    """Gives the metrics of more than this process."""
+
+    async def exposition(self) -> bytes:
+        """The metrics in the text format of Prometheus."""
+        ...
+
+
+def add_health(
+    app: web.Application,
+    checks: Mapping[str, Check],
+    registry: CollectorRegistry,
+    shared: Expositor | None = None,
+) -> None:
+    """Add the routes. Live: the process answers. Ready: every check returns None.
+
+    The metrics are those of `registry`, or those that `shared` has from every process on the port.
+    """
 
     async def live(_request: web.Request) -> web.Response:
         return json_response({"status": "live"})
@@ -49,7 +65,8 @@ def add_health(app: web.Application, checks: Mapping[str, Check], registry: Coll
         return web.Response(text="Healthy")
 
     async def metrics(_request: web.Request) -> web.Response:
-        return web.Response(body=exposition(registry), headers={"Content-Type": CONTENT_TYPE})
+        body = exposition(registry) if shared is None else await shared.exposition()
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
     app.router.add_get(_HEALTH, healthy)
     app.router.add_get(_LIVE, live)

@@ -95,6 +95,7 @@ class Backpressure:
         self._appended_bytes = 0
         self._judge(load, is_over=is_over)
         self._metrics.queue_used_bytes.set(load.used_bytes)
+        self._metrics.queue_server_bytes.set(load.server_bytes)
         self._metrics.queue_limit_bytes.set(load.limit_bytes)
 
     def note_refused_write(self) -> None:
@@ -105,6 +106,9 @@ class Backpressure:
     def observe_disk(self, free_bytes: int | None) -> None:
         """Judge by the free space on the queue's disk; None if it cannot be read."""
         required = self._marks.disk_free_bytes
+        if free_bytes is not None:
+            self._metrics.queue_disk_free_bytes.set(free_bytes)
+            self._metrics.queue_disk_required_bytes.set(required)
         # Once posts are refused, a little more must be free: ingest must not switch back and forth.
         if self.reasons.holds(DISK_SHORT):
             required = round(required * _DISK_AGAIN_SHARE)

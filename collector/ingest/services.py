@@ -9,9 +9,8 @@ from typing import Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 
-from collector.broker.connection import check_server, connect
+from collector.broker.connection import check_server, connect, watch_connections
 from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.heartbeats import Heartbeats
@@ -42,7 +41,7 @@ from collector.ingest.settings import IngestSettings
 from collector.process.clock import Clock, SystemClock
 from collector.process.faults import NO_FAULTS, FaultPoints
 from collector.process.lifecycle import cancelled, vital
-from collector.process.metrics import IngestMetrics
+from collector.process.metrics import IngestMetrics, ProcessMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ INGEST: Final = web.AppKey("ingest", IngestServices)
 
 @asynccontextmanager
 async def open_ingest(
-    settings: IngestSettings, registry: CollectorRegistry, faults: FaultPoints = NO_FAULTS
+    settings: IngestSettings, process_metrics: ProcessMetrics, faults: FaultPoints = NO_FAULTS
 ) -> AsyncIterator[IngestServices]:
     """Connect, and run the background tasks of ingest; at the end, accepted posts are written first.
 
@@ -100,7 +99,9 @@ async def open_ingest(
     readiness: Readiness | None = None
     try:
         await check_server(redis, settings.redis_url, ingest_commands(keys))
-        metrics = IngestMetrics(registry)
+        metrics = IngestMetrics(process_metrics.registry)
+        for name, client in (("queue", redis), ("lookups", lookups), ("state", watching)):
+            watch_connections(client, f"redis_{name}", process_metrics)
         projection, ids = TokenProjection(lookups, keys), PostIds()
         cache = TokenCache(projection, clock, metrics, settings.stale_token_seconds)
         reasons = Reasons(clock, metrics)

@@ -44,6 +44,16 @@ class FairSemaphore:
         self._lately: dict[str, float] = {}
         """When each of the clients seen last, `total` at most, took a slot or freed one."""
 
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return self._free
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a slot."""
+        return sum(not granted.done() for waiting in self._waiting.values() for granted in waiting)
+
     @asynccontextmanager
     async def slot(self, client: str, *, longest_seconds: float | None = None) -> AsyncIterator[None]:
         """Hold a slot inside the block; waits for one up to the semaphore's `wait_seconds`.

@@ -36,6 +36,7 @@ from collector.http.health import add_health
 from collector.http.server import Address, application, listen
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock
+from collector.process.metrics import ProcessMetrics
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, normalized
 from tests.support.documented import check_answer
 from tests.support.real_clock import real_now
@@ -150,7 +151,7 @@ async def running_api(
     )
     registry = CollectorRegistry()
     async with (
-        open_api(settings, registry) as opened,
+        open_api(settings, ProcessMetrics(registry)) as opened,
         ClientSession(timeout=ClientTimeout(total=30)) as session,
     ):
         elsewhere = connect(projection_url or redis_url, socket_timeout_seconds=1)

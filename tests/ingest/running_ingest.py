@@ -27,6 +27,7 @@ from collector.ingest.services import open_ingest
 from collector.ingest.settings import IngestSettings
 from collector.process.clock import SystemClock
 from collector.process.faults import FaultPoints
+from collector.process.metrics import ProcessMetrics
 from tests.clients.traffic.raw_http import request_of
 from tests.support.documented import check_answer
 from tests.support.factories import CLIENT_TOKEN
@@ -115,7 +116,10 @@ async def running_ingest(
         await TokenProjection(redis, keys).sweep(load)
     accepted = {"durability": os.environ.get("HEADRACE_DURABILITY", "strict")}
     values = {"redis_url": redis_url, "redis_key_prefix": key_prefix} | accepted | settings
-    async with open_ingest(IngestSettings(**values), registry, faults) as ingest, ClientSession() as session:
+    async with (
+        open_ingest(IngestSettings(**values), ProcessMetrics(registry), faults) as ingest,
+        ClientSession() as session,
+    ):
         app = application()
         add_ingest(app, ingest)
         add_health(app, ingest.readiness.checks, registry)

@@ -4,16 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 from prometheus_client import CollectorRegistry
 
 from collector.broker.errors import BrokerFull, BrokerUnavailable
 from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.pool import close_pool, create_pool
+from collector.database.schema.partitions import maintain_partitions
 from collector.database.schema.word_indexes import prepare_word_indexes
+from collector.database.writing.store import BatchStore
 from collector.domain.session.session import Beat
 from collector.process.lifecycle import Stop
 from collector.process.metrics import WorkerMetrics
+from tests.database.rows import a_letter, normalized
 from tests.support.factories import PROJECT
 from tests.support.waiting import until
 from worker import maintenance
@@ -23,6 +27,7 @@ from worker.maintenance import (
     WordIndexing,
     apply_heartbeats,
     measure_backlog,
+    measure_storage,
     measure_word_indexes,
     run_periodically,
 )
@@ -160,7 +165,7 @@ async def test_words_are_indexed_while_few_posts_wait(database_url: str, registr
         " FROM ('019a3cf3-1c00-0000-0000-000000000000') TO ('019a421a-0000-0000-0000-000000000000')"
     )
     metrics, stream, missing = WorkerMetrics(registry), Waiting(100_000), []
-    indexing = WordIndexing(pool, [stream])
+    indexing = WordIndexing(pool, [stream], metrics)
     for stream.lag in (100_000, 1):
         await indexing()
         await measure_word_indexes(pool, metrics)
@@ -171,11 +176,13 @@ async def test_words_are_indexed_while_few_posts_wait(database_url: str, registr
     assert registry.get_sample_value("headrace_word_index_days", {"state": "indexed"}) == 1
 
 
-async def test_indexing_words_rests_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_indexing_words_rests_after_a_failure(
+    monkeypatch: pytest.MonkeyPatch, registry: CollectorRegistry
+) -> None:
     """A disk that fills up is not filled again and again."""
-    times, runs = iter([0.0, 0.0, 100.0, 4000.0, 4000.0]), Counting(failures=1)
+    times, runs = iter([0.0, 0.0, 1.0, 100.0, 4000.0, 4000.0]), Counting(failures=1)
     monkeypatch.setattr(maintenance, "build_word_index", lambda *_: runs())
-    indexing = WordIndexing(None, [Waiting(0)], lambda: next(times))
+    indexing = WordIndexing(None, [Waiting(0)], WorkerMetrics(registry), lambda: next(times))
 
     with pytest.raises(BrokerUnavailable):
         await indexing()
@@ -183,6 +190,28 @@ async def test_indexing_words_rests_after_a_failure(monkeypatch: pytest.MonkeyPa
     assert runs.runs == 1
     await indexing()
     assert runs.runs == 2
+    failed = {"result": "failed"}
+    assert registry.get_sample_value("headrace_word_index_build_seconds_sum", failed) == 1.0
+
+
+@pytest.mark.integration
+async def test_what_postgres_holds_is_published(pool: asyncpg.Pool, registry: CollectorRegistry) -> None:
+    """A reason whose dead letters are gone shows none instead of its last figure."""
+    metrics = WorkerMetrics(registry)
+    await maintain_partitions(pool, retention_days=90, days_ahead=3)
+    metrics.count(await BatchStore(pool).save([normalized(dead_letters=[a_letter()])]))
+
+    await measure_storage(pool, metrics)
+    reason = {"reason": "corrupt_encoding"}
+    kept = registry.get_sample_value("headrace_dead_letters_kept", reason)
+    await pool.execute("DELETE FROM dead_letters")
+    await measure_storage(pool, metrics)
+
+    assert kept == 1
+    assert registry.get_sample_value("headrace_dead_letters_total", reason) == 1
+    assert registry.get_sample_value("headrace_dead_letters_kept", reason) is None
+    assert (registry.get_sample_value("headrace_partitions_ahead") or 0) >= 3
+    assert (registry.get_sample_value("headrace_database_bytes") or 0) > 1_000_000
 
 
 class ManyHeartbeats:

@@ -6,7 +6,7 @@ get a 503 before their own timeout. No statement keeps running after the answer.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import asyncpg
@@ -16,6 +16,7 @@ from collector.api.auth.authentication import IDENTITY, throttle_key
 from collector.api.core.service import API
 from collector.database.errors import QueryTooSlow
 from collector.database.pool import connected
+from collector.domain.errors import Unavailable
 from collector.http.connection.bounds import cancel_on_disconnect
 from collector.http.throttle import counted_organization
 
@@ -29,12 +30,21 @@ async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
     Organizations take turns: a person's searches count for the first of theirs. Raises Unavailable if too
     many searches are running, QueryTooSlow and DatabaseUnavailable.
     """
-    slots, identity = request.app[API].search_slots, request[IDENTITY]
+    api, identity = request.app[API], request[IDENTITY]
+    slots = api.search_slots
     organization = next(iter(identity.organization_ids), None)
     who = throttle_key(identity) if organization is None else counted_organization(organization.hex)
     with cancel_on_disconnect(request):
-        async with slots.slot(who, longest_seconds=_SECONDS), _connected(request) as connection:
-            yield connection
+        async with AsyncExitStack() as stack:
+            began = api.clock.monotonic()
+            try:
+                await stack.enter_async_context(slots.slot(who, longest_seconds=_SECONDS))
+            except Unavailable:
+                api.metrics.searches_ended.labels("no_slot").inc()
+                raise
+            finally:
+                api.metrics.search_wait_seconds.observe(api.clock.monotonic() - began)
+            yield await stack.enter_async_context(_connected(request))
 
 
 @asynccontextmanager

@@ -9,14 +9,13 @@ from uuid import UUID
 
 import asyncpg
 from aiohttp import web
-from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
 
 from collector.api.core.live import LiveEvents
 from collector.api.core.passwords import Passwords, open_passwords
 from collector.api.core.retention import Retention
 from collector.api.settings import ApiSettings
-from collector.broker.connection import check_server, connect
+from collector.broker.connection import check_server, connect, watch_connections
 from collector.broker.counters.login_counters import LoginCounters
 from collector.broker.counters.request_counters import RequestCounters
 from collector.broker.errors import BrokerFull, BrokerUnavailable
@@ -27,7 +26,7 @@ from collector.broker.queue.queue_load import check_writable
 from collector.broker.queue.queue_look import QueueLook
 from collector.broker.token_projection import TokenProjection, is_fresh
 from collector.database.errors import DatabaseUnavailable
-from collector.database.pool import close_pool, connected, create_pool
+from collector.database.pool import close_pool, connected, create_pool, watch_pool
 from collector.database.schema.migrations import check_migrated
 from collector.domain.ids import PostIds
 from collector.domain.reasons import QUEUE_FULL, QUEUE_UNAVAILABLE, TOKENS, explain_reason
@@ -37,7 +36,7 @@ from collector.http.health import Check
 from collector.http.throttle import Throttle
 from collector.process.clock import Clock, SystemClock
 from collector.process.fair_semaphore import FairSemaphore
-from collector.process.metrics import ApiMetrics
+from collector.process.metrics import ApiMetrics, ProcessMetrics
 
 _STATEMENT_TIMEOUT_SECONDS: Final = 10
 _COMMAND_TIMEOUT_SECONDS: Final = 11.0
@@ -143,7 +142,7 @@ API: Final = web.AppKey("api", Api)
 
 
 @asynccontextmanager
-async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncIterator[Api]:
+async def open_api(settings: ApiSettings, process_metrics: ProcessMetrics) -> AsyncIterator[Api]:
     """Connect to Postgres and Redis for the duration of the block.
 
     Raises StartError if one of them is out of reach or too old, the database is not migrated, or a setting is
@@ -161,15 +160,22 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             privileged=_SEARCH_BOUNDS,
         )
         stack.push_async_callback(close_pool, pool)
+        watch_pool(pool, "postgres_api", process_metrics)
         await check_migrated(pool)
         retention = Retention(pool, settings.retention_days)
         await stack.enter_async_context(retention.followed())
         redis = connect(settings.redis_url, socket_timeout_seconds=_REDIS_TIMEOUT_SECONDS)
         stack.push_async_callback(redis.aclose)
+        watch_connections(redis, "redis_api", process_metrics)
         clock, keys = SystemClock(), RedisKeys(settings.redis_key_prefix)
         await check_server(redis, settings.redis_url, api_commands(keys))
         live = LiveEvents(LiveFeed(redis, keys))
         await stack.enter_async_context(live.followed())
+        metrics = ApiMetrics(process_metrics.registry)
+        slots = FairSemaphore(search_slots, wait_seconds=_SEARCH_WAIT_SECONDS, refusal=_TOO_MANY_SEARCHES)
+        metrics.search_slots.labels("in_use").set_function(lambda: search_slots - slots.free)
+        metrics.search_slots.labels("free").set_function(lambda: slots.free)
+        metrics.searches_waiting.set_function(lambda: slots.waiting)
         yield Api(
             settings=settings,
             clock=clock,
@@ -182,11 +188,9 @@ async def open_api(settings: ApiSettings, registry: CollectorRegistry) -> AsyncI
             login_counters=LoginCounters(redis, keys),
             trusted_proxies=proxies,
             passwords=stack.enter_context(open_passwords()),
-            metrics=ApiMetrics(registry),
+            metrics=metrics,
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
             failed_lookups=FailedLookups(clock, proxies, settings.request_limit),
-            search_slots=FairSemaphore(
-                search_slots, wait_seconds=_SEARCH_WAIT_SECONDS, refusal=_TOO_MANY_SEARCHES
-            ),
+            search_slots=slots,
             live=live,
         )

@@ -52,6 +52,7 @@ class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
 
     `dead_letters_fullness` is the part of its room that the project with the most dead letters has used; at 1
     the oldest lose their bytes. `replays` are posts of dead letters that wait to be stored.
+    `partitions_ahead` are the days after today that have their partition.
     """
 
     queue: QueueState
@@ -61,6 +62,7 @@ class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
     held_posts: int
     replays: int
     partitions: int
+    partitions_ahead: int
     event_bytes: int
     database_bytes: int
     rollups_behind: int

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import asyncpg
 
+from collector.database.pool import connected
 from collector.database.schema.partitions import partition_days
 
 _OUTCOMES: Final = """
@@ -24,6 +26,7 @@ _SIZES: Final = """
         (SELECT coalesce(sum(pg_total_relation_size(inhrelid)), 0)::bigint
          FROM pg_inherits WHERE inhparent = 'events'::regclass) AS event_bytes
 """
+_IS_READABLE: Final = "SELECT 1 FROM events WHERE id = $1"
 _ROLLED: Final = "SELECT day FROM rollup_days WHERE has_hours AND has_days AND has_users"
 
 
@@ -45,13 +48,17 @@ class LetterTotal(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`rollups_behind` are days of acceptance that are over and lack a rollup."""
+    """`partitions_ahead` are the days after today that have their partition.
+
+    `rollups_behind` are days of acceptance that are over and lack a rollup.
+    """
 
     outcomes: list[OutcomeTotal]
     dead_letters: list[LetterTotal]
     held_posts: int
     replays: int
     partitions: int
+    partitions_ahead: int
     event_bytes: int
     database_bytes: int
     rollups_behind: int
@@ -71,7 +78,14 @@ async def read_overview(connection: asyncpg.Connection, since: datetime, now: da
         held_posts=sizes["held_posts"],
         replays=sizes["replays"],
         partitions=len(days),
+        partitions_ahead=sum(day > today for day in days),
         event_bytes=sizes["event_bytes"],
         database_bytes=sizes["bytes"],
         rollups_behind=sum(day < today and day not in rolled for day in days),
     )
+
+
+async def is_readable(pool: asyncpg.Pool, event_id: UUID) -> bool:
+    """Whether another connection than the storing one finds the event."""
+    async with connected(pool) as connection:
+        return await connection.fetchval(_IS_READABLE, event_id) is not None

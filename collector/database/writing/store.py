@@ -138,6 +138,7 @@ class BatchStore:
             repeated=len(claimed.repeated),
             derived=len(outcomes.derived),
             held=sum(len(batch.held) for batch in claimed.new),
+            dead_letters=Counter(letter.reason for letter in outcomes.letters),
         )
 
     async def flush_activity(self) -> None:

@@ -1,6 +1,7 @@
 """The results of normalizing a post: every accepted event has exactly one outcome."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -187,7 +188,8 @@ class Tally:
     """What one transaction stored, in events; `replayed` and `repeated` count batches, `held` counts posts.
 
     `derived` events were created by the worker and are in no other number. A replay is an entry read again; a
-    repeat is the first read of another entry with a batch that is already stored.
+    repeat is the first read of another entry with a batch that is already stored. `dead_letters` has the dead
+    letters by reason.
     """
 
     stored: int = 0
@@ -198,3 +200,4 @@ class Tally:
     repeated: int = 0
     derived: int = 0
     held: int = 0
+    dead_letters: Mapping[DeadLetterReason, int] = field(default_factory=dict, compare=False)
