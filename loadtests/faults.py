@@ -175,10 +175,13 @@ def _chosen(plan: Plan) -> Iterator[str]:
         yield from plan.faults
         return
     until_, chance = time.monotonic() + plan.seconds, random.Random(plan.seed)
+    # Rounds of all kinds in a random order, so that a short run leaves none out.
+    round_: list[str] = []
     for _ in range(plan.count):
         if time.monotonic() > until_:
             return
-        yield chance.choice(list(FAULTS))
+        round_ = round_ or chance.sample(list(FAULTS), len(FAULTS))
+        yield round_.pop()
 
 
 async def _inject(name: str, plant: Plant, senders: Senders, run: Run) -> None:
