@@ -84,8 +84,8 @@ class Backpressure:
         if self._appended_bytes > self._room_bytes and not self._is_full:
             self._judge(self._observed[-1][1])
 
-    def observe(self, load: QueueLoad, *, is_over: bool = False) -> None:
-        """Judge by a new observation; with `is_over` the server refuses writes for lack of memory."""
+    def observe(self, load: QueueLoad) -> None:
+        """Judge by a new observation."""
         now = self._clock.monotonic()
         self.lanes.observe(now, load.first_lane)
         self._observed.append((now, load))
@@ -93,7 +93,7 @@ class Backpressure:
         while now - self._observed[0][0] > _RATE_WINDOW_SECONDS:
             self._observed.popleft()
         self._appended_bytes = 0
-        self._judge(load, is_over=is_over)
+        self._judge(load)
         self._metrics.queue_used_bytes.set(load.used_bytes)
         self._metrics.queue_server_bytes.set(load.server_bytes)
         self._metrics.queue_limit_bytes.set(load.limit_bytes)
@@ -144,17 +144,17 @@ class Backpressure:
         most = load.limit_bytes * MOST_MEMORY_SHARE - others
         return max(0.0, min(load.limit_bytes * self._marks.memory_share, most))
 
-    def _judge(self, load: QueueLoad, *, is_over: bool = False) -> None:
+    def _judge(self, load: QueueLoad) -> None:
         # Refuse above the high mark, and then until the low mark is reached.
         share = LOW_MARK_SHARE if self._is_full else 1.0
         used = load.used_bytes + self._appended_bytes
         was_full, is_bounded, mark = self._is_full, bool(load.limit_bytes), self._high_mark(load)
         least = load.limit_bytes * min(LEAST_MEMORY_SHARE, self._marks.memory_share)
-        is_short = is_bounded and not is_over and mark < least
+        is_short = is_bounded and not load.is_over and mark < least
         others = load.server_bytes - load.used_bytes
         shortage = f"{others} bytes of its {load.limit_bytes} hold other things than posts"
         self.reasons.put(MEMORY_SHORT, shortage if is_short else None)
-        self._is_full = is_over or (is_bounded and not is_short and used > mark * share)
+        self._is_full = load.is_over or (is_bounded and not is_short and used > mark * share)
         self.is_crowded = is_bounded and used > mark * LATER_LANES_SHARE
         next_mark = mark if self.is_crowded else mark * LATER_LANES_SHARE
         self._room_bytes = next_mark - load.used_bytes if is_bounded else inf

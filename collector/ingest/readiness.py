@@ -151,12 +151,9 @@ class Readiness:
         if self._is_strict and not (load.limit_bytes and load.shows_memory):
             problem = f"{_NO_LIMIT if load.shows_memory else _HIDDEN_LIMIT} {_RELAXED}"
         self._reasons.put(MEMORY_LIMIT, problem)
-        try:
+        with suppress(BrokerFull):  # the load says so
             await check_writable(self._redis, self._keys)
-        except BrokerFull:
-            self._backpressure.observe(load, is_over=True)
-        else:
-            self._backpressure.observe(load)
+        self._backpressure.observe(load)
 
     async def _check_tokens_and_clock(self) -> None:
         """Check that the projection is fresh: only then an unknown token is invalid. Compare the clocks."""

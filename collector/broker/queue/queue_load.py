@@ -7,7 +7,7 @@ from typing import Any, Final
 from redis import exceptions
 from redis.asyncio import Redis
 
-from collector.broker.errors import BrokerForbidden, translated
+from collector.broker.errors import BrokerForbidden, BrokerFull, BrokerUnavailable, translated
 from collector.broker.keys import LANES, RedisKeys, stream_number
 from collector.broker.queue.shards import pending_entries
 
@@ -51,6 +51,8 @@ class QueueLoad:
     shows_memory: bool = True
     """Whether the server reports its memory; managed services and ACLs without `INFO` do not."""
     first_lane: LaneLoad = LaneLoad()
+    is_over: bool = False
+    """Whether the server refuses writes for lack of memory."""
 
     @property
     def drained(self) -> int:
@@ -73,13 +75,15 @@ async def queue_load(redis: Redis, keys: RedisKeys, shards: Collection[int]) -> 
     with translated():
         async with redis.pipeline(transaction=False) as pipeline:
             pipeline.info("memory")
+            # Right after it: a limit that changes in between would make the two contradict each other.
+            pipeline.eval(_WRITE_NOTHING, 1, keys.stream(0))
             for shard in shards:
                 pipeline.xinfo_groups(keys.stream(shard))
             for number in streams:
                 # Not XINFO STREAM: its reply includes the first and the last entry, of up to 4 MB each.
                 pipeline.xlen(keys.stream(number))
                 pipeline.hmget(keys.accepted(number), ["batches", "memory", "freed"])
-            reply, *replies = await pipeline.execute(raise_on_error=False)
+            reply, write_reply, *replies = await pipeline.execute(raise_on_error=False)
         memory = _shown(reply)
         groups, found = replies[: len(shards)], replies[len(shards) :]
         pending = sum(map(pending_entries, groups))
@@ -100,6 +104,7 @@ async def queue_load(redis: Redis, keys: RedisKeys, shards: Collection[int]) -> 
             unread=max(0, sum(lengths[: len(shards)]) - pending),
             added=sum(added[: len(shards)]),
         ),
+        is_over=_is_over(write_reply),
     )
 
 
@@ -121,6 +126,19 @@ def _shown(reply: Any) -> dict[str, Any]:
             raise reply
     except (BrokerForbidden, exceptions.ResponseError):
         return {}
+
+
+def _is_over(reply: Any) -> bool:
+    """Whether the reply to a write says that the memory is full; `check_writable` raises other problems."""
+    if not isinstance(reply, Exception):
+        return False
+    try:
+        with translated():
+            raise reply
+    except BrokerFull:
+        return True
+    except BrokerUnavailable:
+        return False
 
 
 def _number(reply: Any) -> int:
