@@ -28,7 +28,7 @@ _SAMPLE_EVENTS: Final = 200.0
 _SAMPLE_DAYS: Final = 8
 """Finding the blocks of a sample takes time in proportion to the sizes of the partitions."""
 _COST_BYTES: Final = 60.0
-"""Making the text of an event takes the time of reading another one for each of so many bytes of it."""
+"""The bytes of an event's text that take as long to make as another event takes to read."""
 
 _SAMPLE: Final = """
     WITH e AS MATERIALIZED (
