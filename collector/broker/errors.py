@@ -58,6 +58,7 @@ def translated() -> Iterator[None]:
         raise BrokerUnavailable(_reason(error)) from error
     except exceptions.ResponseError as error:
         reason = _reason(error)
+        # Errors from inside a script have no type of their own: only their words say what happened.
         if isinstance(error, exceptions.OutOfMemoryError) or "OOM " in reason:
             raise BrokerFull(reason) from error
         if isinstance(error, exceptions.NoPermissionError) or _FORBIDDEN_IN_SCRIPT in reason:

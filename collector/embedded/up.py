@@ -157,6 +157,7 @@ class Up:
         """Run the embedded servers inside the block, except those for which the user has set a URL."""
         settings = self._settings
         await check_own_servers(settings, self._environ, self._console)
+        # None stands for a server of the user's own.
         valkey = (
             None
             if settings.redis_url

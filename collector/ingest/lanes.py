@@ -57,10 +57,12 @@ class Lanes:
         share = _share(size, post.content_encoding)
         if charge > self._burst:
             share /= _COUNTED_LESS
+        # Every post costs something. Events are counted in a sample of the posts, and extrapolated.
         charge += 1 + size // BYTES_PER_EVENT
         if random.random() < share:  # noqa: S311 - a sample, not a secret
             charge += estimated_events(post) / min(share, 1.0)
         self._charges[post.project_id] = charge
+        # The first lane, the second, or the one for projects far beyond their share.
         if charge <= self._burst:
             return 0
         return 1 if charge <= self._burst * LANE_FACTOR else 2

@@ -214,6 +214,7 @@ def allowed(hint: Any) -> str:
         described = [meta.description for meta in get_args(hint)[1:] if isinstance(meta, Meta)]
         if described and described[0]:
             return described[0]
+    # Without a description of its own: from the type.
     bare = _bare(hint)
     if get_origin(bare) is Literal:
         return "one of " + ", ".join(str(choice) for choice in get_args(bare))

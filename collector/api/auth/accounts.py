@@ -55,6 +55,7 @@ async def add_account(
     password_hash = await api.passwords.hashed(password)
     async with connected(api.pool) as connection, connection.transaction():
         is_first = await is_first_user(connection)
+        # The first person who signs up becomes the administrator: only with the operator's invitation.
         if is_first and rule is not None and not await rule.permits_first(connection):
             raise sign_up_disabled()
         user = User(
@@ -67,6 +68,7 @@ async def add_account(
         )
         if not await add_user(connection, user):
             return None
+        # An invitation is used up in the same transaction, so that it makes one account only.
         if rule is not None and not rule.is_open and not is_first:
             token = rule.invite_token or ""
             if not await accept(connection, token, user.id, api.clock.now()):

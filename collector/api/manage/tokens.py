@@ -198,6 +198,7 @@ async def post_token_of_organization(request: web.Request) -> web.Response:
                 if project.organization_id != organization.id:
                     raise _invalid(name)
                 owned[name] = project.id
+        # A token of one project needs no default.
         if "project_id" in owned:
             owned.pop("default_project_id", None)
         made = await make_token(api, connection, identity, wanted, **owned)

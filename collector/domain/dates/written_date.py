@@ -70,6 +70,7 @@ def _with_clock(day: datetime, clock: re.Match[str]) -> datetime:
             raise ValueError
         distance = timedelta(hours=hours, minutes=minutes)
         day = day.replace(tzinfo=timezone(-distance if offset.startswith("-") else distance))
+    # Only an offset behind the date.
     if clock.re is not _CLOCK:
         return day
     hour, half = int(clock["hour"]), clock["half"]
@@ -91,6 +92,7 @@ def _parse_day(text: str, now: datetime) -> datetime | None:
     words = _WORDS.findall(text)
     if any(_BETWEEN.fullmatch(gap) is None for gap in _WORDS.split(text)):
         return None
+    # A name of a weekday may begin it; then at most one name of a month, and numbers.
     weekday = _index(words[0], _DAYS) if words else None
     if weekday is not None:
         words = words[1:]
@@ -99,6 +101,7 @@ def _parse_day(text: str, now: datetime) -> datetime | None:
     if len(months) > 1 or len(months) + len(numbers) != len(words):
         return None
     try:
+        # Only a time of day was written: it is today's.
         if not words:
             day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             return None if weekday is not None or text else day

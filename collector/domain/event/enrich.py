@@ -74,6 +74,7 @@ def locate(draft: Draft, locations: LocationFinder) -> None:
 def _describe_error(draft: Draft) -> None:
     """Use the error's message if the event has none, and add the error's target to its data."""
     error, simple_error = draft.data.get("@error"), draft.data.get("@simple_error")
+    # An event may have both; the detailed error then decides about the message and the stack.
     if isinstance(error, dict):
         _take_message(draft, error)
         if target := find_target(error):

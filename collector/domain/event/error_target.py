@@ -33,6 +33,7 @@ class ErrorTarget:
 def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
     """The target of an `@error`, or None if nothing in it distinguishes errors."""
     chain = list(error_chain(error))[::-1]
+    # The first frame of the user's own code, beginning with the innermost error.
     users = (
         (each, frame)
         for each in chain
@@ -40,9 +41,11 @@ def find_target(error: Mapping[str, Any]) -> ErrorTarget | None:
         if _text(frame, "name")
         and _text(frame, "declaring_namespace").partition(".")[0] not in _NOT_THE_USERS
     )
+    # Otherwise the innermost error and the method that it names, or else its top frame.
     target, method = next(users, None) or (chain[0], chain[0].get("target_method"))
     if not isinstance(method, dict) or not method:
         method = next(_frames(target), None)
+    # Numbers that .NET puts into the properties of some exceptions distinguish them as well.
     data = target.get("data")
     extra = data.get(EXTRA_PROPERTIES) if isinstance(data, dict) else None
     numbers = {name: _text(extra, name) for name in _NUMBERS} if isinstance(extra, dict) else {}

@@ -312,6 +312,7 @@ def _with_option(options: Options, found: Aggregation, node: Tree[Token]) -> Opt
     is_terms = found.operator is Operator.TERMS
     if not text or (sign and name != "@offset"):
         raise BadRequest(f"The option `{sign}{name}` of `{found.key}` is wrong; write `{name}:...`.")
+    # Which options exist depends on the operator.
     match name:
         case "@include" if is_terms:
             return replace(options, include=(*options.include, _bucket_key(found, name, text)))

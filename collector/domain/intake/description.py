@@ -34,6 +34,7 @@ def build_descriptions(
         raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, faults or refusal.title) from refusal
     if description is None:
         raise UnstorablePost(DeadLetterReason.INVALID_DESCRIPTION, "The description is empty.")
+    # What the project excludes is not stored, and that may be everything.
     if not project.leave_data_alone:
         members = parse_embedded_object(description.decode()) or {}
         if not project.include_private_information:

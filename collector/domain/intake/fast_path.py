@@ -121,12 +121,14 @@ def decode_plain_events(body: bytes, content_type: str) -> list[PlainEvent | Non
     first = body[:1]
     if not (first == b"{" or first == b"[") or not is_utf8(content_type) or not is_storable_json(body):  # noqa: PLR1714
         return None
+    # Perhaps too many events: the slow path counts them.
     if len(body) > MAXIMUM_EVENTS_PER_POST and has_more_objects(body, MAXIMUM_EVENTS_PER_POST):
         return None
     try:
         events: list[PlainEvent | None] = _EVENTS.decode(body) if first == b"[" else [_EVENT.decode(body)]
     except (msgspec.DecodeError, RecursionError):
         return None
+    # A body without an event becomes text there, and one that is too deep loses only the deep events.
     present = list(filter(None, events))
     if not present or (len(body) >= _DEEP_BYTES and _may_be_too_deep(present)):
         return None

@@ -99,10 +99,12 @@ def _faults(
         yield _WHOLE, "U+0000 and halves of surrogate pairs cannot be stored."
     has_event = False
     for position, event in _events(text, limit):
+        # A message stands for an element that is no event at all.
         if isinstance(event, str):
             yield position or _WHOLE, event
             continue
         has_event = True
+        # The rules are about members of version 2.
         if not is_legacy:
             for field, rule in _event_faults(event, now, max_age):
                 yield f"{position}.{field}" if position else field, rule
@@ -114,9 +116,11 @@ def _events(text: str, limit: int) -> Iterator[tuple[str, dict[str, Any] | str]]
     """Each event, or the message why it is invalid, with its position in an array. Raises BadRequest."""
     if fault := _syntax_fault(text):
         raise BadRequest(f"The body is not valid JSON: {fault}.")
+    # One event, without a position.
     if not text.startswith("["):
         yield "", _event(text)
         return
+    # An array is parsed as a whole; if it is too deep, element by element: only the deep ones are at fault.
     events = None if is_too_deep(text, levels=MAXIMUM_ARRAY_DEPTH) else parse_objects(text)
     elements = split_array(text) if events is None else events
     if elements is None:
@@ -159,6 +163,7 @@ def _event_faults(
     for name, (is_right, rule) in _RULES.items():
         if taken[name] is not None and not is_right(taken[name]):
             yield name, f"The {name} field must be {rule}."
+    # Known objects may stand in the root or in `data`, as objects or as their JSON.
     for prefix, container in (("", event), ("data.", as_object(taken["data"]) or {})):
         for name in KNOWN_OBJECTS:
             value = container.get(name)

@@ -26,6 +26,7 @@ def is_storable_json(body: bytes) -> bool:
             body.decode()
         except UnicodeDecodeError:
             return False
+    # An escape may stand for NUL or for half of a surrogate pair.
     if b"\\" in body:
         text = body.decode()
         if repair_escapes(text) != text:

@@ -140,6 +140,7 @@ def split_array(array: str) -> list[str] | None:
             depth += 1
         elif character in "]}":
             depth -= 1
+        # An element ends before a comma of the array itself, and before its closing bracket.
         if (character == "," and depth == 1) or (character in "]}" and depth == 0):
             elements.append(array[start : token.start()].strip())
             start = token.end()

@@ -44,6 +44,7 @@ def exclude(value: Any, patterns: Patterns) -> None:
 
 def truncate_texts(value: Any, length: int) -> None:
     """Shorten the texts in an object or a list, in place and at every depth; names are left alone."""
+    # Not recursive: an event may nest hundreds of levels.
     pending = [value]
     while pending:
         container = pending.pop()

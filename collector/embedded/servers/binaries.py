@@ -74,8 +74,10 @@ def reachable_root(tree: Tree, os_user: OsUser | None, copies: Path = COPIES) ->
         raise StartError(
             f"{tree.name} has no server for this machine; set REDIS_URL and DATABASE_URL instead."
         )
+    # Usually no copy is needed.
     if os_user is None or _is_reachable(tree, os_user):
         return tree.root
+    # Copy the programs once, and run the copy only if it can be written by root alone.
     copy = Tree(tree.name, copies / tree.name, tree.parts)
     try:
         if not copy.root.exists():

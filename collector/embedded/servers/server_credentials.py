@@ -33,6 +33,7 @@ def load_server_credentials(path: Path) -> ServerCredentials:
         pass
     except (OSError, msgspec.DecodeError) as error:
         raise StartError(f"{path} cannot be read: {error}.") from error
+    # Keep them, give them another port, or create the first ones.
     if kept is not None and is_free(kept.port):
         return kept
     if kept is not None:

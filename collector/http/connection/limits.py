@@ -57,6 +57,7 @@ class ConnectionLimits:
     def add(self, connection: Connection, peer: str) -> bool:
         """Count a new connection if it may be served."""
         ip = counted_peer(peer, self._proxies)
+        # Room is made by closing idle connections: any, or those of an IP that has its share.
         if len(self._open) >= self._total:
             self._close_idle()
             if len(self._open) >= self._total:

@@ -78,6 +78,7 @@ def content_encoding(request: web.BaseRequest) -> str:
 async def read_body(request: web.BaseRequest, limit_bytes: int, bodies: InflightBodies) -> bytes:
     """Read the body as it was sent. Raises BodyTooLarge as soon as it exceeds the limit."""
     content = request.content
+    # Usually the whole body came with the head.
     if content.is_eof() and content.exception() is None:
         return _within(content.read_nowait(), 0, limit_bytes)
     await ask_for_body(request)

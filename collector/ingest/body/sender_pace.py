@@ -75,6 +75,7 @@ class SenderPace:
             except TimeoutError:
                 raise TooManyRequests(_TITLE, retry_after_seconds=round(self._wait_seconds)) from None
             try:
+                # The sender's turn has come; it may still have to rest from its last work.
                 rest_seconds = sender.rests_until - loop.time()
                 if rest_seconds > self._wait_seconds:
                     raise TooManyRequests(_TITLE, retry_after_seconds=round(rest_seconds))

@@ -54,12 +54,14 @@ class AuthCache:
         if len(authorization) > _LONGEST_HEADER:
             return
         self._spellings[token.digest] = spellings = self._spellings.pop(token.digest, [])
+        # A token can be written in many headers: the oldest spelling makes room for a new one.
         if authorization not in spellings:
             spellings.append(authorization)
             if len(spellings) > _SPELLINGS_AT_MOST:
                 self._senders.pop(spellings.pop(0), None)
         self._senders.pop(authorization, None)
         self._senders[authorization] = CachedSender(target, token.expires_ms, check)
+        # The token that was stored longest ago goes with all of its spellings.
         if len(self._spellings) > _SENDERS_AT_MOST:
             for oldest in self._spellings.pop(next(iter(self._spellings))):
                 self._senders.pop(oldest, None)

@@ -77,6 +77,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     """
     ingest = request.app[INGEST]
     admission = await admit(request, check_length, check_content)
+    # The next such post of this sender can take the fast path.
     if request.path == PATH and not request.query_string:
         authorization = request.headers.get(hdrs.AUTHORIZATION, "")
         ingest.auth_cache.store(authorization, admission.token, admission.target, admission.check)
@@ -89,6 +90,7 @@ async def post_events(request: web.Request) -> web.StreamResponse:
     if is_strict_post(request):
         await ingest.strict_checks.check(post)
         headers |= APPLIED
+    # An empty body has no event: nothing is queued for it.
     if body:
         await ingest.queue.append(post)
     return web.Response(status=202, headers=headers)

@@ -156,6 +156,7 @@ class _EntryCache(Generic[AnyKey, AnyEntry]):
 
         The first caller does it. If that one is cancelled (its client disconnected), the next one does.
         """
+        # Another caller asks already: wait for its answer, unless it is cancelled.
         while (flight := self._flights.get(key)) is not None:
             answer = await asyncio.shield(flight)
             if answer is not None:
@@ -167,6 +168,7 @@ class _EntryCache(Generic[AnyKey, AnyEntry]):
         try:
             answer = await self._ask(key)
         finally:
+            # Clearing the cache may have removed this flight, and another caller begun a new one.
             if self._flights.get(key) is flight:
                 del self._flights[key]
             flight.set_result(answer)
