@@ -13,7 +13,8 @@ from aiohttp import hdrs, web
 
 _EXPOSED: Final = (
     "ETag, v, X-Exceptionless-ConfigVersion, Link, X-RateLimit-Limit, X-RateLimit-Remaining, X-Result-Count,"
-    " X-Headrace-Filter-Warning, X-Headrace-Partial, X-Headrace-Estimated"
+    " X-Headrace-Filter-Warning, X-Headrace-Partial, X-Headrace-Estimated,"
+    " X-Request-Id"
 )
 _PREFLIGHT_SECONDS: Final = 300
 _ANY_ORIGIN: Final = "*"

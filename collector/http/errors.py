@@ -14,6 +14,7 @@ from aiohttp import web
 from collector.domain import errors
 from collector.domain.errors import Refusal
 from collector.http.malformed_ids import malformed_id
+from collector.http.request_id import REQUEST_ID, request_id
 from collector.http.responses import escaped
 from collector.process.logging import masked
 
@@ -84,7 +85,7 @@ def problem(
         status=status,
         body=escaped(msgspec.json.encode(described)),
         content_type=PROBLEM_TYPE,
-        headers=dict(headers or {}),
+        headers={REQUEST_ID: request_id(request), **(headers or {})},
     )
 
 

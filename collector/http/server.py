@@ -18,6 +18,7 @@ from collector.http.connection.limits import HEALTH_CONNECTIONS, ConnectionLimit
 from collector.http.connection.protocol import protocol_factory
 from collector.http.cors import add_cors_headers, preflights
 from collector.http.errors import problems
+from collector.http.request_id import REQUEST_ID, request_id, request_ids
 from collector.http.responses import SECURITY_HEADERS
 from collector.http.throttle import add_allowance_headers
 from collector.process.lifecycle import StartError, Stop
@@ -40,7 +41,7 @@ def _ignore() -> None:
 
 def application(middlewares: Iterable[Any] = ()) -> web.Application:
     """An application that answers errors with problem JSON and adds the common headers to every answer."""
-    app = web.Application(middlewares=[problems, preflights, *middlewares])
+    app = web.Application(middlewares=[request_ids, problems, preflights, *middlewares])
     app.on_response_prepare.append(_add_common_headers)
     return app
 
@@ -157,6 +158,7 @@ async def _bind(factory: Callable[[], asyncio.BaseProtocol], address: Address) -
 async def _add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     add_cors_headers(request, response)
     add_allowance_headers(request, response)
+    response.headers[REQUEST_ID] = request_id(request)
     # aiohttp adds its name and version by itself.
     response.headers.popall(hdrs.SERVER, None)
     response.headers.update(SECURITY_HEADERS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -76,7 +77,8 @@ async def test_the_fast_path_gives_the_same_answer(ingest: RunningIngest) -> Non
     routed, direct = await ingest.post(), await ingest.post()
 
     assert direct.status == routed.status == 202
-    assert dict(direct.headers) == dict(routed.headers) | {"Date": direct.headers["Date"]}
+    own = {name: direct.headers[name] for name in ("Date", "X-Request-ID")}
+    assert dict(direct.headers) == dict(routed.headers) | own
     first, second = await ingest.queued()
     assert msgspec.structs.replace(second, id=first.id) == first
     assert second.id > first.id
@@ -97,7 +99,26 @@ async def test_a_body_that_arrives_late_takes_the_fast_path(ingest: RunningInges
         await writer.wait_closed()
 
     assert answers.count(b"HTTP/1.1 202 Accepted\r\n") == 2
-    assert [post.body for post in await ingest.queued()][1:] == [b"{}  ", b"null"]
+    late = (await ingest.queued())[1:]
+    assert [post.body for post in late] == [b"{}  ", b"null"]
+    assert re.findall(r"X-Request-Id: (\S+)", answers.decode()) == [post.id.hex() for post in late]
+
+
+async def test_an_accepted_post_is_answered_with_the_id_of_its_event(ingest: RunningIngest) -> None:
+    """First on the slow path, then on the fast one; a client that sends an id gets that back."""
+    answered = [(await ingest.post()).headers.getall("X-Request-Id") for _ in range(3)]
+
+    assert answered == [[post.id.hex()] for post in await ingest.queued()]
+    for sent, is_kept in (("a-trace-of-the-proxy", True), ("no id: too odd", False)):
+        headers = JSON | BEARER | {"X-Request-Id": sent}
+        assert ((await ingest.post(headers=headers)).headers["X-Request-Id"] == sent) is is_kept
+
+
+async def test_a_refusal_has_an_id_that_a_client_can_quote(ingest: RunningIngest) -> None:
+    refused = await ingest.post(headers=JSON | {"X-Request-Id": "quoted-by-a-client"})
+
+    assert (refused.status, refused.headers["X-Request-Id"]) == (401, "quoted-by-a-client")
+    assert b"\r\nX-Request-Id: " in await ingest.raw(b"POST\r\n\r\n")
 
 
 async def test_a_new_configuration_version_is_sent_immediately(ingest: RunningIngest) -> None:

@@ -5,6 +5,7 @@ the limit. Everything else, above all every refusal, takes the slow path, so tha
 """
 
 import asyncio
+from binascii import hexlify
 from collections.abc import Coroutine
 from email.utils import formatdate
 from functools import lru_cache, partial
@@ -19,6 +20,7 @@ from collector.domain.post import Post
 from collector.http.client_address import address_behind
 from collector.http.connection.fast_path import FastPathRequest
 from collector.http.errors import refusal_response
+from collector.http.request_id import REQUEST_ID, prefer_request_id, sent_request_id
 from collector.http.responses import SECURITY_HEADERS
 from collector.ingest.body.request_body import ENCODINGS, read_body
 from collector.ingest.body.strict import PREFER
@@ -29,6 +31,7 @@ from collector.ingest.services import IngestServices
 
 PATH: Final = "/api/v2/events"
 
+_HEAD: Final = f"HTTP/1.1 202 Accepted\r\n{REQUEST_ID}: ".encode()
 _COMMON_CONTENT_TYPES: Final = frozenset(
     {"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8", "text/plain"}
 )
@@ -59,7 +62,10 @@ class EventsFastPath:
             written = asyncio.get_running_loop().create_future()
             written.set_exception(refusal)
         return FastPathRequest(
-            message, written, partial(_accepted_now, self._ingest, sender.target), self._refuse
+            message,
+            written,
+            partial(_accepted_now, self._ingest, sender.target, post.id, message.headers),
+            self._refuse,
         )
 
     def __call__(self, request: web.BaseRequest) -> Coroutine[Any, Any, web.StreamResponse] | None:
@@ -103,10 +109,11 @@ class EventsFastPath:
                 ingest = self._ingest
                 token = await authenticate(request, ingest.cache, ingest.clock, ingest.failed_lookups)
                 target = await find_target(token, None, ingest.cache)
-            await self._ingest.queue.append(build_post(request, self._ingest, target, body))
+            post = build_post(request, self._ingest, target, body)
+            await self._ingest.queue.append(post)
         except Refusal as refusal:
             return self._refuse(request, refusal)
-        return cast("web.StreamResponse", _Accepted(self._ingest, target))
+        return cast("web.StreamResponse", _Accepted(self._ingest, target, post.id))
 
     def _refuse(self, request: web.BaseRequest, refusal: Refusal) -> web.Response:
         self._ingest.count_refusal(refusal)
@@ -117,7 +124,9 @@ class EventsFastPath:
 
 def build_post(request: web.BaseRequest, ingest: IngestServices, target: Target, body: bytes) -> Post:
     """The post as it is queued, with the headers and the client's address of the request."""
-    return _post(request.headers, request.remote or "", ingest, target, body)
+    post = _post(request.headers, request.remote or "", ingest, target, body)
+    prefer_request_id(request, post.id.hex())
+    return post
 
 
 def _post(headers: MultiMapping[str], peer: str, ingest: IngestServices, target: Target, body: bytes) -> Post:
@@ -136,35 +145,43 @@ def _post(headers: MultiMapping[str], peer: str, ingest: IngestServices, target:
 class _Accepted:
     """The 202 as prepared bytes, in the form in which aiohttp sends a response."""
 
-    __slots__ = ("_ingest", "_target")
+    __slots__ = ("_ingest", "_post_id", "_target")
 
     status = 202
     keep_alive = True
 
-    def __init__(self, ingest: IngestServices, target: Target) -> None:
+    def __init__(self, ingest: IngestServices, target: Target, post_id: bytes) -> None:
         self._ingest = ingest
         self._target = target
+        self._post_id = post_id
 
     async def prepare(self, request: web.BaseRequest) -> None:
         """Send the answer; aiohttp calls this before `write_eof`."""
         transport = request.transport
         if transport is None:
             raise ConnectionResetError("the client has disconnected")
-        transport.write(_accepted_now(self._ingest, self._target))
+        transport.write(_accepted_now(self._ingest, self._target, self._post_id, request.headers))
 
     async def write_eof(self) -> None:
         """Nothing is left to send."""
 
 
-def _accepted_now(ingest: IngestServices, target: Target) -> bytes:
-    return _accepted(target.config_version, int(ingest.clock.monotonic()))
+def _accepted_now(
+    ingest: IngestServices, target: Target, post_id: bytes, headers: MultiMapping[str]
+) -> bytes:
+    sent = sent_request_id(headers) if REQUEST_ID in headers else None
+    return (
+        _HEAD
+        + (hexlify(post_id) if sent is None else sent.encode())
+        + _accepted(target.config_version, int(ingest.clock.monotonic()))
+    )
 
 
 @lru_cache(maxsize=1024)
 def _accepted(config_version: int, _second: int) -> bytes:
-    """The whole answer, cached for a second because of its Date."""
+    """The answer after the request's id, cached for a second because of its Date."""
     lines = [
-        "HTTP/1.1 202 Accepted",
+        "",
         f"{CONFIG_VERSION_HEADER}: {config_version}",
         "Content-Length: 0",
         f"Date: {formatdate(usegmt=True)}",
