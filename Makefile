@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test coverage check format web docs load bench bench-read faults neighbours image lock try-locks test-lowest canary nightly swagger-ui clean
+.PHONY: help up setup test coverage check format web docs load bench bench-read faults broken-builds neighbours image lock try-locks test-lowest canary nightly swagger-ui clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -15,7 +15,7 @@ CLIENTS := tests/clients/node_modules/.package-lock.json
 WEB := web/node_modules/.package-lock.json
 
 help: ## print this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 up: setup ## run everything on one port, with embedded Valkey and Postgres (PORT=8080 DATA_DIR=.headrace)
 	@$(BIN)/headrace up $(if $(PORT),--port '$(PORT)') $(if $(DATA_DIR),--data-dir '$(DATA_DIR)')
@@ -58,6 +58,9 @@ bench-read: $(VENV)/.dev ## reading a million events: lists, look-ups, counts, a
 faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a revocation is (SECONDS=600 ARGS=)
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
+
+broken-builds: $(VENV)/.dev ## show that the crash tests find builds that are broken on purpose (ARGS="--only no-fsync")
+	@$(BIN)/python -m loadtests.broken $(ARGS)
 
 neighbours: $(VENV)/.dev ## what one bad client costs others: a victim beside one attacker at a time (SECONDS=30 ARGS=)
 	@$(BIN)/python -m loadtests.neighbours --seconds $(or $(SECONDS),30) $(ARGS)

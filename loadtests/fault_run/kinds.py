@@ -1,17 +1,19 @@
 """The faults: each injects one into the running plant and returns when it is over."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 from redis import exceptions
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from loadtests.fault_run.plant import START_SECONDS, Plant, until
+from loadtests.fault_run.plant import START_SECONDS, Plant, is_running, until
 
 _PAUSE_SECONDS: Final = 1.5
 _LONG_PAUSE_SECONDS: Final = 4.0
@@ -23,6 +25,10 @@ _LITTLE_BYTES: Final = 1_000_000
 _BUSY_MS: Final = 100
 _ENDLESS: Final = "while true do end"
 _NOTHING_FREE: Final = Path("/proc")
+_MARK: Final = "headrace_faults:mark"
+_SYNC_MS: Final = 200
+_UNSYNCED_BYTES: Final = 1 << 16
+_TORN_WRITE: Final = b"*3\r\n$3\r\nSET\r\n$20\r\nheadrace"
 
 Fault = Callable[[Plant], Awaitable[None]]
 
@@ -48,7 +54,7 @@ def dies_at(*points: str) -> Fault:
 
 
 def paused(kind: str, seconds: float) -> Fault:
-    """A process is stopped for a while, in the middle of its work."""
+    """The processes of a kind are stopped for a while, in the middle of their work."""
 
     async def fault(plant: Plant) -> None:
         async with plant.paused(kind):
@@ -122,6 +128,49 @@ async def disk_short(plant: Plant) -> None:
         await asyncio.sleep(_PAUSE_SECONDS)  # the watch polls on its own
 
 
+async def power_lost(plant: Plant) -> None:
+    """The queue's machine loses power: only what the server had synced stays, followed by half of a write.
+
+    A kill alone proves nothing about fsync, because the page cache survives it. Meanwhile ingest is stopped:
+    then the server has synced either everything that it acknowledged, or (without an fsync for each write)
+    not the end of its file, which is cut off.
+    """
+    files = plant.folder / "data" / "valkey" / "appendonlydir"
+    async with AsyncExitStack() as stopped:
+        # Entries must wait in the queue when it happens.
+        await stopped.enter_async_context(plant.paused("postgres"))
+        await asyncio.sleep(_PAUSE_SECONDS)
+        for kind in ("ingest", "proxied_ingest"):
+            await stopped.enter_async_context(plant.paused(kind))
+        async with _redis(plant) as redis:
+            await redis.set(_MARK, 1)
+            synced, _ = await redis.waitaof(1, 0, _SYNC_MS)
+        plant.up.send_signal(signal.SIGSTOP)  # it would start the server again before the file is cut
+        try:
+            await plant.kill("valkey")
+            newest = max(files.glob("*.incr.aof"), key=lambda file: file.stat().st_mtime_ns)
+            with newest.open("ab") as file:
+                if not synced:
+                    file.truncate(max(0, file.tell() - _UNSYNCED_BYTES))
+                file.write(_TORN_WRITE)
+        finally:
+            plant.up.send_signal(signal.SIGCONT)
+
+
+def terminated(kind: str, stopped_kind: str) -> Fault:
+    """A process is asked to end, with work in hand, while a server that it needs does not answer."""
+
+    async def fault(plant: Plant) -> None:
+        async with plant.paused(stopped_kind):
+            process = await plant.child(kind)
+            await asyncio.sleep(_PAUSE_SECONDS)  # posts arrive, and it reads them
+            with suppress(psutil.NoSuchProcess):
+                process.terminate()
+            await until(lambda: not is_running(process), START_SECONDS, f"the end of {kind}")
+
+    return fault
+
+
 FAULTS: Final[dict[str, Fault]] = {
     "Valkey killed": killed("valkey"),
     "worker killed": killed("worker"),
@@ -146,6 +195,8 @@ FAULTS: Final[dict[str, Fault]] = {
     "everything killed": killed("ingest", "worker", "second_worker", "valkey", "postgres"),
     "Valkey busy with a script": script_that_does_not_end,
     "disk short": disk_short,
+    "Valkey loses power": power_lost,
+    "worker ends, Postgres stopped": terminated("worker", "postgres"),
     "Valkey stopped for longer": paused("valkey", _LONG_PAUSE_SECONDS),
     "Postgres stopped for longer": paused("postgres", _LONG_PAUSE_SECONDS),
 }

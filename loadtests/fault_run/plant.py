@@ -93,9 +93,13 @@ class Plant:
 
     @asynccontextmanager
     async def paused(self, kind: str) -> AsyncIterator[None]:
-        """Suspend a process and its children, and resume them at the end of the block."""
-        process = await self.child(kind)
-        family = [process, *process.children(recursive=True)]
+        """Suspend all processes of a kind and their children, and resume them at the end of the block."""
+        await self.child(kind)
+        family = [
+            member
+            for process in self.children(kind)
+            for member in (process, *process.children(recursive=True))
+        ]
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.suspend()
