@@ -51,6 +51,7 @@ class Sums(msgspec.Struct, frozen=True):
     stream: dict[str, int]
     processed: dict[str, int]
     repeated: dict[str, int]
+    restored: dict[str, int]
     events: dict[str, int | dict[str, int]]
     partitions: dict[str, dict[str, int]]
 
@@ -99,6 +100,10 @@ def sum_up(ledger: Ledger, found: list[str]) -> Sums:
         stream={"unread": ledger.in_stream - ledger.pending, "in_hand": ledger.pending},
         processed=_sum(processed, batches="batches", posts="posts", events="events"),
         repeated=_sum(processed, batches="repeated_batches", posts="repeated_posts"),
+        restored={
+            "batches_lost": sum(max(each.restored_batches, 0) for each in processed),
+            "of_a_former_queue": sum(max(-each.restored_batches, 0) for each in processed),
+        },
         events=_by_outcome(ledger.totals.outcomes),
         partitions={
             str(day): {"counted": counted, "found": there}
@@ -114,6 +119,7 @@ def text_report(sums: Sums) -> str:
         _line("in the stream", sums.stream),
         _line("processed", sums.processed),
         _line("repeated", sums.repeated),
+        *([_line("restored", sums.restored)] if any(sums.restored.values()) else []),
         *(_line(outcome, count) for outcome, count in sums.events.items()),
         *(
             _line(f"partition {day}", counts)

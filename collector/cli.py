@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from collector.admin.commands import (
+    backup,
     dead_letters,
     demo,
     events,
@@ -47,6 +48,8 @@ app.command()(events.events)
 app.command()(events.stacks)
 app.command()(events.trace)
 app.command()(demo.demo)
+app.command()(backup.backup)
+app.command()(backup.restore)
 
 
 def main() -> None:

@@ -56,7 +56,7 @@ def _run(
         async with opened(os.environ, data_dir) as system:
             done.append(await work(system))
 
-    _run_process(main)
+    run_main(main)
     return done[0]
 
 
@@ -77,10 +77,11 @@ def run_until_stopped(work: "Callable[[Api, Stop], Awaitable[None]]", data_dir: 
             stopping = tasks.create_task(cancel_on_stop())
             working.add_done_callback(lambda _: stopping.cancel())
 
-    _run_process(main)
+    run_main(main)
 
 
-def _run_process(main: "Callable[[Stop], Awaitable[None]]") -> None:
+def run_main(main: "Callable[[Stop], Awaitable[None]]") -> None:
+    """Run `main` to its end. A failure prints one line and ends the command with status 2."""
     from collector.process.known_settings import unknown_variables  # noqa: PLC0415
     from collector.process.lifecycle import run_process  # noqa: PLC0415
     from collector.process.settings import in_words  # noqa: PLC0415

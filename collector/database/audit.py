@@ -63,7 +63,8 @@ async def read_processed(pool: asyncpg.Pool) -> Mapping[int, Processed]:
 
 async def _processed(connection: asyncpg.Connection) -> dict[int, Processed]:
     rows = await connection.fetch(
-        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts FROM processed"
+        "SELECT shard, batches, posts, events, repeated_batches, repeated_posts, restored_batches"
+        " FROM processed"
     )
     return {shard: Processed(*counts) for shard, *counts in rows}
 

@@ -26,6 +26,7 @@ from collector.embedded.servers.postgres import Postgres
 from collector.embedded.servers.server_credentials import load_server_credentials, save_server_credentials
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
+from collector.process.lifecycle import StartError
 from tests.embedded.shell import ShellService
 from tests.support.enterable import make_enterable
 from tests.support.waiting import until
@@ -290,6 +291,7 @@ from pathlib import Path
 import encodings.idna, redis.asyncio, asyncpg, uuid, getpass, ssl
 from collector.embedded.servers import postgres, valkey
 from collector.embedded.service import start_service
+from collector.process.lifecycle import StartError
 
 directory, uid, valkey_path, initdb_path, postgres_path = sys.argv[1:]
 os.setgroups([])
@@ -416,3 +418,17 @@ async def test_a_cluster_of_a_superuser_is_upgraded_at_the_start(
         save_server_credentials(
             tmp_path / "postgres.json", msgspec.structs.replace(credentials, superuser="")
         )
+
+
+async def test_a_cluster_of_another_major_version_is_left_alone_with_a_line_that_says_what_to_do(
+    tmp_path: Path,
+) -> None:
+    """Postgres itself would only say that the files are incompatible."""
+    cluster = tmp_path / "postgres" / "data"
+    cluster.mkdir(parents=True)
+    (cluster / "PG_VERSION").write_text("17\n")
+
+    with pytest.raises(
+        StartError, match=r"is of PostgreSQL 17, and PostgreSQL \d+ is installed: .*upgrade.md"
+    ):
+        await Postgres(tmp_path, is_durable=False).prepare()

