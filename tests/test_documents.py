@@ -126,6 +126,21 @@ def test_make_up_passes_on_its_variables(environ: dict[str, str], command: str) 
     assert done.stdout.splitlines()[-1].split("/")[-1].split() == command.split()
 
 
+def test_the_recipes_name_files_and_things_that_exist() -> None:
+    """Except `NNNN` and `x_y`, which stand for names that the reader chooses."""
+    recipes = (ROOT / "CONTRIBUTING.md").read_text().partition("## Recipes")[2].partition("## House style")[0]
+    folders = ("collector", "worker", "tests", "loadtests")
+    code = "\n".join(path.read_text() for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+    paths = {path for path in re.findall(r"`([\w.-]+/[\w./-]+)`", recipes) if "NNNN" not in path}
+    names = set(re.findall(r"`([A-Za-z_]\w+)`", recipes)) - {"x_y", "HEADRACE_X_Y"}
+
+    assert len(paths) > 20
+    assert len(names) > 20
+    assert [path for path in sorted(paths) if not (ROOT / path).exists()] == []
+    assert [name for name in sorted(names) if re.search(rf"\b{name}\b", code) is None] == []
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_between_documents_work(document: Path) -> None:
     """The file is there, and in a document the heading that a link names."""
