@@ -9,7 +9,9 @@ _HEAD: Final = """\
 # Metrics
 
 Every process serves its metrics at `/metrics` in the text format of Prometheus. `make docs` generates this
-page from the catalogue in the code.
+page from the catalogue in the code. [rules.yaml](../deploy/prometheus/rules.yaml) has alerts about them,
+[runbooks.md](runbooks.md) says what to do then, [headrace.json](../deploy/grafana/headrace.json) is a
+dashboard for Grafana.
 
 `serve` has the metrics of ingest and of the API. Processes that share a port (`HEADRACE_REUSE_PORT`, and
 `headrace up --ingest 2`) answer for each other: whichever is scraped shows the samples of all, each with the

@@ -425,7 +425,7 @@ class WorkerMetrics:
             "headrace_maintenance_failures",
             "Runs of a maintenance job that failed.",
             "it rises",
-            job="the worker's jobs",
+            task="the worker's jobs",
         )
 
     def count(self, tally: Tally) -> None:

@@ -75,7 +75,7 @@ async def test_a_job_that_fails_is_counted_and_tried_again(registry: CollectorRe
     async with _doing(Job("job", 0.01, run), WorkerMetrics(registry)):
         await until(lambda: run.runs >= 3)
 
-    assert registry.get_sample_value("headrace_maintenance_failures_total", {"job": "job"}) == 2
+    assert registry.get_sample_value("headrace_maintenance_failures_total", {"task": "job"}) == 2
 
 
 async def test_a_job_ends_with_the_process(registry: CollectorRegistry) -> None:
