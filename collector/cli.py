@@ -234,6 +234,33 @@ def audit(
     raise typer.Exit(status)
 
 
+@app.command()
+def doctor(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say what is wrong with settings, servers, clocks and disks; status 1: warnings, 2: it is broken."""
+    from collector.admin import doctor as work  # noqa: PLC0415
+    from collector.admin.output import json_text  # noqa: PLC0415
+    from collector.admin.servers import found_servers, used_directory  # noqa: PLC0415
+    from collector.process.faults import read_faults  # noqa: PLC0415
+
+    reports: list[work.Report] = []
+
+    async def run(_stop: "Stop") -> None:
+        with found_servers(os.environ, data_dir) as environ:
+            directory, clock = used_directory(os.environ, data_dir), read_faults(os.environ).clock
+            reports.append(await work.examine(environ, clock, given=os.environ, data_dir=directory))
+
+    _warn()
+    status = _run(run)
+    for report in reports:
+        typer.echo(json_text(report) if as_json else work.text_report(report), nl=False)
+        status = work.EXIT[report.status]
+    raise typer.Exit(status)
+
+
 def _serve(run: "Callable[[Mapping[str, str], Stop], Awaitable[None]]") -> NoReturn:
     """Run a process until a signal asks it to stop, and exit with its status."""
     raise typer.Exit(_run(lambda stop: run(os.environ, stop)))

@@ -36,6 +36,12 @@ def found_servers(environ: Mapping[str, str], data_dir: Path | None) -> Iterator
         ) from group
 
 
+def used_directory(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
+    """The data directory of the `headrace up` that a command works on; None if it works on other servers."""
+    path = _ready_path(environ, data_dir)
+    return None if path is None else path.parent
+
+
 def _ready_path(environ: Mapping[str, str], data_dir: Path | None) -> Path | None:
     """The ready file to read, or None if the environment names a server and no directory was given."""
     if data_dir is None and names_a_server(environ):

@@ -1,6 +1,7 @@
 """One `headrace up` for all of these: what a newcomer does, and what may fail meanwhile."""
 
 import asyncio
+import json
 import os
 import re
 import secrets
@@ -97,6 +98,21 @@ async def looks_by_reference(up: RunningUp, session: aiohttp.ClientSession) -> f
     async with session.get(f"{up.ready.url}/metrics") as response:
         found = re.search(r'request_seconds_count\{route="GET \S*/by-ref/\S* (\S+)', await response.text())
     return float(found[1]) if found else 0.0
+
+
+async def test_the_doctor_finds_nothing_wrong(up: RunningUp) -> None:
+    """On all of `headrace up`, found by its data directory; the disk is the machine's own business."""
+    arguments = ("doctor", "--json", "--data-dir", str(up.directory))
+    asked = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-P", "-m", "collector.cli", *arguments), stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await asked.communicate()
+    report = json.loads(output)
+
+    assert [each for each in report["findings"] if each["subject"] != "disk"] == []
+    assert asked.returncode == {"well": 0, "warning": 1, "broken": 2}[report["status"]]
+    assert report["queue"]["workers"] >= 1
+    assert {each["source"] for each in report["settings"]} >= {"headrace up"}
 
 
 async def test_ingest_does_not_need_postgres(

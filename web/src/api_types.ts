@@ -10,6 +10,7 @@ export interface CurrentUserView { id: string; organization_ids: string[]; full_
 export interface Deleting { workers: string[] }
 export interface EndingTrace { outcome: string; reason: string; events: number }
 export interface Failure { allowed: boolean; id: string; message: string; status_code: number }
+export interface Finding { level: "broken" | "warning"; subject: string; what: string; do: string }
 export interface HourlyUsageView { date: string; total: number; blocked: number; discarded: number; too_big: number; deleted: number }
 export interface InvitationView { token: string; email_address: string; date_added: string }
 export interface Invited { email_address: string }
@@ -26,7 +27,7 @@ export interface MatchingView { stacks: number; events: number; undo: Record<str
 export interface MonthlyUsageView { date: string; total: number; blocked: number; discarded: number; too_big: number; deleted: number; limit: number }
 export interface OrganizationView { id: string; created_utc: string; updated_utc: string; name: string; plan_id: string; plan_name: string; plan_description: string; billing_status: number; billing_price: number; max_events_per_month: number; bonus_events_per_month: number; retention_days: number; is_suspended: boolean; has_premium_features: boolean; features: Json[]; max_users: number; max_projects: number; project_count: number; stack_count: number; event_count: number; invites: InvitationView[]; usage_hours: HourlyUsageView[]; usage: MonthlyUsageView[]; is_throttled: boolean; is_over_monthly_limit: boolean; is_over_request_limit: boolean }
 export interface OutcomeState { outcome: string; reason: string; events: number }
-export interface OverviewView { queue: QueueState; outcomes: OutcomeState[]; dead_letters: LetterState[]; dead_letters_fullness: number; held_posts: number; replays: number; partitions: number; partitions_ahead: number; event_bytes: number; database_bytes: number; rollups_behind: number; kept_since: string }
+export interface OverviewView { queue: QueueState; outcomes: OutcomeState[]; dead_letters: LetterState[]; dead_letters_fullness: number; held_posts: number; replays: number; partitions: number; partitions_ahead: number; event_bytes: number; database_bytes: number; rollups_behind: number; findings: Finding[]; kept_since: string }
 export interface Problem { type: string; title: string; status: number; instance: string; errors: Record<string, string[]> }
 export interface ProjectView { id: string; created_utc: string; organization_id: string; organization_name: string; name: string; delete_bot_data_enabled: boolean; promoted_tabs: string[]; stack_count: number; event_count: number; has_premium_features: boolean; has_slack_integration: boolean; usage_hours: HourlyUsageView[]; usage: MonthlyUsageView[] }
 export interface QueueState { entries?: number | null; oldest_utc?: string | null; workers?: number | null; problem?: string | null }

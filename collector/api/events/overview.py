@@ -8,9 +8,12 @@ import msgspec
 from aiohttp import web
 
 from collector.api.auth.searching import searching
+from collector.api.core.diagnosis import Finding, judge_database, judge_queue
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.broker.errors import BrokerUnavailable
+from collector.broker.queue.queue_condition import read_queue_condition
+from collector.database.search.condition import read_database_condition
 from collector.database.search.overview import read_overview
 from collector.database.writing.dead_letters import fullness
 from collector.http.operation import Answer, documented
@@ -52,6 +55,8 @@ class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
 
     `dead_letters_fullness` is the part of its room that the project with the most dead letters has used; at 1
     the oldest lose their bytes. `replays` are posts of dead letters that wait to be stored.
+    `findings` are what is wrong, as `headrace doctor` says it.
+
     `partitions_ahead` are the days after today that have their partition.
     """
 
@@ -66,6 +71,7 @@ class OverviewView(msgspec.Struct, frozen=True, kw_only=True):
     event_bytes: int
     database_bytes: int
     rollups_behind: int
+    findings: list[Finding]
     kept_since: datetime
 
 
@@ -81,17 +87,25 @@ async def get_overview(request: web.Request) -> web.Response:
             oldest_utc=min(await api.queue_look.oldest(), default=None),
             workers=await api.queue_look.workers(),
         )
+        findings = list(judge_queue(await read_queue_condition(api.redis, api.keys), now))
     except BrokerUnavailable as error:
-        queue = QueueState(problem=f"Redis cannot be read: {error}")
+        queue, findings = QueueState(problem=f"Redis cannot be read: {error}"), []
     async with searching(request) as connection:
         overview = await read_overview(connection, now - _DAY, now)
         full = await fullness(connection)
+        findings += judge_database(await read_database_condition(connection), overview, now)
     members = asdict(overview) | {
         "outcomes": [OutcomeState(**each._asdict()) for each in overview.outcomes],
         "dead_letters": [LetterState(**each._asdict()) for each in overview.dead_letters],
     }
     return json_response(
-        OverviewView(queue=queue, dead_letters_fullness=full, kept_since=api.oldest_kept, **members)
+        OverviewView(
+            queue=queue,
+            dead_letters_fullness=full,
+            findings=findings,
+            kept_since=api.oldest_kept,
+            **members,
+        )
     )
 
 

@@ -63,6 +63,14 @@ class IndexedDays(NamedTuple):
     missing: int
 
 
+class DayIndex(NamedTuple):
+    """Whether a day's partition has an index of words; an invalid one is being built, or was interrupted."""
+
+    day: date
+    exists: bool
+    is_invalid: bool
+
+
 async def prepare_word_indexes(pool: asyncpg.Pool) -> str | None:
     """Create the extension that the indexes need; returns what is missing, as a sentence for the operator."""
     async with connected(pool) as connection:
@@ -100,6 +108,15 @@ async def build_word_index(pool: asyncpg.Pool, failed: set[date] | None = None) 
             is_built = await _build(connection, day, schema)
         failed.discard(day)
         return day if is_built else None
+
+
+async def day_indexes(connection: asyncpg.Connection, days: Collection[date]) -> list[DayIndex]:
+    """The state of the index of words of each of the days."""
+    rows = await connection.fetch(_DAYS, days)
+    return [
+        DayIndex(row["day"], exists=row["is_valid"] is not None, is_invalid=row["is_valid"] is False)
+        for row in rows
+    ]
 
 
 async def count_word_indexes(pool: asyncpg.Pool) -> IndexedDays:
