@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test coverage check format web docs load bench bench-read faults broken-builds neighbours image lock try-locks test-lowest canary nightly swagger-ui clean
+.PHONY: help up setup test coverage check format web docs load bench bench-read faults broken-builds neighbours image lock try-locks test-lowest canary nightly swagger-ui deploy-check image-test release-check clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -8,9 +8,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := sh requirements/install.sh $(BIN)/python
+INSTALL_DEPLOY := sh requirements/install.sh .venv-deploy/bin/python
 IN_PROCESSES = --numprocesses=$(or $(PROCESSES),2) --dist=loadscope --no-loadscope-reorder
-WHOLE = $(IN_PROCESSES) --ignore=tests/loadtests/test_benchmark.py --ignore=tests/loadtests/test_benchmark_read.py --durations=40
+WHOLE = $(IN_PROCESSES) --ignore=tests/loadtests/test_benchmark.py --ignore=tests/loadtests/test_benchmark_read.py $(addprefix --ignore=,$(DEPLOY_TESTS)) --durations=40
 VERSION_OF_TREE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+DEPLOY := .venv-deploy
+# They need tools that `make deploy-check` installs, or start what `make test` starts anyway.
+DEPLOY_TESTS := $(patsubst %,tests/deploy/test_%.py,compose helm image proxies systemd workflows)
 CLIENTS := tests/clients/node_modules/.package-lock.json
 WEB := web/node_modules/.package-lock.json
 
@@ -70,9 +74,15 @@ nightly: $(VENV)/.dev $(CLIENTS) $(WEB) ## the long counts that CI runs a tenth 
 	@$(MAKE) --no-print-directory try-locks ARGS=
 	@$(MAKE) --no-print-directory faults ARGS=
 
+deploy-check: $(VENV)/.dev $(DEPLOY)/.tools ## check compose.yaml, the chart, the units and the proxies in deploy/, with tools of their own
+	@PATH="$(CURDIR)/$(DEPLOY)/bin:$$PATH" $(BIN)/python -m pytest $(or $(ARGS),tests/deploy)
+
 image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim)
 	@$(or $(ENGINE),docker) build --tag headrace --build-arg VERSION=$(VERSION_OF_TREE) \
 		--build-arg REVISION=$(or $(shell git rev-parse HEAD 2>/dev/null),unknown) --build-arg PYTHON_IMAGE=$(or $(PYTHON_IMAGE),python:3.13-slim) .
+
+image-test: $(VENV)/.dev ## build the image, run every process from it, post, read back, stop (BUILDER=a program, else docker or podman)
+	@HEADRACE_TEST_IMAGE=1 HEADRACE_TEST_IMAGE_BUILDER="$(BUILDER)" $(BIN)/python -m pytest tests/deploy/test_image.py $(ARGS)
 
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@cd requirements && compile() { \
@@ -82,6 +92,7 @@ lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrad
 	of_ours --extra embedded --extra dev --output-file dev.txt $(UPGRADE) && \
 	of_ours --extra embedded --constraint dev.txt --output-file up.txt && \
 	of_ours --constraint dev.txt --output-file service.txt && \
+	compile --output-file deploy.txt $(UPGRADE) deploy.in && \
 	compile --output-file node.txt $(UPGRADE) node.in
 
 try-locks: $(VENV)/.dev ## install every lock with old pips, beside made-up newer releases of everything (ARGS="--pip 22.3")
@@ -100,7 +111,7 @@ swagger-ui: ## renew the files of the API page from npm (VERSION=5.35.0)
 	@cd collector/api/pages/swagger_ui && sha256sum swagger-ui-bundle.js swagger-ui.css > SHA256SUMS
 
 clean: ## remove what the tools made (not the data of `make up`)
-	@rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info tests/clients/node_modules web/node_modules
+	@rm -rf $(VENV) $(DEPLOY) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage* *.egg-info tests/clients/node_modules web/node_modules
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "headrace needs Python 3.11 or newer; none was found (set PYTHON=/path/to/python)." >&2; exit 2; }
@@ -116,6 +127,12 @@ $(VENV)/.up: requirements/up.txt requirements/install.sh pyproject.toml | $(BIN)
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.up | $(BIN)/python
 	@echo "Installing the locked development tools ..."
 	@$(INSTALL) requirements/dev.txt
+	@touch $@
+
+$(DEPLOY)/.tools: requirements/deploy.txt requirements/install.sh
+	@echo "Installing the tools that check deployments in $(DEPLOY) ..."
+	@$(PYTHON) -m venv --clear $(DEPLOY)
+	@$(INSTALL_DEPLOY) requirements/deploy.txt
 	@touch $@
 
 # Without PyPI or npm the tests of the official clients and of the web app say so and are skipped; in CI they fail.
