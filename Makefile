@@ -84,6 +84,9 @@ image: ## build the container image (ENGINE=docker PYTHON_IMAGE=python:3.13-slim
 image-test: $(VENV)/.dev ## build the image, run every process from it, post, read back, stop (BUILDER=a program, else docker or podman)
 	@HEADRACE_TEST_IMAGE=1 HEADRACE_TEST_IMAGE_BUILDER="$(BUILDER)" $(BIN)/python -m pytest tests/deploy/test_image.py $(ARGS)
 
+release-check: $(VENV)/.dev $(DEPLOY)/.tools ## build the release into dist/, check it, install it in a clean environment
+	@$(BIN)/python -m tests.deploy.release
+
 lock: $(VENV)/.dev ## renew the lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)
 	@cd requirements && compile() { \
 		../$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header \

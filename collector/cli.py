@@ -97,7 +97,7 @@ def up(
     try:
         from collector.embedded import up as everything  # noqa: PLC0415
     except ModuleNotFoundError as error:
-        sys.stderr.write(f"headrace: `up` needs {error.name}: install headrace[embedded].\n")
+        sys.stderr.write(f"headrace: `up` needs {error.name}: pip install 'headrace[embedded]'.\n")
         raise typer.Exit(2) from None
     from collector.embedded.console import Console  # noqa: PLC0415
     from collector.embedded.service import NotStarted  # noqa: PLC0415

@@ -66,7 +66,8 @@ class Image:
             process.terminate()
             return
         for child in psutil.Process(process.pid).children(recursive=True):
-            if child.uids().real == USER:
+            # Not to what runs it, which would kill it.
+            if child.uids().real == USER and not child.children():
                 child.send_signal(signal.SIGTERM)
 
 
