@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,7 +28,7 @@ from collector.process.lifecycle import StartError
 from loadtests.benchmarks.drain import measure_drain
 from loadtests.benchmarks.error import BenchmarkError
 from loadtests.benchmarks.ingest import measure_fsync, measure_ingest, measure_memory
-from loadtests.benchmarks.machine import Cores, machine_facts, share_out
+from loadtests.benchmarks.machine import Cores, machine_facts, revision, share_out
 from loadtests.benchmarks.report import Figure, Report, as_json, as_markdown
 from loadtests.benchmarks.sender import Sender
 from loadtests.benchmarks.slices import Extent
@@ -145,21 +144,6 @@ def settings(cores: Cores, slice_seconds: float) -> dict[str, str]:
         "Valkey": "embedded, appendonly yes, appendfsync always where nothing else is said",
         "Postgres": "embedded, durable, max_wal_size 4GB, the rest as it comes",
     }
-
-
-def revision() -> str:
-    """The commit that was measured, where this is a checkout."""
-    try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return done.stdout.decode().strip()
 
 
 def write(report: Report, folder: Path) -> list[Path]:

@@ -12,15 +12,26 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from loadtests.benchmarks.machine import revision
 from loadtests.fault_run.auditor import Auditor, Findings
 from loadtests.fault_run.kinds import FAULTS
 from loadtests.fault_run.midnight import plant_before_midnight
 from loadtests.fault_run.plant import Plant, PlantError, until
+from loadtests.fault_run.report import (
+    History,
+    Injected,
+    Summary,
+    as_json,
+    as_markdown,
+    as_picture,
+)
 from loadtests.fault_run.sender import IngestTarget, Senders
 from loadtests.fault_run.watch import Watch
 
@@ -30,6 +41,7 @@ DRAIN_SECONDS: Final = 60.0
 _SENDERS: Final = 8
 _PROGRESS: Final = 5
 """Posts that each ingest process must accept after a fault before the next one."""
+_COUNT_SECONDS: Final = 1.0
 _NEXT_DAY: Final = 50
 """The same after midnight: enough to include every kind, and more than were in flight."""
 
@@ -57,9 +69,10 @@ class Run:
     """The result of a run."""
 
     seed: int
-    faults: Counter[str] = field(default_factory=Counter)
-    longest_recovery: tuple[float, str] = (0.0, "")
+    began_utc: datetime = field(default_factory=partial(datetime.now, UTC))
+    history: History = field(default_factory=History)
     seconds: float = 0.0
+    drained_seconds: float = 0.0
     answers: Counter[int] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     reasons: Counter[str] = field(default_factory=Counter)
@@ -67,6 +80,17 @@ class Run:
     findings: Findings | None = None
     audit_status: int = -1
     audit_output: str = "{}"
+
+    @property
+    def faults(self) -> Counter[str]:
+        """How often each kind was injected."""
+        return Counter(fault.name for fault in self.history.faults)
+
+    @property
+    def longest_recovery(self) -> tuple[float, str]:
+        """The longest time until every ingest process accepted posts again, and the fault before it."""
+        waits = [(fault.recovered - fault.over, fault.name) for fault in self.history.faults]
+        return max(waits, default=(0.0, ""))
 
     @property
     def repeated(self) -> int:
@@ -105,11 +129,15 @@ class Run:
 
 def main() -> int:
     """Return the exit status: 0 if every guarantee held, 1 if not, 2 if the run did not work."""
-    plan, status = parse(sys.argv[1:]), 130
+    arguments, status = parse(sys.argv[1:]), 130
+    plan = plan_of(arguments)
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-faults-", ignore_cleanup_errors=True) as folder:
             run = asyncio.run(run_faults(plan, Path(folder), verbose=True))
         print(run.text())
+        if arguments.report is not None:
+            for path in write_report(run, arguments.report):
+                print(f"Written: {path}")
         status = 0 if run.is_good else 1
     except* PlantError as group:
         print(f"faults: {group.exceptions[0]}", file=sys.stderr)
@@ -119,7 +147,7 @@ def main() -> int:
     return status
 
 
-def parse(words: list[str]) -> Plan:
+def parse(words: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=600, help="start no fault after that (%(default)s)")
@@ -132,8 +160,39 @@ def parse(words: list[str]) -> Plan:
     parser.add_argument(
         "--fault", action="append", default=[], choices=list(FAULTS), help="only these, in order"
     )
-    given = parser.parse_args(words)
+    parser.add_argument("--report", type=Path, help="a folder for a report as JSON, Markdown and SVG")
+    return parser.parse_args(words)
+
+
+def plan_of(given: argparse.Namespace) -> Plan:
+    """The plan that the arguments ask for."""
     return Plan(given.seed, given.fault, given.seconds, given.count, given.rate, given.midnight)
+
+
+def write_report(run: Run, folder: Path) -> list[Path]:
+    """Write a finished run's report, with the time in the names of its files."""
+    if run.findings is None:
+        return []
+    summary = Summary(
+        run.began_utc,
+        run.seconds,
+        run.drained_seconds,
+        run.seed,
+        revision(),
+        run.findings,
+        run.audit_status,
+        dict(sorted(run.reasons.items())),
+        len(run.refused),
+        len(run.unseen),
+        run.history,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"faults-{run.began_utc:%Y%m%d-%H%M}.json"
+    picture = path.with_suffix(".svg")
+    path.write_bytes(as_json(summary))
+    path.with_suffix(".md").write_text(as_markdown(summary, picture.name), encoding="utf-8")
+    picture.write_text(as_picture(run.history, run.seconds), encoding="utf-8")
+    return [path, path.with_suffix(".md"), picture]
 
 
 async def run_faults(plan: Plan, folder: Path, *, verbose: bool = False) -> Run:
@@ -148,22 +207,25 @@ async def run_faults(plan: Plan, folder: Path, *, verbose: bool = False) -> Run:
         watch = Watch([ingest.url for ingest in ingest_processes])
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(watch.run())
+            counting = tasks.create_task(_count_accepted(senders, run.history, began))
             tasks.create_task(senders.run(_SENDERS, plan.posts_per_second))
             try:
                 for name in _chosen(plan):
-                    await _inject(name, plant, senders, run)
+                    fault = await _inject(name, plant, senders, began)
+                    run.history.faults.append(fault)
                     if verbose:
-                        print(
-                            f"{time.monotonic() - began:7.1f} s  {auditor.accepted:8,} accepted  {name}",
-                            flush=True,
-                        )
+                        accepted = senders.accepted_by.total()
+                        print(f"{fault.recovered:7.1f} s  {accepted:8,} accepted  {name}", flush=True)
                 if await midnight.passed():
                     await _until_posts_are_taken(senders, _NEXT_DAY, "midnight")
             finally:
                 senders.stop()
                 watching.cancel()
+                counting.cancel()
         run.unseen = watch.unseen(run.reasons)
+        stopped = time.monotonic()
         run.audit_status, run.audit_output = await plant.audit(DRAIN_SECONDS)
+        run.drained_seconds = time.monotonic() - stopped
         run.findings = await auditor.look(ready.database_url)
     run.seconds = time.monotonic() - began
     return run
@@ -184,13 +246,20 @@ def _chosen(plan: Plan) -> Iterator[str]:
         yield round_.pop()
 
 
-async def _inject(name: str, plant: Plant, senders: Senders, run: Run) -> None:
+async def _inject(name: str, plant: Plant, senders: Senders, start: float) -> Injected:
     """Inject one fault, and measure the time until every ingest process accepts posts again."""
+    began = time.monotonic()
     await FAULTS[name](plant)
     over = time.monotonic()
     await _until_posts_are_taken(senders, _PROGRESS, name)
-    run.faults[name] += 1
-    run.longest_recovery = max(run.longest_recovery, (time.monotonic() - over, name))
+    return Injected(name, began - start, over - start, time.monotonic() - start)
+
+
+async def _count_accepted(senders: Senders, history: History, start: float) -> None:
+    """Record the number of accepted posts each second, until cancelled."""
+    while True:
+        history.accepted.append((time.monotonic() - start, senders.accepted_by.total()))
+        await asyncio.sleep(_COUNT_SECONDS)
 
 
 async def _until_posts_are_taken(senders: Senders, number: int, after: str) -> None:

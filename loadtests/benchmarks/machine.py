@@ -5,6 +5,7 @@ The measured process has one core to itself; the sender and the servers share th
 
 import os
 import platform
+import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,3 +60,18 @@ def machine_facts() -> dict[str, str]:
         "Python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
     }
+
+
+def revision() -> str:
+    """The commit that was measured, where this is a checkout."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty"],  # noqa: S607 - whichever git there is
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.decode().strip()

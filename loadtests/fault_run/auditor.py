@@ -1,9 +1,12 @@
 """The auditor: records every post and its answer, then checks in Postgres that every 202 was honoured.
 
+An event's contents follow from its mark (see `contents`), so that a changed one is found without a copy.
+
 It shares no code with the product. It reads, with plain SQL, the tables that are meant for outside tools, and
 knows how each kind of post must end: see `Kind`.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +20,7 @@ _QUERY_SECONDS: Final = 300
 _CHUNK: Final = 5_000
 _SHOWN: Final = 5
 _DAYS: Final = "SELECT count(DISTINCT (created_utc AT TIME ZONE 'UTC')::date) FROM events"
+_EVENTS: Final = "SELECT message, reference_id, data->>'contents' FROM events WHERE type <> 'session'"
 _STACKS: Final = """
     SELECT coalesce(stacks.id, there.stack_id) AS id, total_occurrences, occurrences, firsts
     FROM stacks FULL JOIN (
@@ -40,6 +44,11 @@ _SESSIONS: Final = """
         AND b.start_utc BETWEEN a.start_utc AND a.last_utc + interval '15 minutes'
 """
 _MISCOUNTED: Final = "stack {}: counted {}, there are {} with {} first occurrences"
+
+
+def contents(mark: str) -> str:
+    """What an event with this mark carries in `data.contents`."""
+    return hashlib.sha256(mark.encode()).hexdigest()
 
 
 class Kind(StrEnum):
@@ -70,16 +79,26 @@ class Sent:
     kind: Kind
     marks: tuple[str, ...]
     answers: list[Answer] = field(default_factory=list)
+    is_text: bool = False
+    """Lines of text have nothing but their messages."""
 
     @property
     def is_accepted(self) -> bool:
         """Whether a 202 was seen, however often it was sent."""
         return Answer.ACCEPTED in self.answers
 
+    def stored_with(self, mark: str) -> tuple[str | None, str | None]:
+        """The reference id and the contents of its event with this mark."""
+        reference_id = f"reference-{mark}" if self.kind is Kind.REFERENCED else None
+        return reference_id, None if self.is_text else contents(mark)
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found; `lost`, `twice` and `odd` must be empty. `accepted` and `unknown` are in answers."""
+    """What was found; `lost`, `twice`, `altered` and `odd` must be empty.
+
+    `accepted` and `unknown` are in answers.
+    """
 
     posts: int
     accepted: int
@@ -89,12 +108,13 @@ class Findings:
     outcomes: dict[str, int]
     lost: list[str]
     twice: list[str]
+    altered: list[str]
     odd: list[str]
 
     @property
     def is_good(self) -> bool:
         """Whether every promise was kept."""
-        return not (self.lost or self.twice or self.odd)
+        return not (self.lost or self.twice or self.altered or self.odd)
 
     def text(self) -> str:
         """Return the lines for the report."""
@@ -103,9 +123,9 @@ class Findings:
             f"posts: {self.posts:,}, answers: {self.accepted:,} x 202, {self.unknown:,} x 503 or none",
             f"events: {self.events_accepted:,} answered 202; counted: {counts}",
             f"UTC days of acceptance: {self.days}",
-            f"lost {len(self.lost)}, twice {len(self.twice)}",
+            f"lost {len(self.lost)}, twice {len(self.twice)}, altered {len(self.altered)}",
         ]
-        named = {"lost": self.lost, "twice": self.twice, "odd": self.odd}
+        named = {"lost": self.lost, "twice": self.twice, "altered": self.altered, "odd": self.odd}
         return "\n".join(
             [*lines, *(f"{name}: {each}" for name, all_ in named.items() for each in all_[:_SHOWN])]
         )
@@ -117,9 +137,9 @@ class Auditor:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    def remember(self, kind: Kind, marks: Iterable[str]) -> Sent:
+    def remember(self, kind: Kind, marks: Iterable[str], *, is_text: bool = False) -> Sent:
         """Record a post that is about to be sent."""
-        sent = Sent(kind, tuple(marks))
+        sent = Sent(kind, tuple(marks), is_text=is_text)
         self.sent.append(sent)
         return sent
 
@@ -135,21 +155,40 @@ class Auditor:
         )
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                found = await _found(connection)
+                found, altered = await self._found(connection)
                 outcomes = await _outcomes(connection)
                 days = await connection.fetchval(_DAYS)
                 wrong = [_MISCOUNTED.format(*row) for row in await connection.fetch(_STACKS)]
                 wrong += [row["finding"] for row in await connection.fetch(_SESSIONS)]
         finally:
             await connection.close(timeout=_CONNECT_SECONDS)
-        return self.judge(found, outcomes, days, wrong)
+        return self.judge(found, outcomes, days, wrong, altered)
+
+    async def _found(self, connection: asyncpg.Connection) -> tuple[Counter[str], list[str]]:
+        """How often each mark is there, as an event or as a dead letter, and events with other contents."""
+        sent_with = {mark: sent for sent in self.sent for mark in sent.marks}
+        found: Counter[str] = Counter()
+        altered: list[str] = []
+        async for mark, reference_id, carried in connection.cursor(_EVENTS, prefetch=_CHUNK):
+            found[mark] += 1
+            sent = sent_with.get(mark)
+            if sent is not None and (reference_id, carried) != sent.stored_with(mark):
+                altered.append(mark)
+        async for row in connection.cursor("SELECT body FROM dead_letters", prefetch=_CHUNK):
+            found[bytes(row["body"]).decode("latin-1")] += 1
+        return found, altered
 
     def judge(
-        self, found: Counter[str], outcomes: dict[str, int], days: int = 1, wrong: Iterable[str] = ()
+        self,
+        found: Counter[str],
+        outcomes: dict[str, int],
+        days: int = 1,
+        wrong: Iterable[str] = (),
+        altered: Iterable[str] = (),
     ) -> Findings:
         """Compare with marks by how often they were found, and with events by outcome. Pure.
 
-        `wrong` is what was found wrong with stacks and sessions.
+        `wrong` is what was found wrong with stacks and sessions, `altered` are events with other contents.
         """
         answers = Counter(answer for sent in self.sent for answer in sent.answers)
         wanted = {mark: sent for sent in self.sent if sent.kind is not Kind.OLD for mark in sent.marks}
@@ -162,6 +201,7 @@ class Auditor:
             outcomes=outcomes,
             lost=[mark for mark, sent in wanted.items() if sent.is_accepted and not found[mark]],
             twice=[mark for mark, number in found.items() if number > 1],
+            altered=list(altered),
             odd=[
                 *(f"{mark} was never sent" for mark in found.keys() - wanted.keys()),
                 *self._wrong_sums(found, wanted, outcomes),
@@ -194,16 +234,6 @@ class Auditor:
 def _differs(outcome: str, counted: int, found: int) -> Iterator[str]:
     if counted != found:
         yield f"{outcome}: {counted} events are counted, {found} are there"
-
-
-async def _found(connection: asyncpg.Connection) -> Counter[str]:
-    """How often each mark is there, as an event or as a dead letter."""
-    found: Counter[str] = Counter()
-    async for row in connection.cursor("SELECT message FROM events WHERE type <> 'session'", prefetch=_CHUNK):
-        found[row["message"]] += 1
-    async for row in connection.cursor("SELECT body FROM dead_letters", prefetch=_CHUNK):
-        found[bytes(row["body"]).decode("latin-1")] += 1
-    return found
 
 
 async def _outcomes(connection: asyncpg.Connection) -> dict[str, int]:

@@ -23,6 +23,7 @@ import msgspec
 import psutil
 
 from loadtests.fault_run.proxy import ReplyCutter, proxied
+from loadtests.fault_run.watch import refused_for
 
 START_SECONDS: Final = 90.0
 STOP_SECONDS: Final = 30.0
@@ -307,10 +308,7 @@ async def _refuses(url: str, reason: str) -> bool:
                     session.get(f"{url}/metrics") as found,
                 ):
                     named = msgspec.json.decode(await ready.read(), type=_Checks).checks.get(reason, "ok")
-                    if (
-                        named == "ok"
-                        or f'headrace_refusing{{reason="{reason}"}} 1.0' not in await found.text()
-                    ):
+                    if named == "ok" or reason not in refused_for(await found.text()):
                         return False
     except (aiohttp.ClientError, OSError, TimeoutError, msgspec.DecodeError):
         return False

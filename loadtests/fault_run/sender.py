@@ -15,7 +15,7 @@ from typing import Final
 
 import aiohttp
 
-from loadtests.fault_run.auditor import Answer, Auditor, Kind, Sent
+from loadtests.fault_run.auditor import Answer, Auditor, Kind, Sent, contents
 
 ACCEPTED: Final = 202
 REPEATED: Final = 503
@@ -94,7 +94,7 @@ class Senders:
             body = _DAMAGED + marks[0].encode()
             return self.auditor.remember(kind, [body.decode("latin-1")]), body
         if kind is Kind.EVENT and chance.random() < 0.5:  # noqa: PLR2004 - half of them
-            return self.auditor.remember(kind, marks), "\n".join(marks).encode()
+            return self.auditor.remember(kind, marks, is_text=True), "\n".join(marks).encode()
         return self.auditor.remember(kind, marks), json.dumps([_event(kind, mark) for mark in marks]).encode()
 
     async def _post(
@@ -123,7 +123,11 @@ class Senders:
 
 def _event(kind: Kind, mark: str) -> dict[str, object]:
     user = {"identity": f"user-{zlib.crc32(mark.encode()) % _USERS}"}
-    event: dict[str, object] = {"type": "log", "message": mark, "data": {"@user": user}}
+    event: dict[str, object] = {
+        "type": "log",
+        "message": mark,
+        "data": {"@user": user, "contents": contents(mark)},
+    }
     if kind is Kind.REFERENCED:
         event["reference_id"] = f"reference-{mark}"
     if kind is Kind.OLD:

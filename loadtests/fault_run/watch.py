@@ -16,7 +16,7 @@ import msgspec
 
 _PAUSE_SECONDS: Final = 0.2
 _PROBE: Final = aiohttp.ClientTimeout(total=5)
-_HELD: Final = re.compile(r'^headrace_refusing\{reason="(\w+)"\} 1\.0$', re.MULTILINE)
+_HELD: Final = re.compile(r'^headrace_refusing\{[^}]*\breason="(\w+)"[^}]*\} 1\.0$', re.MULTILINE)
 
 
 class _Ready(msgspec.Struct):
@@ -58,7 +58,7 @@ class Watch:
 
     def see_metrics(self, text: str) -> None:
         """Record the reasons of one answer."""
-        self.metrics.update(_HELD.findall(text))
+        self.metrics.update(refused_for(text))
 
     def shows(self, name: str) -> bool:
         """Whether the reason was seen in both."""
@@ -68,6 +68,11 @@ class Watch:
         """The titles that posts were refused with and that did not show in both."""
         shown = {sentence for name, sentence in self.sentences.items() if name in self.metrics}
         return sorted(title for title in titles if _sentence(title) not in shown)
+
+
+def refused_for(metrics: str) -> set[str]:
+    """The reasons that metrics report, of any process of theirs."""
+    return set(_HELD.findall(metrics))
 
 
 def _sentence(text: str) -> str:

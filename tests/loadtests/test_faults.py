@@ -1,6 +1,8 @@
 """The auditor of the crash tests finds violations, and the proxy cuts what it should."""
 
+import json
 from collections import Counter
+from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
@@ -13,8 +15,9 @@ from redis.backoff import NoBackoff
 from loadtests.fault_run.auditor import Answer, Auditor, Findings, Kind
 from loadtests.fault_run.kinds import FAULTS
 from loadtests.fault_run.proxy import proxied
+from loadtests.fault_run.report import Injected
 from loadtests.fault_run.watch import Watch
-from loadtests.faults import Plan, Run, parse
+from loadtests.faults import Plan, Run, parse, plan_of, write_report
 from tests.conftest import Servers
 
 FOUND = {"e1": 1, "e2": 1, "r1": 1, "broken": 1}
@@ -123,12 +126,14 @@ async def test_the_auditor_reads_events_dead_letters_and_usage(database_url: str
     await connection.execute("INSERT INTO usage VALUES ($1, now(), 'stored', '', 3)", uuid4())
     await connection.close()
     auditor = Auditor()
-    auditor.remember(Kind.EVENT, ["e1", "e2", "e3"]).answers.append(Answer.ACCEPTED)
+    auditor.remember(Kind.EVENT, ["e1"]).answers.append(Answer.ACCEPTED)
+    auditor.remember(Kind.EVENT, ["e2", "e3"], is_text=True).answers.append(Answer.ACCEPTED)
     auditor.remember(Kind.DAMAGED, ["\x1f\x8bbroken"]).answers.append(Answer.ACCEPTED)
 
     judged = await auditor.look(database_url)
 
     assert (judged.lost, judged.twice, judged.outcomes) == (["e3"], ["e2"], {"stored": 3})
+    assert judged.altered == ["e1"]  # it has lost what it carried
     assert judged.days == 1
     assert "stack None: counted None, there are 3 with 0 first occurrences" in judged.odd
 
@@ -153,13 +158,13 @@ def test_the_command_line_can_name_faults() -> None:
     """In the given order; by default random ones for ten minutes."""
     first, *_ = FAULTS
 
-    assert parse(["--seed", "7", "--fault", first, "--fault", first]).faults == [first, first]
-    assert parse(["--seed", "7"]) == Plan(7, [], midnight_after_seconds=30)
+    assert plan_of(parse(["--seed", "7", "--fault", first, "--fault", first])).faults == [first, first]
+    assert plan_of(parse(["--seed", "7"])) == Plan(7, [], midnight_after_seconds=30)
 
 
 def test_a_run_is_good_only_when_everything_is() -> None:
     """The auditor's findings, the product's own audit, and no answer that makes clients drop events."""
-    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [])
+    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [], [])
 
     assert Run(1, findings=kept, audit_status=0).is_good
     assert not Run(1, findings=None, audit_status=0).is_good
@@ -175,11 +180,13 @@ def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
         b'{"checks":{"queue_full":"The queue is full: 9 bytes","clock":"It is off.","x":"ok"}}'
     )
     watch.see_metrics('headrace_refusing{reason="queue_full"} 1.0\nheadrace_refusing{reason="clock"} 0.0\n')
+    watch.see_metrics('headrace_refusing{process="1",reason="disk_short"} 1.0\n')
 
     assert watch.shows("queue_full")
     assert not watch.shows("clock")
+    assert watch.metrics == {"queue_full", "disk_short"}
     assert watch.unseen(["The queue is full.", "It is off.", "Surprise."]) == ["It is off.", "Surprise."]
-    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [])
+    kept = Findings(1, 1, 0, 1, 1, {}, [], [], [], [])
     run = Run(1, findings=kept, audit_status=0, unseen=["Surprise."])
     assert not run.is_good
     assert "in no readiness and metric: Surprise." in run.text()
@@ -187,15 +194,35 @@ def test_a_refusal_that_no_readiness_and_no_metric_names_is_found() -> None:
 
 def test_a_report_has_its_figures() -> None:
     """Faults, answers, accepted, lost and duplicated events, and batches written twice."""
-    run = Run(7, findings=Findings(3, 2, 1, 5, 2, {"stored": 5}, [], [], []), audit_status=0)
+    run = Run(7, findings=Findings(3, 2, 1, 5, 2, {"stored": 5}, [], [], [], []), audit_status=0)
     run.audit_output = '{"repeated": {"batches": 4, "posts": 9}}'
-    run.faults.update({"memory full": 2})
+    run.history.faults += [Injected("memory full", 1, 2, 2.5), Injected("memory full", 4, 5, 6.5)]
     run.answers.update({202: 2, 0: 1})
 
     text = run.text()
 
     assert "     2  memory full" in text
     assert "answers: 1 x 0, 2 x 202" in text
-    assert "lost 0, twice 0" in text
+    assert "accepted posts again: 1.5 s (memory full)" in text
+    assert "lost 0, twice 0, altered 0" in text
     assert "written twice, stored once: 4 batches" in text
     assert text.endswith("passed")
+
+
+def test_a_report_is_written_as_json_markdown_and_a_picture(tmp_path: Path) -> None:
+    """Sums that do not add up count as unaccounted, and so does a failed audit."""
+    findings = Findings(3, 2, 1, 5, 2, {"stored": 4}, ["e1"], [], ["e2"], ["stored: 5 events"])
+    run = Run(7, findings=findings, audit_status=1, seconds=10.0)
+    run.history.faults += [Injected("memory full", 1, 2, 2.5), Injected("memory full", 4, 5, 6.5)]
+    run.history.accepted += [(1.0, 10), (2.0, 30), (9.0, 30)]
+
+    report, text, picture = write_report(run, tmp_path / "reports")
+
+    figures = json.loads(report.read_bytes())
+    assert (figures["faults"], figures["accepted_events"], figures["seed"]) == (2, 5, 7)
+    assert (figures["lost"], figures["twice"], figures["altered"], figures["unaccounted"]) == (1, 0, 1, 2)
+    assert figures["kinds"] == {"memory full": {"count": 2, "longest_seconds_to_next_202": 1.5}}
+    assert "**Lost 1, twice 0, altered 1, unaccounted 2.**" in text.read_text()
+    assert f"]({picture.name})" in text.read_text()
+    assert picture.read_text().count("<title>memory full</title>") == 2
+    assert "at most 20;" in picture.read_text()
