@@ -96,7 +96,7 @@ def as_markdown(summary: Summary, picture: str = "") -> str:
 
 
 def as_picture(history: History, seconds: float) -> str:
-    """An SVG of posts accepted a second; each fault is a bar from its start to the next 202 everywhere."""
+    """An SVG of posts accepted a second, with a line at the start of each fault."""
     rates = _rates(history.accepted, seconds)
     most = max(rates, default=0.0) or 1.0
     step = _WIDTH / max(1, len(rates))
@@ -106,8 +106,8 @@ def as_picture(history: History, seconds: float) -> str:
     )
     scale = _WIDTH / max(seconds, 1.0)
     bars = [
-        f'<rect x="{_MARGIN + fault.began * scale:.1f}" y="{_MARGIN}" height="{_HEIGHT}"'
-        f' width="{max(1.0, (fault.recovered - fault.began) * scale):.1f}"><title>{fault.name}</title></rect>'
+        f'<rect x="{_MARGIN + fault.began * scale:.1f}" y="{_MARGIN}" height="{_HEIGHT}" width="1">'
+        f"<title>{fault.name}</title></rect>"
         for fault in history.faults
     ]
     width, height = _WIDTH + 2 * _MARGIN, _HEIGHT + 2 * _MARGIN
@@ -119,7 +119,7 @@ def as_picture(history: History, seconds: float) -> str:
             ),
             f'<rect width="{width}" height="{height}" fill="#fff"/>',
             f'<text x="{_MARGIN}" y="24">posts accepted a second, at most {most:.0f}; faults in red</text>',
-            '<g fill="#d33" fill-opacity="0.25">',
+            '<g fill="#d33" fill-opacity="0.5">',
             *bars,
             "</g>",
             f'<polyline fill="none" stroke="#175" stroke-width="1.5" points="{line}"/>',
