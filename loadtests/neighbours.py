@@ -6,20 +6,26 @@ victim more than the goals allow.
 """
 
 import argparse
-import asyncio
+import os
 import resource
 import sys
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from loadtests.neighbours_run import strangers  # noqa: F401 - registers its attackers
-from loadtests.neighbours_run.attackers import ATTACKERS
+import uvloop
+
+from loadtests.benchmarks.machine import pinned
+from loadtests.neighbours_run import attackers, strangers  # noqa: F401 - registers the attackers
+from loadtests.neighbours_run.attack import ATTACKERS
 from loadtests.neighbours_run.report import Goals, Result, table
-from loadtests.neighbours_run.scene import Attacker, Ready, measured, open_scene, read_ready
+from loadtests.neighbours_run.scene import Ready, measured, open_scene, read_ready
 from loadtests.run import LoadError, started_collector
 
 _GOALS: Final = Goals(accepted_ms=100, readable_ms=1000, refused=0.01)
+_ENOUGH_CORES: Final = 4
 
 
 def main() -> int:
@@ -31,6 +37,7 @@ def main() -> int:
     # One attacker holds more connections than many systems permit by default.
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+    shares = share_out(os.sched_getaffinity(0))
     results: dict[str, Result] = {}
     try:
         for name in ["alone", *(arguments.only or ATTACKERS)]:
@@ -40,11 +47,13 @@ def main() -> int:
                 tempfile.TemporaryDirectory(
                     prefix="headrace-neighbours-", ignore_cleanup_errors=True
                 ) as folder,
+                pinned(shares.servers),
                 started_collector(Path(folder)),
+                pinned(shares.victim),
             ):
                 ready = read_ready(Path(folder) / "ready.json")
-                results[name] = asyncio.run(_measured(ready, ATTACKERS.get(name), arguments.seconds))
-            print(table({name: results[name]}), file=sys.stderr, flush=True)
+                results[name] = uvloop.run(_measured(ready, name, arguments.seconds, shares.attacker))
+            print(table({name: results[name]}), results[name].answers, file=sys.stderr, flush=True)
     except LoadError as error:
         print(f"neighbours: {error}", file=sys.stderr)
         return 2
@@ -55,10 +64,27 @@ def main() -> int:
     return 1 if missed else 0
 
 
-async def _measured(ready: Ready, attacker: Attacker | None, seconds: float) -> Result:
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """The cores of each; an attacker without any takes what the others leave."""
+
+    servers: frozenset[int]
+    victim: frozenset[int]
+    attacker: frozenset[int]
+
+
+def share_out(available: Iterable[int]) -> Shares:
+    """A core for the victim and one for the attacker, if two are left for the servers."""
+    cores = sorted(available)
+    if len(cores) < _ENOUGH_CORES:
+        return Shares(frozenset(cores), frozenset(cores), frozenset())
+    return Shares(frozenset(cores[:-2]), frozenset(cores[-2:-1]), frozenset(cores[-1:]))
+
+
+async def _measured(ready: Ready, name: str, seconds: float, cores: frozenset[int]) -> Result:
     async with open_scene(ready) as scene:
-        await measured(scene, None, min(3.0, seconds))  # warms up connections and caches
-        return await measured(scene, attacker, seconds)
+        await measured(scene, "", min(3.0, seconds), frozenset())  # warms up connections and caches
+        return await measured(scene, name if name in ATTACKERS else "", seconds, cores)
 
 
 if __name__ == "__main__":

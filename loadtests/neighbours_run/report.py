@@ -13,12 +13,17 @@ class Result:
     accepted: list[float] = field(default_factory=list)
     readable: list[float] = field(default_factory=list)
     searches: list[float] = field(default_factory=list)
+    searches_refused: int = 0
     refused: int = 0
     unread: int = 0
     attacks: int = 0
     sent_bytes: int = 0
     disk_bytes: int = 0
     memory_bytes: dict[str, int] = field(default_factory=dict)
+    cores: dict[str, float] = field(default_factory=dict)
+    """Processor time a second of each kind of process."""
+    answers: dict[int, int] = field(default_factory=dict)
+    """What the attacker was answered, by status; 0 for lost connections."""
 
     @property
     def refused_share(self) -> float:
@@ -51,17 +56,22 @@ def p99(seconds: Sequence[float]) -> float:
 
 def table(results: Mapping[str, Result]) -> str:
     """The results in Markdown; memory is the most that each kind of process had."""
+    first = "beside | 202 p99 | readable p99 | search p99 | refused | searches refused | attacks"
     lines = [
-        "| beside | 202 p99 | readable p99 | search p99 | refused | attacks | disk a byte | memory, MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---|",
+        f"| {first} | disk a byte | memory, MB | cores |",
+        f"|---|{'---:|' * 7}---|---|",
     ]
     for name, result in results.items():
         memory = ", ".join(f"{kind} {used // MEGABYTE}" for kind, used in sorted(result.memory_bytes.items()))
+        cores = ", ".join(f"{kind} {used:.1f}" for kind, used in sorted(result.cores.items()))
         disk = f"{result.disk_bytes / result.sent_bytes:,.1f}" if result.sent_bytes else ""
-        lines.append(
-            f"| {name} | {_ms(result.accepted)} | {_ms(result.readable)} | {_ms(result.searches)}"
-            f" | {result.refused_share:.1%} | {result.attacks:,} | {disk} | {memory} |"
-        )
+        cells = [
+            name,
+            *(_ms(seconds) for seconds in (result.accepted, result.readable, result.searches)),
+            *(f"{result.refused_share:.1%}", f"{result.searches_refused}", f"{result.attacks:,}"),
+            *(disk, memory, cores),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -3,9 +3,9 @@
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +15,8 @@ import asyncpg
 import msgspec
 import psutil
 
+from loadtests.neighbours_run.attack import Orders
+from loadtests.neighbours_run.attacker_process import started_attacker
 from loadtests.neighbours_run.report import Result
 
 POSTS_A_SECOND: Final = 50
@@ -23,7 +25,7 @@ _UNREAD_SECONDS: Final = 60.0
 """How long the last posts may take to become readable before they count as unread."""
 _DRAIN_SECONDS: Final = 20.0
 _ANSWER: Final = aiohttp.ClientTimeout(total=30)
-_KINDS: Final = ("ingest", "api", "worker", "valkey")
+_KINDS: Final = ("ingest", "worker", "valkey", "postgres")
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -40,44 +42,19 @@ class Ready(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Scene:
-    """A running collector with a project of the victim, and an organization of the attacker."""
+    """A running collector with a project of the victim."""
 
     ready: Ready
     session: aiohttp.ClientSession
     database: asyncpg.Connection
-    attacker_organization: str = ""
-    attacker_project: str = ""
-    attacker_token: str = ""
-    attacker_user_token: str = ""
-    result: Result = field(default_factory=Result)
 
-    async def call(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the API as the administrator and return the answer's JSON, or the status."""
-        headers = {"Authorization": f"Bearer {self.ready.user_token}"}
+    async def call(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
+        """Call the API, as the administrator without a token; returns the answer's JSON, or the status."""
+        headers = {"Authorization": f"Bearer {token or self.ready.user_token}"}
         url = f"{self.ready.url}/api/v2/{path}"
         async with self.session.request(method, url, json=body, headers=headers) as answer:
             is_json = answer.content_type.endswith("json")
             return await answer.json() if is_json else answer.status
-
-    async def attack(
-        self, body: bytes, encoding: str = "", path: str = "events", content_type: str = "application/json"
-    ) -> int:
-        """Post as the attacker and return the status; refusals and lost connections are welcome."""
-        headers = {"Authorization": f"Bearer {self.attacker_token}", "Content-Type": content_type}
-        if encoding:
-            headers["Content-Encoding"] = encoding
-        self.result.attacks += 1
-        with suppress(aiohttp.ClientError, TimeoutError):
-            url = f"{self.ready.url}/api/v2/{path}"
-            async with self.session.post(url, data=body, headers=headers) as answer:
-                if answer.status == HTTPStatus.ACCEPTED:
-                    self.result.sent_bytes += len(body)
-                return answer.status
-        return 0
-
-
-Attacker = Callable[[Scene], Awaitable[None]]
-"""Does its worst until it is cancelled."""
 
 
 def read_ready(file: Path) -> Ready:
@@ -97,20 +74,38 @@ async def open_scene(ready: Ready) -> AsyncIterator[Scene]:
     await database.close()
 
 
-async def measured(scene: Scene, attacker: Attacker | None, seconds: float) -> Result:
-    """What the victim measures in this number of seconds; the attacker gets an organization of its own."""
-    scene.result = result = Result()
-    await _admit_attacker(scene)
-    disk_before = await _database_bytes(scene)
+async def measured(scene: Scene, attacker: str, seconds: float, cores: frozenset[int]) -> Result:
+    """What the victim measures in this number of seconds, beside the attacker of this name, if any."""
+    result = Result()
+    async with AsyncExitStack() as ending:
+        attacking = None
+        if attacker:
+            orders = await _orders(scene, attacker, cores)
+            attacking = await ending.enter_async_context(started_attacker(orders))
+        disk_before = await _database_bytes(scene)
+        if attacking is not None:
+            attacking.begin()
+        await _measure(scene, result, seconds)
+        if attacking is not None:
+            counts = await attacking.end()
+            result.attacks, result.sent_bytes, result.answers = (
+                counts.attacks,
+                counts.sent_bytes,
+                counts.answers,
+            )
+    await _until_drained(scene)
+    result.disk_bytes = max(0, await _database_bytes(scene) - disk_before)
+    return result
+
+
+async def _measure(scene: Scene, result: Result, seconds: float) -> None:
     waiting: dict[str, float] = {}
     async with asyncio.TaskGroup() as tasks:
         background = [
             tasks.create_task(_search(scene, result)),
-            tasks.create_task(_sample_memory(scene, result)),
+            tasks.create_task(_sample_processes(scene, result)),
+            tasks.create_task(_look_for(scene, waiting, result)),
         ]
-        reading = tasks.create_task(_look_for(scene, waiting, result))
-        if attacker is not None:
-            background.append(tasks.create_task(_endless(attacker, scene)))
         began = time.monotonic()
         async with asyncio.TaskGroup() as posts:
             number = 0
@@ -122,28 +117,18 @@ async def measured(scene: Scene, attacker: Attacker | None, seconds: float) -> R
         while waiting and time.monotonic() < deadline:  # noqa: ASYNC110 - another process makes them readable
             await asyncio.sleep(_POLL_SECONDS)
         result.unread = len(waiting)
-        for task in (*background, reading):
+        for task in background:
             task.cancel()
-    await _until_drained(scene)
-    result.disk_bytes = max(0, await _database_bytes(scene) - disk_before)
-    return result
 
 
-async def _admit_attacker(scene: Scene) -> None:
-    organization = await scene.call("POST", "organizations", {"name": f"attacker {uuid.uuid4()}"})
-    scene.attacker_organization = organization["id"]
-    project = await scene.call(
-        "POST", "projects", {"organization_id": organization["id"], "name": f"attacker {uuid.uuid4()}"}
-    )
-    scene.attacker_project = project["id"]
-    token = await scene.call("POST", f"projects/{project['id']}/tokens", {"scopes": ["client"]})
-    scene.attacker_token = token["id"]
-    token = await scene.call("POST", f"organizations/{organization['id']}/tokens", {"scopes": ["user"]})
-    scene.attacker_user_token = token["id"]
-
-
-async def _endless(attacker: Attacker, scene: Scene) -> None:
-    await attacker(scene)
+async def _orders(scene: Scene, attacker: str, cores: frozenset[int]) -> Orders:
+    """An organization of its own for the attacker, with a project and tokens."""
+    organization = (await scene.call("POST", "organizations", {"name": f"attacker {uuid.uuid4()}"}))["id"]
+    new = {"organization_id": organization, "name": f"attacker {uuid.uuid4()}"}
+    project = (await scene.call("POST", "projects", new))["id"]
+    client = await scene.call("POST", f"projects/{project}/tokens", {"scopes": ["client"]})
+    user = await scene.call("POST", f"organizations/{organization}/tokens", {"scopes": ["user"]})
+    return Orders(attacker, scene.ready.url, organization, project, client["id"], user["id"], cores)
 
 
 async def _post(scene: Scene, waiting: dict[str, float], result: Result) -> None:
@@ -182,21 +167,37 @@ async def _look_for(scene: Scene, waiting: dict[str, float], result: Result) -> 
 
 
 async def _search(scene: Scene, result: Result) -> None:
+    """Search once a second as the victim's organization: the administrator is in those of attackers, too."""
+    path = f"organizations/{scene.ready.organization_id}/tokens"
+    token = (await scene.call("POST", path, {"scopes": ["user"]}))["id"]
     while True:
         began = time.monotonic()
         with suppress(aiohttp.ClientError, TimeoutError):
-            await scene.call("GET", f"projects/{scene.ready.project_id}/events?filter=type:log&limit=10")
+            path = f"projects/{scene.ready.project_id}/events?filter=type:log&limit=10"
+            found = await scene.call("GET", path, token=token)
+            result.searches_refused += not isinstance(found, list)
             result.searches.append(time.monotonic() - began)
         await asyncio.sleep(max(0.0, began + 1 - time.monotonic()))
 
 
-async def _sample_memory(scene: Scene, result: Result) -> None:
+async def _sample_processes(scene: Scene, result: Result) -> None:
+    """Note the most memory of each kind of process, and the processor time of the whole kind."""
+    used: dict[str, dict[int, float]] = {}
+    first: dict[str, float] = {}
+    began = time.monotonic()
     while True:
         for kind in _KINDS:
             for pid in scene.ready.pids.get(kind, []):
                 with suppress(psutil.NoSuchProcess):
-                    used = psutil.Process(pid).memory_info().rss
-                    result.memory_bytes[kind] = max(used, result.memory_bytes.get(kind, 0))
+                    owner = psutil.Process(pid)
+                    for process in (owner, *owner.children(recursive=True)):
+                        with suppress(psutil.NoSuchProcess):
+                            times = process.cpu_times()
+                            used.setdefault(kind, {})[process.pid] = times.user + times.system
+                    result.memory_bytes[kind] = max(owner.memory_info().rss, result.memory_bytes.get(kind, 0))
+            total = sum(used.get(kind, {}).values())
+            first.setdefault(kind, total)
+            result.cores[kind] = (total - first[kind]) / max(0.1, time.monotonic() - began)
         await asyncio.sleep(0.5)
 
 
