@@ -119,7 +119,12 @@ def address_behind(peer: str, headers: MultiMapping[str], proxies: TrustedProxie
 
 def counted_address(request: web.BaseRequest, proxies: TrustedProxies) -> str:
     """The address that limits count: an IPv4 address, or the whole network of an IPv6 client."""
-    text = client_address(request, proxies)
+    return counted_behind(request.remote or "", request.headers, proxies)
+
+
+def counted_behind(peer: str, headers: MultiMapping[str], proxies: TrustedProxies) -> str:
+    """The same for the headers of a request from this peer."""
+    text = address_behind(peer, headers, proxies)
     address = parse_address(text)
     return text if address is None else _network(address)
 

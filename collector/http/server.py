@@ -124,7 +124,7 @@ async def listen(
     )
     await runner.setup()
     factory = protocol_factory(
-        runner, app.get(FAST_PATHS, {}), ConnectionLimits(connections, proxies, on_refused)
+        runner, app.get(FAST_PATHS, {}), ConnectionLimits(connections, proxies, on_refused), proxies
     )
     try:
         server = await _bind(factory, address)

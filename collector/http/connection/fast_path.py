@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
+from time import perf_counter
 from typing import Any, Final, Protocol, cast
 
 from aiohttp import StreamReader, hdrs, web
@@ -16,11 +17,14 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestPayloadError, _ErrInfo
+from multidict import CIMultiDict, MultiMapping
 
 from collector.domain.errors import Refusal
+from collector.http.client_address import TrustedProxies, counted_behind
 from collector.http.connection.bounds import BoundedConnection
 from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
+from collector.http.connection.request_turns import ROUTED_SECONDS, RequestTurns
 
 Answer = Coroutine[Any, Any, web.StreamResponse]
 
@@ -59,21 +63,36 @@ def find_fast_path(fast_paths: Mapping[str, FastPath], path: str) -> FastPath | 
     return fast_paths.get(path) or fast_paths.get(path.removesuffix("/").lower())
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What all connections of a listener share."""
+
+    limits: ConnectionLimits
+    turns: RequestTurns
+    proxies: TrustedProxies
+
+
 class FastPathConnection(BoundedConnection):
     """Offers each request to a fast path before aiohttp's own loop sees it, and answers in request order."""
 
-    __slots__ = ("_fast_paths", "_taken")
+    __slots__ = ("_fast_paths", "_has_begun", "_is_waiting", "_proxies", "_taken", "_turns")
 
     def __init__(
         self,
         manager: web.Server,
-        limits: ConnectionLimits,
+        shared: Shared,
         fast_paths: Mapping[str, FastPath],
         options: Mapping[str, Any],
     ) -> None:
-        super().__init__(manager, limits, options)
+        super().__init__(manager, shared.limits, options)
+        self._turns = shared.turns
+        self._proxies = shared.proxies
         self._fast_paths = fast_paths
         self._taken: FastPathRequest | None = None
+        self._is_waiting = False
+        """Whether the next request waits for its turn."""
+        self._has_begun = False
+        """Whether the request that aiohttp's loop takes next has had its turn."""
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, and answer what can be answered."""
@@ -112,13 +131,53 @@ class FastPathConnection(BoundedConnection):
             await asyncio.wait([self._taken.done], timeout=timeout)
         await super().shutdown(timeout)
 
+    def has_turn(self) -> bool:
+        """Whether the request that aiohttp's loop has taken may begin; asked once for each.
+
+        That loop takes further requests of a client that does not wait for answers without asking.
+        """
+        has_begun, self._has_begun = self._has_begun, False
+        return has_begun
+
+    async def turn(self, request: web.BaseRequest) -> None:
+        """Wait for the turn of such a request."""
+        await self._turns.turn(self._client(request.headers))
+
     def _proceed(self) -> None:
-        """Answer the next request, unless an earlier one is pending or the client is not reading."""
+        """Begin the next request when it is its turn, if it can be answered now."""
+        if self._is_waiting or not self._can_begin():
+            return
+        if self._turns.is_free:
+            self._begin()
+        else:
+            message = self._messages[0][0]
+            headers = CIMultiDict[str]() if isinstance(message, _ErrInfo) else message.headers
+            self._is_waiting = True
+            self._turns.wait(self._client(headers), self._begin_waiting)
+
+    def _can_begin(self) -> bool:
+        """Whether there is a request, no earlier one is pending, and the client reads its answers."""
         waiter = self._waiter
         if not self._messages or self._taken is not None or self._paused:
-            return
-        if waiter is not None and not waiter.done() and not self._take():
-            waiter.set_result(None)
+            return False
+        return waiter is not None and not waiter.done()
+
+    def _begin_waiting(self) -> None:
+        self._is_waiting = False
+        if self._can_begin():
+            self._begin()
+
+    def _begin(self) -> None:
+        began = perf_counter()
+        if self._take():
+            self._turns.spend(perf_counter() - began)
+        elif self._waiter is not None:
+            self._turns.spend(ROUTED_SECONDS)
+            self._has_begun = True
+            self._waiter.set_result(None)
+
+    def _client(self, headers: MultiMapping[str]) -> str:
+        return counted_behind(self.peer_address, headers, self._proxies)
 
     def _take(self) -> bool:
         """Offer the next request to its fast path; False leaves it to aiohttp's loop."""

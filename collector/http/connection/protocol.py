@@ -16,6 +16,7 @@ from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import HttpVersion11
 
 from collector.domain.reasons import CONNECTIONS
+from collector.http.client_address import TrustedProxies
 from collector.http.connection.bounds import BoundedConnection
 from collector.http.connection.expectation import (
     CONTINUE,
@@ -23,10 +24,11 @@ from collector.http.connection.expectation import (
     answer_without_body,
     without_expectation,
 )
-from collector.http.connection.fast_path import FastPath, FastPathConnection, find_fast_path
+from collector.http.connection.fast_path import FastPath, FastPathConnection, Shared, find_fast_path
 from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
 from collector.http.connection.path_spelling import PathSpelling, collapse_slashes
+from collector.http.connection.request_turns import RequestTurns
 from collector.http.errors import RETRY_AFTER, problem
 from collector.http.health import HEALTH_PATHS
 from collector.http.responses import SECURITY_HEADERS
@@ -38,6 +40,7 @@ def protocol_factory(
     runner: web.AppRunner,
     fast_paths: Mapping[str, FastPath],
     limits: ConnectionLimits,
+    proxies: TrustedProxies,
 ) -> Callable[[], asyncio.Protocol]:
     """Make the protocol of each connection; the runner's own server keeps track of them."""
     manager: Any = runner.server
@@ -45,7 +48,8 @@ def protocol_factory(
     manager.request_handler = _with_fast_paths(manager.request_handler, fast_paths)
     manager.request_factory = _with_rewriting(manager.request_factory, spelling)
     options = {"loop": asyncio.get_running_loop(), **manager._kwargs}  # noqa: SLF001
-    return lambda: _Connection(manager, limits, fast_paths, options)
+    shared = Shared(limits, RequestTurns(), proxies)
+    return lambda: _Connection(manager, shared, fast_paths, options)
 
 
 class _Connection(FastPathConnection):
@@ -95,6 +99,16 @@ def _with_fast_paths(
     routed: Callable[[Any], Any], fast_paths: Mapping[str, FastPath]
 ) -> Callable[[Any], Any]:
     def dispatch(request: web.BaseRequest) -> Any:
+        connection = request.protocol
+        if isinstance(connection, FastPathConnection) and not connection.has_turn():
+            return in_turn(connection, request)
+        return begin(request)
+
+    async def in_turn(connection: FastPathConnection, request: web.BaseRequest) -> Any:
+        await connection.turn(request)
+        return await begin(request)
+
+    def begin(request: web.BaseRequest) -> Any:
         fast_path = find_fast_path(fast_paths, request._message.path)  # noqa: SLF001
         answer = _refusal_by_head(request)
         if answer is None and fast_path is not None:
