@@ -13,6 +13,7 @@ from collector.ingest.lanes import LARGEST_ALLOWANCE, SMALLEST_ALLOWANCE, Lanes
 from tests.support.factories import a_post
 
 TICK_SECONDS = 0.5
+_TICKS = 30
 LOG = b'{"type":"log","message":"hello","reference_id":"0123456789","data":{"a":{"b":1}}}'
 BOMB = gzip.compress(b"a\n" * 1000)
 
@@ -131,14 +132,37 @@ def test_no_project_waits_for_a_flood_or_starves_among_a_thousand(
 
     A thousand projects send a few posts in each tick, one sends 50 a second, one floods.
     """
-    lanes, posts = Lanes(), [_post(project) for project in range(1002)]
+    stored, waits = _served({**dict.fromkeys(range(1000), modest), 1000: flood, 1001: 25}, stored_in_a_tick)
+
+    assert min(stored[project] for project in range(1000)) >= _TICKS * modest / 4
+    assert stored[1000] >= _TICKS * stored_in_a_tick / 20
+    assert waits[1001] <= 2 * TICK_SECONDS
+
+
+def test_several_floods_and_several_large_projects_share_their_lanes() -> None:
+    """Floods share what the others leave by what they send; large projects do not wait for them."""
+    floods, large = {1000: 8_000, 1001: 4_000, 1002: 4_000}, {1003: 300, 1004: 300}
+    stored, waits = _served({**dict.fromkeys(range(1000), 1), **floods, **large, 1005: 25}, 5_000)
+
+    for project, number in floods.items():
+        share = stored[project] / sum(stored[other] for other in floods)
+        assert share == pytest.approx(number / sum(floods.values()), rel=0.25)
+    for project, number in large.items():
+        assert stored[project] >= _TICKS * number / 2
+    assert min(stored[project] for project in range(1000)) >= _TICKS / 2
+    assert waits[1005] <= 2 * TICK_SECONDS
+
+
+def _served(sent: dict[int, int], stored_in_a_tick: int) -> tuple[Counter[int], dict[int, float]]:
+    """What is stored of each project, which sends as many posts in each tick, and its longest wait."""
+    lanes, posts = Lanes(), {project: _post(project) for project in sent}
     queues: list[deque[tuple[float, int]]] = [deque() for _ in range(LANES)]
-    added, stored, waits, ticks = 0, Counter[int](), [], 30
-    for tick in range(ticks):
+    added, stored, waits = 0, Counter[int](), dict.fromkeys(sent, 0.0)
+    for tick in range(_TICKS):
         now = tick * TICK_SECONDS
-        sent = [*range(1000)] * modest + [1000] * flood + [1001] * 25
-        random.shuffle(sent)
-        for project in sent:
+        arriving = list(Counter(sent).elements())
+        random.shuffle(arriving)
+        for project in arriving:
             lane = lanes.charge(posts[project])
             added += lane == 0
             queues[lane].append((now, project))
@@ -153,10 +177,6 @@ def test_no_project_waits_for_a_flood_or_starves_among_a_thousand(
                     room -= 1
                     since, project = queue.popleft()
                     stored[project] += 1
-                    if project == 1001:
-                        waits.append(now - since)
+                    waits[project] = max(waits[project], now - since)
         lanes.observe(now, LaneLoad(len(queues[0]), added))
-
-    assert min(stored[project] for project in range(1000)) >= ticks * modest / 4
-    assert stored[1000] >= ticks * stored_in_a_tick / 20
-    assert max(waits) <= 2 * TICK_SECONDS
+    return stored, waits
