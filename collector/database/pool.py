@@ -200,6 +200,8 @@ async def _prepare(
         f"SET statement_timeout = '{statement_timeout_seconds}s'; SET timezone = 'UTC';"
         # Our statements are short: compiling one over many partitions costs more than it saves.
         " SET jit = off;"
+        # One core for each statement: a search with several would slow down all others.
+        " SET max_parallel_workers_per_gather = 0;"
         # A database or role may have other defaults, but our statements rely on these.
         " SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres'; SET standard_conforming_strings = on;"
         " SET default_transaction_isolation = 'read committed'"

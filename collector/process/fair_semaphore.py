@@ -3,6 +3,7 @@
 A client that holds a slot gets another only while enough slots are left for the others: one for each client
 that held a slot lately and holds none now, and always one for a client not seen before. So no client can hold
 all slots, and one that asks regularly finds a slot whatever the others do, as long as there are enough slots.
+Where several slots of one client slow down all others, it has fewer beside them than alone.
 """
 
 import asyncio
@@ -20,6 +21,8 @@ LATELY_SECONDS: Final = 60.0
 class FairSemaphore:
     """`total` slots, up to `per_client` of them for one client, for which clients wait in turn.
 
+    A client has at most `beside_others` while another one holds a slot or did so lately.
+
     A request for a slot waits up to `wait_seconds`, and at most `waiting_per_client` of a client's wait;
     `refusal` is the text for those that get none.
     """
@@ -31,11 +34,13 @@ class FairSemaphore:
         wait_seconds: float,
         refusal: str,
         per_client: int | None = None,
+        beside_others: int | None = None,
         waiting_per_client: int = 1000,
     ) -> None:
         self._total = total
         self._free = total
         self._per_client = total if per_client is None else per_client
+        self._beside_others = self._per_client if beside_others is None else beside_others
         self._wait_seconds = wait_seconds
         self._waiting_per_client = waiting_per_client
         self._refusal = refusal
@@ -101,14 +106,11 @@ class FairSemaphore:
         # Without a slot, any free one will do: it may be the one that was kept for this client.
         if not self._running[client]:
             return self._free > 0
-        if self._running[client] >= self._per_client:
-            return False
         oldest = asyncio.get_running_loop().time() - LATELY_SECONDS
-        kept = sum(
-            other != client and not self._running[other] and since >= oldest
-            for other, since in self._lately.items()
-        )
-        return self._free > max(1, kept)
+        others = [other for other, since in self._lately.items() if other != client and since >= oldest]
+        most = self._beside_others if others else self._per_client
+        kept = sum(not self._running[other] for other in others)
+        return self._running[client] < most and self._free > max(1, kept)
 
     def _start(self, client: str) -> None:
         self._free -= 1

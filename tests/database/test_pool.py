@@ -231,6 +231,7 @@ async def test_a_database_with_other_defaults_changes_nothing(database_url: str)
         "intervalstyle": ("iso_8601", "postgres"),
         "standard_conforming_strings": ("off", "on"),
         "default_transaction_isolation": ("serializable", "read committed"),
+        "max_parallel_workers_per_gather": ("4", "0"),
     }
     first = await asyncpg.connect(database_url)
     for name, (default, _) in defaults.items():

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from collector.domain.errors import Unavailable
-from collector.process.fair_semaphore import FairSemaphore
+from collector.process.fair_semaphore import LATELY_SECONDS, FairSemaphore
 from tests.support.waiting import until
 
 
@@ -53,6 +53,28 @@ async def test_one_client_cannot_hold_all_slots() -> None:
         for name in ("a1", "a2", "b1", "a3", "a4"):
             await searches.end(name)
         assert searches.begun == ["a1", "a2", "b1", "a3", "a4"]
+
+
+async def test_a_client_has_fewer_slots_beside_others_than_alone() -> None:
+    """Where each slot that is used slows down all others. It has them back when the others are gone."""
+    async with asyncio.timeout(10), asyncio.TaskGroup() as group:
+        slots = slots_for(5, beside_others=1)
+        searches = Searches(slots, group)
+        for name in ("a1", "a2", "b1", "b2", "a3"):
+            await searches.ask(name)
+        assert searches.begun == ["a1", "a2", "b1"]
+
+        # b was here lately, and so was a.
+        await searches.end("a1")
+        await searches.end("a2")
+        assert searches.begun == ["a1", "a2", "b1", "a3"]
+        await searches.end("b1")
+        assert searches.begun == ["a1", "a2", "b1", "a3", "b2"]
+        slots._lately = dict.fromkeys(slots._lately, -LATELY_SECONDS)
+        await searches.ask("b3")
+        assert searches.begun[5:] == ["b3"]
+        for name in ("a3", "b2", "b3"):
+            await searches.end(name)
 
 
 async def test_a_slot_is_kept_for_each_client_that_held_one_lately() -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import asyncpg
 from aiohttp import web
 
-from collector.api.auth.authentication import IDENTITY, throttle_key
+from collector.api.auth.authentication import IDENTITY, Identity, throttle_key
 from collector.api.core.service import API
 from collector.database.errors import QueryTooSlow
 from collector.database.pool import connected
@@ -27,13 +27,11 @@ _SECONDS: Final = 15.0
 async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
     """A connection for a query that may have to scan every event; waits for a search slot.
 
-    Organizations take turns: a person's searches count for the first of theirs. Raises Unavailable if too
-    many searches are running, QueryTooSlow and DatabaseUnavailable.
+    Organizations take turns. Raises Unavailable if too many searches are running, QueryTooSlow and
+    DatabaseUnavailable.
     """
-    api, identity = request.app[API], request[IDENTITY]
+    api, who = request.app[API], turn_key(request[IDENTITY])
     slots = api.search_slots
-    organization = next(iter(identity.organization_ids), None)
-    who = throttle_key(identity) if organization is None else counted_organization(organization.hex)
     with cancel_on_disconnect(request):
         async with AsyncExitStack() as stack:
             began = api.clock.monotonic()
@@ -45,6 +43,16 @@ async def searching(request: web.Request) -> AsyncIterator[asyncpg.Connection]:
             finally:
                 api.metrics.search_wait_seconds.observe(api.clock.monotonic() - began)
             yield await stack.enter_async_context(_connected(request))
+
+
+def turn_key(identity: Identity) -> str:
+    """Whose turn a search or a check takes: the organization's, or that of a person with none or several.
+
+    A person with several counts for none of them: the others in it may be using up its turns.
+    """
+    if len(identity.organization_ids) == 1 or (identity.is_token and identity.organization_ids):
+        return counted_organization(identity.organization_ids[0].hex)
+    return throttle_key(identity)
 
 
 @asynccontextmanager

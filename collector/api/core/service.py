@@ -1,10 +1,12 @@
 """The parts of the api process, which handlers reach through the application."""
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -52,8 +54,12 @@ That SQL may have 700 KB, and the log no bound. The api logs such a search in on
 _REDIS_TIMEOUT_SECONDS: Final = 2.0
 _CONNECTIONS_PER_SEARCH_SLOT: Final = 2
 """A search may occupy a connection and a core of Postgres for seconds: the other half is for all else."""
+_THIS_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _SEARCH_WAIT_SECONDS: Final = 5.0
 _TOO_MANY_SEARCHES: Final = "Too many searches are running; please try again in a moment."
+_TOO_MANY_CHECKS: Final = "Too many filters are being checked; please try again in a moment."
+_CHECKS_WAITING: Final = 32
+"""Of one organization: a large filter takes 50 ms of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class Api:
     throttle: Throttle
     failed_lookups: FailedLookups
     search_slots: FairSemaphore
+    filter_checks: FairSemaphore
     live: LiveEvents
 
     @property
@@ -141,6 +148,16 @@ class Api:
 API: Final = web.AppKey("api", Api)
 
 
+def searches_beside_others(database_url: str) -> int | None:
+    """How many searches of one organization run while others search; None if we do not know Postgres's cores.
+
+    On this machine it shares them with ingest and the worker: half of them, so that the rest is for others.
+    """
+    if urlsplit(database_url).hostname not in _THIS_MACHINE:
+        return None
+    return max(1, len(os.sched_getaffinity(0)) // 2)
+
+
 @asynccontextmanager
 async def open_api(settings: ApiSettings, process_metrics: ProcessMetrics) -> AsyncIterator[Api]:
     """Connect to Postgres and Redis for the duration of the block.
@@ -172,7 +189,12 @@ async def open_api(settings: ApiSettings, process_metrics: ProcessMetrics) -> As
         live = LiveEvents(LiveFeed(redis, keys))
         await stack.enter_async_context(live.followed())
         metrics = ApiMetrics(process_metrics.registry)
-        slots = FairSemaphore(search_slots, wait_seconds=_SEARCH_WAIT_SECONDS, refusal=_TOO_MANY_SEARCHES)
+        slots = FairSemaphore(
+            search_slots,
+            wait_seconds=_SEARCH_WAIT_SECONDS,
+            refusal=_TOO_MANY_SEARCHES,
+            beside_others=searches_beside_others(settings.database_url),
+        )
         metrics.search_slots.labels("in_use").set_function(lambda: search_slots - slots.free)
         metrics.search_slots.labels("free").set_function(lambda: slots.free)
         metrics.searches_waiting.set_function(lambda: slots.waiting)
@@ -192,5 +214,11 @@ async def open_api(settings: ApiSettings, process_metrics: ProcessMetrics) -> As
             throttle=Throttle(RequestCounters(redis, keys), settings.request_limit, clock),
             failed_lookups=FailedLookups(clock, proxies, settings.request_limit),
             search_slots=slots,
+            filter_checks=FairSemaphore(
+                1,
+                wait_seconds=_SEARCH_WAIT_SECONDS,
+                refusal=_TOO_MANY_CHECKS,
+                waiting_per_client=_CHECKS_WAITING,
+            ),
             live=live,
         )

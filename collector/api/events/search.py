@@ -1,10 +1,13 @@
 """`GET search/validate`: checks a filter before it is used (contract 5)."""
 
+import asyncio
 from typing import Any, Final
 
 import msgspec
 from aiohttp import web
 
+from collector.api.auth.authentication import IDENTITY
+from collector.api.auth.searching import turn_key
 from collector.api.core.route import Role, Route
 from collector.api.core.service import API
 from collector.api.request.parameters import query_parameters
@@ -46,23 +49,27 @@ async def get_validation(request: web.Request) -> web.Response:
     query = query_parameters(request).get("query")
     if query is None:
         raise BadRequest("The parameter `query` is required: it holds the filter.")
-    arguments, clock = Arguments(), LocalClock(request.app[API].clock.now())
-    projects: list[Any] = []
+    api, clock = request.app[API], LocalClock(request.app[API].clock.now())
+    # A large filter takes many milliseconds: one is checked at a time, and organizations take turns.
+    async with api.filter_checks.slot(turn_key(request[IDENTITY])):
+        return json_response(await asyncio.to_thread(_validation, query, clock))
+
+
+def _validation(query: str, clock: LocalClock) -> ValidationView:
     # The syntax may be wrong, which parsing finds, or a value for its field, which making the SQL finds.
+    arguments, projects = Arguments(), list[Any]()
     try:
         tree = parse_filter(query)
         EventConditions(arguments, arguments.add(projects), clock).of(tree)
     except BadRequest as refusal:
-        return json_response(ValidationView(is_valid=False, message=refusal.title))
+        return ValidationView(is_valid=False, message=refusal.title)
     unknown = [
         UnknownFieldView(name=field.name, nearest=field.nearest) for field in find_unknown_fields(tree)
     ]
-    return json_response(
-        ValidationView(
-            is_valid=True,
-            unknown_fields=unknown or msgspec.UNSET,
-            warnings=list(filter_hints(tree)) or msgspec.UNSET,
-        )
+    return ValidationView(
+        is_valid=True,
+        unknown_fields=unknown or msgspec.UNSET,
+        warnings=list(filter_hints(tree)) or msgspec.UNSET,
     )
 
 

@@ -3,12 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from uuid import UUID
 
 import asyncpg
 import pytest
 
+from collector.api.auth.authentication import Identity
+from collector.api.auth.searching import turn_key
+from collector.api.core.service import searches_beside_others
 from tests.api.running_api import EMAIL, PASSWORD, RunningApi, running_api
-from tests.database.rows import PROJECT, an_event
+from tests.database.rows import ORGANIZATION, PROJECT, an_event
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -68,6 +72,50 @@ async def test_all_searches_of_an_organization_share_its_turns(api: RunningApi) 
             assert sorted(slots._running.values()) == [1, slots._total - 1]
             await blocker.execute("ROLLBACK")
     assert {search.result().status for search in (*searches, other)} == {200}
+
+
+async def test_filters_are_checked_in_turn_and_apart_from_searches(api: RunningApi) -> None:
+    """A large one takes many milliseconds, during which nothing else would be answered."""
+    path, checks = "/api/v2/search/validate?query=a", api.parts.filter_checks
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group, checks.slot("somebody"):
+        waiting = [group.create_task(api.get(path, token)) for token in (api.people.user, api.people.program)]
+        await until(lambda: sum(map(len, checks._waiting.values())) == 2)
+        assert list(checks._waiting) == [f"organization:{ORGANIZATION.hex}"]
+        assert (await api.get("/api/v2/stacks", api.people.user)).status == 200
+    assert [check.result().json["is_valid"] for check in waiting] == [True, True]
+
+
+def test_a_person_of_several_organizations_uses_up_no_turns_of_theirs() -> None:
+    """And does not wait for those who do: they may be in one with somebody hostile. A program has one."""
+    several, one = (UUID(int=1), UUID(int=2)), (UUID(int=3),)
+
+    assert turn_key(_identity(several, is_token=False)) == f"user:{PERSON.hex}"
+    assert turn_key(_identity((), is_token=False)) == f"user:{PERSON.hex}"
+    assert turn_key(_identity(one, is_token=False)) == f"organization:{one[0].hex}"
+    assert turn_key(_identity(one, is_token=True)) == f"organization:{one[0].hex}"
+
+
+PERSON = UUID(int=9)
+
+
+def _identity(organizations: tuple[UUID, ...], *, is_token: bool) -> Identity:
+    return Identity(frozenset({"user"}), organizations, PERSON, is_token)
+
+
+@pytest.mark.parametrize(
+    ("url", "number"),
+    [
+        pytest.param("postgresql://u:p@127.0.0.1:5432/d", 2, id="by address"),
+        pytest.param("postgresql://localhost/d", 2, id="by name"),
+        pytest.param("postgresql://db.example/d", None, id="another machine, of unknown size"),
+    ],
+)
+def test_searches_leave_half_of_this_machine_to_others(
+    monkeypatch: pytest.MonkeyPatch, url: str, number: int | None
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: set(range(5)))
+
+    assert searches_beside_others(url) == number
 
 
 @pytest.mark.parametrize("path", [*SEARCHES, *LOOK_UPS[:4]])
