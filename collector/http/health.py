@@ -46,12 +46,13 @@ def add_health(
 
     The metrics are those of `registry`, or those that `shared` has from every process on the port.
     """
+    shared_checks = SharedChecks(checks)
 
     async def live(_request: web.Request) -> web.Response:
         return json_response({"status": "live"})
 
     async def ready(_request: web.Request) -> web.Response:
-        answers = await run_checks(checks)
+        answers = await shared_checks.run()
         found = {name: answer or "ok" for name, answer in answers.items()}
         if any(answers.values()):
             return json_response(
@@ -60,7 +61,7 @@ def add_health(
         return json_response({"status": "ready", "checks": found})
 
     async def healthy(_request: web.Request) -> web.Response:
-        if any((await run_checks(checks)).values()):
+        if any((await shared_checks.run()).values()):
             return web.Response(text="Unhealthy", status=HTTPStatus.SERVICE_UNAVAILABLE, headers=_AGAIN)
         return web.Response(text="Healthy")
 
@@ -74,15 +75,36 @@ def add_health(
     app.router.add_get(_METRICS, metrics)
 
 
-async def run_checks(checks: Mapping[str, Check]) -> dict[str, str | None]:
-    """Run all checks concurrently; returns what each has found, by name. One that hangs has not answered."""
+class SharedChecks:
+    """Checks that all who ask meanwhile share one run of: they cost many times what an answer costs."""
 
-    async def run(check: Check) -> str | None:
+    def __init__(self, checks: Mapping[str, Check]) -> None:
+        self._checks = checks
+        self._running: asyncio.Future[dict[str, str | None] | None] | None = None
+
+    async def run(self) -> dict[str, str | None]:
+        """Run all checks concurrently; returns what each has found, by name. One that hangs has not answered.
+
+        The first who asks runs them. If it is cancelled (its client disconnected), the next one does.
+        """
+        while self._running is not None:
+            found = await asyncio.shield(self._running)
+            if found is not None:
+                return found
+        self._running = running = asyncio.get_running_loop().create_future()
+        found = None
         try:
-            async with asyncio.timeout(_CHECK_SECONDS):
-                return await check()
-        except TimeoutError:
-            return f"no answer within {_CHECK_SECONDS:.0f} s"
+            answers = await asyncio.gather(*map(_answer, self._checks.values()))
+            found = dict(zip(self._checks, answers, strict=True))
+            return found
+        finally:
+            self._running = None
+            running.set_result(found)
 
-    answers = await asyncio.gather(*map(run, checks.values()))
-    return dict(zip(checks, answers, strict=True))
+
+async def _answer(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(_CHECK_SECONDS):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {_CHECK_SECONDS:.0f} s"

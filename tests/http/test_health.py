@@ -1,13 +1,15 @@
 """Health routes of an application on a real port."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 from prometheus_client import CollectorRegistry
 
-from collector.http.health import add_health
+from collector.http.health import SharedChecks, add_health
 from collector.http.server import Address, application, listen
+from tests.support.waiting import until
 
 
 @asynccontextmanager
@@ -45,3 +47,31 @@ async def test_a_process_that_is_not_ready_is_unhealthy_but_alive() -> None:
         assert await ask(url + "/health") == (503, "Unhealthy", "5")
         assert (await ask(url + "/health/ready"))[0] == 503
         assert (await ask(url + "/health/live"))[0] == 200
+
+
+class HeldCheck:
+    """A check that waits until a test lets it answer."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.may_answer = asyncio.Event()
+
+    async def __call__(self) -> str | None:
+        self.runs += 1
+        await self.may_answer.wait()
+        return f"run {self.runs}"
+
+
+async def test_all_who_ask_meanwhile_share_one_run_of_the_checks() -> None:
+    """Also when the one that began it is gone; the next who asks gets another run."""
+    check = HeldCheck()
+    checks = SharedChecks({"queue": check})
+    async with asyncio.timeout(10):
+        asking = [asyncio.create_task(checks.run()) for _ in range(3)]
+        await until(lambda: check.runs == 1)
+        asking[0].cancel()
+        await until(lambda: check.runs == 2)
+        check.may_answer.set()
+
+        assert [await task for task in asking[1:]] == [{"queue": "run 2"}] * 2
+        assert await checks.run() == {"queue": "run 3"}

@@ -19,7 +19,7 @@ from collector.api.core.route import CONSTRAINTS
 from collector.api.pages.assets import PATH, asset_response, compressed, load_assets
 from collector.api.pages.landing import landing_page, load_template
 from collector.domain.errors import NotFound
-from collector.http.health import Check, run_checks
+from collector.http.health import Check, SharedChecks
 from collector.http.responses import JSON_TYPE, escaped
 
 DOCUMENT_PATH: Final = "/docs/v2/openapi.json"
@@ -78,6 +78,7 @@ def add_pages(
     landing = Template(load_template("landing.html").safe_substitute(substitutions))
     api_page = load_template("api.html").substitute(substitutions)
     app_page = load_template("web_app/index.html").substitute(substitutions)
+    capabilities = {name: SharedChecks(capability) for name, capability in checks.items()}
     text = escaped(orjson.dumps(document, option=orjson.OPT_INDENT_2))
     packed = gzip.compress(text, 6, mtime=0)
 
@@ -87,7 +88,7 @@ def add_pages(
     async def get_landing(request: web.Request) -> web.Response:
         if has_cookie(request):
             return _page(app_page, _APP_POLICY)
-        found = {name: await run_checks(capability) for name, capability in checks.items()}
+        found = {name: await capability.run() for name, capability in capabilities.items()}
         return _page(landing_page(landing, request_origin(request), found))
 
     async def get_api_page(_request: web.Request) -> web.Response:

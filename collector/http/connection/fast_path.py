@@ -24,7 +24,7 @@ from collector.http.client_address import TrustedProxies, counted_behind
 from collector.http.connection.bounds import BoundedConnection
 from collector.http.connection.limits import ConnectionLimits
 from collector.http.connection.method_override import apply_method_override
-from collector.http.connection.request_turns import ROUTED_SECONDS, RequestTurns
+from collector.http.connection.request_turns import RequestTurns
 
 Answer = Coroutine[Any, Any, web.StreamResponse]
 
@@ -172,7 +172,7 @@ class FastPathConnection(BoundedConnection):
         if self._take():
             self._turns.spend(perf_counter() - began)
         elif self._waiter is not None:
-            self._turns.spend(ROUTED_SECONDS)
+            self._turns.spend(self._turns.routed_seconds)
             self._has_begun = True
             self._waiter.set_result(None)
 

@@ -3,18 +3,23 @@
 All requests share one event loop. Those that arrive together would all be begun before it looks at its
 sockets again: 4,000 connections of one client with a post each kept every other client waiting for half a
 second. So requests begin for a few milliseconds at a time. Those that do not fit wait, and each client with
-waiting requests begins one of them before another begins two.
+waiting requests begins one of them before another begins two. What a request costs is not known when it
+begins: the longer the loop takes for a round, the fewer begin in the next.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 TICK_SECONDS: Final = 0.005
 """How long requests may be begun before the loop looks at its sockets again."""
 ROUTED_SECONDS: Final = 0.0005
-"""What a request that takes no fast path is charged: what it costs is not known when it begins."""
+"""The least that a request is charged that takes no fast path."""
+_SLOW_ROUND_SECONDS: Final = 2 * TICK_SECONDS
+_DEARER: Final = 2.0
+_CHEAPER: Final = 0.9
 
 
 class RequestTurns:
@@ -22,7 +27,10 @@ class RequestTurns:
 
     def __init__(self) -> None:
         self._spent = 0.0
+        self._began = 0.0
         self._waiting: dict[str, deque[Callable[[], None]]] = {}
+        self.routed_seconds = ROUTED_SECONDS
+        """What a request that takes no fast path is charged now: at most a whole tick."""
 
     @property
     def is_free(self) -> bool:
@@ -32,6 +40,7 @@ class RequestTurns:
     def spend(self, seconds: float) -> None:
         """Note the time that a request took to begin."""
         if not self._spent:
+            self._began = perf_counter()
             asyncio.get_running_loop().call_soon(self._begin_waiting)
         self._spent += seconds
 
@@ -42,14 +51,14 @@ class RequestTurns:
     async def turn(self, client: str) -> None:
         """Return when it is this client's turn for a request that takes no fast path."""
         if self.is_free:
-            self.spend(ROUTED_SECONDS)
+            self.spend(self.routed_seconds)
             return
         begun = asyncio.get_running_loop().create_future()
 
         def begin() -> None:
             # The client may have disconnected.
             if not begun.done():
-                self.spend(ROUTED_SECONDS)
+                self.spend(self.routed_seconds)
                 begun.set_result(None)
 
         self.wait(client, begin)
@@ -58,6 +67,8 @@ class RequestTurns:
     def _begin_waiting(self) -> None:
         """Begin waiting requests: one of each client, then that client goes last."""
         self._spent = 0.0
+        factor = _DEARER if perf_counter() - self._began > _SLOW_ROUND_SECONDS else _CHEAPER
+        self.routed_seconds = min(max(self.routed_seconds * factor, ROUTED_SECONDS), TICK_SECONDS)
         while self._waiting and self._spent < TICK_SECONDS:
             client = next(iter(self._waiting))
             waiting = self._waiting.pop(client)

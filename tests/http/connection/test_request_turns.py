@@ -10,6 +10,7 @@ from aiohttp.http_parser import RawRequestMessage
 
 from collector.domain.errors import Refusal
 from collector.http.client_address import NO_PROXIES, TrustedProxies, trusted_proxies
+from collector.http.connection import request_turns
 from collector.http.connection.fast_path import FAST_PATHS, Answer, FastPathRequest
 from collector.http.connection.request_turns import ROUTED_SECONDS, TICK_SECONDS, RequestTurns
 from collector.http.responses import json_response
@@ -110,11 +111,11 @@ class _Steps:
     """A clock that advances with every look at it."""
 
     def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+        self.seconds = seconds
         self._now = 0.0
 
     def __next__(self) -> float:
-        self._now += self._seconds
+        self._now += self.seconds
         return self._now
 
 
@@ -167,3 +168,29 @@ async def test_a_client_that_disconnects_while_it_waits_is_forgotten() -> None:
 
     assert begun == [last]
     assert turns.is_free
+
+
+async def test_fewer_requests_begin_while_they_take_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few as one in each round of the loop; as many as before once they take little again."""
+    clock = _Steps(TICK_SECONDS * 3)
+    monkeypatch.setattr(request_turns, "perf_counter", clock.__next__)
+    turns, begun = RequestTurns(), list[int]()
+
+    async def rounds(number: int) -> list[int]:
+        found = []
+        for _ in range(number):
+            before = len(begun)
+            await asyncio.sleep(0)
+            found.append(len(begun) - before)
+        return found
+
+    def begin() -> None:
+        turns.spend(turns.routed_seconds)
+        begun.append(1)
+
+    turns.spend(TICK_SECONDS)
+    for _ in range(1000):
+        turns.wait(FLOOD, begin)
+    assert await rounds(6) == [5, 3, 2, 1, 1, 1]
+    clock.seconds = 0.0
+    assert (await rounds(30))[-1] == IN_A_TICK
