@@ -103,6 +103,9 @@ class BoundedConnection(RequestHandler):
         for pending in (self._first_request, self._stalled, self.task_for_client):
             if pending is not None:
                 pending.cancel()
+        # aiohttp's loop would begin a request that arrived in the same moment, and fail with a logged error.
+        if self._waiter is not None and self._waiter.done() and self._task_handler is not None:
+            self._task_handler.cancel()
         self._limits.remove(self)
         super().connection_lost(exc)
 

@@ -1,6 +1,8 @@
 """The fast path of a connection: answers in order, refusals, disconnects and shutdown."""
 
 import asyncio
+import gc
+import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -173,6 +175,26 @@ async def test_a_client_that_disconnected_gets_no_answer(listener: Listener, pat
     path.waiting[0].set_result(None)
 
     assert path.bodies == [b"kept"]
+
+
+async def test_a_request_that_arrives_with_the_end_of_its_connection_is_no_error(
+    listener: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Clients that send requests and disconnect would fill the log."""
+    async with connected(listener) as (reader, writer):
+        writer.write(GET)
+        await reader.readuntil(b'"}')
+        [connection] = connections_of(listener)
+        ended = asyncio.Event()
+        assert connection._task_handler is not None
+        connection._task_handler.add_done_callback(lambda _task: ended.set())
+        connection.data_received(GET)
+        connection.connection_lost(None)
+        await ended.wait()
+        del connection
+        gc.collect()
+
+    assert [record.message for record in caplog.records if record.levelno >= logging.ERROR] == []
 
 
 async def test_requests_wait_while_the_client_does_not_read_answers(
