@@ -1,10 +1,10 @@
-"""When each request begins: in turn by client, so that one with thousands of requests does not delay others.
+"""When each request begins: in turn by client, so that one with thousands does not delay others.
 
 All requests share one event loop. Those that arrive together would all be begun before it looks at its
 sockets again: 4,000 connections of one client with a post each kept every other client waiting for half a
 second. So requests begin for a few milliseconds at a time. Those that do not fit wait, and each client with
 waiting requests begins one of them before another begins two. What a request costs is not known when it
-begins: the longer the loop takes for a round, the fewer begin in the next.
+begins: the longer the loop takes for a round, the fewer begin in the next. (docs/decisions/0032)
 """
 
 import asyncio
