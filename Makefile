@@ -1,6 +1,6 @@
 # Everything that people and CI do with this repository. `make` alone prints this list.
 .DEFAULT_GOAL := help
-.PHONY: help up setup test coverage check format web docs load bench bench-read faults broken-builds neighbours image lock try-locks test-lowest canary nightly swagger-ui deploy-check image-test release-check clean
+.PHONY: help up setup test coverage check format web docs load load-ui load-limit bench bench-read faults broken-builds neighbours image lock try-locks test-lowest canary nightly swagger-ui deploy-check image-test release-check clean
 SHELL := /bin/bash
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -50,8 +50,14 @@ format: $(VENV)/.dev ## format the code and fix what the linter can
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-load: $(VENV)/.dev ## one minute of load on a collector started for it (USERS=20 SECONDS=60)
-	@$(BIN)/python -m loadtests.run --users $(or $(USERS),20) --seconds $(or $(SECONDS),60)
+load: $(VENV)/.dev ## one minute of load on a collector started for it, or on a given one (USERS=20 SECONDS=60 ARGS=)
+	@$(BIN)/python -m loadtests.run --users $(or $(USERS),20) --seconds $(or $(SECONDS),60) $(ARGS)
+
+load-ui: $(VENV)/.dev ## the same with Locust's page, on loopback, to begin and watch runs (ARGS=)
+	@$(BIN)/python -m loadtests.run --ui --users $(or $(USERS),20) $(ARGS)
+
+load-limit: $(VENV)/.dev ## more senders with every step, until the p99 or a refusal says stop (ARGS=)
+	@$(BIN)/python -m loadtests.limit $(ARGS)
 
 bench: $(VENV)/.dev ## compare ingest, the drain and the queue with their limits, in some 6 minutes (SECONDS=345 ARGS=)
 	@$(BIN)/python -m loadtests.benchmark --seconds $(or $(SECONDS),345) $(ARGS)

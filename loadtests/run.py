@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
@@ -21,9 +22,10 @@ from urllib.parse import urlsplit
 import msgspec
 
 from collector.embedded.servers.ports import free_port
-from loadtests.figures import judge, read_report
+from loadtests.figures import Report, Threshold, judge, read_report
 
 LOCUSTFILE: Final = Path(__file__).with_name("locustfile.py")
+RESULTS: Final = Path(__file__).with_name("results")
 BIN: Final = Path(sys.executable).parent
 START_SECONDS: Final = 90
 STOP_SECONDS: Final = 30
@@ -45,19 +47,25 @@ class LoadError(Exception):
 
 def main() -> int:
     """Return the exit status: 0 if nothing failed, 1 if something did, 2 if the load could not be run."""
+    return on_a_collector("load", parse(sys.argv[1:]), run_load)
+
+
+def on_a_collector(
+    name: str, arguments: argparse.Namespace, work: Callable[[Target, argparse.Namespace, Path], int]
+) -> int:
+    """Do the work on the collector of the environment, or on one that is started for it; the exit status."""
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
     )  # so that being stopped also stops the collector
-    arguments = parse(sys.argv[1:])
     try:
         with tempfile.TemporaryDirectory(prefix="headrace-load-", ignore_cleanup_errors=True) as folder:
             given = target_from_environment(os.environ, is_remote_allowed=arguments.anywhere)
             if given:
-                return run_load(given, arguments, Path(folder))
+                return work(given, arguments, Path(folder))
             with started_collector(Path(folder)) as target:
-                return run_load(target, arguments, Path(folder))
+                return work(target, arguments, Path(folder))
     except LoadError as error:
-        print(f"load: {error}", file=sys.stderr)
+        print(f"{name}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -66,13 +74,38 @@ def main() -> int:
 def parse(words: list[str]) -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m loadtests.run", description=__doc__)
+    add_options(parser)
+    parser.add_argument(
+        "--shape",
+        choices=("steady", "ramp", "burst", "soak"),
+        default="steady",
+        help="how the number of senders changes (%(default)s)",
+    )
+    parser.add_argument(
+        "--fail-above",
+        metavar="FIGURE=MS",
+        type=Threshold.parse,
+        action="append",
+        default=[],
+        help="fail if p50, p95, p99 or max of posts (or found.p99 ...: until one is found) is above this",
+    )
+    parser.add_argument("--ui", action="store_true", help="open Locust's page on a loopback port instead")
+    parser.add_argument("--ui-port", type=int, default=8089, help="its port (%(default)s)")
+    return parser.parse_args(words)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every load."""
     parser.add_argument("--users", type=int, default=20, help="senders at the same time (%(default)s)")
     parser.add_argument("--seconds", type=int, default=60, help="length of the run (%(default)s)")
     parser.add_argument(
-        "--rate", type=float, default=10, help="tasks a second of each user, 0 for no limit (%(default)s)"
+        "--rate", type=float, default=10, help="tasks a second of each sender, 0 for no limit (%(default)s)"
+    )
+    parser.add_argument("--processes", type=int, default=0, help="spread the senders over local workers")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="where reports are written (%(default)s)"
     )
     parser.add_argument("--anywhere", action="store_true", help="let HEADRACE_URL be another machine")
-    return parser.parse_args(words)
 
 
 def target_from_environment(environ: Mapping[str, str], *, is_remote_allowed: bool) -> Target | None:
@@ -137,21 +170,36 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def run_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int:
-    """Run locust headless against `target` and print what it came to."""
+    """Run locust against `target`, print what it came to, and write its reports."""
+    if arguments.ui:
+        return show_page(target, arguments)
     print(f"{arguments.users} users for {arguments.seconds} s on {target.url} ...", flush=True)
+    report = run_locust(target, arguments, folder, {"HEADRACE_LOAD_SHAPE": arguments.shape})
+    verdict = judge(report, arguments.fail_above)
+    print(verdict.text)
+    return 0 if verdict.is_good else 1
+
+
+def run_locust(
+    target: Target, arguments: argparse.Namespace, folder: Path, settings: Mapping[str, str]
+) -> Report:
+    """Run locust headless and return its report; HTML and CSV files stay in the folder of results.
+
+    Raises LoadError when it left no report, or a token was refused.
+    """
     report_file = folder / "report.json"
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    files = arguments.results / f"load-{datetime.now(UTC):%Y%m%d-%H%M%S}"
     command = [
-        *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE), "--host", target.url),
-        *("--headless", "--users", str(arguments.users), "--spawn-rate", str(arguments.users)),
-        *("--run-time", f"{arguments.seconds}s", "--stop-timeout", "60"),
-        *("--only-summary", "--loglevel", "WARNING"),
+        *locust_command(target, arguments),
+        *("--headless", "--spawn-rate", str(arguments.users), "--run-time", f"{arguments.seconds}s"),
+        *("--stop-timeout", "60", "--only-summary", "--loglevel", "WARNING"),
+        *("--html", f"{files}.html", "--csv", str(files)),
     ]
-    environment = os.environ | {
-        "HEADRACE_CLIENT_TOKEN": target.client_token,
-        "HEADRACE_USER_TOKEN": target.user_token,
-        "HEADRACE_LOAD_RATE": str(arguments.rate),
-        "HEADRACE_LOAD_REPORT_FILE": str(report_file),
-    }
+    if arguments.processes:
+        command += ["--processes", str(arguments.processes), "--master-bind-host", "127.0.0.1"]
+    environment = locust_environment(target, arguments) | settings
+    environment["HEADRACE_LOAD_REPORT_FILE"] = str(report_file)
     try:
         done = subprocess.run(  # noqa: S603 - ours
             command,
@@ -165,9 +213,43 @@ def run_load(target: Target, arguments: argparse.Namespace, folder: Path) -> int
     if not report_file.exists():
         said = done.stderr.decode(errors="replace")[-2000:]
         raise LoadError(f"locust ended with {done.returncode} and left no report. It said:\n{said}")
-    verdict = judge(read_report(report_file.read_bytes()))
-    print(verdict.text)
-    return 0 if verdict.is_good else 1
+    report = read_report(report_file.read_bytes())
+    if report.refused:
+        raise LoadError(report.refused)
+    print(f"Reports: {files}.html and {files}_*.csv", flush=True)
+    return report
+
+
+def show_page(target: Target, arguments: argparse.Namespace) -> int:
+    """Serve Locust's page until Ctrl-C; runs are begun and ended there."""
+    print(f"Open http://127.0.0.1:{arguments.ui_port} (Ctrl-C ends it).", flush=True)
+    command = [
+        *locust_command(target, arguments),
+        *("--web-host", "127.0.0.1", "--web-port", str(arguments.ui_port), "--loglevel", "WARNING"),
+    ]
+    environment = locust_environment(target, arguments) | {"HEADRACE_LOAD_SHAPE": arguments.shape}
+    process = subprocess.Popen(command, env=environment)  # noqa: S603 - ours
+    try:
+        return process.wait()
+    finally:
+        stop(process)
+
+
+def locust_command(target: Target, arguments: argparse.Namespace) -> list[str]:
+    """The words that every run of locust begins with."""
+    return [
+        *(sys.executable, "-m", "locust", "--locustfile", str(LOCUSTFILE)),
+        *("--host", target.url, "--users", str(arguments.users)),
+    ]
+
+
+def locust_environment(target: Target, arguments: argparse.Namespace) -> dict[str, str]:
+    """What the locustfile reads."""
+    return os.environ | {
+        "HEADRACE_CLIENT_TOKEN": target.client_token,
+        "HEADRACE_USER_TOKEN": target.user_token,
+        "HEADRACE_LOAD_RATE": str(arguments.rate),
+    }
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from loadtests.figures import FOUND, Report, Request, judge, read_report
+from loadtests.figures import FOUND, Report, Request, Step, Threshold, judge, limit_text, read_report
 
 
 def a_request(name: str = "POST one event", **changes: object) -> Request:
@@ -77,3 +77,34 @@ def test_a_report_survives_being_written_and_read() -> None:
     report = a_report(a_request(), a_read())
 
     assert read_report(msgspec.json.encode(report)) == report
+
+
+@pytest.mark.parametrize(
+    ("threshold", "sentence"),
+    [
+        ("p99=8", "POST one event: p99 was 9 ms, above 8 ms"),
+        ("found.p95=4.5", f"{FOUND}: p95 was 5 ms, above 4 ms"),
+        ("max=20", None),
+        ("found.max=20", None),
+    ],
+)
+def test_a_run_that_is_slower_than_its_threshold_is_bad(threshold: str, sentence: str | None) -> None:
+    result = judge(a_report(a_request(), a_read()), [Threshold.parse(threshold)])
+
+    assert result.is_good == (sentence is None)
+    assert sentence is None or sentence in result.text
+
+
+@pytest.mark.parametrize("text", ["p98=1", "p99", "p99=soon", "lost.p99=1"])
+def test_a_threshold_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"p99|float"):
+        Threshold.parse(text)
+
+
+def test_the_limit_is_the_best_step_before_the_one_that_said_stop() -> None:
+    steps = tuple(Step(users, users * 10, users * 20, 40, 0, 50) for users in (10, 20, 30))
+    text = limit_text(Report(1, (), (), steps=steps, stopped="the p99 of posts was 612 ms"))
+
+    assert "Stopped: the p99 of posts was 612 ms." in text
+    assert "The limit here: 400 events/s in 200 posts/s of 20 users, with a p99 of 40 ms." in text
+    assert "the first step was too much" in limit_text(Report(1, (), (), steps=steps[:1], stopped="x"))

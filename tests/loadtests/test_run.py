@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Final
 
 import orjson
@@ -26,26 +27,37 @@ class TinyCollector:
     def __init__(self) -> None:
         self.copies_kept = 1
         self.status = 202
+        self.posts = 0
+        self.refuses_after: int | None = None
         self.stored: dict[str, int] = {}
 
     def application(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/api/v2/events", self.accept)
         app.router.add_get("/api/v2/events/by-ref/{reference}", self.find)
+        app.router.add_get("/api/v2/{rest:.*}", self.search)
         return app
 
     async def accept(self, request: web.Request) -> web.Response:
-        body = orjson.loads(await request.read())
+        self.posts += 1
+        if request.headers["Authorization"] != f"Bearer {GIVEN['HEADRACE_CLIENT_TOKEN']}":
+            return web.Response(status=401)
+        content = await request.read()  # the server has decompressed it
+        body = orjson.loads(content)
         for event in body if isinstance(body, list) else [body]:
             self.stored[event["reference_id"]] = self.copies_kept
-        return web.Response(status=self.status)
+        is_too_much = self.refuses_after is not None and self.posts > self.refuses_after
+        return web.Response(status=503 if is_too_much else self.status)
 
     async def find(self, request: web.Request) -> web.Response:
         copies = self.stored.get(request.match_info["reference"], 0)
         return web.json_response([{"reference_id": request.match_info["reference"]}] * copies)
 
+    async def search(self, _request: web.Request) -> web.Response:
+        return web.json_response([])
 
-Load = Callable[[], Awaitable[tuple[int, str]]]
+
+Load = Callable[..., Awaitable[tuple[int, str]]]
 
 
 @pytest.fixture
@@ -55,13 +67,14 @@ def collector() -> TinyCollector:
 
 
 @pytest.fixture
-async def load(collector: TinyCollector) -> AsyncIterator[Load]:
+async def load(collector: TinyCollector, tmp_path: Path) -> AsyncIterator[Load]:
     """Put a second of load on the collector; return the exit status and the output."""
     async with TestServer(collector.application()) as server:
 
-        async def run() -> tuple[int, str]:
+        async def run(*options: str, module: str = "loadtests.run") -> tuple[int, str]:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "loadtests.run", "--users", "2", "--seconds", "1", "--rate", "50"),
+                *(sys.executable, "-m", module, "--users", "5", "--seconds", "1", "--rate", "20"),
+                *("--results", str(tmp_path), *options),
                 env=os.environ
                 | GIVEN
                 | {"HEADRACE_URL": str(server.make_url("")), "HEADRACE_LOAD_MAX_WAIT_SECONDS": "0.2"},
@@ -75,13 +88,44 @@ async def load(collector: TinyCollector) -> AsyncIterator[Load]:
         yield run
 
 
-async def test_the_load_passes_when_every_event_is_found(load: Load, collector: TinyCollector) -> None:
-    """The locustfile posts single events and batches, and reads some of them back."""
-    status, said = await load()
+async def test_the_load_passes_when_every_event_is_found(
+    load: Load, collector: TinyCollector, tmp_path: Path
+) -> None:
+    """The locustfile posts single events, batches and errors, and reads some of them back; with reports."""
+    status, said = await load("--shape", "ramp", "--fail-above", "p99=20000")
 
     assert status == 0, said
     assert "passed" in said
     assert collector.stored
+    reports = await asyncio.to_thread(lambda: list(tmp_path.iterdir()))
+    assert {path.suffix for path in reports} == {".html", ".csv"}
+
+
+@pytest.mark.parametrize("options", [(), ("--processes", "2")], ids=["one process", "two workers"])
+async def test_the_load_ends_at_the_first_refused_token(
+    load: Load, collector: TinyCollector, options: tuple[str, ...]
+) -> None:
+    """One line says which token; nothing is waited for."""
+    collector.status = 401
+
+    status, said = await load("--seconds", "60", *options)
+
+    assert status == 2, said
+    assert "load: answered 401: is HEADRACE_CLIENT_TOKEN a token that may post at http://127.0.0.1:" in said
+    assert collector.posts < 50
+
+
+async def test_the_limit_is_the_last_step_before_a_refusal(load: Load, collector: TinyCollector) -> None:
+    """With two workers, as in a distributed run."""
+    collector.refuses_after = 100
+
+    status, said = await load(
+        *("--seconds", "60", "--step", "1", "--rate", "0", "--p99", "20000", "--processes", "2"),
+        module="loadtests.limit",
+    )
+
+    assert status == 0, said
+    assert "requests failed." in said
 
 
 async def test_the_load_fails_when_an_accepted_event_is_missing(load: Load, collector: TinyCollector) -> None:
