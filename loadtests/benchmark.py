@@ -29,7 +29,7 @@ from loadtests.benchmarks.drain import measure_drain
 from loadtests.benchmarks.error import BenchmarkError
 from loadtests.benchmarks.ingest import measure_fsync, measure_ingest, measure_memory
 from loadtests.benchmarks.machine import Cores, machine_facts, revision, share_out
-from loadtests.benchmarks.report import Figure, Report, as_json, as_markdown
+from loadtests.benchmarks.report import Figure, Report, as_json, as_markdown, as_svg
 from loadtests.benchmarks.sender import Sender
 from loadtests.benchmarks.slices import Extent
 
@@ -79,8 +79,9 @@ def main() -> int:
         return 2
     except asyncio.CancelledError:
         return _INTERRUPTED
-    print(as_markdown(report))
-    for path in write(report, arguments.output):
+    written = write(report, arguments.output)
+    print(written[0].read_text(encoding="utf-8"))
+    for path in written:
         print(f"Written: {path}")
     return 0
 
@@ -147,13 +148,14 @@ def settings(cores: Cores, slice_seconds: float) -> dict[str, str]:
 
 
 def write(report: Report, folder: Path) -> list[Path]:
-    """Write both reports, with the time in their names."""
+    """Write the reports and the picture, with the time in their names."""
     folder.mkdir(parents=True, exist_ok=True)
     name = f"benchmark-{report.began_utc:%Y%m%d-%H%M%S}"
-    markdown, json = folder / f"{name}.md", folder / f"{name}.json"
-    markdown.write_text(as_markdown(report), encoding="utf-8")
+    markdown, json, picture = (folder / f"{name}{suffix}" for suffix in (".md", ".json", ".svg"))
+    markdown.write_text(f"{as_markdown(report)}\n![The ratios]({picture.name})\n", encoding="utf-8")
     json.write_bytes(as_json(report))
-    return [markdown, json]
+    picture.write_text(as_svg(report), encoding="utf-8")
+    return [markdown, json, picture]
 
 
 if __name__ == "__main__":

@@ -100,6 +100,8 @@ async def _against_bare(
         pairs=pairs,
         goal=goal,
         notes=bench.notes(),
+        events_each=size,
+        p99_ms=(bench.p99_ms(bench.servers.ingest), bench.p99_ms(bench.servers.bare)),
     )
 
 
@@ -133,6 +135,8 @@ class IngestBench:
     _busy: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     _cost: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
+    _p99: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+
     def over(self, connections: int) -> "IngestBench":
         """The same servers and posts, over another number of connections."""
         return IngestBench(self.servers, self.sender.over(connections), self.bodies)
@@ -143,6 +147,7 @@ class IngestBench:
             await self.posts_per_second(server, size)
         self._busy.clear()
         self._cost.clear()
+        self._p99.clear()
 
     async def posts_per_second(self, server: Server, size: int) -> float:
         """Posts answered 202 per second, starting with an empty queue."""
@@ -152,7 +157,12 @@ class IngestBench:
         used = server.cpu_seconds() - before
         self._busy[server.name].append(used / sent.seconds)
         self._cost[server.name].append(used / sent.posts * 1e6)
+        self._p99[server.name].append(sent.p99_ms)
         return sent.posts / sent.seconds
+
+    def p99_ms(self, server: Server) -> float:
+        """The median over the slices."""
+        return spread(self._p99[server.name]).median
 
     def notes(self) -> tuple[str, ...]:
         """How much of its core each server used: if far below 1, something else was the limit.
