@@ -7,6 +7,7 @@ order, and is copied into the same partition, which is emptied before every slic
 
 import asyncio
 import gc
+import secrets
 import statistics
 import time
 from collections import deque
@@ -30,7 +31,7 @@ from collector.broker.queue.post_stream import PackedEntry, StreamEntry
 from collector.database.owners.organizations import add_organization
 from collector.database.owners.project_rules import StoredProjects
 from collector.database.owners.projects import add_project
-from collector.database.pool import close_pool, connected, create_pool
+from collector.database.pool import close_pool, connect_once, connected, create_pool
 from collector.database.schema.migrations import migrate
 from collector.database.schema.partitions import partition_name
 from collector.database.writing.store import BatchStore
@@ -38,6 +39,7 @@ from collector.domain.ids import PostIds
 from collector.domain.intake.normalize import rules_from_settings
 from collector.domain.post import Post, PostBatch
 from collector.embedded.servers.postgres import Postgres
+from collector.embedded.servers.postgres_roles import ROLE
 from collector.embedded.service import start_service
 from collector.process.clock import SystemClock
 from collector.process.lifecycle import Stop
@@ -321,11 +323,15 @@ def _us_each(seconds: float, backlog: Backlog) -> float:
 async def drain_bench(folder: Path, cores: Cores) -> AsyncIterator[DrainBench]:
     """Postgres on its cores, and this process on the measured one."""
     async with AsyncExitStack() as stack:
-        postgres = Postgres(folder)
+        postgres = Postgres(folder, superuser_password=secrets.token_hex(16))
         with pinned(cores.others):
             service = await start_service(postgres)
             stack.push_async_callback(service.stop)
         stack.enter_context(pinned(cores.measured))
+        # Copying from and to the server's files is more than the application's role may do.
+        superuser = await connect_once(postgres.superuser_url)
+        await superuser.execute(f"GRANT pg_read_server_files, pg_write_server_files TO {ROLE}")
+        await superuser.close()
         await migrate(postgres.url)
         pool = await create_pool(postgres.url, max_size=_POOL_SIZE, application_name="headrace benchmark")
         stack.push_async_callback(close_pool, pool)
