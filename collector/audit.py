@@ -143,7 +143,7 @@ def _line(name: str, counts: Any) -> str:
     if isinstance(counts, int):
         return f"{name:16}{counts:>12,}"
     parts = ", ".join(f"{count:,} {label}" for label, count in counts.items())
-    return f"{name:16}{parts or '0':>12}"
+    return f"{name:15} {parts or '0':>12}"
 
 
 def _sum(processed: list[Processed], **names: str) -> dict[str, int]:
