@@ -128,10 +128,12 @@ def summary(report: Report) -> list[str]:
     for figure in report.figures:
         if figure.goal is None:
             continue
-        reason = f"; {figure.notes[0]}" if figure.notes and figure.verdict == "MISSED" else ""
+        # What used how much processor time says what the limit was.
+        efforts = [note for note in figure.notes if " used " in note or "CPU" in note]
+        reason = f"; {efforts[0]}" if efforts and figure.verdict == "MISSED" else ""
         lines.append(
-            f"- {figure.verdict.capitalize()}: {figure.name} came to {figure.ratio.median:.2f} of the"
-            f" {figure.against}, the goal is {figure.goal}{reason}."
+            f"- {figure.verdict.capitalize()}: {figure.name}, {figure.ratio.median:.2f} times"
+            f" {figure.against}; the goal is {figure.goal}{reason}."
         )
     return ["What this machine did, in the minutes of the run:", "", *lines] if lines else []
 
