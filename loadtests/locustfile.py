@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-import gevent
+import gevent  # type: ignore[import-untyped]
 from locust import FastHttpUser, LoadTestShape, constant, constant_throughput, events, task
 from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
@@ -88,7 +88,11 @@ class Client(FastHttpUser):
         if packs:
             content, headers = gzip.compress(content, 6), headers | {"Content-Encoding": "gzip"}
         with self.client.post(
-            "/api/v2/events", data=content, headers=headers, name=name, catch_response=True
+            "/api/v2/events",
+            data=content,  # type: ignore[arg-type] # it takes bytes, too
+            headers=headers,
+            name=name,
+            catch_response=True,
         ) as response:
             if response.status_code != ACCEPTED or response.text:
                 response.failure(f"answered {response.status_code}: {(response.text or '')[:200]}")
@@ -229,7 +233,7 @@ class BadClient(Client):
         """Only a 401 is right."""
         headers = {"Authorization": f"Bearer {uuid.uuid4().hex}", "Content-Type": "text/plain"}
         with self.client.post(
-            "/api/v2/events", data=b"x", headers=headers, name=BAD_TOKEN, catch_response=True
+            "/api/v2/events", data="x", headers=headers, name=BAD_TOKEN, catch_response=True
         ) as response:
             # 429: too many of them from one address, which is a refusal, too.
             if response.status_code in {UNAUTHORIZED, TOO_MANY}:
@@ -250,9 +254,14 @@ class Shape(LoadTestShape):
         return int(self._options.num_users or 20)
 
     @property
+    def seconds(self) -> float:
+        """How long the run has lasted."""
+        return float(self.get_run_time())  # type: ignore[no-untyped-call]
+
+    @property
     def share(self) -> float:
         """How much of the run is over, from 0 to 1; more if it is to end."""
-        return float(self.get_run_time() / (self._options.run_time or 60))
+        return self.seconds / float(self._options.run_time or 60)
 
     @property
     def _options(self) -> Any:
@@ -301,14 +310,14 @@ class Limit(Shape):
     abstract = SHAPE != "limit"
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._began = 0.0
         self._step = 0
         self._before: dict[str, tuple[int, int, Counter[float]]] = {}
 
     def tick(self) -> tuple[int, float] | None:
         """The users now. A step begins once the users of the former one have been judged."""
-        now = self.get_run_time()
+        now = self.seconds
         if self._step == 0 or now - self._began >= STEP_SECONDS:
             if self._step and self._judge(now - self._began):
                 return None
@@ -376,7 +385,7 @@ def stop_run(environment: Environment, reason: str) -> None:
     """End the run in this process, or in all of them."""
     runner = environment.runner
     if isinstance(runner, WorkerRunner):
-        runner.send_message("refused", reason)
+        runner.send_message("refused", {"reason": reason})
     elif runner is not None:
         # In a greenlet of its own: the caller is one of the users that it waits for.
         gevent.spawn(runner.quit)
@@ -389,7 +398,7 @@ def listen_to_workers(environment: Environment, **_: object) -> None:
 
     def stop(environment: Environment, msg: Any, **_: object) -> None:
         if not refused:
-            refused.append(str(msg.data))
+            refused.append(str(msg.data["reason"]))
             stop_run(environment, refused[0])
 
     environment.runner.register_message("refused", stop)

@@ -198,7 +198,7 @@ def run_locust(
     ]
     if arguments.processes:
         command += ["--processes", str(arguments.processes), "--master-bind-host", "127.0.0.1"]
-    environment = locust_environment(target, arguments) | settings
+    environment = {**locust_environment(target, arguments), **settings}
     environment["HEADRACE_LOAD_REPORT_FILE"] = str(report_file)
     try:
         done = subprocess.run(  # noqa: S603 - ours
