@@ -25,7 +25,7 @@ from collector.database.errors import DatabaseUnavailable
 from collector.database.pool import close_pool, connected, create_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.search.condition import read_database_condition
-from collector.database.search.overview import Overview, read_overview
+from collector.database.search.overview import read_overview
 from collector.database.settings import DatabaseSettings
 from collector.process.clock import Clock
 from collector.process.lifecycle import StartError
@@ -105,7 +105,18 @@ async def examine(
     """
     findings: list[Finding] = []
     versions = {"headrace": version("headrace"), "python": platform.python_version()}
-    findings += _settings_problems(environ)
+    try:
+        check_settings(KINDS.values(), environ)
+    except StartError as error:
+        findings += [
+            Finding(
+                level="broken",
+                subject="settings",
+                what=line,
+                do="correct it: a process that reads it does not start",
+            )
+            for line in str(error).splitlines()
+        ]
     findings += _disk(environ, data_dir)
     queue_view = database_view = None
     try:
@@ -122,7 +133,15 @@ async def examine(
     else:
         versions["queue"] = queue.server
         findings += judge_queue(queue, clock.now(), silent_seconds=silent_seconds)
-        queue_view = _queue_view(queue, silent_seconds)
+        queue_view = QueueView(
+            entries=queue.entries,
+            in_hand=sum(each.in_hand for each in queue.consumers),
+            workers=len({each.name for each in queue.consumers if each.silent_seconds < silent_seconds}),
+            fsync=queue.durability.fsync,
+            eviction=queue.durability.eviction,
+            used_bytes=queue.used_bytes,
+            limit_bytes=queue.durability.maxmemory_bytes,
+        )
     try:
         async with _pool(environ) as pool:
             await check_migrated(pool)
@@ -148,7 +167,7 @@ async def examine(
             index_days=sum(each.exists and not each.is_invalid for each in database.indexes),
             connections=database.connections,
             most_connections=database.most_connections,
-            dead_letters=_letters(overview),
+            dead_letters=sum(each.letters for each in overview.dead_letters),
             held_posts=overview.held_posts,
         )
     return Report(
@@ -159,19 +178,6 @@ async def examine(
         queue=queue_view,
         database=database_view,
     )
-
-
-def _settings_problems(environ: Mapping[str, str]) -> Iterator[Finding]:
-    try:
-        check_settings(KINDS.values(), environ)
-    except StartError as error:
-        for line in str(error).splitlines():
-            yield Finding(
-                level="broken",
-                subject="settings",
-                what=line,
-                do="correct it: a process that reads it does not start",
-            )
 
 
 def _disk(environ: Mapping[str, str], data_dir: Path | None) -> Iterator[Finding]:
@@ -242,22 +248,6 @@ def _shown(name: str, environ: Mapping[str, str]) -> str:
     """The server's URL without its password, and the variable that it is from."""
     variable = variable_of(name, environ)
     return f"{without_password(environ.get(variable, '')) or 'no URL'} ({variable})"
-
-
-def _queue_view(queue: QueueCondition, silent_seconds: float) -> QueueView:
-    return QueueView(
-        entries=queue.entries,
-        in_hand=sum(each.in_hand for each in queue.consumers),
-        workers=len({each.name for each in queue.consumers if each.silent_seconds < silent_seconds}),
-        fsync=queue.durability.fsync,
-        eviction=queue.durability.eviction,
-        used_bytes=queue.used_bytes,
-        limit_bytes=queue.durability.maxmemory_bytes,
-    )
-
-
-def _letters(overview: Overview) -> int:
-    return sum(each.letters for each in overview.dead_letters)
 
 
 def text_report(report: Report) -> str:
