@@ -40,6 +40,8 @@ PURGE_SECONDS: Final = 15.0
 DEAD_LETTERS_SECONDS: Final = 30.0
 DESCRIPTIONS_SECONDS: Final = 1.0
 HELD_POSTS_SECONDS: Final = 15.0
+FOLD_SECONDS: Final = 5.0
+"""Longer saves little; readers unpack what is not folded."""
 ROLLUPS_SECONDS: Final = 60.0
 WORD_INDEX_SECONDS: Final = 30.0
 """After each index, so that building leaves time to other work."""

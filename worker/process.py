@@ -38,6 +38,7 @@ from collector.database.owners.removals import remove_asked
 from collector.database.pool import connected, create_pool, watch_pool
 from collector.database.schema.migrations import check_migrated
 from collector.database.schema.partitions import maintain_partitions
+from collector.database.schema.rollup_changes import fold_changes
 from collector.database.schema.rollups import make_rollups
 from collector.database.schema.word_indexes import BUILD_SECONDS, prepare_word_indexes
 from collector.database.search.overview import is_readable
@@ -70,6 +71,7 @@ from worker.maintenance import (
     BATCH_IDS_KEPT,
     DEAD_LETTERS_SECONDS,
     DESCRIPTIONS_SECONDS,
+    FOLD_SECONDS,
     FORGET_SECONDS,
     HEARTBEATS_SECONDS,
     HELD_POSTS_SECONDS,
@@ -293,6 +295,7 @@ def _jobs(
         once(pool, "batch_ids", FORGET_SECONDS, partial(forget_stored_batches, pool, BATCH_IDS_KEPT)),
         once(pool, "purge", PURGE_SECONDS, partial(purge_deleted, pool)),
         once(pool, "removals", PURGE_SECONDS, partial(remove_asked, pool)),
+        once(pool, "rollup_changes", FOLD_SECONDS, partial(fold_changes, pool)),
         once(pool, "rollups", ROLLUPS_SECONDS, partial(make_rollups, pool)),
         once(pool, "word_index", WORD_INDEX_SECONDS, WordIndexing(pool, streams, metrics), BUILD_SECONDS),
         Job("storage", STORAGE_SECONDS, partial(measure_storage, pool, metrics)),

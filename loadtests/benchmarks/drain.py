@@ -34,6 +34,7 @@ from collector.database.owners.projects import add_project
 from collector.database.pool import close_pool, connect_once, connected, create_pool
 from collector.database.schema.migrations import migrate
 from collector.database.schema.partitions import partition_name
+from collector.database.schema.rollup_changes import fold_changes
 from collector.database.writing.store import BatchStore
 from collector.domain.ids import PostIds
 from collector.domain.intake.normalize import rules_from_settings
@@ -259,6 +260,7 @@ class DrainBench:
         try:
             async with asyncio.timeout(_SLICE_LIMIT_SECONDS):
                 await consumer.run(stop)
+                await fold_changes(self.pool)  # a worker does this every few seconds
         except TimeoutError:
             raise BenchmarkError(f"the worker did not drain its backlog: {consumer.last_error}.") from None
         seconds = time.perf_counter() - began

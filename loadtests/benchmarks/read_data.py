@@ -93,7 +93,7 @@ _STACK_ROWS: Final = f"""
     SELECT stack_id, project_id, '{ORGANIZATION}', min(type), stack_id::text, '{{}}',
         'Stack ' || stack_id, CASE WHEN substr(md5(stack_id::text), 1, 2) < '10' THEN 'fixed' ELSE 'open' END,
         sum(events), min(earliest), max(latest)
-    FROM event_hours GROUP BY stack_id, project_id
+    FROM current_event_hours GROUP BY stack_id, project_id
     ON CONFLICT (id) DO UPDATE SET total_occurrences = excluded.total_occurrences,
         first_occurrence = excluded.first_occurrence, last_occurrence = excluded.last_occurrence
 """  # noqa: S608 - constants only

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 from hypothesis import strategies as st
 
+from collector.database.schema.rollup_changes import fold_changes
 from collector.database.schema.rollups import make_rollups
 from collector.database.search.event_removal import remove_events
 from collector.database.search.stacks import change_status
@@ -16,7 +17,8 @@ from collector.domain.event.stack import StackStatus
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
 
 STEPS = st.lists(
-    st.sampled_from(["store", "store", "repeat", "delete", "discard", "roll_up", "lose_rollups"]), max_size=14
+    st.sampled_from(["store", "store", "repeat", "delete", "discard", "fold", "roll_up", "lose_rollups"]),
+    max_size=14,
 )
 
 
@@ -52,8 +54,8 @@ class History:
     async def begin(self) -> None:
         """Forget what earlier histories have left."""
         await self._pool.execute(
-            "TRUNCATE events, stacks, event_hours, event_days, user_hours, stack_user_days, stored_batches,"
-            " repeated_entries, sessions"
+            "TRUNCATE events, stacks, event_hours, event_hour_changes, event_days, user_hours,"
+            " stack_user_days, stored_batches, repeated_entries, sessions"
         )
 
     async def happen(self, steps: list[str]) -> None:
@@ -82,7 +84,11 @@ class History:
             ids = [row["id"] for row in rows if self._random.random() < 0.3]
             await change_status(connection, ids, status, today())
 
+    async def fold(self) -> None:
+        await fold_changes(self._pool)
+
     async def roll_up(self) -> None:
+        await fold_changes(self._pool)
         await age_outdated(self._pool)
         await make_rollups(self._pool)
 

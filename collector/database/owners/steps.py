@@ -9,13 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from collector.database.pool import connected
-from collector.database.schema.rollups import (
-    REMOVED_COLUMNS,
-    RemovedEvent,
-    day_of,
-    lock_days,
-    subtract_events,
-)
+from collector.database.schema.rollup_changes import lock_days
+from collector.database.schema.rollups import REMOVED_COLUMNS, RemovedEvent, day_of, subtract_events
 from collector.domain.ids import ids_of_day
 
 ROWS_AT_ONCE: Final = 5000

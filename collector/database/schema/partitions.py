@@ -196,5 +196,14 @@ async def _drop(pool: asyncpg.Pool, day: date) -> None:
 
 
 async def _remove_rollups(connection: asyncpg.Connection, day: date) -> None:
-    for table in ("rollup_days", "event_hours", "event_days", "user_hours", "stack_user_days"):
+    # Changes before hours: this waits for a fold that is moving them, and then sees what it has added.
+    tables = (
+        "event_hour_changes",
+        "rollup_days",
+        "event_hours",
+        "event_days",
+        "user_hours",
+        "stack_user_days",
+    )
+    for table in tables:
         await connection.execute(f"DELETE FROM {table} WHERE day = $1", day)  # noqa: S608 - constants only

@@ -1,15 +1,15 @@
 """Rollups: the number of events by project, stack, type, and hour or day of their dates.
 
-`event_hours` changes in the transaction that stores or deletes the events. `event_days` sums it up once a day
-of acceptance is over; a later change of that day's hours makes its days invalid until they are made again.
-`rollup_days` records which days of acceptance have which. A transaction that changes hours holds a shared
-advisory lock on their day; making rollups takes the exclusive lock, so that it misses no change and counts
-none twice.
+A transaction that stores events appends what it adds to `event_hours`, which is folded in later: see
+`rollup_changes`. `event_days` sums the hours up once a day of acceptance is over; a later change of that
+day's hours makes its days invalid until they are made again. `rollup_days` records which days of acceptance
+have which. What changes hours holds a shared advisory lock on their day; making rollups takes the exclusive
+lock, so that it misses no change and counts none twice.
 """
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple
@@ -19,17 +19,13 @@ import asyncpg
 
 from collector.database.pool import connected
 from collector.database.schema.partitions import partition_days, partition_name
+from collector.database.schema.rollup_changes import OUTDATE_DAYS, fold_days, lock_days
 from collector.domain.accounting.user_sketch import UserSketch
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.ids import accepted_at, ids_of_day
 
 NO_STACK: Final = UUID(int=0)
 """The stack of events that have none, which were stored before there were stacks."""
-OUTDATE_DAYS: Final = (
-    "UPDATE rollup_days SET has_days = false, has_users = false, outdated_utc = now()"
-    " WHERE day = ANY($1::date[]) AND (has_days OR has_users)"
-)
-"""Belongs to every change of hours, after `lock_days`."""
 OUTDATE_USERS: Final = (
     "UPDATE rollup_days SET has_users = false, outdated_utc = now() WHERE day = ANY($1::date[]) AND has_users"
 )
@@ -40,10 +36,7 @@ USER: Final = "coalesce(e.data #>> '{@user,identity}', e.data #>> '{@user_descri
 USER_HASH: Final = f"hashtextextended({USER}, 0)"
 """What sketches of users are made from; the function that partitioning by hash relies on."""
 
-_LOCK_CLASS: Final = 0x726F6C6C
-"""The class of our advisory locks for days of acceptance."""
 _DAY: Final = timedelta(days=1)
-_EPOCH: Final = date(1970, 1, 1)
 _EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _BUILD_SECONDS: Final = 240.0
@@ -56,7 +49,7 @@ _ROWS_READ: Final = 100
 _PAUSE: Final = timedelta(minutes=10)
 """After a change of its events a day's rollups are not made again, and after a failure not tried again."""
 _SMALL_PARTITION_BYTES: Final = 256 << 20
-"""A day that is not over gets its rollups only up to this size, because storing waits meanwhile."""
+"""A day that is not over gets its rollups only up to this size, because its changes add up meanwhile."""
 
 _COLUMNS: Final = ("day", "project_id", "stack_id", "type", "is_first_occurrence", "begin_utc")
 _KEY: Final = ", ".join(_COLUMNS)
@@ -70,8 +63,11 @@ _SAME: Final = (
 _STATE: Final = """
     SELECT p.day, greatest(p.smallest, $1) AS smallest, least(p.largest, $2) AS largest,
         coalesce(r.has_hours, false) AS has_hours,
-        coalesce(r.has_hours AND r.has_days, false) AS has_days, coalesce(r.has_users, false) AS has_users
-    FROM partition_dates AS p LEFT JOIN rollup_days AS r USING (day)
+        coalesce(r.has_hours AND r.has_days AND NOT p.is_behind, false) AS has_days,
+        coalesce(r.has_users AND NOT p.is_behind, false) AS has_users
+    FROM (
+        SELECT *, day IN (SELECT day FROM event_hour_changes) AS is_behind FROM partition_dates
+    ) AS p LEFT JOIN rollup_days AS r USING (day)
     WHERE p.smallest < $2 AND p.largest >= $1 ORDER BY p.day
 """
 _DAY_STATES: Final = """
@@ -88,6 +84,11 @@ _LEAVE_ALONE: Final = """
     SELECT $1, false, now() WHERE to_regclass($2) IS NOT NULL
     ON CONFLICT (day) DO UPDATE SET outdated_utc = excluded.outdated_utc
 """
+_MAKE_HOURS: Final = """
+    WITH counted_too AS (DELETE FROM event_hour_changes WHERE day = $1)
+    INSERT INTO event_hours {hours} ORDER BY 2, 6, 3, 4, 5
+"""
+"""In one snapshot: the events that it counts are those whose changes it removes."""
 _HOURS_OF_EVENTS: Final = f"""
     SELECT $1::date AS day, project_id, coalesce(stack_id, '{NO_STACK}') AS stack_id, type,
         is_first_occurrence, date_trunc('hour', date, 'UTC') AS begin_utc,
@@ -108,7 +109,11 @@ _DIFFERENT: Final = """
         (TABLE one EXCEPT ALL TABLE other) UNION ALL (TABLE other EXCEPT ALL TABLE one)
     ) AS different
 """
-_ROLLED_HOURS: Final = "SELECT * FROM event_hours WHERE day = $1"
+_ROLLED_HOURS: Final = """
+    SELECT day, project_id, stack_id, type, is_first_occurrence, begin_utc, sum(events)::bigint,
+        sum(counted)::bigint, sum(count_sum)::bigint, min(earliest), max(latest)
+    FROM current_event_hours WHERE day = $1 GROUP BY 1, 2, 3, 4, 5, 6
+"""
 _ROLLED_DAYS: Final = "SELECT * FROM event_days WHERE day = $1"
 
 _SUBTRACT: Final = f"""
@@ -180,28 +185,15 @@ async def rolled_days(connection: asyncpg.Connection, dates: TimeRange) -> list[
     return [RolledDay(**row) for row in rows]
 
 
-async def lock_days(
-    connection: asyncpg.Connection, days: Iterable[date], *, exclusively: bool = False
-) -> None:
-    """Keep the rollups of these days from being made until the transaction ends, or make them ourselves.
-
-    Must be a statement of its own: the next one then sees what the previous holder has done.
-    """
-    function = "pg_advisory_xact_lock" if exclusively else "pg_advisory_xact_lock_shared"
-    await connection.execute(
-        f"SELECT {function}($1, day) FROM unnest($2::integer[]) AS d (day)",  # noqa: S608 - constants only
-        _LOCK_CLASS,
-        sorted((day - _EPOCH).days for day in set(days)),
-    )
-
-
 async def subtract_events(connection: asyncpg.Connection, removed: Sequence[RemovedEvent]) -> None:
     """Take deleted events out of their rollups, and count them for the audit, in the deleting transaction.
 
-    `lock_days` must come before the deletion.
+    `lock_days` must come before the deletion, and nothing that locks events after this.
     """
     if not removed:
         return
+    days = sorted({day_of(event.id) for event in removed})
+    await fold_days(connection, days)
     changes: defaultdict[tuple[object, ...], list[int]] = defaultdict(lambda: [0, 0, 0])
     for event in removed:
         hour = event.date.replace(minute=0, second=0, microsecond=0)
@@ -210,15 +202,14 @@ async def subtract_events(connection: asyncpg.Connection, removed: Sequence[Remo
         change[0] += 1
         change[1] += event.count is not None
         change[2] += event.count or 0
-    # In the order in which the storing transaction locks these rows.
     keys = sorted(changes)
     sums = ([changes[key][place] for key in keys] for place in range(3))
     await connection.execute(_SUBTRACT, *_arrays(keys), *sums)
     await connection.execute(_REMOVE_EMPTY, *_arrays(keys))
-    for day in sorted({day_of(event.id) for event in removed}):
+    for day in days:
         of_day = _arrays([key for key in keys if key[0] == day])
         await connection.execute(_FIND_BOUNDS, *of_day, *ids_of_day(day))
-    await connection.execute(OUTDATE_DAYS, [day_of(event.id) for event in removed])
+    await connection.execute(OUTDATE_DAYS, days)
     numbers = Counter((event.project_id, day_of(event.id)) for event in removed)
     await connection.execute(
         _COUNT_REMOVED, *_arrays(sorted(numbers)), [numbers[key] for key in sorted(numbers)]
@@ -320,10 +311,9 @@ async def _make_counts(connection: asyncpg.Connection, state: _DayState) -> None
     if not state.has_hours:
         await connection.execute("DELETE FROM event_hours WHERE day = $1", day)
         counted = _HOURS_OF_EVENTS.format(partition=partition_name(day))
-        await connection.execute(
-            f"INSERT INTO event_hours {counted} ORDER BY 2, 6, 3, 4, 5", day, timeout=_BUILD_SECONDS
-        )
+        await connection.execute(_MAKE_HOURS.format(hours=counted), day, timeout=_BUILD_SECONDS)
     if state.is_over:
+        await fold_days(connection, [day])
         await connection.execute("DELETE FROM event_days WHERE day = $1", day)
         await connection.execute(
             f"INSERT INTO event_days {_DAYS_OF_HOURS} ORDER BY 2, 3, 4, 5, 6", day, timeout=_BUILD_SECONDS

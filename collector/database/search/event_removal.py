@@ -6,13 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from collector.database.schema.rollups import (
-    REMOVED_COLUMNS,
-    RemovedEvent,
-    day_of,
-    lock_days,
-    subtract_events,
-)
+from collector.database.schema.rollup_changes import lock_days
+from collector.database.schema.rollups import REMOVED_COLUMNS, RemovedEvent, day_of, subtract_events
 
 _FIND: Final = """
     SELECT id FROM events WHERE project_id = ANY($1) AND id = ANY($2) AND id >= $3 AND id <= $4

@@ -38,10 +38,11 @@ _LARGEST_MISSING: Final = 10**9
 
 Tier = Literal["days", "hours"]
 
+_TABLES: Final = {"days": "event_days", "hours": "current_event_hours"}
 _ROLLUPS: Final = """
     SELECT project_id, stack_id, type, is_first_occurrence, begin_utc AS date, events, counted, count_sum,
         earliest, latest
-    FROM event_{tier} WHERE day = ANY({days}::date[]) AND project_id = ANY({projects}){condition}
+    FROM {table} WHERE day = ANY({days}::date[]) AND project_id = ANY({projects}){condition}
 """
 _EVENTS: Final = """
     SELECT e.project_id, e.stack_id, e.type, e.is_first_occurrence, e.date, 1::bigint AS events,
@@ -113,7 +114,9 @@ class _Part(NamedTuple):
             return _EVENTS.format(projects=projects, ids=accepted_on(days, arguments), condition=condition)
         condition = between("begin_utc", self.dates, arguments)
         listed = arguments.add(days)
-        return _ROLLUPS.format(tier=self.source, days=listed, projects=projects, condition=condition)
+        return _ROLLUPS.format(
+            table=_TABLES[self.source], days=listed, projects=projects, condition=condition
+        )
 
 
 def _parts(rollups: Rollups, tier: Tier) -> Iterator[_Part]:

@@ -16,7 +16,8 @@ import asyncpg
 
 from collector.database.errors import DATA_FAULTS
 from collector.database.pool import connected
-from collector.database.schema.rollups import OUTDATE_USERS, day_of, lock_days
+from collector.database.schema.rollup_changes import lock_days
+from collector.database.schema.rollups import OUTDATE_USERS, day_of
 from collector.database.sessions.event_changes import EventChange, change_events
 from collector.domain.event.outcome import UserDescription
 from collector.domain.ids import lowest_id, parse_uuid

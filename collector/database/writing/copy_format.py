@@ -1,4 +1,4 @@
-"""Builds rows of `events` in the binary format of COPY, in one pass.
+"""Builds rows of `events` in the binary format of COPY, in one pass; and fields of other rows.
 
 Values that many rows share (project, type, source, tags) are packed once and cached. A value that its column
 cannot hold raises one of `UNPACKABLE`.
@@ -22,10 +22,10 @@ UNPACKABLE: Final = (struct.error, ValueError, AttributeError)
 
 COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 COPY_END: Final = b"\xff\xff"
+NULL: Final = b"\xff\xff\xff\xff"
 
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_NULL: Final = b"\xff\xff\xff\xff"
 _NO_TAGS: Final = struct.pack("!iiii", 12, 0, 0, 25)
 _TEXT_OID: Final = 25
 _GROUP: Final = 10_000
@@ -59,7 +59,7 @@ def packed_rows(events: Iterable[Event]) -> list[bytes]:
             owner = _owner(len(COLUMNS), 16, project_id, 16, organization_id)
         if event.created_utc is not created_utc:
             created_utc = event.created_utc
-            created = (created_utc - _EPOCH) // _MICROSECOND
+            created = microseconds(created_utc)
         date = (event.date - _EPOCH) // _MICROSECOND
         stack_id, is_first, offset = event.stack.id, event.is_first_occurrence, event.date_offset_minutes
         pieces = (
@@ -67,29 +67,42 @@ def packed_rows(events: Iterable[Event]) -> list[bytes]:
             # Single arguments: unpacking tuples here doubled the time.
             _keys(16, event.id, 8, created, 8, date, 2, offset, 16, stack_id, 1, is_first),
             _labels(event.type, event.source, event.tags),
-            _NULL if event.count is None else _integer(4, event.count),
-            _NULL if event.geo is None else _text(event.geo),
-            _NULL if event.reference_id is None else _text(event.reference_id),
-            _NULL if event.message is None else _text(event.message),
-            _NULL if event.value is None else _numeric(event.value),
-            _NULL if data is None else _json_head(len(data) + 1, _JSONB_VERSION),
+            NULL if event.count is None else _integer(4, event.count),
+            NULL if event.geo is None else copy_text(event.geo),
+            NULL if event.reference_id is None else copy_text(event.reference_id),
+            NULL if event.message is None else copy_text(event.message),
+            NULL if event.value is None else _numeric(event.value),
+            NULL if data is None else _json_head(len(data) + 1, _JSONB_VERSION),
             b"" if data is None else data,
         )
         rows.append(b"".join(pieces))
     return rows
 
 
-def _text(text: str) -> bytes:
+def copy_text(text: str) -> bytes:
+    """A text as a field."""
     encoded = text.encode()
     return _length(len(encoded)) + encoded
 
 
+def copy_array(element_oid: int, size: int, elements: Sequence[bytes]) -> bytes:
+    """An array of elements of `size` bytes each, which has at least one, as a field."""
+    length = _length(size)
+    head = _array_head(20 + (4 + size) * len(elements), 1, 0, element_oid, len(elements), 1)
+    return head + length + length.join(elements)
+
+
+def microseconds(moment: datetime) -> int:
+    """A `timestamptz` on the wire."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
 @lru_cache(maxsize=1024)
 def _labels(type_: str, source: str | None, tags: tuple[str, ...]) -> bytes:
-    labels = _text(type_) + (_NULL if source is None else _text(source))
+    labels = copy_text(type_) + (NULL if source is None else copy_text(source))
     if not tags:
         return labels + _NO_TAGS
-    items = b"".join(map(_text, tags))
+    items = b"".join(map(copy_text, tags))
     return labels + _array_head(20 + len(items), 1, 0, _TEXT_OID, len(tags), 1) + items
 
 

@@ -1,39 +1,47 @@
-"""Counts the events of one transaction in the rollups by hour.
+"""Appends what one transaction adds to the rollups by hour: one row for a day, project and type.
 
-Comes right after the totals of the stacks: a row here belongs to a stack whose row is locked by then, so it
-adds no further waiting. One statement for the whole transaction, whose rows are made from the groups by stack
-that the totals need anyway.
+Its arrays have an element for each stack and hour, made from the groups by stack that the stacks' totals need
+anyway. Nothing is locked and no index of hours is touched; `schema/rollup_changes` folds the rows in later.
 """
 
+import struct
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from datetime import date, datetime
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from operator import attrgetter
-from typing import Any, Final, NamedTuple
-from uuid import UUID
+from typing import Final, NamedTuple
 
 import asyncpg
 
-from collector.database.chunks import chunked
-from collector.database.schema.rollups import OUTDATE_DAYS, lock_days
+from collector.database.writing.copy_format import (
+    COPY_END,
+    COPY_HEAD,
+    NULL,
+    copy_array,
+    copy_text,
+    microseconds,
+)
 from collector.domain.event.outcome import Event
 from collector.domain.ids import accepted_at
 
-_type: Final = attrgetter("type")
+_COLUMNS: Final = (
+    "day", "project_id", "type", "is_first_occurrence", "changes",
+    "stack_ids", "events", "counted", "count_sums", "earliest", "latest",
+)  # fmt: skip
+_EPOCH: Final = date(2000, 1, 1)
+_HOUR: Final = timedelta(hours=1)
+_BIGINT: Final = 20
+_INTEGER: Final = 23
+_TIMESTAMPTZ: Final = 1184
+_UUID: Final = 2950
 
-_ADD: Final = f"""
-    WITH outdated AS ({OUTDATE_DAYS})
-    INSERT INTO event_hours AS h (day, project_id, stack_id, type, is_first_occurrence, begin_utc,
-                                  events, counted, count_sum, earliest, latest)
-    SELECT * FROM unnest($1::date[], $2::uuid[], $3::uuid[], $4::text[], $5::boolean[], $6::timestamptz[],
-                         $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[])
-    ON CONFLICT (day, project_id, stack_id, type, is_first_occurrence, begin_utc) DO UPDATE SET
-        events = h.events + excluded.events,
-        counted = h.counted + excluded.counted,
-        count_sum = h.count_sum + excluded.count_sum,
-        earliest = least(h.earliest, excluded.earliest),
-        latest = greatest(h.latest, excluded.latest)
-"""  # noqa: S608 - constants only
+_type: Final = attrgetter("type")
+_head = struct.Struct("!hiii16s").pack
+_tail = struct.Struct("!i?ii").pack
+_integer = struct.Struct("!i").pack
+_bigint = struct.Struct("!q").pack
+
+_Key = tuple[date, bytes, str, bool]
 
 
 class StoredOfStack(NamedTuple):
@@ -45,58 +53,91 @@ class StoredOfStack(NamedTuple):
     has_first_occurrence: bool
 
 
+class _Change(NamedTuple):
+    """Events of one stack and hour."""
+
+    stack_id: bytes
+    events: int
+    counts: Sequence[int]
+    first: datetime
+    last: datetime
+
+
 async def add_rollups(
     connection: asyncpg.Connection, stacks: Iterable[StoredOfStack], days: Collection[date]
 ) -> None:
     """Add stored events to the rollups; `days` are those on which they were accepted, or more."""
-    rows = sorted(row for stack in stacks for row in _rows(stack, days))
-    if not rows:
-        return
-    await lock_days(connection, days)
-    for chunk in chunked(rows):
-        await connection.execute(_ADD, *(list(column) for column in zip(*chunk, strict=True)))
+    changes: defaultdict[_Key, list[_Change]] = defaultdict(list)
+    day = next(iter(days)) if len(days) == 1 else None
+    for stack in stacks:
+        events, first, last = stack.events, stack.first, stack.last
+        type_ = events[0].type
+        # Nearly always they are of one day of acceptance, one hour and one type: a single element.
+        if (
+            day is not None
+            and not stack.has_first_occurrence
+            and (len(events) == 1 or (_same_hour(first, last) and len(set(map(_type, events))) == 1))
+        ):
+            changes[day, events[0].project_id, type_, False].append(_change(events, first, last))
+        else:
+            for key, change in _by_hour(events):
+                changes[key].append(change)
+    if changes:
+        await connection.copy_to_table(
+            "event_hour_changes", source=_copy(changes.items()), columns=_COLUMNS, format="binary"
+        )
 
 
-def _rows(stack: StoredOfStack, days: Collection[date]) -> Iterator[tuple[Any, ...]]:
-    events, hour = stack.events, _hour(stack.first)
-    # Nearly always they are of one hour, one type and one day of acceptance: a single row.
-    if (
-        len(days) == 1
-        and not stack.has_first_occurrence
-        and hour == _hour(stack.last)
-        and len(set(map(_type, events))) == 1
-    ):
-        yield _row((min(days), False, events[0].type, hour), events, stack.first, stack.last)
-        return
-    groups: defaultdict[tuple[date, bool, str, datetime], list[Event]] = defaultdict(list)
+def _same_hour(first: datetime, last: datetime) -> bool:
+    return first.hour == last.hour and last - first < _HOUR
+
+
+def _by_hour(events: Sequence[Event]) -> Iterator[tuple[_Key, _Change]]:
+    """Changes of a stack whose events differ."""
+    groups: defaultdict[tuple[_Key, datetime], list[Event]] = defaultdict(list)
     for event in events:
-        day = accepted_at(event.id).date()
-        groups[day, event.is_first_occurrence, event.type, _hour(event.date)].append(event)
-    for key, group in groups.items():
+        key = accepted_at(event.id).date(), event.project_id, event.type, event.is_first_occurrence
+        groups[key, event.date.replace(minute=0, second=0, microsecond=0)].append(event)
+    for (key, _), group in groups.items():
         dates = [event.date for event in group]
-        yield _row(key, group, min(dates), max(dates))
+        yield key, _change(group, min(dates), max(dates))
 
 
-def _row(
-    key: tuple[date, bool, str, datetime], events: Sequence[Event], first: datetime, last: datetime
-) -> tuple[Any, ...]:
-    day, is_first_occurrence, type_, hour = key
-    some = events[0]
+def _change(events: Sequence[Event], first: datetime, last: datetime) -> _Change:
     counts = [event.count for event in events if event.count is not None]
-    return (
-        day,
-        UUID(bytes=some.project_id),
-        UUID(bytes=some.stack.id),
-        type_,
-        is_first_occurrence,
-        hour,
-        len(events),
-        len(counts),
-        sum(counts),
-        first,
-        last,
+    return _Change(events[0].stack.id, len(events), counts, first, last)
+
+
+async def _copy(groups: Iterable[tuple[_Key, Sequence[_Change]]]) -> AsyncIterator[bytes]:
+    yield COPY_HEAD
+    for key, changes in groups:
+        yield _row(key, changes)
+    yield COPY_END
+
+
+def _row(key: _Key, changes: Sequence[_Change]) -> bytes:
+    day, project_id, type_, is_first = key
+    stack_ids, events, counts, firsts, lasts = zip(*changes, strict=True)
+    counted = count_sums = NULL
+    if any(counts):
+        counted = copy_array(_INTEGER, 4, [_integer(len(each)) for each in counts])
+        count_sums = copy_array(_BIGINT, 8, [_bigint(sum(each)) for each in counts])
+    earliest = [_bigint(microseconds(first)) for first in firsts]
+    # Single events are the rule where stacks are many: their date is packed once.
+    latest = [
+        packed if last is first else _bigint(microseconds(last))
+        for packed, first, last in zip(earliest, firsts, lasts, strict=True)
+    ]
+    return b"".join(
+        (
+            _head(len(_COLUMNS), 4, (day - _EPOCH).days, 16, project_id),
+            copy_text(type_),
+            _tail(1, is_first, 4, len(changes)),
+            copy_array(_UUID, 16, stack_ids),
+            copy_array(_INTEGER, 4, list(map(_integer, events))),
+            counted,
+            count_sums,
+            copy_array(_TIMESTAMPTZ, 8, earliest),
+            copy_array(_TIMESTAMPTZ, 8, latest),
+        )
     )
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

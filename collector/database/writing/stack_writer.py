@@ -10,10 +10,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
-from uuid import UUID
 
 import asyncpg
 import msgspec
+from asyncpg.pgproto.pgproto import UUID
 
 from collector.database.chunks import chunked
 from collector.database.errors import DatabaseUnavailable
@@ -25,7 +25,6 @@ from collector.domain.version import is_older
 
 _CRITICAL: Final = "Critical"
 _stack_id: Final = attrgetter("stack.id")
-_date: Final = attrgetter("date")
 _id: Final = attrgetter("id")
 
 
@@ -47,7 +46,7 @@ class StackWriter:
         if not stack_ids:
             return events
         # Asking every time costs less than a cache of stacks would save.
-        rows = await self._connection.fetch(_KNOWN, [UUID(bytes=id_) for id_ in stack_ids])
+        rows = await self._connection.fetch(_KNOWN, [UUID(id_) for id_ in stack_ids])
         known = {row["id"].bytes: row for row in rows}
         # Events of discarded stacks are dropped, those of critical ones tagged; fixed stacks may regress.
         discarded = {id_ for id_, row in known.items() if row["is_discarded"]}
@@ -77,16 +76,18 @@ class StackWriter:
         totals: list[_Total] = []
         for id_ in sorted(by_stack):
             of_stack, fixed_in = by_stack[id_], self._fixed_in.get(id_)
-            totals.append(
-                _Total(
-                    UUID(bytes=id_),
-                    sum([event.count or 1 for event in of_stack]),
-                    min(map(_date, of_stack)),
-                    max(map(_date, of_stack)),
-                    fixed_in is not None
-                    and any(not is_older(_version(event), fixed_in) for event in of_stack),
-                )
+            # Where stacks are many, most have a single event.
+            if len(of_stack) == 1:
+                first = last = of_stack[0].date
+                occurrences = of_stack[0].count or 1
+            else:
+                dates = [event.date for event in of_stack]
+                first, last = min(dates), max(dates)
+                occurrences = sum([event.count or 1 for event in of_stack])
+            is_back = fixed_in is not None and any(
+                not is_older(_version(event), fixed_in) for event in of_stack
             )
+            totals.append(_Total(UUID(id_), occurrences, first, last, is_back))
         for chunk in chunked(totals):
             columns = (list(column) for column in zip(*chunk, strict=True))
             status = await self._connection.execute(_ADD_TOTALS, *columns)
@@ -124,7 +125,7 @@ class StackWriter:
         orphans = {id_ for id_, event_id in self._first_events.items() if event_id in lost}
         if empty := sorted(orphans - stored.keys()):
             await self._connection.execute(
-                "DELETE FROM stacks WHERE id = ANY($1)", [UUID(bytes=id_) for id_ in empty]
+                "DELETE FROM stacks WHERE id = ANY($1)", [UUID(id_) for id_ in empty]
             )
         nexts = [min(stored[id_], key=_id) for id_ in orphans & stored.keys()]
         for event in nexts:
@@ -132,7 +133,7 @@ class StackWriter:
             stored[event.stack.id] = [msgspec.structs.replace(event, is_first_occurrence=True), *others]
         await self._connection.executemany(
             "UPDATE events SET is_first_occurrence = true WHERE project_id = $1 AND id = $2",
-            [(UUID(bytes=event.project_id), UUID(bytes=event.id)) for event in nexts],
+            [(UUID(event.project_id), UUID(event.id)) for event in nexts],
         )
 
 
@@ -173,9 +174,9 @@ def _stack_row(event: Event) -> dict[str, Any]:
     """A new stack, from its first event. Its texts are made storable: one bad text would fail the insert."""
     stack = event.stack
     return {
-        "id": UUID(bytes=stack.id),
-        "project_id": UUID(bytes=event.project_id),
-        "organization_id": UUID(bytes=event.organization_id),
+        "id": UUID(stack.id),
+        "project_id": UUID(event.project_id),
+        "organization_id": UUID(event.organization_id),
         "type": storable(event.type or ""),
         "signature_hash": stack.signature_hash,
         "signature_info": {storable(name): storable(text) for name, text in stack.signature_info.items()},

@@ -19,10 +19,16 @@ from collector.database.owners.projects import add_project
 from collector.database.owners.purge import purge_deleted
 from collector.database.owners.removals import ask_for_removal, remove_asked
 from collector.database.schema.partitions import maintain_partitions
-from collector.database.schema.rollups import count_differences, lock_days, make_rollups
+from collector.database.schema.rollup_changes import fold_changes, lock_days
+from collector.database.schema.rollups import count_differences, make_rollups
+from collector.database.search.event_lists import Selection, count_events
 from collector.database.search.event_removal import remove_events
+from collector.database.search.stack_lists import count_users
 from collector.database.writing.store import BatchStore
 from collector.domain.accounting.user_sketch import UserSketch
+from collector.domain.dates.datemath import LocalClock
+from collector.domain.dates.time_range import TimeRange
+from collector.domain.filter.parser import parse_filter
 from tests.conftest import SCALE
 from tests.database.histories import STEPS, History, age_outdated
 from tests.database.rows import ORGANIZATION, OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
@@ -54,7 +60,8 @@ def reference(rows: Sequence[Any]) -> dict[tuple[Any, ...], tuple[Any, ...]]:
 
 
 async def rolled_up(pool: asyncpg.Pool, table: str = "event_hours") -> dict[tuple[Any, ...], tuple[Any, ...]]:
-    """What a table of rollups says."""
+    """What a table of rollups says, once changes are folded in."""
+    await fold_changes(pool)
     rows = await pool.fetch(f"SELECT * FROM {table}")  # noqa: S608 - one of two tables
     return {tuple(row[:6]): tuple(row[6:]) for row in rows}
 
@@ -67,7 +74,9 @@ async def differences(pool: asyncpg.Pool) -> dict[date, int | None]:
 
 
 async def agree(pool: asyncpg.Pool) -> bool:
-    """Whether rollups and events agree."""
+    """Whether rollups and events agree, also before changes are folded in."""
+    if any((await differences(pool)).values()):
+        return False
     return await rolled_up(pool) == reference(await pool.fetch("SELECT * FROM events")) and not any(
         (await differences(pool)).values()
     )
@@ -127,25 +136,69 @@ async def test_workers_that_store_at_the_same_time_count_every_event(pool: async
     await asyncio.gather(*(work(store, seed) for seed, store in enumerate(stores)))
 
     assert await agree(pool)
-    assert await pool.fetchval("SELECT sum(events)::int FROM event_hours") == 4 * 5 * 19
+    assert sum(row[0] for row in (await rolled_up(pool)).values()) == 4 * 5 * 19
 
 
 async def test_a_late_event_is_counted_while_a_days_rollups_are_made(pool: asyncpg.Pool) -> None:
+    """Storing does not wait for it; folding leaves the day alone meanwhile."""
     yesterday = days_ago(1)
     await BatchStore(pool).save([normalized(an_event(accepted=yesterday))])
     async with pool.acquire() as connection, connection.transaction():
         await lock_days(connection, [yesterday.date()])
         making = asyncio.create_task(make_rollups(pool))
         await until(lambda: pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
-        storing = asyncio.create_task(
-            BatchStore(pool).save([normalized(an_event(accepted=yesterday, place=1))])
-        )
-    await asyncio.gather(making, storing)
+        await BatchStore(pool).save([normalized(an_event(accepted=yesterday, place=1))])
+    await making
+    await BatchStore(pool).save([normalized(an_event(accepted=yesterday, place=2))])
+    async with pool.acquire() as connection, connection.transaction():
+        await lock_days(connection, [yesterday.date()], exclusively=True)
+        assert await fold_changes(pool) == 0
 
     assert await agree(pool)
     await age_outdated(pool)
     await make_rollups(pool)
-    assert (await rolled_up(pool, "event_days")).values()
+    assert sum(row[0] for row in (await rolled_up(pool, "event_days")).values()) == 3
+    assert await agree(pool)
+
+
+async def test_changes_that_are_not_folded_yet_are_counted_in_days_that_were_complete(
+    pool: asyncpg.Pool,
+) -> None:
+    yesterday = days_ago(1)
+    user = b'{"@user":{"identity":"user %d"}}'
+
+    async def counts(place: int) -> tuple[int, int]:
+        event = an_event(accepted=yesterday, place=place, data=user % place)
+        await BatchStore(pool).save([normalized(event)])
+        selection = Selection([PROJECT], parse_filter(""), TimeRange(), LocalClock(today()))
+        async with pool.acquire() as connection:
+            return await count_events(connection, selection), await count_users(connection, selection)
+
+    assert await counts(0) == (1, 1)
+    await fold_changes(pool)
+    await make_rollups(pool)
+    assert await complete_days(pool) == {yesterday.date()}
+
+    assert await counts(1) == (2, 2)
+    await fold_changes(pool)
+
+    assert await complete_days(pool) == set()
+    assert await counts(2) == (3, 3)
+
+
+async def test_folds_at_the_same_time_count_each_change_once(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In several statements, because there are more changes than one takes."""
+    monkeypatch.setattr("collector.database.schema.rollup_changes._MOST_CHANGES", 3)
+    for _ in range(4):
+        events = [an_event(source="ab"[place % 2], place=place, count=place) for place in range(6)]
+        await BatchStore(pool).save([normalized(*events)])
+
+    assert sum(await asyncio.gather(*(fold_changes(pool) for _ in range(3)))) == 5
+
+    assert await pool.fetchval("SELECT count(*) FROM event_hour_changes") == 0
+    assert await pool.fetchval("SELECT sum(events)::int FROM event_hours") == 24
     assert await agree(pool)
 
 
@@ -162,6 +215,7 @@ async def test_a_day_that_is_not_over_is_left_alone_by_the_job(pool: asyncpg.Poo
 async def test_a_day_that_changes_again_and_again_is_made_every_ten_minutes(pool: asyncpg.Pool) -> None:
     async def state() -> tuple[bool, bool]:
         await BatchStore(pool).save([normalized(an_event(accepted=days_ago(1)))])
+        await fold_changes(pool)
         await make_rollups(pool)
         row = await pool.fetchrow(
             "SELECT has_days, has_users FROM rollup_days WHERE day = $1", days_ago(1).date()
@@ -262,6 +316,7 @@ async def test_partitions_from_before_rollups_get_theirs(pool: asyncpg.Pool) -> 
 
 async def test_the_audit_notices_a_wrong_count(pool: asyncpg.Pool) -> None:
     await BatchStore(pool).save([normalized(an_event())])
+    await fold_changes(pool)
     await pool.execute("UPDATE event_hours SET events = events + 1")
 
     assert (await differences(pool))[DAY] == 2
