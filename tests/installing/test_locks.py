@@ -158,4 +158,4 @@ def _installed(
 
 def test_every_lock_of_the_repository_is_known_here() -> None:
     """The other one is for Node, which has no requirements."""
-    assert {path.name for path in FOLDER.glob("*.txt")} == {*EXTRAS, "node.txt"}
+    assert {path.name for path in FOLDER.glob("*.txt")} == {*EXTRAS, "node.txt", "deploy.txt"}
