@@ -41,7 +41,11 @@ async def a_browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def a_page(
-    browser: Browser, url: str, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+    browser: Browser,
+    url: str,
+    size: tuple[int, int] = DESKTOP,
+    scheme: str = "light",
+    zone: str | None = None,
 ) -> AsyncIterator[Page]:
     """A page that must load without errors, policy violations or requests to other hosts."""
     complaints: list[str] = []
@@ -49,6 +53,7 @@ async def a_page(
         base_url=url,
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if scheme == "dark" else "light",
+        timezone_id=zone,
     )
     context.set_default_timeout(30_000)  # a click on the API page takes 3 s of an idle core
     try:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from tests.conftest import SCALE
 from tests.end_to_end.running import RunningUp, started_up
 from tests.pages.browser import DESKTOP, PHONE, a_page
 from tests.pages.web_app import an_error, logged_in, send, until_drawn, violations
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.end_to_end
 
@@ -120,6 +121,16 @@ async def test_somebody_who_is_invited_signs_up_and_ends_other_logins(
             await page.get_by_role("link", name="Account").click()
             logins = page.get_by_role("region", name="Logins")
             await expect(logins.get_by_role("row")).to_have_count(3)
+            # One login by its own button, and the rest together.
+            agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
+            async with elsewhere.post("/api/v2/auth/login", json=credentials, headers=agent) as answer:
+                other = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+            await page.reload()
+            await expect(logins.get_by_role("row")).to_have_count(4)
+            await logins.get_by_role("button", name="Log out Firefox on Linux").click()
+            await expect(logins.get_by_role("row")).to_have_count(3)
+            async with elsewhere.get("/api/v2/users/me", headers=other) as answer:
+                assert answer.status == 401
             await expect(logins.get_by_role("row", name="Chrome on Linux this one")).to_have_count(1)
             await logins.get_by_role("button", name="Log out everywhere else").click()
             await expect(logins.get_by_role("row")).to_have_count(2)
@@ -220,6 +231,36 @@ async def test_the_stream_counts_while_it_is_paused(up: RunningUp, browser: Brow
         await expect(page.get_by_role("link", name=message)).to_have_count(0)
         await page.get_by_role("button", name="Show").click()
         await expect(page.get_by_role("link", name=message)).to_have_count(1)
+
+
+async def test_types_and_words_like_members_of_the_language_are_shown(
+    up: RunningUp, browser: Browser
+) -> None:
+    """In the rows, in suggestions, and in the address."""
+    message = f"Named {secrets.token_hex(4)}"
+    [event] = await send(up, {"type": "constructor", "message": message})
+    async with logged_in(up, browser) as page:
+        await page.goto("/events?in=toString")
+        await expect(page.get_by_role("link", name=message)).to_be_visible()
+        await page.get_by_role("searchbox", name="Filter").fill("constructor:x")
+        await expect(page.get_by_role("searchbox", name="Filter")).to_have_value("constructor:x")
+        await page.goto(f"/event/{event['id']}")
+        await expect(page.get_by_role("heading", name=message)).to_be_visible()
+
+
+async def test_columns_that_another_tab_has_chosen_are_taken_over(up: RunningUp, browser: Browser) -> None:
+    """And can be changed here again."""
+    await send(up, {"type": "log", "message": "in columns"})
+    async with logged_in(up, browser) as page:
+        await page.goto("/events")
+        other = await page.context.new_page()
+        await other.goto("/events")
+        await other.get_by_label("Columns of the list").click()
+        await other.get_by_role("checkbox", name="Source").check()
+        await expect(page.get_by_role("columnheader", name="Source")).to_be_attached()
+        await page.get_by_label("Columns of the list").click()
+        await page.get_by_role("checkbox", name="Source").uncheck()
+        await expect(other.get_by_role("columnheader", name="Source")).to_have_count(0)
 
 
 SCRIPT = (
@@ -384,6 +425,68 @@ async def test_the_system_page_says_how_the_server_is(up: RunningUp, browser: Br
         await page.route("**/health/ready", lambda route: route.fulfill(json=NOT_READY, status=503))
         await page.reload()
         await expect(state).to_contain_text("Queue full: Redis is over its limit")
+
+        # What cannot be known is no zero.
+        queue = {"entries": None, "oldest_utc": None, "workers": None, "problem": "Redis cannot be read: no"}
+        await page.route("**/admin/overview", lambda route: _altered(route, queue=queue))
+        await page.reload()
+        await expect(state).to_contain_text("Redis cannot be read: no")
+        await expect(state).to_contain_text("In the queue?Workers?")
+        await page.route("**/admin/overview", lambda route: _altered(route, dead_letters_fullness=0.85))
+        await page.reload()
+        await expect(state).to_contain_text("used 85 % of their room")
+
+
+async def _altered(route: Route, **members: Any) -> None:
+    answer = await route.fetch()
+    await route.fulfill(response=answer, json=await answer.json() | members)
+
+
+async def test_dead_letters_are_read_replayed_and_discarded(up: RunningUp, browser: Browser) -> None:
+    """After a question that says how many; what they hold is only text."""
+    body = b"<script>top.hacked=1</script> is not gzip"
+    sender = {"Authorization": f"Bearer {up.ready.client_token}"}
+    headers = sender | {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+    path = "/api/v2/admin/dead-letters?reason=corrupt_encoding&limit=1000"
+
+    async with ClientSession(up.ready.url) as session, logged_in(up, browser) as page:
+
+        async def letters() -> int:
+            return len(await (await page.context.request.get(path)).json())
+
+        async def keep(number: int) -> None:
+            for _ in range(number):
+                async with session.post("/api/v2/events", data=body, headers=headers) as answer:
+                    assert answer.status == 202
+
+            async def are_kept() -> bool:
+                return await letters() == number
+
+            await until(are_kept, 30, "the dead letters")
+
+        await keep(2)
+        await page.goto("/system")
+        await page.get_by_role("link", name="Corrupt encoding").click()
+        rows = page.get_by_role("region", name="Dead letters: Corrupt encoding").get_by_role("row")
+        await expect(rows).to_have_count(3)
+        await rows.nth(1).get_by_role("link").click()
+        letter = page.get_by_role("dialog", name="Dead letter")
+        await expect(letter.get_by_role("region", name="Content")).to_have_text(body.decode())
+        assert await violations(page) == []
+        await letter.get_by_role("button", name="Discard").click()
+        await page.get_by_role("button", name="Discard 1 for good").click()
+        await expect(page.get_by_text("1 dead letter discarded.")).to_be_visible()
+        await expect(rows).to_have_count(2)
+        await page.get_by_role("button", name="Replay corrupt encoding").click()
+        question = page.get_by_role("dialog", name="Replay 1 dead letter?")
+        assert await violations(page) == []
+        await question.get_by_role("button", name="Cancel").click()
+        assert await letters() == 1
+
+        await page.get_by_role("button", name="Replay corrupt encoding").click()
+        await question.get_by_role("button", name="Replay 1").click()
+        await expect(page.get_by_text("1 dead letter replayed; a worker stores them now.")).to_be_visible()
+        assert await page.evaluate("top.hacked") is None
 
 
 NOT_READY = {"status": "not ready", "checks": {"queue_full": "Redis is over its limit"}}

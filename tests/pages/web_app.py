@@ -20,10 +20,14 @@ _VIOLATIONS: Final = """async () => (await axe.run()).violations.map(
 
 @asynccontextmanager
 async def logged_in(
-    up: RunningUp, browser: Browser, size: tuple[int, int] = DESKTOP, scheme: str = "light"
+    up: RunningUp,
+    browser: Browser,
+    size: tuple[int, int] = DESKTOP,
+    scheme: str = "light",
+    zone: str | None = None,
 ) -> AsyncIterator[Page]:
     """A page of the first user; see `a_page`."""
-    async with a_page(browser, up.ready.url, size, scheme) as page:
+    async with a_page(browser, up.ready.url, size, scheme, zone) as page:
         answer = await page.context.request.post(
             "/api/v2/auth/login?useCookies=true",
             data={"email": up.ready.email, "password": up.ready.password},

@@ -1,6 +1,7 @@
 // Requests to the API. The browser adds the login, a cookie that no script can read.
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { heard } from "./clock";
 
 export class ApiError extends Error {
   constructor(readonly status: number, title: string, readonly fields: Record<string, string[]> = {}, readonly retryAfter = 0) {
@@ -40,6 +41,7 @@ export async function call<T>(method: string, route: string, options: Options = 
       headers: options.body === undefined ? {} : { "Content-Type": "application/json" },
       body: options.body === undefined ? null : JSON.stringify(options.body),
     });
+    heard(response.headers.get("Date"));
     text = await response.text();
   } catch (error) {
     if (options.signal?.aborted) throw error;

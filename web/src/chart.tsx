@@ -1,10 +1,12 @@
 // Charts as SVG in percents, which stretch without script. A range is chosen by dragging, or with the arrow keys.
 import { useRef, useState } from "preact/hooks";
-import { dayName, dayTime, exact, hourName, plural, span } from "./format";
+import { dayName, dayOnly, dayTime, exact, hourName, plural, span } from "./format";
 import type { Loaded } from "./api";
 import { go, here } from "./url";
 import { Button } from "./ui";
 import type { Bucket, Count } from "./types";
+
+const DAY = 86_400_000;
 
 export interface Bar { at: number; total: number }
 export interface Span { from: number; until: number }
@@ -158,14 +160,15 @@ function niceTop(most: number): number {
 function labels(data: Bar[], step: number): [number, string][] {
   if (!data.length) return [];
   const found: [number, string][] = [];
-  const days = step * data.length > 36 * 3600 * 1000;
+  const days = step * data.length > 1.5 * DAY;
+  // Summer time moves midnight by an hour, but not a bar into another day.
+  const dayOf = (at: number) => new Date(at + Math.min(step / 2, DAY / 2));
   const gap = Math.max(1, Math.ceil(data.length / 8));
   let last = -gap;
   data.forEach((bar, index) => {
-    const date = new Date(bar.at);
-    const starts = days ? date.getHours() * 3600 * 1000 + date.getMinutes() * 60000 < step : index % gap === 0;
+    const starts = days ? step >= DAY || dayOf(bar.at).getDate() !== dayOf(bar.at - step).getDate() : index % gap === 0;
     if (starts && index - last >= gap && index < data.length - gap / 3) {
-      found.push([(index / data.length) * 100, days ? dayName(date) : hourName(date)]);
+      found.push([(index / data.length) * 100, days ? (step * data.length > 13 * DAY ? dayOnly : dayName)(dayOf(bar.at)) : hourName(new Date(bar.at))]);
       last = index;
     }
   });

@@ -1,30 +1,44 @@
 // Numbers and times as people read them: 24 hours, in the zone of the browser.
+import { effect } from "@preact/signals";
+import { now, tick } from "./clock";
+
+// A member of ours: what people send may be called `constructor`.
+export const own = <T>(table: Record<string, T>, name: string): T | undefined => (Object.hasOwn(table, name) ? table[name] : undefined);
+
 const whole = new Intl.NumberFormat("en");
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
-const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const minutes = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
-const day = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
-const shortDay = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric" });
-const dated = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
-const full = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
+const dates = (options: Intl.DateTimeFormatOptions) => new Intl.DateTimeFormat("en-GB", { hourCycle: "h23", ...options });
+const made = () => ({
+  zone: zone(),
+  clock: dates({ hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+  minutes: dates({ hour: "2-digit", minute: "2-digit" }),
+  day: dates({ weekday: "short", day: "numeric", month: "short" }),
+  shortDay: dates({ weekday: "short", day: "numeric" }),
+  dated: dates({ day: "numeric", month: "short" }),
+  full: dates({ dateStyle: "medium", timeStyle: "medium" }),
+});
 export const zone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
+let formats = made();
+// The zone of a device changes where it travels; texts of the old zone would name the new one.
+effect(() => { if (tick.value && zone() !== formats.zone) formats = made(); });
+
 export const number = (value: number): string => (Math.abs(value) < 1e6 ? whole.format(value) : compact.format(value));
 export const exact = (value: number): string => whole.format(value);
 export const plural = (value: number, one: string, many = `${one}s`): string => `${number(value)} ${value === 1 ? one : many}`;
-export const clockTime = (date: Date): string => clock.format(date);
-export const dayTime = (date: Date): string => `${day.format(date)} ${minutes.format(date)}`;
-export const dayName = (date: Date): string => shortDay.format(date);
-export const hourName = (date: Date): string => minutes.format(date);
-export const localTime = (date: Date): string => (Number.isNaN(date.getTime()) ? "" : `${full.format(date)}, ${zone()}`);
-export const dayOnly = (date: Date): string => dated.format(date);
+export const clockTime = (date: Date): string => formats.clock.format(date);
+export const dayTime = (date: Date): string => `${formats.day.format(date)} ${formats.minutes.format(date)}`;
+export const dayName = (date: Date): string => formats.shortDay.format(date);
+export const hourName = (date: Date): string => formats.minutes.format(date);
+export const localTime = (date: Date): string => (Number.isNaN(date.getTime()) ? "" : `${formats.full.format(date)}, ${zone()}`);
+export const dayOnly = (date: Date): string => formats.dated.format(date);
 
-export function ago(date: Date, now = Date.now()): string {
-  const seconds = Math.round((now - date.getTime()) / 1000);
+export function ago(date: Date): string {
+  const seconds = Math.round((now() - date.getTime()) / 1000);
   if (Number.isNaN(seconds)) return "";
   if (seconds < -60) return `in ${span(-seconds)}`;
   if (seconds < 2) return "now";
-  return seconds > 40 * 86400 ? `${dated.format(date)}${seconds > 300 * 86400 ? ` ${date.getFullYear()}` : ""}` : span(seconds);
+  return seconds > 40 * 86400 ? `${formats.dated.format(date)}${seconds > 300 * 86400 ? ` ${date.getFullYear()}` : ""}` : span(seconds);
 }
 
 export function span(seconds: number): string {

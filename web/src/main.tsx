@@ -4,6 +4,8 @@ import type { ComponentChildren, VNode } from "preact";
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, loggedOut } from "./api";
+import { wrong } from "./clock";
+import { span } from "./format";
 import { findMe, isGlobal, me, outage, project, projects } from "./session";
 import { Bones, Button, Dialog, Guarded, Mark, Menu, Note, Progress, say, Toasts } from "./ui";
 import { go, place, to } from "./url";
@@ -84,7 +86,7 @@ function Shell({ section, children }: { section: string; children: ComponentChil
         <button type="button" class="button bare wide" data-key="?" onClick={() => (keysShown.value = true)}>Keys <kbd aria-hidden="true">?</kbd></button>
         <PersonMenu />
       </header>
-      <main id="main" tabIndex={-1}><Guarded key={place.value.pathname}>{children}</Guarded></main>
+      <main id="main" tabIndex={-1}>{wrong.value !== 0 && <Note icon="clock">The clock of this device is {span(Math.abs(wrong.value) / 1000)} {wrong.value > 0 ? "ahead of" : "behind"} that of the server. Ages and charts here count by the server’s.</Note>}<Guarded key={place.value.pathname}>{children}</Guarded></main>
       <Toasts />
       {loggedOut.value && <Returning />}
       {keysShown.value && <KeysSheet />}

@@ -2,7 +2,8 @@
 import { computed, signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "./api";
-import { dayTime, number, zone } from "./format";
+import { now, tick } from "./clock";
+import { dayTime, number, own, zone } from "./format";
 import { scope } from "./session";
 import type { Count } from "./types";
 import { Icon, Menu } from "./ui";
@@ -59,10 +60,10 @@ export function SearchBox({ fallback = "", timeless = false }: { fallback?: stri
 
   const suggestions: Suggestion[] = [];
   if (colon > 0) {
-    const known = FIXED[field] ?? (values.key.split("|")[1] === field ? values.found : []);
+    const known = own(FIXED, field) ?? (values.key.split("|")[1] === field ? values.found : []);
     for (const [value, hint] of known) {
       if (!value.toLowerCase().startsWith(begun.toLowerCase())) continue;
-      const quoted = FIXED[field] || /^[\p{L}\p{N}_][\p{L}\p{N}_.@-]*$/u.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
+      const quoted = own(FIXED, field) || /^[\p{L}\p{N}_][\p{L}\p{N}_.@-]*$/u.test(value) ? value : `"${value.replace(/["\\]/g, "\\$&")}"`;
       suggestions.push({ text: value, hint, insert: `${sign}${field}:${quoted} ` });
     }
   } else {
@@ -153,12 +154,21 @@ const DAY = 86_400_000;
 // The bounds of the range, for charts; what is kept at all is 30 days or more, so `all` is drawn as 30 days.
 export const range = computed(() => {
   const text = query("time") || DEFAULT_TIME;
-  const now = Math.ceil(Date.now() / 60_000) * 60_000;
   const dates = /^(\d{4}-\d\d-\d\d(?:T[\d:.]+)?Z?)-(\d{4}.*)$/.exec(text);
-  if (dates) return { from: Date.parse(dates[1]!), until: Date.parse(dates[2]!) || now };
-  const length = { "last hour": DAY / 24, "last 24 hours": DAY, "last 7 days": 7 * DAY, "last 30 days": 30 * DAY }[text] ?? 30 * DAY;
-  return { from: now - length, until: now };
+  if (dates) return { from: moment(dates[1]!), until: moment(dates[2]!, true) || minute.value };
+  const length = own({ "last hour": DAY / 24, "last 24 hours": DAY, "last 7 days": 7 * DAY, "last 30 days": 30 * DAY }, text) ?? 30 * DAY;
+  return { from: minute.value - length, until: minute.value };
 });
+
+// The next full minute.
+const minute = computed(() => (tick.value, Math.ceil(now() / 60_000) * 60_000));
+
+// A date without a time is a whole day here, as it is for the server.
+const moment = (text: string, end = false): number => {
+  const date = new Date(/T/.test(text) ? text : `${text}T00:00:00`);
+  if (end && !/T/.test(text)) date.setDate(date.getDate() + 1);
+  return date.getTime();
+};
 
 export function timeName(): string {
   const text = timeText();

@@ -14,10 +14,15 @@ const str = (value: Json | undefined): string => (value == null ? "" : typeof va
 const FOREIGN = /^(System|Microsoft|Newtonsoft|java|javax|jdk|sun|kotlin|scala|org\.springframework|org\.apache|org\.hibernate|com\.sun|io\.netty|reactor|node:|internal|core|std|alloc|tokio|runtime|Illuminate|Symfony|Doctrine|Npgsql|Castle|Autofac|MediatR)(\.|::|\\|\/|$|:)/;
 const FOREIGN_FILE = /(node_modules|site-packages|dist-packages|\/lib\/python|\/gems\/|\/vendor\/|node:internal|\/rustc\/|\.cargo\/registry|<frozen |\/usr\/(local\/)?(lib|go)|webpack\/)/;
 const MOST_CAUSES = 20;
+const read = new WeakMap<Data, Thrown[]>(); // pages are drawn again every minute, and reading a large trace takes a while
 
 // The error and its causes, outermost first; each language's own text is read as far as its lines are known.
 export function thrown(data: Data | null | undefined): Thrown[] {
+  if (!data) return [];
+  const known = read.get(data);
+  if (known) return known;
   const found: Thrown[] = [];
+  read.set(data, found);
   const detailed = object(data?.["@error"]);
   let current = Object.keys(detailed).length ? detailed : object(data?.["@simple_error"]);
   while (Object.keys(current).length && found.length < MOST_CAUSES) {

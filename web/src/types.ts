@@ -2,7 +2,7 @@
 import type { CountView, Data, HourlyUsageView, MonthlyUsageView, StackStatus, StackView, StoredEventForm } from "./api_types";
 
 export type {
-  CurrentUserView as Me, Data, InvitationView as Invite, Json, LoginView as Login, MatchingView as Matching, OrganizationView as Organization, OverviewView as Overview, ProjectView as Project, SettingsView as Config, StackView as Stack,
+  CurrentUserView as Me, Data, InvitationView as Invite, Json, LoginView as Login, MatchingView as Matching, OrganizationView as Organization, OverviewView as Overview, ProjectView as Project, LetterView as Letter, LettersView as Letters, ShownLetter, SettingsView as Config, StackView as Stack,
   TokenView as Token, UserView as Person,
 } from "./api_types";
 export type Status = StackStatus;

@@ -1,9 +1,10 @@
 // The parts that all pages are made of.
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { ApiError, isOutage, unanswered, type Loaded } from "./api";
-import { ago, localTime } from "./format";
+import { tick } from "./clock";
+import { ago, localTime, own } from "./format";
 import { here, to } from "./url";
 import type { Status } from "./types";
 
@@ -52,6 +53,7 @@ export const Mark = () => (
 export const Said = ({ children, class: name = "" }: { children: ComponentChildren; class?: string }) => <span class={`said ${name}`}>{children}</span>;
 
 export const Time = ({ at }: { at: string }) => {
+  void tick.value;
   const date = new Date(at);
   return <time dateTime={at} title={`${localTime(date)}\n${date.toISOString?.() ?? at}`}>{ago(date)}</time>;
 };
@@ -76,7 +78,7 @@ const TYPES: Record<string, [IconName, string, string]> = {
 };
 
 export function Type({ type, level }: { type: string; level?: string | undefined }) {
-  const [icon, word, tone] = TYPES[type] ?? ["dotted", type || "Event", "log"];
+  const [icon, word, tone] = own(TYPES, type) ?? ["dotted", type || "Event", "log"];
   const known = level?.toLowerCase() ?? "";
   if (known === "fatal") return <span class="type fatal">{word} fatal</span>;
   return (
@@ -88,7 +90,7 @@ export function Type({ type, level }: { type: string; level?: string | undefined
 
 export const typeOf = (templateKey: string): string => {
   const kind = /^(?:event|stack)-(?:(\w+)-)?summary$/.exec(templateKey)?.[1] ?? "";
-  return { error: "error", simple: "error", log: "log", feature: "usage", notfound: "404", session: "session" }[kind] ?? "";
+  return own({ error: "error", simple: "error", log: "log", feature: "usage", notfound: "404", session: "session" }, kind) ?? "";
 };
 
 const STATUSES: Record<Status, [IconName, string]> = {
@@ -101,7 +103,7 @@ const STATUSES: Record<Status, [IconName, string]> = {
 };
 
 export function StatusWord({ status, more = "" }: { status: Status; more?: string }) {
-  const [icon, word] = STATUSES[status] ?? STATUSES.open;
+  const [icon, word] = own(STATUSES, status) ?? STATUSES.open;
   return <span class={`status ${status}`}><Icon name={icon} /> {word}{more}</span>;
 }
 
@@ -319,7 +321,8 @@ export const CopyButton = ({ text, what, children = "Copy" }: { text: string; wh
 
 export function Dialog({ title, children, onClose }: { title: string; children: ComponentChildren; onClose: () => void }) {
   const box = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  // Before anything else happens: the next key is already typed into it.
+  useLayoutEffect(() => {
     const opener = document.activeElement;
     box.current?.showModal();
     return () => { if (opener instanceof HTMLElement) opener.focus(); };

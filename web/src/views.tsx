@@ -11,7 +11,7 @@ const PAGES: Record<string, string> = { "/stacks": "Stacks", "/events": "Events"
 const MEMBERS = ["filter", "time", "mode", "kind"];
 const MOST = 50;
 
-const isViews = (value: unknown): value is View[] => Array.isArray(value) && value.every((one) => one && typeof one.name === "string" && one.page in PAGES && one.query && typeof one.query === "object");
+const isViews = (value: unknown): value is View[] => Array.isArray(value) && value.every((one) => one && typeof one.name === "string" && typeof one.page === "string" && Object.hasOwn(PAGES, one.page) && one.query && typeof one.query === "object");
 const storageKey = (): string => `views ${project()?.organization_id ?? me.value?.organization_ids[0] ?? ""}`;
 
 // Of the project that is chosen now: a view says what to look for, not where.
@@ -20,7 +20,7 @@ const address = (view: View): string => to(view.page, Object.fromEntries(MEMBERS
 export function ViewsMenu() {
   const [saving, save] = useState(false);
   const page = place.value.pathname;
-  if (!(page in PAGES)) return null;
+  if (!Object.hasOwn(PAGES, page)) return null;
   const key = storageKey();
   const views = kept<View[]>(key, [], isViews).value;
   const current: Record<string, string> = {};
@@ -28,7 +28,7 @@ export function ViewsMenu() {
   const isCurrent = (view: View) => view.page === page && MEMBERS.every((name) => view.query[name] === current[name]);
   const remove = (view: View) => {
     keep(key, views.filter((one) => one !== view));
-    say(`The view ${view.name} is removed.`, { undo: () => keep(key, views) });
+    say(`The view ${view.name} is removed.`, { undo: () => keep(key, [...kept<View[]>(key, [], isViews).value.filter((one) => one.name !== view.name), view].sort((a, b) => a.name.localeCompare(b.name))) });
   };
   const add = (name: string) => {
     if (views.length >= MOST && !views.some((one) => one.name === name)) throw new Error(`The browser keeps ${MOST} views at most; remove one first.`);

@@ -68,6 +68,17 @@ async def test_days_that_are_over_without_rollups_are_counted(api: RunningApi) -
     assert (before - after, after >= 1) == (1, True)
 
 
+async def test_the_rest_is_shown_while_the_queue_cannot_be_read(api_without_redis: RunningApi) -> None:
+    """Without numbers, which nobody could tell from an empty queue."""
+    api = api_without_redis
+
+    overview = (await api.get(PATH, api.people.admin)).json
+
+    assert overview["queue"]["problem"].startswith("Redis cannot be read: ")
+    assert [overview["queue"][name] for name in ("entries", "oldest_utc", "workers")] == [None, None, None]
+    assert overview["database_bytes"] > 0
+
+
 async def test_the_queue_shows_its_entries_its_oldest_and_its_workers(
     api: RunningApi, redis_url: str, key_prefix: str
 ) -> None:

@@ -1,5 +1,7 @@
 """Reading the streams without changing them."""
 
+import secrets
+
 import pytest
 from redis.asyncio import Redis
 
@@ -57,6 +59,20 @@ async def test_workers_are_those_that_read_lately(redis: Redis, keys: RedisKeys,
         await stream.read(name, 1, 1)
 
     assert await look.workers() == 2
+
+
+async def test_workers_are_unknown_where_our_user_may_not_ask(
+    redis: Redis, redis_url: str, keys: RedisKeys, stream: PostStream
+) -> None:
+    await stream.ensure_group()
+    name = f"narrow-{secrets.token_hex(4)}"
+    await redis.acl_setuser(name, enabled=True, nopass=True, keys=["*"], commands=["+@all", "-xinfo"])
+    narrow = Redis.from_url(redis_url, username=name, password="")
+    try:
+        assert await QueueLook(narrow, keys).workers() is None
+    finally:
+        await narrow.aclose()
+        await redis.acl_deluser(name)
 
 
 async def test_the_consumer_of_an_entry_is_known(redis: Redis, keys: RedisKeys, stream: PostStream) -> None:

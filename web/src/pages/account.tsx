@@ -76,6 +76,10 @@ function Logins() {
     await attempt(() => call("DELETE", "/users/me/logins"), "You are logged out everywhere else.");
     loaded.again();
   };
+  const endOne = async (login: Login) => {
+    await attempt(() => call("DELETE", `/users/me/logins/${login.id}`), `${agentName(login.user_agent ?? "")} is logged out.`);
+    loaded.again();
+  };
   return (
     <section class="panel list" aria-label="Logins">
       <div class="cap"><h2>Where you are logged in</h2><span class="grow" /><Button onClick={end} disabled={!loaded.data || loaded.data.length < 2}>Log out everywhere else</Button></div>
@@ -83,12 +87,13 @@ function Logins() {
         {(found) => (<>
           <table>
             <caption class="sr">Your logins, newest first</caption>
-            <thead><tr><th scope="col">Browser or program</th><th scope="col" class="n">Since</th><th scope="col" class="n c2">Ends</th></tr></thead>
+            <thead><tr><th scope="col">Browser or program</th><th scope="col" class="n">Since</th><th scope="col" class="n c2">Ends</th><th scope="col"><span class="sr">Change</span></th></tr></thead>
             <tbody>{found.slice(0, all ? found.length : 8).map((login) => (
               <tr key={login.id}>
                 <td class="wrap said"><span title={login.user_agent ?? undefined}>{agentName(login.user_agent ?? "")}</span> {login.is_current && <span class="tag">this one</span>}</td>
                 <td class="n quiet"><Time at={login.created_utc} /></td>
                 <td class="n c2 quiet">{login.expires_utc && <Time at={login.expires_utc} />}</td>
+                <td class="n">{!login.is_current && <Button label={`Log out ${agentName(login.user_agent ?? "")}`} onClick={() => endOne(login)}>Log out</Button>}</td>
               </tr>
             ))}</tbody>
           </table>

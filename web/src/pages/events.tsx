@@ -179,55 +179,63 @@ export function StreamPage() {
   const [rows, setRows] = useState<EventSummary[] | null>(null);
   const [state, setState] = useState<LiveState>("connecting");
   const [problem, setProblem] = useState("");
+  const counted = useRef(0);
+  const refresh = useRef(() => {});
   const atTop = useRef(true);
   const stopped = useRef(false);
   stopped.current = paused;
   const key = JSON.stringify([scope(), filter]);
 
-  const fetchNow = async (signal?: AbortSignal): Promise<void> => {
-    try {
-      const found = await get<EventSummary[]>(`${scope()}/events`, { filter, time: "all", mode: "summary", limit: NEW_ROWS }, signal);
-      filterProblem.value = "";
-      setRows((old) => {
-        const known = new Set(found.map((event) => event.id));
-        return [...found, ...(old ?? []).filter((event) => !known.has(event.id))].slice(0, MOST_ROWS);
-      });
-      setWaiting(0);
-      setProblem("");
-    } catch (error) {
-      if (signal?.aborted || (error as Error).name === "AbortError") return;
-      const { status, message } = error as { status?: number; message: string };
-      if (status === 400) filterProblem.value = message;
-      else if (status !== 401) setProblem(message);
-    }
-  };
+  const wait = (count: number) => setWaiting((counted.current = Math.max(0, count)));
 
   useEffect(() => {
     const controller = new AbortController();
-    setRows(null);
-    setWaiting(0);
     let due = 0;
     let last = 0;
+    let running = false;
     let connected: LiveState = "connecting";
-    let missed = false;
+    // Between two streams, and before the first one, nothing is counted.
+    let missed = true;
     const watched = () => !stopped.current && atTop.current && !document.hidden;
-    void fetchNow(controller.signal);
-    const arrived = (count: number) => {
-      if (!watched()) {
-        setWaiting((n) => n + count);
-        return;
+    // One request at a time: where the server is slow they would pile up, and an old answer could replace a newer one.
+    const fetchNow = async (): Promise<void> => {
+      clearTimeout(due);
+      due = 0;
+      if (running) return soon();
+      running = true;
+      last = Date.now();
+      const known = counted.current;
+      try {
+        const found = await get<EventSummary[]>(`${scope()}/events`, { filter, time: "all", mode: "summary", limit: NEW_ROWS }, controller.signal);
+        filterProblem.value = "";
+        setRows((old) => {
+          const ids = new Set(found.map((event) => event.id));
+          return [...found, ...(old ?? []).filter((event) => !ids.has(event.id))].slice(0, MOST_ROWS);
+        });
+        wait(counted.current - known);
+        setProblem("");
+      } catch (error) {
+        if (controller.signal.aborted) return;
+        const { status, message } = error as { status?: number; message: string };
+        if (status === 400) filterProblem.value = message;
+        else if (status !== 401) setProblem(message);
+      } finally {
+        running = false;
       }
-      if (due) return;
-      due = window.setTimeout(() => { due = 0; last = Date.now(); void fetchNow(controller.signal); }, Math.max(0, 1000 - (Date.now() - last)));
     };
+    const soon = () => { due ||= window.setTimeout(fetchNow, Math.max(100, 1000 - (Date.now() - last))); };
+    refresh.current = fetchNow;
+    setRows(null);
+    wait(0);
+    void fetchNow();
+    const arrived = (count: number) => (watched() ? soon() : wait(counted.current + count));
     const unfollow = follow(scope(), arrived, (now) => {
-      // Between two streams nothing was counted.
-      if (now === "live" && missed && watched()) void fetchNow(controller.signal);
-      missed = now !== "live" && (missed || connected === "live");
+      if (now === "live" && missed && watched()) soon();
+      missed = now !== "live";
       connected = now;
       setState(now);
     });
-    const look = () => { if (connected !== "live" && watched()) void fetchNow(controller.signal); };
+    const look = () => { if (connected !== "live" && watched()) void fetchNow(); };
     const poll = window.setInterval(look, 10_000);
     document.addEventListener("visibilitychange", look);
     return () => {
@@ -244,10 +252,10 @@ export function StreamPage() {
     addEventListener("scroll", scrolled, { passive: true });
     return () => removeEventListener("scroll", scrolled);
   }, []);
-  const showNew = () => { scrollTo(0, 0); atTop.current = true; void fetchNow(); };
+  const showNew = () => { scrollTo(0, 0); atTop.current = true; refresh.current(); };
   const toggle = () => {
     pause(!paused);
-    if (paused) void fetchNow();
+    if (paused) refresh.current();
   };
   return (
     <>
@@ -261,7 +269,7 @@ export function StreamPage() {
           {waiting > 0 && <button type="button" class="pill" onClick={showNew}>Show {number(waiting)} new</button>}
           <span class="sr" role="status" aria-live="polite">{waiting > 0 ? `${number(waiting)} new` : ""}</span>
         </div>
-        {problem && !paused && <Note tone="warn">{problem} Trying again every ten seconds; what is shown stays. <button type="button" class="link" onClick={() => fetchNow()}>Try now</button></Note>}
+        {problem && !paused && <Note tone="warn">{problem} Trying again every ten seconds; what is shown stays. <button type="button" class="link" onClick={() => refresh.current()}>Try now</button></Note>}
         {state === "refused" && !problem && !paused && <Note icon="clock">The list is fetched every ten seconds: this page got no live stream. One person can have four at a time, so close other windows that show streams.</Note>}
         {rows?.length ? (
           <table>

@@ -106,13 +106,22 @@ export function SignUpPage() {
   );
 }
 
+// What another person saw does not stay.
+async function returned(): Promise<void> {
+  const before = me.value?.id;
+  await findMe();
+  if (me.value?.id !== before) location.reload();
+  loggedOut.value = false;
+  generation.value++;
+}
+
 // The login has ended while a page is open: what stands there, and what was typed, stays.
 export function Returning() {
   return (
     <dialog class="sheet" ref={(box) => { if (box && !box.open) box.showModal(); }} aria-label="Log in again" onCancel={(event) => event.preventDefault()}>
       <h2>Your login has ended</h2>
       <p class="hint">Log in again to go on where you were; nothing that you typed is lost.</p>
-      <div class="form"><LoginForm onEntered={async () => { loggedOut.value = false; await findMe(); generation.value++; }} /></div>
+      <div class="form"><LoginForm onEntered={returned} /></div>
     </dialog>
   );
 }

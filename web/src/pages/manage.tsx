@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { call, get, post, useLoad } from "../api";
 import { bars } from "../chart";
 import { Spark } from "../chart";
+import { now } from "../clock";
 import { exact, number, plural } from "../format";
 import { me, reloadProjects } from "../session";
 import type { Config, Organization, Person, Project, Token, Usage } from "../types";
@@ -196,8 +197,8 @@ function Privacy({ project, again }: { project: Project; again: () => void }) {
 }
 
 function UsagePanel({ months, hours, what, limit }: { months: Usage[]; hours: Usage[]; what: string; limit?: number }) {
-  const now = Math.floor(Date.now() / 3_600_000) * 3_600_000;
-  const byHour = bars(hours.map((hour) => ({ key: Date.parse(hour.date), key_as_string: hour.date, total: hour.total, aggregations: {} })), { from: now - 7 * 86_400_000, until: now + 3_600_000 }, 3_600_000);
+  const hour = Math.floor(now() / 3_600_000) * 3_600_000;
+  const byHour = bars(hours.map((hour) => ({ key: Date.parse(hour.date), key_as_string: hour.date, total: hour.total, aggregations: {} })), { from: hour - 7 * 86_400_000, until: hour + 3_600_000 }, 3_600_000);
   const month = months[months.length - 1];
   return (
     <section class="panel list" aria-label="Usage">

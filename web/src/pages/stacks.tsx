@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { bars, Chart, deployments, interval, Spark } from "../chart";
 import { call, get, linked, post, remark, useLoad } from "../api";
+import { now } from "../clock";
 import { exact, number, plural } from "../format";
 import { nameStack, StackMini, What } from "../lists";
 import { DEFAULT_TIME, filterProblem, filterText, range, SearchBox, timeName, timeText } from "../search";
@@ -170,7 +171,7 @@ export async function setStatus(ids: string[], status: string, more: Record<stri
   }
 }
 
-export const later = (hours: number): string => new Date(Date.now() + hours * 3_600_000).toISOString();
+export const later = (hours: number): string => new Date(now() + hours * 3_600_000).toISOString();
 
 function Bulk({ stacks, filter, total, events, again }: { stacks: StackSummary[]; filter: string; total: number; events: number; again: () => void }) {
   const asking = useAsking();

@@ -5,7 +5,7 @@ import { me, project, projects, reloadProjects } from "../session";
 import type { EventSummary, Organization, Project, Token } from "../types";
 import { Button, copy, Empty, Form, Mark, Seg, Shown } from "../ui";
 import { go, here, query, to } from "../url";
-import { plural } from "../format";
+import { own, plural } from "../format";
 
 export function Start() {
   const chosen = project() ?? projects.value[0];
@@ -32,7 +32,7 @@ export function Snippets({ project: chosen, waits = true }: { project: Project; 
     void look();
     return () => { ended = true; clearTimeout(timer); };
   }, [chosen.id, waits]);
-  const language = query("in") || "curl";
+  const snippet = own(SNIPPETS, query("in")) ?? SNIPPETS["curl"]!;
   return (
     <div class="narrow">
       {waits && (
@@ -44,9 +44,9 @@ export function Snippets({ project: chosen, waits = true }: { project: Project; 
       <Shown loaded={token} rows={3}>
         {(found) => (
           <div class="snippet">
-            <div class="cap"><Seg label="Language" current={SNIPPETS[language]?.[0] ?? ""} options={Object.entries(SNIPPETS).map(([id, [name]]) => [name, here({ in: id === "curl" ? null : id })])} /><span class="grow" /><Button icon="copy" keys="c" onClick={() => copy((SNIPPETS[language] ?? SNIPPETS["curl"]!)[2](location.origin, found.id), "Code")}>Copy</Button></div>
-            {(SNIPPETS[language] ?? SNIPPETS["curl"]!)[1] && <p class="hint pad">{(SNIPPETS[language] ?? SNIPPETS["curl"]!)[1]}</p>}
-            <pre class="code" tabIndex={0} role="region" aria-label="Code to send a first event">{(SNIPPETS[language] ?? SNIPPETS["curl"]!)[2](location.origin, found.id)}</pre>
+            <div class="cap"><Seg label="Language" current={snippet[0]} options={Object.entries(SNIPPETS).map(([id, [name]]) => [name, here({ in: id === "curl" ? null : id })])} /><span class="grow" /><Button icon="copy" keys="c" onClick={() => copy(snippet[2](location.origin, found.id), "Code")}>Copy</Button></div>
+            {snippet[1] && <p class="hint pad">{snippet[1]}</p>}
+            <pre class="code" tabIndex={0} role="region" aria-label="Code to send a first event">{snippet[2](location.origin, found.id)}</pre>
           </div>
         )}
       </Shown>

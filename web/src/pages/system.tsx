@@ -1,15 +1,16 @@
 // The whole server, for people who may manage it: is it well, and if not, what is missing.
-import { useEffect, useState } from "preact/hooks";
-import { get, useLoad } from "../api";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, useLoad, type Loaded } from "../api";
+import { now } from "../clock";
 import { bytes, exact, number, plural, span } from "../format";
 import { isGlobal } from "../session";
 import type { Json, Overview } from "../types";
 import { Button, Empty, Fact, Facts, Form, Icon, Note, Shown } from "../ui";
 import { Tree } from "../trace";
+import { DeadLetters, words } from "./letters";
 
 interface Health { status: string; checks: Record<string, string> }
 
-const words = (name: string): string => (name.charAt(0).toUpperCase() + name.slice(1)).replace(/_/g, " ");
 const AGAIN_MS = 10_000;
 const DERIVED = "derived";
 
@@ -20,9 +21,12 @@ export function SystemPage() {
   const refused = useLoad("refused", async (abort) => refusals(await (await fetch("/metrics", { signal: abort })).text()));
   const [reference, look] = useState("");
   const trace = useLoad(reference ? `trace ${reference}` : null, (abort) => get<Json>("/admin/trace", { reference }, abort));
+  const all = useRef<Loaded<unknown>[]>([]);
+  all.current = [health, overview, refused];
   useEffect(() => {
     document.title = "System · Headrace";
-    const timer = setInterval(() => { if (!document.hidden) { health.again(); overview.again(); refused.again(); } }, AGAIN_MS);
+    // What still waits for its answer is left to wait: asking again would end it, each time.
+    const timer = setInterval(() => { if (!document.hidden) for (const one of all.current) if (!one.busy) one.again(); }, AGAIN_MS);
     return () => clearInterval(timer);
   }, []);
   if (!isGlobal()) return <section class="panel"><Empty page title="Not for this account"><p>This page shows the whole server; it needs a person who may manage it.</p></Empty></section>;
@@ -62,16 +66,7 @@ export function SystemPage() {
                 </table>
               ) : <p class="pad quiet">{refused.data === undefined ? "…" : refused.data ? "None: every post was accepted." : "This process takes no posts; look at the metrics of the ingest processes."}</p>}
             </section>
-            <section class="panel list" aria-label="Dead letters">
-              <div class="cap"><h2>Dead letters</h2><span class="quiet">kept with their bytes, because they can never be stored as they are</span></div>
-              {found.dead_letters.length ? (
-                <table>
-                  <caption class="sr">Dead letters by reason</caption>
-                  <thead><tr><th scope="col">Reason</th><th scope="col" class="n">Letters</th><th scope="col" class="n">Size</th></tr></thead>
-                  <tbody>{found.dead_letters.map((one) => <tr key={one.reason}><td class="wrap">{words(one.reason)}</td><td class="n">{exact(one.letters)}</td><td class="n">{bytes(one.bytes)}</td></tr>)}</tbody>
-                </table>
-              ) : <p class="pad quiet">None: everything that was accepted could be stored.</p>}
-            </section>
+            <DeadLetters overview={found} again={overview.again} />
             <section class="panel pad" aria-label="Storage">
               <h2>Storage</h2>
               <Facts>
@@ -97,7 +92,7 @@ export function SystemPage() {
 
 function Figures({ overview: { queue, outcomes, dead_letters, held_posts } }: { overview: Overview }) {
   const accepted = outcomes.reduce((sum, one) => sum + (one.reason === DERIVED ? 0 : one.events), 0);
-  const age = queue.oldest_utc ? Math.max(0, (Date.now() - Date.parse(queue.oldest_utc)) / 1000) : 0;
+  const age = queue.oldest_utc ? Math.max(0, (now() - Date.parse(queue.oldest_utc)) / 1000) : 0;
   return (
     <div class="four">
       <div><span class="name">Accepted, 24 hours</span><span class="num" title={exact(accepted)}>{number(accepted)}</span></div>
@@ -109,13 +104,15 @@ function Figures({ overview: { queue, outcomes, dead_letters, held_posts } }: { 
 }
 
 const LATE_SECONDS = 60;
+const FULL = 0.8;
 
-function concerns({ queue, held_posts }: Overview): string[] {
-  const age = queue.oldest_utc ? (Date.now() - Date.parse(queue.oldest_utc)) / 1000 : 0;
+function concerns({ queue, held_posts, dead_letters_fullness: fullness }: Overview): string[] {
+  const age = queue.oldest_utc ? (now() - Date.parse(queue.oldest_utc)) / 1000 : 0;
   const found: string[] = [];
   if (queue.problem) found.push(queue.problem);
   if (queue.workers === 0) found.push("No worker reads the queue: what is accepted waits there.");
   else if (age > LATE_SECONDS) found.push(`The oldest entry has been in the queue for ${span(age)}: the workers are behind.`);
+  if (fullness >= FULL) found.push(`The dead letters of a project have used ${Math.floor(fullness * 100)} % of their room: then the oldest lose their bytes. Replay or discard some.`);
   if (held_posts) found.push(`${plural(held_posts, "post")} cannot be stored now and will be tried again.`);
   return found;
 }
