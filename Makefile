@@ -65,6 +65,10 @@ bench: $(VENV)/.dev ## compare ingest, the drain and the queue with their limits
 bench-read: $(VENV)/.dev ## reading a million events: lists, look-ups, counts, and the plans of slow ones (ARGS=)
 	@$(BIN)/python -m loadtests.benchmark_read $(ARGS)
 
+.PHONY: bench-pages
+bench-pages: $(VENV)/.dev ## the web app in Chromium beside a running `make up` (ARGS="lists|stream|drain")
+	@$(BIN)/python -m loadtests.pages $(ARGS)
+
 faults: $(VENV)/.dev ## crash tests under posts, then an audit; and how fast a revocation is (SECONDS=600 ARGS=)
 	@$(BIN)/python -m loadtests.faults --seconds $(or $(SECONDS),600) $(ARGS)
 	@$(BIN)/python -m loadtests.revocation
