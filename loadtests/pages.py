@@ -29,14 +29,13 @@ from collector.embedded.ready_file import ReadyFile
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _IN_A_POST: Final = 100
 _KEY_PRESSES: Final = 20
-_ANSWER_TO_A_KEY: Final = """async () => {
+_LISTEN: Final = """() => {
     const once = { once: true, capture: true };
     const pressed = new Promise(
         (done) => addEventListener("keydown", (event) => done(event.timeStamp), once));
     const moved = new Promise((done) => document.addEventListener(
         "focusin", () => requestAnimationFrame(() => setTimeout(() => done(performance.now()))), once));
-    document.title = "ready";
-    return await moved - await pressed;
+    window.answer = Promise.all([pressed, moved]).then(([from, until]) => until - from);
 }"""
 """Milliseconds from the key that moves to the next row, as the browser received it, to the next frame."""
 
@@ -57,7 +56,7 @@ async def main(words: Sequence[str] | None = None) -> None:
         case "stream":
             await measure_stream(ready, arguments.rate, arguments.seconds)
         case "drain":
-            await measure_drain(ready, arguments.repeats, arguments.rate * 10)
+            await measure_drain(ready, arguments.repeats, arguments.rate * 40)
 
 
 async def measure_lists(ready: ReadyFile, repeats: int) -> None:
@@ -106,11 +105,9 @@ async def measure_stream(ready: ReadyFile, rate: int, seconds: int) -> None:
             await asyncio.sleep(
                 max(0.0, began + seconds * (press + 1) / (_KEY_PRESSES + 1) - time.perf_counter())
             )
-            waiting = asyncio.create_task(page.evaluate(_ANSWER_TO_A_KEY))
-            await page.wait_for_function("document.title === 'ready'")
-            await page.evaluate("document.title = ''")
+            await page.evaluate(_LISTEN)
             await page.keyboard.press("j")
-            answers.append(await waiting)
+            answers.append(await page.evaluate("window.answer"))
         sent = await posting
         wall = time.perf_counter() - began
         share = (await _renderer_seconds(processes) - before) / wall
@@ -150,7 +147,8 @@ async def _drain(session: ClientSession, ready: ReadyFile, events: int) -> float
             os.kill(pid, signal.SIGSTOP)
         try:
             goal = await _processed(connection) + events
-            await asyncio.gather(*(_send(session, ready, number) for number in range(events // _IN_A_POST)))
+            sent = [_send(session, ready, number) for number in range(events // _IN_A_POST)]
+            await asyncio.gather(*sent)
         finally:
             for pid in workers:
                 os.kill(pid, signal.SIGCONT)
