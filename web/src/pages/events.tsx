@@ -1,4 +1,5 @@
 // The list of events with facets and export; sessions, which are shown like it; and the live stream.
+import type { VNode } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { call, get, isPartial, linked, path, remark, useLoad } from "../api";
 import { follow, type LiveState } from "../live";
@@ -181,6 +182,7 @@ export function StreamPage() {
   const [problem, setProblem] = useState("");
   const counted = useRef(0);
   const refresh = useRef(() => {});
+  const drawn = useRef(new WeakMap<EventSummary, VNode>());
   const atTop = useRef(true);
   const stopped = useRef(false);
   stopped.current = paused;
@@ -204,15 +206,17 @@ export function StreamPage() {
       if (running) return soon();
       running = true;
       last = Date.now();
-      const known = counted.current;
+      const before = counted.current;
       try {
         const found = await get<EventSummary[]>(`${scope()}/events`, { filter, time: "all", mode: "summary", limit: NEW_ROWS }, controller.signal);
         filterProblem.value = "";
         setRows((old) => {
-          const ids = new Set(found.map((event) => event.id));
-          return [...found, ...(old ?? []).filter((event) => !ids.has(event.id))].slice(0, MOST_ROWS);
+          const known = new Map((old ?? []).map((event) => [event.id, event]));
+          const rows = found.map((event) => known.get(event.id) ?? event);
+          for (const event of found) known.delete(event.id);
+          return [...rows, ...known.values()].slice(0, MOST_ROWS);
         });
-        wait(counted.current - known);
+        wait(counted.current - before);
         setProblem("");
       } catch (error) {
         if (controller.signal.aborted) return;
@@ -225,6 +229,7 @@ export function StreamPage() {
     };
     const soon = () => { due ||= window.setTimeout(fetchNow, Math.max(100, 1000 - (Date.now() - last))); };
     refresh.current = fetchNow;
+    drawn.current = new WeakMap();
     setRows(null);
     wait(0);
     void fetchNow();
@@ -252,6 +257,20 @@ export function StreamPage() {
     addEventListener("scroll", scrolled, { passive: true });
     return () => removeEventListener("scroll", scrolled);
   }, []);
+  // A row is drawn once: five hundred of them would be compared again with every message.
+  const draw = (event: EventSummary) => {
+    const named = nameEvent(event);
+    const row = (
+      <tr key={event.id}>
+        <td class="clock"><time dateTime={event.date} title={localTime(new Date(event.date))}>{clockTime(new Date(event.date))}</time></td>
+        <td class="what"><a class="row-link" href={to(`/event/${event.id}`)} data-row={event.id}><span class="line"><Type type={event.type} level={text(event.data, "Level")} /> <Said class="title">{named.title}</Said> {named.said && <Said class="message">{named.said}</Said>}</span></a></td>
+        <td class="c3 quiet short"><Said>{person(event.data)}</Said></td>
+        {!project() && <td class="c4 quiet short">{event.project_name}</td>}
+      </tr>
+    );
+    drawn.current.set(event, row);
+    return row;
+  };
   const showNew = () => { scrollTo(0, 0); atTop.current = true; refresh.current(); };
   const toggle = () => {
     pause(!paused);
@@ -275,17 +294,7 @@ export function StreamPage() {
           <table>
             <caption class="sr">The newest events first</caption>
             <tbody>
-              {rows.map((event) => {
-                const named = nameEvent(event);
-                return (
-                  <tr key={event.id}>
-                    <td class="clock"><time dateTime={event.date} title={localTime(new Date(event.date))}>{clockTime(new Date(event.date))}</time></td>
-                    <td class="what"><a class="row-link" href={to(`/event/${event.id}`)} data-row={event.id}><span class="line"><Type type={event.type} level={text(event.data, "Level")} /> <Said class="title">{named.title}</Said> {named.said && <Said class="message">{named.said}</Said>}</span></a></td>
-                    <td class="c3 quiet short"><Said>{person(event.data)}</Said></td>
-                    {!project() && <td class="c4 quiet short">{event.project_name}</td>}
-                  </tr>
-                );
-              })}
+              {rows.map((event) => drawn.current.get(event) ?? draw(event))}
             </tbody>
           </table>
         ) : rows ? <Empty title="Nothing yet"><p>{filter ? "No event matches the filter so far." : "Events appear here as they are stored."}</p></Empty> : null}
