@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+
+expect.set_options(timeout=20_000)  # a password alone is hashed for seconds on a busy machine
 
 DESKTOP: Final = (1280, 900)
 PHONE: Final = (400, 850)
