@@ -195,6 +195,7 @@ export function StreamPage() {
     let due = 0;
     let last = 0;
     let running = false;
+    let coming = 0;
     let connected: LiveState = "connecting";
     // Between two streams, and before the first one, nothing is counted.
     let missed = true;
@@ -204,6 +205,7 @@ export function StreamPage() {
       clearTimeout(due);
       due = 0;
       if (running) return soon();
+      coming = 0;
       running = true;
       last = Date.now();
       const before = counted.current;
@@ -227,13 +229,24 @@ export function StreamPage() {
         running = false;
       }
     };
-    const soon = () => { due ||= window.setTimeout(fetchNow, Math.max(100, 1000 - (Date.now() - last))); };
+    const soon = () => { due ||= window.setTimeout(follows, Math.max(100, 1000 - (Date.now() - last))); };
+    // What came before somebody paused is counted instead: nothing moves after that.
+    const follows = () => {
+      due = 0;
+      if (watched()) void fetchNow();
+      else wait(counted.current + coming);
+      coming = 0;
+    };
     refresh.current = fetchNow;
     drawn.current = new WeakMap();
     setRows(null);
     wait(0);
     void fetchNow();
-    const arrived = (count: number) => (watched() ? soon() : wait(counted.current + count));
+    const arrived = (count: number) => {
+      if (!watched()) return wait(counted.current + count);
+      coming += count;
+      soon();
+    };
     const unfollow = follow(scope(), arrived, (now) => {
       if (now === "live" && missed && watched()) soon();
       missed = now !== "live";
