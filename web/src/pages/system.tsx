@@ -122,5 +122,11 @@ const STATUSES: Record<string, string> = { 400: "malformed", 401: "no valid key"
 // Posts refused by status, in the text of Prometheus; null where this process accepts no posts.
 function refusals(metrics: string): [string, number][] | null {
   if (!/^headrace_posts_accepted_total/m.test(metrics)) return null;
-  return [...metrics.matchAll(/^headrace_posts_refused_total\{status="([^"]*)"\} (\S+)$/gm)].map((found) => [found[1]!, Number(found[2])] as [string, number]).filter(([, posts]) => posts > 0).sort((a, b) => b[1] - a[1]);
+  const posts = new Map<string, number>();
+  // Several processes behind a port have a line each.
+  for (const [, labels, value] of metrics.matchAll(/^headrace_posts_refused_total\{([^}]*)\} (\S+)$/gm)) {
+    const status = /\bstatus="([^"]*)"/.exec(labels!)?.[1] ?? "";
+    posts.set(status, (posts.get(status) ?? 0) + Number(value));
+  }
+  return [...posts].filter(([, number]) => number > 0).sort((a, b) => b[1] - a[1]);
 }
