@@ -85,7 +85,7 @@ class SharedMetrics:
                 writer.write(self._own())
                 await writer.drain()
         except (OSError, TimeoutError):
-            pass  # whoever asked shows the metrics without ours
+            pass  # the process that asked shows its metrics without ours
         finally:
             writer.close()
 

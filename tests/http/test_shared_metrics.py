@@ -19,7 +19,7 @@ def address() -> Address:
 
 
 def counting(number: int) -> CollectorRegistry:
-    """The registry of a process that has accepted so many posts."""
+    """The registry of a process that has accepted this many posts."""
     registry = CollectorRegistry()
     Counter("posts", "Posts.", registry=registry).inc(number)
     return registry
