@@ -21,7 +21,11 @@ from collector.broker.keys import stream_label
 from collector.broker.queue.post_stream import ShardBacklog
 from collector.database.job_runs import run_once
 from collector.database.pool import connected
-from collector.database.schema.word_indexes import build_word_index, count_word_indexes
+from collector.database.schema.word_indexes import (
+    build_word_index,
+    count_unindexed_events,
+    count_word_indexes,
+)
 from collector.database.search.overview import read_overview
 from collector.database.sessions.upkeep import apply_beats, update_start_events
 from collector.database.sessions.user_descriptions import apply_descriptions, forget_descriptions
@@ -43,8 +47,8 @@ HELD_POSTS_SECONDS: Final = 15.0
 FOLD_SECONDS: Final = 5.0
 """Longer saves little; readers unpack what is not folded."""
 ROLLUPS_SECONDS: Final = 60.0
-WORD_INDEX_SECONDS: Final = 30.0
-"""After each index, so that building leaves time to other work."""
+WORD_INDEX_SECONDS: Final = 15.0
+"""After each index, so that building leaves time to other work; today is looked at as often."""
 WORD_INDEX_DAYS_SECONDS: Final = 60.0
 STORAGE_SECONDS: Final = 60.0
 PARTITION_DAYS_AHEAD: Final = 3
@@ -232,10 +236,11 @@ async def measure_storage(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
 
 
 async def measure_word_indexes(pool: asyncpg.Pool, metrics: WorkerMetrics) -> None:
-    """Publish for how many days that are over words are indexed."""
+    """Publish for how many days that are over words are indexed, and for how many events of today not."""
     days = await count_word_indexes(pool)
     metrics.word_index_days.labels("indexed").set(days.indexed)
     metrics.word_index_days.labels("missing").set(days.missing)
+    metrics.word_index_behind.set(await count_unindexed_events(pool))
 
 
 async def apply_heartbeats(heartbeats: HeartbeatQueue, pool: asyncpg.Pool) -> None:

@@ -403,6 +403,13 @@ class WorkerMetrics:
             bounds=_LONG,
             result="`built`, `failed`",
         )
+        self.word_index_behind = new.gauge(
+            "headrace_word_index_behind_events",
+            "About how many events of the present day no index of words covers yet."
+            " 150,000, or a 32nd of the day, are normal.",
+            "it rises for an hour: more comes in than one core indexes, the queue is never nearly empty, or a"
+            " transaction stays open",
+        )
         self.rollup_days_behind = new.gauge(
             "headrace_rollup_days_behind", "Days that are over and lack a rollup.", "above 1 for hours"
         )

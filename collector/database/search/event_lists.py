@@ -246,20 +246,43 @@ async def find_page(  # noqa: PLR0913 - all but three are optional
 async def _find_by_words(
     connection: asyncpg.Connection, selection: Selection, order: Order, limit: int, after: Cursor | None
 ) -> list[FoundEvent]:
-    """As `_find`, in the days that have one by the index of words, if that pays."""
+    """As `_find`, where there are indexes of words by these, if that pays."""
     scan = await _word_scan(connection, selection)
     if scan is None:
         return await _find(connection, selection, order, limit, after)
-    found = await _find(connection, selection, order, limit, after, scan.others)
-    # Mostly the day that is not over: often its events are enough.
+    found: list[FoundEvent] = []
+    if order == NEWEST_FIRST and scan.since is not None:
+        # The present, which is read from the newest event on: often it is enough.
+        recent, older = _divided(selection, scan.since)
+        if recent is not None:
+            found = await _find(connection, recent, order, limit, after)
+        if older is None or len(found) >= limit:
+            return found
+        selection = older
+    found += await _find(connection, selection, order, limit, after, scan.others)
     if order == NEWEST_FIRST and len(found) >= limit and found[limit - 1].cursor.values[0] > scan.latest:
-        return found
+        return found[:limit]
+    by_words = replace(selection, words=scan)
+    if scan.rest is not None:
+        # By their ids: dates would lead through all events of the day.
+        found += await _find(connection, by_words, order, limit, after, scan.rest)
     if await _pays(connection, selection, scan, limit if order.is_by_date else None):
-        by_words = replace(selection, words=scan)
-        found += await _find(connection, by_words, order, limit, after, scan.indexed)
+        for part in scan.indexed():
+            found += await _find(connection, by_words, order, limit, after, part)
     else:
         found += await _find(connection, selection, order, limit, after, scan.covered)
     return _sorted(found, order)[:limit]
+
+
+def _divided(selection: Selection, moment: datetime) -> tuple[Selection | None, Selection | None]:
+    """The selection's events from this moment on, and those before."""
+    begin, end = selection.dates.begin, selection.dates.end
+    recent = TimeRange(moment if begin is None else max(begin, moment), end)
+    older = TimeRange(begin, moment if end is None else min(end, moment))
+    return (
+        replace(selection, time=recent) if end is None or end > moment else None,
+        replace(selection, time=older) if begin is None or begin < moment else None,
+    )
 
 
 async def _word_scan(connection: asyncpg.Connection, selection: Selection) -> WordScan | None:
@@ -398,8 +421,9 @@ def counted_from(
             table += f" TABLESAMPLE SYSTEM ({selection.sample:.6f})"
             number = f"round(count(*) * {selection.scale!r})::bigint"
         elif selection.words is not None:
-            parts = (selection.words.others(arguments), selection.words.indexed(arguments))
-            table = " UNION ALL ".join(f"SELECT * FROM events AS e WHERE {part}" for part in parts)  # noqa: S608
+            rest = [] if selection.words.rest is None else [selection.words.rest]
+            parts = [selection.words.others, *rest, *selection.words.indexed()]
+            table = " UNION ALL ".join(f"SELECT * FROM events AS e WHERE {part(arguments)}" for part in parts)  # noqa: S608
             table = f"({table}) AS e"
         return table, where(selection, arguments), number
     return *rollup_table(rollups, arguments, tier=tier), EVENTS

@@ -1,4 +1,4 @@
-"""Searches by the indexes of words: which days' partitions have one, and whether it pays to use it.
+"""Searches by the indexes of words: which partitions or parts of them have one, and whether to use it.
 
 An index finds all events of a day that contain a word before the first of them can be read, and the text of
 each is made again. For a word that many events have, reading the events in the order of the list is faster: a
@@ -7,21 +7,23 @@ sample of events tells.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
-from uuid import UUID
 
 import asyncpg
 
+from collector.database.schema.word_index_parts import IdRange
 from collector.database.schema.word_indexes import IndexedDay, indexed_days, seen_letters
 from collector.database.search.filter_sql import Arguments
 from collector.database.search.word_filter import Need, need_condition, need_of
 from collector.domain.dates.datemath import LocalClock
 from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.tree import Filter
-from collector.domain.ids import lowest_id
+from collector.domain.ids import accepted_at, ids_of_day
 
-_DAY: Final = timedelta(days=1)
+_BELATED: Final = timedelta(seconds=30)
+"""Most events are dated at most so long before they are accepted; the others take another statement."""
 _FEW_EVENTS: Final = 5000.0
 """Reading so few takes less time than deciding."""
 _SAMPLE_EVENTS: Final = 200.0
@@ -47,7 +49,12 @@ Write = Callable[[Arguments], str]
 
 @dataclass(frozen=True, slots=True)
 class WordScan:
-    """How to find events by the indexes of words: what they need, and the days that have an index."""
+    """How to find events by the indexes of words: what they need, and the days that have indexes.
+
+    Conditions on ids divide the events: `others` of days without an index, the `rest` of days that have some
+    for parts of them, and those `covered` by an index. Each index that covers a part of a day is used only by
+    a statement about this part, because Postgres must prove that the index has all of it.
+    """
 
     need: Need
     days: Sequence[IndexedDay]
@@ -57,19 +64,39 @@ class WordScan:
         """No event of a day with an index is dated later."""
         return max(day.latest for day in self.days)
 
-    def indexed(self, arguments: Arguments) -> str:
-        """The condition that an event is of a day with an index, and that this finds it."""
-        return f"{self.covered(arguments)} AND {need_condition(self.need, arguments.add)}"
+    @property
+    def since(self) -> datetime | None:
+        """Begin of the present: of days with an index, few events that are in none are dated before."""
+        ends = [accepted_at(day.rest[-1][0].bytes) for day in self.days if day.rest]
+        return max(ends) - _BELATED if ends else None
+
+    def indexed(self) -> list[Write]:
+        """The conditions that an index finds an event: one for all whole days, and one for each part."""
+        whole = [ids for day in self.days for ids in day.indexed if ids == ids_of_day(day.day)]
+        parts = [ids for day in self.days for ids in day.indexed if ids not in whole]
+
+        def condition(ranges: Sequence[IdRange], arguments: Arguments) -> str:
+            return f"{_within(ranges, arguments)} AND {need_condition(self.need, arguments.add)}"
+
+        return [
+            partial(condition, ranges) for ranges in (_joined(whole), *([part] for part in parts)) if ranges
+        ]
 
     def covered(self, arguments: Arguments) -> str:
-        """The condition that an event is of a day with an index."""
-        return _of_days(_spans(self.days), arguments)
+        """The condition that an index would find an event that has the words."""
+        return _within(_joined([ids for day in self.days for ids in day.indexed]), arguments)
+
+    @property
+    def rest(self) -> Write | None:
+        """The condition that an event is of one of the days, but no index covers it; None if all are."""
+        ranges = [ids for day in self.days for ids in day.rest]
+        return partial(_within, ranges) if ranges else None
 
     def others(self, arguments: Arguments) -> str:
         """The condition that an event is of any other day."""
-        spans = _spans(self.days)
-        begins = [f"e.id >= {arguments.add(_first_id(end))}" for _, end in spans]
-        ends = [f"e.id < {arguments.add(_first_id(begin))}" for begin, _ in spans]
+        spans = _joined([ids_of_day(day.day) for day in self.days])
+        begins = [f"e.id >= {arguments.add(end)}" for _, end in spans]
+        ends = [f"e.id < {arguments.add(begin)}" for begin, _ in spans]
         # Before the first span, between two of them, after the last.
         between = [f"{begin} AND {end}" for begin, end in zip(begins, ends[1:], strict=False)]
         return f"({' OR '.join([ends[0], *between, begins[-1]])})"
@@ -103,7 +130,7 @@ async def word_scan_pays(
     arguments = Arguments()
     statement = _SAMPLE.format(
         percent=min(percent, 100.0),
-        days=_of_days(_spans(sampled), arguments),
+        days=_within(_joined([ids for day in sampled for ids in day.indexed]), arguments),
         within=within(arguments),
         need=need_condition(scan.need, arguments.add),
         exact=exact(arguments),
@@ -119,24 +146,17 @@ async def word_scan_pays(
     return bool(texts * scale < read)
 
 
-def _spans(days: Sequence[IndexedDay]) -> list[tuple[date, date]]:
-    """Adjoining days together, each with the day after its last one; the days are in order."""
-    spans: list[tuple[date, date]] = []
-    for day, _, _ in days:
-        if spans and spans[-1][1] == day:
-            spans[-1] = spans[-1][0], day + _DAY
+def _joined(ranges: Sequence[IdRange]) -> list[IdRange]:
+    """Adjoining ranges together; they are in order."""
+    joined: list[IdRange] = []
+    for begin, end in ranges:
+        if joined and joined[-1][1] == begin:
+            joined[-1] = joined[-1][0], end
         else:
-            spans.append((day, day + _DAY))
-    return spans
+            joined.append((begin, end))
+    return joined
 
 
-def _of_days(spans: Sequence[tuple[date, date]], arguments: Arguments) -> str:
-    parts = [
-        f"e.id >= {arguments.add(_first_id(begin))} AND e.id < {arguments.add(_first_id(end))}"
-        for begin, end in spans
-    ]
+def _within(ranges: Sequence[IdRange], arguments: Arguments) -> str:
+    parts = [f"e.id >= {arguments.add(begin)} AND e.id < {arguments.add(end)}" for begin, end in ranges]
     return f"({' OR '.join(parts)})"
-
-
-def _first_id(day: date) -> UUID:
-    return lowest_id(datetime.combine(day, time(), UTC))

@@ -3,19 +3,20 @@
 import asyncio
 import secrets
 from collections.abc import AsyncIterator
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
 from collector.database.pool import close_pool, create_pool
-from collector.database.schema import word_indexes
+from collector.database.schema import word_index_parts, word_indexes
 from collector.database.schema.migrations import migrate
 from collector.database.schema.partitions import maintain_partitions, make_missing_partitions, partition_name
 from collector.database.schema.word_indexes import (
     IndexedDays,
     build_word_index,
+    count_unindexed_events,
     count_word_indexes,
     indexed_days,
     prepare_word_indexes,
@@ -23,8 +24,10 @@ from collector.database.schema.word_indexes import (
 )
 from collector.database.writing.store import BatchStore
 from collector.domain.dates.time_range import TimeRange
+from collector.domain.ids import DAY_MS
 from tests.conftest import Servers
 from tests.database.rows import an_event, normalized
+from tests.database.word_parts import build_parts
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -44,7 +47,7 @@ async def valid(pool: asyncpg.Pool) -> list[str]:
     """The names of the indexes that can be used."""
     rows = await pool.fetch(
         "SELECT i.indexrelid::regclass::text AS name FROM pg_index AS i"
-        " WHERE i.indexrelid::regclass::text ~ '_words$' AND i.indisvalid ORDER BY 1"
+        " WHERE i.indexrelid::regclass::text ~ '_words' AND i.indisvalid ORDER BY 1"
     )
     return [row["name"] for row in rows]
 
@@ -162,6 +165,150 @@ async def test_events_that_come_late_are_found_by_the_index(pool: asyncpg.Pool, 
         plan = await connection.fetch(f"EXPLAIN SELECT {where}")
         assert await connection.fetchval(f"SELECT count(*) {where}") == 1
     assert any("_words" in row[0] for row in plan)
+
+
+class Today:
+    """The present day, whose events are stored over the day; so few of them are worth an index."""
+
+    step = 100
+
+    def __init__(self, pool: asyncpg.Pool, patch: pytest.MonkeyPatch, now: datetime) -> None:
+        self._pool = pool
+        self._patch = patch
+        self._now = now
+        self._begin = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.name = f"{partition_name(now.date())}_words"
+        self.day = now.date()
+        self._length = (now - self._begin) / 12
+
+    async def store(self, hour: int, events: int = step) -> None:
+        """Store events of one of twelve equal parts of the day so far, its last; six fill a block."""
+        accepted = self._begin + self._length * (hour + 0.5)
+        later = self._now - self._begin - self._length * (hour + 1)
+        self._patch.setattr(word_indexes, "_SETTLED_MS", int(later.total_seconds() * 1000))
+        rows = [an_event(accepted=accepted, place=place, message=MESSAGE) for place in range(events)]
+        await BatchStore(self._pool).save([normalized(*rows)])
+
+    async def ranges(self) -> list[str]:
+        """Of the indexes that are valid."""
+        return [
+            name.removeprefix(self.name) for name in await valid(self._pool) if name.startswith(self.name)
+        ]
+
+
+MESSAGE = " ".join(f"word{number}" for number in range(150))
+
+
+@pytest.fixture
+async def today(pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch) -> Today:
+    monkeypatch.setattr(word_index_parts, "STEP_EVENTS", Today.step // 2)
+    await prepare_word_indexes(pool)
+    return Today(pool, monkeypatch, await pool.fetchval("SELECT now()"))
+
+
+async def test_what_comes_in_today_gets_an_index_whenever_it_is_much(
+    pool: asyncpg.Pool, today: Today
+) -> None:
+    await today.store(0, 10)
+    assert await build_word_index(pool) is None, "few events are read quickly"
+    for hour in (1, 2):
+        await today.store(hour)
+        unindexed = await count_unindexed_events(pool)
+        assert 0.7 * today.step < unindexed < 1.5 * today.step
+
+        assert await build_word_index(pool) == today.day
+        assert await build_word_index(pool) is None
+        assert await count_unindexed_events(pool) < today.step / 2
+
+    first, second = await today.ranges()
+    assert first.startswith("_00000000_")
+    assert second.startswith(f"_{first[-8:]}_"), "they adjoin"
+    assert await count_word_indexes(pool) == IndexedDays(0, 0)
+
+
+async def test_many_parts_are_merged_and_those_they_replace_dropped(
+    pool: asyncpg.Pool, today: Today, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(word_indexes, "MOST_PARTS", 2)
+    monkeypatch.setattr(word_index_parts, "MOST_PARTS", 2)
+    for hour in range(3):
+        await today.store(hour)
+        assert await build_word_index(pool) == today.day
+    parts = await today.ranges()
+
+    assert await build_word_index(pool) == today.day
+    merged = f"_00000000_{parts[-1][-8:]}"
+    assert sorted(await today.ranges()) == sorted([*parts, merged])
+    async with pool.acquire() as connection:
+        (day,) = await indexed_days(connection, TimeRange())
+    assert len(day.indexed) == len(day.rest) == 1, "searched by the large one"
+
+    assert await build_word_index(pool) is None
+    assert await today.ranges() == [merged]
+
+
+async def test_an_interrupted_part_is_dropped_and_a_lost_one_built_again(
+    pool: asyncpg.Pool, today: Today
+) -> None:
+    for hour in (0, 1):
+        await today.store(hour)
+        await build_word_index(pool)
+    first, second = await today.ranges()
+    await pool.execute(f"DROP INDEX {today.name}{first}")
+    await pool.execute(
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = $1::text::regclass",
+        f"{today.name}{second}",
+    )
+    async with pool.acquire() as connection:
+        assert await indexed_days(connection, TimeRange()) == []
+
+    assert await build_word_index(pool) == today.day
+
+    assert await pool.fetchval("SELECT to_regclass($1) IS NULL", f"{today.name}{second}")
+    (both,) = await today.ranges()
+    assert both.startswith("_00000000_")
+    assert both[-8:] > second[-8:]
+
+
+async def test_two_workers_build_a_part_once(pool: asyncpg.Pool, today: Today) -> None:
+    await today.store(0)
+
+    built = await asyncio.gather(build_word_index(pool), build_word_index(pool), return_exceptions=True)
+
+    assert today.day in built
+    await build_word_index(pool)
+    assert len(await today.ranges()) == 1
+    assert await build_word_index(pool) is None
+
+
+@pytest.mark.parametrize("largest", [1_000_000, 60], ids=["by one index", "a very large one by parts"])
+async def test_a_day_that_is_over_is_covered(
+    pool: asyncpg.Pool, now: datetime, monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    """Whatever parts it had."""
+    monkeypatch.setattr(word_indexes, "LARGE_EVENTS", largest)
+    yesterday = now.date() - timedelta(days=1)
+    begin = datetime.combine(yesterday, time(), UTC)
+    for hour in range(4):
+        rows = [
+            an_event(accepted=begin + timedelta(hours=hour), place=place, message=MESSAGE)
+            for place in range(40)
+        ]
+        await BatchStore(pool).save([normalized(*rows)])
+    await build_parts(pool, yesterday, [(0, DAY_MS // 24)])
+
+    while await build_word_index(pool) is not None:
+        pass
+
+    names = [name for name in await valid(pool) if partition_name(yesterday) in name]
+    if largest > 1000:
+        assert names == [f"{partition_name(yesterday)}_words"]
+    else:
+        assert len(names) > 2
+        assert names[-1].endswith(f"_{DAY_MS}")
+    assert await count_word_indexes(pool) == IndexedDays(3, 0)
+    async with pool.acquire() as connection:
+        assert not any(day.rest for day in await indexed_days(connection, TimeRange()))
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """What an event needs to match a filter is in its searched text, so that an index of it misses no event."""
 
+from datetime import timedelta
 from math import inf
 from random import Random
 from typing import Any
@@ -24,10 +25,12 @@ from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.sorting import parse_order
 from collector.domain.filter.tree import Term, Wildcard
+from collector.domain.ids import DAY_MS
 from tests.conftest import SCALE
 from tests.database.filter_reference import holds
 from tests.database.random_filters import Chance
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, days_ago, normalized, today
+from tests.database.word_parts import build_parts
 from tests.domain.filter_trees import written
 
 EVENTS, FILTERS = 150, 400 * SCALE
@@ -85,12 +88,13 @@ class Chances(Chance):
 
 @pytest.fixture
 async def world(pool: asyncpg.Pool) -> tuple[list[dict[str, Any]], dict[UUID, Any]]:
-    """Random events of a day that has an index of words, and their stacks."""
+    """Random events of four milliseconds of a day that has an index of words, and their stacks."""
     chance = Chances(6)
-    events = [chance.event(days_ago(1), days_ago(1)) for _ in range(EVENTS)]
+    moments = [days_ago(1) + timedelta(milliseconds=number) for number in range(4)]
+    events = [chance.event(moments[number % 4], days_ago(1)) for number in range(EVENTS)]
     events += [
         an_event(
-            accepted=days_ago(1),
+            accepted=moments[place % 4],
             place=place,
             message=text,
             source=text[:500],
@@ -148,28 +152,38 @@ async def test_no_matching_event_lacks_what_the_filter_needs(
 
 
 @pytest.mark.integration
+@pytest.mark.parametrize("has_parts", [False, True], ids=["whole day", "parts of a day"])
 async def test_random_filters_find_the_same_events_by_the_index(
-    pool: asyncpg.Pool, world: tuple[list[dict[str, Any]], dict[UUID, Any]], monkeypatch: pytest.MonkeyPatch
+    pool: asyncpg.Pool,
+    world: tuple[list[dict[str, Any]], dict[UUID, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    has_parts: bool,
 ) -> None:
+    """With parts: three of the four milliseconds are in two of them, the last one is in none."""
     events, stacks = world
+    if has_parts:
+        noon = DAY_MS // 2
+        await build_parts(pool, days_ago(1).date(), [(0, noon + 1), (noon + 1, noon + 3)])
     monkeypatch.setattr(word_scan, "_FEW_EVENTS", 0.0)
     monkeypatch.setattr(word_scan, "_COST_BYTES", inf)
     chance, by_index = Chances(8), 0
     ids = [event[name].hex for event in events[:5] for name in ("id", "stack_id", "project_id")]
     async with pool.acquire() as connection:
         await connection.execute("SET enable_seqscan = off")
-        for _ in range(FILTERS // 4):
+        for number in range(FILTERS // 8):
             tree = chance.filter(ids)
             selection = Selection([PROJECT, OTHER_PROJECT], tree, TimeRange(), CLOCK)
             meant = {
                 event["id"] for event in events if holds(tree, event, stacks.get(event["stack_id"]), CLOCK)
             }
-            found = await find_events(connection, selection, parse_order("-created"), limit=1000)
+            order = parse_order(("-created", "-date")[number % 2])
+            found = await find_events(connection, selection, order, limit=1000)
             assert {event.id for event in found} == meant, written(tree)
             assert await count_events(connection, selection) == len(meant), written(tree)
             by_index += need_of(tree, CLOCK) is not None
         await connection.execute("RESET enable_seqscan")
-    assert by_index >= FILTERS / 32
+    assert by_index >= FILTERS / 64
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,9 @@ from collector.domain.dates.time_range import TimeRange
 from collector.domain.filter.aggregation import parse_aggregations
 from collector.domain.filter.parser import parse_filter
 from collector.domain.filter.sorting import Cursor, parse_order
+from collector.domain.ids import DAY_MS
 from tests.database.rows import OTHER_PROJECT, PROJECT, an_event, normalized
+from tests.database.word_parts import build_parts
 
 pytestmark = pytest.mark.integration
 
@@ -36,14 +38,17 @@ WORDS = ("needle", "hay", "needle hay", "straw")
 
 
 async def stored(pool: asyncpg.Pool) -> datetime:
-    """Events of a week, some dated days before; days 1, 2 and 4 before today have an index."""
+    """Events of a week, some dated days before; days 1, 2 and 4 before today have an index.
+
+    Today and the day before the last one have indexes of parts only, with gaps at the end and in between.
+    """
     now: datetime = await pool.fetchval("SELECT now()")
     events: list[Any] = []
     for age in range(7):
         accepted = now - timedelta(days=age)
         events += [
             an_event(
-                accepted=accepted,
+                accepted=accepted - timedelta(milliseconds=place),
                 place=place,
                 date=accepted - timedelta(hours=late),
                 message=WORDS[(age + place) % 4],
@@ -58,6 +63,10 @@ async def stored(pool: asyncpg.Pool) -> datetime:
         await build_word_index(pool)
     third = partition_name((now - timedelta(days=3)).date())
     await pool.execute(f"DROP INDEX {third}_words")
+    last = int((now - now.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds() * 1000)
+    await build_parts(pool, now.date(), [(0, last - 6), (last - 6, last - 2)])
+    fifth = (now - timedelta(days=5)).date()
+    await build_parts(pool, fifth, [(0, last - 6), (last - 3, DAY_MS)])
     return now
 
 
@@ -112,7 +121,7 @@ async def a_day(pool: asyncpg.Pool) -> Selection:
     now: datetime = await pool.fetchval("SELECT now()")
     events = [
         an_event(
-            accepted=now - timedelta(days=1),
+            accepted=now - timedelta(days=1, milliseconds=place % 2),
             place=place,
             message="haystack with a needle" if place == 1000 else "haystack",
             reference_id=f"{place:x}",
@@ -178,7 +187,7 @@ async def test_the_planner_uses_the_index_where_there_is_one(
         scan = await _word_scan(connection, selection)
         assert scan is not None
         plans = []
-        for condition in (scan.indexed, scan.others):
+        for condition in (*scan.indexed(), scan.others):
             arguments = Arguments()
             statement = f"EXPLAIN SELECT id FROM events AS e WHERE project_id = '{PROJECT}' AND {condition(arguments)}"  # noqa: S608, E501
             rows = await connection.fetch(statement, *arguments.values)
@@ -189,3 +198,32 @@ async def test_the_planner_uses_the_index_where_there_is_one(
     assert "_words" in indexed
     assert "Seq Scan" not in indexed
     assert "searched_text" not in others
+
+
+async def test_the_planner_uses_the_index_of_each_part(
+    pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres proves from its arguments that the index has all events that the statement is about."""
+    selection = await a_day(pool)
+    latest: datetime = await pool.fetchval("SELECT max(created_utc) FROM events WHERE message = 'haystack'")
+    middle = int((latest - latest.replace(hour=0, minute=0, second=0, microsecond=0)).total_seconds() * 1000)
+    await build_parts(pool, latest.date(), [(0, middle), (middle, DAY_MS)])
+    monkeypatch.setattr(word_scan, "_FEW_EVENTS", 1000.0)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        scan = await _word_scan(connection, selection)
+        assert scan is not None
+        plans = []
+        for condition in scan.indexed():
+            arguments = Arguments()
+            statement = (
+                f"SELECT id FROM events AS e WHERE project_id = '{PROJECT}' AND {condition(arguments)}"  # noqa: S608
+            )
+            for _ in range(7):
+                await connection.fetch(statement, *arguments.values)
+            rows = await connection.fetch(f"EXPLAIN {statement}", *arguments.values)
+            plans.append("\n".join(row[0] for row in rows))
+
+    assert f"_words_00000000_{middle:08d}" in plans[0]
+    assert f"_words_{middle:08d}_{DAY_MS}" in plans[1]
+    assert not any("Seq Scan" in plan for plan in plans)
