@@ -50,8 +50,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="headrace-release-") as directory:
         environment = Path(directory, "venv")
         _run(sys.executable, "-m", "venv", environment)
-        _install(environment, "service.txt")
-        _run(environment / "bin/python", "-m", "pip", "--quiet", "install", "--no-deps", wheel)
+        _install(environment, ROOT / "requirements/service.txt", "--project", wheel)
         _check_without_the_extra(environment, Path(directory))
         sbom = DIST / f"headrace-{VERSION}.cdx.json"
         _run(
@@ -59,7 +58,7 @@ def main() -> None:
             *("--pyproject", ROOT / "pyproject.toml", "--output-format", "JSON", "--validate"),
         )
         _say(f"{sbom.name} lists what it installs")
-        _install(environment, "up.txt")
+        _install(environment, ROOT / "requirements/up.txt")
         asyncio.run(_check_up(environment, Path(directory)))
     _say(f"{VERSION} can be released: tag it v{VERSION}")
 
@@ -134,10 +133,8 @@ def _ready(directory: Path) -> Mapping[str, str]:
     return found
 
 
-def _install(environment: Path, lock: str) -> None:
-    _run(
-        "/bin/sh", ROOT / "requirements/install.sh", environment / "bin/python", ROOT / "requirements" / lock
-    )
+def _install(environment: Path, *what: str | Path) -> None:
+    _run("/bin/sh", ROOT / "requirements/install.sh", environment / "bin/python", *what)
 
 
 def _run(*command: str | Path) -> str:
