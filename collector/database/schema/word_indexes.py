@@ -148,7 +148,7 @@ async def day_indexes(connection: asyncpg.Connection, days: Collection[date]) ->
     """The state of the index of words of each of the days."""
     rows = await connection.fetch(_DAYS, days)
     return [
-        DayIndex(row["day"], exists=row["is_valid"] is not None, is_invalid=row["is_valid"] is False)
+        DayIndex(row["day"], exists=bool(row["valid"] or row["invalid"]), is_invalid=bool(row["invalid"]))
         for row in rows
     ]
 
