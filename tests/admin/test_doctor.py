@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -18,8 +17,9 @@ from collector.database.schema.partitions import maintain_partitions
 from collector.embedded.servers.ports import free_port
 from collector.embedded.servers.valkey import Valkey
 from collector.embedded.service import start_service
-from collector.process.clock import Clock, SystemClock
+from collector.process.clock import Clock
 from tests.support.fakes import clock_of
+from tests.support.real_clock import SystemClock, real_now
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -141,7 +141,7 @@ async def test_it_says_that_no_partition_is_ahead(system: System) -> None:
     ahead = await pool.fetch(
         "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'events'::regclass"
     )
-    today = f"events_{datetime.now(UTC):%Y%m%d}"
+    today = f"events_{real_now():%Y%m%d}"
     for row in ahead:
         if row["name"] > today:
             await pool.execute(f"DROP TABLE {row['name']}")
@@ -176,7 +176,7 @@ async def test_it_names_dead_workers_that_hold_entries(system: System) -> None:
 @pytest.mark.parametrize(("seconds", "level"), [(-20, "warning"), (400, "broken")])
 async def test_it_says_that_the_clock_is_off(system: System, seconds: int, level: str) -> None:
     """Compared with Redis and with Postgres."""
-    clock = clock_of(datetime.now(UTC))
+    clock = clock_of(real_now())
     clock.advance(seconds)
 
     assert said(await system.examined(clock=clock)) == [(level, "clock")] * 2
