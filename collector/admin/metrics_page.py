@@ -3,7 +3,7 @@
 import sys
 from typing import Final
 
-from collector.process.metrics import Declared, catalogue
+from collector.process.metrics import catalogue
 
 _HEAD: Final = """\
 # Metrics
@@ -28,16 +28,13 @@ _TABLE: Final = """
 
 def metrics_page() -> str:
     """The page: a table for each process."""
-    tables = [
-        _TABLE.format(process=process) + "".join(map(_row, metrics))
-        for process, metrics in catalogue().items()
-    ]
-    return _HEAD + "".join(tables)
-
-
-def _row(metric: Declared) -> str:
-    labels = "; ".join(f"`{name}`: {values}" for name, values in metric.labels.items())
-    return f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} | {metric.watch} |\n"
+    page = _HEAD
+    for process, metrics in catalogue().items():
+        page += _TABLE.format(process=process)
+        for metric in metrics:
+            labels = "; ".join(f"`{name}`: {values}" for name, values in metric.labels.items())
+            page += f"| `{metric.name}` | {metric.kind} | {labels} | {metric.meaning} | {metric.watch} |\n"
+    return page
 
 
 if __name__ == "__main__":

@@ -76,12 +76,9 @@ class EventHistogram(Collector):
         total, buckets = 0, []
         for bound, count in zip((*self._bounds, float("inf")), self._counts, strict=True):
             total += count
-            buckets.append((_bound_text(bound), float(total)))
+            text = str(floatToGoString(bound))  # type: ignore[no-untyped-call]
+            buckets.append((text, float(total)))
         yield HistogramMetricFamily(self._name, self._meaning, buckets=buckets, sum_value=self._sum)
-
-
-def _bound_text(bound: float) -> str:
-    return str(floatToGoString(bound))  # type: ignore[no-untyped-call]
 
 
 class _Catalogue:

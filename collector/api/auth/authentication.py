@@ -65,7 +65,11 @@ async def admit(request: web.Request, role: Role) -> None:
     if role is Role.ANYONE:
         await api.throttle.count(request, f"ip:{counted_address(request, api.trusted_proxies)}")
         return
-    match parse_credentials(request.headers.get("Authorization"), request.query) or _cookie(request):
+    credentials = parse_credentials(request.headers.get("Authorization"), request.query)
+    # A browser that is logged in sends its token in a cookie.
+    if credentials is None and (login := login_in_cookie(request)) is not None:
+        credentials = TokenCredentials(login)
+    match credentials:
         case TokenCredentials(token):
             identity = await _identity_by_token(request, token)
         case PasswordCredentials(email, password):
@@ -86,11 +90,6 @@ async def admit(request: web.Request, role: Role) -> None:
         raise Forbidden("This needs the scope `global`.")
     request[IDENTITY] = identity
     await api.throttle.count(request, throttle_key(identity))
-
-
-def _cookie(request: web.Request) -> TokenCredentials | None:
-    token = login_in_cookie(request)
-    return None if token is None else TokenCredentials(token)
 
 
 def throttle_key(identity: Identity) -> str:

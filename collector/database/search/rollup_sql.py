@@ -8,7 +8,6 @@ of the time range that cut an hour, and days of acceptance without rollups, come
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
@@ -185,15 +184,11 @@ def rolled_value_sql(part: Aggregation, counted: str, arguments: Arguments) -> s
             return "max(e.latest)"
     total, number = "sum(e.count_sum)", "sum(e.counted)"
     if (missing := missing_number(part)) is not None:
-        total = f"(sum(e.count_sum) + {_decimal(missing, arguments)} * sum(e.events - e.counted))"
+        total = f"(sum(e.count_sum) + {arguments.add(missing)}::numeric * sum(e.events - e.counted))"
         number = "sum(e.events)"
     if part.operator is Operator.SUM:
         return f"CASE WHEN {number} > 0 THEN {total}::numeric END"
     return f"{total}::numeric / nullif({number}, 0)::numeric"
-
-
-def _decimal(number: Decimal, arguments: Arguments) -> str:
-    return f"{arguments.add(number)}::numeric"
 
 
 def _without_dates(tree: Filter) -> Filter | None:
@@ -271,7 +266,11 @@ def between(column: str, dates: TimeRange, arguments: Arguments) -> str:
 
 def accepted_on(days: Sequence[date], arguments: Arguments) -> str:
     """The condition that events were accepted on one of these days."""
-    return " OR ".join(_ids_between(first, last, arguments) for first, last in _runs(days))
+    conditions = []
+    for first, last in _runs(days):
+        begin, end = ids_of_day(first)[0], ids_of_day(last)[1]
+        conditions.append(f"(e.id >= {arguments.add(begin)} AND e.id < {arguments.add(end)})")
+    return " OR ".join(conditions)
 
 
 def _runs(days: Sequence[date]) -> Iterator[tuple[date, date]]:
@@ -283,8 +282,3 @@ def _runs(days: Sequence[date]) -> Iterator[tuple[date, date]]:
             first = day
         last = day
     yield first, last
-
-
-def _ids_between(first: date, last: date, arguments: Arguments) -> str:
-    begin, end = ids_of_day(first)[0], ids_of_day(last)[1]
-    return f"(e.id >= {arguments.add(begin)} AND e.id < {arguments.add(end)})"
