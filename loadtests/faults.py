@@ -140,7 +140,10 @@ def main() -> int:
                 print(f"Written: {path}")
         status = 0 if run.is_good else 1
     except* PlantError as group:
-        print(f"faults: {group.exceptions[0]}", file=sys.stderr)
+        error: BaseException = group
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        print(f"faults: {error}", file=sys.stderr)
         status = 2
     except* KeyboardInterrupt:
         pass
