@@ -117,4 +117,8 @@ async def test_what_cannot_be_understood_is_said(api: RunningApi, query: dict[st
 
 
 async def test_an_unknown_project_is_not_found(api: RunningApi) -> None:
-    assert (await api.get(PATH, api.people.admin, params={"project": "0" * 32})).status == 404
+    unknown = {"project": "0" * 32}
+
+    assert (await api.get(PATH, api.people.admin, params=unknown)).status == 404
+    assert (await api.post(f"{PATH}/replay", api.people.admin, params=unknown)).status == 404
+    assert (await api.request("DELETE", PATH, api.people.admin, params=unknown)).status == 404
