@@ -22,7 +22,8 @@ DECISIONS = (
 async def test_stacks_without_events_are_forgotten_and_those_with_a_decision_stay(pool: asyncpg.Pool) -> None:
     """A stack that got an event within retention stays as well."""
     store = BatchStore(pool)
-    await store.save([normalized(*(an_event(type=f"kind {number}") for number in range(5)))])
+    now = real_now()
+    await store.save([normalized(*(an_event(type=f"kind {number}", accepted=now) for number in range(5)))])
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM stacks ORDER BY title, id")]
     assert len(ids) == 5
     for stack_id, decision in zip(ids, DECISIONS, strict=False):
@@ -49,7 +50,8 @@ async def test_all_old_stacks_are_forgotten_in_steps(
     pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("collector.database.writing.old_stacks._ROWS_AT_ONCE", 2)
-    await BatchStore(pool).save([normalized(*(an_event(type=f"kind {number}") for number in range(7)))])
+    events = [an_event(type=f"kind {number}", accepted=real_now()) for number in range(7)]
+    await BatchStore(pool).save([normalized(*events)])
     await pool.execute("UPDATE stacks SET updated_utc = now() - interval '90 days'")
 
     assert await forget_stacks(pool, 30) == 7
