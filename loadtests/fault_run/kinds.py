@@ -161,8 +161,8 @@ def terminated(kind: str, stopped_kind: str) -> Fault:
     """A process is asked to end, with work in hand, while a server that it needs does not answer."""
 
     async def fault(plant: Plant) -> None:
+        process = await plant.child(kind)  # without the server none could start
         async with plant.paused(stopped_kind):
-            process = await plant.child(kind)
             await asyncio.sleep(_PAUSE_SECONDS)  # posts arrive, and it reads them
             with suppress(psutil.NoSuchProcess):
                 process.terminate()
