@@ -169,8 +169,8 @@ async def test_it_names_dead_workers_that_hold_entries(system: System) -> None:
     assert said(report) == [("warning", "dead consumers")]
     assert "1 entries" in findings(report)[0].what
     assert "(dead)" in findings(report)[0].what
-    nobody = await examine(system.environ, SystemClock(), silent_seconds=0)
-    assert said(nobody) == [("broken", "workers"), ("broken", "dead consumers")]
+    without_workers = await examine(system.environ, SystemClock(), silent_seconds=0)
+    assert said(without_workers) == [("broken", "workers"), ("broken", "dead consumers")]
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(-20, "warning"), (400, "broken")])

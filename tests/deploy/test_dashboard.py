@@ -127,7 +127,7 @@ async def test_every_expression_returns_series(tmp_path: Path) -> None:
 
 
 async def _use(up: RunningUp, session: aiohttp.ClientSession, number: int) -> None:
-    """A post, one that nobody can read, one with an unknown token, and a search."""
+    """A post, one that cannot be read, one with an unknown token, and a search."""
     url = f"{up.ready.url}/api/v2"
     client = {"Authorization": f"Bearer {up.ready.client_token}"}
     assert await up.post(session, f"dashboard-{number}") == 202

@@ -18,7 +18,7 @@ from collector.database.schema.partitions import partition_name
 from collector.domain.ids import DAY_MS, accepted_ms, ids_of_day, lowest_id_at_ms
 
 STEP_EVENTS: Final = 150_000
-"""So many events of the present day without an index are worth building one."""
+"""The job builds an index once the present day has this many events without one."""
 STEP_SHARE: Final = 1 / 32
 """Or this share of the day: each build reads the whole partition."""
 MOST_PARTS: Final = 16
@@ -148,7 +148,7 @@ class PartitionHeap:
         return int(first * self._density)
 
     async def time_after(self, events: int) -> int:
-        """The time of the day by which about so many were accepted."""
+        """The time of the day by which about that number of events was accepted."""
         found = await self._first_id(int(events / max(self._density, 0.01)), self._blocks)
         begin = ids_of_day(self._day)[0]
         return DAY_MS if found is None else accepted_ms(found.bytes) - accepted_ms(begin.bytes)

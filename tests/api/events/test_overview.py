@@ -69,7 +69,7 @@ async def test_days_that_are_over_without_rollups_are_counted(api: RunningApi) -
 
 
 async def test_the_rest_is_shown_while_the_queue_cannot_be_read(api_without_redis: RunningApi) -> None:
-    """Without numbers, which nobody could tell from an empty queue."""
+    """Without numbers, which would look like an empty queue."""
     api = api_without_redis
 
     overview = (await api.get(PATH, api.people.admin)).json
