@@ -69,10 +69,15 @@ class RequestTurns:
         self._spent = 0.0
         factor = _DEARER if perf_counter() - self._began > _SLOW_ROUND_SECONDS else _CHEAPER
         self.routed_seconds = min(max(self.routed_seconds * factor, ROUTED_SECONDS), TICK_SECONDS)
-        while self._waiting and self._spent < TICK_SECONDS:
-            client = next(iter(self._waiting))
-            waiting = self._waiting.pop(client)
-            begin = waiting.popleft()
-            if waiting:
-                self._waiting[client] = waiting
-            begin()
+        try:
+            while self._waiting and self._spent < TICK_SECONDS:
+                client = next(iter(self._waiting))
+                waiting = self._waiting.pop(client)
+                begin = waiting.popleft()
+                if waiting:
+                    self._waiting[client] = waiting
+                begin()
+        finally:
+            # After an error of one request, too: while others wait, no new one would call this.
+            if self._waiting and not self._spent:
+                asyncio.get_running_loop().call_soon(self._begin_waiting)

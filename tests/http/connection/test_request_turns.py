@@ -194,3 +194,26 @@ async def test_fewer_requests_begin_while_they_take_long(monkeypatch: pytest.Mon
     assert await rounds(6) == [5, 3, 2, 1, 1, 1]
     clock.seconds = 0.0
     assert (await rounds(30))[-1] == IN_A_TICK
+
+
+async def test_a_request_that_fails_to_begin_holds_up_no_other() -> None:
+    """The error is the loop's to report; those who wait behind it still get their turns."""
+    turns, begun, loop = RequestTurns(), list[str](), asyncio.get_running_loop()
+    reported: list[object] = []
+    loop.set_exception_handler(lambda _, context: reported.append(context.get("exception")))
+    error = RuntimeError("the transport is gone")
+
+    def fail() -> None:
+        raise error
+
+    try:
+        turns.spend(2 * TICK_SECONDS)
+        turns.wait(FLOOD, fail)
+        turns.wait(VICTIM, lambda: begun.append(VICTIM))
+        async with asyncio.timeout(10):
+            await turns.turn(FLOOD)
+    finally:
+        loop.set_exception_handler(None)
+
+    assert begun == [VICTIM]
+    assert reported == [error]
