@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 import pytest
+import structlog
 from hypothesis import settings
 from redis.asyncio import Redis
 
@@ -30,6 +31,19 @@ settings.register_profile(
     "headrace", max_examples=50 if SCALE == 1 else 200 * SCALE, deadline=None, derandomize=SCALE == 1
 )
 settings.load_profile("headrace")
+
+
+def pytest_runtest_setup() -> None:
+    """Undo what processes that ran within an earlier test have configured: tests read what is logged."""
+    structlog.reset_defaults()  # the output, too
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            # Rich tracebacks, the default, take a tenth of a second each.
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,6 @@ def configure_logging(settings: Settings, process: str, stream: TextIO | None = 
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(output),
-        cache_logger_on_first_use=True,
     )
     # Libraries log through the standard module: their warnings get the same format.
     handler = logging.StreamHandler(output)
